@@ -1,0 +1,101 @@
+"""Every error bizon raises on purpose.
+
+BizonError
+|- ConfigError              a YAML key or a flag is wrong; names file, line and key; exit code 2
+|- MissingDependencyError   an extra is not installed; says which (also an ImportError)
+|- SourceError
+|  |- SourceConnectionError check_connection said no, or the host cannot be reached
+|  '- SourceFetchError      a page could not be fetched, or is not a valid page
+|- TransformError           a user's snippet failed; carries label and record id
+|- QueueError               connect, put, get, a message too large
+|- BackendError             the state database failed
+'- DestinationError
+   |- DestinationConnectionError
+   |- DestinationWriteError  write_records answered False or raised; nothing was recorded
+   '- FinalizeError          the output was not published; the job can be run again
+
+The class says where; ``retryable`` says what to do. Messages say what happened, to which stream, and the remedy;
+they never contain a configured secret.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the ``bizon`` command."""
+
+    OK = 0
+    FAILED = 1
+    CONFIG = 2
+    INTERRUPTED = 130
+
+
+class BizonError(Exception):
+    """Root of the tree. ``retryable`` is True when the same call may succeed later without a change."""
+
+    retryable: bool = False
+
+
+class ConfigError(BizonError):
+    """The configuration is wrong. The message is complete: it is printed as it is, without a traceback."""
+
+
+class MissingDependencyError(BizonError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, extra: str, feature: str) -> None:
+        super().__init__(f"{feature} needs an optional package: pip install 'bizon[{extra}]'")
+        self.extra = extra
+
+
+class SourceError(BizonError):
+    """Something went wrong on the source's side."""
+
+
+class SourceConnectionError(SourceError):
+    """The source cannot be reached or refuses the credentials. Nothing was fetched."""
+
+    retryable = True
+
+
+class SourceFetchError(SourceError):
+    """One page could not be fetched or is no valid page. Pages before it stay committed."""
+
+
+class TransformError(BizonError):
+    """A transform failed on a record."""
+
+    def __init__(self, label: str, record_id: str, reason: str) -> None:
+        super().__init__(f"transform '{label}' failed on record {record_id!r}: {reason}")
+        self.label = label
+        self.record_id = record_id
+
+
+class QueueError(BizonError):
+    """The queue between producer and consumer failed."""
+
+
+class BackendError(BizonError):
+    """The state database failed; the last committed checkpoint is unchanged."""
+
+
+class DestinationError(BizonError):
+    """Something went wrong on the destination's side."""
+
+
+class DestinationConnectionError(DestinationError):
+    """The destination cannot be reached or refuses the credentials. Nothing was written."""
+
+    retryable = True
+
+
+class DestinationWriteError(DestinationError):
+    """A batch was not written. No checkpoint covers it: the next run delivers it again."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class FinalizeError(DestinationError):
+    """All rows are staged and committed, but the output was not published. The next run publishes it."""

@@ -1,0 +1,164 @@
+"""The two frames: how records travel, and what a destination receives.
+
+source frame       id String, data String (JSON text), timestamp Datetime(us, UTC), destination_id String
+destination frame  bizon_id String, bizon_extracted_at, bizon_loaded_at Datetime(us, UTC), source_record_id String,
+                   source_timestamp Datetime(us, UTC), source_data String (JSON text)
+
+Records become a source frame once, at the producer, and stay columns from there on. Inside the engine the destination
+frame carries ``destination_id`` as a seventh column until the loader has routed the rows.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import polars as pl
+
+from bizon.source.models import SourceRecord
+
+UTC_MICROSECONDS = pl.Datetime("us", "UTC")
+
+SOURCE_SCHEMA = pl.Schema(
+    {"id": pl.String(), "data": pl.String(), "timestamp": UTC_MICROSECONDS, "destination_id": pl.String()}
+)
+DESTINATION_SCHEMA = pl.Schema(
+    {
+        "bizon_id": pl.String(),
+        "bizon_extracted_at": UTC_MICROSECONDS,
+        "bizon_loaded_at": UTC_MICROSECONDS,
+        "source_record_id": pl.String(),
+        "source_timestamp": UTC_MICROSECONDS,
+        "source_data": pl.String(),
+    }
+)
+DESTINATION_COLUMNS = DESTINATION_SCHEMA.names()
+_LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_JOB_DIGITS = 16
+_ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
+
+
+def encode_data(data: Any) -> bytes:
+    """JSON text of one record, as ``orjson.dumps`` writes it.
+
+    Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
+    surrogate as U+FFFD. NaN and infinities become null. Raises TypeError for anything else that is no JSON.
+    """
+    try:
+        return orjson.dumps(data, default=_encode_extra, option=_ENCODE_OPTIONS)
+    except TypeError:  # rare: walk the record and repair what can be
+        return orjson.dumps(_repaired(data), default=_encode_extra, option=_ENCODE_OPTIONS)
+
+
+def _encode_extra(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value)) if value.is_finite() else None
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _repaired(value: Any) -> Any:
+    if isinstance(value, str):
+        if _SURROGATES.search(value):
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else orjson.Fragment(str(value))
+    if isinstance(value, dict):
+        return {_repaired_key(key): _repaired(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_repaired(item) for item in value]
+    return value
+
+
+def _repaired_key(key: Any) -> Any:
+    if isinstance(key, str):
+        return _repaired(key)
+    repaired = _repaired(key)
+    return str(key) if isinstance(repaired, orjson.Fragment) else repaired
+
+
+class RecordError(ValueError):
+    """A record of a page cannot be encoded. The message names the record."""
+
+
+def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataFrame:
+    """Source frame of one page; a record without a timestamp gets ``now``. Raises RecordError."""
+    try:
+        columns = {
+            "id": [record.id for record in records],
+            "data": [encode_data(record.data).decode() for record in records],
+            "timestamp": [record.own_timestamp for record in records],
+            "destination_id": [record.destination_id for record in records],
+        }
+    except (TypeError, AttributeError, ValueError):
+        raise RecordError(_first_fault(records)) from None
+    stamps = columns.pop("timestamp")
+    frame = pl.DataFrame(columns, schema={name: SOURCE_SCHEMA[name] for name in columns})
+    if not any(stamps):
+        timestamp = pl.lit(now, dtype=UTC_MICROSECONDS).alias("timestamp")
+    else:
+        timestamp = pl.Series(
+            "timestamp",
+            [now if own is None else record.timestamp for own, record in zip(stamps, records, strict=True)],
+            UTC_MICROSECONDS,
+        )
+    return frame.with_columns(timestamp).select(SOURCE_SCHEMA.names())
+
+
+def _first_fault(records: Sequence[SourceRecord]) -> str:
+    for position, record in enumerate(records):
+        if not isinstance(record, SourceRecord):
+            return f"record {position} of the page is a {type(record).__name__}, not a SourceRecord"
+        try:
+            encode_data(record.data).decode()
+        except (TypeError, ValueError) as error:
+            return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
+    return "the page holds an invalid record"
+
+
+def _path_of_fault(value: Any) -> str | None:
+    """Where inside ``value`` the first thing stands that is no JSON, as ``data.key[0]``."""
+    stack: list[tuple[str, Any]] = [("data", value)]
+    while stack:
+        path, item = stack.pop()
+        if isinstance(item, dict):
+            stack.extend((f"{path}.{key}", inner) for key, inner in reversed(item.items()))
+        elif isinstance(item, list | tuple):
+            stack.extend((f"{path}[{index}]", inner) for index, inner in reversed(list(enumerate(item))))
+        else:
+            try:
+                encode_data(item)
+            except TypeError:
+                return path
+    return None
+
+
+def empty_source_frame() -> pl.DataFrame:
+    """A source frame without rows."""
+    return pl.DataFrame(schema=SOURCE_SCHEMA)
+
+
+def to_destination_frame(
+    source: pl.DataFrame, job_id: str, iteration: int, extracted_at: datetime, loaded_at: datetime
+) -> pl.DataFrame:
+    """Destination frame of one page, with ``destination_id`` as a seventh column.
+
+    ``bizon_id`` is derived from job, iteration, record id and, when a page holds the same id more than once, the
+    occurrence: the same record of a page that is delivered again gets the same id.
+    """
+    occurrence: pl.Expr = pl.lit("0")
+    if source.height > 1 and source["id"].n_unique() < source.height:
+        occurrence = pl.int_range(pl.len()).over("id").cast(pl.String)
+    prefix = f"{job_id[:_JOB_DIGITS]}-{iteration}."
+    return source.select(
+        bizon_id=pl.concat_str(pl.lit(prefix), occurrence, pl.lit("-"), pl.col("id")),
+        bizon_extracted_at=pl.lit(extracted_at, dtype=UTC_MICROSECONDS),
+        bizon_loaded_at=pl.lit(loaded_at, dtype=UTC_MICROSECONDS),
+        source_record_id=pl.col("id"),
+        source_timestamp=pl.col("timestamp"),
+        source_data=pl.col("data"),
+        destination_id=pl.col("destination_id"),
+    )

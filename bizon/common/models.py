@@ -1,0 +1,69 @@
+"""``BizonConfig``: one pipeline, as its YAML says it."""
+
+from typing import Any, Union
+
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
+
+from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.file.src.config import FileDestinationConfig
+from bizon.connectors.destinations.logger.src.config import LoggerConfig
+from bizon.engine.config import EngineConfig
+from bizon.engine.runner.config import RunnerTypes
+from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.transform.config import TransformModel
+
+__all__ = ["BizonConfig", "GenericSourceConfig", "SyncMetadata"]
+
+
+class GenericSourceConfig(SourceConfig):
+    """The ``source`` block before its connector is known; keys of the connector are kept as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+
+class BizonConfig(BaseModel):
+    """A whole pipeline. Frozen: the only truth after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=100, description="Name of the pipeline, shown everywhere.")
+    id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Key of the pipeline's checkpoints; default `name`. Set it to rename a pipeline and keep them.",
+    )
+    source: SourceConfig = Field(description="Where records come from.")
+    transforms: list[TransformModel] = Field(
+        default_factory=list, description="Python snippets applied to each record, in order."
+    )
+    # Registration 2 of 3 of a destination: its config class joins this union.
+    destination: Union[  # noqa: UP007 - the form the connector guide shows, one line per destination
+        LoggerConfig,
+        FileDestinationConfig,
+    ] = Field(description="Where records go.", discriminator="name", default=...)
+    engine: EngineConfig = Field(default_factory=EngineConfig, description="State, queue and runner.")
+
+    @property
+    def job_name(self) -> str:
+        """Key of the pipeline in the state tables."""
+        return self.id or self.name
+
+    @property
+    def runner_type(self) -> RunnerTypes:
+        """The runner of this pipeline: the configured one, except that sync mode ``stream`` has its own."""
+        if self.source.sync_mode is SourceSyncModes.STREAM:
+            return RunnerTypes.STREAM
+        return self.engine.runner.type
+
+    @field_validator("source", mode="wrap")
+    @classmethod
+    def _keep_connector_keys(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> SourceConfig:
+        if isinstance(value, SourceConfig):
+            return value
+        return GenericSourceConfig.model_validate(value)
+
+    @field_validator("transforms", mode="before")
+    @classmethod
+    def _no_transforms(cls, value: Any) -> Any:
+        return [] if value is None else value

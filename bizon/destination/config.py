@@ -1,0 +1,71 @@
+"""The ``destination`` block of a pipeline: the parts every destination shares. Imports nothing heavy."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class DestinationTypes(StrEnum):
+    """Value of ``destination.name``. A new destination adds its member here: registration 1 of 3."""
+
+    LOGGER = "logger"
+    FILE = "file"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class DestinationColumn(_Strict):
+    """One column of an unnested table."""
+
+    name: str = Field(min_length=1, description="Column, and key of the record it is taken from.")
+    type: str = Field(description="Type of the column; the destination says which are known.")
+    description: str | None = Field(default=None, description="Comment on the column.")
+
+
+class RecordSchemaConfig(_Strict):
+    """The columns of one table."""
+
+    destination_id: str = Field(min_length=1, description="Table the schema belongs to.")
+    record_schema: list[DestinationColumn] = Field(min_length=1, description="Columns, in order.")
+
+
+class AbstractDestinationDetailsConfig(_Strict):
+    """``destination.config``: what every destination understands; a destination extends it with its own keys."""
+
+    buffer_size: int = Field(
+        default=50, ge=0, description="MB of records collected before a write. 0 = write each page at once."
+    )
+    buffer_flush_timeout: int = Field(
+        default=600, ge=0, description="Seconds after which a part-filled buffer is written. 0 = no time limit."
+    )
+    max_concurrent_threads: int = Field(
+        default=10, ge=1, description="Upper bound of parallel requests of destinations that write in parallel."
+    )
+    record_schemas: Sequence[RecordSchemaConfig] | None = Field(
+        default=None, description="Columns per table, for `unnest`."
+    )
+    unnest: bool = Field(
+        default=False, description="Write the fields of each record as columns instead of one JSON column."
+    )
+    authentication: BaseModel | None = Field(default=None, description="Credentials, where the destination has any.")
+    destination_id: str | None = Field(
+        default=None, min_length=1, description="Table or file to write; default <source>_<stream>."
+    )
+
+    @model_validator(mode="after")
+    def _unnest_needs_schemas(self) -> "AbstractDestinationDetailsConfig":
+        if self.unnest and not self.record_schemas:
+            raise ValueError("At least one `record_schemas` entry is needed when `unnest` is true")
+        return self
+
+
+class AbstractDestinationConfig(_Strict):
+    """The ``destination`` block; a destination narrows ``name`` and ``config``."""
+
+    name: DestinationTypes = Field(description="Destination type; `bizon destination list` shows them.")
+    alias: str = Field(description="Name shown in logs and metrics.")
+    config: Any = Field(description="Settings: a subclass of AbstractDestinationDetailsConfig.")

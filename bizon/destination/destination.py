@@ -1,0 +1,137 @@
+"""The interface a destination connector implements, and the factory that builds one."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bizon.common.sync import SyncMetadata
+from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import ResumePoint
+from bizon.monitoring.monitor import AbstractMonitor
+from bizon.source.callback import AbstractSourceCallback
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bizon.destination.config import RecordSchemaConfig
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRange:
+    """The pages that the current ``write_records`` call delivers, both ends inclusive."""
+
+    from_iteration: int
+    to_iteration: int
+
+
+class AbstractDestination(ABC):
+    """Writes rows somewhere. A destination never decides when to write, and never records a checkpoint.
+
+    One instance serves one run, on one thread. The loader calls, in this order: ``check_connection`` once,
+    ``prepare`` once, ``write_records`` any number of times (perhaps never), ``finalize`` once if and only if the
+    source was exhausted without an error and every row is committed, ``close`` once in any case.
+
+    Set by the loader before each ``write_records``: ``destination_id``, the table the rows belong to, and ``batch``,
+    the range of pages they come from.
+    """
+
+    def __init__(
+        self,
+        sync_metadata: SyncMetadata,
+        config: AbstractDestinationDetailsConfig,
+        backend: AbstractBackend,
+        source_callback: AbstractSourceCallback,
+        monitor: AbstractMonitor,
+    ) -> None:
+        self.sync_metadata = sync_metadata
+        self.config = config
+        self.backend = backend
+        self.source_callback = source_callback
+        self.monitor = monitor
+        self.destination_id: str = self.default_destination_id
+        self.batch = BatchRange(0, 0)
+
+    @abstractmethod
+    def check_connection(self) -> bool:
+        """True when the target can be reached and written. Called once, before anything is fetched."""
+
+    @abstractmethod
+    def write_records(self, df_destination_records: "pl.DataFrame") -> tuple[bool, str | None]:
+        """Write one batch durably; return ``(True, None)``, or ``(False, reason)`` when any row was not written.
+
+        The frame has the columns ``bizon_id``, ``bizon_extracted_at``, ``bizon_loaded_at``, ``source_record_id``,
+        ``source_timestamp`` and ``source_data`` (JSON text); it is never empty. After ``(True, None)`` a checkpoint
+        is recorded and the rows are not sent again, so return it only when they survive a crash. After an error or
+        an exception nothing is recorded; the next run sends the same pages again.
+        """
+
+    def finalize(self) -> bool:
+        """Publish what was staged. Return True when the output is complete.
+
+        Called after the last row of a job is committed, and called again after a crash in its middle or just after
+        it: a second call must leave the same output as one. Not called when the source failed or the run was
+        stopped. The default suits destinations that write to their final place.
+        """
+        return True
+
+    def prepare(self, resume: ResumePoint) -> None:
+        """Make the staging area hold exactly the rows of the committed pages.
+
+        Called once per run before anything is written. For a fresh job (``resume.last_iteration`` is None) empty the
+        staging area of this job; for a resumed one drop what was staged after ``resume.last_iteration``: a crash
+        between a write and its checkpoint leaves such rows. The default does nothing, which makes the destination
+        at-least-once: the pages of a torn batch are written twice.
+        """
+        return None
+
+    def close(self) -> None:
+        """Release connections. Called once at the end of every run, also of a failed one."""
+        return None
+
+    @property
+    def default_destination_id(self) -> str:
+        """The configured table, else ``<source>_<stream>``."""
+        return self.config.destination_id or f"{self.sync_metadata.source_name}_{self.sync_metadata.stream_name}"
+
+    @property
+    def record_schemas(self) -> "dict[str, RecordSchemaConfig]":
+        """``config.record_schemas`` by destination_id; empty when there are none."""
+        return {schema.destination_id: schema for schema in self.config.record_schemas or ()}
+
+
+class DestinationFactory:
+    """Builds the destination a config names. Imports its module only then."""
+
+    @staticmethod
+    def get_destination(
+        sync_metadata: SyncMetadata,
+        config: AbstractDestinationConfig,
+        backend: AbstractBackend,
+        source_callback: AbstractSourceCallback,
+        monitor: AbstractMonitor,
+    ) -> AbstractDestination:
+        """Registration 3 of 3: a new destination adds its branch here."""
+        if config.name == DestinationTypes.LOGGER:
+            from bizon.connectors.destinations.logger.src.destination import LoggerDestination
+
+            return LoggerDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
+        elif config.name == DestinationTypes.FILE:
+            from bizon.connectors.destinations.file.src.destination import FileDestination
+
+            return FileDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
+        raise ValueError(f"destination '{config.name}' has no branch in DestinationFactory.get_destination")

@@ -1,0 +1,110 @@
+"""The interface of the state store: jobs and cursors. Rows and queries, no opinion on what a run should do."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Self
+
+from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
+from bizon.engine.backend.models import CommitRecord, CursorStatus, DestinationCursor, JobStatus, StreamJob, StreamKey
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class AbstractBackend(ABC):
+    """Keeps jobs and cursors. Every method is one transaction, safe to call from any thread of the process that
+    built the backend, and raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
+
+    def __init__(self, config: AbstractBackendConfigDetails, type: BackendTypes) -> None:
+        self.config = config
+        self.type = type
+
+    # -- life cycle: the runner, once per run; each process of a run has its own backend ------------------------
+
+    @abstractmethod
+    def create_all_tables(self) -> None:
+        """Create the state tables that are missing. Tolerates another process doing the same."""
+
+    @abstractmethod
+    def check_prerequisites(self) -> bool:
+        """True when all state tables exist."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release all connections; idempotent."""
+
+    # -- jobs: engine/runner/jobs.py ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def create_stream_job(
+        self,
+        key: StreamKey,
+        sync_mode: str,
+        total_records_to_fetch: int | None = None,
+        incremental_state: dict[str, Any] | None = None,
+    ) -> StreamJob:
+        """Insert a job with status STARTED and attempt 0, created now."""
+
+    @abstractmethod
+    def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
+        """The newest job of the stream, whatever its status."""
+
+    @abstractmethod
+    def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
+        """The newest SUCCEEDED job of the stream: the watermark of the next incremental run."""
+
+    @abstractmethod
+    def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
+        """The job, or None."""
+
+    @abstractmethod
+    def update_stream_job_status(self, job_id: str, job_status: JobStatus, error_message: str | None = None) -> None:
+        """Set the status; the error message is replaced too, None clears it."""
+
+    @abstractmethod
+    def open_epoch(self, job_id: str) -> int:
+        """Increment ``attempt`` and return it: the number of this start of the job, from 1."""
+
+    # -- cursors: the loader writes the destination cursor, the producer the source cursor --------------------
+
+    @abstractmethod
+    def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
+        """Record a committed batch, and ``record.next_state`` on its job when there is one, in one transaction."""
+
+    @abstractmethod
+    def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
+        """The destination cursor with the highest ``to_source_iteration``, or None."""
+
+    @abstractmethod
+    def get_number_of_written_rows_for_job(self, job_id: str) -> int:
+        """Sum of ``rows_written`` of the job's destination cursors."""
+
+    @abstractmethod
+    def create_source_cursor(
+        self,
+        job_id: str,
+        key: StreamKey,
+        iteration: int,
+        rows_fetched: int,
+        next_pagination: dict[str, Any],
+        cursor_status: CursorStatus = CursorStatus.PULLING,
+    ) -> None:
+        """Note how far the source was read; every ``syncCursorInDBEvery`` pages, for display."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        self.close()
+
+
+class BackendFactory:
+    """Builds the backend a config names. Imports its module only then."""
+
+    @staticmethod
+    def get_backend(config: AbstractBackendConfig) -> AbstractBackend:
+        """A backend that has not touched its database yet."""
+        from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+
+        return SQLAlchemyBackend(config=config.config, type=config.type)

@@ -1,0 +1,36 @@
+"""The ``engine.backend`` block: the parts every backend shares."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BackendTypes(StrEnum):
+    """Value of ``engine.backend.type``."""
+
+    SQLITE = "sqlite"
+    SQLITE_IN_MEMORY = "sqlite_in_memory"
+
+
+class AbstractBackendConfigDetails(BaseModel):
+    """``engine.backend.config``: where state is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+
+    database: str = Field(min_length=1, description="Name of the database.")
+    schema_name: str = Field(
+        default="public", min_length=1, alias="schema", description="Schema of the state tables, where there are any."
+    )
+    syncCursorInDBEvery: int = Field(  # noqa: N815 - key of the documented YAML
+        default=10, ge=1, description="Pages between two notes of how far the source was read (for display)."
+    )
+    echoEngine: bool = Field(default=False, description="Log the SQL statements.")  # noqa: N815 - as above
+
+
+class AbstractBackendConfig(BaseModel):
+    """The ``engine.backend`` block; each adapter narrows ``type`` and ``config``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    type: BackendTypes = Field(description="Kind of database that keeps the checkpoints.")
+    config: AbstractBackendConfigDetails = Field(description="Settings of the backend.")

@@ -1,0 +1,97 @@
+"""Rows of the state tables, as plain values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobStatus(StrEnum):
+    """State of a job; written by ``engine/runner/jobs.py`` only."""
+
+    STARTED = "started"
+    RUNNING = "running"
+    FAILED = "failed"
+    CANCELED = "cancelled"
+    SUCCEEDED = "succeeded"
+
+
+RESUMABLE = (JobStatus.STARTED, JobStatus.RUNNING, JobStatus.FAILED)
+
+
+class CursorStatus(StrEnum):
+    """State of a source cursor."""
+
+    STARTED = "started"
+    PULLING = "pulling"
+    PULLED = "pulled"
+    WRITTEN_IN_DESTINATION = "written_in_destination"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKey:
+    """What checkpoints belong to: one stream of one pipeline."""
+
+    name: str
+    source_name: str
+    stream_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJob:
+    """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC."""
+
+    id: str
+    key: StreamKey
+    sync_mode: str
+    status: JobStatus
+    attempt: int
+    created_at: datetime
+    total_records_to_fetch: int | None = None
+    incremental_state: dict[str, Any] | None = None
+    error_message: str | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationCursor:
+    """The slip: everything up to and including ``to_source_iteration`` is safe in the destination.
+
+    ``pagination`` is that of the last page in the batch: where to go on; ``{}`` when the source was exhausted.
+    """
+
+    id: str
+    job_id: str
+    from_source_iteration: int
+    to_source_iteration: int
+    rows_written: int
+    pagination: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCursor:
+    """A note of how far the source was read. Display only: resuming looks at the destination cursor alone."""
+
+    id: str
+    job_id: str
+    iteration: int
+    rows_fetched: int
+    next_pagination: dict[str, Any]
+    status: CursorStatus
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """What the loader records after a write: one destination cursor, in one transaction."""
+
+    job_id: str
+    key: StreamKey
+    destination_name: str
+    from_source_iteration: int
+    to_source_iteration: int
+    rows_written: int
+    pagination: dict[str, Any]
+    next_state: dict[str, Any] | None = None

@@ -1,0 +1,84 @@
+"""Values that travel between the workers, the loader and the runner."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class PipelineReturnStatus(StrEnum):
+    """How a worker ended."""
+
+    SUCCESS = "success"
+    RUNNING = "running"
+    KILLED_BY_RUNNER = "killed_by_runner"
+    SOURCE_ERROR = "source_error"
+    QUEUE_ERROR = "queue_error"
+    TRANSFORM_ERROR = "transform_error"
+    DESTINATION_ERROR = "destination_error"
+    BACKEND_ERROR = "backend_error"
+    STREAM_ERROR = "stream_error"
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a run starts: read once from the last destination cursor.
+
+    ``last_iteration`` is the last committed page, None for a fresh job; ``pagination`` leads to the page after it;
+    ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows.
+    """
+
+    job_id: str
+    last_iteration: int | None = None
+    pagination: Mapping[str, Any] = field(default_factory=dict)
+    rows_written: int = 0
+    exhausted: bool = False
+
+    @property
+    def next_iteration(self) -> int:
+        """Number of the first page this run delivers."""
+        return 0 if self.last_iteration is None else self.last_iteration + 1
+
+
+@dataclass(frozen=True, slots=True)
+class PageMark:
+    """What remains of a page once its rows are in the buffer: its number and what leads on from it."""
+
+    iteration: int
+    pagination: dict[str, Any]
+    next_state: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Contiguous pages ready to be written. ``frame`` is a destination frame with ``destination_id``; it may be empty."""
+
+    frame: "pl.DataFrame"
+    pages: tuple[PageMark, ...]
+
+    @property
+    def from_iteration(self) -> int:
+        """First page, inclusive."""
+        return self.pages[0].iteration
+
+    @property
+    def to_iteration(self) -> int:
+        """Last page, inclusive."""
+        return self.pages[-1].iteration
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerResult:
+    """How one worker ended; ``error`` is text, no exception crosses to the runner.
+
+    ``published`` is set by the consuming side when ``finalize`` returned true; ``exhausted`` by the producing side
+    when the source had no more pages.
+    """
+
+    status: PipelineReturnStatus
+    error: str | None = None
+    published: bool = False
+    exhausted: bool = False

@@ -1,0 +1,35 @@
+"""The ``engine.queue`` block: the parts every queue shares."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class QueueTypes(StrEnum):
+    """Value of ``engine.queue.type``."""
+
+    PYTHON_QUEUE = "python_queue"
+
+
+class StrictModel(BaseModel):
+    """Unknown keys are errors; values never appear in messages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class AbstractQueueConfigDetails(StrictModel):
+    """``engine.queue.config``: bounds of the queue. ``put`` waits while any of them is reached."""
+
+    max_nb_messages: int = Field(default=1_000_000, ge=1, description="Records that may wait in the queue.")
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Bytes of records that may wait in the queue; null = the destination's buffer_size, at least 16 MB.",
+    )
+
+
+class AbstractQueueConfig(StrictModel):
+    """The ``engine.queue`` block; each adapter narrows ``type`` and ``config``."""
+
+    type: QueueTypes = Field(description="Queue between producer and consumer.")
+    config: AbstractQueueConfigDetails = Field(description="Settings of the queue.")

@@ -1,0 +1,58 @@
+"""The interface of the queue between producer and consumer."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
+from bizon.engine.queue.models import QueueMessage
+
+
+class AbstractQueue(ABC):
+    """Carries pages, in order, from one producer to one consumer. Knows nothing of what is in them.
+
+    ``put`` is called by the producer; ``get`` and ``ack`` by the consumer, perhaps in another process.
+    """
+
+    def __init__(self, config: AbstractQueueConfigDetails) -> None:
+        self.config = config
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Open connections. Called once by each side, in its own thread or process, before anything else."""
+
+    @abstractmethod
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        """Append a message. Waits at most ``timeout`` seconds for room; False when there was none: try again.
+
+        A message larger than the whole queue is accepted when the queue is empty, so that it cannot block for ever.
+        Raises :class:`~bizon.common.errors.errors.QueueError` when the other side is gone.
+        """
+
+    @abstractmethod
+    def get(self, timeout: float) -> QueueMessage | None:
+        """The next message, or None after ``timeout`` seconds without one.
+
+        Raises :class:`~bizon.common.errors.errors.QueueError` when the other side is gone and nothing is left.
+        """
+
+    @abstractmethod
+    def ack(self, job_id: str, to_iteration: int) -> None:
+        """The pages up to ``to_iteration`` are committed in the destination; the queue may forget them."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """This side is done; the other side notices. Idempotent."""
+
+
+class QueueFactory:
+    """Builds the queue a config names. Imports its module only then."""
+
+    @staticmethod
+    def get_queue(config: AbstractQueueConfig, **kwargs: Any) -> AbstractQueue:
+        """A queue that is not connected yet. ``kwargs`` are the runner's, for queues that live inside the run."""
+        if config.type == QueueTypes.PYTHON_QUEUE:
+            from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
+
+            return PythonQueue(config=config.config, **kwargs)
+
+        raise ValueError(f"queue type '{config.type}' has no branch in QueueFactory.get_queue")

@@ -1,0 +1,50 @@
+"""The ``engine.runner`` block."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RunnerTypes(StrEnum):
+    """Value of ``engine.runner.type`` and of ``--runner``."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+    STREAM = "stream"
+
+
+class LoggerLevel(StrEnum):
+    """Value of ``engine.runner.log_level`` and of ``--log-level``."""
+
+    TRACE = "TRACE"
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class RunnerFuturesConfig(BaseModel):
+    """``engine.runner.config``: how the two workers are watched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    max_workers: int = Field(default=2, ge=2, description="Workers; a run needs two, producer and consumer.")
+    consumer_start_delay: float = Field(
+        default=0, ge=0, description="Seconds to wait before the consumer starts; a page wakes it anyway."
+    )
+    is_alive_check_interval: float = Field(
+        default=2, gt=0, description="Seconds between two looks at whether a worker died; its end wakes the runner."
+    )
+
+
+class RunnerConfig(BaseModel):
+    """``engine.runner``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    type: RunnerTypes = Field(
+        default=RunnerTypes.THREAD, description="thread | process | stream; sync_mode stream always uses stream."
+    )
+    config: RunnerFuturesConfig = Field(default_factory=RunnerFuturesConfig, description="How workers are watched.")
+    log_level: LoggerLevel = Field(default=LoggerLevel.INFO, description="Least severe level that is shown.")

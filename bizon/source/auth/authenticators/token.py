@@ -1,0 +1,42 @@
+"""A fixed token in a header."""
+
+from pydantic import BaseModel, ConfigDict, Field
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from bizon.common.secret import SecretText
+
+
+class TokenAuthParams(BaseModel):
+    """Keys of ``authentication.params`` for ``api_key`` and ``bearer``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    token: SecretText = Field(description="The token.")
+    auth_method: str = Field(default="Bearer", description='Word before the token; "" sends the bare token.')
+    auth_header: str = Field(default="Authorization", description="Header that carries the token.")
+
+
+class TokenAuthenticator(AuthBase):
+    """Adds the token to every request of a session. Called by requests, on the thread that fetches."""
+
+    def __init__(self, params: TokenAuthParams) -> None:
+        self._params = params
+
+    @property
+    def auth_header(self) -> str:
+        """Name of the header."""
+        return self._params.auth_header
+
+    @property
+    def token(self) -> str:
+        """Value of the header: method and token, or the bare token when the method is empty."""
+        return f"{self._params.auth_method} {self._params.token}".strip()
+
+    def get_auth_header(self) -> dict[str, str]:
+        """The header as a dict, for clients other than requests."""
+        return {self.auth_header: self.token}
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        r.headers.update(self.get_auth_header())
+        return r

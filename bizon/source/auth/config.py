@@ -1,0 +1,49 @@
+"""The ``authentication`` block: ``type`` decides which ``params`` are allowed."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
+from bizon.source.auth.authenticators.cookies import CookiesAuthParams
+from bizon.source.auth.authenticators.oauth import Oauth2AuthParams
+from bizon.source.auth.authenticators.token import TokenAuthParams
+
+
+class AuthType(StrEnum):
+    """Ways to authenticate."""
+
+    OAUTH = "oauth"
+    API_KEY = "api_key"
+    BEARER = "bearer"
+    BASIC = "basic"
+    COOKIES = "cookies"
+
+
+AuthParams = Oauth2AuthParams | BasicHttpAuthParams | TokenAuthParams | CookiesAuthParams
+
+PARAMS_BY_TYPE: dict[AuthType, type[BaseModel]] = {
+    AuthType.OAUTH: Oauth2AuthParams,
+    AuthType.API_KEY: TokenAuthParams,
+    AuthType.BEARER: TokenAuthParams,
+    AuthType.BASIC: BasicHttpAuthParams,
+    AuthType.COOKIES: CookiesAuthParams,
+}
+
+
+class AuthConfig(BaseModel):
+    """Authentication of a source. A connector narrows ``type`` in a subclass to what it supports."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    type: AuthType = Field(description="oauth | api_key | bearer | basic | cookies.")
+    params: AuthParams = Field(description="Credentials; which keys are allowed depends on `type`.")
+
+    @field_validator("params", mode="wrap")
+    @classmethod
+    def _params_fit_type(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> BaseModel:
+        declared = info.data.get("type")
+        if declared is None:  # `type` itself is wrong and has its own error
+            return TokenAuthParams(token="")
+        return PARAMS_BY_TYPE[AuthType(declared)].model_validate(value)

@@ -1,0 +1,109 @@
+"""The ``source`` block of a pipeline."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bizon.source.auth.config import AuthConfig
+
+RETRY_STATUS_CODES = (429, 500, 502, 503, 504, 520, 522, 524)
+
+
+class SourceSyncModes(StrEnum):
+    """How a stream is moved."""
+
+    FULL_REFRESH = "full_refresh"
+    INCREMENTAL = "incremental"
+    STREAM = "stream"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class HttpRetriesConfig(_Strict):
+    """When an HTTP request is sent again."""
+
+    total: int = Field(default=10, ge=0, description="Retries per request, all causes together. 0 = never retry.")
+    backoff_factor: float = Field(
+        default=2.0, ge=0, description="Seconds; the n-th retry waits backoff_factor * 2^(n-1), at most retry_after_max."
+    )
+    status_forcelist: tuple[int, ...] = Field(
+        default=RETRY_STATUS_CODES, description="HTTP status codes that are retried."
+    )
+    allowed_methods: tuple[str, ...] = Field(
+        default=("GET", "POST"), description="HTTP methods that are retried, in capitals."
+    )
+    retry_after_max: float | None = Field(
+        default=120.0,
+        ge=0,
+        description="Seconds; longest wait that a Retry-After header or the back-off may ask for. null = no cap.",
+    )
+
+
+class HttpConfig(_Strict):
+    """The HTTP session a source fetches with."""
+
+    timeout: tuple[float, float] = Field(
+        default=(10.0, 60.0), description="Seconds to wait for [a connection, each read of the answer]."
+    )
+    raise_for_status: bool = Field(default=True, description="Answer 4xx and 5xx with an error after the retries.")
+    retries: HttpRetriesConfig = Field(default_factory=HttpRetriesConfig, description="When a request is sent again.")
+
+    @field_validator("timeout")
+    @classmethod
+    def _timeouts_are_positive(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if min(value) <= 0:
+            raise ValueError("both time-outs must be above 0 seconds: a request without one can wait for ever")
+        return value
+
+
+class APIConfig(_Strict):
+    """Older spelling of the HTTP retries."""
+
+    retry_limit: int | None = Field(
+        default=10, ge=0, description="Retries per request; used when `http` is absent. null = the default of `http`."
+    )
+
+
+class SourceConfig(_Strict):
+    """What every source understands. A connector's own config class extends it with its own keys."""
+
+    name: str = Field(
+        min_length=1, description="Name of the source: its connector folder, or free text with `source_file_path`."
+    )
+    stream: str = Field(min_length=1, description="Stream to extract; `bizon stream list SOURCE` shows them.")
+    source_file_path: str | None = Field(
+        default=None, description="Path of a Python file with a custom source class; same as --custom-source."
+    )
+    sync_mode: SourceSyncModes = Field(
+        default=SourceSyncModes.FULL_REFRESH, description="full_refresh | incremental | stream."
+    )
+    cursor_field: str | None = Field(
+        default=None, description="Field by which an incremental source filters, for example updated_at."
+    )
+    incremental_lookback: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds by which an incremental run reaches back behind the last run, for records that become "
+        "visible late. Records in the overlap are delivered again.",
+    )
+    force_ignore_checkpoint: bool = Field(
+        default=False, description="Cancel an unfinished job of this stream and start from the first page."
+    )
+    checkpoint_max_age: float = Field(
+        default=86_400,
+        gt=0,
+        description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed.",
+    )
+    authentication: AuthConfig | None = Field(default=None, description="How to authenticate; see `type`.")
+    max_iterations: int | None = Field(
+        default=None,
+        ge=1,
+        description="Pages to fetch in this run. A run that stops here keeps its checkpoint and publishes nothing.",
+    )
+    api_config: APIConfig = Field(default_factory=APIConfig, description="Older spelling of `http.retries`.")
+    http: HttpConfig | None = Field(default=None, description="HTTP time-outs and retries.")
+    init_pipeline: bool = Field(
+        default=True, description="False lets a connector skip set-up calls in its constructor; used by its tests."
+    )

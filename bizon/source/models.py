@@ -1,0 +1,102 @@
+"""What a source hands to the engine: records, pages, and the state an incremental page starts from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bizon.common.clock import as_utc, utc_now
+
+
+class SourceRecord:
+    """One record of a stream.
+
+    ``id`` identifies the record in its source; an int is accepted and stored as text. ``data`` is any JSON object:
+    datetimes, UUIDs and Decimals in it are encoded, other objects are an error. ``timestamp`` defaults to now; a naive
+    one is taken as UTC. ``destination_id`` routes the record to a table of its own in stream mode.
+    """
+
+    __slots__ = ("_timestamp", "data", "destination_id", "id")
+
+    def __init__(
+        self,
+        id: str | int,
+        data: dict[str, Any],
+        timestamp: datetime | None = None,
+        destination_id: str | None = None,
+    ) -> None:
+        if id.__class__ is not str:
+            if not isinstance(id, str | int):
+                raise TypeError(f"SourceRecord.id must be a string or an integer, not {type(id).__name__}")
+            id = str(id)
+        if not isinstance(data, dict):
+            raise TypeError(f"SourceRecord.data of record {id!r} must be a dict, not {type(data).__name__}")
+        if timestamp is not None and not isinstance(timestamp, datetime):
+            raise TypeError(f"SourceRecord.timestamp of record {id!r} must be a datetime, not {timestamp!r}")
+        if destination_id is not None and not isinstance(destination_id, str):
+            raise TypeError(f"SourceRecord.destination_id of record {id!r} must be a string, not {destination_id!r}")
+        self.id: str = id
+        self.data = data
+        self._timestamp = timestamp
+        self.destination_id = destination_id
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the record was made or changed in its source, in UTC."""
+        if self._timestamp is None:
+            self._timestamp = utc_now()
+        return as_utc(self._timestamp)
+
+    @property
+    def own_timestamp(self) -> datetime | None:
+        """The timestamp the source gave, or None; the engine stamps such records once per page."""
+        return self._timestamp
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SourceRecord):
+            return NotImplemented
+        return (self.id, self.data, self._timestamp, self.destination_id) == (
+            other.id,
+            other.data,
+            other._timestamp,
+            other.destination_id,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # mutable value object, like the dict it carries
+
+    def __repr__(self) -> str:
+        return f"SourceRecord(id={self.id!r}, data=<{len(self.data)} keys>, destination_id={self.destination_id!r})"
+
+
+@dataclass(slots=True)
+class SourceIteration:
+    """One page of a stream.
+
+    ``next_pagination`` is what ``get`` receives for the next page, any JSON object; ``{}`` means the stream is
+    exhausted. A page may hold no records and still have a next page. ``next_state`` replaces the state kept between
+    incremental runs once this run has succeeded; None leaves it as it is.
+    """
+
+    next_pagination: dict[str, Any]
+    records: Sequence[SourceRecord] = field(default_factory=list)
+    next_state: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class SourceIncrementalState:
+    """Where an incremental page starts.
+
+    ``last_run``: when the last succeeded job was created, less ``source.incremental_lookback``; aware, UTC.
+    ``run_started_at``: when the current job was created: with ``last_run`` it makes windows that tile.
+    ``state``: the last ``next_state`` of the last succeeded job. ``cursor_field``: as configured.
+    """
+
+    last_run: datetime
+    state: Mapping[str, Any] = field(default_factory=dict)
+    cursor_field: str | None = None
+    run_started_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.last_run = as_utc(self.last_run)
+        if self.run_started_at is not None:
+            self.run_started_at = as_utc(self.run_started_at)

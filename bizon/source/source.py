@@ -1,0 +1,98 @@
+"""The interface a source connector implements."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from requests.auth import AuthBase
+
+from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
+from bizon.source.config import HttpConfig, HttpRetriesConfig, SourceConfig
+from bizon.source.models import SourceIncrementalState, SourceIteration
+from bizon.source.session import Session
+
+
+class AbstractSource(ABC):
+    """Fetches one stream, page by page.
+
+    One instance serves one run. The engine calls ``check_connection`` once, then ``get`` or ``get_records_after``
+    repeatedly on one thread (in the process runner: in a process of its own). A source knows pages, pagination and
+    its HTTP session; it never sees jobs, checkpoints or the destination. An exception from any method ends the run
+    as failed; pages before it stay committed and the next run resumes behind them.
+    """
+
+    def __init__(self, config: SourceConfig) -> None:
+        self.config = config
+        self.session = self.get_session()
+        authenticator = self.get_authenticator()
+        if authenticator is not None:
+            self.session.auth = authenticator
+
+    @staticmethod
+    @abstractmethod
+    def streams() -> list[str]:
+        """Names of the streams. Return a literal list, or the values of an enum in the same folder, so that
+        ``bizon source list`` can read them without importing the connector."""
+
+    @staticmethod
+    @abstractmethod
+    def get_config_class() -> type[SourceConfig]:
+        """The config class (not an instance) that validates the ``source`` block of the YAML."""
+
+    @abstractmethod
+    def get_authenticator(self) -> AuthBase | None:
+        """Authentication for ``self.session``, or None. Called once, from the constructor."""
+
+    @abstractmethod
+    def check_connection(self) -> tuple[bool, Any | None]:
+        """``(True, None)``, or ``(False, reason)``. Called once per run, before anything is fetched."""
+
+    @abstractmethod
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        """Fetch one page.
+
+        ``pagination`` is the ``next_pagination`` of the page before, and ``{}`` for the first page. Return
+        ``next_pagination={}`` when there are no more pages. After a crash the engine repeats the call with a
+        checkpointed ``pagination``, so it must be enough to find the page again.
+        """
+
+    def get_total_records_count(self) -> int | None:
+        """Number of records of the stream, for the progress display only; None when unknown, 0 is a valid total."""
+        return None
+
+    def get_records_after(
+        self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
+    ) -> SourceIteration:
+        """Fetch one page of what changed since ``source_state.last_run``; pagination works as in ``get``.
+
+        Called instead of ``get`` when ``sync_mode`` is ``incremental`` and an earlier job succeeded. A source that
+        does not override it is refused for ``incremental`` when the configuration is validated.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not support sync_mode incremental")
+
+    def get_retry_policy(self) -> HttpRetriesConfig:
+        """When ``self.session`` sends a request again; from ``source.http``. Override to suit an API."""
+        return self._http_config().retries
+
+    def get_session(self) -> Session:
+        """The HTTP session; override to add headers. Called once, from the constructor."""
+        http = self._http_config()
+        return Session(retries=self.get_retry_policy(), timeout=http.timeout, raise_for_status=http.raise_for_status)
+
+    def get_source_callback_instance(self) -> AbstractSourceCallback:
+        """Told after each commit which pages are safe; the default does nothing."""
+        return NoOpSourceCallback(config=self.config)
+
+    def commit(self) -> None:
+        """Called in ``sync_mode: stream`` after each commit, on the thread that fetches: everything returned by
+        ``get`` so far is durable. A log consumer commits its offsets here. The default does nothing."""
+        return None
+
+    def close(self) -> None:
+        """Release the session. Called once at the end of a run, also of a failed one."""
+        self.session.close()
+
+    def _http_config(self) -> HttpConfig:
+        if self.config.http is not None:
+            return self.config.http
+        limit = self.config.api_config.retry_limit
+        return HttpConfig() if limit is None else HttpConfig(retries=HttpRetriesConfig(total=limit))
