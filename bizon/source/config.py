@@ -26,7 +26,9 @@ class HttpRetriesConfig(_Strict):
 
     total: int = Field(default=10, ge=0, description="Retries per request, all causes together. 0 = never retry.")
     backoff_factor: float = Field(
-        default=2.0, ge=0, description="Seconds; the n-th retry waits backoff_factor * 2^(n-1), at most retry_after_max."
+        default=2.0,
+        ge=0,
+        description="Seconds; the n-th retry waits backoff_factor * 2^(n-1), at most retry_after_max.",
     )
     status_forcelist: tuple[int, ...] = Field(
         default=RETRY_STATUS_CODES, description="HTTP status codes that are retried."

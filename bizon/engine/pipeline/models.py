@@ -54,7 +54,7 @@ class PageMark:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Contiguous pages ready to be written. ``frame`` is a destination frame with ``destination_id``; it may be empty."""
+    """Contiguous pages ready to be written. ``frame``: destination frame with ``destination_id``, perhaps empty."""
 
     frame: "pl.DataFrame"
     pages: tuple[PageMark, ...]

@@ -24,7 +24,7 @@ class AbstractQueueConfigDetails(StrictModel):
     max_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Bytes of records that may wait in the queue; null = the destination's buffer_size, at least 16 MB.",
+        description="Bytes of records that may wait in the queue; null = buffer_size, at least 16 MB.",
     )
 
 
