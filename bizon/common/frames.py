@@ -87,25 +87,26 @@ class RecordError(ValueError):
 def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataFrame:
     """Source frame of one page; a record without a timestamp gets ``now``. Raises RecordError."""
     try:
-        columns = {
+        columns: dict[str, list[str | None]] = {
             "id": [record.id for record in records],
             "data": [encode_data(record.data).decode() for record in records],
-            "timestamp": [record.own_timestamp for record in records],
             "destination_id": [record.destination_id for record in records],
         }
+        stamps = [record.own_timestamp for record in records]
     except (TypeError, AttributeError, ValueError):
         raise RecordError(_first_fault(records)) from None
-    stamps = columns.pop("timestamp")
-    frame = pl.DataFrame(columns, schema={name: SOURCE_SCHEMA[name] for name in columns})
-    if not any(stamps):
-        timestamp = pl.lit(now, dtype=UTC_MICROSECONDS).alias("timestamp")
-    else:
-        timestamp = pl.Series(
-            "timestamp",
+    schema = {name: SOURCE_SCHEMA[name] for name in columns}
+    try:
+        frame = pl.DataFrame(columns, schema=schema)
+    except UnicodeEncodeError:  # an id or a table name with a lone surrogate
+        frame = pl.DataFrame({name: [_repaired(text) for text in texts] for name, texts in columns.items()}, schema)
+    timestamps: pl.Expr | pl.Series = pl.lit(now, dtype=UTC_MICROSECONDS)
+    if any(stamps):
+        timestamps = pl.Series(
             [now if own is None else record.timestamp for own, record in zip(stamps, records, strict=True)],
-            UTC_MICROSECONDS,
+            dtype=UTC_MICROSECONDS,
         )
-    return frame.with_columns(timestamp).select(SOURCE_SCHEMA.names())
+    return frame.with_columns(timestamp=timestamps).select(SOURCE_SCHEMA.names())
 
 
 def _first_fault(records: Sequence[SourceRecord]) -> str:
@@ -134,6 +135,11 @@ def _path_of_fault(value: Any) -> str | None:
             except TypeError:
                 return path
     return None
+
+
+def frame_bytes(frame: pl.DataFrame) -> int:
+    """Memory a frame takes, in bytes, as Polars estimates it."""
+    return int(frame.estimated_size())
 
 
 def empty_source_frame() -> pl.DataFrame:

@@ -85,6 +85,10 @@ class AbstractDestination(ABC):
         """
         return None
 
+    def describe(self) -> str:
+        """Where the records are, in words for a person: a path, a table. Shown at the end of a run."""
+        return f"{self.sync_metadata.destination_alias} {self.default_destination_id}"
+
     def close(self) -> None:
         """Release connections. Called once at the end of every run, also of a failed one."""
         return None

@@ -1,6 +1,8 @@
 """The ``transforms`` block of a pipeline."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bizon.transform.snippet import SnippetError, compile_snippet
 
 
 class TransformModel(BaseModel):
@@ -13,3 +15,11 @@ class TransformModel(BaseModel):
         min_length=1,
         description="Python statements run once per record. `data` is the record; `data = None` drops it.",
     )
+
+    @model_validator(mode="after")
+    def _python_compiles(self) -> "TransformModel":
+        try:
+            compile_snippet(self.label, self.python)
+        except SnippetError as error:
+            raise ValueError(f"`python` of transform '{self.label}' is not valid: {error}") from None
+        return self

@@ -39,10 +39,10 @@ class AbstractBackend(ABC):
         self,
         key: StreamKey,
         sync_mode: str,
-        total_records_to_fetch: int | None = None,
         incremental_state: dict[str, Any] | None = None,
     ) -> StreamJob:
-        """Insert a job with status STARTED and attempt 0, created now."""
+        """Insert a job with status STARTED and attempt 0, created now, and later than every other job of the
+        stream even if the clock was set back."""
 
     @abstractmethod
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
@@ -59,6 +59,10 @@ class AbstractBackend(ABC):
     @abstractmethod
     def update_stream_job_status(self, job_id: str, job_status: JobStatus, error_message: str | None = None) -> None:
         """Set the status; the error message is replaced too, None clears it."""
+
+    @abstractmethod
+    def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
+        """Note how many records the source says it has; display only."""
 
     @abstractmethod
     def open_epoch(self, job_id: str) -> int:

@@ -1,6 +1,6 @@
 """Values that travel between the workers, the loader and the runner."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -74,11 +74,65 @@ class Batch:
 class WorkerResult:
     """How one worker ended; ``error`` is text, no exception crosses to the runner.
 
-    ``published`` is set by the consuming side when ``finalize`` returned true; ``exhausted`` by the producing side
-    when the source had no more pages.
+    ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
+    ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are.
     """
 
     status: PipelineReturnStatus
     error: str | None = None
     published: bool = False
-    exhausted: bool = False
+    capped: bool = False
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSnapshot:
+    """How far a run is, for display. ``total_records`` is None while unknown."""
+
+    pages: int
+    records_fetched: int
+    bytes_fetched: int
+    records_written: int
+    total_records: int | None
+
+
+_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL = range(5)
+_UNKNOWN = -1
+
+
+class Progress:
+    """Counters of a run, in five integers that may live in memory shared by processes.
+
+    Each counter has one writer: the producing side or the consuming side; readers see a recent value.
+    """
+
+    SLOTS = 5
+
+    def __init__(self, slots: MutableSequence[int] | None = None) -> None:
+        self._slots = [0] * self.SLOTS if slots is None else slots
+        self._slots[_TOTAL] = self._slots[_TOTAL] or _UNKNOWN
+
+    def expect(self, total_records: int | None) -> None:
+        """The producing side learnt how many records the stream has."""
+        self._slots[_TOTAL] = _UNKNOWN if total_records is None else total_records
+
+    def fetched(self, records: int, size: int) -> None:
+        """The producing side handed over a page of ``size`` bytes."""
+        self._slots[_PAGES] += 1
+        self._slots[_FETCHED] += records
+        self._slots[_BYTES] += size
+
+    def written(self, records: int) -> None:
+        """The consuming side committed this many records."""
+        self._slots[_WRITTEN] += records
+
+    def snapshot(self) -> ProgressSnapshot:
+        """The counters now."""
+        total = self._slots[_TOTAL]
+        return ProgressSnapshot(
+            pages=self._slots[_PAGES],
+            records_fetched=self._slots[_FETCHED],
+            bytes_fetched=self._slots[_BYTES],
+            records_written=self._slots[_WRITTEN],
+            total_records=None if total == _UNKNOWN else total,
+        )

@@ -32,3 +32,8 @@ class QueueMessage:
     pagination: dict[str, Any] = field(default_factory=dict)
     next_state: dict[str, Any] | None = None
     signal: Signal | None = None
+
+    @property
+    def size(self) -> int:
+        """Memory its page takes, in bytes, as Polars estimates it."""
+        return int(self.frame.estimated_size())

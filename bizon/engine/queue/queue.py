@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
+from bizon.engine.queue.config import AbstractQueueConfigDetails, QueueTypes
 from bizon.engine.queue.models import QueueMessage
 
 
@@ -48,8 +48,9 @@ class QueueFactory:
     """Builds the queue a config names. Imports its module only then."""
 
     @staticmethod
-    def get_queue(config: AbstractQueueConfig, **kwargs: Any) -> AbstractQueue:
-        """A queue that is not connected yet. ``kwargs`` are the runner's, for queues that live inside the run."""
+    def get_queue(config: Any, **kwargs: Any) -> AbstractQueue:
+        """A queue that is not connected yet. ``config`` is an AbstractQueueConfig of any adapter; ``kwargs`` are the
+        runner's, for queues that live inside the run."""
         if config.type == QueueTypes.PYTHON_QUEUE:
             from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 

@@ -1,0 +1,254 @@
+"""State in a SQL database, through SQLAlchemy Core."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import RLock
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from sqlalchemy import Connection, Row, Table, func, insert, inspect, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from bizon.common.clock import as_utc, utc_now
+from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
+from bizon.engine.backend.adapters.sqlalchemy.tables import (
+    ERROR_LENGTH,
+    destination_cursors,
+    metadata,
+    source_cursors,
+    stream_jobs,
+)
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
+from bizon.engine.backend.models import CommitRecord, CursorStatus, DestinationCursor, JobStatus, StreamJob, StreamKey
+
+_TICK = timedelta(microseconds=1)
+
+
+class SQLAlchemyBackend(AbstractBackend):
+    """Serves ``sqlite`` and ``sqlite_in_memory``; the latter has one connection, which its threads use in turn."""
+
+    def __init__(self, config: AbstractBackendConfigDetails, type: BackendTypes) -> None:
+        super().__init__(config, type)
+        self._engine = build_engine(config, type)
+        self._one_at_a_time = RLock()
+
+    def create_all_tables(self) -> None:
+        if self.type is BackendTypes.SQLITE:
+            path = sqlite_path(self.config)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BackendError(f"the folder of the state file '{path}' cannot be made: {error.strerror}") from error
+        for _attempt in range(2):  # two first starts may race: the loser finds the tables made
+            try:
+                with self._transaction() as connection:
+                    metadata.create_all(connection)
+                return
+            except BackendError:
+                if self.check_prerequisites():
+                    return
+        raise BackendError(f"the state tables cannot be created in {self._describe()}")
+
+    def check_prerequisites(self) -> bool:
+        with self._transaction() as connection:
+            present = set(inspect(connection).get_table_names())
+        return set(metadata.tables) <= present
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def create_stream_job(
+        self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
+    ) -> StreamJob:
+        with self._transaction() as connection:
+            newest = connection.execute(
+                select(func.max(stream_jobs.c.created_at)).where(*_of_stream(stream_jobs, key))
+            ).scalar()
+            now = _now()
+            row: dict[str, Any] = {
+                "id": uuid4().hex,
+                **_stream_values(key),
+                "sync_mode": sync_mode,
+                "attempt": 0,
+                "created_at": now if newest is None else max(now, newest + _TICK),
+                "incremental_state": _to_text(incremental_state),
+                "status": JobStatus.STARTED.value,
+            }
+            connection.execute(insert(stream_jobs).values(row))
+        return self._existing_job(row["id"])
+
+    def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
+        return self._newest_job(*_of_stream(stream_jobs, key))
+
+    def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
+        return self._newest_job(*_of_stream(stream_jobs, key), stream_jobs.c.status == JobStatus.SUCCEEDED.value)
+
+    def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
+        return self._newest_job(stream_jobs.c.id == job_id)
+
+    def update_stream_job_status(self, job_id: str, job_status: JobStatus, error_message: str | None = None) -> None:
+        self._update_job(
+            job_id, status=job_status.value, error_message=error_message[:ERROR_LENGTH] if error_message else None
+        )
+
+    def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
+        self._update_job(job_id, total_records_to_fetch=total_records_to_fetch)
+
+    def open_epoch(self, job_id: str) -> int:
+        self._update_job(job_id, attempt=stream_jobs.c.attempt + 1)
+        return self._existing_job(job_id).attempt
+
+    def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
+        row = {
+            "id": uuid4().hex,
+            "job_id": record.job_id,
+            **_stream_values(record.key),
+            "destination_name": record.destination_name,
+            "from_source_iteration": record.from_source_iteration,
+            "to_source_iteration": record.to_source_iteration,
+            "rows_written": record.rows_written,
+            "success": True,
+            "created_at": _now(),
+            "pagination": _to_text(record.pagination),
+        }
+        with self._transaction() as connection:
+            connection.execute(insert(destination_cursors).values(row))
+            if record.next_state is not None:
+                connection.execute(
+                    update(stream_jobs)
+                    .where(stream_jobs.c.id == record.job_id)
+                    .values(incremental_state=_to_text(record.next_state), updated_at=_now())
+                )
+            stored = connection.execute(select(destination_cursors).where(destination_cursors.c.id == row["id"])).one()
+        return _destination_cursor(stored)
+
+    def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
+        cursors = destination_cursors.c
+        with self._transaction() as connection:
+            row = connection.execute(
+                select(destination_cursors)
+                .where(cursors.job_id == job_id, cursors.success)
+                .order_by(cursors.to_source_iteration.desc())
+                .limit(1)
+            ).first()
+        return None if row is None else _destination_cursor(row)
+
+    def get_number_of_written_rows_for_job(self, job_id: str) -> int:
+        cursors = destination_cursors.c
+        with self._transaction() as connection:
+            total = connection.execute(
+                select(func.sum(cursors.rows_written)).where(cursors.job_id == job_id, cursors.success)
+            ).scalar()
+        return int(total or 0)
+
+    def create_source_cursor(
+        self,
+        job_id: str,
+        key: StreamKey,
+        iteration: int,
+        rows_fetched: int,
+        next_pagination: dict[str, Any],
+        cursor_status: CursorStatus = CursorStatus.PULLING,
+    ) -> None:
+        row = {
+            "id": uuid4().hex,
+            "job_id": job_id,
+            **_stream_values(key),
+            "iteration": iteration,
+            "rows_fetched": rows_fetched,
+            "next_pagination": _to_text(next_pagination),
+            "status": cursor_status.value,
+            "created_at": _now(),
+        }
+        with self._transaction() as connection:
+            connection.execute(insert(source_cursors).values(row))
+
+    def _newest_job(self, *conditions: Any) -> StreamJob | None:
+        with self._transaction() as connection:
+            row = connection.execute(
+                select(stream_jobs).where(*conditions).order_by(stream_jobs.c.created_at.desc()).limit(1)
+            ).first()
+        return None if row is None else _stream_job(row)
+
+    def _existing_job(self, job_id: str) -> StreamJob:
+        job = self.get_stream_job_by_id(job_id)
+        if job is None:
+            raise BackendError(f"job '{job_id}' is missing from {self._describe()}: was it deleted during the run?")
+        return job
+
+    def _update_job(self, job_id: str, **values: Any) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                update(stream_jobs).where(stream_jobs.c.id == job_id).values(**values, updated_at=_now())
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        guard = self._one_at_a_time if self.type is BackendTypes.SQLITE_IN_MEMORY else None
+        try:
+            if guard is not None:
+                guard.acquire()
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            reason = getattr(error, "orig", None) or error
+            raise BackendError(f"the state in {self._describe()} cannot be used: {reason}") from error
+        finally:
+            if guard is not None:
+                guard.release()
+
+    def _describe(self) -> str:
+        if self.type is BackendTypes.SQLITE:
+            return f"'{sqlite_path(self.config)}'"
+        return "memory"
+
+
+def _of_stream(table: Table, key: StreamKey) -> tuple[Any, ...]:
+    return tuple(table.c[name] == value for name, value in _stream_values(key).items())
+
+
+def _stream_values(key: StreamKey) -> dict[str, str]:
+    return {"name": key.name, "source_name": key.source_name, "stream_name": key.stream_name}
+
+
+def _now() -> datetime:
+    return utc_now().replace(tzinfo=None)
+
+
+def _to_text(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _from_text(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def _stream_job(row: Row[Any]) -> StreamJob:
+    return StreamJob(
+        id=row.id,
+        key=StreamKey(row.name, row.source_name, row.stream_name),
+        sync_mode=row.sync_mode,
+        status=JobStatus(row.status),
+        attempt=row.attempt,
+        created_at=row.created_at.replace(tzinfo=UTC),
+        total_records_to_fetch=row.total_records_to_fetch,
+        incremental_state=_from_text(row.incremental_state),
+        error_message=row.error_message,
+        updated_at=None if row.updated_at is None else as_utc(row.updated_at),
+    )
+
+
+def _destination_cursor(row: Row[Any]) -> DestinationCursor:
+    return DestinationCursor(
+        id=row.id,
+        job_id=row.job_id,
+        from_source_iteration=row.from_source_iteration,
+        to_source_iteration=row.to_source_iteration,
+        rows_written=row.rows_written,
+        pagination=_from_text(row.pagination) or {},
+        created_at=row.created_at.replace(tzinfo=UTC),
+    )

@@ -1,0 +1,65 @@
+"""The state tables. Times are naive, in UTC."""
+
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+ID_LENGTH = 100
+ERROR_LENGTH = 255
+
+metadata = MetaData()
+
+
+def _stream_columns() -> list[Column[str]]:
+    return [Column(name, String(100), nullable=False) for name in ("name", "source_name", "stream_name")]
+
+
+stream_jobs = Table(
+    "stream_jobs",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    *_stream_columns(),
+    Column("sync_mode", String(100), nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("total_records_to_fetch", Integer),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime),
+    Column("incremental_state", Text),
+    Column("status", String(100), nullable=False),
+    Column("error_message", String(ERROR_LENGTH)),
+    Index("ix_stream_jobs_stream", "name", "source_name", "stream_name", "created_at"),
+)
+
+source_cursors = Table(
+    "source_cursors",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("job_id", String(ID_LENGTH), ForeignKey(stream_jobs.c.id), nullable=False),
+    *_stream_columns(),
+    Column("iteration", Integer, nullable=False, default=0),
+    Column("rows_fetched", Integer, nullable=False, default=0),
+    Column("next_pagination", Text),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("status", String(100), nullable=False),
+    Column("error_message", String(500)),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime),
+    Index("ix_source_cursors_job", "job_id", "iteration"),
+)
+
+destination_cursors = Table(
+    "destination_cursors",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("job_id", String(ID_LENGTH), ForeignKey(stream_jobs.c.id), nullable=False),
+    *_stream_columns(),
+    Column("destination_name", String(100), nullable=False),
+    Column("from_source_iteration", Integer, nullable=False),
+    Column("to_source_iteration", Integer, nullable=False),
+    Column("rows_written", Integer, nullable=False, default=0),
+    Column("success", Boolean, nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("error_message", String(500)),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime),
+    Column("pagination", Text),
+    Index("ix_destination_cursors_job", "job_id", "to_source_iteration", unique=True),
+)

@@ -1,0 +1,73 @@
+"""The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
+
+from bizon.common.clock import utc_now
+from bizon.common.frames import to_destination_frame
+from bizon.destination.buffer import DestinationBuffer
+from bizon.engine.pipeline.loader import Loader
+from bizon.engine.pipeline.models import PageMark
+from bizon.engine.queue.models import QueueMessage, Signal
+from bizon.engine.queue.queue import AbstractQueue
+from bizon.transform.transform import Transform
+
+
+class Consumer:
+    """The loop. Runs on one thread; raises the error that ends it, after which ``flush`` may still be called."""
+
+    def __init__(
+        self,
+        *,
+        queue: AbstractQueue,
+        transform: Transform,
+        buffer: DestinationBuffer,
+        loader: Loader,
+        job_id: str,
+        epoch: int,
+        poll_interval: float,
+    ) -> None:
+        self._queue = queue
+        self._transform = transform
+        self._buffer = buffer
+        self._loader = loader
+        self._job_id = job_id
+        self._epoch = epoch
+        self._poll_interval = poll_interval
+        self.outcome: bool | None = None
+
+    def run(self) -> bool:
+        """Work until the end of the stream. True when the output was published, False when the end was ABORTED."""
+        while self.outcome is None:
+            message = self._queue.get(timeout=self._patience())
+            if message is not None:
+                self.handle(message)
+            self.flush_if_due()
+        return self.outcome
+
+    def handle(self, message: QueueMessage) -> None:
+        """Take one message: a page goes into the buffer, which makes room first; an end is acted on."""
+        if message.job_id != self._job_id or message.epoch < self._epoch:
+            return
+        if message.signal is not None:
+            self.flush()
+            if message.signal is Signal.COMPLETE:
+                self._loader.publish()
+            self.outcome = message.signal is Signal.COMPLETE
+            return
+        transformed = self._transform.apply_transforms(message.frame)
+        frame = to_destination_frame(transformed, self._job_id, message.iteration, message.extracted_at, utc_now())
+        if not self._buffer.has_room_for(frame):
+            self.flush()
+        self._buffer.add(frame, PageMark(message.iteration, message.pagination, message.next_state))
+
+    def flush_if_due(self) -> None:
+        """Write and commit what the buffer holds if it is full or old enough."""
+        if self._buffer.is_due():
+            self.flush()
+
+    def flush(self) -> None:
+        """Write and commit what the buffer holds."""
+        if not self._buffer.is_empty:
+            self._loader.write(self._buffer.take())
+
+    def _patience(self) -> float:
+        due = self._buffer.seconds_until_due()
+        return self._poll_interval if due is None else min(due, self._poll_interval)

@@ -1,0 +1,176 @@
+"""The producing side: ask the source for pages, put them on the queue, say how the stream ended."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from bizon.common.clock import utc_now
+from bizon.common.errors.errors import SourceFetchError
+from bizon.common.frames import RecordError, empty_source_frame, records_to_frame
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.models import Progress
+from bizon.engine.queue.models import QueueMessage, Signal
+from bizon.engine.queue.queue import AbstractQueue
+from bizon.monitoring.monitor import AbstractMonitor
+from bizon.source.cursor import Cursor
+from bizon.source.models import SourceIncrementalState, SourceIteration
+from bizon.source.source import AbstractSource
+
+_PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
+
+
+class StopFlag(Protocol):
+    """Set by the runner when the run must end early, or by a worker that failed."""
+
+    def is_set(self) -> bool: ...
+
+    def set(self) -> None: ...
+
+
+class PageFetcher:
+    """Asks the source for one page and turns it into a queue message. Shared by the producer and the stream runner."""
+
+    def __init__(
+        self,
+        source: AbstractSource,
+        monitor: AbstractMonitor,
+        job_id: str,
+        epoch: int,
+        incremental: SourceIncrementalState | None = None,
+    ) -> None:
+        self._source = source
+        self._monitor = monitor
+        self._job_id = job_id
+        self._epoch = epoch
+        self._incremental = incremental
+
+    def fetch(self, iteration: int, pagination: dict[str, Any]) -> QueueMessage:
+        """One page. Raises SourceFetchError for a page that is none, and whatever the source raises."""
+        with self._monitor.trace("source.get"):
+            if self._incremental is None:
+                page = self._source.get(pagination)
+            else:
+                page = self._source.get_records_after(self._incremental, pagination)
+        extracted_at = utc_now()
+        self._check(page, iteration)
+        pagination = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
+        next_state = self._as_checkpointed(page.next_state, "next_state", iteration)
+        try:
+            frame = records_to_frame(page.records, extracted_at)
+        except RecordError as error:
+            raise SourceFetchError(f"{self._place(iteration)}: {error}") from None
+        self._monitor.track_source_iteration(frame.height)
+        return QueueMessage(
+            job_id=self._job_id,
+            epoch=self._epoch,
+            iteration=iteration,
+            frame=frame,
+            extracted_at=extracted_at,
+            pagination=pagination,
+            next_state=next_state,
+        )
+
+    def end(self, iteration: int, signal: Signal) -> QueueMessage:
+        """The message that ends the stream."""
+        return QueueMessage(self._job_id, self._epoch, iteration, empty_source_frame(), utc_now(), signal=signal)
+
+    def _check(self, page: Any, iteration: int) -> None:
+        if not isinstance(page, SourceIteration):
+            raise SourceFetchError(
+                f"{self._place(iteration)}: the source returned {type(page).__name__}, not a SourceIteration"
+            )
+        if not isinstance(page.next_pagination, dict):
+            raise SourceFetchError(
+                f"{self._place(iteration)}: next_pagination must be a dict, {{}} when done, "
+                f"not {type(page.next_pagination).__name__}"
+            )
+
+    def _as_checkpointed(self, value: Any, name: str, iteration: int) -> Any:
+        """The value as a resumed run would read it back, so that both see the same."""
+        try:
+            return orjson.loads(orjson.dumps(value))
+        except TypeError as error:
+            raise SourceFetchError(f"{self._place(iteration)}: {name} must be JSON: {error}") from None
+
+    def _place(self, iteration: int) -> str:
+        config = self._source.config
+        return f"stream '{config.name}.{config.stream}', iteration {iteration}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerEnd:
+    """``capped`` by max_iterations, or ``stopped`` by the stop flag; else the source is exhausted."""
+
+    capped: bool = False
+    stopped: bool = False
+
+
+class Producer:
+    """The loop. Runs on one thread; raises the error that ends it: the worker then sends the ABORTED end."""
+
+    def __init__(
+        self,
+        *,
+        fetcher: PageFetcher,
+        queue: AbstractQueue,
+        backend: AbstractBackend,
+        key: StreamKey,
+        cursor: Cursor,
+        progress: Progress,
+        stop: StopFlag,
+        max_iterations: int | None,
+        note_every: int,
+    ) -> None:
+        self._fetcher = fetcher
+        self._queue = queue
+        self._backend = backend
+        self._key = key
+        self._cursor = cursor
+        self._progress = progress
+        self._stop = stop
+        self._max_iterations = max_iterations
+        self._note_every = note_every
+
+    def run(self, exhausted: bool) -> ProducerEnd:
+        """Fetch until the source is exhausted, the cap is reached or the stop flag is set, and send the end.
+
+        ``exhausted``: an earlier run fetched the last page already; only the COMPLETE end is sent.
+        """
+        end = ProducerEnd() if exhausted else self._fetch_all()
+        self.send_end(Signal.ABORTED if end.capped or end.stopped else Signal.COMPLETE)
+        return end
+
+    def send_end(self, signal: Signal) -> None:
+        """Tell the consumer that nothing follows, and how it ended."""
+        self._put(self._fetcher.end(self._cursor.iteration, signal))
+
+    def _fetch_all(self) -> ProducerEnd:
+        fetched = 0
+        while not self._stop.is_set():
+            if fetched == self._max_iterations:
+                return ProducerEnd(capped=True)
+            message = self._fetcher.fetch(self._cursor.iteration, self._cursor.pagination)
+            self._cursor.update_state(message.pagination, message.frame.height)
+            self._put(message)
+            fetched += 1
+            self._progress.fetched(message.frame.height, message.size)
+            if self._cursor.is_finished:
+                return ProducerEnd()
+            if self._cursor.iteration % self._note_every == 0:
+                self._note_position()
+        return ProducerEnd(stopped=True)
+
+    def _put(self, message: QueueMessage) -> None:
+        while not self._queue.put(message, timeout=_PUT_TIMEOUT):
+            pass  # the consumer is writing; when it dies, put raises QueueError instead
+
+    def _note_position(self) -> None:
+        self._backend.create_source_cursor(
+            job_id=self._cursor.job_id,
+            key=self._key,
+            iteration=self._cursor.iteration,
+            rows_fetched=self._cursor.rows_fetched,
+            next_pagination=self._cursor.pagination,
+        )

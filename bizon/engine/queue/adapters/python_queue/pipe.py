@@ -1,0 +1,82 @@
+"""The in-process queue stretched over two processes by a pipe.
+
+The producing process writes encoded messages into the pipe; in the consuming process a thread reads them into a
+bounded :class:`PythonQueue`. When that is full the thread stops reading, the pipe fills, and ``put`` waits: the bound
+holds across the processes. A process that dies closes its end of the pipe, which the other side notices at once.
+"""
+
+from multiprocessing.connection import Connection
+from threading import Thread
+
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
+from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
+from bizon.engine.queue.codec import decode, encode
+from bizon.engine.queue.models import QueueMessage
+from bizon.engine.queue.queue import AbstractQueue
+
+_READER_TIMEOUT = 1.0  # seconds; the reader repeats the wait, this bounds how late it sees the queue closed
+
+
+class PipeSender(AbstractQueue):
+    """The producing end."""
+
+    def __init__(self, config: PythonQueueConfigDetails, connection: "Connection[bytes, bytes]") -> None:
+        super().__init__(config)
+        self._connection = connection
+
+    def connect(self) -> None:
+        return None
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        """Waits for as long as the consumer lives and is busy; never answers False."""
+        try:
+            self._connection.send_bytes(encode(message))
+        except OSError as error:
+            raise QueueError("the queue is closed: the consumer process has ended") from error
+        return True
+
+    def get(self, timeout: float) -> QueueMessage | None:
+        raise QueueError("the producing end of the queue cannot read")
+
+    def ack(self, job_id: str, to_iteration: int) -> None:
+        raise QueueError("the producing end of the queue cannot acknowledge")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class PipeReceiver(PythonQueue):
+    """The consuming end."""
+
+    def __init__(
+        self, config: PythonQueueConfigDetails, connection: "Connection[bytes, bytes]", default_max_bytes: int
+    ) -> None:
+        super().__init__(config, default_max_bytes)
+        self._connection = connection
+        self._failure: QueueError | None = None
+
+    def connect(self) -> None:
+        Thread(target=self._read, name="queue-reader", daemon=True).start()
+
+    def get(self, timeout: float) -> QueueMessage | None:
+        try:
+            return super().get(timeout)
+        except QueueError:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+
+    def _read(self) -> None:
+        try:
+            while True:
+                message = decode(self._connection.recv_bytes())
+                while not self.put(message, _READER_TIMEOUT):
+                    pass  # full: the pipe fills up behind us and the producer waits
+        except (EOFError, OSError):
+            pass  # the producer has ended; what it sent is still delivered before get says so
+        except QueueError as error:
+            self._failure = error
+        finally:
+            self.close()
+            self._connection.close()

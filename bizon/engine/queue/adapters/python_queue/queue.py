@@ -1,0 +1,81 @@
+"""The in-process queue: pages wait in memory, bounded by pages, records and bytes."""
+
+from collections import deque
+from threading import Condition
+
+from bizon.common.clock import monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
+from bizon.engine.queue.models import QueueMessage
+from bizon.engine.queue.queue import AbstractQueue
+
+_SMALLEST_DEFAULT = 16 * 1024 * 1024
+
+
+class PythonQueue(AbstractQueue):
+    """One instance is shared by the producing and the consuming thread.
+
+    ``default_max_bytes`` applies when the config sets no ``max_bytes``. Nothing survives the process: pages that were
+    not committed are fetched again by the next run, so ``ack`` has nothing to do.
+    """
+
+    def __init__(self, config: PythonQueueConfigDetails, default_max_bytes: int = _SMALLEST_DEFAULT) -> None:
+        super().__init__(config)
+        self._max_bytes = config.max_bytes or max(default_max_bytes, _SMALLEST_DEFAULT)
+        self._max_records = config.max_nb_messages
+        self._max_pages = config.queue.max_size
+        self._waiting: deque[tuple[QueueMessage, int]] = deque()
+        self._bytes = 0
+        self._records = 0
+        self._closed = False
+        self._changed = Condition()
+
+    def connect(self) -> None:
+        return None
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        size = message.size
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._has_room(message, size), timeout)
+            if self._closed:
+                raise QueueError("the queue is closed: the consumer has ended")
+            if not self._has_room(message, size):
+                return False
+            self._waiting.append((message, size))
+            self._bytes += size
+            self._records += message.frame.height
+            self._changed.notify_all()
+            return True
+
+    def get(self, timeout: float) -> QueueMessage | None:
+        deadline = monotonic() + timeout
+        with self._changed:
+            while not self._waiting:
+                if self._closed:
+                    raise QueueError("the queue is closed: the producer ended without saying how")
+                remaining = deadline - monotonic()
+                if remaining <= 0:
+                    return None
+                self._changed.wait(remaining)
+            message, size = self._waiting.popleft()
+            self._bytes -= size
+            self._records -= message.frame.height
+            self._changed.notify_all()
+            return message
+
+    def ack(self, job_id: str, to_iteration: int) -> None:
+        return None
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room(self, message: QueueMessage, size: int) -> bool:
+        if not self._waiting or message.signal is not None:
+            return True
+        return (
+            self._bytes + size <= self._max_bytes
+            and self._records + message.frame.height <= self._max_records
+            and (self._max_pages == 0 or len(self._waiting) < self._max_pages)
+        )

@@ -1,0 +1,147 @@
+"""What a child of the process runner does: unpack its context, connect its half, work, report."""
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import MutableSequence
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from bizon.engine.pipeline.models import Progress, WorkerResult
+from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
+from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.runner.assembly import build_backend, default_queue_bytes
+from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.workers import run_consumer, run_producer
+from bizon.source.discover import load_custom_source
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+_ORPHANED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFlag:
+    """A stop flag in shared memory; one byte, no lock that a killed process could leave taken."""
+
+    memory: Any
+
+    def is_set(self) -> bool:
+        return bool(self.memory[0])
+
+    def set(self) -> None:
+        self.memory[0] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a child tells the main process: a log record, or at the end its result."""
+
+    level: str = ""
+    name: str = ""
+    function: str = ""
+    line: int = 0
+    text: str = ""
+    result: WorkerResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWiring:
+    """The ends of the pipes and the shared memory that a child gets from the main process."""
+
+    data: "Connection[Any, Any]"
+    gate: "Connection[Any, Any]"
+    events: "Connection[Any, Any]"
+    stop: SharedFlag
+    counters: MutableSequence[int]
+
+
+class PipeGate:
+    """The gate over a pipe: the consumer sends one byte, the producer waits for it."""
+
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self._connection = connection
+
+    def set(self) -> None:
+        self._connection.send_bytes(b"\0")
+
+    def wait(self, timeout: float) -> bool:
+        return self._connection.poll(timeout)
+
+
+def pack(context: RunContext) -> tuple[str | None, bytes]:
+    """The context for a child: a custom source's file has to be loaded before its classes can be unpickled."""
+    return context.config.source.source_file_path, pickle.dumps(context)
+
+
+def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
+    """Entry point of a child process. The main process handles signals and tells its children through the flag."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    Thread(target=_die_with_parent, name="parent-watch", daemon=True).start()
+    reporter = _Reporter(wiring.events)
+    reporter.take_over_logging()
+    source_file_path, pickled = payload
+    if source_file_path is not None:
+        load_custom_source(source_file_path)
+    context: RunContext = pickle.loads(pickled)
+    with build_backend(context.config) as backend:
+        queue = _queue(name, context, wiring)
+        links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters))
+        run = run_producer if name == "producer" else run_consumer
+        result = run(context, links)
+    reporter.send(Event(result=result))
+    wiring.events.close()
+
+
+def _queue(name: str, context: RunContext, wiring: ChildWiring) -> AbstractQueue:
+    config = context.config.engine.queue.config
+    if name == "producer":
+        return PipeSender(config, wiring.data)
+    return PipeReceiver(config, wiring.data, default_queue_bytes(context.config))
+
+
+def _die_with_parent() -> None:
+    """An orphan must not go on committing: the next run may have started already."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(_ORPHANED)
+
+
+class _Reporter:
+    """Sends events to the main process; log records too, so that only the main process has sinks."""
+
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self._connection = connection
+        self._lock = Lock()
+
+    def take_over_logging(self) -> None:
+        logger.remove()
+        logger.add(self._forward, format="{message}\n{exception}", level=0, diagnose=False, backtrace=False)
+
+    def send(self, event: Event) -> None:
+        with self._lock:
+            self._connection.send(event)
+
+    def _forward(self, message: "Message") -> None:
+        record = message.record
+        try:
+            self.send(
+                Event(
+                    level=record["level"].name,
+                    name=record["name"] or "",
+                    function=record["function"],
+                    line=record["line"],
+                    text=str(message).rstrip("\n"),
+                )
+            )
+        except OSError:
+            sys.stderr.write(str(message))  # the main process is gone; the parent watch ends this one

@@ -1,0 +1,130 @@
+"""Two processes, spawned: the source's CPU work and the destination's no longer share one interpreter."""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
+from multiprocessing.context import SpawnProcess
+from multiprocessing.sharedctypes import RawArray
+from typing import Any
+
+from loguru import logger
+
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.runner.adapters.child import ChildWiring, Event, SharedFlag, child_main, pack
+from bizon.engine.runner.models import RunContext
+from bizon.engine.runner.runner import AbstractRunner
+
+_STATUS_WHEN_DEAD = {
+    "producer": PipelineReturnStatus.SOURCE_ERROR,
+    "consumer": PipelineReturnStatus.DESTINATION_ERROR,
+}
+_Pipe = Connection
+
+
+class ProcessRunner(AbstractRunner):
+    """Main starts the two halves, forwards what they say and waits. Each half builds its own parts.
+
+    The stop flag and the counters are plain shared memory without locks, so that a half that is killed at any moment
+    leaves nothing locked behind.
+    """
+
+    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
+        super().__init__(config, secrets)
+        self._flag = SharedFlag(RawArray("b", 1))
+        self._slots: Any = RawArray("q", Progress.SLOTS)
+        self._counters = Progress(self._slots)
+
+    @property
+    def _stop(self) -> SharedFlag:
+        return self._flag
+
+    @property
+    def _progress(self) -> Progress:
+        return self._counters
+
+    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+        spawn = multiprocessing.get_context("spawn")
+        data_out, data_in = spawn.Pipe(duplex=False)
+        gate_out, gate_in = spawn.Pipe(duplex=False)
+        payload = pack(context)
+        halves: dict[str, _Half] = {}
+        ends = {"producer": (data_in, gate_out), "consumer": (data_out, gate_in)}
+        try:
+            for name, (data, gate) in ends.items():
+                events_out, events_in = spawn.Pipe(duplex=False)
+                wiring = ChildWiring(data, gate, events_in, self._flag, self._slots)
+                process = spawn.Process(target=child_main, args=(name, payload, wiring), name=f"bizon-{name}")
+                process.start()
+                events_in.close()
+                halves[name] = _Half(name, process, events_out)
+        finally:
+            # only the children may hold these ends, so that one notices when the other dies
+            for end in (data_in, data_out, gate_in, gate_out):
+                end.close()
+        with _reaped(halves):
+            self._wait(halves)
+        return {name: half.result for name, half in halves.items() if half.result is not None}
+
+    def _wait(self, halves: "dict[str, _Half]") -> None:
+        interval = self.bizon_config.engine.runner.config.is_alive_check_interval
+        while running := [half for half in halves.values() if half.result is None]:
+            ready = wait_for_any([end for half in running for end in (half.events, half.process.sentinel)], interval)
+            for half in running:
+                if half.events in ready or half.process.sentinel in ready:
+                    half.listen()
+                if half.result is not None and half.result.status is not PipelineReturnStatus.SUCCESS:
+                    self._flag.set()
+
+
+class _Half:
+    """One child: its process, what it says, and its result once it has ended."""
+
+    def __init__(self, name: str, process: SpawnProcess, events: _Pipe[Any, Any]) -> None:
+        self.name = name
+        self.process = process
+        self.events = events
+        self.result: WorkerResult | None = None
+
+    def listen(self) -> None:
+        """Take in everything the child has said so far."""
+        try:
+            while self.result is None and self.events.poll():
+                self._take(self.events.recv())
+        except (EOFError, OSError):
+            self._note_death()
+        else:
+            if self.result is None and not self.process.is_alive() and not self.events.poll():
+                self._note_death()
+
+    def _take(self, event: Event) -> None:
+        if event.result is not None:
+            self.result = event.result
+        else:
+            place = {"name": event.name, "function": event.function, "line": event.line}
+            logger.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
+
+    def _note_death(self) -> None:
+        self.process.join()
+        code = self.process.exitcode
+        how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
+        error = f"the {self.name} process {how}; what was committed is safe, run again to resume"
+        logger.error(error)
+        self.result = WorkerResult(_STATUS_WHEN_DEAD[self.name], error=error)
+
+
+@contextmanager
+def _reaped(halves: dict[str, _Half]) -> Iterator[None]:
+    """Leave no child behind, also when the runner itself is interrupted."""
+    try:
+        yield
+    finally:
+        for half in halves.values():
+            if half.result is None:
+                half.process.kill()
+            half.process.join()
+            half.events.close()

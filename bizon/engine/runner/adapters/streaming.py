@@ -1,0 +1,150 @@
+"""One thread, no queue: each page goes straight from the source to the loader."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
+
+from bizon.common.errors.errors import BackendError, BizonError, DestinationError
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.pipeline.producer import PageFetcher, ProducerEnd
+from bizon.engine.queue.config import AbstractQueueConfigDetails
+from bizon.engine.queue.models import QueueMessage
+from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.runner.assembly import (
+    build_consumer,
+    build_destination,
+    build_fetcher,
+    build_loader,
+    build_monitor,
+    build_producer,
+    build_source,
+)
+from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.workers import (
+    announce_total,
+    check_destination,
+    check_source,
+    log_failure,
+    source_callback,
+    status_of,
+    track_end,
+)
+from bizon.source.config import SourceSyncModes
+
+
+class InlineQueue(AbstractQueue):
+    """Stands where the queue stands in the other runners: ``put`` hands the page to the consumer at once."""
+
+    def __init__(self, config: AbstractQueueConfigDetails, on_ack: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ack = on_ack
+        self._consumer: Consumer | None = None
+
+    def feed(self, consumer: Consumer) -> None:
+        """Pages go to this consumer from now on."""
+        self._consumer = consumer
+
+    def connect(self) -> None:
+        return None
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        if self._consumer is not None:
+            self._consumer.handle(message)
+            self._consumer.flush_if_due()
+        return True
+
+    def get(self, timeout: float) -> QueueMessage | None:
+        return None
+
+    def ack(self, job_id: str, to_iteration: int) -> None:
+        self._on_ack()
+
+    def close(self) -> None:
+        self._consumer = None
+
+
+class StreamingRunner(AbstractRunner):
+    """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
+
+    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
+        super().__init__(config, secrets)
+        self._stop_event = Event()
+        self._counters = Progress()
+
+    @property
+    def _stop(self) -> Event:
+        return self._stop_event
+
+    @property
+    def _progress(self) -> Progress:
+        return self._counters
+
+    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+        try:
+            result = self._move(context, backend)
+        except Exception as error:
+            status = status_of(error, PipelineReturnStatus.SOURCE_ERROR)
+            result = WorkerResult(status, error=log_failure(context, error))
+        return {"stream": track_end(build_monitor(context), result)}
+
+    def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:
+        monitor = build_monitor(context)
+        stream = context.config.source.sync_mode is SourceSyncModes.STREAM
+        source = build_source(context.config)
+        try:
+            check_source(source)
+            queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing)
+            links = Links(queue, backend, self._stop_event, Event(), self._counters)
+            with source_callback(context, source) as callback:
+                destination = build_destination(context, backend, callback, monitor)
+                try:
+                    check_destination(destination)
+                    loader = build_loader(context, links, destination, callback, monitor)
+                    loader.prepare()
+                    consumer = build_consumer(context, queue, loader)
+                    queue.feed(consumer)
+                    fetcher = build_fetcher(context, source, monitor)
+                    try:
+                        if stream:
+                            end = self._follow(context, fetcher, queue)
+                        else:
+                            announce_total(context, links, source)
+                            end = build_producer(context, links, fetcher).run(context.resume.exhausted)
+                    except (DestinationError, BackendError):
+                        raise
+                    except Exception:
+                        with suppress(BizonError):  # the first fault is the one to tell
+                            consumer.flush()  # the pages before it are good
+                        raise
+                finally:
+                    destination.close()
+        finally:
+            source.close()
+        status = PipelineReturnStatus.KILLED_BY_RUNNER if end.stopped else PipelineReturnStatus.SUCCESS
+        published = consumer.outcome is True
+        return WorkerResult(status, published=published, capped=end.capped, where=destination.describe())
+
+    def _follow(self, context: RunContext, fetcher: PageFetcher, queue: AbstractQueue) -> ProducerEnd:
+        """Sync mode ``stream``: ask for pages without pagination until stopped; a page without records is a pause."""
+        pause = context.config.engine.queue.config.consumer.poll_interval
+        iteration, fetched = context.resume.next_iteration, 0
+        while not self._stop_event.is_set():
+            if fetched == context.config.source.max_iterations:
+                return ProducerEnd(capped=True)
+            message = fetcher.fetch(iteration, {})
+            fetched += 1
+            if message.frame.is_empty():
+                self._stop_event.wait(pause)
+                continue
+            self._counters.fetched(message.frame.height, message.size)
+            queue.put(message, pause)
+            iteration += 1
+        return ProducerEnd(stopped=True)
+
+
+def _nothing() -> None:
+    return None

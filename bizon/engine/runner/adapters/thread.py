@@ -1,0 +1,56 @@
+"""The default runner: one producing and one consuming thread; the main thread waits."""
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
+
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.queue.queue import QueueFactory
+from bizon.engine.runner.assembly import default_queue_bytes
+from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.workers import run_consumer, run_producer
+
+
+class ThreadRunner(AbstractRunner):
+    """Both halves share one queue and one backend in memory."""
+
+    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
+        super().__init__(config, secrets)
+        self._stop_event = Event()
+        self._counters = Progress()
+
+    @property
+    def _stop(self) -> Event:
+        return self._stop_event
+
+    @property
+    def _progress(self) -> Progress:
+        return self._counters
+
+    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+        settings = context.config.engine.runner.config
+        queue = QueueFactory.get_queue(
+            context.config.engine.queue, default_max_bytes=default_queue_bytes(context.config)
+        )
+        links = Links(queue, backend, self._stop_event, Event(), self._counters)
+        with ThreadPoolExecutor(settings.max_workers, thread_name_prefix="bizon") as pool:
+            producer = pool.submit(run_producer, context, links)
+            self._stop_event.wait(settings.consumer_start_delay)
+            consumer = pool.submit(run_consumer, context, links)
+            waiting: set[Future[WorkerResult]] = {producer, consumer}
+            while waiting:  # in slices, so that the main thread also gets to handle signals
+                _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
+        return {
+            "producer": _result(producer, PipelineReturnStatus.SOURCE_ERROR),
+            "consumer": _result(consumer, PipelineReturnStatus.DESTINATION_ERROR),
+        }
+
+
+def _result(future: Future[WorkerResult], status: PipelineReturnStatus) -> WorkerResult:
+    """The worker's own result, or what stands for it when it left by SystemExit or the like."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return WorkerResult(status, error=f"{type(error).__name__}: {error}")

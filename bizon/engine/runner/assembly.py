@@ -1,0 +1,126 @@
+"""Building the parts of a run from its configuration."""
+
+from bizon.common.models import BizonConfig
+from bizon.common.sync import SyncMetadata
+from bizon.destination.buffer import MEGABYTE, DestinationBuffer
+from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.engine.backend.backend import AbstractBackend, BackendFactory
+from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.loader import Loader
+from bizon.engine.pipeline.producer import PageFetcher, Producer
+from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.runner.models import Links, RunContext
+from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
+from bizon.source.callback import AbstractSourceCallback
+from bizon.source.config import SourceSyncModes
+from bizon.source.cursor import Cursor
+from bizon.source.discover import resolve_source_class
+from bizon.source.source import AbstractSource
+from bizon.transform.transform import Transform
+
+
+def build_source(config: BizonConfig) -> AbstractSource:
+    """The source of the pipeline, not contacted yet."""
+    return resolve_source_class(config.source)(config.source)
+
+
+def build_backend(config: BizonConfig) -> AbstractBackend:
+    """The backend of the pipeline, with its tables in place."""
+    backend = BackendFactory.get_backend(config.engine.backend)
+    backend.create_all_tables()
+    return backend
+
+
+def build_monitor(context: RunContext) -> AbstractMonitor:
+    """The monitor of the run."""
+    return MonitorFactory.get_monitor(_sync_metadata(context))
+
+
+def build_destination(
+    context: RunContext, backend: AbstractBackend, callback: AbstractSourceCallback, monitor: AbstractMonitor
+) -> AbstractDestination:
+    """The destination of the pipeline, not contacted yet."""
+    return DestinationFactory.get_destination(
+        sync_metadata=_sync_metadata(context),
+        config=context.config.destination,
+        backend=backend,
+        source_callback=callback,
+        monitor=monitor,
+    )
+
+
+def build_fetcher(context: RunContext, source: AbstractSource, monitor: AbstractMonitor) -> PageFetcher:
+    """The part that asks the source for pages."""
+    return PageFetcher(source, monitor, context.resume.job_id, context.epoch, context.incremental)
+
+
+def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> Producer:
+    """The producing loop, standing at the resume point."""
+    resume, config = context.resume, context.config
+    cursor = Cursor.from_db(
+        source_name=config.source.name,
+        stream_name=config.source.stream,
+        job_id=resume.job_id,
+        total_records=links.progress.snapshot().total_records,
+        iteration=resume.next_iteration,
+        rows_fetched=resume.rows_written,
+        pagination=dict(resume.pagination),
+    )
+    return Producer(
+        fetcher=fetcher,
+        queue=links.queue,
+        backend=links.backend,
+        key=context.key,
+        cursor=cursor,
+        progress=links.progress,
+        stop=links.stop,
+        max_iterations=config.source.max_iterations,
+        note_every=config.engine.backend.config.syncCursorInDBEvery,
+    )
+
+
+def build_loader(
+    context: RunContext,
+    links: Links,
+    destination: AbstractDestination,
+    callback: AbstractSourceCallback,
+    monitor: AbstractMonitor,
+) -> Loader:
+    """The commit point. In sync mode ``stream`` rows are routed to the table their record names."""
+    return Loader(
+        destination=destination,
+        backend=links.backend,
+        key=context.key,
+        resume=context.resume,
+        ack=lambda to_iteration: links.queue.ack(context.resume.job_id, to_iteration),
+        callback=callback,
+        monitor=monitor,
+        progress=links.progress,
+        routed=context.config.source.sync_mode is SourceSyncModes.STREAM,
+    )
+
+
+def build_consumer(context: RunContext, queue: AbstractQueue, loader: Loader) -> Consumer:
+    """The consuming loop. In sync mode ``stream`` every page is written at once, so that its offset can be given back
+    to the source."""
+    config = context.config
+    details = config.destination.config
+    stream = config.source.sync_mode is SourceSyncModes.STREAM
+    return Consumer(
+        queue=queue,
+        transform=Transform(config.transforms),
+        buffer=DestinationBuffer(0 if stream else details.buffer_size, details.buffer_flush_timeout),
+        loader=loader,
+        job_id=context.resume.job_id,
+        epoch=context.epoch,
+        poll_interval=config.engine.queue.config.consumer.poll_interval,
+    )
+
+
+def default_queue_bytes(config: BizonConfig) -> int:
+    """Bytes that may wait in a queue whose config sets no bound."""
+    return config.destination.config.buffer_size * MEGABYTE
+
+
+def _sync_metadata(context: RunContext) -> SyncMetadata:
+    return SyncMetadata.from_bizon_config(context.resume.job_id, context.config)

@@ -1,0 +1,129 @@
+"""Opening, resuming and closing a job. The only place that writes a job's status.
+
+| newest job of the stream        | its last cursor      | action                              |
+|---------------------------------|----------------------|-------------------------------------|
+| none, SUCCEEDED or CANCELED     | -                    | new job, page 0                     |
+| STARTED, RUNNING or FAILED      | none                 | same job, page 0                    |
+| same                            | pagination not empty | same job, the page after the cursor |
+| same                            | pagination empty     | same job, publish only              |
+| same, but it must not continue  | -                    | cancel it, new job                  |
+
+It must not continue when ``force_ignore_checkpoint`` is set, when its sync mode is not the configured one, or when it
+is a full_refresh older than ``checkpoint_max_age``.
+A job in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from bizon.common.clock import utc_now
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import RESUMABLE, JobStatus, StreamJob, StreamKey
+from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.runner.models import RunnerStatus
+from bizon.source.config import SourceSyncModes
+from bizon.source.models import SourceIncrementalState
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedJob:
+    """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning."""
+
+    job: StreamJob
+    epoch: int
+    resume: ResumePoint
+    incremental: SourceIncrementalState | None
+
+
+def stream_key(config: BizonConfig) -> StreamKey:
+    """What the checkpoints of this pipeline are filed under."""
+    return StreamKey(config.job_name, config.source.name, config.source.stream)
+
+
+def open_job(backend: AbstractBackend, config: BizonConfig, now: datetime | None = None) -> OpenedJob:
+    """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run."""
+    key = stream_key(config)
+    newest = backend.get_last_stream_job(key)
+    previous = backend.get_last_successful_stream_job(key)
+    reason = _reason_not_to_resume(newest, config, now or utc_now())
+    if newest is not None and reason is None:
+        job = newest
+    else:
+        if newest is not None and newest.status in RESUMABLE:
+            logger.info(f"Job {newest.id} is cancelled: {reason}")
+            backend.update_stream_job_status(newest.id, JobStatus.CANCELED, reason)
+        job = backend.create_stream_job(
+            key, config.source.sync_mode.value, incremental_state=previous.incremental_state if previous else None
+        )
+    resume = _resume_point(backend, job)
+    epoch = backend.open_epoch(job.id)
+    backend.update_stream_job_status(job.id, JobStatus.RUNNING)
+    _log_start(job, resume)
+    return OpenedJob(job, epoch, resume, _incremental_state(config, job, previous))
+
+
+def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
+    """Write how the run ended. SUCCEEDED only when the output is published; called once per run, also after errors."""
+    job_id = opened.job.id
+    if status.published:
+        backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED)
+    elif not status.is_success and opened.job.sync_mode == SourceSyncModes.STREAM and status.interrupted:
+        return  # a stream that was asked to stop has not failed
+    elif not status.is_success:
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string())
+
+
+def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datetime) -> str | None:
+    """Why a new job is needed, or None when ``job`` is to be resumed."""
+    if job is None or job.status not in RESUMABLE:
+        return "there is no unfinished job"
+    if config.source.force_ignore_checkpoint:
+        return "force_ignore_checkpoint is set"
+    if job.sync_mode != config.source.sync_mode:
+        return f"its sync_mode is {job.sync_mode}, the pipeline's is {config.source.sync_mode}"
+    age = now - job.created_at
+    if job.sync_mode == SourceSyncModes.FULL_REFRESH and age > timedelta(seconds=config.source.checkpoint_max_age):
+        return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
+    return None
+
+
+def _resume_point(backend: AbstractBackend, job: StreamJob) -> ResumePoint:
+    cursor = backend.get_last_cursor_by_job_id(job.id)
+    if cursor is None:
+        return ResumePoint(job.id)
+    return ResumePoint(
+        job_id=job.id,
+        last_iteration=cursor.to_source_iteration,
+        pagination=cursor.pagination,
+        rows_written=backend.get_number_of_written_rows_for_job(job.id),
+        exhausted=not cursor.pagination and job.sync_mode != SourceSyncModes.STREAM,
+    )
+
+
+def _incremental_state(
+    config: BizonConfig, job: StreamJob, previous: StreamJob | None
+) -> SourceIncrementalState | None:
+    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
+        return None
+    return SourceIncrementalState(
+        last_run=previous.created_at - timedelta(seconds=config.source.incremental_lookback),
+        state=previous.incremental_state or {},
+        cursor_field=config.source.cursor_field,
+        run_started_at=job.created_at,
+    )
+
+
+def _log_start(job: StreamJob, resume: ResumePoint) -> None:
+    stream = f"{job.key.source_name}.{job.key.stream_name}"
+    if resume.last_iteration is None:
+        logger.info(f"Starting job {job.id} of {stream} ({job.sync_mode})")
+    elif resume.exhausted:
+        logger.info(f"Resuming job {job.id} of {stream}: all {resume.rows_written} records are there, publishing")
+    else:
+        logger.info(
+            f"Resuming job {job.id} of {stream} ({job.sync_mode}) at iteration {resume.next_iteration}, "
+            f"{resume.rows_written} records are committed"
+        )

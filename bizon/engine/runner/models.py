@@ -1,0 +1,97 @@
+"""What a run is made of, and how it ended."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
+from bizon.engine.pipeline.producer import StopFlag
+from bizon.engine.queue.queue import AbstractQueue
+from bizon.source.models import SourceIncrementalState
+
+_FAILURE_CLASSES = {
+    PipelineReturnStatus.SOURCE_ERROR: "source",
+    PipelineReturnStatus.DESTINATION_ERROR: "destination",
+    PipelineReturnStatus.BACKEND_ERROR: "backend",
+    PipelineReturnStatus.QUEUE_ERROR: "queue",
+    PipelineReturnStatus.TRANSFORM_ERROR: "transform",
+    PipelineReturnStatus.STREAM_ERROR: "stream",
+    PipelineReturnStatus.KILLED_BY_RUNNER: "killed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Everything a worker needs to know; threads and processes get the same. Picklable."""
+
+    config: BizonConfig
+    key: StreamKey
+    epoch: int
+    resume: ResumePoint
+    incremental: SourceIncrementalState | None
+
+
+class Gate(Protocol):
+    """Opened by the consuming side once the destination is checked and prepared; nothing is fetched before."""
+
+    def set(self) -> None: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How a worker reaches the others: made by the runner for its kind of worker."""
+
+    queue: AbstractQueue
+    backend: AbstractBackend
+    stop: StopFlag
+    gate: Gate
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStatus:
+    """How a run ended. Either ``producer`` and ``consumer`` are set, or ``stream``.
+
+    ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
+    ``interrupted``: somebody called ``stop``. ``records_written``: committed by this run. ``where``: in words, where
+    the records are.
+    """
+
+    job_id: str
+    producer: PipelineReturnStatus | None = None
+    consumer: PipelineReturnStatus | None = None
+    stream: PipelineReturnStatus | None = None
+    error: str | None = None
+    published: bool = False
+    capped: bool = False
+    interrupted: bool = False
+    records_written: int = 0
+    resumed_from: int | None = None
+    where: str | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """True when every worker says so and nobody cut the run short."""
+        return all(status is PipelineReturnStatus.SUCCESS for status in self._workers.values())
+
+    @property
+    def failure_class(self) -> str | None:
+        """Which part failed, in one word; None for a success."""
+        failed = [status for status in self._workers.values() if status is not PipelineReturnStatus.SUCCESS]
+        causes = [status for status in failed if status is not PipelineReturnStatus.KILLED_BY_RUNNER] or failed
+        return _FAILURE_CLASSES.get(causes[0], "unknown") if causes else None
+
+    def to_string(self) -> str:
+        """One line for a person."""
+        outcome = "Success" if self.is_success else "Failure"
+        workers = ", ".join(f"{name.capitalize()}: {status.value}" for name, status in self._workers.items())
+        return f"Pipeline finished with status {outcome} ({workers})"
+
+    @property
+    def _workers(self) -> dict[str, PipelineReturnStatus]:
+        named = {"producer": self.producer, "consumer": self.consumer, "stream": self.stream}
+        return {name: status for name, status in named.items() if status is not None}

@@ -1,0 +1,188 @@
+"""The two halves of a run: build the parts, work, turn an error into a status, log it once.
+
+Whatever happens, a half that ends wakes the other: the producer sends an end or closes the queue, the consumer sets
+the stop flag and closes the queue.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from loguru import logger
+
+from bizon.common.errors.errors import (
+    BackendError,
+    BizonError,
+    DestinationConnectionError,
+    DestinationError,
+    QueueError,
+    SourceConnectionError,
+    SourceError,
+    TransformError,
+)
+from bizon.destination.destination import AbstractDestination
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.queue.models import Signal
+from bizon.engine.runner.assembly import (
+    build_consumer,
+    build_destination,
+    build_fetcher,
+    build_loader,
+    build_monitor,
+    build_producer,
+    build_source,
+)
+from bizon.engine.runner.models import Links, RunContext
+from bizon.monitoring.monitor import AbstractMonitor
+from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
+from bizon.source.discover import resolve_source_class
+from bizon.source.source import AbstractSource
+
+_GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a stop is seen
+
+_STATUS_OF = (
+    (TransformError, PipelineReturnStatus.TRANSFORM_ERROR),
+    (QueueError, PipelineReturnStatus.QUEUE_ERROR),
+    (BackendError, PipelineReturnStatus.BACKEND_ERROR),
+    (DestinationError, PipelineReturnStatus.DESTINATION_ERROR),
+    (SourceError, PipelineReturnStatus.SOURCE_ERROR),
+)
+
+
+def run_producer(context: RunContext, links: Links) -> WorkerResult:
+    """The producing half. Called once per run, on a thread or in a process of its own."""
+    try:
+        return _produce(context, links)
+    except Exception as error:
+        return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
+    finally:
+        links.queue.close()
+
+
+def run_consumer(context: RunContext, links: Links) -> WorkerResult:
+    """The consuming half. Called once per run, on a thread or in a process of its own."""
+    try:
+        return _consume(context, links)
+    except Exception as error:
+        return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
+    finally:
+        links.queue.close()
+
+
+def check_source(source: AbstractSource) -> None:
+    """Raise SourceConnectionError unless the source says that it can be reached."""
+    reachable, reason = source.check_connection()
+    if reachable is not True:
+        name = f"{source.config.name}.{source.config.stream}"
+        raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
+
+
+def check_destination(destination: AbstractDestination) -> None:
+    """Raise DestinationConnectionError unless the destination says that it can be written."""
+    if destination.check_connection() is not True:
+        name = destination.sync_metadata.destination_name
+        raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {destination.describe()}")
+
+
+def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
+    """Ask the source how many records there are; used for display only, so its failure is not the run's."""
+    try:
+        total = source.get_total_records_count()
+    except Exception as error:
+        logger.warning(f"get_total_records_count failed, progress is shown without a total: {error}")
+        return
+    links.progress.expect(total)
+    if total is not None:
+        links.backend.set_total_records(context.resume.job_id, total)
+
+
+@contextmanager
+def source_callback(context: RunContext, source: AbstractSource | None = None) -> Iterator[AbstractSourceCallback]:
+    """The callback of the source, for the consuming side. Builds a source only when it has a callback of its own."""
+    overridden = resolve_source_class(context.config.source).get_source_callback_instance
+    if overridden is AbstractSource.get_source_callback_instance:
+        yield NoOpSourceCallback(context.config.source)
+    elif source is not None:
+        yield source.get_source_callback_instance()
+    else:
+        own = build_source(context.config)
+        try:
+            yield own.get_source_callback_instance()
+        finally:
+            own.close()
+
+
+def track_end(monitor: AbstractMonitor, result: WorkerResult) -> WorkerResult:
+    """Tell the monitor how a worker ended."""
+    monitor.track_pipeline_status(result.status)
+    return result
+
+
+def status_of(error: Exception, default: PipelineReturnStatus) -> PipelineReturnStatus:
+    """The status an error stands for; ``default`` for errors that are not bizon's own."""
+    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
+
+
+def log_failure(context: RunContext, error: Exception) -> str:
+    """Log an error once and return its text. A foreign error comes with its traceback, bizon's own explain
+    themselves."""
+    where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
+    if isinstance(error, BizonError):
+        logger.error(f"{where}: {error}")
+        logger.opt(exception=error).debug("Traceback of the error above")
+        return str(error)
+    text = f"{type(error).__name__}: {error}"
+    logger.opt(exception=error).error(f"{where}: {text}")
+    return text
+
+
+def _produce(context: RunContext, links: Links) -> WorkerResult:
+    links.queue.connect()
+    monitor = build_monitor(context)
+    source = build_source(context.config)
+    try:
+        check_source(source)
+        announce_total(context, links, source)
+        producer = build_producer(context, links, build_fetcher(context, source, monitor))
+        while not links.gate.wait(_GATE_TIMEOUT):
+            if links.stop.is_set():
+                return track_end(monitor, WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER))
+        try:
+            end = producer.run(exhausted=context.resume.exhausted)
+        except Exception:
+            with suppress(QueueError):  # the consumer may be gone, which is then the error that counts
+                producer.send_end(Signal.ABORTED)
+            raise
+    finally:
+        source.close()
+    status = PipelineReturnStatus.KILLED_BY_RUNNER if end.stopped else PipelineReturnStatus.SUCCESS
+    return track_end(monitor, WorkerResult(status, capped=end.capped))
+
+
+def _consume(context: RunContext, links: Links) -> WorkerResult:
+    links.queue.connect()
+    monitor = build_monitor(context)
+    with source_callback(context) as callback:
+        destination = build_destination(context, links.backend, callback, monitor)
+        try:
+            check_destination(destination)
+            loader = build_loader(context, links, destination, callback, monitor)
+            loader.prepare()
+            consumer = build_consumer(context, links.queue, loader)
+            links.gate.set()
+            try:
+                published = consumer.run()
+            except (TransformError, QueueError):
+                consumer.flush()  # the pages before the fault are good
+                raise
+        finally:
+            destination.close()
+    result = WorkerResult(PipelineReturnStatus.SUCCESS, published=published, where=destination.describe())
+    return track_end(monitor, result)
+
+
+def _failed(context: RunContext, links: Links, error: Exception, default: PipelineReturnStatus) -> WorkerResult:
+    status = status_of(error, default)
+    if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
+        return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and said why
+    links.stop.set()
+    return WorkerResult(status, error=log_failure(context, error))

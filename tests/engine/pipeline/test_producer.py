@@ -1,0 +1,154 @@
+"""The producing side: pages in order, an end that says how it ended, and errors that name the place."""
+
+from typing import Any
+
+import pytest
+from fakes import KEY, Page, ScriptedSource, memory_backend, new_job
+
+from bizon.common.errors.errors import SourceFetchError
+from bizon.engine.pipeline.models import Progress
+from bizon.engine.pipeline.producer import PageFetcher, Producer, ProducerEnd
+from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
+from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
+from bizon.engine.queue.models import QueueMessage, Signal
+from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.cursor import Cursor
+from bizon.source.models import SourceIteration, SourceRecord
+
+
+class Flag:
+    def __init__(self) -> None:
+        self.raised = False
+
+    def is_set(self) -> bool:
+        return self.raised
+
+    def set(self) -> None:
+        self.raised = True
+
+
+class Bench:
+    def __init__(self, pages: list[Page], max_iterations: int | None = None) -> None:
+        from fakes import sync_metadata
+
+        self.source = ScriptedSource(pages)
+        self.queue = PythonQueue(PythonQueueConfigDetails())
+        self.stop = Flag()
+        self.progress = Progress()
+        self.backend = memory_backend()
+        job_id = new_job(self.backend)
+        self.producer = Producer(
+            fetcher=PageFetcher(self.source, NoOpMonitor(sync_metadata()), job_id, epoch=1),
+            queue=self.queue,
+            backend=self.backend,
+            key=KEY,
+            cursor=Cursor("scripted", "items", job_id),
+            progress=self.progress,
+            stop=self.stop,
+            max_iterations=max_iterations,
+            note_every=2,
+        )
+
+    def messages(self) -> list[QueueMessage]:
+        found = []
+        while (message := self.queue.get(timeout=0)) is not None:
+            found.append(message)
+        return found
+
+    def signals(self) -> list[Signal | None]:
+        return [message.signal for message in self.messages()]
+
+
+def test_every_page_is_sent_and_the_end_is_complete() -> None:
+    bench = Bench([[1, 2], [], [3]])
+    assert bench.producer.run(exhausted=False) == ProducerEnd()
+    messages = bench.messages()
+    assert [message.frame["id"].to_list() for message in messages] == [["1", "2"], [], ["3"], []]
+    assert [message.iteration for message in messages] == [0, 1, 2, 3]
+    assert [message.pagination for message in messages] == [{"page": 1}, {"page": 2}, {}, {}]
+    assert [message.signal for message in messages] == [None, None, None, Signal.COMPLETE]
+    snapshot = bench.progress.snapshot()
+    assert (snapshot.pages, snapshot.records_fetched) == (3, 3)
+
+
+def test_an_exhausted_job_fetches_nothing_and_still_says_complete() -> None:
+    bench = Bench([[1]])
+    bench.producer.run(exhausted=True)
+    assert bench.source.asked == []
+    assert bench.signals() == [Signal.COMPLETE]
+
+
+@pytest.mark.lesson("F-24")
+def test_the_cap_counts_exactly_and_aborts() -> None:
+    """Used to fetch one page more and to publish the truncation."""
+    bench = Bench([[1], [2], [3], [4]], max_iterations=2)
+    assert bench.producer.run(exhausted=False) == ProducerEnd(capped=True)
+    assert len(bench.source.asked) == 2
+    assert bench.signals() == [None, None, Signal.ABORTED]
+
+
+@pytest.mark.lesson("F-24")
+def test_a_cap_that_is_just_enough_is_complete() -> None:
+    bench = Bench([[1], [2]], max_iterations=2)
+    assert bench.producer.run(exhausted=False) == ProducerEnd()
+    assert bench.signals()[-1] is Signal.COMPLETE
+
+
+@pytest.mark.lesson("F-15")
+def test_a_stop_finishes_the_page_and_aborts() -> None:
+    bench = Bench([[1], [2], [3]])
+
+    def stop_while_fetching() -> SourceIteration:
+        bench.stop.set()
+        return SourceIteration(records=[SourceRecord(id=2, data={})], next_pagination={"page": 2})
+
+    bench.source.pages[1] = stop_while_fetching
+    assert bench.producer.run(exhausted=False) == ProducerEnd(stopped=True)
+    assert bench.signals() == [None, None, Signal.ABORTED]
+
+
+@pytest.mark.lesson("F-13", "F-37")
+@pytest.mark.parametrize("returned", [None, ([], {}), [SourceRecord(id=1, data={})]])
+def test_a_page_that_is_none_names_stream_and_iteration(returned: object) -> None:
+    bench = Bench([[1], lambda: returned])
+    with pytest.raises(SourceFetchError, match=r"stream 'scripted.items', iteration 1: the source returned \w+, not a"):
+        bench.producer.run(exhausted=False)
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        (SourceIteration(records=[], next_pagination=None), "next_pagination must be a dict"),  # type: ignore[arg-type]
+        (SourceIteration(records=[], next_pagination={"a": {1}}), "next_pagination must be JSON"),
+        (SourceIteration(records=[], next_pagination={}, next_state={"a": object()}), "next_state must be JSON"),
+        (SourceIteration(records=[{"id": 1}], next_pagination={}), "record 0 of the page is a dict"),  # type: ignore[list-item]
+        (SourceIteration(records=[SourceRecord(1, {"a": {2}})], next_pagination={}), r"record '1': data\.a: .*set"),
+    ],
+)
+def test_a_bad_page_is_an_error_that_names_the_place(page: SourceIteration, reason: str) -> None:
+    bench = Bench([lambda: page])
+    with pytest.raises(SourceFetchError, match=f"stream 'scripted.items', iteration 0: {reason}"):
+        bench.producer.run(exhausted=False)
+
+
+@pytest.mark.lesson("F-49")
+def test_the_same_pagination_twice_in_a_row_is_an_error_and_the_page_is_not_sent() -> None:
+    """Used to fetch the same page for ever."""
+    bench = Bench([[1], lambda: SourceIteration(records=[], next_pagination={"page": 1})])
+    with pytest.raises(SourceFetchError, match=r"items.*iteration 1"):
+        bench.producer.run(exhausted=False)
+    assert [message.iteration for message in bench.messages()] == [0]
+
+
+def test_pagination_is_seen_by_the_source_as_a_resumed_run_would_see_it() -> None:
+    bench = Bench([lambda: SourceIteration(records=[], next_pagination={"page": 1, "ids": (1, 2), "done": None}), [1]])
+    bench.producer.run(exhausted=False)
+    assert bench.source.asked[1] == {"page": 1, "ids": [1, 2], "done": None}
+
+
+def test_the_position_is_noted_every_so_many_pages() -> None:
+    bench = Bench([[1]] * 5)
+    notes: list[dict[str, Any]] = []
+    bench.backend.create_source_cursor = lambda **note: notes.append(note)  # type: ignore[method-assign]
+    bench.producer.run(exhausted=False)
+    assert [(note["iteration"], note["rows_fetched"]) for note in notes] == [(2, 2), (4, 4)]

@@ -1,0 +1,194 @@
+"""Which job a run works for, where it starts, and how its job ends: the table in ``engine/runner/jobs.py``."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fakes import KEY, memory_backend, pipeline
+
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import CommitRecord, JobStatus, StreamJob
+from bizon.engine.pipeline.models import PipelineReturnStatus
+from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
+from bizon.engine.runner.models import RunnerStatus
+
+SUCCESS, SOURCE_ERROR = PipelineReturnStatus.SUCCESS, PipelineReturnStatus.SOURCE_ERROR
+
+
+@pytest.fixture
+def backend() -> AbstractBackend:
+    return memory_backend()
+
+
+def commit(backend: AbstractBackend, job: StreamJob, last: int, pagination: dict[str, Any], rows: int = 5) -> None:
+    backend.create_destination_cursor(CommitRecord(job.id, KEY, "file", 0, last, rows, pagination))
+
+
+def end(backend: AbstractBackend, opened: OpenedJob, **status: Any) -> JobStatus:
+    values = {"producer": SUCCESS, "consumer": SUCCESS, **status}
+    close_job(backend, opened, RunnerStatus(opened.job.id, **values))
+    job = backend.get_stream_job_by_id(opened.job.id)
+    assert job is not None
+    return job.status
+
+
+def test_the_first_run_makes_a_job_and_marks_it_running(backend: AbstractBackend) -> None:
+    opened = open_job(backend, pipeline())
+    assert opened.resume.last_iteration is None
+    assert opened.resume.next_iteration == 0
+    assert opened.epoch == 1
+    job = backend.get_stream_job_by_id(opened.job.id)
+    assert job is not None
+    assert job.status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("left_as", [JobStatus.STARTED, JobStatus.RUNNING, JobStatus.FAILED])
+def test_an_unfinished_job_is_resumed_after_its_last_cursor(backend: AbstractBackend, left_as: JobStatus) -> None:
+    first = open_job(backend, pipeline())
+    commit(backend, first.job, 3, {"page": 4, "more": True})
+    backend.update_stream_job_status(first.job.id, left_as)
+    again = open_job(backend, pipeline())
+    assert again.job.id == first.job.id
+    assert again.epoch == 2
+    assert again.resume.next_iteration == 4
+    assert again.resume.pagination == {"page": 4, "more": True}
+    assert again.resume.rows_written == 5
+    assert not again.resume.exhausted
+
+
+def test_an_unfinished_job_without_a_cursor_starts_at_page_0(backend: AbstractBackend) -> None:
+    first = open_job(backend, pipeline())
+    again = open_job(backend, pipeline())
+    assert (again.job.id, again.resume.last_iteration) == (first.job.id, None)
+
+
+def test_an_exhausted_job_only_has_to_be_published(backend: AbstractBackend) -> None:
+    first = open_job(backend, pipeline())
+    commit(backend, first.job, 3, {})
+    assert open_job(backend, pipeline()).resume.exhausted
+
+
+@pytest.mark.parametrize("left_as", [JobStatus.SUCCEEDED, JobStatus.CANCELED])
+def test_after_a_finished_job_a_new_one_is_made(backend: AbstractBackend, left_as: JobStatus) -> None:
+    first = open_job(backend, pipeline())
+    commit(backend, first.job, 3, {"page": 4})
+    backend.update_stream_job_status(first.job.id, left_as)
+    again = open_job(backend, pipeline())
+    assert again.job.id != first.job.id
+    assert again.resume.last_iteration is None
+
+
+@pytest.mark.parametrize("change", [{"force_ignore_checkpoint": True}, {"sync_mode": "incremental"}])
+def test_a_job_that_must_not_continue_is_cancelled_with_the_reason(
+    backend: AbstractBackend, change: dict[str, Any]
+) -> None:
+    first = open_job(backend, pipeline())
+    again = open_job(backend, pipeline(**change))
+    old = backend.get_stream_job_by_id(first.job.id)
+    assert again.job.id != first.job.id
+    assert old is not None
+    assert old.status is JobStatus.CANCELED
+    assert old.error_message is not None
+    assert next(iter(change)) in old.error_message
+
+
+def test_an_old_full_refresh_starts_afresh_but_an_old_incremental_is_resumed(backend: AbstractBackend) -> None:
+    later = datetime.now(UTC) + timedelta(hours=25)
+    for mode, resumed in (("full_refresh", False), ("incremental", True)):
+        first = open_job(backend, pipeline(sync_mode=mode))
+        again = open_job(backend, pipeline(sync_mode=mode), now=later)
+        assert (again.job.id == first.job.id) is resumed
+
+
+def test_the_watermark_is_when_the_last_succeeded_job_was_made(backend: AbstractBackend) -> None:
+    config = pipeline(sync_mode="incremental", cursor_field="updated_at")
+    first = open_job(backend, config)
+    assert first.incremental is None, "the first run fetches everything"
+    assert end(backend, first, published=True) is JobStatus.SUCCEEDED
+    second = open_job(backend, config)
+    assert second.incremental is not None
+    assert second.incremental.last_run == first.job.created_at
+    assert second.incremental.run_started_at == second.job.created_at
+    assert second.incremental.cursor_field == "updated_at"
+
+
+@pytest.mark.lesson("F-06")
+def test_a_lookback_reaches_behind_the_watermark(backend: AbstractBackend) -> None:
+    """Records that became visible late used to fall before the watermark and were never fetched."""
+    config = pipeline(sync_mode="incremental", incremental_lookback=90)
+    first = open_job(backend, config)
+    end(backend, first, published=True)
+    state = open_job(backend, config).incremental
+    assert state is not None
+    assert state.last_run == first.job.created_at - timedelta(seconds=90)
+    assert state.last_run.tzinfo is not None
+
+
+@pytest.mark.lesson("F-05")
+def test_a_run_that_found_nothing_new_succeeds_and_moves_the_watermark(backend: AbstractBackend) -> None:
+    """Used to leave its job running; the next run then fetched the same window again."""
+    config = pipeline(sync_mode="incremental")
+    end(backend, open_job(backend, config), published=True)
+    nothing_new = open_job(backend, config)
+    assert end(backend, nothing_new, published=True, records_written=0) is JobStatus.SUCCEEDED
+    state = open_job(backend, config).incremental
+    assert state is not None
+    assert state.last_run == nothing_new.job.created_at
+
+
+@pytest.mark.lesson("F-04")
+def test_a_job_whose_output_is_not_published_has_not_succeeded(backend: AbstractBackend) -> None:
+    opened = open_job(backend, pipeline())
+    error = "publishing failed: no space left"
+    status = end(backend, opened, consumer=PipelineReturnStatus.DESTINATION_ERROR, error=error)
+    job = backend.get_stream_job_by_id(opened.job.id)
+    assert status is JobStatus.FAILED
+    assert job is not None
+    assert job.error_message == error
+
+
+@pytest.mark.lesson("F-25")
+def test_a_failed_job_says_failed_and_why(backend: AbstractBackend) -> None:
+    opened = open_job(backend, pipeline())
+    assert end(backend, opened, producer=SOURCE_ERROR, error="HTTP 500") is JobStatus.FAILED
+    job = backend.get_stream_job_by_id(opened.job.id)
+    assert job is not None
+    assert job.error_message == "HTTP 500"
+
+
+@pytest.mark.lesson("F-24")
+def test_a_capped_run_leaves_its_job_to_be_resumed_and_moves_no_watermark(backend: AbstractBackend) -> None:
+    config = pipeline(sync_mode="incremental", max_iterations=1)
+    opened = open_job(backend, config)
+    assert end(backend, opened, capped=True) is JobStatus.RUNNING
+    assert open_job(backend, config).job.id == opened.job.id
+    assert open_job(backend, config).incremental is None
+
+
+def test_a_stream_that_was_stopped_stays_running(backend: AbstractBackend) -> None:
+    opened = open_job(backend, pipeline(sync_mode="stream"))
+    status = RunnerStatus(opened.job.id, stream=PipelineReturnStatus.KILLED_BY_RUNNER, interrupted=True)
+    close_job(backend, opened, status)
+    job = backend.get_stream_job_by_id(opened.job.id)
+    assert job is not None
+    assert job.status is JobStatus.RUNNING
+
+
+def test_an_empty_pagination_does_not_end_a_stream(backend: AbstractBackend) -> None:
+    config = pipeline(sync_mode="stream")
+    first = open_job(backend, config)
+    commit(backend, first.job, 6, {})
+    resume = open_job(backend, config).resume
+    assert not resume.exhausted
+    assert resume.next_iteration == 7
+
+
+def test_the_state_of_the_last_success_is_kept_by_a_run_that_brings_none(backend: AbstractBackend) -> None:
+    config = pipeline(sync_mode="incremental")
+    first = open_job(backend, config)
+    backend.create_destination_cursor(CommitRecord(first.job.id, KEY, "file", 0, 0, 1, {}, next_state={"high": 9}))
+    end(backend, first, published=True)
+    end(backend, open_job(backend, config), published=True)
+    third = open_job(backend, config)
+    assert third.incremental is not None
+    assert third.incremental.state == {"high": 9}

@@ -1,0 +1,100 @@
+"""A user's snippets, compiled once and applied to each record."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from bizon.common.errors.errors import TransformError
+from bizon.common.frames import SOURCE_SCHEMA, records_to_frame
+from bizon.source.models import SourceRecord
+from bizon.transform.config import TransformModel
+from bizon.transform.transform import Transform
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def frame(*data: dict[str, Any]) -> pl.DataFrame:
+    return records_to_frame([SourceRecord(id=f"r{i}", data=each) for i, each in enumerate(data)], NOW)
+
+
+def apply(python: str, *data: dict[str, Any]) -> list[dict[str, Any]]:
+    changed = Transform([TransformModel(label="t", python=python)]).apply_transforms(frame(*data))
+    assert changed.schema == SOURCE_SCHEMA
+    return [json.loads(text) for text in changed["data"]]
+
+
+def test_each_record_is_changed() -> None:
+    assert apply("data['b'] = data['a'] + 1", {"a": 1}, {"a": 2}) == [{"a": 1, "b": 2}, {"a": 2, "b": 3}]
+
+
+def test_data_may_be_replaced() -> None:
+    assert apply("data = {'only': data['a']}", {"a": 1}) == [{"only": 1}]
+
+
+def test_data_set_to_none_drops_the_record() -> None:
+    assert apply("if data['a'] % 2: data = None", {"a": 1}, {"a": 2}) == [{"a": 2}]
+
+
+def test_snippets_run_in_order() -> None:
+    steps = [TransformModel(label="1", python="data['x'] = 1"), TransformModel(label="2", python="data['x'] += 1")]
+    assert Transform(steps).apply_transforms(frame({}))["data"].to_list() == ['{"x":2}']
+
+
+def test_names_of_the_snippet_are_seen_inside_its_functions_and_comprehensions() -> None:
+    python = """
+        import math
+        factor = 2
+        def scaled(value):
+            return math.floor(value * factor)
+        data = {'v': [scaled(value) + factor for value in data['v']]}
+    """
+    assert apply(python, {"v": [1.6, 2]}) == [{"v": [5, 6]}]
+
+
+def test_nothing_is_left_over_from_one_record_to_the_next() -> None:
+    with pytest.raises(TransformError, match="record 'r1'"):
+        apply("if 'a' in data: seen = 1\ndata['seen'] = seen", {"a": 1}, {})
+
+
+def test_a_string_over_several_lines_keeps_its_indentation() -> None:
+    assert apply('data["t"] = """a\n  b"""', {}) == [{"t": "a\n  b"}]
+
+
+def test_integers_beyond_64_bits_pass_through_exactly() -> None:
+    assert apply("data['b'] = 1", {"a": 2**70}) == [{"a": 2**70, "b": 1}]
+
+
+def test_datetimes_and_nan_become_json() -> None:
+    assert apply("import datetime\ndata['d'] = datetime.date(2026, 1, 2)\ndata['n'] = float('nan')", {}) == [
+        {"d": "2026-01-02", "n": None}
+    ]
+
+
+def test_a_failing_snippet_names_label_and_record_but_shows_no_data() -> None:
+    with pytest.raises(TransformError, match="transform 't' failed on record 'r1': KeyError: 'a'"):
+        apply("data['a']", {"a": 1}, {"secret": 1})
+
+
+def test_data_must_stay_a_dict() -> None:
+    with pytest.raises(TransformError, match="must stay a dict, it became list"):
+        apply("data = [1]", {})
+
+
+def test_a_result_that_is_no_json_is_an_error() -> None:
+    with pytest.raises(TransformError, match="record 'r0': the result is not JSON"):
+        apply("data['b'] = b'raw'", {})
+
+
+@pytest.mark.parametrize(("python", "line"), [("x = = 1", 1), ("\nif True:\npass", 3), ("return 1", 1)])
+def test_a_snippet_that_is_no_python_is_found_when_the_config_is_validated(python: str, line: int) -> None:
+    with pytest.raises(ValidationError, match=rf"transform 't' is not valid: line {line}: "):
+        TransformModel(label="t", python=python)
+
+
+def test_without_snippets_the_frame_is_handed_through() -> None:
+    page = frame({"a": 1})
+    assert Transform([]).apply_transforms(page) is page
