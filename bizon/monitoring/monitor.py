@@ -8,7 +8,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus
 
 
 class AbstractMonitor:
-    """Every hook is optional and does nothing by default; an exception from a hook is logged and the run goes on.
+    """Every hook is optional and does nothing by default; a hook must not raise.
 
     Hooks are called on the consuming side, except ``track_source_iteration``, which is called on the producing side.
     """

@@ -23,7 +23,6 @@ _STATUS_WHEN_DEAD = {
     "producer": PipelineReturnStatus.SOURCE_ERROR,
     "consumer": PipelineReturnStatus.DESTINATION_ERROR,
 }
-_Pipe = Connection
 
 
 class ProcessRunner(AbstractRunner):
@@ -84,7 +83,7 @@ class ProcessRunner(AbstractRunner):
 class _Half:
     """One child: its process, what it says, and its result once it has ended."""
 
-    def __init__(self, name: str, process: SpawnProcess, events: _Pipe[Any, Any]) -> None:
+    def __init__(self, name: str, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
         self.name = name
         self.process = process
         self.events = events

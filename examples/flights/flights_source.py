@@ -1,0 +1,52 @@
+"""A source for any table served by Datasette: cursor pagination, and incremental by a timestamp column."""
+
+from pydantic import Field
+from requests.auth import AuthBase
+
+from bizon.source.config import SourceConfig
+from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
+from bizon.source.source import AbstractSource
+
+
+class FlightsConfig(SourceConfig):
+    base_url: str = Field(description="Database to read, for example http://127.0.0.1:8001/flights")
+    page_size: int = Field(default=5000, ge=1, description="Rows per page.")
+
+
+class FlightsSource(AbstractSource):
+    @staticmethod
+    def streams() -> list[str]:
+        return ["flights", "airlines"]
+
+    @staticmethod
+    def get_config_class() -> type[FlightsConfig]:
+        return FlightsConfig
+
+    def get_authenticator(self) -> AuthBase | None:
+        return None
+
+    def check_connection(self) -> tuple[bool, str | None]:
+        self._fetch(_size=0)
+        return True, None
+
+    def get_total_records_count(self) -> int | None:
+        return self._fetch(_size=0)["filtered_table_rows_count"]
+
+    def get(self, pagination: dict | None = None) -> SourceIteration:
+        return self._page(pagination)
+
+    def get_records_after(
+        self, source_state: SourceIncrementalState, pagination: dict | None = None
+    ) -> SourceIteration:
+        changed = {f"{source_state.cursor_field}__gt": source_state.last_run.isoformat()}
+        return self._page(pagination, **changed)
+
+    def _page(self, pagination: dict | None, **filters: str) -> SourceIteration:
+        cursor = {"_next": pagination["next"]} if pagination else {}
+        page = self._fetch(_size=self.config.page_size, _nocount=1, _nosuggest=1, **cursor, **filters)
+        records = [SourceRecord(id=row["id"], data=row) for row in page["rows"]]
+        return SourceIteration(records=records, next_pagination={"next": page["next"]} if page["next"] else {})
+
+    def _fetch(self, **params: object) -> dict:
+        url = f"{self.config.base_url}/{self.config.stream}.json"
+        return self.session.get(url, params={"_shape": "objects", **params}).json()
