@@ -1,0 +1,235 @@
+"""A token that expires and is fetched again (OAuth 2.0, RFC 6749)."""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from http import HTTPStatus
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from bizon.common.clock import as_utc, utc_now
+from bizon.common.errors.errors import SourceConnectionError
+from bizon.common.secret import Secret, SecretText
+
+_TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
+_SKEW_SHARE, _SKEW_MAX = 0.1, 60.0  # of the lifetime; seconds
+_NAMED_REFUSALS = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
+)  # RFC 6749, 5.2: the only words of an answer that are safe to repeat
+
+
+class Oauth2AuthParams(BaseModel):
+    """Keys of ``authentication.params`` for ``oauth``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True)
+
+    token_refresh_endpoint: str = Field(pattern=r"^https?://", description="URL that answers with an access token.")
+    client_id: str = Field(description="Id of the OAuth client.")
+    client_secret: SecretText = Field(description="Secret of the OAuth client.")
+    refresh_token: SecretText | None = Field(default=None, description="Refresh token, for grant type refresh_token.")
+    scopes: list[str] | None = Field(default=None, description="Scopes to ask for; sent joined by commas.")
+    token_expiry_date_format: str | None = Field(
+        default=None,
+        description="strptime format of token_expiry_date, and of the expiry in the answer when that is a date. "
+        "null = ISO 8601.",
+    )
+    token_expiry_date: str | None = Field(
+        default=None,
+        description="When an access token expires if the answer does not say so; UTC when it has no zone.",
+    )
+    access_token_name: str = Field(default="access_token", description="Key of the access token in the answer.")
+    expires_in_name: str = Field(default="expires_in", description="Key of the lifetime in seconds in the answer.")
+    refresh_request_body: dict[str, SecretText] | None = Field(
+        default=None, description="Further form fields to send, name: value; they do not replace the standard ones."
+    )
+    grant_type: str = Field(default="refresh_token", description="OAuth grant type.")
+    response_field_path: str | None = Field(
+        default=None, description="Where in the answer the two keys are, for example data/token or data.token."
+    )
+    expiry_skew_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
+        "null = 10 % of the lifetime, at most 60.",
+    )
+
+    @field_validator("token_expiry_date", mode="before")
+    @classmethod
+    def _yaml_date(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value  # YAML reads an unquoted date as one
+
+    @field_validator("token_expiry_date")
+    @classmethod
+    def _is_a_date(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            _read_date(value, info.data.get("token_expiry_date_format"))
+        return value
+
+
+class Oauth2Authenticator(AuthBase):
+    """Adds an access token to every request of a session, and fetches a new one shortly before the old one expires.
+
+    Called by requests on the threads that fetch; they share one token. Nothing is fetched before the first request.
+    A refresh token that the endpoint replaces is kept for the rest of the run, not beyond it. Raises
+    SourceConnectionError when no token can be had. ``session`` sends the refresh, with whatever retries it has;
+    ``AuthBuilder.oauth2`` gives one that retries. ``clock`` answers the time, aware and in UTC.
+    """
+
+    auth_header = "Authorization"
+
+    def __init__(
+        self,
+        params: Oauth2AuthParams,
+        session: requests.Session | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._params = params
+        self._session = session or requests.Session()
+        self._clock = clock
+        self._lock = Lock()
+        self._access_token = ""
+        self._refresh_token = params.refresh_token
+        self._replace_at: datetime | None = None
+        parts = urlsplit(params.token_refresh_endpoint)
+        self._place = f"token endpoint {parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def access_token(self) -> str:
+        """A token that is valid now; fetched when there is none. Blocks while another thread fetches it."""
+        with self._lock:
+            if self._replace_at is None or self._clock() >= self._replace_at:
+                self._refresh()
+            return self._access_token
+
+    @property
+    def token(self) -> str:
+        """Value of the header."""
+        return f"Bearer {self.access_token}"
+
+    def get_auth_header(self) -> dict[str, str]:
+        """The header as a dict, for clients other than requests."""
+        return {self.auth_header: self.token}
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        r.headers.update(self.get_auth_header())
+        return r
+
+    def _refresh(self) -> None:
+        asked_at = self._clock()
+        fields = self._fields(self._ask())
+        token = fields.get(self._params.access_token_name)
+        if not isinstance(token, str) or not token:
+            raise SourceConnectionError(
+                f"{self._place}: no '{self._params.access_token_name}' in the answer{self._hint(fields)}; "
+                "set access_token_name or response_field_path"
+            )
+        replace_at = self._replacement_time(fields, asked_at)
+        rotated = fields.get("refresh_token")
+        if isinstance(rotated, str) and rotated:
+            self._refresh_token = Secret(rotated)
+        self._access_token, self._replace_at = Secret(token), replace_at
+
+    def _ask(self) -> Any:
+        try:
+            response = self._session.post(
+                self._params.token_refresh_endpoint,
+                data=self._form(),
+                headers={"Accept": "application/json"},
+                timeout=_TIMEOUT,
+            )
+            response.raise_for_status()
+        except requests.HTTPError as error:
+            raise self._refused(error.response) from None
+        except requests.RequestException as error:
+            raise SourceConnectionError(f"{self._place} cannot be reached: {type(error).__name__}") from None
+        try:
+            return response.json()
+        except requests.JSONDecodeError:
+            raise SourceConnectionError(f"{self._place}: the answer is not JSON") from None
+
+    def _form(self) -> dict[str, str]:
+        params = self._params
+        form = {"grant_type": params.grant_type, "client_id": params.client_id, "client_secret": params.client_secret}
+        if self._refresh_token is not None:
+            form["refresh_token"] = self._refresh_token
+        if params.scopes:
+            form["scope"] = ",".join(params.scopes)
+        return {**(params.refresh_request_body or {}), **form}
+
+    def _refused(self, response: requests.Response) -> SourceConnectionError:
+        try:
+            word = response.json()["error"]
+        except (ValueError, KeyError, TypeError):
+            word = None
+        detail = f" ({word})" if isinstance(word, str) and word in _NAMED_REFUSALS else ""
+        status = response.status_code
+        error = SourceConnectionError(
+            f"{self._place} refused the credentials or the request: HTTP {status}{detail}; "
+            "check client_id, client_secret, refresh_token, grant_type and scopes"
+        )
+        error.retryable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        return error
+
+    def _fields(self, answer: Any) -> dict[str, Any]:
+        path = self._params.response_field_path or ""
+        for step in filter(None, re.split(r"[/.]", path)):
+            if isinstance(answer, list) and step.isdecimal() and int(step) < len(answer):
+                answer = answer[int(step)]
+            elif isinstance(answer, dict) and step in answer:
+                answer = answer[step]
+            else:
+                raise SourceConnectionError(
+                    f"{self._place}: response_field_path '{path}' is not in the answer: nothing at '{step}'"
+                )
+        if not isinstance(answer, dict):
+            raise SourceConnectionError(f"{self._place}: the answer is not an object{f' at {path!r}' if path else ''}")
+        return answer
+
+    def _replacement_time(self, fields: dict[str, Any], asked_at: datetime) -> datetime:
+        name = self._params.expires_in_name
+        value = self._params.token_expiry_date if fields.get(name) is None else fields[name]
+        if value is None:  # guessing would mean a 401 in the middle of a run
+            raise SourceConnectionError(
+                f"{self._place}: no '{name}' in the answer{self._hint(fields)}; "
+                "set expires_in_name, response_field_path or token_expiry_date"
+            )
+        try:
+            lifetime = self._lifetime(value, asked_at)
+            skew = self._params.expiry_skew_seconds
+            if skew is None:
+                skew = min(lifetime * _SKEW_SHARE, _SKEW_MAX)
+            return asked_at + timedelta(seconds=lifetime - min(skew, lifetime / 2))
+        except (TypeError, ValueError, OverflowError):
+            raise SourceConnectionError(
+                f"{self._place}: '{name}' is neither a number of seconds nor a date; set token_expiry_date_format"
+            ) from None
+
+    def _lifetime(self, value: Any, asked_at: datetime) -> float:
+        try:
+            return max(float(value), 0.0)
+        except (TypeError, ValueError):
+            expires_at = _read_date(value, self._params.token_expiry_date_format)
+            return max((expires_at - asked_at).total_seconds(), 0.0)
+
+    @staticmethod
+    def _hint(fields: dict[str, Any]) -> str:
+        return f", which has {', '.join(sorted(map(str, fields))) or 'no keys'}"
+
+
+def _read_date(text: str, layout: str | None) -> datetime:
+    if layout is None:
+        return as_utc(datetime.fromisoformat(text))
+    return as_utc(datetime.strptime(text, layout))  # noqa: DTZ007 - a zone is optional, as_utc adds it

@@ -1,0 +1,34 @@
+"""Authenticators by name, for ``AbstractSource.get_authenticator``."""
+
+from bizon.source.auth.authenticators.basic import BasicHttpAuthenticator, BasicHttpAuthParams
+from bizon.source.auth.authenticators.cookies import CookiesAuthenticator, CookiesAuthParams
+from bizon.source.auth.authenticators.oauth import Oauth2Authenticator, Oauth2AuthParams
+from bizon.source.auth.authenticators.token import TokenAuthenticator, TokenAuthParams
+from bizon.source.config import HttpRetriesConfig
+from bizon.source.session import Session
+
+_TOKEN_RETRIES = HttpRetriesConfig(total=6, allowed_methods=("POST",))  # about two minutes in all
+
+
+class AuthBuilder:
+    """What a connector calls with the ``params`` of its configuration. None of these sends a request."""
+
+    @staticmethod
+    def oauth2(params: Oauth2AuthParams, session: Session | None = None) -> Oauth2Authenticator:
+        """An access token that is refreshed when it expires. ``session`` replaces the one that asks for tokens."""
+        return Oauth2Authenticator(params, session=session or Session(retries=_TOKEN_RETRIES))
+
+    @staticmethod
+    def basic(params: BasicHttpAuthParams) -> BasicHttpAuthenticator:
+        """User name and password."""
+        return BasicHttpAuthenticator(params)
+
+    @staticmethod
+    def token(params: TokenAuthParams) -> TokenAuthenticator:
+        """A fixed token."""
+        return TokenAuthenticator(params)
+
+    @staticmethod
+    def cookies(params: CookiesAuthParams) -> CookiesAuthenticator:
+        """Cookies and further headers."""
+        return CookiesAuthenticator(params)

@@ -1,0 +1,98 @@
+"""The producer's place in a stream."""
+
+from copy import deepcopy
+from typing import Any, Self
+
+from bizon.common.clock import utc_now
+from bizon.common.errors.errors import SourceFetchError
+from bizon.engine.backend.models import JobStatus
+
+
+class Cursor:
+    """Which page comes next, and how much was fetched. Made once per run; used by the producer, on its thread.
+
+    It says where fetching is, not what is safe: that is the destination cursor in the backend. Sync mode ``stream``
+    has no cursor.
+    """
+
+    def __init__(self, source_name: str, stream_name: str, job_id: str, total_records: int | None = None) -> None:
+        self.source_name = source_name
+        self.stream_name = stream_name
+        self.job_id = job_id
+        self.total_records = total_records
+        self.iteration = 0
+        self.rows_fetched = 0
+        self.created_at = utc_now()
+        self._pagination: dict[str, Any] = {}
+
+    @classmethod
+    def from_db(
+        cls,
+        source_name: str,
+        stream_name: str,
+        job_id: str,
+        total_records: int | None,
+        iteration: int,
+        rows_fetched: int,
+        pagination: dict[str, Any],
+    ) -> Self:
+        """The place a checkpoint describes: ``iteration`` is the next one, ``pagination`` fetches it."""
+        cursor = cls(source_name, stream_name, job_id, total_records)
+        cursor.iteration = iteration
+        cursor.rows_fetched = rows_fetched
+        cursor._pagination = deepcopy(pagination)
+        return cursor
+
+    @property
+    def source_full_name(self) -> str:
+        """``source.stream``."""
+        return f"{self.source_name}.{self.stream_name}"
+
+    @property
+    def pagination(self) -> dict[str, Any]:
+        """What fetches the next page, ``{}`` for the first; a copy, so a source may change it.
+
+        Raises ValueError when the stream is exhausted: ``{}`` would start it over.
+        """
+        if self.is_finished:
+            raise ValueError(f"stream '{self.source_full_name}' is exhausted after {self.iteration} iterations")
+        return deepcopy(self._pagination)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last page has been fetched."""
+        return self.iteration > 0 and not self._pagination
+
+    @property
+    def job_status(self) -> JobStatus:
+        """How far fetching is, in the words of a job. Not the status of the job itself."""
+        if self.is_finished:
+            return JobStatus.SUCCEEDED
+        return JobStatus.RUNNING if self.iteration else JobStatus.STARTED
+
+    @property
+    def percentage_fetched(self) -> float | None:
+        """Share of the total that was fetched, 0 to 1; None when the total is unknown or 0. For display only."""
+        if not self.total_records:
+            return None
+        return min(self.rows_fetched / self.total_records, 1.0)
+
+    @property
+    def avg_records_per_iteration(self) -> int | None:
+        """Rows per page so far; None before the first."""
+        return self.rows_fetched // self.iteration if self.iteration else None
+
+    def update_state(self, pagination_dict: dict[str, Any], nb_records_fetched: int) -> None:
+        """Note that a page arrived; ``pagination_dict`` fetches the one after it, ``{}`` = there is none.
+
+        Raises SourceFetchError, and notes nothing, when that is the pagination the page itself was fetched with: the
+        source would return the same page for ever.
+        """
+        if pagination_dict and pagination_dict == self._pagination:
+            raise SourceFetchError(
+                f"stream '{self.source_full_name}', iteration {self.iteration}: the page names itself as the next page "
+                "(next_pagination is the pagination it was fetched with); return {} when there are no more pages"
+            )
+        self.iteration += 1
+        self.rows_fetched += nb_records_fetched
+        self._pagination = deepcopy(pagination_dict)

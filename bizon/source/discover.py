@@ -1,0 +1,212 @@
+"""From a source's name, or a file, to its class. The one door through which connectors are imported."""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from threading import RLock
+from types import ModuleType
+from typing import Any
+
+from bizon.common.errors.errors import ConfigError, MissingDependencyError
+from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.source.discover_ast import SourceInfo, find_sources, is_stub_text
+from bizon.source.source import AbstractSource
+
+SOURCES_ROOT = Path(__file__).resolve().parents[1] / "connectors" / "sources"
+SOURCES_PACKAGE = "bizon.connectors.sources"
+
+_custom_lock = RLock()  # a custom file may load another one
+
+
+def list_sources() -> list[SourceInfo]:
+    """Every built-in source class, by name, without importing one. A folder that cannot be used has ``error`` set."""
+    return find_sources(SOURCES_ROOT, SOURCES_PACKAGE)
+
+
+def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
+    """The class a ``source`` block asks for: of ``source_file_path`` when that is set, else the built-in ``name``.
+
+    Called wherever a source is built, in each process. Raises ConfigError or MissingDependencyError.
+    """
+    if config.source_file_path:
+        return load_custom_source(config.source_file_path, config.stream)
+    return load_source(config.name, config.stream)
+
+
+def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
+    """The class of a built-in source; with ``stream``, the one that offers it. Imports exactly one module.
+
+    Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
+    """
+    infos = list_sources()
+    named = [info for info in infos if info.name == name]
+    if not named:
+        names = sorted({info.name for info in infos})
+        raise ConfigError(f"there is no source '{name}'{_choices('sources', name, names)}")
+    usable = [info for info in named if info.error is None]
+    if not usable:
+        raise ConfigError(f"source '{name}' cannot be used: {named[0].error}")
+    names = [stream for info in usable for stream in info.streams or ()]
+    for info in sorted(usable, key=lambda info: info.streams is None):
+        if stream is not None and info.streams is not None and stream not in info.streams:
+            continue
+        source_class: type[AbstractSource] = getattr(_import_source(info), info.class_name)
+        if stream is None or stream in (offered := streams_of(source_class)):
+            return source_class
+        names += offered
+    raise _no_such_stream(name, stream or "", names)
+
+
+def load_custom_source(path: str | Path, stream: str | None = None) -> type[AbstractSource]:
+    """The source class in a file of the user's; with ``stream``, the one that offers it.
+
+    The file is executed once per process, under a module name derived from its absolute path, so its classes pickle;
+    a process that is to unpickle them calls this first. Its folder joins ``sys.path``, at the end, for modules beside
+    it. Raises ConfigError, which names the line, when the file is not a Python file with a usable source class.
+    """
+    file = Path(path).expanduser().absolute()
+    classes = _source_classes(_custom_module(file), file)
+    if stream is None:
+        return classes[0]
+    names: list[str] = []
+    for source_class in classes:
+        offered = streams_of(source_class)
+        if stream in offered:
+            return source_class
+        names += offered
+    raise _no_such_stream(file.name, stream, names)
+
+
+def streams_of(source_class: type[AbstractSource]) -> list[str]:
+    """Names of the streams of a class; members of an enum count as their values. Raises ConfigError."""
+    try:
+        streams: Any = source_class.streams()
+        return [str(stream.value if isinstance(stream, Enum) else stream) for stream in streams]
+    except Exception as error:
+        raise ConfigError(
+            f"streams() of {source_class.__name__} failed: {_one_line(error)}; "
+            "it must be a static method that returns a list of names"
+        ) from error
+
+
+def supports_incremental(source_class: type[AbstractSource]) -> bool:
+    """Whether the class overrides ``get_records_after`` with more than a stub."""
+    method: Any = source_class.get_records_after
+    if method is AbstractSource.get_records_after:
+        return False
+    try:
+        text = textwrap.dedent(inspect.getsource(method))
+    except (OSError, TypeError):  # made without a source file
+        return True
+    return not is_stub_text(text)
+
+
+def validate_stream(source_class: type[AbstractSource], config: SourceConfig) -> None:
+    """Check that the source offers the configured stream and sync mode. Raises ConfigError.
+
+    Called when the configuration is validated, before anything runs.
+    """
+    streams = streams_of(source_class)
+    if config.stream not in streams:
+        raise _no_such_stream(config.name, config.stream, streams)
+    if config.sync_mode is SourceSyncModes.INCREMENTAL and not supports_incremental(source_class):
+        raise ConfigError(
+            f"source '{config.name}' does not support sync_mode incremental: {source_class.__name__} does not "
+            "implement get_records_after; use sync_mode: full_refresh, or implement it"
+        )
+
+
+def _no_such_stream(source: str, stream: str, names: Sequence[str]) -> ConfigError:
+    return ConfigError(f"source '{source}' has no stream '{stream}'{_choices('streams', stream, names)}")
+
+
+def _choices(kind: str, wrong: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wrong, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"{hint} (available {kind}: {', '.join(dict.fromkeys(names)) or 'none'})"
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _import_source(info: SourceInfo) -> ModuleType:
+    try:
+        return importlib.import_module(info.module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.partition(".")[0] == "bizon":
+            raise ConfigError(f"source '{info.name}' cannot be imported: {error}") from error
+        raise MissingDependencyError(info.name, f"source '{info.name}' (module {missing})") from error
+    except Exception as error:
+        raise ConfigError(f"source '{info.name}' cannot be imported: {_one_line(error)}") from error
+
+
+def _custom_module(file: Path) -> ModuleType:
+    stem = re.sub(r"\W", "_", file.stem)
+    digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]
+    name = f"bizon_custom_source_{stem}_{digest}"
+    with _custom_lock:
+        if name in sys.modules:
+            return sys.modules[name]
+        _check_file(file)
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"{file}: not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        folder = str(file.parent)
+        added = folder not in sys.path
+        if added:
+            sys.path.append(folder)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            del sys.modules[name]
+            if added:
+                sys.path.remove(folder)
+            raise ConfigError(_execution_error(file, error)) from error
+        return module
+
+
+def _check_file(file: Path) -> None:
+    if file.is_dir():
+        raise ConfigError(f"custom source {file} is a folder; name the .py file in it")
+    if not file.exists():
+        raise ConfigError(f"custom source {file} does not exist")
+    if file.suffix != ".py":
+        raise ConfigError(f"custom source {file} must be a Python file with the extension .py")
+
+
+def _execution_error(file: Path, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    place = f"{file}:{lines[-1]}" if lines else str(file)
+    remedy = ""
+    if isinstance(error, ModuleNotFoundError):
+        remedy = "; install it, or put it beside the file"
+    return f"{place}: {_one_line(error)}{remedy}"
+
+
+def _source_classes(module: ModuleType, file: Path) -> list[type[AbstractSource]]:
+    """The concrete source classes of a file, the most derived first. Raises ConfigError when there are none."""
+    own = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__]
+    sources = list(dict.fromkeys(value for value in own if issubclass(value, AbstractSource)))
+    concrete = [source for source in sources if not inspect.isabstract(source)]
+    if concrete:
+        return sorted(concrete, key=lambda source: -len(source.__mro__))
+    if sources:
+        missing = "; ".join(f"{s.__name__} lacks {', '.join(sorted(s.__abstractmethods__))}" for s in sources)
+        raise ConfigError(f"{file}: no source class there is complete: {missing}")
+    found = ", ".join(value.__name__ for value in own) or "no classes at all"
+    raise ConfigError(f"{file}: no class there extends bizon.source.source.AbstractSource; found: {found}")

@@ -1,0 +1,98 @@
+"""The producer's place in a stream."""
+
+import pytest
+
+from bizon.common.errors.errors import SourceFetchError
+from bizon.engine.backend.models import JobStatus
+from bizon.source.cursor import Cursor
+
+
+def make(total=None) -> Cursor:
+    return Cursor("dummy", "creatures", "job-1", total)
+
+
+def test_a_new_cursor_is_before_the_first_page():
+    cursor = make()
+    assert (cursor.iteration, cursor.rows_fetched, cursor.pagination) == (0, 0, {})
+    assert not cursor.is_finished
+    assert cursor.job_status is JobStatus.STARTED
+    assert cursor.avg_records_per_iteration is None
+    assert cursor.source_full_name == "dummy.creatures"
+
+
+def test_a_page_moves_the_cursor():
+    cursor = make()
+    cursor.update_state({"page": 2}, 10)
+    assert (cursor.iteration, cursor.rows_fetched, cursor.pagination) == (1, 10, {"page": 2})
+    assert cursor.job_status is JobStatus.RUNNING
+    assert cursor.avg_records_per_iteration == 10
+
+
+def test_an_empty_pagination_ends_the_stream():
+    cursor = make()
+    cursor.update_state({}, 1)
+    assert cursor.is_finished
+    assert cursor.job_status is JobStatus.SUCCEEDED
+
+
+def test_an_exhausted_stream_has_no_next_page_that_would_start_it_over():
+    cursor = make()
+    cursor.update_state({}, 1)
+    with pytest.raises(ValueError, match=r"dummy\.creatures.*exhausted after 1"):
+        _ = cursor.pagination
+
+
+def test_a_cursor_from_a_checkpoint_goes_on_from_there():
+    cursor = Cursor.from_db("dummy", "creatures", "job-1", 100, 4, 40, {"page": 5})
+    assert (cursor.iteration, cursor.rows_fetched, cursor.pagination) == (4, 40, {"page": 5})
+    assert cursor.percentage_fetched == pytest.approx(0.4)
+
+
+def test_a_checkpoint_of_an_exhausted_stream_is_finished():
+    assert Cursor.from_db("dummy", "creatures", "job-1", None, 4, 40, {}).is_finished
+
+
+@pytest.mark.lesson("F-17")
+def test_a_total_of_zero_is_no_error():
+    """A stream with 0 records failed with ZeroDivisionError."""
+    cursor = make(total=0)
+    cursor.update_state({}, 0)
+    assert cursor.percentage_fetched is None
+
+
+def test_an_unknown_total_has_no_percentage():
+    assert make().percentage_fetched is None
+
+
+def test_a_total_that_was_too_low_does_not_pass_one():
+    cursor = make(total=2)
+    cursor.update_state({"page": 2}, 10)
+    assert cursor.percentage_fetched == 1.0
+
+
+@pytest.mark.lesson("F-49")
+def test_the_same_pagination_twice_in_a_row_is_an_error():
+    """A source that returned the same pagination for ever was fetched for ever."""
+    cursor = make()
+    cursor.update_state({"page": 2}, 10)
+    with pytest.raises(SourceFetchError, match=r"dummy\.creatures.*iteration 1"):
+        cursor.update_state({"page": 2}, 10)
+    assert (cursor.iteration, cursor.rows_fetched) == (1, 10)
+
+
+@pytest.mark.lesson("F-49")
+def test_the_same_pagination_right_after_a_resume_is_an_error():
+    cursor = Cursor.from_db("dummy", "creatures", "job-1", None, 4, 40, {"page": 5})
+    with pytest.raises(SourceFetchError):
+        cursor.update_state({"page": 5}, 10)
+
+
+def test_a_source_may_change_the_pagination_it_was_given():
+    """``pagination["offset"] += 1`` in a source must neither move the cursor nor look like the same page twice."""
+    cursor = make()
+    cursor.update_state({"offset": [1]}, 1)
+    pagination = cursor.pagination
+    pagination["offset"][0] += 1
+    assert cursor.pagination == {"offset": [1]}
+    cursor.update_state(pagination, 1)
+    assert cursor.pagination == {"offset": [2]}
