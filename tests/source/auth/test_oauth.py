@@ -130,6 +130,14 @@ def test_the_lifetime_may_be_text_a_date_or_configured(make, httpserver: HTTPSer
     assert auth.access_token == "t2"
 
 
+def test_a_token_without_a_lifetime_is_kept_for_the_whole_run(make, httpserver: HTTPServer, clock):
+    answer(httpserver, {"access_token": "t1"})
+    auth = make()
+    assert auth.access_token == "t1"
+    clock.advance(10 * 365 * 86_400)
+    assert auth.access_token == "t1"
+
+
 @pytest.mark.parametrize("path", ["data/items/0", "data.items.0", "/data/items/0/"])
 def test_the_fields_may_be_inside_the_answer_and_have_other_names(make, httpserver: HTTPServer, path):
     answer(httpserver, {"data": {"items": [{"accessToken": "t1", "expiresIn": 10}]}})
@@ -205,7 +213,6 @@ def test_an_endpoint_that_cannot_be_reached(make):
     [
         ({"token": "s3cr3t", "expires_in": 1}, {}, "no 'access_token' in the answer, which has expires_in, token"),
         ({"access_token": "", "expires_in": 1}, {}, "no 'access_token'"),
-        ({"access_token": "s3cr3t"}, {}, "no 'expires_in' in the answer, which has access_token"),
         ({"access_token": "s3cr3t", "expires_in": "s3cr3t"}, {}, "'expires_in' is neither a number"),
         ({"access_token": "s3cr3t", "expires_in": 1e300}, {}, "'expires_in' is neither a number"),
         ({"access_token": "s3cr3t"}, {"response_field_path": "data/token"}, "'data/token' is not in the answer"),

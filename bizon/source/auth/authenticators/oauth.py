@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
@@ -18,6 +18,7 @@ from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.secret import Secret, SecretText
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _SKEW_SHARE, _SKEW_MAX = 0.1, 60.0  # of the lifetime; seconds
 _NAMED_REFUSALS = frozenset(
     {
@@ -83,6 +84,7 @@ class Oauth2Authenticator(AuthBase):
     """Adds an access token to every request of a session, and fetches a new one shortly before the old one expires.
 
     Called by requests on the threads that fetch; they share one token. Nothing is fetched before the first request.
+    A token without a lifetime, neither in the answer nor configured, is kept for the whole run.
     A refresh token that the endpoint replaces is kept for the rest of the run, not beyond it. Raises
     SourceConnectionError when no token can be had. ``session`` sends the refresh, with whatever retries it has;
     ``AuthBuilder.oauth2`` gives one that retries. ``clock`` answers the time, aware and in UTC.
@@ -201,11 +203,8 @@ class Oauth2Authenticator(AuthBase):
     def _replacement_time(self, fields: dict[str, Any], asked_at: datetime) -> datetime:
         name = self._params.expires_in_name
         value = self._params.token_expiry_date if fields.get(name) is None else fields[name]
-        if value is None:  # guessing would mean a 401 in the middle of a run
-            raise SourceConnectionError(
-                f"{self._place}: no '{name}' in the answer{self._hint(fields)}; "
-                "set expires_in_name, response_field_path or token_expiry_date"
-            )
+        if value is None:  # the lifetime is optional in an answer; such a token is kept for the whole run
+            return _NEVER
         try:
             lifetime = self._lifetime(value, asked_at)
             skew = self._params.expiry_skew_seconds
