@@ -72,7 +72,11 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
-        """Record a committed batch, and ``record.next_state`` on its job when there is one, in one transaction."""
+        """Record a committed batch, and ``record.next_state`` on its job when there is one, in one transaction.
+
+        Raises BackendError when ``record.epoch`` is not the job's current epoch: another run has taken the job over,
+        and a run that was frozen for long must not commit behind its back.
+        """
 
     @abstractmethod
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:

@@ -88,6 +88,7 @@ class CommitRecord:
     """What the loader records after a write: one destination cursor, in one transaction."""
 
     job_id: str
+    epoch: int
     key: StreamKey
     destination_name: str
     from_source_iteration: int

@@ -47,6 +47,7 @@ class Loader:
         backend: AbstractBackend,
         key: StreamKey,
         resume: ResumePoint,
+        epoch: int,
         ack: Ack,
         callback: AbstractSourceCallback,
         monitor: AbstractMonitor,
@@ -57,6 +58,7 @@ class Loader:
         self._backend = backend
         self._key = key
         self._resume = resume
+        self._epoch = epoch
         self._ack = ack
         self._callback = callback
         self._monitor = monitor
@@ -132,6 +134,7 @@ class Loader:
         self._backend.create_destination_cursor(
             CommitRecord(
                 job_id=self._resume.job_id,
+                epoch=self._epoch,
                 key=self._key,
                 destination_name=self._destination.sync_metadata.destination_name,
                 from_source_iteration=batch.from_iteration,

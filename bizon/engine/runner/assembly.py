@@ -92,6 +92,7 @@ def build_loader(
         backend=links.backend,
         key=context.key,
         resume=context.resume,
+        epoch=context.epoch,
         ack=lambda to_iteration: links.queue.ack(context.resume.job_id, to_iteration),
         callback=callback,
         monitor=monitor,

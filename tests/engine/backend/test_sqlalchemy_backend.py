@@ -34,7 +34,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLAlche
 
 def commit(backend: SQLAlchemyBackend, job_id: str, first: int, last: int, rows: int = 1, **values: object) -> None:
     record = {"pagination": {"page": last + 1}, **values}
-    backend.create_destination_cursor(CommitRecord(job_id, KEY, "file", first, last, rows, **record))  # type: ignore[arg-type]
+    backend.create_destination_cursor(CommitRecord(job_id, 0, KEY, "file", first, last, rows, **record))  # type: ignore[arg-type]
 
 
 def test_a_job_is_created_started_and_found_again(backend: SQLAlchemyBackend) -> None:
@@ -124,6 +124,14 @@ def test_two_cursors_for_the_same_page_are_refused(backend: SQLAlchemyBackend) -
     commit(backend, job.id, 0, 3)
     with pytest.raises(BackendError):
         commit(backend, job.id, 0, 3)
+
+
+def test_a_run_that_was_overtaken_cannot_commit(backend: SQLAlchemyBackend) -> None:
+    job = backend.create_stream_job(KEY, "full_refresh")
+    backend.open_epoch(job.id)
+    with pytest.raises(BackendError, match="taken over by another run"):
+        commit(backend, job.id, 0, 0)
+    assert backend.get_last_cursor_by_job_id(job.id) is None
 
 
 def test_each_start_of_a_job_is_a_new_epoch(backend: SQLAlchemyBackend) -> None:

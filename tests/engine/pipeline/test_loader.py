@@ -32,6 +32,7 @@ class Bench:
             backend=self.backend,
             key=KEY,
             resume=ResumePoint(self.job_id, last_iteration=resume_at - 1 if resume_at else None),
+            epoch=0,
             ack=self.acks.append,
             callback=self.callback,
             monitor=NoOpMonitor(self.destination.sync_metadata),

@@ -21,7 +21,7 @@ def backend() -> AbstractBackend:
 
 
 def commit(backend: AbstractBackend, job: StreamJob, last: int, pagination: dict[str, Any], rows: int = 5) -> None:
-    backend.create_destination_cursor(CommitRecord(job.id, KEY, "file", 0, last, rows, pagination))
+    backend.create_destination_cursor(CommitRecord(job.id, job.attempt + 1, KEY, "file", 0, last, rows, pagination))
 
 
 def end(backend: AbstractBackend, opened: OpenedJob, **status: Any) -> JobStatus:
@@ -186,7 +186,9 @@ def test_an_empty_pagination_does_not_end_a_stream(backend: AbstractBackend) -> 
 def test_the_state_of_the_last_success_is_kept_by_a_run_that_brings_none(backend: AbstractBackend) -> None:
     config = pipeline(sync_mode="incremental")
     first = open_job(backend, config)
-    backend.create_destination_cursor(CommitRecord(first.job.id, KEY, "file", 0, 0, 1, {}, next_state={"high": 9}))
+    backend.create_destination_cursor(
+        CommitRecord(first.job.id, first.epoch, KEY, "file", 0, 0, 1, {}, next_state={"high": 9})
+    )
     end(backend, first, published=True)
     end(backend, open_job(backend, config), published=True)
     third = open_job(backend, config)

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-import orjson
-from sqlalchemy import Connection, Row, Table, func, insert, inspect, select, update
+from sqlalchemy import Connection, func, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
+from bizon.engine.backend.adapters.sqlalchemy.rows import (
+    destination_cursor,
+    naive_now,
+    of_stream,
+    stream_job,
+    stream_values,
+    to_text,
+)
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
     ERROR_LENGTH,
     destination_cursors,
@@ -66,26 +72,26 @@ class SQLAlchemyBackend(AbstractBackend):
     ) -> StreamJob:
         with self._transaction() as connection:
             newest = connection.execute(
-                select(func.max(stream_jobs.c.created_at)).where(*_of_stream(stream_jobs, key))
+                select(func.max(stream_jobs.c.created_at)).where(*of_stream(stream_jobs, key))
             ).scalar()
-            now = _now()
+            now = naive_now()
             row: dict[str, Any] = {
                 "id": uuid4().hex,
-                **_stream_values(key),
+                **stream_values(key),
                 "sync_mode": sync_mode,
                 "attempt": 0,
                 "created_at": now if newest is None else max(now, newest + _TICK),
-                "incremental_state": _to_text(incremental_state),
+                "incremental_state": to_text(incremental_state),
                 "status": JobStatus.STARTED.value,
             }
             connection.execute(insert(stream_jobs).values(row))
         return self._existing_job(row["id"])
 
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
-        return self._newest_job(*_of_stream(stream_jobs, key))
+        return self._newest_job(*of_stream(stream_jobs, key))
 
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        return self._newest_job(*_of_stream(stream_jobs, key), stream_jobs.c.status == JobStatus.SUCCEEDED.value)
+        return self._newest_job(*of_stream(stream_jobs, key), stream_jobs.c.status == JobStatus.SUCCEEDED.value)
 
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
         return self._newest_job(stream_jobs.c.id == job_id)
@@ -106,25 +112,25 @@ class SQLAlchemyBackend(AbstractBackend):
         row = {
             "id": uuid4().hex,
             "job_id": record.job_id,
-            **_stream_values(record.key),
+            **stream_values(record.key),
             "destination_name": record.destination_name,
             "from_source_iteration": record.from_source_iteration,
             "to_source_iteration": record.to_source_iteration,
             "rows_written": record.rows_written,
             "success": True,
-            "created_at": _now(),
-            "pagination": _to_text(record.pagination),
+            "created_at": naive_now(),
+            "pagination": to_text(record.pagination),
         }
+        on_job: dict[str, Any] = {"updated_at": naive_now()}
+        if record.next_state is not None:
+            on_job["incremental_state"] = to_text(record.next_state)
         with self._transaction() as connection:
+            ours = update(stream_jobs).where(stream_jobs.c.id == record.job_id, stream_jobs.c.attempt == record.epoch)
+            if connection.execute(ours.values(on_job)).rowcount != 1:
+                raise BackendError(f"job '{record.job_id}' was taken over by another run; this one stops")
             connection.execute(insert(destination_cursors).values(row))
-            if record.next_state is not None:
-                connection.execute(
-                    update(stream_jobs)
-                    .where(stream_jobs.c.id == record.job_id)
-                    .values(incremental_state=_to_text(record.next_state), updated_at=_now())
-                )
             stored = connection.execute(select(destination_cursors).where(destination_cursors.c.id == row["id"])).one()
-        return _destination_cursor(stored)
+        return destination_cursor(stored)
 
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
         cursors = destination_cursors.c
@@ -135,7 +141,7 @@ class SQLAlchemyBackend(AbstractBackend):
                 .order_by(cursors.to_source_iteration.desc())
                 .limit(1)
             ).first()
-        return None if row is None else _destination_cursor(row)
+        return None if row is None else destination_cursor(row)
 
     def get_number_of_written_rows_for_job(self, job_id: str) -> int:
         cursors = destination_cursors.c
@@ -157,12 +163,12 @@ class SQLAlchemyBackend(AbstractBackend):
         row = {
             "id": uuid4().hex,
             "job_id": job_id,
-            **_stream_values(key),
+            **stream_values(key),
             "iteration": iteration,
             "rows_fetched": rows_fetched,
-            "next_pagination": _to_text(next_pagination),
+            "next_pagination": to_text(next_pagination),
             "status": cursor_status.value,
-            "created_at": _now(),
+            "created_at": naive_now(),
         }
         with self._transaction() as connection:
             connection.execute(insert(source_cursors).values(row))
@@ -172,7 +178,7 @@ class SQLAlchemyBackend(AbstractBackend):
             row = connection.execute(
                 select(stream_jobs).where(*conditions).order_by(stream_jobs.c.created_at.desc()).limit(1)
             ).first()
-        return None if row is None else _stream_job(row)
+        return None if row is None else stream_job(row)
 
     def _existing_job(self, job_id: str) -> StreamJob:
         job = self.get_stream_job_by_id(job_id)
@@ -183,7 +189,7 @@ class SQLAlchemyBackend(AbstractBackend):
     def _update_job(self, job_id: str, **values: Any) -> None:
         with self._transaction() as connection:
             connection.execute(
-                update(stream_jobs).where(stream_jobs.c.id == job_id).values(**values, updated_at=_now())
+                update(stream_jobs).where(stream_jobs.c.id == job_id).values(**values, updated_at=naive_now())
             )
 
     @contextmanager
@@ -205,50 +211,3 @@ class SQLAlchemyBackend(AbstractBackend):
         if self.type is BackendTypes.SQLITE:
             return f"'{sqlite_path(self.config)}'"
         return "memory"
-
-
-def _of_stream(table: Table, key: StreamKey) -> tuple[Any, ...]:
-    return tuple(table.c[name] == value for name, value in _stream_values(key).items())
-
-
-def _stream_values(key: StreamKey) -> dict[str, str]:
-    return {"name": key.name, "source_name": key.source_name, "stream_name": key.stream_name}
-
-
-def _now() -> datetime:
-    return utc_now().replace(tzinfo=None)
-
-
-def _to_text(value: dict[str, Any] | None) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
-
-
-def _from_text(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
-
-
-def _stream_job(row: Row[Any]) -> StreamJob:
-    return StreamJob(
-        id=row.id,
-        key=StreamKey(row.name, row.source_name, row.stream_name),
-        sync_mode=row.sync_mode,
-        status=JobStatus(row.status),
-        attempt=row.attempt,
-        created_at=row.created_at.replace(tzinfo=UTC),
-        total_records_to_fetch=row.total_records_to_fetch,
-        incremental_state=_from_text(row.incremental_state),
-        error_message=row.error_message,
-        updated_at=None if row.updated_at is None else as_utc(row.updated_at),
-    )
-
-
-def _destination_cursor(row: Row[Any]) -> DestinationCursor:
-    return DestinationCursor(
-        id=row.id,
-        job_id=row.job_id,
-        from_source_iteration=row.from_source_iteration,
-        to_source_iteration=row.to_source_iteration,
-        rows_written=row.rows_written,
-        pagination=_from_text(row.pagination) or {},
-        created_at=row.created_at.replace(tzinfo=UTC),
-    )

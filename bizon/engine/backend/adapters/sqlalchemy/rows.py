@@ -1,0 +1,57 @@
+"""Between rows of the state tables and the plain values of the contract."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, Table
+
+from bizon.common.clock import as_utc, utc_now
+from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
+
+
+def of_stream(table: Table, key: StreamKey) -> tuple[Any, ...]:
+    return tuple(table.c[name] == value for name, value in stream_values(key).items())
+
+
+def stream_values(key: StreamKey) -> dict[str, str]:
+    return {"name": key.name, "source_name": key.source_name, "stream_name": key.stream_name}
+
+
+def naive_now() -> datetime:
+    return utc_now().replace(tzinfo=None)
+
+
+def to_text(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def from_text(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def stream_job(row: Row[Any]) -> StreamJob:
+    return StreamJob(
+        id=row.id,
+        key=StreamKey(row.name, row.source_name, row.stream_name),
+        sync_mode=row.sync_mode,
+        status=JobStatus(row.status),
+        attempt=row.attempt,
+        created_at=row.created_at.replace(tzinfo=UTC),
+        total_records_to_fetch=row.total_records_to_fetch,
+        incremental_state=from_text(row.incremental_state),
+        error_message=row.error_message,
+        updated_at=None if row.updated_at is None else as_utc(row.updated_at),
+    )
+
+
+def destination_cursor(row: Row[Any]) -> DestinationCursor:
+    return DestinationCursor(
+        id=row.id,
+        job_id=row.job_id,
+        from_source_iteration=row.from_source_iteration,
+        to_source_iteration=row.to_source_iteration,
+        rows_written=row.rows_written,
+        pagination=from_text(row.pagination) or {},
+        created_at=row.created_at.replace(tzinfo=UTC),
+    )
