@@ -11,7 +11,7 @@ import pytest
 from fakes import KEY
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy import backend as module
+from bizon.engine.backend.adapters.sqlalchemy import rows
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.config import BackendTypes
@@ -78,7 +78,7 @@ def test_a_newer_job_is_newer_even_when_the_clock_was_set_back(
     backend: SQLAlchemyBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = backend.create_stream_job(KEY, "full_refresh")
-    monkeypatch.setattr(module, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
+    monkeypatch.setattr(rows, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
     second = backend.create_stream_job(KEY, "full_refresh")
     assert second.created_at > first.created_at
     assert backend.get_last_stream_job(KEY) == second
