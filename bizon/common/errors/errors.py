@@ -9,6 +9,7 @@ BizonError
 |- TransformError           a user's snippet failed; carries label and record id
 |- QueueError               connect, put, get, a message too large
 |- BackendError             the state database failed
+|  '- JobLockedError        another run of the same pipeline is at work; exit code 3
 '- DestinationError
    |- DestinationConnectionError
    |- DestinationWriteError  write_records answered False or raised; nothing was recorded
@@ -27,6 +28,7 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1
     CONFIG = 2
+    LOCKED = 3
     INTERRUPTED = 130
 
 
@@ -37,7 +39,15 @@ class BizonError(Exception):
 
 
 class ConfigError(BizonError):
-    """The configuration is wrong. The message is complete: it is printed as it is, without a traceback."""
+    """The configuration is wrong. The message is complete: it is printed as it is, without a traceback.
+
+    ``key`` is the path of the key at fault, for example ``("source", "stream")``, where the raiser knows it; the
+    loader adds the line of the file.
+    """
+
+    def __init__(self, message: str, *, key: tuple[str | int, ...] | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class MissingDependencyError(BizonError, ImportError):
@@ -77,6 +87,12 @@ class QueueError(BizonError):
 
 class BackendError(BizonError):
     """The state database failed; the last committed checkpoint is unchanged."""
+
+
+class JobLockedError(BackendError):
+    """Another run of the same pipeline holds the lease. Nothing was done."""
+
+    retryable = True
 
 
 class DestinationError(BizonError):

@@ -1,10 +1,20 @@
 """The interface of the state store: jobs and cursors. Rows and queries, no opinion on what a run should do."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
-from bizon.engine.backend.models import CommitRecord, CursorStatus, DestinationCursor, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import (
+    CommitRecord,
+    CursorStatus,
+    DestinationCursor,
+    JobStatus,
+    Lease,
+    LeaseHolder,
+    StreamJob,
+    StreamKey,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -97,6 +107,29 @@ class AbstractBackend(ABC):
         cursor_status: CursorStatus = CursorStatus.PULLING,
     ) -> None:
         """Note how far the source was read; every ``syncCursorInDBEvery`` pages, for display."""
+
+    # -- lease: engine/runner/lease.py --------------------------------------------------------------------------
+
+    @abstractmethod
+    def acquire_lease(
+        self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
+    ) -> Lease | None:
+        """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease that stands in the way.
+
+        Takes over an expired lease, and one whose holder ``is_dead``. Of several that try at once, one succeeds.
+        """
+
+    @abstractmethod
+    def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:
+        """Extend the lease by ``ttl`` seconds from now. False when ``owner`` does not hold it any more."""
+
+    @abstractmethod
+    def release_lease(self, key: StreamKey, owner: str) -> None:
+        """Give the lease back, if ``owner`` holds it."""
+
+    @abstractmethod
+    def get_lease(self, key: StreamKey) -> Lease | None:
+        """The lease of a stream as it stands, expired or not; None when nobody holds it."""
 
     def __enter__(self) -> Self:
         return self

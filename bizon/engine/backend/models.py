@@ -84,6 +84,29 @@ class SourceCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseHolder:
+    """Who works on a stream: one run. ``place`` and ``started`` let another process on the same host see whether the
+    run is still alive: they name the set of process ids that ``pid`` belongs to, and when the process began."""
+
+    owner: str
+    host: str
+    pid: int
+    place: str
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as it stands. Times are the database's, so clocks of hosts need not agree; ``idle`` is the seconds since
+    the last heartbeat, ``age`` since it was taken, ``expires_in`` is negative once it has expired."""
+
+    holder: LeaseHolder
+    age: float
+    idle: float
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
 class CommitRecord:
     """What the loader records after a write: one destination cursor, in one transaction."""
 

@@ -36,6 +36,11 @@ class RunnerFuturesConfig(BaseModel):
     is_alive_check_interval: float = Field(
         default=2, gt=0, description="Seconds between two looks at whether a worker died; its end wakes the runner."
     )
+    lease_ttl: float = Field(
+        default=60,
+        ge=1,
+        description="Seconds after which a run that was killed on another host no longer blocks the next one.",
+    )
 
 
 class RunnerConfig(BaseModel):

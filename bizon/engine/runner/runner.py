@@ -10,6 +10,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
+from bizon.engine.runner.lease import held_lease
 from bizon.engine.runner.models import RunContext, RunnerStatus
 
 
@@ -28,9 +29,10 @@ class AbstractRunner(ABC):
     def run(self) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
         config = self.bizon_config
-        with build_backend(config) as backend:
+        key, ttl = stream_key(config), config.engine.runner.config.lease_ttl
+        with build_backend(config) as backend, held_lease(backend, key, ttl, self._lose):
             opened = open_job(backend, config)
-            context = RunContext(config, stream_key(config), opened.epoch, opened.resume, opened.incremental)
+            context = RunContext(config, key, opened.epoch, opened.resume, opened.incremental)
             try:
                 status = self._status(opened, self._work(context, backend))
             except BaseException as error:
@@ -63,6 +65,11 @@ class AbstractRunner(ABC):
     @abstractmethod
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
+
+    def _lose(self, reason: str) -> None:
+        """The lease is gone: stop, without counting it as a stop on request."""
+        logger.error(reason)
+        self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
         errors = [result.error for result in results.values() if result.error is not None]

@@ -111,8 +111,8 @@ def test_an_exhausted_page_is_stored_as_such(backend: SQLAlchemyBackend) -> None
 def test_the_last_cursor_is_the_one_of_the_highest_page(backend: SQLAlchemyBackend) -> None:
     job = backend.create_stream_job(KEY, "full_refresh")
     assert backend.get_last_cursor_by_job_id(job.id) is None
-    for first, last, rows in ((0, 9, 5), (10, 10, 0), (11, 100, 7)):
-        commit(backend, job.id, first, last, rows)
+    for first, last, written in ((0, 9, 5), (10, 10, 0), (11, 100, 7)):
+        commit(backend, job.id, first, last, written)
     cursor = backend.get_last_cursor_by_job_id(job.id)
     assert cursor is not None
     assert (cursor.from_source_iteration, cursor.to_source_iteration) == (11, 100)
@@ -161,32 +161,35 @@ def test_threads_share_one_backend(backend: SQLAlchemyBackend) -> None:
     job = backend.create_stream_job(KEY, "full_refresh")
 
     def work(worker: int) -> None:
+        job = backend.create_stream_job(KEY, "full_refresh")
         for page in range(20):
-            commit(backend, job.id, worker * 20 + page, worker * 20 + page)
+            commit(backend, job.id, page, page)
+            backend.create_source_cursor(job.id, KEY, page, page, {})
+        assert backend.get_number_of_written_rows_for_job(job.id) == 20
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
-    assert backend.get_number_of_written_rows_for_job(job.id) == 80
+    assert backend.get_stream_job_by_id(job.id) is not None
 
 
-def _commit_pages(database: str, job_id: str, first: int) -> None:
+def _commit_pages(database: str, job_id: str) -> None:
     with open_backend(BackendTypes.SQLITE, database) as backend:
-        for page in range(first, first + 20):
+        for page in range(20):
             commit(backend, job_id, page, page)
 
 
 def test_processes_share_one_state_file(tmp_path: Path) -> None:
     database = str(tmp_path / "state")
     with open_backend(BackendTypes.SQLITE, database) as backend:
-        job = backend.create_stream_job(KEY, "full_refresh")
-        spawn = multiprocessing.get_context("fork")
-        workers = [spawn.Process(target=_commit_pages, args=(database, job.id, n * 20)) for n in range(3)]
+        jobs = [backend.create_stream_job(KEY, "full_refresh").id for _ in range(3)]
+        fork = multiprocessing.get_context("fork")
+        workers = [fork.Process(target=_commit_pages, args=(database, job_id)) for job_id in jobs]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
         assert [worker.exitcode for worker in workers] == [0, 0, 0]
-        assert backend.get_number_of_written_rows_for_job(job.id) == 60
+        assert [backend.get_number_of_written_rows_for_job(job_id) for job_id in jobs] == [20, 20, 20]
 
 
 def test_the_state_file_is_named_by_the_config_and_survives(tmp_path: Path) -> None:
@@ -224,3 +227,32 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
         *["id", "job_id", *stream, "destination_name", "from_source_iteration", "to_source_iteration"],
         *["rows_written", "success", "attempt", "error_message", "created_at", "updated_at", "pagination"],
     ]
+
+
+def test_tables_of_another_release_are_upgraded_in_place_and_its_jobs_stay(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "state.sqlite3")
+    connection.executescript("""
+        CREATE TABLE stream_jobs (id VARCHAR(100) PRIMARY KEY, name VARCHAR(100), source_name VARCHAR(100),
+            stream_name VARCHAR(100), sync_mode VARCHAR(100), created_at DATETIME, status VARCHAR(100));
+        INSERT INTO stream_jobs VALUES ('old', 'pipe', 'scripted', 'items', 'incremental', '2026-01-02 03:04:05.000000',
+            'succeeded');
+    """)
+    connection.close()
+    for _ in range(2):
+        with open_backend(BackendTypes.SQLITE, str(tmp_path / "state")) as backend:
+            job = backend.get_last_successful_stream_job(KEY)
+            assert job is not None
+            assert (job.id, job.attempt, job.created_at) == ("old", 0, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+            assert backend.check_prerequisites()
+    with open_backend(BackendTypes.SQLITE, str(tmp_path / "state")) as backend:
+        assert backend.open_epoch("old") == 1
+
+
+def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
+    open_backend(BackendTypes.SQLITE, str(tmp_path / "state")).close()
+    connection = sqlite3.connect(tmp_path / "state.sqlite3")
+    with connection:
+        connection.execute("INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
+    connection.close()
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 1: .*newer bizon"):
+        open_backend(BackendTypes.SQLITE, str(tmp_path / "state"))

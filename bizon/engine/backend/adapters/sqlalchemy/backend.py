@@ -1,6 +1,6 @@
 """State in a SQL database, through SQLAlchemy Core."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import RLock
@@ -11,7 +11,9 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.adapters.sqlalchemy import leases
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
+from bizon.engine.backend.adapters.sqlalchemy.migrations import upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
     destination_cursor,
     naive_now,
@@ -29,9 +31,19 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
 )
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
-from bizon.engine.backend.models import CommitRecord, CursorStatus, DestinationCursor, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import (
+    CommitRecord,
+    CursorStatus,
+    DestinationCursor,
+    JobStatus,
+    Lease,
+    LeaseHolder,
+    StreamJob,
+    StreamKey,
+)
 
 _TICK = timedelta(microseconds=1)
+_CREATE_ATTEMPTS = 3
 
 
 class SQLAlchemyBackend(AbstractBackend):
@@ -49,15 +61,14 @@ class SQLAlchemyBackend(AbstractBackend):
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise BackendError(f"the folder of the state file '{path}' cannot be made: {error.strerror}") from error
-        for _attempt in range(2):  # two first starts may race: the loser finds the tables made
+        for attempt in range(1, _CREATE_ATTEMPTS + 1):  # first starts may race: the loser finds the tables made
             try:
                 with self._transaction() as connection:
-                    metadata.create_all(connection)
+                    upgrade(connection)
                 return
             except BackendError:
-                if self.check_prerequisites():
-                    return
-        raise BackendError(f"the state tables cannot be created in {self._describe()}")
+                if attempt == _CREATE_ATTEMPTS:
+                    raise
 
     def check_prerequisites(self) -> bool:
         with self._transaction() as connection:
@@ -128,6 +139,13 @@ class SQLAlchemyBackend(AbstractBackend):
             ours = update(stream_jobs).where(stream_jobs.c.id == record.job_id, stream_jobs.c.attempt == record.epoch)
             if connection.execute(ours.values(on_job)).rowcount != 1:
                 raise BackendError(f"job '{record.job_id}' was taken over by another run; this one stops")
+            last = connection.execute(
+                select(func.max(destination_cursors.c.to_source_iteration)).where(
+                    destination_cursors.c.job_id == record.job_id, destination_cursors.c.success
+                )
+            ).scalar()
+            if last is not None and last >= record.from_source_iteration:
+                raise BackendError(f"pages up to {last} of job '{record.job_id}' are committed already")
             connection.execute(insert(destination_cursors).values(row))
             stored = connection.execute(select(destination_cursors).where(destination_cursors.c.id == row["id"])).one()
         return destination_cursor(stored)
@@ -172,6 +190,24 @@ class SQLAlchemyBackend(AbstractBackend):
         }
         with self._transaction() as connection:
             connection.execute(insert(source_cursors).values(row))
+
+    def acquire_lease(
+        self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
+    ) -> Lease | None:
+        with self._transaction() as connection:
+            return leases.acquire(connection, key, holder, ttl, is_dead)
+
+    def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:
+        with self._transaction() as connection:
+            return leases.renew(connection, key, owner, ttl)
+
+    def release_lease(self, key: StreamKey, owner: str) -> None:
+        with self._transaction() as connection:
+            leases.release(connection, key, owner)
+
+    def get_lease(self, key: StreamKey) -> Lease | None:
+        with self._transaction() as connection:
+            return leases.current(connection, key)
 
     def _newest_job(self, *conditions: Any) -> StreamJob | None:
         with self._transaction() as connection:

@@ -12,13 +12,20 @@ def _stream_columns() -> list[Column[str]]:
     return [Column(name, String(100), nullable=False) for name in ("name", "source_name", "stream_name")]
 
 
+schema_version = Table(
+    "bizon_schema",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("applied_at", DateTime, nullable=False),
+)
+
 stream_jobs = Table(
     "stream_jobs",
     metadata,
     Column("id", String(ID_LENGTH), primary_key=True),
     *_stream_columns(),
     Column("sync_mode", String(100), nullable=False),
-    Column("attempt", Integer, nullable=False, default=0),
+    Column("attempt", Integer, nullable=False, server_default="0"),
     Column("total_records_to_fetch", Integer),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
@@ -34,15 +41,29 @@ source_cursors = Table(
     Column("id", String(ID_LENGTH), primary_key=True),
     Column("job_id", String(ID_LENGTH), ForeignKey(stream_jobs.c.id), nullable=False),
     *_stream_columns(),
-    Column("iteration", Integer, nullable=False, default=0),
-    Column("rows_fetched", Integer, nullable=False, default=0),
+    Column("iteration", Integer, nullable=False, server_default="0"),
+    Column("rows_fetched", Integer, nullable=False, server_default="0"),
     Column("next_pagination", Text),
-    Column("attempt", Integer, nullable=False, default=0),
+    Column("attempt", Integer, nullable=False, server_default="0"),
     Column("status", String(100), nullable=False),
     Column("error_message", String(500)),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
     Index("ix_source_cursors_job", "job_id", "iteration"),
+)
+
+stream_leases = Table(
+    "stream_leases",
+    metadata,
+    *(Column(name, String(100), primary_key=True) for name in ("name", "source_name", "stream_name")),
+    Column("owner", String(ID_LENGTH), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("place", String(255), nullable=False),
+    Column("started", String(100), nullable=False),
+    Column("acquired_at", DateTime, nullable=False),
+    Column("renewed_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False),
 )
 
 destination_cursors = Table(
@@ -54,12 +75,12 @@ destination_cursors = Table(
     Column("destination_name", String(100), nullable=False),
     Column("from_source_iteration", Integer, nullable=False),
     Column("to_source_iteration", Integer, nullable=False),
-    Column("rows_written", Integer, nullable=False, default=0),
+    Column("rows_written", Integer, nullable=False, server_default="0"),
     Column("success", Boolean, nullable=False),
-    Column("attempt", Integer, nullable=False, default=0),
+    Column("attempt", Integer, nullable=False, server_default="0"),
     Column("error_message", String(500)),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
     Column("pagination", Text),
-    Index("ix_destination_cursors_job", "job_id", "to_source_iteration", unique=True),
+    Index("ix_destination_cursors_job", "job_id", "to_source_iteration"),
 )

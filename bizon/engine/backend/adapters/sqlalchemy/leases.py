@@ -1,0 +1,86 @@
+"""The lease of a stream: one row, taken and kept by compare-and-set, so that it works on every SQL database.
+
+All times are the database's.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from bizon.engine.backend.adapters.sqlalchemy.rows import of_stream, stream_values
+from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
+from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+
+
+def acquire(
+    connection: Connection, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
+) -> Lease | None:
+    """Take the lease; None when taken, else the one in the way."""
+    now = _database_time(connection)
+    values = {
+        "owner": holder.owner,
+        "host": holder.host,
+        "pid": holder.pid,
+        "place": holder.place,
+        "started": holder.started,
+        "acquired_at": now,
+        "renewed_at": now,
+        "expires_at": now + timedelta(seconds=ttl),
+    }
+    row = _row(connection, key)
+    if row is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(stream_leases).values(**stream_values(key), **values))
+        except IntegrityError:  # another run was faster
+            return current(connection, key)
+        return None
+    standing = _lease(row, now)
+    if standing.holder.owner != holder.owner and standing.expires_in > 0 and not is_dead(standing.holder):
+        return standing
+    unchanged = (stream_leases.c.owner == row.owner, stream_leases.c.renewed_at == row.renewed_at)
+    taken = connection.execute(update(stream_leases).where(*of_stream(stream_leases, key), *unchanged).values(values))
+    return None if taken.rowcount == 1 else current(connection, key)
+
+
+def renew(connection: Connection, key: StreamKey, owner: str, ttl: float) -> bool:
+    """Extend the lease; False when it is somebody else's."""
+    now = _database_time(connection)
+    renewed = connection.execute(
+        update(stream_leases)
+        .where(*of_stream(stream_leases, key), stream_leases.c.owner == owner)
+        .values(renewed_at=now, expires_at=now + timedelta(seconds=ttl))
+    )
+    return renewed.rowcount == 1
+
+
+def release(connection: Connection, key: StreamKey, owner: str) -> None:
+    """Give the lease back."""
+    connection.execute(delete(stream_leases).where(*of_stream(stream_leases, key), stream_leases.c.owner == owner))
+
+
+def current(connection: Connection, key: StreamKey) -> Lease | None:
+    """The lease as it stands."""
+    row = _row(connection, key)
+    return None if row is None else _lease(row, _database_time(connection))
+
+
+def _row(connection: Connection, key: StreamKey) -> Row[Any] | None:
+    return connection.execute(select(stream_leases).where(*of_stream(stream_leases, key))).first()
+
+
+def _lease(row: Row[Any], now: datetime) -> Lease:
+    return Lease(
+        holder=LeaseHolder(row.owner, row.host, row.pid, row.place, row.started),
+        age=(now - row.acquired_at).total_seconds(),
+        idle=(now - row.renewed_at).total_seconds(),
+        expires_in=(row.expires_at - now).total_seconds(),
+    )
+
+
+def _database_time(connection: Connection) -> datetime:
+    moment = connection.execute(select(func.now())).scalar_one()
+    return moment.replace(tzinfo=None)

@@ -1,0 +1,54 @@
+"""The version of the state tables: created, upgraded in place, or refused.
+
+Version 0 are tables without a version: those of the documented layout that another release made. Each step leads from
+one version to the next and runs in the transaction that records it; a step is never changed once it was released.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy.schema import CreateColumn
+
+from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.adapters.sqlalchemy.rows import naive_now
+from bizon.engine.backend.adapters.sqlalchemy.tables import metadata, schema_version, stream_jobs
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the tables to the current version, creating what is missing. Raises BackendError for a newer version."""
+    version = _version(connection)
+    if version == CURRENT:
+        return
+    if version > CURRENT:
+        raise BackendError(
+            f"the state tables have version {version}, this bizon knows versions up to {CURRENT}: "
+            "they were written by a newer bizon; upgrade, or use another database"
+        )
+    for step in STEPS[version:]:
+        step(connection)
+    connection.execute(insert(schema_version).values(version=CURRENT, applied_at=naive_now()))
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table(schema_version.name):
+        return 0
+    return int(connection.execute(select(func.max(schema_version.c.version))).scalar() or 0)
+
+
+def _to_version_1(connection: Connection) -> None:
+    """Add the columns and tables that the documented layout of other releases lacks."""
+    present = inspect(connection)
+    if present.has_table(stream_jobs.name):
+        for table in metadata.sorted_tables:
+            if not present.has_table(table.name):
+                continue
+            known = {column["name"] for column in present.get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in known:
+                    declaration = CreateColumn(column).compile(dialect=connection.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {declaration}")
+    metadata.create_all(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1,)
+CURRENT = len(STEPS)

@@ -1,0 +1,93 @@
+"""One run at a time: the lease of a stream is taken before anything else and kept alive until the run is over."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from uuid import uuid4
+
+from loguru import logger
+
+from bizon.common.errors.errors import BackendError, JobLockedError
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+
+_HEARTBEATS_PER_TTL = 4
+
+
+@contextmanager
+def held_lease(
+    backend: AbstractBackend, key: StreamKey, ttl: float, on_lost: Callable[[str], None]
+) -> Iterator[LeaseHolder]:
+    """Hold the lease of a stream; raises JobLockedError when another run holds it.
+
+    A thread renews it. When another run has taken it over, because this one was frozen for longer than ``ttl``
+    seconds, ``on_lost`` is called with the reason; commits are refused by the backend from then on.
+    """
+    holder = this_process()
+    standing = backend.acquire_lease(key, holder, ttl, is_dead)
+    if standing is not None:
+        raise JobLockedError(_locked(key, standing))
+    over = Event()
+
+    def keep_alive() -> None:
+        while not over.wait(ttl / _HEARTBEATS_PER_TTL):
+            try:
+                if not backend.renew_lease(key, holder.owner, ttl):
+                    on_lost("another run has taken over: this one was silent for longer than its lease")
+                    return
+            except BackendError as error:
+                logger.warning(f"the lease could not be renewed, trying again: {error}")
+
+    heartbeat = Thread(target=keep_alive, name="bizon-lease", daemon=True)
+    heartbeat.start()
+    try:
+        yield holder
+    finally:
+        over.set()
+        heartbeat.join()
+        with suppress(BackendError):  # it expires by itself, or is taken over at once on this host
+            backend.release_lease(key, holder.owner)
+
+
+def this_process() -> LeaseHolder:
+    """A new run of the current process."""
+    pid = os.getpid()
+    return LeaseHolder(uuid4().hex, socket.gethostname(), pid, _place(), _started(pid))
+
+
+def is_dead(holder: LeaseHolder) -> bool:
+    """True when it is certain that the holder's process is gone: it lived among the same process ids as this one."""
+    if not (holder.place and holder.started) or holder.place != _place():
+        return False
+    return _started(holder.pid) != holder.started
+
+
+def _place() -> str:
+    """Names the set of process ids this process sees: boot and namespace. Empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the kernel's ticks since boot; empty when there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    state, began = fields[0], fields[19]
+    return "" if state in "ZX" else began
+
+
+def _locked(key: StreamKey, lease: Lease) -> str:
+    holder = lease.holder
+    return (
+        f"pipeline '{key.name}' ({key.source_name}.{key.stream_name}) is being run by process {holder.pid} on host "
+        f"'{holder.host}' (owner {holder.owner[:8]}) since {lease.age:.0f} s, last heard of {lease.idle:.0f} s ago; "
+        f"wait until it ends, or {max(lease.expires_in, 0):.0f} s after it was killed on another host"
+    )
