@@ -1,0 +1,77 @@
+# Needs git, make and python3 >= 3.11 with venv; no root. uv is taken from PATH, else fetched once into .uv/.
+PYTHON ?= python3
+CONFIG ?= examples/quickstart.yml
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.bizon-installed
+UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
+
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+.PHONY: help install uv run test check format-check lint types format lock clean
+# What would send installs elsewhere than .venv, or run another Python than the one asked for.
+unexport VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
+export UV_PYTHON_DOWNLOADS := never
+# uv brings its own list of certificate authorities; the machine's may know one more, a company proxy's.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS := true
+export UV_NATIVE_TLS := true
+endif
+
+# An environment whose Python has gone is built anew.
+ifneq ($(wildcard $(STAMP)),)
+ifneq ($(shell $(BIN)/python -c 'print("ok")' 2>/dev/null),ok)
+$(shell rm -f $(STAMP))
+endif
+endif
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## Build .venv from requirements.lock; does nothing when it is up to date.
+
+run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
+	@$(BIN)/python -m bizon run $(CONFIG)
+	@if [ "$(CONFIG)" = examples/quickstart.yml ]; then echo "demo/creatures.json, first record:"; head -n 1 demo/creatures.json; fi
+
+test: $(STAMP) ## Run the tests; PYTEST_ARGS="tests/common -k frames" picks some.
+	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
+
+check: format-check lint types test ## All that CI checks.
+
+format-check: $(STAMP) ## Is the code formatted?
+	@$(BIN)/ruff format --check .
+
+lint: $(STAMP) ## Look for mistakes with ruff.
+	@$(BIN)/ruff check .
+
+types: $(STAMP) ## Check types with mypy.
+	@$(BIN)/python -m mypy --strict bizon
+
+format: $(STAMP) ## Format the code, mend what ruff can mend.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: uv ## Write requirements.lock from pyproject.toml, keeping versions that still fit.
+	@$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --group dev --all-extras \
+		--generate-hashes --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Remove what make built: environments, caches, the quickstart's output.
+	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo
+
+uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
+		echo "bizon needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." \
+			"Install one, then for example: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@uv --version >/dev/null 2>&1 || .uv/bin/uv --version >/dev/null 2>&1 || { \
+		echo "Fetching uv into .uv/"; rm -rf .uv; \
+		$(PYTHON) -m venv .uv; .uv/bin/python -m pip install -q --disable-pip-version-check uv; }
+
+# Order-only: uv is looked for only when something has to be installed.
+$(STAMP): requirements.lock pyproject.toml | uv
+	@echo "Installing into .venv/"
+	@$(BIN)/python -c '' 2>/dev/null || { rm -rf .venv; $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv; }
+	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@

@@ -1,0 +1,107 @@
+"""What every test gets: a clean environment, a folder of its own, and logging as it was before."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fakes import FakeClock
+from loguru import logger
+
+# BIZON_TEST_* stays: it tells the server fixtures where a server listens.
+_OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
+_FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")  # rich and typer obey these
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine reaches a test, and none of a test the next: relative paths end in ``tmp_path``."""
+    for name in list(os.environ):
+        if (name.startswith(_OURS) and not name.startswith(_KEPT)) or name in _FORCE_COLOURS:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "localhost,127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Each test starts with one sink, to the standard error of that moment, and leaves nothing behind in loguru."""
+    _reset_logging()
+    yield
+    _reset_logging()
+
+
+def _reset_logging() -> None:
+    logger.configure(
+        handlers=[{"sink": _to_stderr, "level": "DEBUG", "format": "{level} {name}: {message}"}],
+        extra={},
+        patcher=_no_patch,
+        activation=[("", True)],
+    )
+
+
+def _to_stderr(message: str) -> None:
+    sys.stderr.write(message)
+
+
+def _no_patch(_record: Any) -> None:
+    """Takes the place of a patcher a test has set: loguru has no call that removes one."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A monotonic clock that stands still until ``clock.advance(seconds)``."""
+    return FakeClock()
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[..., Path]:
+    """``write_config(dict_or_text, name="config.yml")``: write a pipeline's YAML below ``tmp_path``, give its path."""
+
+    def write(config: dict[str, Any] | str, name: str = "config.yml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``run_cli("run", path)``: the real CLI in a child process, its output as text.
+
+    ``env`` is added to the test's environment, None as a value removes one; ``timeout`` in seconds ends the child and
+    fails the test; any exit code is returned, none raises.
+    """
+
+    def run(
+        *args: str | Path,
+        cwd: Path | None = None,
+        env: dict[str, str | None] | None = None,
+        timeout: float = 60,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        merged = {**os.environ, **(env or {})}
+        return subprocess.run(
+            [sys.executable, "-m", "bizon", *map(str, args)],
+            cwd=cwd,
+            env={name: value for name, value in merged.items() if value is not None},
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
