@@ -1,0 +1,39 @@
+"""From an exception to a message and an exit code: no command ends in a traceback."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from bizon.cli.output import complain
+from bizon.common.errors.errors import BizonError, ConfigError, ExitCode, MissingDependencyError
+from bizon.common.scrub import Scrubber
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Around the body of a command: an error becomes one message and the exit code that fits."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
+        raise typer.Exit(report_error(error, Scrubber())) from None
+
+
+def report_error(error: BaseException, scrub: Scrubber, *, with_traceback: bool = False) -> ExitCode:
+    """Print what went wrong, without secrets, and answer the exit code."""
+    if with_traceback:
+        complain(scrub("".join(traceback.format_exception(error))))
+    if isinstance(error, KeyboardInterrupt):
+        complain("Interrupted.")
+        return ExitCode.INTERRUPTED
+    complain(f"Error: {error_text(error, scrub)}")
+    return ExitCode.CONFIG if isinstance(error, ConfigError | MissingDependencyError) else ExitCode.FAILED
+
+
+def error_text(error: BaseException, scrub: Scrubber) -> str:
+    """An error in words, without secrets. bizon's own say everything themselves."""
+    if isinstance(error, BizonError):
+        return scrub(str(error))
+    name = type(error).__name__
+    return scrub(f"unexpected {name}: {error}; run again with --log-level DEBUG for the traceback")

@@ -1,0 +1,81 @@
+"""``bizon source list``, ``stream list``, ``destination list``: what there is to use."""
+
+import re
+from importlib import import_module
+from importlib.metadata import metadata
+from pathlib import Path
+from typing import Any, get_args
+
+from bizon.cli.output import say
+from bizon.source.discover_ast import SourceInfo, find_sources
+
+_PACKAGE = "bizon.connectors"
+_FOLDER = Path(__file__).resolve().parents[1] / "connectors"
+
+
+def list_sources() -> None:
+    """Each source with its streams, read from syntax trees: nothing is imported."""
+    say("Available sources:")
+    by_name: dict[str, list[SourceInfo]] = {}
+    for info in find_sources(_FOLDER / "sources", f"{_PACKAGE}.sources"):
+        by_name.setdefault(info.name, []).append(info)
+    for name, infos in by_name.items():
+        say(f"{name} - {_streams(name, infos)}")
+
+
+def list_streams(source: str, custom_source: str | None) -> None:
+    """Each stream of a source. Raises ConfigError for a source that does not exist. Imports only what it must."""
+    infos = [info for info in find_sources(_FOLDER / "sources", f"{_PACKAGE}.sources") if info.name == source]
+    streams: dict[str, bool] = {}
+    if custom_source is not None or not infos or any(info.error or info.streams is None for info in infos):
+        streams = _streams_by_import(source, custom_source)
+    else:
+        for info in infos:
+            streams.update(dict.fromkeys(info.streams or (), info.supports_incremental))
+    say(f"Available streams for {source}:")
+    for stream, incremental in streams.items():
+        say(f"[{'Supports incremental' if incremental else 'Full refresh only'}] - {stream}")
+
+
+def list_destinations() -> None:
+    """Each destination in a line. One whose packages are missing says which extra has them."""
+    from bizon.common.models import BizonConfig
+
+    say("Available destinations:")
+    union: Any = BizonConfig.model_fields["destination"].annotation
+    for config in get_args(union) or (union,):
+        for name in get_args(config.model_fields["name"].annotation):
+            say(f"{name.value} - {_described(config.__doc__ or '')}{_unavailable(name.value)}")
+
+
+def _streams(name: str, infos: list[SourceInfo]) -> str:
+    error = next((info.error for info in infos if info.error), None)
+    if error is not None:
+        return f"NOT AVAILABLE: {error}"
+    if any(info.streams is None for info in infos):
+        return f"[see `bizon stream list {name}`]"
+    return f"[{', '.join(stream for info in infos for stream in info.streams or ())}]"
+
+
+def _streams_by_import(source: str, custom_source: str | None) -> dict[str, bool]:
+    from bizon.source.discover import load_custom_source, load_source, streams_of, supports_incremental
+
+    source_class = load_source(source) if custom_source is None else load_custom_source(custom_source)
+    return dict.fromkeys(streams_of(source_class), supports_incremental(source_class))
+
+
+def _described(docstring: str) -> str:
+    """The first sentence of a config class, without the YAML it starts with."""
+    first = " ".join(docstring.split("\n\n")[0].split())
+    return re.sub(r"^``[^`]*``:\s*", "", first).rstrip(".")
+
+
+def _unavailable(name: str) -> str:
+    try:
+        import_module(f"{_PACKAGE}.destinations.{name}.src.destination")
+    except ModuleNotFoundError as error:
+        extras = metadata("bizon").get_all("Provides-Extra") or []
+        extra = next((each for each in (name, name.split("_")[0]) if each in extras), None)
+        remedy = f"pip install 'bizon[{extra}]'" if extra else f"install {error.name}"
+        return f" (NOT AVAILABLE: {remedy})"
+    return ""

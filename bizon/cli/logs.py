@@ -1,0 +1,57 @@
+"""Log lines on the terminal. The only place that adds or removes sinks."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from loguru import logger
+
+from bizon.common.scrub import Scrubber
+
+VERBOSE = frozenset({"TRACE", "DEBUG"})
+"""Levels at which tracebacks and places in the code are shown."""
+
+_PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | <level>{level: <8}</level> | {message}"
+_WITH_PLACE = "{time:YYYY-MM-DD HH:mm:ss.SSS} | <level>{level: <8}</level> | {name}:{function}:{line} | {message}"
+
+
+def write_to_stderr(text: str) -> None:
+    """Where log lines go when nothing else is on the terminal."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+@contextmanager
+def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[None]:
+    """Within: one sink, on stderr, at this level. All that ``write`` gets is scrubbed, tracebacks included.
+
+    Standard library loggers (urllib3 and the like) write to it too. Variables are never shown in tracebacks.
+    """
+    logger.remove()
+    sink = logger.add(
+        lambda message: write(scrub(message)),
+        level=level,
+        format=_WITH_PLACE if level in VERBOSE else _PLAIN,
+        colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+        diagnose=False,
+        backtrace=False,
+    )
+    bridge = _Bridge()
+    logging.getLogger().addHandler(bridge)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(bridge)
+        logger.remove(sink)
+
+
+class _Bridge(logging.Handler):
+    """Passes records of the standard library on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        known = record.levelname if record.levelname in logging.getLevelNamesMapping() else record.levelno
+        place = {"name": record.name, "function": record.funcName, "line": record.lineno}
+        patched = logger.patch(lambda own: own.update(**place))  # type: ignore[call-arg]
+        patched.opt(exception=record.exc_info).log(known, "{}", record.getMessage())

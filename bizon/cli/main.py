@@ -1,0 +1,185 @@
+"""The ``bizon`` command. Only typer is imported here, so that ``--help`` answers at once; commands import in their
+bodies and delegate."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+_HELP = "Extract and load large data streams, checkpointed at every step."
+_EXIT_CODES = "Exit codes: 0 success, 1 failure, 2 wrong configuration or usage, 130 stopped by a signal."
+
+
+def _group(text: str) -> typer.Typer:
+    return typer.Typer(
+        help=text,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help is the same on every terminal, and nothing in it is cut off
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+cli = _group(f"{_HELP}\n\n{_EXIT_CODES}")
+_source = _group("What records can be read from.")
+_stream = _group("The streams of a source.")
+_destination = _group("What records can be written to.")
+_config = _group("Check and describe pipeline files.")
+cli.add_typer(_source, name="source")
+cli.add_typer(_stream, name="stream")
+cli.add_typer(_destination, name="destination")
+cli.add_typer(_config, name="config")
+
+
+class RunnerName(StrEnum):
+    """Values of ``--runner``."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+    STREAM = "stream"
+
+
+class LogLevel(StrEnum):
+    """Values of ``--log-level``."""
+
+    TRACE = "TRACE"
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+_Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the pipeline.")]
+_CustomSource = Annotated[
+    str | None,
+    typer.Option(
+        "--custom-source",
+        metavar="FILE",
+        help="Python file with a source class of your own. Overrides source.source_file_path.",
+    ),
+]
+_EnvFile = Annotated[
+    str | None,
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        help="File of NAME=value lines for BIZON_ENV_NAME and ${env://NAME}. Read before .env in the working "
+        "directory and .env beside CONFIG; variables that are set already win over all files.",
+    ),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"bizon {version('bizon')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _main(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@cli.command(help=f"Run the pipeline that CONFIG describes.\n\nA run that ended early resumes. {_EXIT_CODES}")
+def run(
+    config: _Config,
+    custom_source: _CustomSource = None,
+    runner: Annotated[
+        RunnerName | None,
+        typer.Option(
+            help="Where the work happens: two threads, two processes, or one loop. Overrides engine.runner.type; "
+            "sync_mode stream always uses stream.",
+        ),
+    ] = None,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(case_sensitive=False, help="Least severe level shown. Overrides engine.runner.log_level."),
+    ] = None,
+    env_file: _EnvFile = None,
+    result_json: Annotated[
+        str | None,
+        typer.Option(
+            "--result-json",
+            metavar="FILE",
+            help="Write how the run ended to this JSON file: status, failure_class, records_written, error and more. "
+            "It says running until then.",
+        ),
+    ] = None,
+) -> None:
+    """See ``help`` above."""
+    from bizon.cli.run import RunFlags, run_pipeline
+
+    flags = RunFlags(
+        custom_source=custom_source,
+        runner=runner and runner.value,
+        log_level=log_level and log_level.value,
+        env_file=env_file,
+        result_json=result_json,
+    )
+    raise typer.Exit(run_pipeline(config, flags))
+
+
+@_source.command("list")
+def source_list() -> None:
+    """List the built-in sources and their streams."""
+    from bizon.cli.guard import guarded
+    from bizon.cli.listing import list_sources
+
+    with guarded():
+        list_sources()
+
+
+@_stream.command("list")
+def stream_list(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source; `bizon source list` shows them.")],
+    custom_source: Annotated[
+        str | None,
+        typer.Option(
+            "--custom-source", metavar="FILE", help="Python file with a source class of your own; SOURCE is its label."
+        ),
+    ] = None,
+) -> None:
+    """List the streams of a source and whether each supports incremental."""
+    from bizon.cli.guard import guarded
+    from bizon.cli.listing import list_streams
+
+    with guarded():
+        list_streams(source, custom_source)
+
+
+@_destination.command("list")
+def destination_list() -> None:
+    """List the destinations, and for each that is not installed the extra to install."""
+    from bizon.cli.guard import guarded
+    from bizon.cli.listing import list_destinations
+
+    with guarded():
+        list_destinations()
+
+
+@_config.command("validate")
+def config_validate(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
+    """Check CONFIG without contacting anything; exit code 2 and one line per mistake if it is wrong."""
+    from bizon.cli.checking import validate
+    from bizon.cli.guard import guarded
+
+    with guarded():
+        validate(config, custom_source, env_file)
+
+
+@_config.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of CONFIG, for completion and checks in an editor."""
+    from bizon.cli.checking import print_schema
+    from bizon.cli.guard import guarded
+
+    with guarded():
+        print_schema()

@@ -1,0 +1,83 @@
+"""Progress while a run is on: live on a terminal, a log line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
+
+from bizon.cli.logs import write_to_stderr
+from bizon.cli.render import progress_line
+
+if TYPE_CHECKING:
+    from bizon.engine.pipeline.models import ProgressSnapshot
+
+_LIVE_EVERY = 0.25  # seconds
+_LINE_EVERY = 10.0  # seconds
+
+Poll = Callable[[], "ProgressSnapshot"]
+
+
+@contextmanager
+def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
+    """Within: show how far the run is, on stderr. ``poll`` is called on a thread of its own.
+
+    Yields what writes a log line to stderr, above the live display where there is one; it may be called from any
+    thread.
+    """
+    if not sys.stderr.isatty():
+        with _every(_LINE_EVERY, LineProgress(poll)):
+            yield write_to_stderr
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as display:
+        task = display.add_task("starting", total=None)
+        started = time.monotonic()
+
+        def show() -> None:
+            snapshot = poll()
+            line = progress_line(snapshot, time.monotonic() - started)
+            display.update(task, description=line, completed=snapshot.records_fetched, total=snapshot.total_records)
+
+        with _every(_LIVE_EVERY, show):
+            yield lambda text: console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+
+
+class LineProgress:
+    """Logs a line each time it is called, unless nothing has changed since."""
+
+    def __init__(self, poll: Poll, clock: Callable[[], float] = time.monotonic) -> None:
+        self._poll = poll
+        self._clock = clock
+        self._started = clock()
+        self._last = poll()
+
+    def __call__(self) -> None:
+        snapshot = self._poll()
+        if snapshot != self._last:
+            self._last = snapshot
+            logger.info(progress_line(snapshot, self._clock() - self._started))
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    done = Event()
+
+    def loop() -> None:
+        while not done.wait(seconds):
+            act()
+
+    ticker = Thread(target=loop, name="bizon-progress", daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticker.join()

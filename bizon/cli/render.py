@@ -1,0 +1,75 @@
+"""Words and numbers about a run. Pure: nothing is printed here."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bizon.common.errors.errors import ExitCode
+
+if TYPE_CHECKING:
+    from bizon.engine.pipeline.models import ProgressSnapshot
+    from bizon.engine.runner.models import RunnerStatus
+
+_STEP = 1024
+_WHOLE = 10  # records per second, from where on a decimal says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What is said at the end of a run: lines for stdout, lines for stderr, the exit code."""
+
+    exit_code: ExitCode
+    out: tuple[str, ...] = ()
+    err: tuple[str, ...] = ()
+
+
+def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_iterations: int | None) -> Conclusion:
+    """How to end. ``publishes``: the sync mode has an output that appears as a whole at the end."""
+    count = f"{counted(status.records_written, 'record')} written in {seconds:.1f} s"
+    if status.interrupted:
+        unpublished = ", nothing was published" if publishes else ""
+        text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
+        return Conclusion(ExitCode.INTERRUPTED, err=(text,))
+    if not status.is_success:
+        reason = f": {status.error}" if status.error else ""
+        return Conclusion(ExitCode.FAILED, err=(f"Error: {status.to_string()}{reason} ({count})",))
+    lines = ["Pipeline finished successfully."]
+    if status.capped:
+        unpublished = "; nothing is published yet" if publishes else ""
+        lines.append(
+            f"Stopped after max_iterations ({counted(max_iterations or 0, 'page')}){unpublished}; "
+            "run again to continue."
+        )
+    elif status.where:
+        lines.append(f"Records: {status.where}")
+    return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
+
+
+def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
+    """``1,200 of 5,000 records (350/s), 12 pages, 3.4 MB, 1,000 written, ETA 0:00:11``."""
+    fetched, total = snapshot.records_fetched, snapshot.total_records
+    rate = fetched / seconds if seconds > 0 else 0.0
+    of_total = "" if total is None else f" of {total:,}"
+    parts = [
+        f"{fetched:,}{of_total} records ({rate:,.{1 if rate < _WHOLE else 0}f}/s)",
+        counted(snapshot.pages, "page"),
+        size(snapshot.bytes_fetched),
+        f"{snapshot.records_written:,} written",
+    ]
+    if total is not None and rate > 0 and total > fetched:
+        parts.append(f"ETA {timedelta(seconds=round((total - fetched) / rate))}")
+    return ", ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 page``, ``1,200 pages``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def size(number: float) -> str:
+    """Bytes in the unit that fits."""
+    for unit in ("B", "kB", "MB"):
+        if number < _STEP:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= _STEP
+    return f"{number:.1f} GB"

@@ -1,0 +1,81 @@
+"""``bizon run``: from the flags to the exit code."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from bizon.cli.guard import error_text, report_error
+from bizon.cli.logs import VERBOSE, console_logs
+from bizon.cli.output import complain, say
+from bizon.cli.overrides import flag_overrides
+from bizon.cli.progress import progress_shown
+from bizon.cli.render import conclusion
+from bizon.cli.result import ResultFile
+from bizon.cli.signals import graceful_stop
+from bizon.common.errors.errors import ExitCode
+from bizon.common.scrub import Scrubber
+from bizon.common.secret import iter_secrets
+from bizon.engine.engine import RunnerFactory
+from bizon.source.config import SourceSyncModes
+
+_DEFAULT_LEVEL = "INFO"  # until the configuration is read
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFlags:
+    """The options of ``bizon run``; None for one that was not given."""
+
+    custom_source: str | None = None
+    runner: str | None = None
+    log_level: str | None = None
+    env_file: str | None = None
+    result_json: str | None = None
+
+
+def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
+    """Run a pipeline once and say how it ended."""
+    result = ResultFile(flags.result_json)
+    scrub = Scrubber()
+    level = flags.log_level or _DEFAULT_LEVEL
+    overrides = flag_overrides(runner=flags.runner, log_level=flags.log_level, custom_source=flags.custom_source)
+    try:
+        result.start()
+        with console_logs(level, scrub):
+            runner = RunnerFactory.create_from_yaml(config, env_file=flags.env_file, overrides=overrides)
+        settings = runner.bizon_config
+        scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
+        level = settings.engine.runner.log_level.value
+        with (
+            graceful_stop(runner.stop, lambda: _quit(result)),
+            progress_shown(runner.progress) as write_above,
+            console_logs(level, scrub, write_above),
+        ):
+            status = runner.run()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
+        result.fail(error, error_text(error, scrub))
+        return report_error(error, scrub, with_traceback=level in VERBOSE)
+    end = conclusion(
+        status,
+        result.seconds,
+        publishes=settings.source.sync_mode is not SourceSyncModes.STREAM,
+        max_iterations=settings.source.max_iterations,
+    )
+    try:
+        result.finish(status, None if status.error is None else scrub(status.error))
+    except OSError as error:
+        complain(f"--result-json {flags.result_json}: cannot be written: {error.strerror}")
+    for line in end.err:
+        complain(scrub(line))
+    for line in end.out:
+        say(scrub(line))
+    return end.exit_code
+
+
+def _quit(result: ResultFile) -> None:
+    """Leave without another word, after a second signal: whatever hangs, hangs no longer."""
+    result.fail(KeyboardInterrupt(), "quit by a second signal")
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()
+    os._exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,212 @@
+"""From pydantic's errors to lines a person can act on. Values are never repeated, except those of a fixed choice."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bizon.common.config_shape import Place, find_place
+from bizon.common.document import Document, KeyPath, dotted
+from bizon.common.references import PUBLIC_KEYS
+from bizon.common.secret import MASK
+
+_EXPECTED = (
+    (r"string_type|string_sub_type|string_unicode", "a text"),
+    (r"int_.*", "a whole number"),
+    (r"float_.*|decimal_.*|finite_number", "a number"),
+    (r"bool_.*", "true or false"),
+    (r"(list|tuple|set|frozen_set|iterable)_type", "a list"),
+    (r"(dict|mapping|model|model_attributes|dataclass)_type", "a mapping of keys"),
+    (r"datetime_.*", "a date and time"),
+    (r"date_.*", "a date"),
+    (r"time_.*", "a time of day"),
+    (r"url_.*", "a URL"),
+    (r"path_type", "a path"),
+    (r"none_required", "nothing"),
+)
+_LIMITS = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "string_too_short": "must have at least {min_length} character(s)",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must have at least {min_length} item(s)",
+    "too_long": "must have at most {max_length} item(s)",
+}
+_MIN_MASKED = 4  # characters of a value that a validator's own words may not repeat
+_MAX_ECHO = 40  # characters of a wrong choice that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake. ``path``: the key at fault. ``at``: the path of the key whose position is shown, when another."""
+
+    path: KeyPath
+    text: str
+    at: KeyPath | None = None
+    at_value: bool = False
+
+    def render(self, document: Document) -> str:
+        """``file.yml:3:5: key.path: text``."""
+        place = document.locate(self.path if self.at is None else self.at, value=self.at_value)
+        return ": ".join(filter(None, (place, dotted(self.path), self.text)))
+
+
+def report(problems: Iterable[Problem], document: Document) -> str:
+    """One line per mistake, in the order of the file."""
+    last = (float("inf"), 0)
+
+    def order(problem: Problem) -> tuple[float, int]:
+        return document.position(problem.path if problem.at is None else problem.at) or last
+
+    return "\n".join(dict.fromkeys(problem.render(document) for problem in sorted(problems, key=order)))
+
+
+def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefix: KeyPath = ()) -> list[Problem]:
+    """The mistakes a validation of ``data`` against ``model`` found; ``prefix`` leads from the top to ``data``."""
+    by_path: dict[KeyPath, list[_Line]] = {}
+    for line in _likely([_Line.of(each, model, data) for each in error.errors(include_url=False)]):
+        by_path.setdefault(line.place.path, []).append(line)
+    problems: list[Problem] = []
+    for lines in by_path.values():
+        wanted = dict.fromkeys(line.wanted for line in lines if line.wanted is not None)
+        if wanted:
+            problems.append(_mismatch(" or ".join(wanted), lines[0].place))
+        problems += [_problem(line) for line in lines if line.wanted is None]
+    return [
+        Problem((*prefix, *p.path), p.text, None if p.at is None else (*prefix, *p.at), p.at_value) for p in problems
+    ]
+
+
+def nearest(wrong: str, choices: Sequence[str]) -> str:
+    """``; did you mean 'x'?`` when one of the choices is close."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    match = get_close_matches(wrong.lower(), by_lower, n=1)
+    return f"; did you mean '{by_lower[match[0]]}'?" if match else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One of pydantic's errors, the place it is about and the block that place is in."""
+
+    place: Place
+    owner: Place
+    error: ErrorDetails
+
+    @classmethod
+    def of(cls, error: ErrorDetails, model: type[BaseModel], data: Any) -> "_Line":
+        location = error["loc"]
+        place = find_place(model, data, location, missing=error["type"] == "missing")
+        return cls(place, find_place(model, data, location[:-1]), error)
+
+    @property
+    def wanted(self) -> str | None:
+        """What kind of value was expected, when the kind is the mistake."""
+        kind = self.error["type"]
+        if kind == "is_instance_of" and self.context.get("class") == "Sequence":
+            return "a list"
+        return next((words for pattern, words in _EXPECTED if re.fullmatch(pattern, kind)), None)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The numbers and names of the error."""
+        return self.error.get("ctx") or {}
+
+
+def _likely(lines: list[_Line]) -> list[_Line]:
+    """Of alternatives that all failed keep those with the fewest mistakes: the one that was meant."""
+    counts = Counter(branch for line in lines for branch in line.place.branches)
+    fewest: dict[KeyPath, int] = {}
+    for (path, _), count in counts.items():
+        fewest[path] = min(count, fewest.get(path, count))
+    return [line for line in lines if all(counts[branch] == fewest[branch[0]] for branch in line.place.branches)]
+
+
+def _problem(line: _Line) -> Problem:
+    kind, place, context = line.error["type"], line.place, line.context
+    path, at_value = place.path, not isinstance(place.value, dict)
+    if kind == "missing":
+        return Problem(path, "required key is missing", at=path[:-1])
+    if kind == "invalid_key":
+        return Problem(path, "a key must be a text; put it in quotes")
+    if kind == "extra_forbidden":
+        return _unknown_key(path, line.owner)
+    if kind == "union_tag_not_found":
+        key = str(context["discriminator"]).strip("'")
+        return Problem((*path, key), f"required key is missing{_allowed(place.tags)}", at=path)
+    if kind == "union_tag_invalid":
+        key = str(context["discriminator"]).strip("'")
+        value = place.value.get(key) if isinstance(place.value, dict) else None
+        return _wrong_choice((*path, key), value, place.tags)
+    if kind in ("enum", "literal_error") and place.choices:
+        return _wrong_choice(path, place.value, place.choices)
+    if kind == "string_too_short" and context.get("min_length") == 1:
+        return Problem(path, "must not be empty", at_value=True)
+    if kind in _LIMITS:
+        return Problem(path, _LIMITS[kind].format_map(context), at_value=at_value)
+    text = re.sub(r"^(Value error|Assertion failed), ", "", line.error["msg"])
+    return Problem(path, _without_values(text, line.error["input"]), at_value=at_value)
+
+
+def _unknown_key(path: KeyPath, owner: Place) -> Problem:
+    key = str(path[-1])
+    home = owner.home_of(key)
+    hint = nearest(key, owner.keys) or (f"; did you mean '{home}.{key}'?" if home else "")
+    return Problem(path, f"unknown key{_allowed(owner.keys)}{hint}")
+
+
+def _wrong_choice(path: KeyPath, value: Any, choices: Sequence[str]) -> Problem:
+    shown, hint = "", ""
+    if isinstance(value, str) and len(value) <= _MAX_ECHO:
+        shown, hint = f" '{value}'", nearest(value, choices)
+    elif not isinstance(value, str):
+        shown = f": {_kind_of(value)}"
+    return Problem(path, f"unknown value{shown}{_allowed(choices)}{hint}", at_value=not isinstance(value, dict))
+
+
+def _allowed(choices: Sequence[str]) -> str:
+    return f"; allowed: {', '.join(choices)}" if choices else ""
+
+
+def _mismatch(wanted: str, place: Place) -> Problem:
+    text = f"expected {wanted}, found {_kind_of(place.value)}"
+    if place.value is None:
+        text += "; give a value or leave the key out"
+    elif wanted == "a text" and not isinstance(place.value, dict | list):
+        text += "; put it in quotes"
+    return Problem(place.path, text, at_value=not isinstance(place.value, dict))
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    names = ((str, "a text"), (int, "a number"), (float, "a number"), (dict, "a mapping of keys"), (list, "a list"))
+    return next((name for kind, name in names if isinstance(value, kind)), f"a {type(value).__name__}")
+
+
+def _without_values(text: str, value: Any) -> str:
+    """A validator's own words may repeat what it was given; that may be a secret."""
+    for leaf in sorted(_leaves(value), key=len, reverse=True):
+        text = text.replace(leaf, MASK)
+    return text
+
+
+def _leaves(value: Any, key: Any = None) -> Iterator[str]:
+    if isinstance(value, dict):
+        for below, item in value.items():
+            yield from _leaves(item, below)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item, key)
+    elif isinstance(value, str) and len(value) >= _MIN_MASKED and key not in PUBLIC_KEYS:
+        yield value

@@ -1,0 +1,160 @@
+"""From a document to a validated configuration: variables, overrides, both halves of the validation, one report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bizon.common.config_errors import Problem, nearest, problems_in, report
+from bizon.common.document import Document, KeyPath, document_from_dict, load_yaml
+from bizon.common.errors.errors import ConfigError, MissingDependencyError
+from bizon.common.models import BizonConfig, GenericSourceConfig
+from bizon.common.references import Resolved, load_env_files, resolve_env
+from bizon.common.scrub import Scrubber
+from bizon.common.secret import iter_secrets
+from bizon.source.config import SourceConfig
+
+__all__ = [
+    "Document",
+    "LoadedConfig",
+    "ResolveSource",
+    "Resolved",
+    "build_config",
+    "config_schema",
+    "document_from_dict",
+    "load_env_files",
+    "load_yaml",
+    "resolve_env",
+]
+
+ResolveSource = Callable[[GenericSourceConfig], type[SourceConfig]]
+"""Finds the config class of the source that a block names; raises ConfigError, with ``key`` where it is known."""
+
+_IDENTITY = ("name", "stream", "source_file_path", "sync_mode")  # what it takes to find the class of a source
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A validated configuration, and the texts that must not appear in logs."""
+
+    config: BizonConfig
+    secrets: frozenset[str] = field(repr=False)
+
+
+def build_config(
+    document: Document, *, environ: Mapping[str, str], overrides: Mapping[str, Any], resolve_source: ResolveSource
+) -> LoadedConfig:
+    """Validate a configuration. ``overrides`` has the shape of the YAML and wins over it; nothing given is changed.
+
+    Raises one ConfigError for all mistakes, a line each: file, line, column, key path, what is allowed.
+    """
+    resolved = resolve_env(document, environ)
+    data, overridden = _merged(resolved.data, overrides)
+    document = replace(document, data=data, overridden=overridden)
+    _anchor_source_file(data, document.folder)
+    problems: list[Problem] = []
+    source = _validated_source(data, resolve_source, problems)
+    if "source" in data:
+        data = {**data, "source": source or GenericSourceConfig(name="invalid", stream="invalid")}
+    try:
+        config = BizonConfig.model_validate(data)
+    except ValidationError as error:
+        problems += problems_in(error, BizonConfig, data)
+    if problems:
+        raise ConfigError(Scrubber(resolved.secrets, patterns=False)(report(problems, document)))
+    return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the YAML, for editors. Keys of connectors are allowed but not described."""
+    schema = BizonConfig.model_json_schema(by_alias=True)
+    schema["$defs"]["SourceConfig"]["additionalProperties"] = True
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bizon pipeline"}
+
+
+def _validated_source(
+    data: dict[str, Any], resolve_source: ResolveSource, problems: list[Problem]
+) -> SourceConfig | None:
+    """The typed ``source`` block; None, with problems added, when there is none."""
+    block = data.get("source")
+    if "source" not in data or isinstance(block, SourceConfig):
+        return block
+    model: type[SourceConfig] = GenericSourceConfig
+    probe = _probe(block)
+    if probe is not None:
+        try:
+            model = resolve_source(probe)
+        except (ConfigError, MissingDependencyError) as error:
+            problems.append(_about_source(error, probe))
+    try:
+        source = model.model_validate(block)
+    except ValidationError as error:
+        problems += problems_in(error, model, block, ("source",))
+        if probe is None and isinstance(block, dict):
+            problems += _misspelt_identity(block)
+        return None
+    return None if problems else source
+
+
+def _probe(block: Any) -> GenericSourceConfig | None:
+    """As much of a ``source`` block as it takes to find its class; its other mistakes are found later."""
+    if not isinstance(block, dict):
+        return None
+    for keys in (_IDENTITY, _IDENTITY[:-1]):
+        try:
+            return GenericSourceConfig.model_validate({key: block[key] for key in keys if key in block})
+        except ValidationError:
+            continue
+    return None
+
+
+def _misspelt_identity(block: dict[str, Any]) -> list[Problem]:
+    """Without its name and stream a source's own keys are unknown; one that stands for these two is told anyway."""
+    absent = [key for key in ("name", "stream") if key not in block]
+    strange = [str(key) for key in block if key not in SourceConfig.model_fields]
+    hints = ((key, nearest(key, absent)) for key in strange)
+    return [Problem(("source", key), f"unknown key{hint}") for key, hint in hints if hint]
+
+
+def _about_source(error: ConfigError | MissingDependencyError, probe: GenericSourceConfig) -> Problem:
+    """A mistake that was found while the source's class was looked for."""
+    key = error.key if isinstance(error, ConfigError) else None
+    if key is None:
+        key = ("source", "source_file_path" if probe.source_file_path else "name")
+    elif key[:1] != ("source",):
+        key = ("source", *key)
+    return Problem(key, str(error), at_value=True)
+
+
+def _merged(data: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[KeyPath]]:
+    """``overrides`` laid over ``data``, and the paths that come from them. A block of the wrong kind is left to the
+    validation."""
+    paths: set[KeyPath] = set()
+
+    def merge(below: Any, above: Mapping[str, Any], path: KeyPath) -> Any:
+        if not isinstance(below, dict):
+            return below
+        merged = dict(below)
+        for key, value in above.items():
+            if isinstance(value, Mapping):
+                merged[key] = merge(merged.get(key, {}), value, (*path, key))
+            else:
+                merged[key] = value
+                paths.add((*path, key))
+        return merged
+
+    return merge(data, overrides, ()), frozenset(paths)
+
+
+def _anchor_source_file(data: dict[str, Any], folder: Path | None) -> None:
+    """Make ``source.source_file_path`` absolute: relative to the working directory, else beside the configuration."""
+    block = data.get("source")
+    if not isinstance(block, dict) or not isinstance(block.get("source_file_path"), str):
+        return
+    given = Path(block["source_file_path"]).expanduser()
+    for base in filter(None, (Path.cwd(), folder)):
+        if (base / given).exists():
+            block["source_file_path"] = str(base / given)
+            return

@@ -1,0 +1,95 @@
+"""A pipeline file, the command in this process, and a runner that only pretends."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from loguru import logger
+from typer.testing import CliRunner, Result
+
+from bizon.cli import run as run_module
+from bizon.cli.main import cli
+from bizon.common.models import BizonConfig
+from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
+from bizon.engine.runner.models import RunnerStatus
+
+SUCCESS = PipelineReturnStatus.SUCCESS
+DUMMY: dict[str, Any] = {
+    "name": "pipe",
+    "source": {
+        "name": "dummy",
+        "stream": "creatures",
+        "authentication": {"type": "api_key", "params": {"token": "s3kret-token"}},
+    },
+    "destination": {"name": "logger"},
+}
+
+Bizon = Callable[..., Result]
+
+
+class FakeRunner:
+    """What ``bizon run`` needs of a runner. ``work`` stands for the run; it may raise."""
+
+    def __init__(self, config: BizonConfig, work: Callable[["FakeRunner"], None], status: RunnerStatus) -> None:
+        self.bizon_config = config
+        self.secrets = frozenset({"from-the-environment"})
+        self.stopped = threading.Event()
+        self._work = work
+        self._status = status
+
+    def run(self) -> RunnerStatus:
+        self._work(self)
+        return self._status
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def progress(self) -> ProgressSnapshot:
+        return ProgressSnapshot(pages=1, records_fetched=2, bytes_fetched=3, records_written=4, total_records=None)
+
+
+class Factory:
+    """Stands for RunnerFactory; keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.status = RunnerStatus("job-1", producer=SUCCESS, consumer=SUCCESS, published=True, records_written=5)
+        self.work: Callable[[FakeRunner], None] = lambda _runner: None
+        self.config = BizonConfig.model_validate(DUMMY)
+        self.error: Exception | None = None
+        self.asked: dict[str, Any] = {}
+
+    def create_from_yaml(self, filepath: str, *, env_file: str | None, overrides: dict[str, Any]) -> FakeRunner:
+        self.asked = {"filepath": filepath, "env_file": env_file, "overrides": overrides}
+        if self.error is not None:
+            raise self.error
+        return FakeRunner(self.config, self.work, self.status)
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch) -> Factory:
+    fake = Factory()
+    monkeypatch.setattr(run_module, "RunnerFactory", fake)
+    return fake
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A valid pipeline file."""
+    path = tmp_path / "pipe.yml"
+    path.write_text(yaml.safe_dump(DUMMY, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def bizon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bizon]:
+    """The command, in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+    yield invoke
+    logger.remove()

@@ -1,0 +1,89 @@
+"""Numbers and words about a run."""
+
+import pytest
+from fakes import FakeClock
+from loguru import logger
+
+from bizon.cli.overrides import flag_overrides
+from bizon.cli.progress import LineProgress
+from bizon.cli.render import conclusion, counted, progress_line, size
+from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
+from bizon.engine.runner.models import RunnerStatus
+
+SUCCESS = PipelineReturnStatus.SUCCESS
+
+
+def snapshot(fetched: int = 0, total: int | None = None) -> ProgressSnapshot:
+    return ProgressSnapshot(
+        pages=fetched // 100,
+        records_fetched=fetched,
+        bytes_fetched=fetched * 1000,
+        records_written=0,
+        total_records=total,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fetched", "total", "expected"),
+    [
+        (0, None, "0 records (0.0/s), 0 pages, 0 B, 0 written"),
+        (1200, None, "1,200 records (120/s), 12 pages, 1.1 MB, 0 written"),
+        (1200, 4800, "1,200 of 4,800 records (120/s), 12 pages, 1.1 MB, 0 written, ETA 0:00:30"),
+        (100, 100, "100 of 100 records (10/s), 1 page, 97.7 kB, 0 written"),
+        (0, 0, "0 of 0 records (0.0/s), 0 pages, 0 B, 0 written"),
+    ],
+)
+@pytest.mark.lesson("F-17")
+def test_progress_is_a_line_with_a_rate_and_an_eta_when_the_total_is_known(
+    fetched: int, total: int | None, expected: str
+) -> None:
+    """A total of zero used to be a division by zero."""
+    assert progress_line(snapshot(fetched, total), 10) == expected
+
+
+def test_no_time_has_passed_yet() -> None:
+    assert progress_line(snapshot(10), 0).startswith("10 records (0.0/s)")
+
+
+def test_sizes_and_counts_have_units() -> None:
+    assert [size(n) for n in (0, 1023, 1024, 5 * 1024**2, 3 * 1024**3)] == [
+        "0 B",
+        "1023 B",
+        "1.0 kB",
+        "5.0 MB",
+        "3.0 GB",
+    ]
+    assert [counted(n, "page") for n in (0, 1, 2000)] == ["0 pages", "1 page", "2,000 pages"]
+
+
+def test_without_a_terminal_a_line_is_logged_only_when_something_changed() -> None:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    now = [snapshot()]
+    clock = FakeClock()
+    show = LineProgress(lambda: now[0], clock)
+    show()
+    clock.advance(10)
+    now[0] = snapshot(100)
+    show()
+    show()
+    logger.remove(sink)
+    assert lines == ["100 records (10/s), 1 page, 97.7 kB, 0 written"]
+
+
+def test_a_stream_that_is_stopped_has_published_what_it_wrote() -> None:
+    status = RunnerStatus("j", stream=PipelineReturnStatus.KILLED_BY_RUNNER, interrupted=True)
+    end = conclusion(status, 1, publishes=False, max_iterations=None)
+    assert end.err == ("Pipeline finished with status Interrupted: 0 records written in 1.0 s; run again to resume",)
+
+
+def test_a_capped_stream_says_nothing_about_publishing() -> None:
+    status = RunnerStatus("j", stream=SUCCESS, capped=True)
+    end = conclusion(status, 1, publishes=False, max_iterations=1)
+    assert "Stopped after max_iterations (1 page); run again to continue." in end.out
+
+
+@pytest.mark.lesson("F-21")
+def test_flags_that_were_not_given_override_nothing() -> None:
+    assert flag_overrides() == {}
+    assert flag_overrides(log_level="DEBUG") == {"engine": {"runner": {"log_level": "DEBUG"}}}

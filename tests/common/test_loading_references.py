@@ -1,0 +1,125 @@
+"""Environment variables: where they come from, how values refer to them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bizon.common.document import document_from_dict, load_yaml
+from bizon.common.errors.errors import ConfigError
+from bizon.common.references import load_env_files, resolve_env
+
+
+def resolved(data: dict[str, Any], **environ: str) -> dict[str, Any]:
+    return resolve_env(document_from_dict(data), environ).data
+
+
+@pytest.mark.lesson("F-28")
+def test_a_whole_value_is_the_name_of_a_variable_also_in_lists() -> None:
+    """Values in lists used to stay as they were."""
+    data = {"a": "BIZON_ENV_X", "b": [{"c": "BIZON_ENV_X"}, "BIZON_ENV_X"]}
+    assert resolved(data, BIZON_ENV_X="v") == {"a": "v", "b": [{"c": "v"}, "v"]}
+    assert data["a"] == "BIZON_ENV_X", "what the caller gave is not changed"
+
+
+def test_inline_references_are_replaced_anywhere_in_a_text() -> None:
+    assert resolved({"a": "x-${env://P}-${env://Q}"}, P="1", Q="2") == {"a": "x-1-2"}
+
+
+def test_what_is_put_in_is_not_resolved_again() -> None:
+    assert resolved({"a": "${env://P}"}, P="${env://Q} BIZON_ENV_R") == {"a": "${env://Q} BIZON_ENV_R"}
+
+
+def test_a_doubled_dollar_keeps_the_text() -> None:
+    assert resolved({"a": "$${env://P} $${gsm://x}"}) == {"a": "${env://P} ${gsm://x}"}
+
+
+@pytest.mark.parametrize("text", ["${HOME}", "$HOME", "{env://P}", "https://h/p", "MY_BIZON_ENV_X"])
+def test_other_texts_stay(text: str) -> None:
+    assert resolved({"a": text}) == {"a": text}
+
+
+@pytest.mark.lesson("F-28")
+@pytest.mark.parametrize("python", ["data['x'] = f'${env://NOPE}'", "x = '${a://b}'", "BIZON_ENV_NOPE = 1"])
+def test_code_is_never_resolved(python: str) -> None:
+    """A snippet with a dollar and braces used to stop the run before it began."""
+    data = {"transforms": [{"label": "t", "python": python}]}
+    assert resolved(data) == data
+
+
+@pytest.mark.lesson("F-28")
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("BIZON_ENV_X", "environment variable BIZON_ENV_X is not set"),
+        ("${env://OTHER}", "environment variable OTHER is not set"),
+        ("BIZON_ENV_X/path", r"the whole text is taken as the name; inside a longer text write ${env://BIZON_ENV_X}"),
+        ("a ${gsm://x}", r"unknown reference ${gsm://...}; known: ${env://NAME}"),
+        ("a ${env://}", r"malformed reference; write ${env://NAME}"),
+        ("a ${env://X", r"malformed reference; write ${env://NAME}"),
+    ],
+)
+def test_what_cannot_be_resolved_names_file_line_key_and_variable(tmp_path: Path, value: str, expected: str) -> None:
+    """An unset variable used to become None, and 48 lines of traceback about something else."""
+    path = tmp_path / "pipe.yml"
+    path.write_text(f"name: p\nsource:\n  token: {value}\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve_env(load_yaml(path), {})
+    assert f"{path}:3:10: source.token: " in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_all_unset_variables_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved({"a": "BIZON_ENV_A", "b": ["${env://B}"]})
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["a", "b[0]"]
+
+
+@pytest.mark.lesson("F-27")
+def test_values_put_in_are_secrets_unless_their_key_is_public_or_they_are_short() -> None:
+    data = {"token": "BIZON_ENV_T", "stream": "BIZON_ENV_S", "n": "BIZON_ENV_N", "flag": "BIZON_ENV_F"}
+    environ = {
+        "BIZON_ENV_T": "s3kret",
+        "BIZON_ENV_S": "creatures",
+        "BIZON_ENV_N": "50",
+        "BIZON_ENV_F": "true",
+    }
+    assert resolve_env(document_from_dict(data), environ).secrets == {"s3kret"}
+
+
+@pytest.mark.lesson("F-23")
+def test_env_files_are_read_in_order_and_the_real_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The .env of the working directory used to be looked for beside the installed package."""
+    work, beside, given = tmp_path / "work", tmp_path / "conf", tmp_path / "given.env"
+    work.mkdir()
+    beside.mkdir()
+    beside.joinpath(".env").write_text("A=beside\nB=beside\nC=beside\nD=beside\n")
+    work.joinpath(".env").write_text("A=work\nB=work\nC=work\n")
+    given.write_text("A=given\nB=given\n# comment\nEMPTY\nQUOTED='a b'\n")
+    monkeypatch.chdir(work)
+    found = load_env_files(beside / "pipe.yml", given, {"A": "real"})
+    assert found == {"A": "real", "B": "given", "C": "work", "D": "beside", "QUOTED": "a b"}
+
+
+@pytest.mark.lesson("F-47")
+def test_the_process_environment_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables from files used to be written to os.environ, where a second pipeline found them."""
+    (tmp_path / ".env").write_text("BIZON_ENV_FROM_FILE=x\n")
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    assert load_env_files("pipe.yml", None, os.environ)["BIZON_ENV_FROM_FILE"] == "x"
+    assert dict(os.environ) == before
+
+
+def test_an_env_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--env-file .*none: no such file"):
+        load_env_files("pipe.yml", tmp_path / "none", {})
+
+
+def test_an_env_file_that_is_no_text_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "x.env").write_bytes(b"A=\xff\n")
+    with pytest.raises(ConfigError, match=r"x\.env: not a text in UTF-8"):
+        load_env_files("pipe.yml", tmp_path / "x.env", {})
