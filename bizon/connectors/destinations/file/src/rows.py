@@ -1,0 +1,53 @@
+"""Rows as they stand in a file."""
+
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import polars as pl
+
+from bizon.common.frames import DESTINATION_COLUMNS, DESTINATION_SCHEMA
+from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
+from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
+from bizon.destination.config import RecordSchemaConfig
+
+RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
+
+
+def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> None:
+    """Write a frame. NDJSON: timestamps are RFC 3339 text in UTC with microseconds. Parquet: zstd, native types."""
+    if format is FileFormat.PARQUET:
+        frame.write_parquet(target, compression="zstd")
+    elif frame.height:
+        stamps = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
+        frame.with_columns(pl.col(stamps).dt.strftime(RFC_3339)).write_ndjson(target)
+
+
+class RowShape:
+    """The columns of each file: the six of the destination frame, or those of its schema."""
+
+    def __init__(self, format: FileFormat, schemas: Mapping[str, RecordSchemaConfig] | None) -> None:
+        self._format = format
+        self._unnesters = (
+            None if schemas is None else {path_stem(name, format): Unnester(schema) for name, schema in schemas.items()}
+        )
+
+    def shape(self, destination_id: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows to write for rows of the destination frame. Raises MisfitError."""
+        if self._unnesters is None:
+            return frame.select(DESTINATION_COLUMNS)
+        return self.unnester(destination_id).apply(frame)
+
+    def empty(self, destination_id: str) -> pl.DataFrame:
+        """No rows, with the columns of the file. Raises MisfitError."""
+        schema = DESTINATION_SCHEMA if self._unnesters is None else self.unnester(destination_id).schema
+        return pl.DataFrame(schema=schema)
+
+    def unnester(self, destination_id: str) -> Unnester:
+        """The unnester of a file. Raises MisfitError when `record_schemas` does not know it."""
+        known = self._unnesters or {}
+        found = known.get(path_stem(destination_id, self._format))
+        if found is None:
+            raise MisfitError(
+                f"`record_schemas` has no entry for destination_id '{destination_id}', it has: {', '.join(known)}"
+            )
+        return found

@@ -1,0 +1,113 @@
+"""Sync mode ``stream``: rows go to their file at once, and one run may write several files.
+
+NDJSON is appended to, under a journal. Parquet cannot be appended to: ``<destination_id>.parquet`` is a folder with
+one file per write. The files a pipeline writes are known only when a record names them, so their list is kept beside
+the configured one (``tables-<owner key>.json``): ``prepare`` takes back in each of them what no checkpoint vouches
+for. Doing that only when a file is written next would be too late: by then other pages carry on past the torn ones,
+and they look committed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import orjson
+
+from bizon.connectors.destinations.file.src.config import FileFormat
+from bizon.connectors.destinations.file.src.durable import (
+    TEMPORARY_SUFFIX,
+    make_folder,
+    sync_folder,
+    write_bytes,
+    write_file,
+)
+from bizon.connectors.destinations.file.src.journal import Journal
+from bizon.connectors.destinations.file.src.manifest import Output, State
+
+
+class _Table(Protocol):
+    def trim(self, last_iteration: int | None) -> None: ...
+
+    def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None: ...
+
+
+class PartFolder:
+    """A Parquet table as a folder: one file per write, named by job and pages; a reader takes them all."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+
+    def trim(self, last_iteration: int | None) -> None:
+        """Remove the files of this job that no checkpoint vouches for."""
+        for path in self.output.folder.glob(f"*{TEMPORARY_SUFFIX}"):
+            path.unlink()
+        dropped = [
+            path
+            for path in self.output.main.glob(f"{self.output.job_id}-*.parquet")
+            if last_iteration is None or int(path.stem.rsplit("-", 1)[1]) > last_iteration
+        ]
+        for path in dropped:
+            path.unlink()
+        if dropped:
+            sync_folder(self.output.main)
+
+    def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
+        """Add a file, on disk when this returns; it replaces a file of the same pages. Raises OSError."""
+        make_folder(self.output.main)
+        name = f"{self.output.job_id}-{from_iteration:010d}-{to_iteration:010d}.parquet"
+        write_file(self.output.main / name, write, temporary=self.output.folder / f"{name}{TEMPORARY_SUFFIX}")
+
+
+class StreamTables:
+    """The files one stream job writes."""
+
+    def __init__(self, default: Output, format: FileFormat, output_of: Callable[[str], Output]) -> None:
+        self._format = format
+        self._output_of = output_of
+        self._list_path = default.folder / f"tables-{default.owner.key}.json"
+        self._last_iteration: int | None = None
+        self._prepared = False
+        self._listed: list[str] = []
+        self._open: dict[str, _Table] = {}
+        self._names: dict[Path, str] = {}
+
+    def prepare(self, last_iteration: int | None) -> None:
+        """Take back, in every listed file, what no checkpoint vouches for. Called once per run."""
+        self._last_iteration, self._prepared = last_iteration, True
+        if self._list_path.exists():
+            self._listed = [str(name) for name in orjson.loads(self._list_path.read_bytes())]
+        for destination_id in self._listed:
+            output = self._output_of(destination_id)
+            found = output.manifest()
+            if found is not None and found.owner == output.owner:
+                self._table(output).trim(last_iteration)
+
+    def append(
+        self, destination_id: str, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]
+    ) -> None:
+        """Add rows to a file, on disk when this returns.
+
+        Raises OSError, DestinationConnectionError when the file is another pipeline's, and ValueError when two
+        destination_ids of this run name the same file.
+        """
+        table = self._open.get(destination_id) or self._first_use(destination_id)
+        table.append(from_iteration, to_iteration, write)
+
+    def _first_use(self, destination_id: str) -> _Table:
+        output = self._output_of(destination_id)
+        other = self._names.setdefault(output.main, destination_id)
+        if other != destination_id:
+            raise ValueError(f"destination_ids '{other}' and '{destination_id}' name the same file '{output.main}'")
+        output.claim(State.STREAMING)
+        if destination_id not in self._listed:
+            make_folder(self._list_path.parent)
+            write_bytes(self._list_path, orjson.dumps([*self._listed, destination_id]))
+            self._listed.append(destination_id)
+        table = self._table(output)
+        if self._prepared:
+            table.trim(self._last_iteration)
+        self._open[destination_id] = table
+        return table
+
+    def _table(self, output: Output) -> _Table:
+        return Journal(output) if self._format is FileFormat.JSON else PartFolder(output)

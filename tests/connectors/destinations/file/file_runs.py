@@ -1,0 +1,180 @@
+"""Runs of a pipeline against the file destination, with the loader's part played by the test."""
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+import pytest
+
+from bizon.common.frames import DESTINATION_SCHEMA
+from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
+from bizon.connectors.destinations.file.src.destination import FileDestination
+from bizon.destination.destination import BatchRange
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import ResumePoint
+from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.callback import NoOpSourceCallback
+from bizon.source.config import SourceConfig, SourceSyncModes
+
+MOMENT = datetime(2024, 1, 2, 3, 4, 5, 60, tzinfo=UTC)
+
+
+def rows_of(*ids: str, data: list[dict[str, Any]] | None = None) -> pl.DataFrame:
+    """A destination frame with these record ids; ``data`` defaults to ``{"n": id}``."""
+    texts = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in data or []]
+    return pl.DataFrame(
+        {
+            "bizon_id": [f"bizon-{id_}" for id_ in ids],
+            "bizon_extracted_at": [MOMENT] * len(ids),
+            "bizon_loaded_at": [MOMENT] * len(ids),
+            "source_record_id": list(ids),
+            "source_timestamp": [MOMENT] * len(ids),
+            "source_data": texts or [f'{{"n":"{id_}"}}' for id_ in ids],
+        },
+        schema=DESTINATION_SCHEMA,
+    )
+
+
+@dataclass
+class Job:
+    """One job over its restarts: what the state database knows of it, and how to run it."""
+
+    job_id: str = "job1"
+    sync_mode: str = "full_refresh"
+    pipeline: str = "pipe"
+    config: dict[str, Any] = field(default_factory=dict)
+    last: int | None = None
+    rows: int = 0
+    exhausted: bool = False
+
+    def open(self) -> FileDestination:
+        """A destination of a new run, not prepared."""
+        metadata = SyncMetadata(
+            name=self.pipeline,
+            job_id=self.job_id,
+            source_name="src",
+            stream_name="things",
+            sync_mode=SourceSyncModes(self.sync_mode),
+            destination_name="file",
+            destination_alias="file",
+        )
+        return FileDestination(
+            sync_metadata=metadata,
+            config=FileDestinationDetailsConfig(**{"destination_id": "out", **self.config}),
+            backend=cast("AbstractBackend", None),
+            source_callback=NoOpSourceCallback(SourceConfig(name="src", stream="things")),
+            monitor=NoOpMonitor(metadata),
+        )
+
+    def prepared(self) -> FileDestination:
+        """A destination of a new run at the resume point."""
+        destination = self.open()
+        assert destination.check_connection() is True
+        destination.prepare(
+            ResumePoint(self.job_id, last_iteration=self.last, rows_written=self.rows, exhausted=self.exhausted)
+        )
+        return destination
+
+    def write(
+        self, destination: FileDestination, first: int, last: int, frame: pl.DataFrame, table: str | None = None
+    ) -> tuple[bool, str | None]:
+        """One call of the loader, not committed."""
+        destination.batch = BatchRange(first, last)
+        destination.destination_id = table or destination.default_destination_id
+        return destination.write_records(frame)
+
+    def commit(self, last: int, rows: int) -> None:
+        """The checkpoint is recorded."""
+        self.last, self.rows = last, self.rows + rows
+
+    def run(self, pages: list[list[str]]) -> FileDestination:
+        """A whole run from the resume point to the publication; a page without ids has no rows."""
+        destination = self.prepared()
+        if not self.exhausted:
+            for page in range(0 if self.last is None else self.last + 1, len(pages)):
+                if pages[page]:
+                    assert self.write(destination, page, page, rows_of(*pages[page])) == (True, None)
+                self.commit(page, len(pages[page]))
+            self.exhausted = self.sync_mode != "stream"
+        assert destination.finalize() is True
+        return destination
+
+
+def ids_in(path: Path) -> list[str]:
+    """Record ids of a published file or folder, in order; every line has to parse."""
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path, glob=path.is_dir())["source_record_id"].to_list()
+    content = path.read_bytes()
+    assert content == b"" or content.endswith(b"\n")
+    return [json.loads(line)["source_record_id"] for line in content.splitlines()]
+
+
+_TORN = 10  # bytes; less than any line or part that is written
+
+
+def _no_fsync(_handle: int) -> None:
+    """A process that dies loses nothing the kernel has; the tests need not wait for the disk."""
+
+
+def _tear(handle: int) -> None:
+    """What was not synced is lost in part when the machine dies."""
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and found.st_size > _TORN:
+        os.ftruncate(handle, found.st_size - _TORN)
+
+
+class Crash(BaseException):
+    """The process dies here; nothing in the code under test catches it."""
+
+
+_CALLS = ("replace", "fsync", "link", "unlink", "rmdir", "mkdir", "copy_file_range", "chmod")
+
+
+@contextmanager
+def dying_before(number: int, look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Die before the n-th operation on the disk, from 0; ``look`` is called before each.
+
+    Dying before an fsync tears the end off the file.
+    """
+    patch = pytest.MonkeyPatch()
+    done = 0
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        tears = real is _no_fsync
+
+        def call(*args: Any, **keys: Any) -> Any:
+            nonlocal done
+            look()
+            if done == number:
+                if tears:
+                    _tear(*args)
+                raise Crash
+            done += 1
+            return real(*args, **keys)
+
+        return call
+
+    for name in _CALLS:
+        patch.setattr(os, name, wrap(getattr(os, name) if name != "fsync" else _no_fsync))
+    try:
+        yield
+    finally:
+        patch.undo()
+
+
+def survived(work: Callable[[], object], number: int, look: Callable[[], None] = lambda: None) -> bool:
+    """True when ``work`` ended before its n-th operation on the disk."""
+    try:
+        with dying_before(number, look):
+            work()
+    except Crash:
+        return False
+    return True

@@ -1,0 +1,159 @@
+"""Disks that are full, folders that cannot be written, files that change: the old output stays, the error is clear."""
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from connectors.destinations.file.file_runs import Job, ids_in, rows_of
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError
+from bizon.engine.pipeline.models import ResumePoint
+
+FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The kernel refuses to let a file grow beyond ``size`` bytes, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@FORMATS
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
+def test_a_disk_that_is_full_fails_the_write_and_leaves_nothing_behind(sync_mode: str, format: str) -> None:
+    job = Job(sync_mode=sync_mode, config={"format": format})
+    destination = job.prepared()
+    job.write(destination, 0, 0, rows_of("0"))
+    job.commit(0, 1)
+    job.exhausted = sync_mode != "stream"
+    with largest_file(2_000):
+        written, reason = job.write(destination, 1, 1, rows_of(*(f"{n}-{os.urandom(20).hex()}" for n in range(2_000))))
+    assert written is False
+    assert "File too large" in str(reason)
+    if sync_mode == "stream":
+        assert ids_in(Path(f"out.{format}")) == ["0"], "readers do not see a torn row"
+    job.run([])
+    assert ids_in(Path(f"out.{format}")) == ["0"]
+
+
+@FORMATS
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_a_disk_that_is_full_while_publishing_keeps_the_old_file(sync_mode: str, format: str) -> None:
+    Job("job0", sync_mode, config={"format": format}).run([["old"]])
+    job = Job("job1", sync_mode, config={"format": format})
+    destination = job.prepared()
+    ids = [[f"{page}-{number}-{os.urandom(20).hex()}" for number in range(20)] for page in range(10)]
+    for page, rows in enumerate(ids):
+        job.write(destination, page, page, rows_of(*rows))
+        job.commit(page, 20)
+    job.exhausted = True
+    with largest_file(4_000), pytest.raises(FinalizeError, match=r"File too large.*run again"):
+        destination.finalize()
+    assert ids_in(Path(f"out.{format}")) == ["old"]
+    assert not list(Path(".bizon").rglob("ready*"))
+    job.run([])
+    old = ["old"] if sync_mode == "incremental" else []
+    assert ids_in(Path(f"out.{format}")) == old + [id_ for rows in ids for id_ in rows]
+
+
+def test_an_error_of_the_disk_leaves_the_part_unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job()
+    destination = job.prepared()
+
+    def broken(_handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fsync", broken)
+        written, reason = job.write(destination, 0, 0, rows_of("0"))
+    assert (written, "Input/output error" in str(reason)) == (False, True)
+    assert not list(Path(".bizon").rglob("0*"))
+
+
+def test_a_stream_whose_journal_cannot_be_written_appends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(sync_mode="stream")
+    destination = job.prepared()
+    job.write(destination, 0, 0, rows_of("0"))
+    with largest_file(Path(".bizon/out.json/journal").stat().st_size + 10):
+        assert job.write(destination, 1, 1, rows_of("1"))[0] is False
+    assert job.write(destination, 1, 1, rows_of("1")) == (True, None)
+    job.commit(0, 1)
+    job.prepared()
+    assert ids_in(Path("out.json")) == ["0"]
+
+
+def test_a_part_that_shrinks_while_it_is_copied_stops_the_publication(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job()
+    destination = job.prepared()
+    for page in (0, 1):
+        job.write(destination, page, page, rows_of(str(page)))
+
+    def lazy(_source: int, _target: int, _count: int) -> int:
+        return 0
+
+    monkeypatch.setattr(os, "copy_file_range", lazy)
+    with pytest.raises(FinalizeError, match="changed while it was copied"):
+        destination.finalize()
+    assert not Path("out.json").exists()
+
+
+def test_an_old_parquet_file_that_is_none_stays_as_it_is() -> None:
+    Path("out.parquet").write_bytes(b"not parquet")
+    job = Job(sync_mode="incremental", config={"format": "parquet"})
+    destination = job.prepared()
+    job.write(destination, 0, 0, rows_of("0"))
+    with pytest.raises(FinalizeError, match=r"out\.parquet' was not replaced"):
+        destination.finalize()
+    assert Path("out.parquet").read_bytes() == b"not parquet"
+
+
+class TestCheckConnection:
+    def test_it_creates_the_folder(self) -> None:
+        assert Job(config={"destination_id": "deep/er/out"}).open().check_connection() is True
+        assert Path("deep/er").is_dir()
+        assert not Path("deep/er/out.json").exists()
+
+    def test_a_folder_that_cannot_be_created_is_named(self) -> None:
+        Path("plain").write_text("a file")
+        with pytest.raises(DestinationConnectionError, match=r"plain/out\.json' cannot be written"):
+            Job(config={"destination_id": "plain/out"}).open().check_connection()
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_folder_that_is_read_only_is_named(self) -> None:
+        Path("locked").mkdir(mode=0o500)
+        with pytest.raises(DestinationConnectionError, match=r"locked/out\.json' cannot be written"):
+            Job(config={"destination_id": "locked/out"}).open().check_connection()
+
+    def test_a_folder_in_the_place_of_the_file_is_refused(self) -> None:
+        Path("out.json").mkdir()
+        with pytest.raises(DestinationConnectionError, match="is not a file"):
+            Job().open().check_connection()
+
+    def test_a_device_is_refused(self) -> None:
+        Path("out.json").symlink_to("/dev/null")
+        with pytest.raises(DestinationConnectionError, match="is not a file"):
+            Job().open().check_connection()
+
+    def test_a_parquet_file_in_the_place_of_a_stream_folder_is_refused(self) -> None:
+        Job(config={"format": "parquet"}).run([["1"]])
+        with pytest.raises(DestinationConnectionError, match="is not a folder"):
+            Job("job2", "stream", config={"format": "parquet"}).open().check_connection()
+
+
+def test_staging_that_cannot_be_made_is_an_error_of_prepare() -> None:
+    job = Job()
+    Path(".bizon").write_text("in the way")
+    with pytest.raises(DestinationError, match="cannot be prepared"):
+        job.open().prepare(ResumePoint("job1"))

@@ -1,0 +1,197 @@
+"""``prepare``: staging holds exactly the committed pages, and nothing of others is touched."""
+
+from pathlib import Path
+
+import pytest
+from connectors.destinations.file.file_runs import Job, ids_in, rows_of
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+
+
+def staged() -> list[str]:
+    return sorted(path.name for path in Path(".bizon").rglob("0*"))
+
+
+def half_done(**keys: object) -> Job:
+    """A job that committed pages 0 and 1 and died after writing 2 to 3, before their checkpoint."""
+    job = Job(**keys)  # type: ignore[arg-type]
+    destination = job.prepared()
+    for page in (0, 1):
+        job.write(destination, page, page, rows_of(str(page)))
+        job.commit(page, 1)
+    job.write(destination, 2, 3, rows_of("2", "3"))
+    return job
+
+
+@pytest.mark.lesson("F-09", "F-10")
+@pytest.mark.parametrize("format", ["json", "parquet"])
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_a_resumed_job_drops_what_no_checkpoint_vouches_for(sync_mode: str, format: str) -> None:
+    """A run killed between write and checkpoint used to publish those rows twice, 100 lines instead of 60."""
+    job = half_done(sync_mode=sync_mode, config={"format": format})
+    job.run([["0"], ["1"], ["2"], ["3"], ["4"]])
+    assert ids_in(Path(f"out.{format}")) == ["0", "1", "2", "3", "4"]
+
+
+def test_parts_are_named_by_pages_and_rows() -> None:
+    half_done()
+    assert staged() == ["0000000000-0000000000-1.json", "0000000001-0000000001-1.json", "0000000002-0000000003-2.json"]
+
+
+def test_trimming_keeps_the_committed_parts() -> None:
+    half_done().prepared()
+    assert staged() == ["0000000000-0000000000-1.json", "0000000001-0000000001-1.json"]
+
+
+def test_half_written_parts_are_dropped() -> None:
+    job = half_done()
+    part = next(Path(".bizon").rglob("0000000001*"))
+    part.with_name("0000000002-0000000002-1.json.tmp").write_bytes(b'{"bizon')
+    part.with_name("ready.json").write_bytes(b"{")
+    job.prepared()
+    assert sorted(path.name for path in part.parent.iterdir()) == [
+        "0000000000-0000000000-1.json",
+        "0000000001-0000000001-1.json",
+    ]
+
+
+@pytest.mark.lesson("F-09")
+def test_a_fresh_start_of_the_same_job_begins_with_empty_staging() -> None:
+    """A crash before the first checkpoint used to leave rows that were published with the next attempt's."""
+    job = Job()
+    job.write(job.prepared(), 0, 0, rows_of("1"))
+    job.run([["1"], ["2"]])
+    assert ids_in(Path("out.json")) == ["1", "2"]
+
+
+@pytest.mark.lesson("F-09")
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_staging_of_a_dead_attempt_is_removed_and_not_published(sync_mode: str) -> None:
+    """force_ignore_checkpoint after a kill used to publish the cancelled job's rows too, 110 lines instead of 60."""
+    half_done(sync_mode=sync_mode)
+    Job("job2", sync_mode).run([["0"], ["1"]])
+    assert ids_in(Path("out.json")) == ["0", "1"]
+    assert staged() == []
+
+
+def test_staging_of_another_pipeline_is_not_touched() -> None:
+    half_done(pipeline="other")
+    before = staged()
+    (Path(".bizon/out.json/manifest.json")).unlink()  # the documented way to hand the file over
+    Job("job2").run([["a"]])
+    assert staged() == before
+
+
+def test_pages_without_rows_leave_gaps_that_are_accepted() -> None:
+    job = Job()
+    destination = job.prepared()
+    job.write(destination, 1, 1, rows_of("1"))
+    job.commit(4, 1)
+    job.prepared()
+    job.run([[], ["1"], [], [], [], ["5"]])
+    assert ids_in(Path("out.json")) == ["1", "5"]
+
+
+@pytest.mark.parametrize("loss", ["a part is gone", "all is gone", "destination_id changed", "format changed"])
+def test_committed_rows_that_are_not_staged_stop_the_run(loss: str) -> None:
+    """Publishing without them would be a silent loss."""
+    job = half_done()
+    if loss == "a part is gone":
+        next(Path(".bizon").rglob("0000000001*")).unlink()
+    elif loss == "all is gone":
+        Path(".bizon").rename("elsewhere")
+    elif loss == "destination_id changed":
+        job.config = {"destination_id": "another"}
+    else:
+        job.config = {"format": "parquet"}
+    with pytest.raises(DestinationError, match=r"of the 2 committed rows .* force_ignore_checkpoint"):
+        job.prepared()
+
+
+def test_an_exhausted_job_publishes_without_writing() -> None:
+    job = Job()
+    destination = job.prepared()
+    job.write(destination, 0, 0, rows_of("1"))
+    job.commit(0, 1)
+    job.exhausted = True
+    job.run([])
+    assert ids_in(Path("out.json")) == ["1"]
+
+
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_a_published_job_that_runs_again_changes_nothing(sync_mode: str) -> None:
+    """The crash came after the publication and before the job's success was noted."""
+    job = Job(sync_mode=sync_mode)
+    job.run([["1"], ["2"]])
+    before = Path("out.json").stat()
+    job.run([])
+    assert Path("out.json").stat() == before
+
+
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_finalize_called_twice_gives_the_same_file(sync_mode: str) -> None:
+    destination = Job(sync_mode=sync_mode).run([["1"], ["2"]])
+    before = Path("out.json").stat()
+    assert destination.finalize() is True
+    assert Path("out.json").stat() == before
+
+
+def test_without_prepare_rows_are_staged_and_published() -> None:
+    """A script may use the class without the engine."""
+    for number in range(2):
+        job = Job(sync_mode="incremental")
+        destination = job.open()
+        job.write(destination, 0, 0, rows_of(str(number)))
+        destination.finalize()
+    assert ids_in(Path("out.json")) == ["0", "1"]
+
+
+class TestOwnership:
+    @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
+    def test_a_file_of_another_pipeline_is_refused_with_both_names_and_the_remedy(self, sync_mode: str) -> None:
+        Job(pipeline="first").run([["1"]])
+        intruder = Job("job2", sync_mode, pipeline="second")
+        with pytest.raises(DestinationConnectionError) as refused:
+            intruder.open().check_connection()
+        assert "'first'" in str(refused.value)
+        assert "'second'" in str(refused.value)
+        assert "another destination_id" in str(refused.value)
+        assert "manifest.json" in str(refused.value)
+        assert ids_in(Path("out.json")) == ["1"]
+
+    def test_a_first_run_that_is_not_published_yet_owns_the_name(self) -> None:
+        half_done(pipeline="first")
+        with pytest.raises(DestinationConnectionError, match="'first'"):
+            Job("job2", pipeline="second").open().check_connection()
+
+    @pytest.mark.parametrize("call", ["prepare", "write", "finalize"])
+    def test_every_later_step_refuses_it_too(self, call: str) -> None:
+        mine = Job("job2", pipeline="second")
+        destination = mine.open()
+        Job(pipeline="first").run([["1"]])
+        calls = {
+            "prepare": mine.prepared,
+            "write": lambda: mine.write(destination, 0, 0, rows_of("2")),
+            "finalize": destination.finalize,
+        }
+        with pytest.raises(DestinationConnectionError, match="belongs to pipeline 'first'"):
+            calls[call]()
+
+    def test_the_name_of_a_finished_output_that_was_deleted_is_free(self) -> None:
+        Job(pipeline="first").run([["1"]])
+        Path("out.json").unlink()
+        Job("job2", pipeline="second").run([["2"]])
+        assert ids_in(Path("out.json")) == ["2"]
+
+    def test_a_file_without_a_manifest_is_adopted(self) -> None:
+        Path("out.json").write_text("anything\n")
+        Job().run([["1"]])
+        assert ids_in(Path("out.json")) == ["1"]
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"version":1}', '{"version":99,"pipeline":"pipe"}'])
+    def test_a_manifest_that_cannot_be_understood_stops_the_run(self, text: str) -> None:
+        Job().run([["1"]])
+        Path(".bizon/out.json/manifest.json").write_text(text)
+        with pytest.raises(DestinationConnectionError, match="delete it"):
+            Job("job2").open().check_connection()
+        assert ids_in(Path("out.json")) == ["1"]

@@ -1,0 +1,245 @@
+"""``unnest``: the fields of a record as typed columns."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from connectors.destinations.file.file_runs import Job, rows_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loguru import logger
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.frames import DESTINATION_SCHEMA, encode_data
+from bizon.connectors.destinations.file.src.config import FileRecordSchemaConfig
+from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
+
+MISSING = object()
+BIG = 10**50
+
+
+def schema_of(**columns: str) -> FileRecordSchemaConfig:
+    return FileRecordSchemaConfig.model_validate(
+        {"destination_id": "out", "record_schema": [{"name": name, "type": kind} for name, kind in columns.items()]}
+    )
+
+
+def frame_of(*records: Any) -> pl.DataFrame:
+    ids = [f"r{number}" for number in range(len(records))]
+    texts = [record if isinstance(record, str) else encode_data(record).decode() for record in records]
+    return rows_of(*ids).with_columns(source_data=pl.Series(texts, dtype=pl.String))
+
+
+def column(kind: str, *values: Any) -> list[Any]:
+    records = [{} if value is MISSING else {"c": value} for value in values]
+    return Unnester(schema_of(c=kind)).apply(frame_of(*records))["c"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("string", ["x", "", "12", "null", 'é🎉 "\\\n\u2028\0'], ["x", "", "12", "null", 'é🎉 "\\\n\u2028\0']),
+        ("string", [12, 1.5, True, BIG], ["12", "1.5", "true", str(BIG)]),
+        ("integer", [0, -1, 2**63 - 1, -(2**63)], [0, -1, 2**63 - 1, -(2**63)]),
+        ("float", [1.5, 2, -1e300, BIG, Decimal("0.25")], [1.5, 2.0, -1e300, 1e50, 0.25]),
+        ("boolean", [True, False], [True, False]),
+        ("date", ["2024-02-29", "0001-01-01", "9999-12-31"], [date(2024, 2, 29), date.min, date.max]),
+        ("datetime", ["2024-01-02T03:04:05Z"], [datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)]),
+        ("datetime", ["2024-01-02T03:04:05+02:00"], [datetime(2024, 1, 2, 1, 4, 5, tzinfo=UTC)]),
+        ("datetime", ["2024-01-02T03:04:05.123456-0130"], [datetime(2024, 1, 2, 4, 34, 5, 123456, tzinfo=UTC)]),
+        ("datetime", ["2024-01-02 03:04:05.5"], [datetime(2024, 1, 2, 3, 4, 5, 500000, tzinfo=UTC)]),
+        ("datetime", ["2024-01-02"], [datetime(2024, 1, 2, tzinfo=UTC)]),
+        ("json", [{"z": 1, "a": [True, None, 1.0]}], ['{"z":1,"a":[true,null,1.0]}']),
+        ("json", ["text", "12", 12, True, []], ['"text"', '"12"', "12", "true", "[]"]),
+        ("json", [{"n": BIG, "d": Decimal("0.12345678901234567890")}], [f'{{"n":{BIG},"d":0.12345678901234567890}}']),
+        ("json", [{f"k{n}": n for n in range(40)}], [json.dumps({f"k{n}": n for n in range(40)}).replace(" ", "")]),
+    ],
+)
+def test_a_value_of_its_type_is_kept(kind: str, values: list[Any], expected: list[Any]) -> None:
+    assert column(kind, *values) == expected
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "float", "boolean", "date", "datetime", "json"])
+def test_null_and_a_missing_key_become_null(kind: str) -> None:
+    assert column(kind, None, MISSING) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("integer", 1.5),
+        ("integer", "12"),
+        ("integer", True),
+        ("integer", 2**63),
+        ("integer", BIG),
+        ("integer", [1]),
+        ("float", "1.5"),
+        ("float", {}),
+        ("float", 10**400),
+        ("boolean", 1),
+        ("boolean", "true"),
+        ("date", "2024-02-30"),
+        ("date", 20240101),
+        ("date", "2024-01-01T00:00:00Z"),
+        ("datetime", "yesterday"),
+        ("datetime", 1704067200),
+        ("datetime", "2024-01-01T25:00:00Z"),
+        ("datetime", ""),
+    ],
+)
+def test_a_value_that_does_not_fit_names_column_and_record(kind: str, value: Any) -> None:
+    good = {"good": 1}
+    with pytest.raises(MisfitError) as misfit:
+        Unnester(schema_of(good="integer", bad=kind)).apply(frame_of(good, good, {"good": 1, "bad": value}, good))
+    assert f"column 'bad' of 'out' is {kind}" in str(misfit.value)
+    assert "record 'r2'" in str(misfit.value)
+
+
+def test_the_error_does_not_show_the_value() -> None:
+    with pytest.raises(MisfitError) as misfit:
+        column("integer", "a private text")
+    assert "private" not in str(misfit.value)
+
+
+@pytest.mark.lesson("F-48")
+@pytest.mark.parametrize("record", ["[1]", "5", "null", '"text"', "{", "", '{"c":1}\n{"c":2}'])
+@pytest.mark.parametrize("kind", ["integer", "json"])
+def test_a_record_that_is_no_object_is_refused(record: str, kind: str) -> None:
+    """Data used to be checked with assert, which python -O removes."""
+    with pytest.raises(MisfitError, match="record 'r1'"):
+        Unnester(schema_of(c=kind)).apply(frame_of({"c": 1}, record, {"c": 1}))
+
+
+def test_a_record_written_over_several_lines_is_one_record() -> None:
+    rows = Unnester(schema_of(c="integer")).apply(frame_of({"c": 1}, '{\n"c":\n2}', {"c": 3}))
+    assert rows["c"].to_list() == [1, 2, 3]
+
+
+def test_keys_are_taken_literally() -> None:
+    keys = ["a b", "a.b", "$.a", "a'b", "a\\b", "é🎉", "0", "[0]", "A", "a"]
+    record = {key: f"value of {key}" for key in keys}
+    rows = Unnester(schema_of(**dict.fromkeys(keys, "string"))).apply(frame_of(record))
+    assert rows.row(0, named=True) == record
+
+
+def test_an_integer_beyond_128_bits_elsewhere_in_the_record_does_no_harm() -> None:
+    rows = Unnester(schema_of(a="integer", s="string", f="float", j="json")).apply(
+        frame_of({"a": 1, "s": "x", "f": 0.5, "j": [BIG], "ignored": BIG}, {"a": 2, "s": "y", "f": 2, "j": None})
+    )
+    assert rows.rows() == [(1, "x", 0.5, f"[{BIG}]"), (2, "y", 2.0, None)]
+
+
+def test_extra_keys_are_dropped_with_one_warning_that_names_them() -> None:
+    warnings: list[str] = []
+    logger.add(warnings.append, level="WARNING", format="{message}")
+    unnester = Unnester(schema_of(a="integer"))
+    for _ in range(2):
+        assert unnester.apply(frame_of({"a": 1, "b": 2}, {"a": 1, "c d": 3})).columns == ["a"]
+    assert warnings == ["keys that `record_schemas` of 'out' does not have are dropped: b, c d\n"]
+
+
+def test_rows_keep_their_order_and_number() -> None:
+    records = [{"a": number} for number in range(10_000)]
+    assert Unnester(schema_of(a="integer")).apply(frame_of(*records))["a"].to_list() == list(range(10_000))
+
+
+def test_no_rows_give_the_typed_columns() -> None:
+    rows = Unnester(schema_of(a="integer", b="timestamp")).apply(pl.DataFrame(schema=DESTINATION_SCHEMA))
+    assert rows.schema == {"a": pl.Int64(), "b": pl.Datetime("us", "UTC")}
+
+
+_SCALARS = {
+    "string": st.text(),
+    "integer": st.integers(-(2**63), 2**63 - 1),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "boolean": st.booleans(),
+    "json": st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    ),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.fixed_dictionaries({}, optional=_SCALARS), min_size=1, max_size=8))
+def test_what_goes_in_comes_out(records: list[dict[str, Any]]) -> None:
+    texts = [encode_data(record) for record in records]
+    rows = Unnester(schema_of(**{name: name for name in _SCALARS})).apply(frame_of(*(text.decode() for text in texts)))
+    for text, row in zip(texts, rows.iter_rows(named=True), strict=True):
+        record = json.loads(text)
+        for name in _SCALARS:
+            value = row[name] if name != "json" or row[name] is None else json.loads(row[name])
+            assert value == record.get(name), name
+
+
+class TestInTheFile:
+    SCHEMA = schema_of(when="timestamp", day="date", id="int", name="str", tags="json", score="number", ok="bool")
+    RECORD = {
+        "id": 7, "name": "é", "tags": {"a": [1]}, "score": 2, "ok": True, "day": "2024-01-02",
+        "when": "2024-01-02T03:04:05+01:00",
+    }  # fmt: skip
+
+    def job(self, format: str, sync_mode: str = "full_refresh", destination_id: str = "out") -> Job:
+        return Job(
+            sync_mode=sync_mode,
+            config={
+                "format": format,
+                "unnest": True,
+                "destination_id": destination_id,
+                "record_schemas": [self.SCHEMA],
+            },
+        )
+
+    def test_a_line_has_only_the_columns_of_the_schema_in_its_order(self) -> None:
+        job = self.job("json")
+        destination = job.prepared()
+        assert job.write(destination, 0, 0, frame_of(self.RECORD)) == (True, None)
+        destination.finalize()
+        assert Path("out.json").read_text() == (
+            '{"when":"2024-01-02T02:04:05.000000+00:00","day":"2024-01-02","id":7,"name":"é",'
+            '"tags":"{\\"a\\":[1]}","score":2.0,"ok":true}\n'
+        )
+
+    def test_parquet_columns_are_typed(self) -> None:
+        job = self.job("parquet")
+        destination = job.prepared()
+        job.write(destination, 0, 0, frame_of(self.RECORD))
+        destination.finalize()
+        assert pl.read_parquet("out.parquet").schema == {
+            "when": pl.Datetime("us", "UTC"), "day": pl.Date(), "id": pl.Int64(), "name": pl.String(),
+            "tags": pl.String(), "score": pl.Float64(), "ok": pl.Boolean(),
+        }  # fmt: skip
+
+    @pytest.mark.lesson("F-01")
+    def test_no_rows_give_a_parquet_file_with_the_columns(self) -> None:
+        self.job("parquet").run([[]])
+        assert pl.read_parquet("out.parquet").columns == list(self.RECORD_COLUMNS)
+
+    RECORD_COLUMNS = ("when", "day", "id", "name", "tags", "score", "ok")
+
+    def test_a_misfit_is_an_error_of_the_write_and_writes_nothing(self) -> None:
+        job = self.job("json")
+        destination = job.prepared()
+        written, reason = job.write(destination, 0, 0, frame_of(self.RECORD, {"id": "x"}))
+        assert written is False
+        assert "column 'id'" in str(reason)
+        assert "record 'r1'" in str(reason)
+        assert not list(Path(".bizon").rglob("0*"))
+
+    def test_the_schema_of_a_file_is_found_with_and_without_extension(self) -> None:
+        assert self.job("json", destination_id="out.json").open().check_connection() is True
+
+    def test_a_file_without_a_schema_is_refused_before_anything_is_fetched(self) -> None:
+        with pytest.raises(DestinationConnectionError, match="no entry for destination_id 'other', it has: out"):
+            self.job("json", destination_id="other").open().check_connection()
+
+    def test_a_routed_file_without_a_schema_is_an_error_of_the_write(self) -> None:
+        job = self.job("json", "stream")
+        written, reason = job.write(job.prepared(), 0, 0, frame_of(self.RECORD), "other")
+        assert written is False
+        assert "no entry for destination_id 'other'" in str(reason)
