@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from importlib.metadata import files
 from pathlib import Path
 
-COLUMNS = (
-    "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier flight tailnum "
-    "origin dest air_time distance hour minute time_hour"
-).split()
+COLUMNS = [
+    *["year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"],
+    *["carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute", "time_hour"],
+]
 
 
 def data_file(name: str) -> Path:

@@ -100,9 +100,7 @@ class Pipeline:
         """Status and error of each job, oldest first."""
         connection = sqlite3.connect(self.folder / "state.sqlite3")
         try:
-            return connection.execute(
-                "SELECT status, error_message FROM stream_jobs ORDER BY created_at"
-            ).fetchall()
+            return connection.execute("SELECT status, error_message FROM stream_jobs ORDER BY created_at").fetchall()
         finally:
             connection.close()
 

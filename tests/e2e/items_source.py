@@ -80,7 +80,9 @@ class ItemsSource(AbstractSource):
             os.kill(os.getpid(), signal.SIGKILL)
         size = self.config.page_size if number < self.config.pages else 0
         records = [
-            SourceRecord(id=number * self.config.page_size + row, data={"page": number, "t": "x" * self.config.item_bytes})
+            SourceRecord(
+                id=number * self.config.page_size + row, data={"page": number, "t": "x" * self.config.item_bytes}
+            )
             for row in range(size)
         ]
         more = number + 1 < self.config.pages

@@ -47,7 +47,7 @@ def test_a_source_that_fails_publishes_nothing_and_the_next_run_resumes(pipeline
     assert (pipeline.folder / "out.json").read_bytes() == before
     assert "Pipeline finished with status Failure" in failed.stderr
     assert "RuntimeError: the API is down" in failed.stderr
-    assert pipeline.jobs()[-1] == ("failed", "RuntimeError: the API is down")
+    assert pipeline.jobs()[-1] == ("failed", "stream 'items.items', iteration 2: RuntimeError: the API is down")
     asked = len(pipeline.trace())
     pipeline.source(fail_at=None)
     resumed = pipeline.run("--runner", runner)
@@ -184,7 +184,9 @@ def test_orphans_of_a_killed_process_runner_end_themselves(pipeline: "Pipeline",
     child.communicate(timeout=20)
 
     def group_is_gone() -> bool:
-        return subprocess.run(["ps", "-o", "pid=", "-g", str(child.pid)], capture_output=True, check=False).stdout == b""
+        return (
+            subprocess.run(["ps", "-o", "pid=", "-g", str(child.pid)], capture_output=True, check=False).stdout == b""
+        )
 
     wait_for(group_is_gone)
 

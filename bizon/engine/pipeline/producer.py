@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import orjson
 
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import SourceFetchError
+from bizon.common.errors.errors import BizonError, SourceFetchError
 from bizon.common.frames import RecordError, empty_source_frame, records_to_frame
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
@@ -47,12 +47,14 @@ class PageFetcher:
         self._incremental = incremental
 
     def fetch(self, iteration: int, pagination: dict[str, Any]) -> QueueMessage:
-        """One page. Raises SourceFetchError for a page that is none, and whatever the source raises."""
-        with self._monitor.trace("source.get"):
-            if self._incremental is None:
-                page = self._source.get(pagination)
-            else:
-                page = self._source.get_records_after(self._incremental, pagination)
+        """One page. Raises SourceFetchError, which names stream and iteration, whatever is wrong with the page."""
+        try:
+            with self._monitor.trace("source.get"):
+                page = self._ask(pagination)
+        except BizonError:
+            raise
+        except Exception as error:
+            raise SourceFetchError(f"{self._place(iteration)}: {type(error).__name__}: {error}") from error
         extracted_at = utc_now()
         self._check(page, iteration)
         pagination = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
@@ -75,6 +77,11 @@ class PageFetcher:
     def end(self, iteration: int, signal: Signal) -> QueueMessage:
         """The message that ends the stream."""
         return QueueMessage(self._job_id, self._epoch, iteration, empty_source_frame(), utc_now(), signal=signal)
+
+    def _ask(self, pagination: dict[str, Any]) -> Any:
+        if self._incremental is None:
+            return self._source.get(pagination)
+        return self._source.get_records_after(self._incremental, pagination)
 
     def _check(self, page: Any, iteration: int) -> None:
         if not isinstance(page, SourceIteration):

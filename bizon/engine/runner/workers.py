@@ -17,6 +17,7 @@ from bizon.common.errors.errors import (
     QueueError,
     SourceConnectionError,
     SourceError,
+    SourceFetchError,
     TransformError,
 )
 from bizon.destination.destination import AbstractDestination
@@ -123,16 +124,17 @@ def status_of(error: Exception, default: PipelineReturnStatus) -> PipelineReturn
 
 
 def log_failure(context: RunContext, error: Exception) -> str:
-    """Log an error once and return its text. A foreign error comes with its traceback, bizon's own explain
-    themselves."""
+    """Log an error once and return its text. What looks like a mistake in code comes with its traceback."""
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
-    if isinstance(error, BizonError):
-        logger.error(f"{where}: {error}")
-        logger.opt(exception=error).debug("Traceback of the error above")
-        return str(error)
-    text = f"{type(error).__name__}: {error}"
-    logger.opt(exception=error).error(f"{where}: {text}")
+    text = str(error) if isinstance(error, BizonError) else f"{type(error).__name__}: {error}"
+    logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
     return text
+
+
+def _is_mistake_in_code(error: Exception) -> bool:
+    """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+    cause = error.__cause__ if isinstance(error, SourceFetchError) else error
+    return cause is not None and not isinstance(cause, BizonError | OSError)
 
 
 def _produce(context: RunContext, links: Links) -> WorkerResult:

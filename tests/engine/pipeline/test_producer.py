@@ -1,5 +1,6 @@
 """The producing side: pages in order, an end that says how it ended, and errors that name the place."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -128,6 +129,13 @@ def test_a_page_that_is_none_names_stream_and_iteration(returned: object) -> Non
 def test_a_bad_page_is_an_error_that_names_the_place(page: SourceIteration, reason: str) -> None:
     bench = Bench([lambda: page])
     with pytest.raises(SourceFetchError, match=f"stream 'scripted.items', iteration 0: {reason}"):
+        bench.producer.run(exhausted=False)
+
+
+@pytest.mark.parametrize("bad", [lambda: SourceRecord(id=1.5, data={}), lambda: SourceRecord(id=7, data=[1])])  # type: ignore[arg-type]
+def test_an_invalid_record_names_stream_and_iteration(bad: Callable[[], SourceRecord]) -> None:
+    bench = Bench([[1], lambda: SourceIteration(records=[bad()], next_pagination={})])
+    with pytest.raises(SourceFetchError, match=r"stream 'scripted.items', iteration 1: TypeError: SourceRecord\."):
         bench.producer.run(exhausted=False)
 
 

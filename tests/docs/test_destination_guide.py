@@ -1,0 +1,172 @@
+"""adding-destinations.md, followed by a reader: its code is pasted where it says, and its commands are run."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+REGISTRATION = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    str(Path(__file__).parents[1] / "destination/test_registration.py"),
+)
+AT = "bizon/connectors/destinations/mydest"
+ADD = "  # <-- add"
+NAMES = ["bizon", "croco", "froggy", "turtle", "poulpo"]
+TORN = """
+import polars as pl
+from datetime import UTC, datetime
+from bizon.common.frames import DESTINATION_SCHEMA
+from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.mydest.src.config import MyDestDetailsConfig
+from bizon.connectors.destinations.mydest.src.destination import MyDestDestination
+from bizon.destination.destination import BatchRange
+from bizon.engine.pipeline.models import ResumePoint
+
+def start(last_iteration):
+    metadata = SyncMetadata(name="n", job_id="j", source_name="s", stream_name="t", sync_mode={mode!r},
+                            destination_name="mydest", destination_alias="mydest")
+    config = MyDestDetailsConfig(database_path="torn.db", table_name="rows")
+    destination = MyDestDestination(metadata, config, None, None, None)
+    assert destination.check_connection() is True
+    destination.prepare(ResumePoint("j", last_iteration))
+    return destination
+
+def write(destination, page):
+    destination.batch = BatchRange(page, page)
+    now = datetime.now(UTC)
+    row = [f"b{{page}}", now, now, f"r{{page}}", now, "{{}}"]
+    assert destination.write_records(pl.DataFrame([row], schema=DESTINATION_SCHEMA, orient="row")) == (True, None)
+
+killed = start(None)
+write(killed, 0)
+write(killed, 1)  # staged, but the process died before the checkpoint
+resumed = start(0)
+write(resumed, 1)
+assert resumed.finalize() is True
+again = start(1)  # died after publishing, before the job was closed
+assert again.finalize() is True
+"""
+
+
+@pytest.fixture
+def registered(package, destination_guide):
+    """The package with the destination, as the guide's three steps build it."""
+    for name in ("config.py", "destination.py"):
+        package.write(f"{AT}/src/{name}", destination_guide.block("python", f"# {AT}/src/{name}"))
+    package.write(f"{AT}/src/__init__.py", "")
+    package.write(f"{AT}/config/mydest.example.yml", destination_guide.block("yaml", "name: mydest"))
+    for path, marker in (
+        ("bizon/destination/config.py", "MY_DEST ="),
+        ("bizon/common/models.py", "import MyDestConfig"),
+        ("bizon/common/models.py", "        MyDestConfig,"),
+    ):
+        file = package.root / path
+        file.write_text(with_additions(file.read_text(), destination_guide.block("python", marker)))
+    factory = package.root / "bizon/destination/destination.py"
+    branch = destination_guide.block("python", "elif config.name == DestinationTypes.MY_DEST:")
+    before, last, after = factory.read_text().partition('        raise ValueError(f"destination')
+    factory.write_text(before + branch + "\n" + last + after)
+    return package
+
+
+def with_additions(text: str, block: str) -> str:
+    """``text`` with the marked lines of ``block``, each below the unmarked line that precedes it there."""
+    lines = text.splitlines()
+    place = -1
+    for line in block.splitlines():
+        if line.endswith(ADD):
+            place += 1
+            lines.insert(place, line.removesuffix(ADD))
+        else:
+            place = lines.index(line)  # ValueError: the guide shows a line that the file does not have
+    return "\n".join(lines) + "\n"
+
+
+def table(package, name: str = "creatures", file: str = "creatures.db") -> list[tuple]:
+    connection = sqlite3.connect(package.work / file)
+    try:
+        return connection.execute(f'SELECT * FROM "{name}"').fetchall()
+    finally:
+        connection.close()
+
+
+def names(package) -> list[str]:
+    return [json.loads(row[5])["name"] for row in table(package)]
+
+
+def run_example(package) -> None:
+    assert "5 records" in package.bizon("run", str(package.root / AT / "config/mydest.example.yml"))
+
+
+def test_the_registered_destination_is_listed_and_its_example_is_valid(registered):
+    assert "mydest" in registered.bizon("destination", "list")
+    registered.bizon("config", "validate", str(registered.root / AT / "config/mydest.example.yml"))
+
+
+def test_the_registration_test_is_content(registered):
+    registered.python("-m", "pytest", *REGISTRATION, "-k", "mydest or folder")
+
+
+def test_the_registration_test_says_what_was_forgotten(registered, destination_guide):
+    models = registered.root / "bizon/common/models.py"
+    models.write_text(models.read_text().replace("        MyDestConfig,\n", ""))
+    said = registered.python("-m", "pytest", *REGISTRATION, "-k", "mydest and exactly_one", expect=1)
+    message = "add the config class of 'mydest' to BizonConfig.destination"
+    assert message in said
+    assert message in destination_guide.prose
+
+
+@pytest.mark.lesson("F-45")
+def test_the_example_config_writes_the_records_and_replaces_them_next_time(registered):
+    run_example(registered)
+    assert names(registered) == NAMES
+    run_example(registered)
+    assert names(registered) == NAMES
+    assert sqlite_tables(registered) == {"creatures"}
+
+
+def sqlite_tables(package) -> set[str]:
+    return {row[1] for row in table(package, "sqlite_master")}
+
+
+def test_an_incremental_run_appends(registered):
+    run_example(registered)
+    (registered.work / "source.py").write_text(
+        "from bizon.connectors.sources.dummy.src.source import DummySource\n\n\n"
+        "class Later(DummySource):\n"
+        "    def get_records_after(self, source_state, pagination=None):\n"
+        "        return self.get(pagination)\n"
+    )
+    config = registered.root / AT / "config/mydest.example.yml"
+    added = "  stream: creatures\n  sync_mode: incremental\n  source_file_path: source.py\n"
+    config.write_text(config.read_text().replace("  stream: creatures\n", added))
+    run_example(registered)
+    assert names(registered) == [*NAMES, *NAMES]
+
+
+def test_a_streaming_run_writes_to_the_table_itself(registered):
+    config = registered.root / AT / "config/mydest.example.yml"
+    added = "  stream: creatures\n  sync_mode: stream\n  max_iterations: 3\n"
+    config.write_text(config.read_text().replace("  stream: creatures\n", added))
+    run_example(registered)
+    assert sqlite_tables(registered) == {"creatures", "routed"}
+    assert [json.loads(row[5])["name"] for row in table(registered, "routed")] == NAMES[2:4]
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_a_torn_batch_is_there_once_and_publishing_twice_changes_nothing(registered, mode):
+    registered.python("-c", TORN.format(mode=mode))
+    assert [row[0] for row in table(registered, "rows", "torn.db")] == ["b0", "b1"]
+    connection = sqlite3.connect(registered.work / "torn.db")
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_database_that_cannot_be_reached_ends_the_run_before_the_first_page(registered):
+    config = registered.root / AT / "config/mydest.example.yml"
+    config.write_text(config.read_text().replace("creatures.db", "nowhere/creatures.db"))
+    registered.bizon("run", str(config), expect=1)
+    assert not (registered.work / "nowhere").exists()

@@ -1,0 +1,45 @@
+"""Every example config in the tree is valid, and those that need no account and no server run."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bizon.engine.engine import load_config
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(
+    [*ROOT.glob("bizon/connectors/**/config/*.example.yml"), *ROOT.glob("examples/**/*.yml")],
+)
+FREE_SOURCES = {"dummy"}
+FREE_DESTINATIONS = {"file", "logger"}
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _is_free(path: Path) -> bool:
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document["source"]["name"] in FREE_SOURCES and document["destination"]["name"] in FREE_DESTINATIONS
+
+
+def test_there_are_examples():
+    assert "examples/quickstart.yml" in [_name(path) for path in EXAMPLES]
+    assert any(_is_free(path) for path in EXAMPLES)
+
+
+@pytest.mark.lesson("F-45")
+@pytest.mark.parametrize("path", EXAMPLES, ids=_name)
+def test_an_example_is_valid(path):
+    """A quarter to a half of the shipped examples used to be refused by the version they came with."""
+    load_config(path)
+
+
+@pytest.mark.lesson("F-45")
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if _is_free(path)], ids=_name)
+def test_an_example_that_needs_nothing_runs(path, run_cli):
+    """Valid examples used to fail at run time."""
+    done = run_cli("run", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "5 records" in done.stdout

@@ -1,0 +1,213 @@
+"""What the pages say exists: commands, options, targets, paths, links; and their YAML is valid."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bizon.common.errors.errors import ConfigError, ExitCode
+from bizon.engine.engine import load_config
+
+ROOT = Path(__file__).parents[2]
+SHELL = ("bash", "sh", "console")
+GUIDE_NAMES = ("myapi", "mydest", "my_source.py")  # made by the guides, and by nobody else
+TOP_LEVEL = ("bizon/", "docs/", "examples/", "tests/", ".claude/", ".ci/", ".github/")
+
+
+def commands_in(page):
+    """Every command line of the page's shell blocks, comments and continuations resolved."""
+    for language in SHELL:
+        for block in page.blocks(language):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line.removeprefix("$ "), comments=True)
+                if words:
+                    yield words
+
+
+def test_every_bizon_command_exists_with_its_options(pages, reference):
+    known = dict(reference.commands())
+    seen, wrong = set(), []
+    for page in pages:
+        inline = [shlex.split(text) for text in re.findall(r"`(bizon [^`]+)`", page.prose)]
+        for words in [*commands_in(page), *inline]:
+            if words[0] != "bizon" or words[1:2] in (["COMMAND"], ["--help"]):
+                continue
+            name = next((name for name in known if words[: name.count(" ") + 1] == name.split()), None)
+            if name is None:
+                wrong.append(f"{page.name}: there is no command: {' '.join(words)}")
+                continue
+            seen.add(name)
+            options = {option for param in known[name].params for option in param.opts} | {"--help"}
+            used = [word.partition("=")[0] for word in words if word.startswith("--")]
+            wrong += [f"{page.name}: {name} has no option {option}" for option in used if option not in options]
+    assert not wrong, "\n".join(wrong)
+    assert seen == set(known), "a command that no page shows"
+
+
+def test_every_option_named_in_the_readme_exists(pages, reference):
+    known = {option for _, command in reference.commands() for param in command.params for option in param.opts}
+    readme = pages[0]
+    assert readme.name == "README.md"
+    named = set(re.findall(r"`(--[a-z-]+)`", readme.prose))
+    assert named
+    assert named <= known
+
+
+def test_every_make_target_exists(pages):
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    wrong = []
+    for page in pages:
+        inline = [text.split() for text in re.findall(r"`(make [^`]+)`", page.prose)]
+        for words in [*commands_in(page), *inline]:
+            if words[0] == "make":
+                used = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+                wrong += [f"{page.name}: there is no target {word}" for word in used if word not in targets]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_readme_shows_the_two_commands_of_a_newcomer(pages):
+    first = pages[0].blocks("bash")[0]
+    assert [line.partition("#")[0].strip() for line in first.splitlines()] == ["make run", "make test"]
+
+
+def test_every_path_exists(pages):
+    wrong = []
+    for page in pages:
+        for text in re.findall(r"`([^`\s]+)`", page.prose):
+            path = text.removesuffix(":").partition("::")[0]
+            if not path.startswith(TOP_LEVEL) or any(name in path for name in (*GUIDE_NAMES, "NAME")):
+                continue
+            found = list(ROOT.glob(_without_braces(path))) if any(sign in path for sign in "*{") else [ROOT / path]
+            if not any(file.exists() for file in found):
+                wrong.append(f"{page.name}: {text}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _without_braces(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "*", path)
+
+
+def test_every_link_leads_somewhere(pages):
+    wrong = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.prose):
+            if "://" in target:
+                continue
+            file, _, anchor = target.partition("#")
+            linked = (page.path.parent / file) if file else page.path
+            if not linked.exists():
+                wrong.append(f"{page.name}: {target}")
+            elif anchor and anchor not in _anchors(linked):
+                wrong.append(f"{page.name}: {target}: there is no such heading")
+    assert not wrong, "\n".join(wrong)
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.lesson("F-45")
+def test_every_pipeline_on_a_page_is_valid(pages, tmp_path, monkeypatch):
+    """Most of the documented configurations used to be invalid. Those of the guides are run by their own tests."""
+    monkeypatch.setenv("MYAPI_URL", "http://localhost")
+    monkeypatch.setenv("BIZON_ENV_MYAPI_TOKEN", "t")
+    checked, wrong = 0, []
+    for page in pages:
+        for block in page.blocks("yaml"):
+            document = yaml.safe_load(block)
+            assert isinstance(document, dict | list), f"{page.name}: {block}"
+            if not isinstance(document, dict) or not {"name", "source", "destination"} <= set(document):
+                continue
+            if document["source"]["name"] in GUIDE_NAMES or document["destination"]["name"] in GUIDE_NAMES:
+                continue
+            file = tmp_path / "block.yml"
+            file.write_text(block, encoding="utf-8")
+            try:
+                load_config(file)
+            except ConfigError as error:
+                wrong.append(f"{page.name}: {error}")
+            checked += 1
+    assert not wrong, "\n".join(wrong)
+    assert checked
+
+
+@pytest.mark.lesson("F-45")
+def test_partial_blocks_are_valid_where_they_stand(pages, tmp_path):
+    """A block with some of the top-level keys is valid once the others are added."""
+    rest = {
+        "name": "n",
+        "source": {
+            "name": "dummy",
+            "stream": "plants",
+            "authentication": {"type": "api_key", "params": {"token": "t"}},
+        },
+        "destination": {"name": "logger"},
+    }
+    file = tmp_path / "block.yml"
+    wrong = []
+    for page in pages:
+        for block in page.blocks("yaml"):
+            document = yaml.safe_load(block)
+            if not isinstance(document, dict) or {"name", "source", "destination"} <= set(document):
+                continue
+            if document.get("source", {}).get("name") in GUIDE_NAMES:
+                continue
+            file.write_text(yaml.safe_dump({**rest, **document}), encoding="utf-8")
+            try:
+                load_config(file)
+            except ConfigError as error:
+                wrong.append(f"{page.name}: {error}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_first_pipeline_of_the_readme_is_the_quickstart(pages):
+    assert (ROOT / "examples/quickstart.yml").read_text() in pages[0].blocks("yaml")
+
+
+def test_the_python_of_the_readme_runs(pages, tmp_path):
+    quickstart = tmp_path / "examples/quickstart.yml"
+    quickstart.parent.mkdir()
+    quickstart.write_text((ROOT / "examples/quickstart.yml").read_text())
+    (code,) = pages[0].blocks("python")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "Pipeline finished with status Success (Producer: success, Consumer: success) 5\n"
+
+
+def test_the_readme_lists_every_exit_code(pages):
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", pages[0].text, re.MULTILINE)}
+    assert listed == {code.value for code in ExitCode}
+
+
+def test_the_readme_stays_short(pages):
+    assert pages[0].text.count("\n") < 200
+
+
+def test_the_config_reference_is_current(reference):
+    """Remedy: python tests/docs/reference.py --write"""
+    assert reference.CONFIG_PAGE.read_text(encoding="utf-8") == reference.render_config_reference()
+
+
+def test_the_cli_reference_is_current(reference):
+    """Remedy: python tests/docs/reference.py --write"""
+    assert reference.CLI_PAGE.read_text(encoding="utf-8") == reference.render_cli_reference()
+
+
+def test_every_key_of_the_config_is_in_the_reference_with_a_meaning(reference):
+    rows = [line for line in reference.render_config_reference().splitlines() if line.startswith("| `")]
+    assert len(rows) > 80
+    assert [row for row in rows if row.split(" | ")[-1].strip(" |") == ""] == []
+
+
+def test_the_changelog_has_an_unreleased_section_and_the_version_of_the_project():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.search(r"^## \[Unreleased\]$", text, re.MULTILINE)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text, re.MULTILINE)
+    assert not released or released[0] == version
