@@ -9,7 +9,7 @@ UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test check format-check lint types format lock clean
+.PHONY: help install uv run test check format-check lint types format lock docs clean
 # What would send installs elsewhere than .venv, or run another Python than the one asked for.
 unexport VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -53,9 +53,12 @@ format: $(STAMP) ## Format the code, mend what ruff can mend.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: uv ## Write requirements.lock from pyproject.toml, keeping versions that still fit.
-	@$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --group dev --all-extras \
-		--generate-hashes --custom-compile-command "make lock" -o requirements.lock
+lock: uv ## Write requirements.lock from pyproject.toml; uv.lock stays on this machine.
+	@$(UV) lock -q
+	@$(UV) export -q --frozen --no-emit-project --all-extras --all-groups --no-header -o requirements.lock
+
+docs: $(STAMP) ## Write docs/reference from the code.
+	@$(BIN)/python tests/docs/reference.py --write
 
 clean: ## Remove what make built: environments, caches, the quickstart's output.
 	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from bizon.cli.output import complain
-from bizon.common.errors.errors import BizonError, ConfigError, ExitCode, MissingDependencyError
+from bizon.common.errors.errors import BizonError, ConfigError, ExitCode, JobLockedError, MissingDependencyError
 from bizon.common.scrub import Scrubber
 
 
@@ -28,6 +28,8 @@ def report_error(error: BaseException, scrub: Scrubber, *, with_traceback: bool 
         complain("Interrupted.")
         return ExitCode.INTERRUPTED
     complain(f"Error: {error_text(error, scrub)}")
+    if isinstance(error, JobLockedError):
+        return ExitCode.LOCKED
     return ExitCode.CONFIG if isinstance(error, ConfigError | MissingDependencyError) else ExitCode.FAILED
 
 

@@ -1,6 +1,5 @@
 """Log lines on the terminal. The only place that adds or removes sinks."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 
 from loguru import logger
 
+from bizon.common.log_bridge import standard_logging_bridged
 from bizon.common.scrub import Scrubber
 
 VERBOSE = frozenset({"TRACE", "DEBUG"})
@@ -38,20 +38,8 @@ def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = wri
         diagnose=False,
         backtrace=False,
     )
-    bridge = _Bridge()
-    logging.getLogger().addHandler(bridge)
     try:
-        yield
+        with standard_logging_bridged():
+            yield
     finally:
-        logging.getLogger().removeHandler(bridge)
         logger.remove(sink)
-
-
-class _Bridge(logging.Handler):
-    """Passes records of the standard library on."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        known = record.levelname if record.levelname in logging.getLevelNamesMapping() else record.levelno
-        place = {"name": record.name, "function": record.funcName, "line": record.lineno}
-        patched = logger.patch(lambda own: own.update(**place))  # type: ignore[call-arg]
-        patched.opt(exception=record.exc_info).log(known, "{}", record.getMessage())

@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
-_EXIT_CODES = "Exit codes: 0 success, 1 failure, 2 wrong configuration or usage, 130 stopped by a signal."
+_EXIT_CODES = (
+    "Exit codes: 0 success, 1 failure, 2 wrong configuration or usage, 3 another run of the pipeline is at work, "
+    "130 stopped by a signal."
+)
 
 
 def _group(text: str) -> typer.Typer:

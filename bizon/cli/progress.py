@@ -8,9 +8,6 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from loguru import logger
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-from rich.text import Text
 
 from bizon.cli.logs import write_to_stderr
 from bizon.cli.render import progress_line
@@ -35,6 +32,10 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
         with _every(_LINE_EVERY, LineProgress(poll)):
             yield write_to_stderr
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.text import Text
+
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20))
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as display:

@@ -121,12 +121,14 @@ def validate_stream(source_class: type[AbstractSource], config: SourceConfig) ->
     if config.sync_mode is SourceSyncModes.INCREMENTAL and not supports_incremental(source_class):
         raise ConfigError(
             f"source '{config.name}' does not support sync_mode incremental: {source_class.__name__} does not "
-            "implement get_records_after; use sync_mode: full_refresh, or implement it"
+            "implement get_records_after; use sync_mode: full_refresh, or implement it",
+            key=("source", "sync_mode"),
         )
 
 
 def _no_such_stream(source: str, stream: str, names: Sequence[str]) -> ConfigError:
-    return ConfigError(f"source '{source}' has no stream '{stream}'{_choices('streams', stream, names)}")
+    text = f"source '{source}' has no stream '{stream}'{_choices('streams', stream, names)}"
+    return ConfigError(text, key=("source", "stream"))
 
 
 def _choices(kind: str, wrong: str, names: Sequence[str]) -> str:

@@ -301,3 +301,27 @@ def test_large_records_do_not_fill_the_memory(pipeline: "Pipeline") -> None:
     child.stdout.close()
     assert len(pipeline.ids()) == 3000
     assert usage.ru_maxrss < 450_000, "KB; 600 MB of records passed through"
+
+
+@pytest.mark.lesson("F-08")
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_second_run_at_the_same_time_is_refused(pipeline: "Pipeline", runner: str, wait_for: WaitFor) -> None:
+    """Two overlapping runs used to mix their rows and both report success."""
+    child = pipeline.source(delay=0.2, pages=20).start("--runner", runner)
+    wait_for(lambda: len(pipeline.trace()) >= 1)
+    refused = pipeline.run("--runner", runner, expect=3)
+    assert f"is being run by process {child.pid} on host" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert pipeline.ids() == list(range(100))
+
+
+@pytest.mark.lesson("F-08")
+def test_a_run_whose_predecessor_was_killed_starts_at_once(pipeline: "Pipeline", wait_for: WaitFor) -> None:
+    child = pipeline.source(delay=30).start()
+    wait_for(lambda: len(pipeline.trace()) >= 1)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate(timeout=20)
+    pipeline.source(delay=None).run()
+    assert pipeline.ids() == EVERYTHING

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from bizon.common.log_bridge import standard_logging_bridged
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
@@ -92,7 +93,7 @@ def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring
     if source_file_path is not None:
         load_custom_source(source_file_path)
     context: RunContext = pickle.loads(pickled)
-    with build_backend(context.config) as backend:
+    with standard_logging_bridged(), build_backend(context.config) as backend:
         queue = _queue(name, context, wiring)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters))
         run = run_producer if name == "producer" else run_consumer
