@@ -229,15 +229,13 @@ def test_small_oversized_and_small_pages_pass(pipeline: "Pipeline") -> None:
 @pytest.mark.lesson("F-18")
 def test_a_part_filled_buffer_is_written_while_the_source_is_silent(pipeline: "Pipeline", wait_for: WaitFor) -> None:
     """Used to be written only when the next page arrived."""
-    pipeline.destination(buffer_flush_timeout=1).source(pages=2, delay=0)
-    pipeline.config["source"]["delay"] = 20
-    pipeline.set("engine.queue", {"type": "python_queue", "config": {"consumer": {"poll_interval": 60}}})
-    script = ITEMS_WITH_A_SILENCE
-    (pipeline.folder / "silent_source.py").write_text(script)
-    pipeline.source(source_file_path="silent_source.py", delay=None)
+    pipeline.destination(buffer_flush_timeout=1).source(pages=2)
+    pipeline.set("engine.queue", {"type": "python_queue", "config": {"consumer": {"poll_interval": 3600}}})
+    (pipeline.folder / "silent_source.py").write_text(ITEMS_WITH_A_SILENCE)
+    pipeline.source(source_file_path="silent_source.py")
     child = pipeline.start()
     try:
-        wait_for(lambda: list((pipeline.folder / ".bizon").rglob("*0.json")) != [])
+        wait_for(lambda: list((pipeline.folder / ".bizon").rglob("0000000000-0000000000-5.json")) != [])
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate(timeout=20)
