@@ -15,6 +15,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (5, "engine/engine.py engine/runner/* testing/*"),
     (4, "connectors/*/src/*.py engine/queue/adapters/* engine/backend/adapters/* monitoring/*/*"),
     (3, "engine/pipeline/producer.py engine/pipeline/consumer.py engine/pipeline/loader.py engine/queue/codec.py"),
+    (3, "engine/queue/spool.py"),
     (3, "destination/buffer.py transform/transform.py source/cursor.py source/discover*.py"),
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py"),

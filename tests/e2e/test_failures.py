@@ -191,6 +191,25 @@ def test_orphans_of_a_killed_process_runner_end_themselves(pipeline: "Pipeline",
     wait_for(group_is_gone)
 
 
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_a_killed_run_fetches_little_twice(
+    pipeline: "Pipeline", runner: str, sync_mode: str, wait_for: WaitFor
+) -> None:
+    """At default settings: the page in flight and what was fetched in the last two seconds, not the whole buffer."""
+    pipeline.source(sync_mode=sync_mode, delay=0.1, pages=60)
+    child = pipeline.start("--runner", runner)
+    wait_for(lambda: len(pipeline.trace()) >= 40)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate(timeout=20)
+    asked = pipeline.trace()
+    pipeline.source(delay=None).run("--runner", runner)
+    fetched_twice = len(pipeline.trace()) - 60
+    assert 0 <= fetched_twice <= 30, f"{fetched_twice} of {len(asked)} pages; without a spool it would be all of them"
+    assert pipeline.ids() == list(range(300))
+    assert not list((pipeline.folder / "state.spool").rglob("*.spool"))
+
+
 @pytest.mark.lesson("F-17")
 def test_a_total_of_zero_records_is_a_total(pipeline: "Pipeline") -> None:
     """Used to be a ZeroDivisionError."""

@@ -17,6 +17,7 @@ from bizon.engine.backend.models import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 
@@ -41,6 +42,10 @@ class AbstractBackend(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release all connections; idempotent."""
+
+    def spool_folder(self, key: StreamKey) -> "Path | None":
+        """A folder on this machine, beside the state, for pages of the stream that wait; None to keep none."""
+        return None
 
     # -- jobs: engine/runner/jobs.py ----------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The producing side: ask the source for pages, put them on the queue, say how the stream ended."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -125,6 +126,7 @@ class Producer:
         backend: AbstractBackend,
         key: StreamKey,
         cursor: Cursor,
+        replayed: Iterator[QueueMessage],
         progress: Progress,
         stop: StopFlag,
         max_iterations: int | None,
@@ -135,6 +137,7 @@ class Producer:
         self._backend = backend
         self._key = key
         self._cursor = cursor
+        self._replayed = replayed
         self._progress = progress
         self._stop = stop
         self._max_iterations = max_iterations
@@ -143,6 +146,7 @@ class Producer:
     def run(self, exhausted: bool) -> ProducerEnd:
         """Fetch until the source is exhausted, the cap is reached or the stop flag is set, and send the end.
 
+        Pages that an earlier run fetched and kept in its spool are sent first; they do not count for the cap.
         ``exhausted``: an earlier run fetched the last page already; only the COMPLETE end is sent.
         """
         end = ProducerEnd() if exhausted else self._fetch_all()
@@ -154,20 +158,24 @@ class Producer:
         self._put(self._fetcher.end(self._cursor.iteration, signal))
 
     def _fetch_all(self) -> ProducerEnd:
+        for message in self._replayed:
+            self._hand_over(message)
         fetched = 0
-        while not self._stop.is_set():
+        while not self._cursor.is_finished:
+            if self._stop.is_set():
+                return ProducerEnd(stopped=True)
             if fetched == self._max_iterations:
                 return ProducerEnd(capped=True)
-            message = self._fetcher.fetch(self._cursor.iteration, self._cursor.pagination)
-            self._cursor.update_state(message.pagination, message.frame.height)
-            self._put(message)
+            self._hand_over(self._fetcher.fetch(self._cursor.iteration, self._cursor.pagination))
             fetched += 1
-            self._progress.fetched(message.frame.height, message.size)
-            if self._cursor.is_finished:
-                return ProducerEnd()
-            if self._cursor.iteration % self._note_every == 0:
+            if self._cursor.iteration % self._note_every == 0 and not self._cursor.is_finished:
                 self._note_position()
-        return ProducerEnd(stopped=True)
+        return ProducerEnd()
+
+    def _hand_over(self, message: QueueMessage) -> None:
+        self._cursor.update_state(message.pagination, message.frame.height)
+        self._put(message)
+        self._progress.fetched(message.frame.height, message.size)
 
     def _put(self, message: QueueMessage) -> None:
         while not self._queue.put(message, timeout=_PUT_TIMEOUT):

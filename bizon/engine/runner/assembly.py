@@ -1,5 +1,8 @@
 """Building the parts of a run from its configuration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from bizon.common.models import BizonConfig
 from bizon.common.sync import SyncMetadata
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
@@ -8,7 +11,9 @@ from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.producer import PageFetcher, Producer
+from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.queue.spool import Spool, replay
 from bizon.engine.runner.models import Links, RunContext
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
 from bizon.source.callback import AbstractSourceCallback
@@ -72,6 +77,7 @@ def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> P
         backend=links.backend,
         key=context.key,
         cursor=cursor,
+        replayed=_replayed(context),
         progress=links.progress,
         stop=links.stop,
         max_iterations=config.source.max_iterations,
@@ -101,6 +107,16 @@ def build_loader(
     )
 
 
+@contextmanager
+def open_spool(context: RunContext) -> Iterator[Spool | None]:
+    """Within: where the queue of the consuming side keeps the pages that wait for long; None when none are kept."""
+    if context.spool is None:
+        yield None
+        return
+    with Spool(context.spool, context.resume.job_id, context.epoch).kept() as spool:
+        yield spool
+
+
 def build_consumer(context: RunContext, queue: AbstractQueue, loader: Loader) -> Consumer:
     """The consuming loop. In sync mode ``stream`` every page is written at once, so that its offset can be given back
     to the source."""
@@ -121,6 +137,12 @@ def build_consumer(context: RunContext, queue: AbstractQueue, loader: Loader) ->
 def default_queue_bytes(config: BizonConfig) -> int:
     """Bytes that may wait in a queue whose config sets no bound."""
     return config.destination.config.buffer_size * MEGABYTE
+
+
+def _replayed(context: RunContext) -> Iterator[QueueMessage]:
+    if context.spool is None:
+        return iter(())
+    return replay(context.spool, context.resume.job_id, context.epoch, context.resume.next_iteration)
 
 
 def _sync_metadata(context: RunContext) -> SyncMetadata:

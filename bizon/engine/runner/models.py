@@ -1,6 +1,7 @@
 """What a run is made of, and how it ended."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from bizon.common.models import BizonConfig
@@ -24,13 +25,17 @@ _FAILURE_CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Everything a worker needs to know; threads and processes get the same. Picklable."""
+    """Everything a worker needs to know; threads and processes get the same. Picklable.
+
+    ``spool``: folder for pages that wait, None when none are kept.
+    """
 
     config: BizonConfig
     key: StreamKey
     epoch: int
     resume: ResumePoint
     incremental: SourceIncrementalState | None
+    spool: Path | None = None
 
 
 class Gate(Protocol):

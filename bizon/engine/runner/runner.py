@@ -1,6 +1,7 @@
 """The interface of a runner: one run of one pipeline, from opening its job to closing it."""
 
 from abc import ABC, abstractmethod
+from threading import Event
 
 from loguru import logger
 
@@ -8,10 +9,12 @@ from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag
+from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease
 from bizon.engine.runner.models import RunContext, RunnerStatus
+from bizon.source.config import SourceSyncModes
 
 
 class AbstractRunner(ABC):
@@ -21,9 +24,20 @@ class AbstractRunner(ABC):
     no log sink and no environment variable.
     """
 
-    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        config: BizonConfig,
+        secrets: frozenset[str] = frozenset(),
+        *,
+        stop: StopFlag | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """``stop`` and ``progress``: where the workers of an adapter look and count, when not in this process."""
         self.bizon_config = config
         self.secrets = secrets
+        self._stopping = Event()
+        self._stop: StopFlag = stop or self._stopping
+        self._progress = progress or Progress()
         self._stop_requested = False
 
     def run(self) -> RunnerStatus:
@@ -32,7 +46,10 @@ class AbstractRunner(ABC):
         key, ttl = stream_key(config), config.engine.runner.config.lease_ttl
         with build_backend(config) as backend, held_lease(backend, key, ttl, self._lose):
             opened = open_job(backend, config)
-            context = RunContext(config, key, opened.epoch, opened.resume, opened.incremental)
+            folder = None if config.source.sync_mode is SourceSyncModes.STREAM else backend.spool_folder(key)
+            if folder is not None:
+                discard(folder, keep_job=opened.job.id)
+            context = RunContext(config, key, opened.epoch, opened.resume, opened.incremental, folder)
             try:
                 status = self._status(opened, self._work(context, backend))
             except BaseException as error:
@@ -41,26 +58,19 @@ class AbstractRunner(ABC):
                 close_job(backend, opened, RunnerStatus(opened.job.id, stream=failure, error=text))
                 raise
             close_job(backend, opened, status)
+            if folder is not None and status.published:
+                discard(folder)
         return status
 
     def stop(self) -> None:
         """Ask the run to end: the current page is finished, flushed and committed, nothing is published."""
         self._stop_requested = True
+        self._stopping.set()
         self._stop.set()
 
     def progress(self) -> ProgressSnapshot:
         """How far the run is. May be called from any thread."""
         return self._progress.snapshot()
-
-    @property
-    @abstractmethod
-    def _stop(self) -> StopFlag:
-        """The flag the workers look at."""
-
-    @property
-    @abstractmethod
-    def _progress(self) -> Progress:
-        """The counters the workers write."""
 
     @abstractmethod
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:

@@ -67,6 +67,8 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
     finally:
         links.queue.close()
+        with suppress(OSError):  # the producing process may be gone
+            links.gate.set()
 
 
 def check_source(source: AbstractSource) -> None:

@@ -1,6 +1,6 @@
 """The producing side: pages in order, an end that says how it ended, and errors that name the place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -29,7 +29,9 @@ class Flag:
 
 
 class Bench:
-    def __init__(self, pages: list[Page], max_iterations: int | None = None) -> None:
+    def __init__(
+        self, pages: list[Page], max_iterations: int | None = None, replayed: Sequence[QueueMessage] = ()
+    ) -> None:
         from fakes import sync_metadata
 
         self.source = ScriptedSource(pages)
@@ -44,6 +46,7 @@ class Bench:
             backend=self.backend,
             key=KEY,
             cursor=Cursor("scripted", "items", job_id),
+            replayed=iter(replayed),
             progress=self.progress,
             stop=self.stop,
             max_iterations=max_iterations,
@@ -160,3 +163,22 @@ def test_the_position_is_noted_every_so_many_pages() -> None:
     bench.backend.create_source_cursor = lambda **note: notes.append(note)  # type: ignore[method-assign]
     bench.producer.run(exhausted=False)
     assert [(note["iteration"], note["rows_fetched"]) for note in notes] == [(2, 2), (4, 4)]
+
+
+def test_pages_of_the_spool_are_sent_first_and_not_fetched_again() -> None:
+    kept = Bench([[1], [2], [3]])
+    kept.producer.run(exhausted=False)
+    first, second = kept.messages()[:2]
+    bench = Bench([[1], [2], [3]], max_iterations=1, replayed=[first, second])
+    assert bench.producer.run(exhausted=False) == ProducerEnd()
+    assert bench.source.asked == [{"page": 2}]
+    assert [message.iteration for message in bench.messages()] == [0, 1, 2, 3]
+
+
+def test_a_spool_that_holds_the_last_page_leaves_nothing_to_fetch() -> None:
+    kept = Bench([[1], [2]])
+    kept.producer.run(exhausted=False)
+    bench = Bench([[1], [2]], replayed=kept.messages()[:2])
+    bench.producer.run(exhausted=False)
+    assert bench.source.asked == []
+    assert bench.signals() == [None, None, Signal.COMPLETE]

@@ -5,6 +5,7 @@ import pickle
 import signal
 import sys
 from collections.abc import MutableSequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -17,7 +18,7 @@ from bizon.common.log_bridge import standard_logging_bridged
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.runner.assembly import build_backend, default_queue_bytes
+from bizon.engine.runner.assembly import build_backend, default_queue_bytes, open_spool
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.workers import run_consumer, run_producer
 from bizon.source.discover import load_custom_source
@@ -93,20 +94,18 @@ def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring
     if source_file_path is not None:
         load_custom_source(source_file_path)
     context: RunContext = pickle.loads(pickled)
-    with standard_logging_bridged(), build_backend(context.config) as backend:
-        queue = _queue(name, context, wiring)
+    with standard_logging_bridged(), build_backend(context.config) as backend, ExitStack() as until_the_end:
+        if name == "producer":
+            queue: AbstractQueue = PipeSender(context.config.engine.queue.config, wiring.data)
+        else:
+            spool = until_the_end.enter_context(open_spool(context))
+            limit = default_queue_bytes(context.config)
+            queue = PipeReceiver(context.config.engine.queue.config, wiring.data, limit, spool)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters))
         run = run_producer if name == "producer" else run_consumer
         result = run(context, links)
     reporter.send(Event(result=result))
     wiring.events.close()
-
-
-def _queue(name: str, context: RunContext, wiring: ChildWiring) -> AbstractQueue:
-    config = context.config.engine.queue.config
-    if name == "producer":
-        return PipeSender(config, wiring.data)
-    return PipeReceiver(config, wiring.data, default_queue_bytes(context.config))
 
 
 def _die_with_parent() -> None:

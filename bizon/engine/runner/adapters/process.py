@@ -33,18 +33,9 @@ class ProcessRunner(AbstractRunner):
     """
 
     def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
-        super().__init__(config, secrets)
         self._flag = SharedFlag(RawArray("b", 1))
         self._slots: Any = RawArray("q", Progress.SLOTS)
-        self._counters = Progress(self._slots)
-
-    @property
-    def _stop(self) -> SharedFlag:
-        return self._flag
-
-    @property
-    def _progress(self) -> Progress:
-        return self._counters
+        super().__init__(config, secrets, stop=self._flag, progress=Progress(self._slots))
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         spawn = multiprocessing.get_context("spawn")

@@ -5,14 +5,14 @@ from contextlib import suppress
 from threading import Event
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
-from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import PageFetcher, ProducerEnd
 from bizon.engine.queue.config import AbstractQueueConfigDetails
 from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import (
     build_consumer,
     build_destination,
@@ -21,6 +21,7 @@ from bizon.engine.runner.assembly import (
     build_monitor,
     build_producer,
     build_source,
+    open_spool,
 )
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
@@ -39,9 +40,12 @@ from bizon.source.config import SourceSyncModes
 class InlineQueue(AbstractQueue):
     """Stands where the queue stands in the other runners: ``put`` hands the page to the consumer at once."""
 
-    def __init__(self, config: AbstractQueueConfigDetails, on_ack: Callable[[], None]) -> None:
+    def __init__(
+        self, config: AbstractQueueConfigDetails, on_ack: Callable[[], None], spool: Spool | None = None
+    ) -> None:
         super().__init__(config)
         self._on_ack = on_ack
+        self._spool = spool
         self._consumer: Consumer | None = None
 
     def feed(self, consumer: Consumer) -> None:
@@ -53,6 +57,8 @@ class InlineQueue(AbstractQueue):
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
         if self._consumer is not None:
+            if self._spool is not None:
+                self._spool.note(message)
             self._consumer.handle(message)
             self._consumer.flush_if_due()
         return True
@@ -61,6 +67,8 @@ class InlineQueue(AbstractQueue):
         return None
 
     def ack(self, job_id: str, to_iteration: int) -> None:
+        if self._spool is not None:
+            self._spool.committed(to_iteration)
         self._on_ack()
 
     def close(self) -> None:
@@ -69,19 +77,6 @@ class InlineQueue(AbstractQueue):
 
 class StreamingRunner(AbstractRunner):
     """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
-
-    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
-        super().__init__(config, secrets)
-        self._stop_event = Event()
-        self._counters = Progress()
-
-    @property
-    def _stop(self) -> Event:
-        return self._stop_event
-
-    @property
-    def _progress(self) -> Progress:
-        return self._counters
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         try:
@@ -97,9 +92,9 @@ class StreamingRunner(AbstractRunner):
         source = build_source(context.config)
         try:
             check_source(source)
-            queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing)
-            links = Links(queue, backend, self._stop_event, Event(), self._counters)
-            with source_callback(context, source) as callback:
+            with open_spool(context) as spool, source_callback(context, source) as callback:
+                queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing, spool)
+                links = Links(queue, backend, self._stop, Event(), self._progress)
                 destination = build_destination(context, backend, callback, monitor)
                 try:
                     check_destination(destination)
@@ -132,15 +127,15 @@ class StreamingRunner(AbstractRunner):
         """Sync mode ``stream``: ask for pages without pagination until stopped; a page without records is a pause."""
         pause = context.config.engine.queue.config.consumer.poll_interval
         iteration, fetched = context.resume.next_iteration, 0
-        while not self._stop_event.is_set():
+        while not self._stop.is_set():
             if fetched == context.config.source.max_iterations:
                 return ProducerEnd(capped=True)
             message = fetcher.fetch(iteration, {})
             fetched += 1
             if message.frame.is_empty():
-                self._stop_event.wait(pause)
+                self._stopping.wait(pause)
                 continue
-            self._counters.fetched(message.frame.height, message.size)
+            self._progress.fetched(message.frame.height, message.size)
             queue.put(message, pause)
             iteration += 1
         return ProducerEnd(stopped=True)

@@ -3,11 +3,10 @@
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
 
-from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.queue.queue import QueueFactory
-from bizon.engine.runner.assembly import default_queue_bytes
+from bizon.engine.runner.assembly import default_queue_bytes, open_spool
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
@@ -16,28 +15,18 @@ from bizon.engine.runner.workers import run_consumer, run_producer
 class ThreadRunner(AbstractRunner):
     """Both halves share one queue and one backend in memory."""
 
-    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
-        super().__init__(config, secrets)
-        self._stop_event = Event()
-        self._counters = Progress()
-
-    @property
-    def _stop(self) -> Event:
-        return self._stop_event
-
-    @property
-    def _progress(self) -> Progress:
-        return self._counters
-
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         settings = context.config.engine.runner.config
-        queue = QueueFactory.get_queue(
-            context.config.engine.queue, default_max_bytes=default_queue_bytes(context.config)
-        )
-        links = Links(queue, backend, self._stop_event, Event(), self._counters)
-        with ThreadPoolExecutor(settings.max_workers, thread_name_prefix="bizon") as pool:
+        with (
+            open_spool(context) as spool,
+            ThreadPoolExecutor(settings.max_workers, thread_name_prefix="bizon") as pool,
+        ):
+            queue = QueueFactory.get_queue(
+                context.config.engine.queue, default_max_bytes=default_queue_bytes(context.config), spool=spool
+            )
+            links = Links(queue, backend, self._stop, Event(), self._progress)
             producer = pool.submit(run_producer, context, links)
-            self._stop_event.wait(settings.consumer_start_delay)
+            self._stopping.wait(settings.consumer_start_delay)
             consumer = pool.submit(run_consumer, context, links)
             waiting: set[Future[WorkerResult]] = {producer, consumer}
             while waiting:  # in slices, so that the main thread also gets to handle signals

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
 from threading import RLock
 from typing import Any
 from uuid import uuid4
@@ -77,6 +79,12 @@ class SQLAlchemyBackend(AbstractBackend):
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def spool_folder(self, key: StreamKey) -> Path | None:
+        if self.type is not BackendTypes.SQLITE:
+            return None
+        stream = sha256("\0".join(stream_values(key).values()).encode()).hexdigest()[:16]
+        return sqlite_path(self.config).with_suffix(".spool") / stream
 
     def create_stream_job(
         self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None

@@ -14,6 +14,7 @@ from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.queue.spool import Spool
 
 _READER_TIMEOUT = 1.0  # seconds; the reader repeats the wait, this bounds how late it sees the queue closed
 
@@ -50,9 +51,13 @@ class PipeReceiver(PythonQueue):
     """The consuming end."""
 
     def __init__(
-        self, config: PythonQueueConfigDetails, connection: "Connection[bytes, bytes]", default_max_bytes: int
+        self,
+        config: PythonQueueConfigDetails,
+        connection: "Connection[bytes, bytes]",
+        default_max_bytes: int,
+        spool: Spool | None = None,
     ) -> None:
-        super().__init__(config, default_max_bytes)
+        super().__init__(config, default_max_bytes, spool)
         self._connection = connection
         self._failure: QueueError | None = None
 

@@ -8,6 +8,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.queue.spool import Spool
 
 _SMALLEST_DEFAULT = 16 * 1024 * 1024
 
@@ -15,12 +16,15 @@ _SMALLEST_DEFAULT = 16 * 1024 * 1024
 class PythonQueue(AbstractQueue):
     """One instance is shared by the producing and the consuming thread.
 
-    ``default_max_bytes`` applies when the config sets no ``max_bytes``. Nothing survives the process: pages that were
-    not committed are fetched again by the next run, so ``ack`` has nothing to do.
+    ``default_max_bytes`` applies when the config sets no ``max_bytes``. Nothing in memory survives the process; the
+    ``spool`` keeps the pages that wait for long.
     """
 
-    def __init__(self, config: PythonQueueConfigDetails, default_max_bytes: int = _SMALLEST_DEFAULT) -> None:
+    def __init__(
+        self, config: PythonQueueConfigDetails, default_max_bytes: int = _SMALLEST_DEFAULT, spool: Spool | None = None
+    ) -> None:
         super().__init__(config)
+        self._spool = spool
         self._max_bytes = config.max_bytes or max(default_max_bytes, _SMALLEST_DEFAULT)
         self._max_records = config.max_nb_messages
         self._max_pages = config.queue.max_size
@@ -44,6 +48,8 @@ class PythonQueue(AbstractQueue):
             self._waiting.append((message, size))
             self._bytes += size
             self._records += message.frame.height
+            if self._spool is not None:
+                self._spool.note(message)
             self._changed.notify_all()
             return True
 
@@ -64,7 +70,8 @@ class PythonQueue(AbstractQueue):
             return message
 
     def ack(self, job_id: str, to_iteration: int) -> None:
-        return None
+        if self._spool is not None:
+            self._spool.committed(to_iteration)
 
     def close(self) -> None:
         with self._changed:

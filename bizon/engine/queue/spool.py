@@ -1,0 +1,149 @@
+"""Pages that wait long for their flush, kept on disk so that a killed run need not fetch them again.
+
+A spool is a cache of the source, never a second ledger: what is committed is decided by the destination cursor alone,
+and losing a spool only costs fetching. So nothing here is flushed to disk, and what is torn or damaged is left out.
+
+One file per start of a job, ``<folder>/<job id>.<epoch>.spool``: encoded messages, each behind its length (4 bytes, big
+endian). A page is written once it has waited ``LONGEST_WAIT`` seconds, so a source whose pages are committed sooner
+never pays for it. A file is removed when all its pages are committed.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import BinaryIO
+
+from loguru import logger
+
+from bizon.common.clock import Monotonic, monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.codec import decode, encode
+from bizon.engine.queue.models import QueueMessage
+
+LONGEST_WAIT = 1.0  # seconds
+_TICK = 0.5  # seconds; with LONGEST_WAIT it bounds what a killed run fetches again
+_LENGTH = struct.Struct(">I")
+_SUFFIX = ".spool"
+
+
+class Spool:
+    """The waiting pages of one start of a job. ``note`` and ``committed`` are called by the queue, on any thread."""
+
+    def __init__(self, folder: Path, job_id: str, epoch: int, clock: Monotonic = monotonic) -> None:
+        self._path = folder / f"{job_id}.{epoch:06d}{_SUFFIX}"
+        self._clock = clock
+        self._waiting: deque[tuple[float, QueueMessage]] = deque()
+        self._older = _older_files(self._path)
+        self._spooled_to = -1
+        self._file: BinaryIO | None = None
+        self._lock = Lock()
+
+    def note(self, message: QueueMessage) -> None:
+        """A page has entered the queue."""
+        if message.signal is None:
+            with self._lock:
+                self._waiting.append((self._clock(), message))
+
+    def committed(self, to_iteration: int) -> None:
+        """The pages up to ``to_iteration`` need not be kept any longer."""
+        with self._lock:
+            while self._waiting and self._waiting[0][1].iteration <= to_iteration:
+                self._waiting.popleft()
+            if self._file is not None and self._spooled_to <= to_iteration:
+                self._file.truncate(0)
+                self._file.seek(0)
+            spent = [path for path, last in self._older if last <= to_iteration]
+            self._older = [(path, last) for path, last in self._older if last > to_iteration]
+        for path in spent:
+            path.unlink(missing_ok=True)
+
+    def tick(self) -> None:
+        """Write the pages that have waited long enough."""
+        with self._lock:
+            due = self._clock() - LONGEST_WAIT
+            while self._waiting and self._waiting[0][0] <= due:
+                self._append(self._waiting.popleft()[1])
+            if self._file is not None:
+                self._file.flush()
+
+    def close(self) -> None:
+        """Stop writing; what is spooled stays for the next start."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    @contextmanager
+    def kept(self) -> Iterator["Spool"]:
+        """Within: a thread writes what has waited long enough. A full disk only ends the spooling."""
+        done = Event()
+
+        def loop() -> None:
+            while not done.wait(_TICK):
+                try:
+                    self.tick()
+                except OSError as error:
+                    logger.warning(f"pages that wait are not kept on disk any longer: {error}")
+                    return
+
+        ticker = Thread(target=loop, name="bizon-spool", daemon=True)
+        ticker.start()
+        try:
+            yield self
+        finally:
+            done.set()
+            ticker.join()
+            with suppress(OSError):
+                self.close()
+
+    def _append(self, message: QueueMessage) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("wb")
+        payload = encode(message)
+        self._file.write(_LENGTH.pack(len(payload)))
+        self._file.write(payload)
+        self._spooled_to = message.iteration
+
+
+def replay(folder: Path, job_id: str, epoch: int, next_iteration: int) -> Iterator[QueueMessage]:
+    """The spooled pages of a job that follow the committed ones, without a gap, marked as of this ``epoch``."""
+    for path in sorted(folder.glob(f"{job_id}.*{_SUFFIX}")):
+        for message in read(path):
+            if message.iteration == next_iteration:
+                yield replace(message, epoch=epoch)
+                next_iteration += 1
+
+
+def read(path: Path) -> Iterator[QueueMessage]:
+    """The messages of one file up to the first that is torn."""
+    try:
+        with path.open("rb") as file:
+            while len(prefix := file.read(_LENGTH.size)) == _LENGTH.size:
+                (length,) = _LENGTH.unpack(prefix)
+                payload = file.read(length)
+                if len(payload) < length:
+                    return
+                yield decode(payload)
+    except (OSError, QueueError) as error:
+        logger.debug(f"the rest of '{path}' is left out, its pages are fetched again: {error}")
+
+
+def discard(folder: Path, keep_job: str | None = None) -> None:
+    """Remove the spools of all jobs of a stream, except those of ``keep_job``."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        if keep_job is None or not path.name.startswith(f"{keep_job}."):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _older_files(own: Path) -> list[tuple[Path, int]]:
+    """Files of earlier starts of the job, with their last page."""
+    job_id = own.name.split(".")[0]
+    older = [path for path in own.parent.glob(f"{job_id}.*{_SUFFIX}") if path.name < own.name]
+    return [(path, max((message.iteration for message in read(path)), default=-1)) for path in older]

@@ -1,0 +1,136 @@
+"""Pages that wait long are kept on disk; a lost or torn spool costs only fetching."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from fakes import FakeClock
+
+from bizon.common.frames import records_to_frame
+from bizon.engine.queue.models import QueueMessage, Signal
+from bizon.engine.queue.spool import LONGEST_WAIT, Spool, discard, replay
+from bizon.source.models import SourceRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def page(iteration: int, signal: Signal | None = None) -> QueueMessage:
+    frame = records_to_frame([SourceRecord(id=iteration, data={"n": iteration})], NOW)
+    return QueueMessage("job", 1, iteration, frame, NOW, {"page": iteration + 1}, {"high": iteration}, signal)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+class Spooled(Protocol):
+    def __call__(self, *iterations: int, epoch: int = 1) -> Spool: ...
+
+
+@pytest.fixture
+def spooled(tmp_path: Path, clock: FakeClock) -> Iterator[Spooled]:
+    """Makes a spool that has written these pages."""
+    with ExitStack() as spools:
+
+        def make(*iterations: int, epoch: int = 1) -> Spool:
+            spool = Spool(tmp_path, "job", epoch, clock)
+            spools.callback(spool.close)
+            for iteration in iterations:
+                spool.note(page(iteration))
+            clock.advance(LONGEST_WAIT)
+            spool.tick()
+            return spool
+
+        yield make
+
+
+def replayed(folder: Path, next_iteration: int = 0, job_id: str = "job") -> list[int]:
+    return [message.iteration for message in replay(folder, job_id, 9, next_iteration)]
+
+
+def test_a_page_that_waits_long_survives_a_kill(tmp_path: Path, spooled: Spooled) -> None:
+    spooled(0, 1)
+    first, second = replay(tmp_path, "job", 9, 0)
+    assert (first.iteration, second.iteration) == (0, 1)
+    assert first.frame.equals(page(0).frame)
+    assert (first.pagination, first.next_state, first.extracted_at) == ({"page": 1}, {"high": 0}, NOW)
+    assert first.epoch == 9, "it is delivered as of the new start"
+
+
+def test_a_page_that_is_committed_soon_is_never_written(tmp_path: Path, clock: FakeClock) -> None:
+    spool = Spool(tmp_path / "spool", "job", 1, clock)
+    spool.note(page(0))
+    clock.advance(LONGEST_WAIT * 0.9)
+    spool.tick()
+    spool.committed(0)
+    clock.advance(LONGEST_WAIT)
+    spool.tick()
+    assert not (tmp_path / "spool").exists()
+
+
+def test_committed_pages_are_dropped(tmp_path: Path, clock: FakeClock, spooled: Spooled) -> None:
+    spool = spooled(0, 1)
+    spool.committed(1)
+    assert replayed(tmp_path) == []
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [0]
+    spool.note(page(2))
+    clock.advance(LONGEST_WAIT)
+    spool.tick()
+    assert replayed(tmp_path, 2) == [2]
+
+
+def test_a_resumed_run_starts_behind_what_is_committed(tmp_path: Path, spooled: Spooled) -> None:
+    spooled(0, 1, 2)
+    assert replayed(tmp_path, 2) == [2]
+
+
+def test_a_gap_ends_the_replay(tmp_path: Path, spooled: Spooled) -> None:
+    spooled(0, 1, 3)
+    assert replayed(tmp_path) == [0, 1]
+    assert replayed(tmp_path, 5) == []
+
+
+def test_pages_of_several_starts_are_joined_and_old_files_go_when_committed(tmp_path: Path, spooled: Spooled) -> None:
+    spooled(0, 1).close()
+    second = spooled(1, 2, epoch=2)
+    assert replayed(tmp_path) == [0, 1, 2]
+    second.committed(1)
+    assert [path.name for path in tmp_path.iterdir()] == ["job.000002.spool"]
+
+
+def test_a_torn_spool_gives_what_is_whole_wherever_it_is_torn(tmp_path: Path, spooled: Spooled) -> None:
+    spooled(0, 1).close()
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    seen = set()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        seen.add(tuple(replayed(tmp_path)))
+    assert seen == {(), (0,)}
+
+
+def test_a_damaged_page_is_left_out_with_all_behind_it(tmp_path: Path, spooled: Spooled) -> None:
+    spooled(0, 1).close()
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 0xFF
+    path.write_bytes(content)
+    assert replayed(tmp_path) == []
+
+
+def test_spools_of_other_jobs_are_discarded_and_the_end_of_a_stream_is_not_kept(
+    tmp_path: Path, clock: FakeClock, spooled: Spooled
+) -> None:
+    spool = spooled(0)
+    spool.note(page(1, Signal.COMPLETE))
+    clock.advance(LONGEST_WAIT)
+    spool.tick()
+    assert replayed(tmp_path) == [0]
+    discard(tmp_path, keep_job="job")
+    assert replayed(tmp_path) == [0]
+    discard(tmp_path, keep_job="other")
+    assert not tmp_path.exists()
