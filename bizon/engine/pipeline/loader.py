@@ -3,8 +3,8 @@
 The protocol of a batch:
 
 1. Take the batch out of the buffer.
-2. If it has rows, ``write_records``, once per table. ``False`` or an exception becomes DestinationWriteError; nothing
-   is recorded.
+2. If it has rows, ``write_records``, once per table. ``False`` or an exception becomes DestinationWriteError; one that
+   is retryable is tried again, within a bound; then nothing is recorded.
 3. Insert the destination cursor: first and last page, rows, pagination of the last page. One row, one transaction.
 4. Ack the queue, call the source callback, then the monitor.
 
@@ -15,6 +15,7 @@ Invariants: a cursor exists only for a batch whose write returned true (I1); the
 is refused and a repeat skipped (I2); ``finalize`` runs only when asked for by an end that was complete (I3).
 """
 
+import time
 from collections.abc import Callable
 
 import polars as pl
@@ -29,6 +30,10 @@ from bizon.engine.pipeline.models import Batch, Progress, ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.models import SourceIteration
+
+RETRY_WAITS = (1, 2, 4, 8, 15)
+"""Seconds between tries of a write that failed with ``DestinationWriteError(..., retryable=True)``; then the run fails,
+and the next one resumes."""
 
 Ack = Callable[[int], None]
 """Told the last committed page."""
@@ -53,6 +58,7 @@ class Loader:
         monitor: AbstractMonitor,
         progress: Progress,
         routed: bool,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._destination = destination
         self._backend = backend
@@ -64,6 +70,7 @@ class Loader:
         self._monitor = monitor
         self._progress = progress
         self._routed = routed
+        self._sleep = sleep
         self._next_iteration = resume.next_iteration
 
     @property
@@ -107,19 +114,32 @@ class Loader:
         self._destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
         for destination_id, frame in self._tables(batch.frame):
             self._destination.destination_id = destination_id
-            rows = frame.select(DESTINATION_COLUMNS)
+            self._write_table(batch, frame.select(DESTINATION_COLUMNS))
+
+    def _write_table(self, batch: Batch, rows: pl.DataFrame) -> None:
+        """One table of a batch; a failure that says it will pass is waited out, within ``RETRY_WAITS``."""
+        for wait in (*RETRY_WAITS, None):
             try:
-                with self._monitor.trace("destination.write"):
-                    written, reason = self._destination.write_records(rows)
-            except DestinationError:
-                raise
-            except Exception as error:
-                raise DestinationWriteError(
-                    f"{self._where(batch)}: {type(error).__name__}: {error}",
-                    retryable=bool(getattr(error, "retryable", False)),
-                ) from error
-            if written is not True:
-                raise DestinationWriteError(f"{self._where(batch)}: {reason or 'the destination gave no reason'}")
+                return self._write_once(batch, rows)
+            except DestinationError as error:
+                if wait is None or not error.retryable:
+                    raise
+                logger.warning(f"{error}; trying again in {wait} s")
+                self._sleep(wait)
+
+    def _write_once(self, batch: Batch, rows: pl.DataFrame) -> None:
+        try:
+            with self._monitor.trace("destination.write"):
+                written, reason = self._destination.write_records(rows)
+        except DestinationError:
+            raise
+        except Exception as error:
+            raise DestinationWriteError(
+                f"{self._where(batch)}: {type(error).__name__}: {error}",
+                retryable=bool(getattr(error, "retryable", False)),
+            ) from error
+        if written is not True:
+            raise DestinationWriteError(f"{self._where(batch)}: {reason or 'the destination gave no reason'}")
 
     def _tables(self, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
         default = self._destination.default_destination_id

@@ -9,7 +9,7 @@ from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_j
 from bizon.common.errors.errors import DestinationWriteError, FinalizeError, QueueError
 from bizon.common.frames import records_to_frame, to_destination_frame
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.loader import Loader
+from bizon.engine.pipeline.loader import RETRY_WAITS, Loader
 from bizon.engine.pipeline.models import Batch, PageMark, Progress, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.models import SourceRecord
@@ -25,6 +25,7 @@ class Bench:
         self.backend: AbstractBackend = memory_backend()
         self.job_id = new_job(self.backend)
         self.acks: list[int] = []
+        self.waits: list[float] = []
         self.callback = RecordingCallback()
         self.progress = Progress()
         self.loader = Loader(
@@ -38,6 +39,7 @@ class Bench:
             monitor=NoOpMonitor(self.destination.sync_metadata),
             progress=self.progress,
             routed=routed,
+            sleep=self.waits.append,
         )
 
     def write(self, first: int, last: int, rows: int = 1, **record: Any) -> None:
@@ -86,6 +88,37 @@ def test_a_failed_write_records_nothing_and_ends_the_run(answer: Any) -> None:
         bench.write(1, 2)
     assert bench.committed() == 0
     assert bench.acks == [0]
+
+
+@pytest.mark.lesson("F-03")
+def test_a_failure_that_will_pass_is_waited_out() -> None:
+    bench = Bench()
+    busy = DestinationWriteError("503", retryable=True)
+    bench.destination.answers = [busy, busy, (True, None)]
+    bench.write(0, 0, rows=2)
+    assert bench.committed() == 0
+    assert bench.waits == [1, 2]
+    assert bench.destination.rows == {"table": ["0", "1"]}
+
+
+@pytest.mark.lesson("F-03")
+def test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded() -> None:
+    bench = Bench()
+    bench.destination.answers = [DestinationWriteError("503", retryable=True)] * 100
+    with pytest.raises(DestinationWriteError, match="503"):
+        bench.write(0, 0)
+    assert bench.waits == list(RETRY_WAITS)
+    assert bench.committed() is None
+
+
+@pytest.mark.lesson("F-03")
+@pytest.mark.parametrize("answer", [(False, "no"), DestinationWriteError("no"), ValueError("no")])
+def test_a_failure_that_does_not_say_it_will_pass_is_not_tried_again(answer: Any) -> None:
+    bench = Bench()
+    bench.destination.answers = [answer]
+    with pytest.raises(DestinationWriteError):
+        bench.write(0, 0)
+    assert bench.waits == []
 
 
 @pytest.mark.lesson("F-03")
