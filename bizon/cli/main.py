@@ -116,6 +116,21 @@ def run(
             "It says running until then.",
         ),
     ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Cancel an unfinished job and start from the first page. Where the state knows of no run, an "
+            "incremental output is replaced. Sets source.force_ignore_checkpoint.",
+        ),
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Append to an output of this pipeline of which the state knows nothing. Sets source.adopt_output.",
+        ),
+    ] = False,
 ) -> None:
     """See ``help`` above."""
     from bizon.cli.run import RunFlags, run_pipeline
@@ -126,6 +141,8 @@ def run(
         log_level=log_level and log_level.value,
         env_file=env_file,
         result_json=result_json,
+        fresh=fresh,
+        adopt=adopt,
     )
     raise typer.Exit(run_pipeline(config, flags))
 
@@ -156,6 +173,31 @@ def stream_list(
 
     with guarded():
         list_streams(source, custom_source)
+
+
+@_stream.command("reset")
+def stream_reset(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
+    """Let the next run of CONFIG fetch everything again and replace the output, whatever its sync mode."""
+    from bizon.cli.guard import guarded
+    from bizon.cli.state import reset
+
+    with guarded():
+        reset(config, custom_source, env_file)
+
+
+@cli.command()
+def status(
+    config: _Config,
+    custom_source: _CustomSource = None,
+    env_file: _EnvFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Show how far the pipeline of CONFIG is: its newest job, last checkpoint, lease and error."""
+    from bizon.cli.guard import guarded
+    from bizon.cli.state import show
+
+    with guarded():
+        show(config, custom_source, env_file, as_json=as_json)
 
 
 @_destination.command("list")

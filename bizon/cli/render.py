@@ -61,6 +61,16 @@ def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
     return ", ".join(parts)
 
 
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``5 h``, ``2 days``."""
+    minute, hour, day = 60, 3600, 86_400
+    if seconds < 2 * minute:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 2 * hour:
+        return f"{seconds / minute:.0f} min"
+    return f"{seconds / hour:.0f} h" if seconds < 2 * day else f"{seconds / day:.0f} days"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 page``, ``1,200 pages``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -31,6 +31,8 @@ class RunFlags:
     log_level: str | None = None
     env_file: str | None = None
     result_json: str | None = None
+    fresh: bool = False
+    adopt: bool = False
 
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
@@ -38,7 +40,13 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     result = ResultFile(flags.result_json)
     scrub = Scrubber()
     level = flags.log_level or _DEFAULT_LEVEL
-    overrides = flag_overrides(runner=flags.runner, log_level=flags.log_level, custom_source=flags.custom_source)
+    overrides = flag_overrides(
+        runner=flags.runner,
+        log_level=flags.log_level,
+        custom_source=flags.custom_source,
+        fresh=flags.fresh,
+        adopt=flags.adopt,
+    )
     try:
         result.start()
         with console_logs(level, scrub):

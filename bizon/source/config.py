@@ -93,6 +93,10 @@ class SourceConfig(_Strict):
     force_ignore_checkpoint: bool = Field(
         default=False, description="Cancel an unfinished job of this stream and start from the first page."
     )
+    adopt_output: bool = Field(
+        default=False,
+        description="Append to an output of this pipeline of which the state knows nothing, instead of stopping.",
+    )
     checkpoint_max_age: float = Field(
         default=86_400,
         gt=0,

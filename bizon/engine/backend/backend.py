@@ -83,6 +83,22 @@ class AbstractBackend(ABC):
     def open_epoch(self, job_id: str) -> int:
         """Increment ``attempt`` and return it: the number of this start of the job, from 1."""
 
+    @abstractmethod
+    def request_stream_reset(self, key: StreamKey) -> None:
+        """Ask that the next job of the stream fetches everything and replaces the output; harmless when repeated."""
+
+    @abstractmethod
+    def bind_stream_reset(self, key: StreamKey, job_id: str) -> None:
+        """Give the pending requests of a stream to a job: it stays a reset until it has succeeded."""
+
+    @abstractmethod
+    def has_pending_reset(self, key: StreamKey) -> bool:
+        """True when a reset was requested and no job was given it yet."""
+
+    @abstractmethod
+    def is_reset(self, job_id: str) -> bool:
+        """True when the job was given a reset."""
+
     # -- cursors: the loader writes the destination cursor, the producer the source cursor --------------------
 
     @abstractmethod

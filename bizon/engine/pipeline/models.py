@@ -29,6 +29,8 @@ class ResumePoint:
 
     ``last_iteration`` is the last committed page, None for a fresh job; ``pagination`` leads to the page after it;
     ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows.
+    ``has_history``: some run of the stream, this job's or an earlier one, has committed something; without it, an
+    output that this pipeline wrote means that the state was lost. ``adopt``: append to such an output all the same.
     """
 
     job_id: str
@@ -36,6 +38,8 @@ class ResumePoint:
     pagination: Mapping[str, Any] = field(default_factory=dict)
     rows_written: int = 0
     exhausted: bool = False
+    has_history: bool = True
+    adopt: bool = False
 
     @property
     def next_iteration(self) -> int:

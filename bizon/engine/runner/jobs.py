@@ -8,8 +8,11 @@
 | same                            | pagination empty     | same job, publish only              |
 | same, but it must not continue  | -                    | cancel it, new job                  |
 
-It must not continue when ``force_ignore_checkpoint`` is set, when its sync mode is not the configured one, or when it
-is a full_refresh older than ``checkpoint_max_age``.
+It must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not the
+configured one, or when it is a full_refresh older than ``checkpoint_max_age``.
+
+A reset is bound to the job that is made for it: that job fetches everything and replaces the output, whatever the sync
+mode, also when it is resumed. ``force_ignore_checkpoint`` with an incremental stream that never succeeded is one too.
 A job in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
 """
 
@@ -30,12 +33,14 @@ from bizon.source.models import SourceIncrementalState
 
 @dataclass(frozen=True, slots=True)
 class OpenedJob:
-    """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning."""
+    """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning; ``replaces``
+    when its output takes the place of the old one although the sync mode would append."""
 
     job: StreamJob
     epoch: int
     resume: ResumePoint
     incremental: SourceIncrementalState | None
+    replaces: bool
 
 
 def stream_key(config: BizonConfig) -> StreamKey:
@@ -48,21 +53,29 @@ def open_job(backend: AbstractBackend, config: BizonConfig, now: datetime | None
     key = stream_key(config)
     newest = backend.get_last_stream_job(key)
     previous = backend.get_last_successful_stream_job(key)
+    if config.source.force_ignore_checkpoint and previous is None:
+        backend.request_stream_reset(key)
+    reset_wanted = backend.has_pending_reset(key)
     reason = _reason_not_to_resume(newest, config, now or utc_now())
+    if reason is None and reset_wanted:
+        reason = "a reset was requested"
     if newest is not None and reason is None:
         job = newest
     else:
         if newest is not None and newest.status in RESUMABLE:
             logger.info(f"Job {newest.id} is cancelled: {reason}")
             backend.update_stream_job_status(newest.id, JobStatus.CANCELED, reason)
-        job = backend.create_stream_job(
-            key, config.source.sync_mode.value, incremental_state=previous.incremental_state if previous else None
-        )
-    resume = _resume_point(backend, job)
+        kept = None if reset_wanted or previous is None else previous.incremental_state
+        job = backend.create_stream_job(key, config.source.sync_mode.value, incremental_state=kept)
+        backend.bind_stream_reset(key, job.id)
+    resume = _resume_point(backend, config, job, previous)
+    is_reset = backend.is_reset(job.id)
     epoch = backend.open_epoch(job.id)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
-    return OpenedJob(job, epoch, resume, _incremental_state(config, job, previous))
+    incremental = None if is_reset else _incremental_state(config, job, previous)
+    replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
+    return OpenedJob(job, epoch, resume, incremental, replaces)
 
 
 def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
@@ -90,10 +103,12 @@ def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datet
     return None
 
 
-def _resume_point(backend: AbstractBackend, job: StreamJob) -> ResumePoint:
+def _resume_point(
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
+) -> ResumePoint:
     cursor = backend.get_last_cursor_by_job_id(job.id)
     if cursor is None:
-        return ResumePoint(job.id)
+        return ResumePoint(job.id, has_history=previous is not None, adopt=config.source.adopt_output)
     return ResumePoint(
         job_id=job.id,
         last_iteration=cursor.to_source_iteration,

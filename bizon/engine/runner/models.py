@@ -27,7 +27,8 @@ _FAILURE_CLASSES = {
 class RunContext:
     """Everything a worker needs to know; threads and processes get the same. Picklable.
 
-    ``spool``: folder for pages that wait, None when none are kept.
+    ``replaces``: the output takes the place of the old one although the sync mode would append. ``spool``: folder
+    for pages that wait, None when none are kept.
     """
 
     config: BizonConfig
@@ -35,6 +36,7 @@ class RunContext:
     epoch: int
     resume: ResumePoint
     incremental: SourceIncrementalState | None
+    replaces: bool = False
     spool: Path | None = None
 
 

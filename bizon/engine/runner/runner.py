@@ -6,6 +6,7 @@ from threading import Event
 from loguru import logger
 
 from bizon.common.models import BizonConfig
+from bizon.common.scrub import Scrubber
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag
@@ -49,12 +50,12 @@ class AbstractRunner(ABC):
             folder = None if config.source.sync_mode is SourceSyncModes.STREAM else backend.spool_folder(key)
             if folder is not None:
                 discard(folder, keep_job=opened.job.id)
-            context = RunContext(config, key, opened.epoch, opened.resume, opened.incremental, folder)
+            context = RunContext(config, key, opened.epoch, opened.resume, opened.incremental, opened.replaces, folder)
             try:
                 status = self._status(opened, self._work(context, backend))
             except BaseException as error:
                 failure = PipelineReturnStatus.KILLED_BY_RUNNER
-                text = f"the runner itself failed: {type(error).__name__}: {error}"
+                text = Scrubber(self.secrets)(f"the runner itself failed: {type(error).__name__}: {error}")
                 close_job(backend, opened, RunnerStatus(opened.job.id, stream=failure, error=text))
                 raise
             close_job(backend, opened, status)
@@ -82,7 +83,8 @@ class AbstractRunner(ABC):
         self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
-        errors = [result.error for result in results.values() if result.error is not None]
+        scrub = Scrubber(self.secrets)  # the text is stored with the job
+        errors = [scrub(result.error) for result in results.values() if result.error is not None]
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         interrupted = self._stop_requested and not published and not errors

@@ -194,3 +194,38 @@ def test_the_state_of_the_last_success_is_kept_by_a_run_that_brings_none(backend
     third = open_job(backend, config)
     assert third.incremental is not None
     assert third.incremental.state == {"high": 9}
+
+
+def test_a_reset_replaces_although_the_mode_appends_until_it_has_succeeded(backend: AbstractBackend) -> None:
+    config = pipeline(sync_mode="incremental")
+    end(backend, open_job(backend, config), published=True)
+    unfinished = open_job(backend, config)
+    assert not unfinished.replaces
+    backend.request_stream_reset(KEY)
+    first = open_job(backend, config)
+    again = open_job(backend, config)
+    assert first.job.id != unfinished.job.id
+    assert again.job.id == first.job.id
+    assert (first.replaces, again.replaces) == (True, True)
+    assert first.incremental is None
+    end(backend, again, published=True)
+    after = open_job(backend, config)
+    assert not after.replaces
+    assert after.incremental is not None
+    assert after.incremental.last_run == again.job.created_at
+
+
+def test_without_any_commit_a_run_has_no_history(backend: AbstractBackend) -> None:
+    config = pipeline(sync_mode="incremental")
+    assert not open_job(backend, config).resume.has_history
+    started = open_job(backend, config)
+    assert not started.resume.has_history, "a run that died before its first commit has none either"
+    commit(backend, started.job, 0, {"page": 1})
+    assert open_job(backend, config).resume.has_history
+
+
+def test_a_fresh_start_without_history_is_a_reset(backend: AbstractBackend) -> None:
+    opened = open_job(backend, pipeline(sync_mode="incremental", force_ignore_checkpoint=True))
+    assert opened.replaces
+    end(backend, opened, published=True)
+    assert not open_job(backend, pipeline(sync_mode="incremental", force_ignore_checkpoint=True)).replaces

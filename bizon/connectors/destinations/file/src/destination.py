@@ -102,6 +102,7 @@ class FileDestination(AbstractDestination):
                 self._tables.prepare(resume.last_iteration)
                 return
             self._output.check_owner()
+            self._refuse_to_append_again(resume)
             if resume.exhausted and self._output.own_state() in (State.PUBLISHING, State.PUBLISHED):
                 return
             self._claim()
@@ -151,6 +152,19 @@ class FileDestination(AbstractDestination):
         shown = [self._path(name) for name in names[:_NAMES_SHOWN]]
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         return ", ".join(shown) + more
+
+    def _refuse_to_append_again(self, resume: "ResumePoint") -> None:
+        """The state knows of no run, but this pipeline has written the file: everything would be added once more."""
+        appends = self.sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL
+        if not appends or resume.has_history or resume.adopt:
+            return
+        main, found = self._output.main, self._output.manifest()
+        if found is not None and found.owner == self._owner and main.exists() and main.stat().st_size:
+            raise DestinationError(
+                f"'{main}' was written by {self._owner}, but its state knows of no run: was the state file lost or is "
+                f"it elsewhere? This run would append everything again. Run with --fresh to replace the file, or with "
+                f"--adopt to append to it"
+            )
 
     def _path(self, destination_id: str) -> str:
         return f"{path_stem(destination_id, self.config.format)}.{self.config.format}"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy import leases
+from bizon.engine.backend.adapters.sqlalchemy import leases, resets
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.migrations import upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
@@ -73,6 +73,8 @@ class SQLAlchemyBackend(AbstractBackend):
                     raise
 
     def check_prerequisites(self) -> bool:
+        if self.type is BackendTypes.SQLITE and not sqlite_path(self.config).exists():
+            return False  # connecting would make the file
         with self._transaction() as connection:
             present = set(inspect(connection).get_table_names())
         return set(metadata.tables) <= present
@@ -198,6 +200,22 @@ class SQLAlchemyBackend(AbstractBackend):
         }
         with self._transaction() as connection:
             connection.execute(insert(source_cursors).values(row))
+
+    def request_stream_reset(self, key: StreamKey) -> None:
+        with self._transaction() as connection:
+            resets.request(connection, key)
+
+    def bind_stream_reset(self, key: StreamKey, job_id: str) -> None:
+        with self._transaction() as connection:
+            resets.bind(connection, key, job_id)
+
+    def has_pending_reset(self, key: StreamKey) -> bool:
+        with self._transaction() as connection:
+            return resets.is_pending(connection, key)
+
+    def is_reset(self, job_id: str) -> bool:
+        with self._transaction() as connection:
+            return resets.is_bound(connection, job_id)
 
     def acquire_lease(
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]

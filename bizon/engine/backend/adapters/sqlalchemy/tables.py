@@ -52,6 +52,16 @@ source_cursors = Table(
     Index("ix_source_cursors_job", "job_id", "iteration"),
 )
 
+stream_resets = Table(
+    "stream_resets",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    *_stream_columns(),
+    Column("requested_at", DateTime, nullable=False),
+    Column("consumed_at", DateTime),
+    Column("consumed_by_job_id", String(ID_LENGTH)),
+)
+
 stream_leases = Table(
     "stream_leases",
     metadata,
