@@ -25,8 +25,8 @@ _PREFIX = struct.Struct(">2sBI")
 _HEADER_LENGTH = struct.Struct(">I")
 
 
-def encode(message: QueueMessage) -> bytes:
-    """The message as bytes."""
+def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
+    """The message as bytes; uncompressed where they only cross a process boundary."""
     header = orjson.dumps(
         {
             "job_id": message.job_id,
@@ -41,7 +41,7 @@ def encode(message: QueueMessage) -> bytes:
     body = io.BytesIO()
     body.write(_HEADER_LENGTH.pack(len(header)))
     body.write(header)
-    message.frame.write_ipc_stream(body, compression="zstd")
+    message.frame.write_ipc_stream(body, compression="zstd" if compressed else "uncompressed")
     return _PREFIX.pack(MAGIC, VERSION, zlib.crc32(body.getbuffer())) + body.getbuffer()
 
 

@@ -28,13 +28,14 @@ json_value = st.recursive(
     state=st.none() | st.dictionaries(text, json_value),
     signal=st.none() | st.sampled_from(Signal),
     iteration=st.integers(0, 2**40),
+    compressed=st.booleans(),
 )
 def test_what_is_encoded_is_decoded_unchanged(
-    records: Any, pagination: dict[str, Any], state: Any, signal: Signal | None, iteration: int
+    records: Any, pagination: dict[str, Any], state: Any, signal: Signal | None, iteration: int, compressed: bool
 ) -> None:
     rows = [SourceRecord(id=id_, data=data, destination_id=table) for id_, data, table in records]
     sent = QueueMessage("job", 3, iteration, records_to_frame(rows, NOW), NOW, pagination, state, signal)
-    received = decode(encode(sent))
+    received = decode(encode(sent, compressed=compressed))
     assert received.frame.equals(sent.frame)
     assert received.frame.schema == sent.frame.schema
     for name in ("job_id", "epoch", "iteration", "extracted_at", "pagination", "next_state", "signal"):

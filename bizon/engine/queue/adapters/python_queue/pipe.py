@@ -32,7 +32,7 @@ class PipeSender(AbstractQueue):
     def put(self, message: QueueMessage, timeout: float) -> bool:
         """Waits for as long as the consumer lives and is busy; never answers False."""
         try:
-            self._connection.send_bytes(encode(message))
+            self._connection.send_bytes(encode(message, compressed=False))
         except OSError as error:
             raise QueueError("the queue is closed: the consumer process has ended") from error
         return True

@@ -1,0 +1,69 @@
+"""The source of the crash tests: numbered items in a version, page by page; the second page has no records."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from bizon.source.config import SourceConfig
+from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
+from bizon.source.source import AbstractSource
+
+EMPTY_PAGE = 1
+
+
+class PagedConfig(SourceConfig):
+    pages: int = Field(default=4, description="Pages of the table, and of the changes.")
+    page_size: int = Field(default=3, description="Items per page.")
+    version: int = Field(default=1, description="Content of the items.")
+    changed_at: datetime | None = Field(default=None, description="When all items got their version.")
+    delay: float = Field(default=0, description="Seconds each page takes.")
+    trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per page served.")
+
+
+class PagedSource(AbstractSource):
+    config: PagedConfig
+
+    @staticmethod
+    def streams() -> list[str]:
+        return ["items"]
+
+    @staticmethod
+    def get_config_class() -> type[SourceConfig]:
+        return PagedConfig
+
+    def get_authenticator(self) -> None:
+        return None
+
+    def check_connection(self) -> tuple[bool, str | None]:
+        return True, None
+
+    def get_total_records_count(self) -> int | None:
+        return None
+
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        return self._page((pagination or {}).get("page", 0))
+
+    def get_records_after(
+        self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
+    ) -> SourceIteration:
+        changed_at = self.config.changed_at
+        if changed_at is None or changed_at.astimezone(UTC) <= source_state.last_run:
+            return SourceIteration(records=[], next_pagination={})
+        return self.get(pagination)
+
+    def _page(self, number: int) -> SourceIteration:
+        self._note("asked", number)
+        time.sleep(self.config.delay)
+        first = number * self.config.page_size
+        ids = range(first, first + self.config.page_size) if number != EMPTY_PAGE else range(0)
+        records = [SourceRecord(id=id_, data={"id": id_, "version": self.config.version}) for id_ in ids]
+        self._note("served", number)
+        more = number + 1 < self.config.pages
+        return SourceIteration(records=records, next_pagination={"page": number + 1} if more else {})
+
+    def _note(self, what: str, number: int) -> None:
+        with Path(self.config.trace).open("a") as trace:
+            trace.write(f"{what} {number} {time.time():.3f}\n")
