@@ -3,10 +3,9 @@
 from base64 import b64encode
 
 from pydantic import BaseModel, ConfigDict, Field
-from requests import PreparedRequest
-from requests.auth import AuthBase
 
 from bizon.common.secret import SecretText
+from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 
 class BasicHttpAuthParams(BaseModel):
@@ -20,7 +19,7 @@ class BasicHttpAuthParams(BaseModel):
     auth_header: str = Field(default="Authorization", description="Header that carries them.")
 
 
-class BasicHttpAuthenticator(AuthBase):
+class BasicHttpAuthenticator(HeaderAuthenticator):
     """Adds user name and password to every request of a session. Called by requests, on the thread that fetches."""
 
     def __init__(self, params: BasicHttpAuthParams) -> None:
@@ -36,11 +35,3 @@ class BasicHttpAuthenticator(AuthBase):
         """Value of the header: the method and base64 of ``username:password`` in UTF-8 (RFC 7617)."""
         encoded = b64encode(f"{self._params.username}:{self._params.password}".encode()).decode()
         return f"{self._params.auth_method} {encoded}".strip()
-
-    def get_auth_header(self) -> dict[str, str]:
-        """The header as a dict, for clients other than requests."""
-        return {self.auth_header: self.token}
-
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        r.headers.update(self.get_auth_header())
-        return r

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 import requests
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from requests import PreparedRequest
-from requests.auth import AuthBase
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.secret import Secret, SecretText
+from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -80,7 +79,7 @@ class Oauth2AuthParams(BaseModel):
         return value
 
 
-class Oauth2Authenticator(AuthBase):
+class Oauth2Authenticator(HeaderAuthenticator):
     """Adds an access token to every request of a session, and fetches a new one shortly before the old one expires.
 
     Called by requests on the threads that fetch; they share one token. Nothing is fetched before the first request.
@@ -90,7 +89,10 @@ class Oauth2Authenticator(AuthBase):
     ``AuthBuilder.oauth2`` gives one that retries. ``clock`` answers the time, aware and in UTC.
     """
 
-    auth_header = "Authorization"
+    @property
+    def auth_header(self) -> str:
+        """Name of the header."""
+        return "Authorization"
 
     def __init__(
         self,
@@ -120,14 +122,6 @@ class Oauth2Authenticator(AuthBase):
     def token(self) -> str:
         """Value of the header."""
         return f"Bearer {self.access_token}"
-
-    def get_auth_header(self) -> dict[str, str]:
-        """The header as a dict, for clients other than requests."""
-        return {self.auth_header: self.token}
-
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        r.headers.update(self.get_auth_header())
-        return r
 
     def _refresh(self) -> None:
         asked_at = self._clock()

@@ -1,10 +1,9 @@
 """A fixed token in a header."""
 
 from pydantic import BaseModel, ConfigDict, Field
-from requests import PreparedRequest
-from requests.auth import AuthBase
 
 from bizon.common.secret import SecretText
+from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 
 class TokenAuthParams(BaseModel):
@@ -17,7 +16,7 @@ class TokenAuthParams(BaseModel):
     auth_header: str = Field(default="Authorization", description="Header that carries the token.")
 
 
-class TokenAuthenticator(AuthBase):
+class TokenAuthenticator(HeaderAuthenticator):
     """Adds the token to every request of a session. Called by requests, on the thread that fetches."""
 
     def __init__(self, params: TokenAuthParams) -> None:
@@ -32,11 +31,3 @@ class TokenAuthenticator(AuthBase):
     def token(self) -> str:
         """Value of the header: method and token, or the bare token when the method is empty."""
         return f"{self._params.auth_method} {self._params.token}".strip()
-
-    def get_auth_header(self) -> dict[str, str]:
-        """The header as a dict, for clients other than requests."""
-        return {self.auth_header: self.token}
-
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        r.headers.update(self.get_auth_header())
-        return r
