@@ -1,4 +1,4 @@
-"""The bizon command, killed at a point: ``python crash_cli.py POINT[:N] run config.yml ...``, the Nth time it is passed.
+"""The bizon command, killed at a point: ``python crash_cli.py POINT[:N] run config.yml``, the Nth time it is passed.
 
 | point            | the run dies by SIGKILL                                                          |
 |------------------|----------------------------------------------------------------------------------|
@@ -16,7 +16,8 @@
 | random           | before the Nth fsync, replace or unlink                                          |
 
 The whole process group dies, which the command leads; ``POINT@self`` kills only the process that passes the point,
-which with the process runner may be a child. The code that runs is the shipped one: the hook is ``hook/sitecustomize.py``.
+which with the process runner may be a child. The code that runs is the shipped one; the hook is
+``hook/sitecustomize.py``.
 """
 
 import os

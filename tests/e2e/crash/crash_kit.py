@@ -1,4 +1,4 @@
-"""What the crash matrix and the chaos loop share: a pipeline in a folder, ways to kill it, and what must be true after."""
+"""What the crash matrix and the chaos loop share: a pipeline in a folder, ways to kill it, what must be true after."""
 
 import contextlib
 import json
@@ -98,7 +98,7 @@ class Rig:
                 stderr=log,
                 text=True,
                 process_group=0,
-                env=_environment(),
+                env={**os.environ},
             )
             try:
                 yield child
@@ -152,7 +152,8 @@ def kill_group(child: "subprocess.Popen[str]") -> None:
     child.wait()
 
 
-def _environment() -> dict[str, str]:
-    """Compiled modules are kept, also where Python is told not to: most of a short run is importing."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept
+def bytecode_kept_in(folder: Path) -> dict[str, str]:
+    """Settings that let commands share compiled modules where Python is told to keep none: most of a short run is
+    importing."""
+    told_not_to = os.environ.get("PYTHONDONTWRITEBYTECODE")
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)} if told_not_to else {}

@@ -89,11 +89,6 @@ class Oauth2Authenticator(HeaderAuthenticator):
     ``AuthBuilder.oauth2`` gives one that retries. ``clock`` answers the time, aware and in UTC.
     """
 
-    @property
-    def auth_header(self) -> str:
-        """Name of the header."""
-        return "Authorization"
-
     def __init__(
         self,
         params: Oauth2AuthParams,
@@ -109,6 +104,11 @@ class Oauth2Authenticator(HeaderAuthenticator):
         self._replace_at: datetime | None = None
         parts = urlsplit(params.token_refresh_endpoint)
         self._place = f"token endpoint {parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def auth_header(self) -> str:
+        """Name of the header."""
+        return "Authorization"
 
     @property
     def access_token(self) -> str:
