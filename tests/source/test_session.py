@@ -192,6 +192,7 @@ def test_a_bad_certificate_is_not_retried():
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("soon", None),
     ],
+    ids=["seconds", "seconds above the cap", "a date above the cap", "a date in the past", "nonsense"],
 )
 def test_retry_after_in_both_forms_is_honoured_up_to_the_cap(header, seconds):
     policy = CappedRetry.from_config(HttpRetriesConfig(retry_after_max=30))

@@ -24,8 +24,8 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 
-LONGEST_WAIT = 1.0  # seconds
-_TICK = 0.5  # seconds; with LONGEST_WAIT it bounds what a killed run fetches again
+LONGEST_WAIT = 0.8  # seconds
+_TICK = 0.2  # seconds; with LONGEST_WAIT it bounds what a killed run fetches again, well below two seconds
 _LENGTH = struct.Struct(">I")
 _SUFFIX = ".spool"
 

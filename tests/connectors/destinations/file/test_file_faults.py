@@ -109,6 +109,17 @@ def test_a_part_that_shrinks_while_it_is_copied_stops_the_publication(monkeypatc
     assert not Path("out.json").exists()
 
 
+def test_parts_of_a_run_that_was_frozen_and_overtaken_stop_the_publication() -> None:
+    job = Job()
+    overtaken, current = job.prepared(), job.prepared()
+    job.write(current, 0, 1, rows_of("a", "b"))
+    job.write(overtaken, 1, 2, rows_of("b", "c"))
+    job.write(current, 2, 2, rows_of("c"))
+    with pytest.raises(FinalizeError, match="hold the same pages"):
+        current.finalize()
+    assert not Path("out.json").exists()
+
+
 def test_an_old_parquet_file_that_is_none_stays_as_it_is() -> None:
     Path("out.parquet").write_bytes(b"not parquet")
     job = Job(sync_mode="incremental", config={"format": "parquet"})

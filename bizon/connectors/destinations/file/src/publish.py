@@ -21,6 +21,7 @@ An incremental run without rows has nothing to do in 1 to 4, unless there is no 
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -64,7 +65,11 @@ class Publisher:
 
     def _replace_main(self, empty: pl.DataFrame) -> None:
         main = self.output.main
-        sources = [part.path for part in self.staging.parts()]
+        parts = self.staging.parts()
+        for before, after in pairwise(parts):
+            if after.from_iteration <= before.to_iteration:  # by a run that was frozen until this one took over
+                raise ValueError(f"'{before.path.name}' and '{after.path.name}' in staging hold the same pages")
+        sources = [part.path for part in parts]
         if self.append and main.exists():
             if not sources:
                 return
