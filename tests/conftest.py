@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from fakes import FakeClock
+from hypothesis import settings
 from loguru import logger
+
+settings.register_profile("ci", derandomize=True)  # a change is judged on the same examples each time
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # BIZON_TEST_* stays: it tells the server fixtures where a server listens.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
