@@ -78,10 +78,10 @@ class FileDestination(AbstractDestination):
         is no file, or has no schema to unnest with."""
         main = self._output.main
         wants_folder = self._stream and self.config.format is FileFormat.PARQUET
-        if main.exists() and not (main.is_dir() if wants_folder else main.is_file()):
-            wanted = "a folder (sync mode stream writes Parquet as a folder of files)" if wants_folder else "a file"
-            raise DestinationConnectionError(f"'{main}' exists and is not {wanted}: use another destination_id")
         try:
+            if main.exists() and not (main.is_dir() if wants_folder else main.is_file()):
+                wanted = "a folder (sync mode stream writes Parquet as a folder of files)" if wants_folder else "a file"
+                raise DestinationConnectionError(f"'{main}' exists and is not {wanted}: use another destination_id")
             if not self._stream:
                 self._shape.empty(self.default_destination_id)
             self._output.check_owner()
