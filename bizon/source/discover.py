@@ -18,7 +18,7 @@ from typing import Any
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.discover_ast import SourceInfo, find_sources, is_stub_text
+from bizon.source.discover_ast import SourceInfo, find_sources, inspect_source, is_stub_text
 from bizon.source.source import AbstractSource
 
 SOURCES_ROOT = Path(__file__).resolve().parents[1] / "connectors" / "sources"
@@ -47,11 +47,10 @@ def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
 
     Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
     """
-    infos = list_sources()
-    named = [info for info in infos if info.name == name]
-    if not named:
-        names = sorted({info.name for info in infos})
-        raise ConfigError(f"there is no source '{name}'{_choices('sources', name, names)}")
+    folders = {path.parent.name: path.parent for path in SOURCES_ROOT.glob("*/src")}
+    if name not in folders:
+        raise ConfigError(f"there is no source '{name}'{_choices('sources', name, sorted(folders))}")
+    named = inspect_source(folders[name], SOURCES_PACKAGE)
     usable = [info for info in named if info.error is None]
     if not usable:
         raise ConfigError(f"source '{name}' cannot be used: {named[0].error}")
