@@ -34,6 +34,11 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
         reason = f": {status.error}" if status.error else ""
         return Conclusion(ExitCode.FAILED, err=(f"Error: {status.to_string()}{reason} ({count})",))
     lines = ["Pipeline finished successfully."]
+    if status.records_rejected:
+        rejected = counted(status.records_rejected, "record")
+        lines.append(
+            f"Dead letters: {rejected} in {status.dead_letters}" if status.dead_letters else f"Skipped: {rejected}"
+        )
     if status.capped:
         unpublished = "; nothing is published yet" if publishes else ""
         lines.append(
@@ -56,6 +61,8 @@ def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
         size(snapshot.bytes_fetched),
         f"{snapshot.records_written:,} written",
     ]
+    if snapshot.records_rejected:
+        parts.append(f"{snapshot.records_rejected:,} rejected")
     if total is not None and rate > 0 and total > fetched:
         parts.append(f"ETA {timedelta(seconds=round((total - fetched) / rate))}")
     return ", ".join(parts)

@@ -65,6 +65,8 @@ class ResultFile:
                 "consumer": status.consumer,
                 "stream": status.stream,
                 "records_written": status.records_written,
+                "records_rejected": status.records_rejected,
+                "dead_letters": status.dead_letters,
                 "published": status.published,
                 "error": error,
             }
@@ -88,6 +90,8 @@ class ResultFile:
             "consumer": None,
             "stream": None,
             "records_written": 0,
+            "records_rejected": 0,
+            "dead_letters": None,
             "published": False,
             "started_at": self._started_at.isoformat(),
             "duration_s": round(self.seconds, 3),

@@ -51,6 +51,8 @@ def _lines(report: "PipelineReport") -> list[str]:
             f"Checkpoint: {_checkpoint(report)}",
             f"Records: {report.rows_written:,}{of_total} committed",
         ]
+        if report.dead_letters:
+            lines.append(f"Dead letters: {report.dead_letters:,} committed")
     if report.lease is not None:
         lease = report.lease
         word = "held" if lease.alive else "left behind"

@@ -41,6 +41,10 @@ _JOB_DIGITS = 16
 _ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
+class NestingError(TypeError):
+    """A record refers to itself, or is nested beyond what JSON readers take."""
+
+
 def encode_data(data: Any) -> bytes:
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
@@ -50,7 +54,10 @@ def encode_data(data: Any) -> bytes:
     try:
         return orjson.dumps(data, default=_encode_extra, option=_ENCODE_OPTIONS)
     except TypeError:  # rare: walk the record and repair what can be
-        return orjson.dumps(_repaired(data), default=_encode_extra, option=_ENCODE_OPTIONS)
+        try:
+            return orjson.dumps(_repaired(data), default=_encode_extra, option=_ENCODE_OPTIONS)
+        except RecursionError:
+            raise NestingError("refers to itself, or is nested too deeply") from None
 
 
 def _encode_extra(value: Any) -> Any:
@@ -109,15 +116,22 @@ def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataF
     return frame.with_columns(timestamp=timestamps).select(SOURCE_SCHEMA.names())
 
 
+def fault_of(record: Any, position: int) -> str | None:
+    """Why a record of a page cannot be encoded, or None when it can."""
+    if not isinstance(record, SourceRecord):
+        return f"record {position} of the page is a {type(record).__name__}, not a SourceRecord"
+    try:
+        encode_data(record.data).decode()
+    except NestingError as error:
+        return f"record {record.id!r}: data: {error}"
+    except (TypeError, ValueError) as error:
+        return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
+    return None
+
+
 def _first_fault(records: Sequence[SourceRecord]) -> str:
-    for position, record in enumerate(records):
-        if not isinstance(record, SourceRecord):
-            return f"record {position} of the page is a {type(record).__name__}, not a SourceRecord"
-        try:
-            encode_data(record.data).decode()
-        except (TypeError, ValueError) as error:
-            return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
-    return "the page holds an invalid record"
+    faults = (fault_of(record, position) for position, record in enumerate(records))
+    return next((fault for fault in faults if fault is not None), "the page holds an invalid record")
 
 
 def _path_of_fault(value: Any) -> str | None:
@@ -153,7 +167,8 @@ def to_destination_frame(
     """Destination frame of one page, with ``destination_id`` as a seventh column.
 
     ``bizon_id`` is derived from job, iteration, record id and, when a page holds the same id more than once, the
-    occurrence: the same record of a page that is delivered again gets the same id.
+    occurrence: the same record of a page that is delivered again gets the same id. Columns beyond those of a source
+    frame are kept.
     """
     occurrence: pl.Expr = pl.lit("0")
     if source.height > 1 and source["id"].n_unique() < source.height:
@@ -167,4 +182,13 @@ def to_destination_frame(
         source_timestamp=pl.col("timestamp"),
         source_data=pl.col("data"),
         destination_id=pl.col("destination_id"),
+        **{name: pl.col(name) for name in source.columns if name not in SOURCE_SCHEMA},
     )
+
+
+def rows_by_table(frame: pl.DataFrame, default: str) -> list[tuple[str, pl.DataFrame]]:
+    """The rows of each table that ``destination_id`` names, those without one with ``default``, in order."""
+    if frame["destination_id"].null_count() == frame.height:
+        return [(default, frame)]
+    routed = frame.with_columns(pl.col("destination_id").fill_null(default))
+    return [(str(name[0]), rows) for name, rows in routed.group_by("destination_id", maintain_order=True)]

@@ -4,6 +4,7 @@ from typing import Any, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
 
+from bizon.common.on_error import OnError
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.connectors.destinations.logger.src.config import LoggerConfig
@@ -42,6 +43,17 @@ class BizonConfig(BaseModel):
         LoggerConfig,
         FileDestinationConfig,
     ] = Field(description="Where records go.", discriminator="name", default=...)
+    on_error: OnError = Field(
+        default=OnError.FAIL,
+        description="A record that is no JSON, fails in a transform or does not fit its table: fail = end the run | "
+        "skip = leave it out, counted | dead_letter = put it into a file of its own, with the reason.",
+    )
+    dead_letter_path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Path of the dead-letter file, without `.json`; default <destination_id>.dead_letters, beside the "
+        "output.",
+    )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="State, queue and runner.")
 
     @property

@@ -11,6 +11,8 @@ from bizon.engine.pipeline.models import Batch, PageMark
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from polars._typing import ConcatMethod
+
 MEGABYTE = 1024 * 1024
 
 
@@ -71,6 +73,8 @@ class DestinationBuffer:
         if self.is_empty:
             raise ValueError("the buffer is empty")
         frames: Sequence[pl.DataFrame] = [frame for frame in self._frames if frame.height] or self._frames[:1]
-        batch = Batch(frame=pl.concat(frames, rechunk=False), pages=tuple(self._pages))
+        # frames with refused rows have two columns more than the others
+        how: ConcatMethod = "vertical" if len({frame.width for frame in frames}) == 1 else "diagonal"
+        batch = Batch(frame=pl.concat(frames, how=how, rechunk=False), pages=tuple(self._pages))
         self._frames, self._pages, self._size, self._oldest = [], [], 0, None
         return batch

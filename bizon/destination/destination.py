@@ -99,6 +99,11 @@ class AbstractDestination(ABC):
         return self.config.destination_id or f"{self.sync_metadata.source_name}_{self.sync_metadata.stream_name}"
 
     @property
+    def dead_letter_id(self) -> str:
+        """Path, without extension, of the file for rows that cannot be delivered."""
+        return f"{self.default_destination_id}.dead_letters"
+
+    @property
     def record_schemas(self) -> "dict[str, RecordSchemaConfig]":
         """``config.record_schemas`` by destination_id; empty when there are none."""
         return {schema.destination_id: schema for schema in self.config.record_schemas or ()}

@@ -9,6 +9,8 @@ import polars as pl
 
 from bizon.common.errors.errors import TransformError
 from bizon.common.frames import encode_data
+from bizon.common.on_error import OnError
+from bizon.common.rejects import Stage, reject, rejected_rows
 from bizon.transform.config import TransformModel
 from bizon.transform.snippet import compile_snippet
 
@@ -18,23 +20,44 @@ _PERHAPS_BEYOND_64_BITS = r"\d{19}"
 class Transform:
     """All transforms of a pipeline, compiled once. Called by the consuming side, on one thread."""
 
-    def __init__(self, transforms: Sequence[TransformModel]) -> None:
+    def __init__(self, transforms: Sequence[TransformModel], on_error: OnError = OnError.FAIL) -> None:
+        self._on_error = on_error
         self._steps = [(model.label, compile_snippet(model.label, model.python)) for model in transforms]
 
     def apply_transforms(self, df_source_records: pl.DataFrame) -> pl.DataFrame:
         """A source frame in, a source frame out; a record whose ``data`` became None is gone.
 
-        Raises TransformError, with label and record id, when a snippet raises or leaves something else than a dict.
+        A snippet that raises, or leaves something else than a dict, is a TransformError with label and record id. It
+        is raised with ``on_error: fail``; else the record is refused, as the source gave it: see ``common/rejects.py``.
         """
         if not self._steps or df_source_records.is_empty():
             return df_source_records
         # orjson reads an integer beyond 64 bits as a float; a page that may hold one takes the exact, slower way
         loads = json.loads if df_source_records["data"].str.contains(_PERHAPS_BEYOND_64_BITS).any() else orjson.loads
-        texts = [
-            self._transformed(record_id, text, loads)
-            for record_id, text in zip(df_source_records["id"], df_source_records["data"], strict=True)
-        ]
-        return df_source_records.with_columns(pl.Series("data", texts, pl.String)).filter(pl.col("data").is_not_null())
+        if self._on_error is OnError.FAIL:
+            texts: list[str | None] = [
+                self._transformed(record_id, text, loads)
+                for record_id, text in zip(df_source_records["id"], df_source_records["data"], strict=True)
+            ]
+            frame = df_source_records
+        else:
+            texts, reasons = self._transformed_or_refused(df_source_records, loads)
+            frame = reject(df_source_records, reasons, Stage.TRANSFORM)
+        return frame.with_columns(pl.Series("data", texts, pl.String)).filter(pl.col("data").is_not_null())
+
+    def _transformed_or_refused(
+        self, frame: pl.DataFrame, loads: Callable[[str], Any]
+    ) -> tuple[list[str | None], dict[int, str]]:
+        texts: list[str | None] = []
+        reasons = {}
+        rows = zip(frame["id"], frame["data"], rejected_rows(frame), strict=True)
+        for position, (record_id, text, was_refused) in enumerate(rows):
+            try:
+                texts.append(text if was_refused else self._transformed(record_id, text, loads))
+            except TransformError as error:
+                texts.append(text)
+                reasons[position] = str(error)
+        return texts, reasons
 
     def _transformed(self, record_id: str, text: str, loads: Callable[[str], Any]) -> str | None:
         data: Any = loads(text)

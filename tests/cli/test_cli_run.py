@@ -162,6 +162,8 @@ def test_the_result_file_says_how_the_run_ended(bizon: "Bizon", factory: "Factor
         "consumer": "success",
         "stream": None,
         "records_written": 5,
+        "records_rejected": 0,
+        "dead_letters": None,
         "published": True,
         "error": None,
     }

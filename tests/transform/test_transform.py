@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from bizon.common.errors.errors import TransformError
 from bizon.common.frames import SOURCE_SCHEMA, records_to_frame
+from bizon.common.on_error import OnError
+from bizon.common.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
 from bizon.transform.config import TransformModel
 from bizon.transform.transform import Transform
@@ -98,3 +100,30 @@ def test_a_snippet_that_is_no_python_is_found_when_the_config_is_validated(pytho
 def test_without_snippets_the_frame_is_handed_through() -> None:
     page = frame({"a": 1})
     assert Transform([]).apply_transforms(page) is page
+
+
+@pytest.mark.parametrize("on_error", [OnError.SKIP, OnError.DEAD_LETTER])
+@pytest.mark.parametrize(
+    ("python", "reason"),
+    [
+        ("if data['n'] == 1: raise ValueError('no')", "ValueError: no"),
+        ("data = 5 if data['n'] == 1 else data", "`data` must stay a dict, it became int"),
+        ("data['o'] = object() if data['n'] == 1 else 0", "the result is not JSON"),
+    ],
+)
+def test_a_record_that_fails_is_refused_as_the_source_gave_it(python: str, reason: str, on_error: OnError) -> None:
+    model = TransformModel(label="t", python=f"data['seen'] = True\n{python}")
+    changed = Transform([model], on_error).apply_transforms(frame({"n": 0}, {"n": 1}, {"n": 2}))
+    assert changed["stage"].to_list() == [None, "transform", None]
+    assert changed["reason"][1].startswith(f"transform 't' failed on record 'r1': {reason}")
+    assert [json.loads(text).get("seen") for text in changed["data"]] == [True, None, True]
+    assert json.loads(changed["data"][1]) == {"n": 1}
+
+
+def test_a_record_that_was_refused_before_is_not_transformed() -> None:
+    records = [SourceRecord(id="a", data={"n": object()}), SourceRecord(id="b", data={"n": 1})]
+    page = records_and_rejects_to_frame(records, NOW)
+    model = TransformModel(label="t", python="data = None if data['n'] == 1 else data['missing']")
+    changed = Transform([model], OnError.SKIP).apply_transforms(page)
+    assert changed["id"].to_list() == ["a"]
+    assert changed["stage"].to_list() == ["source"]

@@ -13,12 +13,14 @@ BizonError
 '- DestinationError
    |- DestinationConnectionError
    |- DestinationWriteError  write_records answered False or raised; nothing was recorded
+   |  '- RowsRejectedError   some rows can never be written; what becomes of them, on_error says
    '- FinalizeError          the output was not published; the job can be run again
 
 The class says where; ``retryable`` says what to do. Messages say what happened, to which stream, and the remedy;
 they never contain a configured secret.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -111,6 +113,22 @@ class DestinationWriteError(DestinationError):
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class RowsRejectedError(DestinationWriteError):
+    """Some rows of a batch can never be written: a value that does not fit its column. Raised by ``write_records``.
+
+    ``reasons`` says why, by the position of the row in the frame; it need not name all such rows. Nothing of the batch
+    was written: the loader ends the run, or calls again without these rows, as ``on_error`` has it.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        if not reasons:
+            raise ValueError("RowsRejectedError needs at least one row")
+        first = reasons[min(reasons)]
+        more = f" (and {len(reasons) - 1:,} more rows)" if len(reasons) > 1 else ""
+        super().__init__(f"{first}{more}")
+        self.reasons = dict(reasons)
 
 
 class FinalizeError(DestinationError):

@@ -118,6 +118,10 @@ class AbstractBackend(ABC):
         """Sum of ``rows_written`` of the job's destination cursors."""
 
     @abstractmethod
+    def get_number_of_dead_letters_for_job(self, job_id: str) -> int:
+        """Sum of ``dead_letters`` of the job's destination cursors."""
+
+    @abstractmethod
     def create_source_cursor(
         self,
         job_id: str,

@@ -119,3 +119,4 @@ class CommitRecord:
     rows_written: int
     pagination: dict[str, Any]
     next_state: dict[str, Any] | None = None
+    dead_letters: int = 0

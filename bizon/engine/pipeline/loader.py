@@ -4,7 +4,7 @@ The protocol of a batch:
 
 1. Take the batch out of the buffer.
 2. If it has rows, ``write_records``, once per table. ``False`` or an exception becomes DestinationWriteError; one that
-   is retryable is tried again, within a bound; then nothing is recorded.
+   is retryable is tried again, within a bound; then nothing is recorded. Refused rows become dead letters.
 3. Insert the destination cursor: first and last page, rows, pagination of the last page. One row, one transaction.
 4. Ack the queue, call the source callback, then the monitor.
 
@@ -21,19 +21,25 @@ from collections.abc import Callable
 import polars as pl
 from loguru import logger
 
-from bizon.common.errors.errors import DestinationError, DestinationWriteError, FinalizeError, QueueError
-from bizon.common.frames import DESTINATION_COLUMNS
+from bizon.common.errors.errors import (
+    DestinationError,
+    DestinationWriteError,
+    FinalizeError,
+    QueueError,
+    RowsRejectedError,
+)
+from bizon.common.frames import DESTINATION_COLUMNS, rows_by_table
+from bizon.common.on_error import OnError
+from bizon.common.rejects import split_rejected, take_out
+from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord, StreamKey
 from bizon.engine.pipeline.models import Batch, Progress, ResumePoint
+from bizon.engine.pipeline.retries import with_retries
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.models import SourceIteration
-
-RETRY_WAITS = (1, 2, 4, 8, 15)
-"""Seconds between tries of a write that failed with ``DestinationWriteError(..., retryable=True)``; then the run fails,
-and the next one resumes."""
 
 Ack = Callable[[int], None]
 """Told the last committed page."""
@@ -58,6 +64,7 @@ class Loader:
         monitor: AbstractMonitor,
         progress: Progress,
         routed: bool,
+        dead_letters: DeadLetters = DeadLetters(),  # noqa: B008 - frozen
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._destination = destination
@@ -70,6 +77,7 @@ class Loader:
         self._monitor = monitor
         self._progress = progress
         self._routed = routed
+        self._dead_letters = dead_letters
         self._sleep = sleep
         self._next_iteration = resume.next_iteration
 
@@ -81,6 +89,7 @@ class Loader:
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""
         self._destination.prepare(self._resume)
+        self._dead_letters.prepare(self._resume)
 
     def write(self, batch: Batch) -> None:
         """Steps 2 to 4 for one batch. Raises DestinationWriteError, BackendError, or QueueError on a gap."""
@@ -93,16 +102,27 @@ class Loader:
                 f"page {self._next_iteration} is missing, the queue delivered {batch.from_iteration}; "
                 f"run again to resume"
             )
-        if batch.frame.height:
-            self._write_rows(batch)
-        self._record(batch)
+        rows, rejected = split_rejected(batch.frame)
+        default = self._destination.default_destination_id
+        for destination_id, table in rows_by_table(rows, default) if self._routed else [(default, rows)]:
+            rejected.vstack(self._write_table(batch, destination_id, table), in_place=True)
+        letters, file = self._dead_letters.of(rejected), self._dead_letters.destination
+        if letters.height and file is not None:
+            self._write(file, batch, file.default_destination_id, letters)
+        written = batch.frame.height - rejected.height
+        self._record(batch, written, letters.height)
         self._next_iteration = batch.to_iteration + 1
-        self._acknowledge(batch)
+        self._acknowledge(batch, written, rejected.height)
 
     def publish(self) -> None:
-        """Ask the destination to publish. Raises FinalizeError; the next run then publishes without fetching."""
+        """Publish dead letters, then the output. Raises FinalizeError; the next run then publishes without fetching."""
+        for destination in (self._dead_letters.destination, self._destination):
+            if destination is not None:
+                self._finalize(destination)
+
+    def _finalize(self, destination: AbstractDestination) -> None:
         try:
-            done = self._destination.finalize()
+            done = destination.finalize()
         except FinalizeError:
             raise
         except Exception as error:
@@ -110,45 +130,40 @@ class Loader:
         if done is not True:
             raise FinalizeError("publishing failed: the destination's finalize() did not return True")
 
-    def _write_rows(self, batch: Batch) -> None:
-        self._destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
-        for destination_id, frame in self._tables(batch.frame):
-            self._destination.destination_id = destination_id
-            self._write_table(batch, frame.select(DESTINATION_COLUMNS))
-
-    def _write_table(self, batch: Batch, rows: pl.DataFrame) -> None:
-        """One table of a batch; a failure that says it will pass is waited out, within ``RETRY_WAITS``."""
-        for wait in (*RETRY_WAITS, None):
+    def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """One table of a batch, without the rows that the destination refuses, which are returned."""
+        rejected = take_out(rows, {})[1]
+        while rows.height:
             try:
-                return self._write_once(batch, rows)
-            except DestinationError as error:
-                if wait is None or not error.retryable:
-                    raise
-                logger.warning(f"{error}; trying again in {wait} s")
-                self._sleep(wait)
+                self._write(self._destination, batch, destination_id, rows.select(DESTINATION_COLUMNS))
+                break
+            except RowsRejectedError as error:
+                rows, refused = take_out(rows, error.reasons)
+                if self._dead_letters.on_error is OnError.FAIL or not refused.height:
+                    raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
+                rejected.vstack(refused, in_place=True)
+        return rejected
 
-    def _write_once(self, batch: Batch, rows: pl.DataFrame) -> None:
+    def _write(self, destination: AbstractDestination, batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
+        destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
+        destination.destination_id = destination_id
+        with_retries(lambda: self._write_once(destination, batch, rows), self._sleep)
+
+    def _write_once(self, destination: AbstractDestination, batch: Batch, rows: pl.DataFrame) -> None:
+        where = self._where(batch, destination.destination_id)
         try:
             with self._monitor.trace("destination.write"):
-                written, reason = self._destination.write_records(rows)
+                written, reason = destination.write_records(rows)
         except DestinationError:
             raise
         except Exception as error:
             raise DestinationWriteError(
-                f"{self._where(batch)}: {type(error).__name__}: {error}",
-                retryable=bool(getattr(error, "retryable", False)),
+                f"{where}: {type(error).__name__}: {error}", retryable=bool(getattr(error, "retryable", False))
             ) from error
         if written is not True:
-            raise DestinationWriteError(f"{self._where(batch)}: {reason or 'the destination gave no reason'}")
+            raise DestinationWriteError(f"{where}: {reason or 'the destination gave no reason'}")
 
-    def _tables(self, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-        default = self._destination.default_destination_id
-        if not self._routed or frame["destination_id"].null_count() == frame.height:
-            return [(default, frame)]
-        routed = frame.with_columns(pl.col("destination_id").fill_null(default))
-        return [(str(name[0]), rows) for name, rows in routed.group_by("destination_id", maintain_order=True)]
-
-    def _record(self, batch: Batch) -> None:
+    def _record(self, batch: Batch, written: int, dead_letters: int) -> None:
         last = batch.pages[-1]
         states = [page.next_state for page in batch.pages if page.next_state is not None]
         self._backend.create_destination_cursor(
@@ -159,23 +174,22 @@ class Loader:
                 destination_name=self._destination.sync_metadata.destination_name,
                 from_source_iteration=batch.from_iteration,
                 to_source_iteration=batch.to_iteration,
-                rows_written=batch.frame.height,
+                rows_written=written,
+                dead_letters=dead_letters,
                 pagination=last.pagination,
                 next_state=states[-1] if states else None,
             )
         )
 
-    def _acknowledge(self, batch: Batch) -> None:
+    def _acknowledge(self, batch: Batch, written: int, rejected: int) -> None:
         self._ack(batch.to_iteration)
         self._callback.on_iterations_written(
             [SourceIteration(next_pagination=page.pagination, next_state=page.next_state) for page in batch.pages]
         )
-        self._progress.written(batch.frame.height)
-        self._monitor.track_records_synced(batch.frame.height, self._destination.default_destination_id)
-        logger.debug(f"committed pages {batch.from_iteration}-{batch.to_iteration}: {batch.frame.height} records")
+        self._progress.committed(written, rejected)
+        self._monitor.track_records_synced(written, self._destination.default_destination_id)
+        logger.debug(f"committed pages {batch.from_iteration}-{batch.to_iteration}: {written} records")
 
-    def _where(self, batch: Batch) -> str:
-        return (
-            f"writing pages {batch.from_iteration}-{batch.to_iteration} to "
-            f"'{self._destination.destination_id}' failed, nothing was recorded"
-        )
+    def _where(self, batch: Batch, destination_id: str) -> str:
+        pages = f"pages {batch.from_iteration}-{batch.to_iteration}"
+        return f"writing {pages} to '{destination_id}' failed, nothing was recorded"

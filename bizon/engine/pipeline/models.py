@@ -28,7 +28,8 @@ class ResumePoint:
     """Where a run starts: read once from the last destination cursor.
 
     ``last_iteration`` is the last committed page, None for a fresh job; ``pagination`` leads to the page after it;
-    ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows.
+    ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows,
+    ``dead_letters`` committed dead letters.
     ``has_history``: some run of the stream, this job's or an earlier one, has committed something; without it, an
     output that this pipeline wrote means that the state was lost. ``adopt``: append to such an output all the same.
     """
@@ -37,6 +38,7 @@ class ResumePoint:
     last_iteration: int | None = None
     pagination: Mapping[str, Any] = field(default_factory=dict)
     rows_written: int = 0
+    dead_letters: int = 0
     exhausted: bool = False
     has_history: bool = True
     adopt: bool = False
@@ -58,7 +60,8 @@ class PageMark:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Contiguous pages ready to be written. ``frame``: destination frame with ``destination_id``, perhaps empty."""
+    """Contiguous pages ready to be written. ``frame``: destination frame with ``destination_id``, perhaps empty, and
+    perhaps with refused rows (:mod:`bizon.common.rejects`)."""
 
     frame: "pl.DataFrame"
     pages: tuple[PageMark, ...]
@@ -79,7 +82,8 @@ class WorkerResult:
     """How one worker ended; ``error`` is text, no exception crosses to the runner.
 
     ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
-    ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are.
+    ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
+    ``dead_letters`` where those are that could not be delivered.
     """
 
     status: PipelineReturnStatus
@@ -87,30 +91,33 @@ class WorkerResult:
     published: bool = False
     capped: bool = False
     where: str | None = None
+    dead_letters: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """How far a run is, for display. ``total_records`` is None while unknown."""
+    """How far a run is, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
+    delivered and were skipped or became dead letters."""
 
     pages: int
     records_fetched: int
     bytes_fetched: int
     records_written: int
     total_records: int | None
+    records_rejected: int = 0
 
 
-_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL = range(5)
+_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED = range(6)
 _UNKNOWN = -1
 
 
 class Progress:
-    """Counters of a run, in five integers that may live in memory shared by processes.
+    """Counters of a run, in six integers that may live in memory shared by processes.
 
     Each counter has one writer: the producing side or the consuming side; readers see a recent value.
     """
 
-    SLOTS = 5
+    SLOTS = 6
 
     def __init__(self, slots: MutableSequence[int] | None = None) -> None:
         self._slots = [0] * self.SLOTS if slots is None else slots
@@ -126,9 +133,10 @@ class Progress:
         self._slots[_FETCHED] += records
         self._slots[_BYTES] += size
 
-    def written(self, records: int) -> None:
-        """The consuming side committed this many records."""
-        self._slots[_WRITTEN] += records
+    def committed(self, written: int, rejected: int) -> None:
+        """The consuming side committed this many records, and left out so many."""
+        self._slots[_WRITTEN] += written
+        self._slots[_REJECTED] += rejected
 
     def snapshot(self) -> ProgressSnapshot:
         """The counters now."""
@@ -139,4 +147,5 @@ class Progress:
             bytes_fetched=self._slots[_BYTES],
             records_written=self._slots[_WRITTEN],
             total_records=None if total == _UNKNOWN else total,
+            records_rejected=self._slots[_REJECTED],
         )

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, SourceFetchError
 from bizon.common.frames import RecordError, empty_source_frame, records_to_frame
+from bizon.common.on_error import OnError
+from bizon.common.rejects import records_and_rejects_to_frame
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import Progress
@@ -18,6 +21,9 @@ from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.cursor import Cursor
 from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
 
@@ -40,15 +46,20 @@ class PageFetcher:
         job_id: str,
         epoch: int,
         incremental: SourceIncrementalState | None = None,
+        on_error: OnError = OnError.FAIL,
     ) -> None:
         self._source = source
         self._monitor = monitor
         self._job_id = job_id
         self._epoch = epoch
         self._incremental = incremental
+        self._on_error = on_error
 
     def fetch(self, iteration: int, pagination: dict[str, Any]) -> QueueMessage:
-        """One page. Raises SourceFetchError, which names stream and iteration, whatever is wrong with the page."""
+        """One page. Raises SourceFetchError, which names stream and iteration, whatever is wrong with the page.
+
+        A record that cannot be encoded is wrong only with ``on_error: fail``; else the page carries it as refused.
+        """
         try:
             with self._monitor.trace("source.get"):
                 page = self._ask(pagination)
@@ -61,7 +72,7 @@ class PageFetcher:
         pagination = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
         next_state = self._as_checkpointed(page.next_state, "next_state", iteration)
         try:
-            frame = records_to_frame(page.records, extracted_at)
+            frame = self._frame(page, extracted_at)
         except RecordError as error:
             raise SourceFetchError(f"{self._place(iteration)}: {error}") from None
         self._monitor.track_source_iteration(frame.height)
@@ -83,6 +94,14 @@ class PageFetcher:
         if self._incremental is None:
             return self._source.get(pagination)
         return self._source.get_records_after(self._incremental, pagination)
+
+    def _frame(self, page: SourceIteration, now: datetime) -> "pl.DataFrame":
+        try:
+            return records_to_frame(page.records, now)
+        except RecordError:
+            if self._on_error is OnError.FAIL:
+                raise
+            return records_and_rejects_to_frame(page.records, now)
 
     def _check(self, page: Any, iteration: int) -> None:
         if not isinstance(page, SourceIteration):

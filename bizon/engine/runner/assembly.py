@@ -4,8 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bizon.common.models import BizonConfig
+from bizon.common.on_error import OnError
+from bizon.common.scrub import Scrubber
+from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
+from bizon.destination.config import DestinationTypes
+from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.pipeline.consumer import Consumer
@@ -54,9 +60,29 @@ def build_destination(
     )
 
 
+def build_dead_letters(
+    context: RunContext, destination: AbstractDestination, callback: AbstractSourceCallback, monitor: AbstractMonitor
+) -> DeadLetters:
+    """What becomes of rows that cannot be delivered; their file, if there is one, is a second destination."""
+    config = context.config
+    scrub = Scrubber(context.secrets.union(iter_secrets(config)))
+    if config.on_error is not OnError.DEAD_LETTER and not context.resume.dead_letters:
+        return DeadLetters(config.on_error, scrub=scrub)
+    details = FileDestinationDetailsConfig(destination_id=config.dead_letter_path or destination.dead_letter_id)
+    file = DestinationFactory.get_destination(
+        sync_metadata=_sync_metadata(context),
+        config=FileDestinationConfig(name=DestinationTypes.FILE, config=details),
+        backend=destination.backend,
+        source_callback=callback,
+        monitor=monitor,
+    )
+    return DeadLetters(config.on_error, file, scrub)
+
+
 def build_fetcher(context: RunContext, source: AbstractSource, monitor: AbstractMonitor) -> PageFetcher:
     """The part that asks the source for pages."""
-    return PageFetcher(source, monitor, context.resume.job_id, context.epoch, context.incremental)
+    resume, on_error = context.resume, context.config.on_error
+    return PageFetcher(source, monitor, resume.job_id, context.epoch, context.incremental, on_error)
 
 
 def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> Producer:
@@ -89,6 +115,7 @@ def build_loader(
     context: RunContext,
     links: Links,
     destination: AbstractDestination,
+    dead_letters: DeadLetters,
     callback: AbstractSourceCallback,
     monitor: AbstractMonitor,
 ) -> Loader:
@@ -104,6 +131,7 @@ def build_loader(
         monitor=monitor,
         progress=links.progress,
         routed=context.config.source.sync_mode is SourceSyncModes.STREAM,
+        dead_letters=dead_letters,
     )
 
 
@@ -125,7 +153,7 @@ def build_consumer(context: RunContext, queue: AbstractQueue, loader: Loader) ->
     stream = config.source.sync_mode is SourceSyncModes.STREAM
     return Consumer(
         queue=queue,
-        transform=Transform(config.transforms),
+        transform=Transform(config.transforms, config.on_error),
         buffer=DestinationBuffer(0 if stream else details.buffer_size, details.buffer_flush_timeout),
         loader=loader,
         job_id=context.resume.job_id,

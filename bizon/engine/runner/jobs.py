@@ -114,6 +114,7 @@ def _resume_point(
         last_iteration=cursor.to_source_iteration,
         pagination=cursor.pagination,
         rows_written=backend.get_number_of_written_rows_for_job(job.id),
+        dead_letters=backend.get_number_of_dead_letters_for_job(job.id),
         exhausted=not cursor.pagination and job.sync_mode != SourceSyncModes.STREAM,
     )
 

@@ -1,6 +1,6 @@
 """What a run is made of, and how it ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -28,7 +28,7 @@ class RunContext:
     """Everything a worker needs to know; threads and processes get the same. Picklable.
 
     ``replaces``: the output takes the place of the old one although the sync mode would append. ``spool``: folder
-    for pages that wait, None when none are kept.
+    for pages that wait, None when none are kept. ``secrets``: values that no output may show.
     """
 
     config: BizonConfig
@@ -38,6 +38,7 @@ class RunContext:
     incremental: SourceIncrementalState | None
     replaces: bool = False
     spool: Path | None = None
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class Gate(Protocol):
@@ -64,8 +65,8 @@ class RunnerStatus:
     """How a run ended. Either ``producer`` and ``consumer`` are set, or ``stream``.
 
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
-    ``interrupted``: somebody called ``stop``. ``records_written``: committed by this run. ``where``: in words, where
-    the records are.
+    ``interrupted``: somebody called ``stop``. ``records_written``: committed by this run. ``records_rejected``: could
+    not be delivered, and were skipped or became dead letters. ``where``, ``dead_letters``: in words, where both are.
     """
 
     job_id: str
@@ -77,8 +78,10 @@ class RunnerStatus:
     capped: bool = False
     interrupted: bool = False
     records_written: int = 0
+    records_rejected: int = 0
     resumed_from: int | None = None
     where: str | None = None
+    dead_letters: str | None = None
 
     @property
     def is_success(self) -> bool:

@@ -46,6 +46,7 @@ class PipelineReport:
     last_iteration: int | None = None
     next_pagination: dict[str, Any] | None = None
     rows_written: int = 0
+    dead_letters: int = 0
     total_records: int | None = None
     error: str | None = None
     lease: LeaseReport | None = None
@@ -77,6 +78,7 @@ def report_on(config: BizonConfig) -> PipelineReport:
             return PipelineReport(key.name, key.source_name, key.stream_name, "none", pending)
         cursor = backend.get_last_cursor_by_job_id(job.id)
         rows = backend.get_number_of_written_rows_for_job(job.id)
+        dead_letters = backend.get_number_of_dead_letters_for_job(job.id)
     holder = None
     if lease is not None:
         alive = lease.expires_in > 0 and not is_dead(lease.holder)
@@ -96,6 +98,7 @@ def report_on(config: BizonConfig) -> PipelineReport:
         last_iteration=None if cursor is None else cursor.to_source_iteration,
         next_pagination=None if cursor is None else cursor.pagination,
         rows_written=rows,
+        dead_letters=dead_letters,
         total_records=job.total_records_to_fetch,
         error=job.error_message,
         lease=holder,

@@ -50,7 +50,9 @@ class AbstractRunner(ABC):
             folder = None if config.source.sync_mode is SourceSyncModes.STREAM else backend.spool_folder(key)
             if folder is not None:
                 discard(folder, keep_job=opened.job.id)
-            context = RunContext(config, key, opened.epoch, opened.resume, opened.incremental, opened.replaces, folder)
+            context = RunContext(
+                config, key, opened.epoch, opened.resume, opened.incremental, opened.replaces, folder, self.secrets
+            )
             try:
                 status = self._status(opened, self._work(context, backend))
             except BaseException as error:
@@ -96,7 +98,9 @@ class AbstractRunner(ABC):
             capped=success and any(result.capped for result in results.values()),
             interrupted=interrupted,
             records_written=self.progress().records_written,
+            records_rejected=self.progress().records_rejected,
             where=next((result.where for result in results.values() if result.where is not None), None),
+            dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
             resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
         )
         logger.debug(status.to_string())

@@ -20,11 +20,13 @@ from bizon.common.errors.errors import (
     SourceFetchError,
     TransformError,
 )
+from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import (
     build_consumer,
+    build_dead_letters,
     build_destination,
     build_fetcher,
     build_loader,
@@ -79,11 +81,21 @@ def check_source(source: AbstractSource) -> None:
         raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
 
 
-def check_destination(destination: AbstractDestination) -> None:
-    """Raise DestinationConnectionError unless the destination says that it can be written."""
-    if destination.check_connection() is not True:
-        name = destination.sync_metadata.destination_name
-        raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {destination.describe()}")
+def check_destination(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
+    """Raise DestinationConnectionError unless the destination, and that of the dead letters, can be written."""
+    for each in filter(None, (destination, dead_letters.destination)):
+        if each.check_connection() is not True:
+            name = each.sync_metadata.destination_name
+            raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {each.describe()}")
+
+
+def close_destination(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
+    """Close both, the second also when the first fails to."""
+    try:
+        destination.close()
+    finally:
+        if dead_letters.destination is not None:
+            dead_letters.destination.close()
 
 
 def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
@@ -167,9 +179,10 @@ def _consume(context: RunContext, links: Links) -> WorkerResult:
     monitor = build_monitor(context)
     with source_callback(context) as callback:
         destination = build_destination(context, links.backend, callback, monitor)
+        dead_letters = build_dead_letters(context, destination, callback, monitor)
         try:
-            check_destination(destination)
-            loader = build_loader(context, links, destination, callback, monitor)
+            check_destination(destination, dead_letters)
+            loader = build_loader(context, links, destination, dead_letters, callback, monitor)
             loader.prepare()
             consumer = build_consumer(context, links.queue, loader)
             links.gate.set()
@@ -179,8 +192,9 @@ def _consume(context: RunContext, links: Links) -> WorkerResult:
                 consumer.flush()  # the pages before the fault are good
                 raise
         finally:
-            destination.close()
-    result = WorkerResult(PipelineReturnStatus.SUCCESS, published=published, where=destination.describe())
+            close_destination(destination, dead_letters)
+    where, rejects = destination.describe(), dead_letters.describe()
+    result = WorkerResult(PipelineReturnStatus.SUCCESS, published=published, where=where, dead_letters=rejects)
     return track_end(monitor, result)
 
 

@@ -20,6 +20,12 @@ HERE = Path(__file__).parent
 STREAM = "items"
 MODES = ["full_refresh", "incremental"]
 FORMATS = ["json", "parquet"]
+REFUSED = 5
+"""With dead letters, every fifth item is one."""
+DEAD_LETTERS = {
+    "on_error": "dead_letter",
+    "transforms": [{"label": "refuse", "python": f"if data['id'] % {REFUSED} == 0: raise ValueError('refused')"}],
+}
 Row = tuple[int, int]
 """An item and its version."""
 
@@ -39,6 +45,7 @@ class Rig:
             **source,
         }
         self.destination: dict[str, Any] = {"destination_id": "out", "format": format, "buffer_size": 0}
+        self.dead_letters = False
 
     def change(self) -> None:
         """All items get their next version, now."""
@@ -46,7 +53,8 @@ class Rig:
         self.source["changed_at"] = datetime.now(UTC).isoformat()
 
     def expected(self, pages: int = 4, size: int = 3) -> list[Row]:
-        """The output after all versions so far: the last one, or each of them where changes are appended."""
+        """The output after all versions so far: the last one, or each of them where changes are appended. With dead
+        letters, what is in both files."""
         pages = self.source.get("pages", pages)
         version = self.source.get("version", 1)
         versions = range(1, version + 1) if self.source["sync_mode"] == "incremental" else [version]
@@ -57,20 +65,21 @@ class Rig:
         """The published output, sorted; None when there is none. Raises ValueError on a line that cannot be parsed."""
         if not self.output.exists():
             return None
-        if self.output.suffix == ".parquet":
-            lines: list[dict[str, Any]] = pl.read_parquet(self.output).to_dicts()
-        else:
-            text = self.output.read_text()
-            if not text.endswith("\n"):
-                raise ValueError(f"the last line is torn: {text[-80:]!r}")
-            lines = [json.loads(line) for line in text.splitlines()]
-        found = []
-        for line in lines:
-            data = json.loads(line["source_data"])
-            if str(data["id"]) != line["source_record_id"]:
-                raise ValueError(f"the content of another record: {line}")
-            found.append((int(data["id"]), int(data["version"])))
+        found = rows_of(self.output)
+        if self.dead_letters:
+            letters = rows_of(self.folder / "out.dead_letters.json")
+            if any(id_ % REFUSED == 0 for id_, _ in found) or any(id_ % REFUSED for id_, _ in letters):
+                raise ValueError("a record is in the wrong file")
+            found += letters
         return sorted(found)
+
+    def allowed(self, old: list[Row] | None) -> list[list[Row] | None]:
+        """What may be published, when it was ``old`` before: that, or the new. Dead letters come first."""
+        new = self.expected()
+        if not self.dead_letters or old is None:
+            return [old, new]
+        between = [row for row in old if row[0] % REFUSED] + [row for row in new if not row[0] % REFUSED]
+        return [old, new, sorted(between)]
 
     def command(self, point: str | None = None) -> list[str]:
         """The command line; writes the config."""
@@ -78,6 +87,7 @@ class Rig:
             "name": "pipe",
             "source": self.source,
             "destination": {"name": "file", "config": self.destination},
+            **(DEAD_LETTERS if self.dead_letters else {}),
             "engine": {
                 "backend": {"type": "sqlite", "config": {"database": "state", "schema": "public"}},
                 "runner": {"type": self.runner, "config": {"is_alive_check_interval": 0.2}},
@@ -140,9 +150,28 @@ class Rig:
     def leftovers(self) -> list[str]:
         """Files and folders beside the output and the state that a finished run should not leave."""
         hidden = self.folder / ".bizon"
-        kept = {hidden, hidden / self.output.name, hidden / self.output.name / "manifest.json"}
+        outputs = [hidden / name for name in (self.output.name, "out.dead_letters.json")]
+        kept = {hidden, *outputs, *(output / "manifest.json" for output in outputs)}
         own = [path for path in hidden.rglob("*") if path not in kept] + list(self.folder.rglob("*.spool"))
         return sorted(str(path.relative_to(self.folder)) for path in own)
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The items of a file, in its order. Raises ValueError on a line that cannot be parsed."""
+    if path.suffix == ".parquet":
+        lines: list[dict[str, Any]] = pl.read_parquet(path).to_dicts()
+    else:
+        text = path.read_text()
+        if text and not text.endswith("\n"):
+            raise ValueError(f"the last line is torn: {text[-80:]!r}")
+        lines = [json.loads(line) for line in text.splitlines()]
+    found = []
+    for line in lines:
+        data = json.loads(line["source_data"])
+        if str(data["id"]) != line["source_record_id"]:
+            raise ValueError(f"the content of another record: {line}")
+        found.append((int(data["id"]), int(data["version"])))
+    return found
 
 
 def kill_group(child: "subprocess.Popen[str]") -> None:

@@ -225,7 +225,16 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     ]
     assert columns["destination_cursors"] == [
         *["id", "job_id", *stream, "destination_name", "from_source_iteration", "to_source_iteration"],
-        *["rows_written", "success", "attempt", "error_message", "created_at", "updated_at", "pagination"],
+        *[
+            "rows_written",
+            "success",
+            "attempt",
+            "error_message",
+            "created_at",
+            "updated_at",
+            "pagination",
+            "dead_letters",
+        ],
     ]
 
 
@@ -248,11 +257,26 @@ def test_tables_of_another_release_are_upgraded_in_place_and_its_jobs_stay(tmp_p
         assert backend.open_epoch("old") == 1
 
 
+def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursors(tmp_path: Path) -> None:
+    with open_backend(BackendTypes.SQLITE, str(tmp_path / "state")) as backend:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        commit(backend, job_id, 0, 3, rows=8)
+    connection = sqlite3.connect(tmp_path / "state.sqlite3")
+    with connection:
+        connection.execute("ALTER TABLE destination_cursors DROP COLUMN dead_letters")
+        connection.execute("UPDATE bizon_schema SET version = 1")
+    connection.close()
+    with open_backend(BackendTypes.SQLITE, str(tmp_path / "state")) as backend:
+        commit(backend, job_id, 4, 4, rows=1, dead_letters=2)
+        assert backend.get_number_of_written_rows_for_job(job_id) == 9
+        assert backend.get_number_of_dead_letters_for_job(job_id) == 2
+
+
 def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     open_backend(BackendTypes.SQLITE, str(tmp_path / "state")).close()
     connection = sqlite3.connect(tmp_path / "state.sqlite3")
     with connection:
         connection.execute("INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
     connection.close()
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 1: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 2: .*newer bizon"):
         open_backend(BackendTypes.SQLITE, str(tmp_path / "state"))

@@ -8,9 +8,11 @@ from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_j
 
 from bizon.common.errors.errors import DestinationWriteError, FinalizeError, QueueError
 from bizon.common.frames import records_to_frame, to_destination_frame
+from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.loader import RETRY_WAITS, Loader
+from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark, Progress, ResumePoint
+from bizon.engine.pipeline.retries import RETRY_WAITS
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.models import SourceRecord
 
@@ -20,7 +22,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Bench:
     """A loader with everything around it."""
 
-    def __init__(self, resume_at: int = 0, routed: bool = False) -> None:
+    def __init__(self, resume_at: int = 0, routed: bool = False, dead_letters: DeadLetters | None = None) -> None:
         self.destination = ListDestination()
         self.backend: AbstractBackend = memory_backend()
         self.job_id = new_job(self.backend)
@@ -39,6 +41,7 @@ class Bench:
             monitor=NoOpMonitor(self.destination.sync_metadata),
             progress=self.progress,
             routed=routed,
+            dead_letters=dead_letters or DeadLetters(),
             sleep=self.waits.append,
         )
 

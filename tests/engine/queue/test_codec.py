@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bizon.common.errors.errors import QueueError
 from bizon.common.frames import records_to_frame
+from bizon.common.rejects import records_and_rejects_to_frame
 from bizon.engine.queue.codec import MAGIC, VERSION, decode, encode
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.source.models import SourceRecord
@@ -40,6 +41,14 @@ def test_what_is_encoded_is_decoded_unchanged(
     assert received.frame.schema == sent.frame.schema
     for name in ("job_id", "epoch", "iteration", "extracted_at", "pagination", "next_state", "signal"):
         assert getattr(received, name) == getattr(sent, name)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_refused_records_travel_with_their_reason(compressed: bool) -> None:
+    frame = records_and_rejects_to_frame([SourceRecord(id=1, data={}), SourceRecord(id=2, data={"a": object()})], NOW)
+    received = decode(encode(QueueMessage("job", 1, 0, frame, NOW), compressed=compressed))
+    assert received.frame.equals(frame)
+    assert received.frame["reason"].null_count() == 1
 
 
 def test_a_message_of_another_version_is_refused() -> None:

@@ -15,6 +15,7 @@ from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import (
     build_consumer,
+    build_dead_letters,
     build_destination,
     build_fetcher,
     build_loader,
@@ -29,6 +30,7 @@ from bizon.engine.runner.workers import (
     announce_total,
     check_destination,
     check_source,
+    close_destination,
     log_failure,
     source_callback,
     status_of,
@@ -96,9 +98,10 @@ class StreamingRunner(AbstractRunner):
                 queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing, spool)
                 links = Links(queue, backend, self._stop, Event(), self._progress)
                 destination = build_destination(context, backend, callback, monitor)
+                dead_letters = build_dead_letters(context, destination, callback, monitor)
                 try:
-                    check_destination(destination)
-                    loader = build_loader(context, links, destination, callback, monitor)
+                    check_destination(destination, dead_letters)
+                    loader = build_loader(context, links, destination, dead_letters, callback, monitor)
                     loader.prepare()
                     consumer = build_consumer(context, queue, loader)
                     queue.feed(consumer)
@@ -116,12 +119,18 @@ class StreamingRunner(AbstractRunner):
                             consumer.flush()  # the pages before it are good
                         raise
                 finally:
-                    destination.close()
+                    close_destination(destination, dead_letters)
         finally:
             source.close()
         status = PipelineReturnStatus.KILLED_BY_RUNNER if end.stopped else PipelineReturnStatus.SUCCESS
         published = consumer.outcome is True
-        return WorkerResult(status, published=published, capped=end.capped, where=destination.describe())
+        return WorkerResult(
+            status,
+            published=published,
+            capped=end.capped,
+            where=destination.describe(),
+            dead_letters=dead_letters.describe(),
+        )
 
     def _follow(self, context: RunContext, fetcher: PageFetcher, queue: AbstractQueue) -> ProducerEnd:
         """Sync mode ``stream``: ask for pages without pagination until stopped; a page without records is a pause."""

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.common.frames import DESTINATION_SCHEMA, encode_data
 from bizon.connectors.destinations.file.src.config import FileRecordSchemaConfig
 from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
@@ -93,14 +93,25 @@ def test_null_and_a_missing_key_become_null(kind: str) -> None:
 )
 def test_a_value_that_does_not_fit_names_column_and_record(kind: str, value: Any) -> None:
     good = {"good": 1}
-    with pytest.raises(MisfitError) as misfit:
+    with pytest.raises(RowsRejectedError) as misfit:
         Unnester(schema_of(good="integer", bad=kind)).apply(frame_of(good, good, {"good": 1, "bad": value}, good))
     assert f"column 'bad' of 'out' is {kind}" in str(misfit.value)
     assert "record 'r2'" in str(misfit.value)
 
 
+@pytest.mark.parametrize("bad", [{0}, {3}, {0, 1, 2, 3, 4, 5, 6}, {1, 2, 6}])
+def test_all_rows_that_do_not_fit_are_named_by_their_position(bad: set[int]) -> None:
+    records = [{"n": "x" if number in bad else number} for number in range(7)]
+    with pytest.raises(RowsRejectedError) as misfit:
+        Unnester(schema_of(n="integer")).apply(frame_of(*records))
+    assert set(misfit.value.reasons) == bad
+    assert all(f"record 'r{number}'" in reason for number, reason in misfit.value.reasons.items())
+    more = f" (and {len(bad) - 1} more rows)" if len(bad) > 1 else ""
+    assert str(misfit.value) == f"{misfit.value.reasons[min(bad)]}{more}"
+
+
 def test_the_error_does_not_show_the_value() -> None:
-    with pytest.raises(MisfitError) as misfit:
+    with pytest.raises(RowsRejectedError) as misfit:
         column("integer", "a private text")
     assert "private" not in str(misfit.value)
 
@@ -225,10 +236,8 @@ class TestInTheFile:
     def test_a_misfit_is_an_error_of_the_write_and_writes_nothing(self) -> None:
         job = self.job("json")
         destination = job.prepared()
-        written, reason = job.write(destination, 0, 0, frame_of(self.RECORD, {"id": "x"}))
-        assert written is False
-        assert "column 'id'" in str(reason)
-        assert "record 'r1'" in str(reason)
+        with pytest.raises(RowsRejectedError, match="column 'id' of 'out' is integer, record 'r1'"):
+            job.write(destination, 0, 0, frame_of(self.RECORD, {"id": "x"}))
         assert not list(Path(".bizon").rglob("0*"))
 
     def test_the_schema_of_a_file_is_found_with_and_without_extension(self) -> None:

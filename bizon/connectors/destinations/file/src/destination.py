@@ -153,6 +153,11 @@ class FileDestination(AbstractDestination):
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         return ", ".join(shown) + more
 
+    @property
+    def dead_letter_id(self) -> str:
+        """Beside the file: ``out.json`` has its dead letters in ``out.dead_letters.json``."""
+        return f"{path_stem(self.default_destination_id, self.config.format)}.dead_letters"
+
     def _refuse_to_append_again(self, resume: "ResumePoint") -> None:
         """The state knows of no run, but this pipeline has written the file: everything would be added once more."""
         appends = self.sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from bizon.common.frames import DESTINATION_COLUMNS, DESTINATION_SCHEMA
+from bizon.common.frames import DESTINATION_SCHEMA
 from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
 from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.destination.config import RecordSchemaConfig
@@ -32,9 +32,9 @@ class RowShape:
         )
 
     def shape(self, destination_id: str, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows to write for rows of the destination frame. Raises MisfitError."""
+        """The rows to write for rows of the destination frame. Raises MisfitError and RowsRejectedError."""
         if self._unnesters is None:
-            return frame.select(DESTINATION_COLUMNS)
+            return frame
         return self.unnester(destination_id).apply(frame)
 
     def empty(self, destination_id: str) -> pl.DataFrame:

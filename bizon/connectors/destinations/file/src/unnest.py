@@ -7,13 +7,16 @@ and records that hold an integer beyond 128 bits, which the reader cannot parse.
 
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import orjson
 import polars as pl
 from loguru import logger
 
+from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.frames import UTC_MICROSECONDS, encode_data
 from bizon.connectors.destinations.file.src.config import ColumnType, column_type
 from bizon.destination.config import RecordSchemaConfig
@@ -31,11 +34,12 @@ _TYPES: dict[ColumnType, pl.DataType] = {
 _READ_AS_TEXT = (ColumnType.DATE, ColumnType.DATETIME)
 _MANY_DIGITS = re.compile(r"[\d.]{16}")  # a 64-bit float keeps 15 digits; more need exact decoding
 _OFFSET = r"T.*([+-]\d\d:?\d\d)$"
+_MISFITS_NAMED = 1_000  # per write; the next try finds more
 _RECORDS_SEARCHED = 1_000  # per write, for keys that the schema does not know
 
 
 class MisfitError(ValueError):
-    """A record does not fit the schema of its file. The message names column and record."""
+    """What is to be unnested has no schema, or is no JSON object."""
 
 
 class Unnester:
@@ -54,7 +58,10 @@ class Unnester:
         self._warned = False
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The typed rows of a destination frame, in its order. Raises MisfitError."""
+        """The typed rows of a destination frame, in its order.
+
+        Raises RowsRejectedError, which names column and record of the rows that do not fit, the first of them at least.
+        """
         texts, ids = frame["source_data"], frame["source_record_id"]
         self._warn_of_unknown_keys(texts, ids)
         columns = self._json_columns(texts, ids)
@@ -64,7 +71,7 @@ class Unnester:
             texts = pl.Series([self._project(text, key, scalars) for text, key in zip(texts, ids, strict=True)])
             decoded = _decode(texts, scalars)
         if decoded is None:
-            raise self._misfit(texts, ids, scalars)
+            raise RowsRejectedError(dict(islice(self._misfits(texts, ids, scalars), _MISFITS_NAMED)))
         columns.update(decoded.to_dict())
         return pl.DataFrame({name: columns[name] for name in self.schema}, schema=self.schema)
 
@@ -95,21 +102,26 @@ class Unnester:
             raise MisfitError(f"record '{record_id}' of '{self._table}' is {_kind(record)}, not an object")
         return record
 
-    def _misfit(self, texts: pl.Series, ids: pl.Series, types: _Kinds) -> MisfitError:
-        """Name the first record and column that cannot be decoded, by halving."""
-        low, high = 0, texts.len()
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if _decode(texts[low:middle], types) is None else (middle, high)
-        record_id = ids[low]
-        for name, value in self._load(texts[low], record_id).items():
+    def _misfits(self, texts: pl.Series, ids: pl.Series, types: _Kinds, first: int = 0) -> Iterator[tuple[int, str]]:
+        """Position and reason of the records that cannot be decoded, in order, by halving."""
+        if _decode(texts, types) is not None:
+            return
+        if texts.len() == 1:
+            yield first, self._reason(texts[0], ids[0], types)
+            return
+        half = texts.len() // 2
+        yield from self._misfits(texts[:half], ids[:half], types, first)
+        yield from self._misfits(texts[half:], ids[half:], types, first + half)
+
+    def _reason(self, text: str, record_id: str, types: _Kinds) -> str:
+        for name, value in self._load(text, record_id).items():
             alone = pl.Series([encode_data({name: value}).decode()])
             if name in types and _decode(alone, {name: types[name]}) is None:
-                return MisfitError(
+                return (
                     f"column '{name}' of '{self._table}' is {types[name]}, record '{record_id}' has {_kind(value)} "
                     f"that does not fit"
                 )
-        return MisfitError(f"record '{record_id}' of '{self._table}' cannot be decoded")
+        return f"record '{record_id}' of '{self._table}' cannot be decoded"
 
     def _warn_of_unknown_keys(self, texts: pl.Series, ids: pl.Series) -> None:
         if self._warned:

@@ -13,11 +13,10 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy import leases, resets
+from bizon.engine.backend.adapters.sqlalchemy import commits, leases, resets
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.migrations import upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
-    destination_cursor,
     naive_now,
     of_stream,
     stream_job,
@@ -130,54 +129,20 @@ class SQLAlchemyBackend(AbstractBackend):
         return self._existing_job(job_id).attempt
 
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
-        row = {
-            "id": uuid4().hex,
-            "job_id": record.job_id,
-            **stream_values(record.key),
-            "destination_name": record.destination_name,
-            "from_source_iteration": record.from_source_iteration,
-            "to_source_iteration": record.to_source_iteration,
-            "rows_written": record.rows_written,
-            "success": True,
-            "created_at": naive_now(),
-            "pagination": to_text(record.pagination),
-        }
-        on_job: dict[str, Any] = {"updated_at": naive_now()}
-        if record.next_state is not None:
-            on_job["incremental_state"] = to_text(record.next_state)
         with self._transaction() as connection:
-            ours = update(stream_jobs).where(stream_jobs.c.id == record.job_id, stream_jobs.c.attempt == record.epoch)
-            if connection.execute(ours.values(on_job)).rowcount != 1:
-                raise BackendError(f"job '{record.job_id}' was taken over by another run; this one stops")
-            last = connection.execute(
-                select(func.max(destination_cursors.c.to_source_iteration)).where(
-                    destination_cursors.c.job_id == record.job_id, destination_cursors.c.success
-                )
-            ).scalar()
-            if last is not None and last >= record.from_source_iteration:
-                raise BackendError(f"pages up to {last} of job '{record.job_id}' are committed already")
-            connection.execute(insert(destination_cursors).values(row))
-            stored = connection.execute(select(destination_cursors).where(destination_cursors.c.id == row["id"])).one()
-        return destination_cursor(stored)
+            return commits.record(connection, record)
 
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
-        cursors = destination_cursors.c
         with self._transaction() as connection:
-            row = connection.execute(
-                select(destination_cursors)
-                .where(cursors.job_id == job_id, cursors.success)
-                .order_by(cursors.to_source_iteration.desc())
-                .limit(1)
-            ).first()
-        return None if row is None else destination_cursor(row)
+            return commits.last(connection, job_id)
 
     def get_number_of_written_rows_for_job(self, job_id: str) -> int:
-        cursors = destination_cursors.c
         with self._transaction() as connection:
-            total = connection.execute(
-                select(func.sum(cursors.rows_written)).where(cursors.job_id == job_id, cursors.success)
-            ).scalar()
-        return int(total or 0)
+            return commits.total(connection, job_id, destination_cursors.c.rows_written)
+
+    def get_number_of_dead_letters_for_job(self, job_id: str) -> int:
+        with self._transaction() as connection:
+            return commits.total(connection, job_id, destination_cursors.c.dead_letters)
 
     def create_source_cursor(
         self,

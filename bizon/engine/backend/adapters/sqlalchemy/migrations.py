@@ -5,13 +5,19 @@ one version to the next and runs in the transaction that records it; a step is n
 """
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Column, Connection, func, insert, inspect, select
 from sqlalchemy.schema import CreateColumn
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy.rows import naive_now
-from bizon.engine.backend.adapters.sqlalchemy.tables import metadata, schema_version, stream_jobs
+from bizon.engine.backend.adapters.sqlalchemy.tables import (
+    destination_cursors,
+    metadata,
+    schema_version,
+    stream_jobs,
+)
 
 
 def upgrade(connection: Connection) -> None:
@@ -45,10 +51,21 @@ def _to_version_1(connection: Connection) -> None:
             known = {column["name"] for column in present.get_columns(table.name)}
             for column in table.columns:
                 if column.name not in known:
-                    declaration = CreateColumn(column).compile(dialect=connection.dialect)
-                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {declaration}")
+                    _add(connection, column)
     metadata.create_all(connection)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1,)
+def _to_version_2(connection: Connection) -> None:
+    """Count dead letters; the step before makes new tables with all columns of today."""
+    column = destination_cursors.c.dead_letters
+    if column.name not in {known["name"] for known in inspect(connection).get_columns(destination_cursors.name)}:
+        _add(connection, column)
+
+
+def _add(connection: Connection, column: Column[Any]) -> None:
+    declaration = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {declaration}")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2)
 CURRENT = len(STEPS)

@@ -92,5 +92,6 @@ destination_cursors = Table(
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
     Column("pagination", Text),
+    Column("dead_letters", Integer, nullable=False, server_default="0"),
     Index("ix_destination_cursors_job", "job_id", "to_source_iteration"),
 )

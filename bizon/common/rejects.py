@@ -1,0 +1,109 @@
+"""Records that cannot be delivered: they stay in the frame of their page, with the reason, until the loader sets them
+aside.
+
+A frame with such rows has two more columns: ``stage``, the part that refused the record, and ``reason``; both are null
+in good rows. A frame without such rows has neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import orjson
+import polars as pl
+
+from bizon.common.frames import RecordError, fault_of, records_to_frame
+from bizon.source.models import SourceRecord
+
+REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})
+_LONGEST_TEXT = 10_000  # characters of a record that is shown as text
+
+
+class Stage(StrEnum):
+    """The part that refused a record."""
+
+    SOURCE = "source"
+    TRANSFORM = "transform"
+    DESTINATION = "destination"
+
+
+def rejected_rows(frame: pl.DataFrame) -> list[bool]:
+    """For each row, whether it was refused already."""
+    if "reason" not in frame.columns:
+        return [False] * frame.height
+    return frame["reason"].is_not_null().to_list()
+
+
+def reject(frame: pl.DataFrame, reasons: Mapping[int, str], stage: Stage) -> pl.DataFrame:
+    """The frame with the rows at these positions refused; what was refused before stays so."""
+    if not reasons:
+        return frame
+    rows = range(frame.height)
+    marks = pl.DataFrame(
+        {
+            "stage": [stage.value if row in reasons else None for row in rows],
+            "reason": [reasons.get(row) for row in rows],
+        },
+        schema=REJECT_SCHEMA,
+    )
+    if "reason" in frame.columns:
+        marks = marks.with_columns(pl.coalesce(frame[name], name).alias(name) for name in REJECT_SCHEMA)
+    return frame.with_columns(marks.get_columns())
+
+
+def split_rejected(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The good rows, and those that were refused with ``stage`` and ``reason``; either may be empty."""
+    if "reason" not in frame.columns:
+        letters = frame.clear().with_columns(
+            pl.lit(None, dtype=dtype).alias(name) for name, dtype in REJECT_SCHEMA.items()
+        )
+        return frame, letters
+    is_good = pl.col("reason").is_null()
+    return frame.filter(is_good).drop(*REJECT_SCHEMA), frame.filter(~is_good)
+
+
+def take_out(frame: pl.DataFrame, reasons: Mapping[int, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``split_rejected`` after the destination has refused the rows at these positions."""
+    return split_rejected(reject(frame, reasons, Stage.DESTINATION))
+
+
+def records_and_rejects_to_frame(records: Sequence[Any], now: datetime) -> pl.DataFrame:
+    """Source frame of a page in which some records cannot be encoded: those are refused, shown as well as they can be.
+
+    Raises RecordError when the page as a whole is at fault.
+    """
+    reasons: dict[int, str] = {}
+    shown: list[SourceRecord] = []
+    for position, record in enumerate(records):
+        reason = fault_of(record, position)
+        if reason is None:
+            shown.append(record)
+        else:
+            reasons[position] = reason
+            shown.append(_stand_in(record, position))
+    if not reasons:
+        raise RecordError("the page holds an invalid record")
+    return reject(records_to_frame(shown, now), reasons, Stage.SOURCE)
+
+
+def _stand_in(record: Any, position: int) -> SourceRecord:
+    if not isinstance(record, SourceRecord):
+        return SourceRecord(id=f"#{position}", data={"record": _as_text(record)})
+    return SourceRecord(record.id, _readable(record.data), record.own_timestamp, record.destination_id)
+
+
+def _readable(data: Any) -> dict[str, Any]:
+    """The data with what is no JSON as text; all of it as text when that is not possible."""
+    try:
+        readable = orjson.loads(orjson.dumps(data, default=_as_text, option=orjson.OPT_NON_STR_KEYS))
+    except (TypeError, ValueError):
+        readable = None
+    return readable if isinstance(readable, dict) else {"record": _as_text(data)}
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return repr(value)[:_LONGEST_TEXT]
+    except Exception:  # noqa: BLE001 - the __repr__ of whatever a source has put there
+        return object.__repr__(value)

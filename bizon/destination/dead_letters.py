@@ -1,0 +1,46 @@
+"""What becomes of rows that cannot be delivered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import polars as pl
+from loguru import logger
+
+from bizon.common.on_error import OnError
+from bizon.destination.destination import AbstractDestination
+from bizon.engine.pipeline.models import ResumePoint
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """``on_error`` of the pipeline, and the destination of its dead letters: the second output of a job, staged,
+    committed and published like the first.
+
+    ``destination`` is open as well when the job has dead letters from before ``on_error`` was changed: they are
+    published too. ``scrub`` keeps secrets out of the reasons.
+    """
+
+    on_error: OnError = OnError.FAIL
+    destination: AbstractDestination | None = None
+    scrub: Callable[[str], str] = str
+
+    def prepare(self, resume: ResumePoint) -> None:
+        """Make the staged dead letters those of the committed pages."""
+        if self.destination is not None:
+            self.destination.prepare(replace(resume, rows_written=resume.dead_letters))
+
+    def describe(self) -> str | None:
+        """Where dead letters are, in words; None when there is no such place."""
+        return None if self.destination is None else self.destination.describe()
+
+    def of(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """The rows to write for rows that were refused: all, or none where they are skipped. They are logged."""
+        if rejected.is_empty():
+            return rejected
+        letters = rejected.with_columns(reason=pl.Series([self.scrub(reason) for reason in rejected["reason"]]))
+        count = f"{letters.height:,} record" if letters.height == 1 else f"{letters.height:,} records"
+        if self.on_error is OnError.DEAD_LETTER:
+            logger.warning(f"{count} set aside as dead letters, the first: {letters['reason'][0]}")
+            return letters
+        logger.warning(f"{count} skipped, the first: {letters['reason'][0]}")
+        return letters.clear()
