@@ -32,6 +32,7 @@ class ResumePoint:
     ``dead_letters`` committed dead letters.
     ``has_history``: some run of the stream, this job's or an earlier one, has committed something; without it, an
     output that this pipeline wrote means that the state was lost. ``adopt``: append to such an output all the same.
+    ``epoch``: number of this start of the job, from 1; whatever an earlier start does from now on is not committed.
     """
 
     job_id: str
@@ -42,6 +43,7 @@ class ResumePoint:
     exhausted: bool = False
     has_history: bool = True
     adopt: bool = False
+    epoch: int = 1
 
     @property
     def next_iteration(self) -> int:

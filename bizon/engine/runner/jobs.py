@@ -7,6 +7,10 @@
 | same                            | pagination not empty | same job, the page after the cursor |
 | same                            | pagination empty     | same job, publish only              |
 | same, but it must not continue  | -                    | cancel it, new job                  |
+| killed, incremental, ignored    | pagination empty     | publish only, then a new job        |
+
+The last line: ``force_ignore_checkpoint`` would cancel a job whose output may be published already, and append its
+window again. A job that failed to publish is cancelled.
 
 It must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not the
 configured one, or when it is a full_refresh older than ``checkpoint_max_age``.
@@ -16,7 +20,7 @@ mode, also when it is resumed. ``force_ignore_checkpoint`` with an incremental s
 A job in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -34,13 +38,15 @@ from bizon.source.models import SourceIncrementalState
 @dataclass(frozen=True, slots=True)
 class OpenedJob:
     """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning; ``replaces``
-    when its output takes the place of the old one although the sync mode would append."""
+    when its output takes the place of the old one although the sync mode would append. ``then_another``: once this job
+    is published, the run goes on with the one it was started for."""
 
     job: StreamJob
     epoch: int
     resume: ResumePoint
     incremental: SourceIncrementalState | None
     replaces: bool
+    then_another: bool = False
 
 
 def stream_key(config: BizonConfig) -> StreamKey:
@@ -59,6 +65,10 @@ def open_job(backend: AbstractBackend, config: BizonConfig, now: datetime | None
     reason = _reason_not_to_resume(newest, config, now or utc_now())
     if reason is None and reset_wanted:
         reason = "a reset was requested"
+    leftover = reason is not None and not reset_wanted and _may_be_published(backend, newest, config)
+    if leftover:
+        logger.info("The job before was killed when only publishing was left; it is finished first")
+        reason = None
     if newest is not None and reason is None:
         job = newest
     else:
@@ -68,14 +78,14 @@ def open_job(backend: AbstractBackend, config: BizonConfig, now: datetime | None
         kept = None if reset_wanted or previous is None else previous.incremental_state
         job = backend.create_stream_job(key, config.source.sync_mode.value, incremental_state=kept)
         backend.bind_stream_reset(key, job.id)
-    resume = _resume_point(backend, config, job, previous)
+    epoch = backend.open_epoch(job.id)  # from here on an earlier start cannot move the cursor that is read next
+    resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     is_reset = backend.is_reset(job.id)
-    epoch = backend.open_epoch(job.id)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
     incremental = None if is_reset else _incremental_state(config, job, previous)
     replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
-    return OpenedJob(job, epoch, resume, incremental, replaces)
+    return OpenedJob(job, epoch, resume, incremental, replaces, then_another=leftover)
 
 
 def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
@@ -101,6 +111,17 @@ def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datet
     if job.sync_mode == SourceSyncModes.FULL_REFRESH and age > timedelta(seconds=config.source.checkpoint_max_age):
         return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
     return None
+
+
+def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: BizonConfig) -> bool:
+    """True for a job that was killed when all its pages were committed: while it published, or just after."""
+    incremental = SourceSyncModes.INCREMENTAL
+    if job is None or job.status not in (JobStatus.STARTED, JobStatus.RUNNING):
+        return False
+    if job.sync_mode != incremental or config.source.sync_mode is not incremental or backend.is_reset(job.id):
+        return False
+    cursor = backend.get_last_cursor_by_job_id(job.id)
+    return cursor is not None and not cursor.pagination
 
 
 def _resume_point(

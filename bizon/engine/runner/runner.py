@@ -46,24 +46,11 @@ class AbstractRunner(ABC):
         config = self.bizon_config
         key, ttl = stream_key(config), config.engine.runner.config.lease_ttl
         with build_backend(config) as backend, held_lease(backend, key, ttl, self._lose):
-            opened = open_job(backend, config)
-            folder = None if config.source.sync_mode is SourceSyncModes.STREAM else backend.spool_folder(key)
-            if folder is not None:
-                discard(folder, keep_job=opened.job.id)
-            context = RunContext(
-                config, key, opened.epoch, opened.resume, opened.incremental, opened.replaces, folder, self.secrets
-            )
-            try:
-                status = self._status(opened, self._work(context, backend))
-            except BaseException as error:
-                failure = PipelineReturnStatus.KILLED_BY_RUNNER
-                text = Scrubber(self.secrets)(f"the runner itself failed: {type(error).__name__}: {error}")
-                close_job(backend, opened, RunnerStatus(opened.job.id, stream=failure, error=text))
-                raise
-            close_job(backend, opened, status)
-            if folder is not None and status.published:
-                discard(folder)
-        return status
+            while True:
+                opened = open_job(backend, config)
+                status = self._run_job(backend, opened)
+                if not (opened.then_another and status.published):
+                    return status
 
     def stop(self) -> None:
         """Ask the run to end: the current page is finished, flushed and committed, nothing is published."""
@@ -78,6 +65,26 @@ class AbstractRunner(ABC):
     @abstractmethod
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
+
+    def _run_job(self, backend: AbstractBackend, opened: OpenedJob) -> RunnerStatus:
+        config, key = self.bizon_config, opened.job.key
+        folder = None if config.source.sync_mode is SourceSyncModes.STREAM else backend.spool_folder(key)
+        if folder is not None:
+            discard(folder, keep_job=opened.job.id)
+        context = RunContext(
+            config, key, opened.epoch, opened.resume, opened.incremental, opened.replaces, folder, self.secrets
+        )
+        try:
+            status = self._status(opened, self._work(context, backend))
+        except BaseException as error:
+            failure = PipelineReturnStatus.KILLED_BY_RUNNER
+            text = Scrubber(self.secrets)(f"the runner itself failed: {type(error).__name__}: {error}")
+            close_job(backend, opened, RunnerStatus(opened.job.id, stream=failure, error=text))
+            raise
+        close_job(backend, opened, status)
+        if folder is not None and status.published:
+            discard(folder)
+        return status
 
     def _lose(self, reason: str) -> None:
         """The lease is gone: stop, without counting it as a stop on request."""

@@ -81,7 +81,7 @@ class Rig:
         between = [row for row in old if row[0] % REFUSED] + [row for row in new if not row[0] % REFUSED]
         return [old, new, sorted(between)]
 
-    def command(self, point: str | None = None) -> list[str]:
+    def command(self, point: str | None = None, *flags: str) -> list[str]:
         """The command line; writes the config."""
         config = {
             "name": "pipe",
@@ -95,14 +95,14 @@ class Rig:
         }
         (self.folder / "config.yml").write_text(yaml.safe_dump(config))
         start = ["-m", "bizon"] if point is None else [str(HERE / "crash_cli.py"), point]
-        return [sys.executable, *start, "run", "config.yml"]
+        return [sys.executable, *start, "run", "config.yml", *flags]
 
     @contextlib.contextmanager
-    def started(self, point: str | None = None) -> Iterator["subprocess.Popen[str]"]:
+    def started(self, point: str | None = None, *flags: str) -> Iterator["subprocess.Popen[str]"]:
         """Within: the command runs, leading a process group; nothing of it is left afterwards."""
         with (self.folder / "log.txt").open("a") as log:
             child = subprocess.Popen(
-                self.command(point),
+                self.command(point, *flags),
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -115,9 +115,9 @@ class Rig:
             finally:
                 kill_group(child)
 
-    def run(self, point: str | None = None, timeout: float = 60) -> int:
+    def run(self, point: str | None = None, *flags: str, timeout: float = 60) -> int:
         """Run to its end, or to its death at ``point``; the exit code."""
-        with self.started(point) as child:
+        with self.started(point, *flags) as child:
             return child.wait(timeout)
 
     def run_and_kill(self, delay: float) -> tuple[bool, int | None]:

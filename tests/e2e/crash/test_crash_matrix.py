@@ -129,6 +129,17 @@ def test_a_run_with_dead_letters_that_dies_is_finished_by_the_next(tmp_path: Pat
     finish(rig)
 
 
+@pytest.mark.parametrize("point", ["before_finalize", "after_replace", "before_success"])
+def test_a_fresh_run_first_finishes_a_job_that_may_be_published(build: Build, point: str) -> None:
+    """Cancelling it would fetch its window again and append it a second time."""
+    rig = build("incremental", "json", "thread")
+    crash(rig, point)
+    assert rig.run(None, "--fresh") == 0, rig.log()
+    assert rig.rows() == rig.expected()
+    assert rig.statuses() == ["succeeded"] * 3
+    assert rig.leftovers() == []
+
+
 @pytest.mark.lesson("F-13")
 @pytest.mark.parametrize("point", ["after_write:2", "after_replace"])
 def test_a_child_that_dies_alone_fails_the_run_and_the_next_finishes_it(build: Build, point: str) -> None:

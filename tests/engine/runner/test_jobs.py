@@ -229,3 +229,35 @@ def test_a_fresh_start_without_history_is_a_reset(backend: AbstractBackend) -> N
     assert opened.replaces
     end(backend, opened, published=True)
     assert not open_job(backend, pipeline(sync_mode="incremental", force_ignore_checkpoint=True)).replaces
+
+
+def test_a_fresh_start_first_finishes_a_job_that_was_killed_when_it_may_have_been_published(
+    backend: AbstractBackend,
+) -> None:
+    config = pipeline(sync_mode="incremental")
+    end(backend, open_job(backend, config), published=True)
+    killed = open_job(backend, config)
+    commit(backend, killed.job, 0, {})
+    fresh = pipeline(sync_mode="incremental", force_ignore_checkpoint=True)
+    first = open_job(backend, fresh)
+    assert (first.job.id, first.resume.exhausted, first.then_another) == (killed.job.id, True, True)
+    end(backend, first, published=True)
+    then = open_job(backend, fresh)
+    assert (then.job.id != killed.job.id, then.then_another) == (True, False)
+    assert then.incremental is not None
+    assert then.incremental.last_run == killed.job.created_at
+
+
+@pytest.mark.parametrize("reason", ["it failed", "it is not exhausted", "it is a full refresh"])
+def test_a_fresh_start_cancels_a_job_that_cannot_be_published(backend: AbstractBackend, reason: str) -> None:
+    mode = "full_refresh" if reason == "it is a full refresh" else "incremental"
+    config = pipeline(sync_mode=mode)
+    end(backend, open_job(backend, config), published=True)
+    job = open_job(backend, config)
+    commit(backend, job.job, 0, {"page": 1} if reason == "it is not exhausted" else {})
+    if reason == "it failed":
+        end(backend, job, published=False)
+    opened = open_job(backend, pipeline(sync_mode=mode, force_ignore_checkpoint=True))
+    assert opened.job.id != job.job.id
+    assert not opened.then_another
+    assert backend.get_stream_job_by_id(job.job.id).status is JobStatus.CANCELED  # type: ignore[union-attr]

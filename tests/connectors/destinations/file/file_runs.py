@@ -54,6 +54,7 @@ class Job:
     last: int | None = None
     rows: int = 0
     exhausted: bool = False
+    starts: int = 0
 
     def open(self) -> FileDestination:
         """A destination of a new run, not prepared."""
@@ -78,8 +79,15 @@ class Job:
         """A destination of a new run at the resume point."""
         destination = self.open()
         assert destination.check_connection() is True
+        self.starts += 1
         destination.prepare(
-            ResumePoint(self.job_id, last_iteration=self.last, rows_written=self.rows, exhausted=self.exhausted)
+            ResumePoint(
+                self.job_id,
+                last_iteration=self.last,
+                rows_written=self.rows,
+                exhausted=self.exhausted,
+                epoch=self.starts,
+            )
         )
         return destination
 

@@ -122,14 +122,40 @@ def test_a_part_that_shrinks_while_it_is_copied_stops_the_publication(monkeypatc
     assert not Path("out.json").exists()
 
 
-def test_parts_of_a_run_that_was_frozen_and_overtaken_stop_the_publication() -> None:
+def test_parts_of_a_run_that_was_frozen_and_overtaken_are_not_published() -> None:
     job = Job()
     overtaken, current = job.prepared(), job.prepared()
     job.write(current, 0, 1, rows_of("a", "b"))
-    job.write(overtaken, 1, 2, rows_of("b", "c"))
+    job.write(overtaken, 0, 1, rows_of("a", "b"))
+    job.write(overtaken, 2, 3, rows_of("c", "d"))
     job.write(current, 2, 2, rows_of("c"))
-    with pytest.raises(FinalizeError, match="hold the same pages"):
-        current.finalize()
+    current.finalize()
+    assert ids_in(Path("out.json")) == ["a", "b", "c"]
+
+
+def test_parts_of_a_run_that_was_frozen_and_overtaken_do_not_disturb_a_resume() -> None:
+    job = Job()
+    job.write(overtaken := job.prepared(), 0, 0, rows_of("a"))
+    job.commit(0, 1)
+    job.write(current := job.prepared(), 1, 3, rows_of("b", "c", "d"))
+    job.write(overtaken, 1, 2, rows_of("b", "c"))
+    job.commit(3, 3)
+    job.exhausted = True
+    assert job.write(current, 4, 4, rows_of("never committed")) == (True, None)
+    resumed = job.prepared()
+    resumed.finalize()
+    assert ids_in(Path("out.json")) == ["a", "b", "c", "d"]
+
+
+def test_a_part_that_somebody_removed_stops_the_publication() -> None:
+    """It would lose rows that are committed."""
+    job = Job()
+    destination = job.prepared()
+    for page in (0, 1):
+        job.write(destination, page, page, rows_of(str(page)))
+    next(Path(".bizon").rglob("0000000000-*")).unlink()
+    with pytest.raises(DestinationError, match=r"0000000000-0000000000-1-1.json' is gone"):
+        destination.finalize()
     assert not Path("out.json").exists()
 
 

@@ -33,14 +33,18 @@ def test_a_resumed_job_drops_what_no_checkpoint_vouches_for(sync_mode: str, form
     assert ids_in(Path(f"out.{format}")) == ["0", "1", "2", "3", "4"]
 
 
-def test_parts_are_named_by_pages_and_rows() -> None:
+def test_parts_are_named_by_pages_rows_and_start_of_the_job() -> None:
     half_done()
-    assert staged() == ["0000000000-0000000000-1.json", "0000000001-0000000001-1.json", "0000000002-0000000003-2.json"]
+    assert staged() == [
+        "0000000000-0000000000-1-1.json",
+        "0000000001-0000000001-1-1.json",
+        "0000000002-0000000003-2-1.json",
+    ]
 
 
 def test_trimming_keeps_the_committed_parts() -> None:
     half_done().prepared()
-    assert staged() == ["0000000000-0000000000-1.json", "0000000001-0000000001-1.json"]
+    assert staged() == ["0000000000-0000000000-1-1.json", "0000000001-0000000001-1-1.json"]
 
 
 def test_half_written_parts_are_dropped() -> None:
@@ -50,8 +54,8 @@ def test_half_written_parts_are_dropped() -> None:
     part.with_name("ready.json").write_bytes(b"{")
     job.prepared()
     assert sorted(path.name for path in part.parent.iterdir()) == [
-        "0000000000-0000000000-1.json",
-        "0000000001-0000000001-1.json",
+        "0000000000-0000000000-1-1.json",
+        "0000000001-0000000001-1-1.json",
     ]
 
 

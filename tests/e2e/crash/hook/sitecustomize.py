@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PART = re.compile(r"\d{10}-\d{10}-\d+\.[a-z]+")
+PART = re.compile(r"\d{10}-\d{10}-\d+-\d+\.[a-z]+")
 POINT, _, NTH = os.environ.get("CRASH_AT", "").partition(":")
 _passed: dict[str, int] = {}
 

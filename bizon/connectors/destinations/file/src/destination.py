@@ -108,9 +108,9 @@ class FileDestination(AbstractDestination):
             self._claim()
             self._staging.discard_other_jobs()
             if resume.last_iteration is None:
-                self._staging.empty()
+                self._staging.empty(resume.epoch)
             else:
-                self._staging.trim(resume.last_iteration, resume.rows_written)
+                self._staging.trim(resume.last_iteration, resume.rows_written, resume.epoch)
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch and put it on disk. The same pages written again replace the first write."""

@@ -1,7 +1,9 @@
 """Rows of a job that are not published yet: one part file per write, in a folder of the job.
 
-``.bizon/<file name>/<job id>.<owner key>/<from>-<to>-<rows>.<format>``: the name says which pages a part holds and how
-many rows, so that what is staged can be compared with what is committed without opening a file.
+``.bizon/<file name>/<job id>.<owner key>/<from>-<to>-<rows>-<epoch>.<format>``: the name says which pages a part holds,
+how many rows, and which start of the job wrote it. So what is staged can be compared with what is committed without
+opening a file, and a part that a run adds after another has taken over (it was frozen meanwhile, and cannot commit) is
+told from the parts that count.
 """
 
 import re
@@ -15,7 +17,7 @@ from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.file.src.durable import make_folder, sync_folder, write_file
 from bizon.connectors.destinations.file.src.manifest import Output
 
-_PART_NAME = re.compile(r"(\d{10})-(\d{10})-(\d+)\.[a-z]+")
+_PART_NAME = re.compile(r"(\d{10})-(\d{10})-(\d+)-(\d+)\.[a-z]+")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,6 +27,7 @@ class Part:
     from_iteration: int
     to_iteration: int
     rows: int
+    epoch: int
     path: Path
 
 
@@ -35,39 +38,55 @@ class Staging:
         self.output = output
         self.extension = extension
         self.folder = output.folder / f"{output.job_id}.{output.owner.key}"
+        self._epoch = 1
+        self._known: set[str] | None = None
 
     def parts(self) -> list[Part]:
-        """All parts, in page order."""
-        if not self.folder.is_dir():
-            return []
-        matches = [(_PART_NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
-        return sorted(Part(int(name[1]), int(name[2]), int(name[3]), path) for name, path in matches if name)
+        """The parts that count, in page order.
+
+        Those that ``empty`` or ``trim`` left and this run has written. Before both: all, except that an earlier start
+        of the job counts only up to where a later one went on. Raises DestinationError when one is missing.
+        """
+        found = self._found()
+        if self._known is None:
+            return _not_overtaken(found)
+        missing = self._known.difference(part.path.name for part in found)
+        if missing:
+            raise DestinationError(
+                f"'{self.folder / min(missing)}' is gone: was it deleted, or is another run at work? "
+                f"Set force_ignore_checkpoint: true to fetch everything again"
+            )
+        return [part for part in found if part.path.name in self._known]
 
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
         """Add a part, on disk when this returns; it replaces a part of the same pages. Raises OSError."""
         make_folder(self.folder)
-        name = f"{from_iteration:010d}-{to_iteration:010d}-{rows}.{self.extension}"
+        name = f"{from_iteration:010d}-{to_iteration:010d}-{rows}-{self._epoch}.{self.extension}"
         write_file(self.folder / name, write)
+        mine = (from_iteration, to_iteration, self._epoch)
         twins = [
             part.path
-            for part in self.parts()
-            if (part.from_iteration, part.to_iteration) == (from_iteration, to_iteration) and part.path.name != name
+            for part in self._found()
+            if (part.from_iteration, part.to_iteration, part.epoch) == mine and part.path.name != name
         ]
         self._remove(twins)
+        if self._known is not None:
+            self._known = self._known.difference(path.name for path in twins) | {name}
 
-    def empty(self) -> None:
+    def empty(self, epoch: int) -> None:
         """Start with an empty folder."""
         self.discard()
         make_folder(self.folder)
+        self._epoch, self._known = epoch, set()
 
-    def trim(self, last_iteration: int, rows_committed: int) -> None:
+    def trim(self, last_iteration: int, rows_committed: int, epoch: int) -> None:
         """Keep the committed parts only: those of pages up to ``last_iteration``, which hold ``rows_committed`` rows.
 
         Pages without rows have no part, so gaps are legal; the number of rows tells whether a part is missing. Raises
         DestinationError then: publishing would lose rows.
         """
         make_folder(self.folder)
-        kept = [part for part in self.parts() if part.to_iteration <= last_iteration]
+        kept = _not_overtaken([part for part in self._found() if part.to_iteration <= last_iteration])
         names = {part.path.name for part in kept}
         self._remove([path for path in self.folder.iterdir() if path.name not in names])
         staged = sum(part.rows for part in kept)
@@ -77,6 +96,7 @@ class Staging:
                 f"were destination_id, format or the working directory changed, or files deleted? Undo that, or set "
                 f"force_ignore_checkpoint: true to fetch everything again"
             )
+        self._epoch, self._known = epoch, names
 
     def discard(self) -> None:
         """Remove the folder of this job."""
@@ -90,8 +110,28 @@ class Staging:
             if path != self.folder and path.is_dir():
                 shutil.rmtree(path)
 
+    def _found(self) -> list[Part]:
+        if not self.folder.is_dir():
+            return []
+        matches = [(_PART_NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
+        return sorted(
+            Part(int(name[1]), int(name[2]), int(name[3]), int(name[4]), path) for name, path in matches if name
+        )
+
     def _remove(self, paths: list[Path]) -> None:
         for path in paths:
             path.unlink()
         if paths:
             sync_folder(self.folder)
+
+
+def _not_overtaken(parts: list[Part]) -> list[Part]:
+    """A later start goes on where the commits end: what an earlier one staged from there on was never committed."""
+    first_pages: dict[int, int] = {}
+    for part in parts:
+        first_pages[part.epoch] = min(part.from_iteration, first_pages.get(part.epoch, part.from_iteration))
+    ends = {
+        epoch: min((first for later, first in first_pages.items() if later > epoch), default=None)
+        for epoch in first_pages
+    }
+    return [part for part in parts if (end := ends[part.epoch]) is None or part.to_iteration < end]
