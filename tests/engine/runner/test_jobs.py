@@ -256,7 +256,7 @@ def test_a_fresh_start_cancels_a_job_that_cannot_be_published(backend: AbstractB
     job = open_job(backend, config)
     commit(backend, job.job, 0, {"page": 1} if reason == "it is not exhausted" else {})
     if reason == "it failed":
-        end(backend, job, published=False)
+        end(backend, job, consumer=PipelineReturnStatus.DESTINATION_ERROR)
     opened = open_job(backend, pipeline(sync_mode=mode, force_ignore_checkpoint=True))
     assert opened.job.id != job.job.id
     assert not opened.then_another
