@@ -254,7 +254,7 @@ def test_a_part_filled_buffer_is_written_while_the_source_is_silent(pipeline: "P
     pipeline.source(source_file_path="silent_source.py")
     child = pipeline.start()
     try:
-        wait_for(lambda: list((pipeline.folder / ".bizon").rglob("0000000000-0000000000-5-1.json")) != [])
+        wait_for(lambda: list((pipeline.folder / ".bizon").rglob("000001.json")) != [])
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate(timeout=20)

@@ -126,7 +126,8 @@ class Loader:
         except FinalizeError:
             raise
         except Exception as error:
-            raise FinalizeError(f"publishing failed: {type(error).__name__}: {error}") from error
+            text = str(error) if isinstance(error, DestinationError) else f"{type(error).__name__}: {error}"
+            raise FinalizeError(f"publishing failed: {text}") from error
         if done is not True:
             raise FinalizeError("publishing failed: the destination's finalize() did not return True")
 

@@ -10,7 +10,7 @@
 | before_replace   | as after_publishing, in the last moment before the new output takes its place    |
 | after_replace    | the new output is in place, the manifest does not say so                         |
 | after_published  | the manifest says published, the parts are still there                           |
-| discarding       | some parts are removed, with N = 2 the first                                     |
+| discarding       | what was staged is being removed; with N = 2 one part is gone                    |
 | before_success   | all is published, the job is not SUCCEEDED                                       |
 | after_success    | the job is SUCCEEDED, the lease is still held                                    |
 | random           | before the Nth fsync, replace or unlink                                          |

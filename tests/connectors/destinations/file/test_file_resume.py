@@ -33,30 +33,91 @@ def test_a_resumed_job_drops_what_no_checkpoint_vouches_for(sync_mode: str, form
     assert ids_in(Path(f"out.{format}")) == ["0", "1", "2", "3", "4"]
 
 
-def test_parts_are_named_by_pages_rows_and_start_of_the_job() -> None:
-    half_done()
+def test_parquet_parts_are_named_by_pages_rows_and_start_of_the_job() -> None:
+    half_done(config={"format": "parquet"})
     assert staged() == [
-        "0000000000-0000000000-1-1.json",
-        "0000000001-0000000001-1-1.json",
-        "0000000002-0000000003-2-1.json",
+        "0000000000-0000000000-1-1.parquet",
+        "0000000001-0000000001-1-1.parquet",
+        "0000000002-0000000003-2-1.parquet",
     ]
 
 
-def test_trimming_keeps_the_committed_parts() -> None:
-    half_done().prepared()
-    assert staged() == ["0000000000-0000000000-1-1.json", "0000000001-0000000001-1-1.json"]
+def test_trimming_keeps_the_committed_parquet_parts() -> None:
+    half_done(config={"format": "parquet"}).prepared()
+    assert staged() == ["0000000000-0000000000-1-1.parquet", "0000000001-0000000001-1-1.parquet"]
+
+
+def test_trimming_keeps_the_committed_lines_and_seals_them() -> None:
+    job = half_done()
+    assert staged() == ["000001.json"]
+    job.prepared()
+    assert staged() == ["000001-2.json"]
+    assert ids_in(next(Path(".bizon").rglob("000001-2.json"))) == ["0", "1"]
+
+
+def test_each_start_of_a_job_has_a_file_of_lines() -> None:
+    job = half_done()
+    for page in (2, 3):
+        job.write(job.prepared(), page, page, rows_of(str(page)))
+        job.commit(page, 1)
+    assert staged() == ["000001-2.json", "000002-1.json", "000003.json"]
+    job.run([[], [], [], [], ["4"]])
+    assert ids_in(Path("out.json")) == ["0", "1", "2", "3", "4"]
+
+
+def test_lines_that_were_sealed_and_whose_checkpoints_a_power_cut_took_back_are_cut_off() -> None:
+    job = half_done()
+    job.prepared()
+    job.last, job.rows = 0, 1
+    job.run([["0"], ["b"], ["c"]])
+    assert ids_in(Path("out.json")) == ["0", "b", "c"]
+
+
+@pytest.mark.lesson("F-10")
+def test_half_written_lines_are_cut_off() -> None:
+    """A torn line used to be glued to the next one, and no parser took it."""
+    job = half_done()
+    lines = next(Path(".bizon").rglob("000001.json"))
+    with lines.open("ab") as handle:
+        handle.write(b'{"bizon')
+    lines.with_name("ready.json").write_bytes(b"{")
+    job.prepared()
+    assert [path.name for path in lines.parent.iterdir()] == ["000001-2.json"]
+    job.run([["0"], ["1"], ["2"]])
+    assert ids_in(Path("out.json")) == ["0", "1", "2"]
 
 
 def test_half_written_parts_are_dropped() -> None:
-    job = half_done()
+    job = half_done(config={"format": "parquet"})
     part = next(Path(".bizon").rglob("0000000001*"))
-    part.with_name("0000000002-0000000002-1.json.tmp").write_bytes(b'{"bizon')
-    part.with_name("ready.json").write_bytes(b"{")
+    part.with_name("0000000002-0000000002-1-1.parquet.tmp").write_bytes(b"PAR1")
+    part.with_name("ready.parquet").write_bytes(b"P")
     job.prepared()
     assert sorted(path.name for path in part.parent.iterdir()) == [
-        "0000000000-0000000000-1-1.json",
-        "0000000001-0000000001-1-1.json",
+        "0000000000-0000000000-1-1.parquet",
+        "0000000001-0000000001-1-1.parquet",
     ]
+
+
+def test_lines_of_a_run_that_is_not_interrupted_become_the_output_without_a_copy() -> None:
+    job = Job()
+    destination = job.prepared()
+    for page in range(3):
+        job.write(destination, page, page, rows_of(str(page)))
+    staged_file = next(Path(".bizon").rglob("000001.json")).stat().st_ino
+    destination.finalize()
+    assert Path("out.json").stat().st_ino == staged_file
+
+
+@pytest.mark.parametrize("format", ["json", "parquet"])
+def test_the_same_pages_written_again_replace_the_first_write(format: str) -> None:
+    job = Job(config={"format": format})
+    destination = job.prepared()
+    job.write(destination, 0, 0, rows_of("0"))
+    job.write(destination, 1, 2, rows_of("1", "2"))
+    job.write(destination, 1, 2, rows_of("1", "two", "2"))
+    destination.finalize()
+    assert ids_in(Path(f"out.{format}")) == ["0", "1", "two", "2"]
 
 
 @pytest.mark.lesson("F-09")
@@ -96,11 +157,16 @@ def test_pages_without_rows_leave_gaps_that_are_accepted() -> None:
     assert ids_in(Path("out.json")) == ["1", "5"]
 
 
-@pytest.mark.parametrize("loss", ["a part is gone", "all is gone", "destination_id changed", "format changed"])
+@pytest.mark.parametrize(
+    "loss", ["lines are cut", "a part is gone", "all is gone", "destination_id changed", "format changed"]
+)
 def test_committed_rows_that_are_not_staged_stop_the_run(loss: str) -> None:
     """Publishing without them would be a silent loss."""
-    job = half_done()
-    if loss == "a part is gone":
+    job = half_done(config={"format": "parquet"} if loss == "a part is gone" else {})
+    if loss == "lines are cut":
+        lines = next(Path(".bizon").rglob("000001.json"))
+        lines.write_bytes(lines.read_bytes()[:-100].split(b"\n")[0])
+    elif loss == "a part is gone":
         next(Path(".bizon").rglob("0000000001*")).unlink()
     elif loss == "all is gone":
         Path(".bizon").rename("elsewhere")

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PART = re.compile(r"\d{10}-\d{10}-\d+-\d+\.[a-z]+")
+STAGED = re.compile(r"(\d{10}-\d{10}-\d+-\d+|\d{6}(-\d+)?)\.[a-z]+")
 POINT, _, NTH = os.environ.get("CRASH_AT", "").partition(":")
 _passed: dict[str, int] = {}
 
@@ -103,7 +103,7 @@ def patch_os() -> None:
 
     def before_unlink(path: Any, **_: Any) -> None:
         passing("random")
-        if published[0] and PART.fullmatch(Path(path).name):
+        if published[0] and STAGED.fullmatch(Path(path).name):
             passing("discarding")
 
     def before_fsync(handle: int) -> None:

@@ -23,6 +23,8 @@ from bizon.connectors.destinations.file.src.manifest import Output, Owner, State
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.rows import RowShape, write_rows
 from bizon.connectors.destinations.file.src.staging import Staging
+from bizon.connectors.destinations.file.src.staging_lines import LineStaging
+from bizon.connectors.destinations.file.src.staging_parts import PartStaging
 from bizon.connectors.destinations.file.src.streaming import StreamTables
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.backend.backend import AbstractBackend
@@ -68,7 +70,8 @@ class FileDestination(AbstractDestination):
         self._owner = Owner(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
         self._shape = RowShape(config.format, self.record_schemas if config.unnest else None)
         self._output = self._output_of(self.default_destination_id)
-        self._staging = Staging(self._output, config.format)
+        staging = LineStaging if config.format is FileFormat.JSON else PartStaging
+        self._staging: Staging = staging(self._output, config.format)
         self._tables = StreamTables(self._output, config.format, self._output_of)
         self._written: dict[str, None] = {}
         self._claimed = False

@@ -1,13 +1,14 @@
 """File operations that survive a power cut: a file is on disk when its bytes and its folder entry are."""
 
 import os
-import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY_SUFFIX = ".tmp"
 _NEWLINE = b"\n"
+_BLOCK = 1024 * 1024
 
 
 def sync_folder(folder: Path) -> None:
@@ -76,15 +77,45 @@ def lacks_newline(path: Path) -> bool:
         return handle.read(1) != _NEWLINE
 
 
-def concatenate(sources: list[Path], target: BinaryIO) -> None:
-    """Append files of lines to ``target``, each ending with a newline. Raises OSError when one shrinks meanwhile."""
-    for source in sources:
+@dataclass(frozen=True, slots=True)
+class LineEnd:
+    """Where a line of a file ends: bytes up to and with its newline; ``lines`` there are up to it."""
+
+    lines: int
+    offset: int
+
+
+def end_of_line(path: Path, number: int) -> LineEnd:
+    """The end of the ``number``-th line, or of the last whole line when there are fewer."""
+    lines = offset = 0
+    end = LineEnd(0, 0)
+    with path.open("rb") as handle:
+        while lines < number and (block := handle.read(_BLOCK)):
+            found = block.count(_NEWLINE)
+            if lines + found < number:
+                if found:
+                    end = LineEnd(lines + found, offset + block.rindex(_NEWLINE) + 1)
+            else:
+                at = -1
+                for _ in range(number - lines):
+                    at = block.index(_NEWLINE, at + 1)
+                end = LineEnd(number, offset + at + 1)
+            lines, offset = lines + found, offset + len(block)
+    return end
+
+
+def concatenate(sources: list[tuple[Path, int]], target: BinaryIO) -> None:
+    """Append the first bytes of files of lines to ``target``, each ending with a newline. Raises OSError when one
+    has fewer."""
+    for source, size in sources:
+        start = target.tell()
         with source.open("rb") as handle:
-            size, start = os.fstat(handle.fileno()).st_size, target.tell()
             _copy(handle, target, size)
             if target.tell() - start != size:
                 raise OSError(f"{source} changed while it was copied: {target.tell() - start} of {size} bytes")
-        if lacks_newline(source):
+            handle.seek(max(size - 1, 0))
+            glued = size and handle.read(1) != _NEWLINE
+        if glued:
             target.write(_NEWLINE)
             target.flush()
 
@@ -101,6 +132,8 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
     except (OSError, AttributeError):
         if remaining != size:
             raise
-        shutil.copyfileobj(source, target)
+        while remaining > 0 and (block := source.read(min(remaining, _BLOCK))):
+            target.write(block)
+            remaining -= len(block)
         target.flush()
     target.seek(0, os.SEEK_END)

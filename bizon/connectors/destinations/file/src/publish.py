@@ -21,9 +21,8 @@ An incremental run without rows has nothing to do in 1 to 4, unless there is no 
 
 import os
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import polars as pl
 
@@ -31,15 +30,13 @@ from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.durable import concatenate, make_folder, sync_folder, write_aside
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.rows import write_rows
-
-if TYPE_CHECKING:
-    from bizon.connectors.destinations.file.src.staging import Staging
+from bizon.connectors.destinations.file.src.staging import Source, Staging
 
 
 class Publisher:
     """Publishes the staged parts of one job. ``append``: keep what the main file holds; else replace it."""
 
-    def __init__(self, staging: "Staging", format: FileFormat, *, append: bool) -> None:
+    def __init__(self, staging: Staging, format: FileFormat, *, append: bool) -> None:
         self.staging = staging
         self.output = staging.output
         self.format = format
@@ -65,15 +62,11 @@ class Publisher:
 
     def _replace_main(self, empty: pl.DataFrame) -> None:
         main = self.output.main
-        parts = self.staging.parts()
-        for before, after in pairwise(parts):
-            if after.from_iteration <= before.to_iteration:  # by a run that was frozen until this one took over
-                raise ValueError(f"'{before.path.name}' and '{after.path.name}' in staging hold the same pages")
-        sources = [part.path for part in parts]
+        sources = self.staging.sources()
         if self.append and main.exists():
             if not sources:
                 return
-            sources.insert(0, main)
+            sources.insert(0, Source(main, main.stat().st_size, is_ours=False))
         self.ready.unlink(missing_ok=True)
         try:
             self._build(sources, empty)
@@ -84,23 +77,24 @@ class Publisher:
         os.replace(self.ready, main)
         sync_folder(main.parent)
 
-    def _build(self, sources: list[Path], empty: pl.DataFrame) -> None:
+    def _build(self, sources: list[Source], empty: pl.DataFrame) -> None:
         """Step 2. The parts are not consumed: a single one gets a second name, where the file system can."""
         make_folder(self.staging.folder)
-        if len(sources) != 1 or not _link(sources[0], self.ready):
+        single = sources[0] if len(sources) == 1 and sources[0].is_ours else None
+        if single is None or not _link(single.path, self.ready):
             write_aside(self.ready, self._writer(sources, empty))
         if self.output.main.exists():
             self.ready.chmod(self.output.main.stat().st_mode & 0o7777)
         sync_folder(self.staging.folder)
 
-    def _writer(self, sources: list[Path], empty: pl.DataFrame) -> Callable[[BinaryIO], None]:
+    def _writer(self, sources: list[Source], empty: pl.DataFrame) -> Callable[[BinaryIO], None]:
         def write(target: BinaryIO) -> None:
             if not sources:
                 write_rows(empty, self.format, target)
             elif self.format is FileFormat.JSON:
-                concatenate(sources, target)
+                concatenate([(source.path, source.size) for source in sources], target)
             else:
-                frames = [pl.scan_parquet(source, glob=False) for source in sources]
+                frames = [pl.scan_parquet(source.path, glob=False) for source in sources]
                 pl.concat(frames, how="diagonal").sink_parquet(target, compression="zstd", maintain_order=True)
 
         return write
