@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from e2e.crash.crash_kit import bytecode_kept_in
 
 ITEMS_SOURCE = Path(__file__).with_name("items_source.py")
 
@@ -103,6 +104,15 @@ class Pipeline:
             return connection.execute("SELECT status, error_message FROM stream_jobs ORDER BY created_at").fetchall()
         finally:
             connection.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Most of a short command is compiling, where Python is told to keep nothing of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture
