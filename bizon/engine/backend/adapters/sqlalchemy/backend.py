@@ -1,10 +1,11 @@
 """State in a SQL database, through SQLAlchemy Core."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import disk_usage
 from threading import RLock
 from typing import Any
 from uuid import uuid4
@@ -45,6 +46,7 @@ from bizon.engine.backend.models import (
 
 _TICK = timedelta(microseconds=1)
 _CREATE_ATTEMPTS = 3
+_SCARCE = 1_000_000  # bytes; SQLite asks for less at a time
 
 
 class SQLAlchemyBackend(AbstractBackend):
@@ -228,11 +230,19 @@ class SQLAlchemyBackend(AbstractBackend):
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
-            raise BackendError(f"the state in {self._describe()} cannot be used: {reason}") from error
+            raise BackendError(f"the state in {self._describe()} cannot be used: {self._reason(error)}") from error
         finally:
             if guard is not None:
                 guard.release()
+
+    def _reason(self, error: SQLAlchemyError) -> str:
+        """What the database says; SQLite calls a full disk an I/O error when it finds out in its shared index."""
+        cause = getattr(error, "orig", None) or error
+        if getattr(cause, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
+            with suppress(OSError):
+                if disk_usage(sqlite_path(self.config).parent).free < _SCARCE:
+                    return f"{cause}, the disk is full"
+        return str(cause)
 
     def _describe(self) -> str:
         if self.type is BackendTypes.SQLITE:
