@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy import commits, leases, resets
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
-from bizon.engine.backend.adapters.sqlalchemy.migrations import upgrade
+from bizon.engine.backend.adapters.sqlalchemy.migrations import checked_version, upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
     naive_now,
     of_stream,
@@ -77,6 +77,7 @@ class SQLAlchemyBackend(AbstractBackend):
         if self.type is BackendTypes.SQLITE and not sqlite_path(self.config).exists():
             return False  # connecting would make the file
         with self._transaction() as connection:
+            checked_version(connection)
             present = set(inspect(connection).get_table_names())
         return set(metadata.tables) <= present
 

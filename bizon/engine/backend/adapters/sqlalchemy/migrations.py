@@ -22,23 +22,25 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
 
 def upgrade(connection: Connection) -> None:
     """Bring the tables to the current version, creating what is missing. Raises BackendError for a newer version."""
-    version = _version(connection)
+    version = checked_version(connection)
     if version == CURRENT:
         return
-    if version > CURRENT:
-        raise BackendError(
-            f"the state tables have version {version}, this bizon knows versions up to {CURRENT}: "
-            "they were written by a newer bizon; upgrade, or use another database"
-        )
     for step in STEPS[version:]:
         step(connection)
     connection.execute(insert(schema_version).values(version=CURRENT, applied_at=naive_now()))
 
 
-def _version(connection: Connection) -> int:
+def checked_version(connection: Connection) -> int:
+    """The version of the tables; nothing is changed. Raises BackendError for a newer one."""
     if not inspect(connection).has_table(schema_version.name):
         return 0
-    return int(connection.execute(select(func.max(schema_version.c.version))).scalar() or 0)
+    version = int(connection.execute(select(func.max(schema_version.c.version))).scalar() or 0)
+    if version > CURRENT:
+        raise BackendError(
+            f"the state tables have version {version}, this bizon knows versions up to {CURRENT}: "
+            "they were written by a newer bizon; upgrade, or use another database"
+        )
+    return version
 
 
 def _to_version_1(connection: Connection) -> None:
