@@ -117,7 +117,6 @@ def test_a_disk_that_fills_up_under_the_state_stops_the_run_and_the_next_one_res
     assert pipeline.ids() == EVERYTHING
 
 
-@pytest.mark.xfail(strict=True, reason="the spool's failure reaches the loader when the pages are committed")
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_full_disk_ends_only_the_spooling(pipeline: "Pipeline", tmp_path: Path, runner: str) -> None:
     with small_disk(tmp_path / "state.spool", megabytes=1) as disk:

@@ -122,7 +122,6 @@ def test_a_run_that_was_frozen_until_another_took_over_cannot_commit(
 
 
 @pytest.mark.lesson("F-04")
-@pytest.mark.xfail(strict=True, reason="close_job does not look whether the job is still its own")
 def test_a_run_that_was_overtaken_leaves_the_success_of_the_other_as_it_is(
     pipeline: "Pipeline", wait_for: WaitFor
 ) -> None:

@@ -72,8 +72,11 @@ class AbstractBackend(ABC):
         """The job, or None."""
 
     @abstractmethod
-    def update_stream_job_status(self, job_id: str, job_status: JobStatus, error_message: str | None = None) -> None:
-        """Set the status; the error message is replaced too, None clears it."""
+    def update_stream_job_status(
+        self, job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
+    ) -> None:
+        """Set the status; the error message is replaced too, None clears it. With ``epoch`` only while it is the job's
+        current one: a run that was overtaken has no say in how the job ends."""
 
     @abstractmethod
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
@@ -82,6 +85,10 @@ class AbstractBackend(ABC):
     @abstractmethod
     def open_epoch(self, job_id: str) -> int:
         """Increment ``attempt`` and return it: the number of this start of the job, from 1."""
+
+    @abstractmethod
+    def check_epoch(self, job_id: str, epoch: int) -> None:
+        """Raise BackendError when ``epoch`` is not the job's current one: another run has taken it over."""
 
     @abstractmethod
     def request_stream_reset(self, key: StreamKey) -> None:

@@ -115,7 +115,8 @@ class Loader:
         self._acknowledge(batch, written, rejected.height)
 
     def publish(self) -> None:
-        """Publish dead letters, then the output. Raises FinalizeError; the next run then publishes without fetching."""
+        """Publish dead letters, then the output. Raises FinalizeError, and BackendError in a run that was overtaken."""
+        self._backend.check_epoch(self._resume.job_id, self._epoch)
         for destination in (self._dead_letters.destination, self._destination):
             if destination is not None:
                 self._finalize(destination)

@@ -41,10 +41,11 @@ class Spool:
         self._spooled_to = -1
         self._file: BinaryIO | None = None
         self._lock = Lock()
+        self._given_up = False
 
     def note(self, message: QueueMessage) -> None:
         """A page has entered the queue."""
-        if message.signal is None:
+        if message.signal is None and not self._given_up:
             with self._lock:
                 self._waiting.append((self._clock(), message))
 
@@ -70,6 +71,16 @@ class Spool:
             if self._file is not None:
                 self._file.flush()
 
+    def _give_up(self) -> None:
+        """Keep nothing from now on. The file stays: what it holds up to the torn page is good."""
+        with self._lock:
+            self._given_up = True
+            self._waiting.clear()
+            file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # closing writes what is left in memory; the handle is closed all the same
+                file.close()
+
     def close(self) -> None:
         """Stop writing; what is spooled stays for the next start."""
         with self._lock:
@@ -88,6 +99,7 @@ class Spool:
                     self.tick()
                 except OSError as error:
                     logger.warning(f"pages that wait are not kept on disk any longer: {error}")
+                    self._give_up()
                     return
 
         ticker = Thread(target=loop, name="bizon-spool", daemon=True)

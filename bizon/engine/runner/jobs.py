@@ -92,11 +92,13 @@ def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus)
     """Write how the run ended. SUCCEEDED only when the output is published; called once per run, also after errors."""
     job_id = opened.job.id
     if status.published:
-        backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED)
+        backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED, epoch=opened.epoch)
     elif not status.is_success and opened.job.sync_mode == SourceSyncModes.STREAM and status.interrupted:
         return  # a stream that was asked to stop has not failed
     elif not status.is_success:
-        backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string())
+        backend.update_stream_job_status(
+            job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=opened.epoch
+        )
 
 
 def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datetime) -> str | None:

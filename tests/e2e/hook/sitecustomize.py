@@ -85,7 +85,7 @@ def _answering(inner: Callable[..., Any], answers: list[str], key: str, refusal:
     return outer
 
 
-def patch_loader(module: ModuleType) -> None:
+def patch_retries(module: ModuleType) -> None:
     """``{"retry_wait": 0.01}``: seconds between the tries of a write; their number stays."""
     if "retry_wait" in FAULTS:
         module.RETRY_WAITS = tuple(FAULTS["retry_wait"] for _ in module.RETRY_WAITS)  # type: ignore[attr-defined]
@@ -131,7 +131,7 @@ class Patcher(MetaPathFinder):
         "bizon.connectors.destinations.file.src.destination": patch_destination,
         "bizon.engine.backend.adapters.sqlalchemy.backend": patch_backend,
         "bizon.engine.backend.adapters.sqlalchemy.engines": patch_engines,
-        "bizon.engine.pipeline.loader": patch_loader,
+        "bizon.engine.pipeline.retries": patch_retries,
     }
 
     def find_spec(self, name: str, path: Any = None, _target: Any = None) -> Any:

@@ -106,10 +106,12 @@ def crashing(backend: AbstractBackend, world: World) -> None:
         world.step()
         return cursor
 
-    def update_stream_job_status(job_id: str, job_status: JobStatus, error_message: str | None = None) -> None:
+    def update_stream_job_status(
+        job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
+    ) -> None:
         world.step()
         assert job_status is not JobStatus.SUCCEEDED or world.published_job == job_id, "success follows publishing"
-        status(job_id, job_status, error_message)
+        status(job_id, job_status, error_message, epoch=epoch)
         world.step()
 
     backend.create_destination_cursor = create_destination_cursor  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
 
-from bizon.common.errors.errors import DestinationWriteError, FinalizeError, QueueError
+from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError
 from bizon.common.frames import records_to_frame, to_destination_frame
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.backend import AbstractBackend
@@ -178,3 +178,11 @@ def test_the_last_state_of_a_batch_is_kept_with_the_job() -> None:
     job = bench.backend.get_stream_job_by_id(bench.job_id)
     assert job is not None
     assert job.incremental_state == {"high": 1}
+
+
+def test_a_run_that_was_overtaken_publishes_nothing() -> None:
+    bench = Bench()
+    bench.backend.open_epoch(bench.job_id)
+    with pytest.raises(BackendError, match="taken over by another run"):
+        bench.loader.publish()
+    assert bench.destination.calls == []

@@ -261,3 +261,15 @@ def test_a_fresh_start_cancels_a_job_that_cannot_be_published(backend: AbstractB
     assert opened.job.id != job.job.id
     assert not opened.then_another
     assert backend.get_stream_job_by_id(job.job.id).status is JobStatus.CANCELED  # type: ignore[union-attr]
+
+
+@pytest.mark.lesson("F-04")
+@pytest.mark.parametrize("published", [True, False])
+def test_a_run_that_was_overtaken_has_no_say_in_how_the_job_ends(backend: AbstractBackend, published: bool) -> None:
+    """It used to mark a published job as failed, and the next run published the old rows again."""
+    config = pipeline()
+    overtaken, current = open_job(backend, config), open_job(backend, config)
+    how = {"published": True} if published else {"consumer": PipelineReturnStatus.BACKEND_ERROR}
+    assert end(backend, overtaken, **how) is JobStatus.RUNNING
+    assert end(backend, current, published=True) is JobStatus.SUCCEEDED
+    assert end(backend, overtaken, **how) is JobStatus.SUCCEEDED

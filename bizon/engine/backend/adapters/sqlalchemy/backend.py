@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy import commits, leases, resets
+from bizon.engine.backend.adapters.sqlalchemy.commits import overtaken
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.migrations import checked_version, upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
@@ -119,10 +120,12 @@ class SQLAlchemyBackend(AbstractBackend):
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
         return self._newest_job(stream_jobs.c.id == job_id)
 
-    def update_stream_job_status(self, job_id: str, job_status: JobStatus, error_message: str | None = None) -> None:
-        self._update_job(
-            job_id, status=job_status.value, error_message=error_message[:ERROR_LENGTH] if error_message else None
-        )
+    def update_stream_job_status(
+        self, job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
+    ) -> None:
+        ours = () if epoch is None else (stream_jobs.c.attempt == epoch,)
+        error = error_message[:ERROR_LENGTH] if error_message else None
+        self._update_job(job_id, *ours, status=job_status.value, error_message=error)
 
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
         self._update_job(job_id, total_records_to_fetch=total_records_to_fetch)
@@ -130,6 +133,10 @@ class SQLAlchemyBackend(AbstractBackend):
     def open_epoch(self, job_id: str) -> int:
         self._update_job(job_id, attempt=stream_jobs.c.attempt + 1)
         return self._existing_job(job_id).attempt
+
+    def check_epoch(self, job_id: str, epoch: int) -> None:
+        if self._existing_job(job_id).attempt != epoch:
+            raise overtaken(job_id)
 
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
         with self._transaction() as connection:
@@ -216,10 +223,12 @@ class SQLAlchemyBackend(AbstractBackend):
             raise BackendError(f"job '{job_id}' is missing from {self._describe()}: was it deleted during the run?")
         return job
 
-    def _update_job(self, job_id: str, **values: Any) -> None:
+    def _update_job(self, job_id: str, *conditions: Any, **values: Any) -> None:
         with self._transaction() as connection:
             connection.execute(
-                update(stream_jobs).where(stream_jobs.c.id == job_id).values(**values, updated_at=naive_now())
+                update(stream_jobs)
+                .where(stream_jobs.c.id == job_id, *conditions)
+                .values(**values, updated_at=naive_now())
             )
 
     @contextmanager

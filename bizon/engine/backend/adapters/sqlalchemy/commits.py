@@ -13,6 +13,11 @@ from bizon.engine.backend.models import CommitRecord, DestinationCursor
 _cursors = destination_cursors.c
 
 
+def overtaken(job_id: str) -> BackendError:
+    """What a run is told whose job another one goes on with."""
+    return BackendError(f"job '{job_id}' was taken over by another run; this one stops")
+
+
 def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
     """Insert the cursor of a batch and note its state on the job. Raises BackendError for a run that was overtaken."""
     on_job: dict[str, Any] = {"updated_at": naive_now()}
@@ -20,7 +25,7 @@ def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
         on_job["incremental_state"] = to_text(commit.next_state)
     ours = update(stream_jobs).where(stream_jobs.c.id == commit.job_id, stream_jobs.c.attempt == commit.epoch)
     if connection.execute(ours.values(on_job)).rowcount != 1:
-        raise BackendError(f"job '{commit.job_id}' was taken over by another run; this one stops")
+        raise overtaken(commit.job_id)
     committed = connection.execute(
         select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == commit.job_id, _cursors.success)
     ).scalar()
