@@ -12,12 +12,15 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import polars as pl
 
 from bizon.source.models import SourceRecord
+
+if TYPE_CHECKING:
+    from polars._typing import ConcatMethod
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
@@ -96,7 +99,7 @@ def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataF
     try:
         columns: dict[str, list[str | None]] = {
             "id": [record.id for record in records],
-            "data": [encode_data(record.data).decode() for record in records],
+            "data": _encoded(records),
             "destination_id": [record.destination_id for record in records],
         }
         stamps = [record.own_timestamp for record in records]
@@ -114,6 +117,14 @@ def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataF
             dtype=UTC_MICROSECONDS,
         )
     return frame.with_columns(timestamp=timestamps).select(SOURCE_SCHEMA.names())
+
+
+def _encoded(records: Sequence[SourceRecord]) -> list[str | None]:
+    dumps, extra, options = orjson.dumps, _encode_extra, _ENCODE_OPTIONS
+    try:
+        return [dumps(record.data, extra, options).decode() for record in records]
+    except TypeError:  # some record needs more than orjson does
+        return [encode_data(record.data).decode() for record in records]
 
 
 def fault_of(record: Any, position: int) -> str | None:
@@ -161,22 +172,37 @@ def empty_source_frame() -> pl.DataFrame:
     return pl.DataFrame(schema=SOURCE_SCHEMA)
 
 
-def to_destination_frame(
-    source: pl.DataFrame, job_id: str, iteration: int, extracted_at: datetime, loaded_at: datetime
-) -> pl.DataFrame:
-    """Destination frame of one page, with ``destination_id`` as a seventh column.
+class SourcePage(NamedTuple):
+    """A source frame on its way to the destination, with what its rows get from their page."""
+
+    iteration: int
+    extracted_at: datetime
+    frame: pl.DataFrame
+
+
+def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: datetime) -> pl.DataFrame:
+    """Destination frame of one or more pages of a job, with ``destination_id`` as a seventh column.
 
     ``bizon_id`` is derived from job, iteration, record id and, when a page holds the same id more than once, the
     occurrence: the same record of a page that is delivered again gets the same id. Columns beyond those of a source
     frame are kept.
     """
-    occurrence: pl.Expr = pl.lit("0")
-    if source.height > 1 and source["id"].n_unique() < source.height:
-        occurrence = pl.int_range(pl.len()).over("id").cast(pl.String)
-    prefix = f"{job_id[:_JOB_DIGITS]}-{iteration}."
+    filled = [page for page in pages if page.frame.height] or pages[:1]
+    # frames with refused rows have two columns more than the others
+    how: ConcatMethod = "vertical" if len({page.frame.width for page in filled}) == 1 else "diagonal"
+    source = pl.concat([page.frame for page in filled], how=how, rechunk=False)
+    number_of_page = pl.Series(range(len(filled)), dtype=pl.UInt32).repeat_by(
+        pl.Series([page.frame.height for page in filled], dtype=pl.UInt32)
+    )
+    of_page = number_of_page.explode().head(source.height)
+    prefix = pl.Series([f"{job_id[:_JOB_DIGITS]}-{page.iteration}." for page in filled])[of_page]
+    bizon_id = prefix + "0-" + source["id"]
+    if bizon_id.n_unique() < source.height:
+        occurrence = source.select(pl.int_range(pl.len()).over(of_page, "id").cast(pl.String)).to_series()
+        bizon_id = prefix + occurrence + "-" + source["id"]
     return source.select(
-        bizon_id=pl.concat_str(pl.lit(prefix), occurrence, pl.lit("-"), pl.col("id")),
-        bizon_extracted_at=pl.lit(extracted_at, dtype=UTC_MICROSECONDS),
+        bizon_id=bizon_id,
+        bizon_extracted_at=pl.Series([page.extracted_at for page in filled], dtype=UTC_MICROSECONDS)[of_page],
         bizon_loaded_at=pl.lit(loaded_at, dtype=UTC_MICROSECONDS),
         source_record_id=pl.col("id"),
         source_timestamp=pl.col("timestamp"),

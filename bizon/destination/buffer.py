@@ -2,16 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from bizon.common.clock import Monotonic, monotonic
-from bizon.common.frames import frame_bytes
-from bizon.engine.pipeline.models import Batch, PageMark
+from bizon.common.frames import SourcePage, frame_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from polars._typing import ConcatMethod
+    import polars as pl
 
 MEGABYTE = 1024 * 1024
 
@@ -27,8 +22,7 @@ class DestinationBuffer:
         self._limit = buffer_size * MEGABYTE
         self._timeout = buffer_flush_timeout
         self._clock = clock
-        self._frames: list[pl.DataFrame] = []
-        self._pages: list[PageMark] = []
+        self._pages: list[SourcePage] = []
         self._size = 0
         self._oldest: float | None = None
 
@@ -42,17 +36,16 @@ class DestinationBuffer:
         """Bytes of the frames that wait."""
         return self._size
 
-    def add(self, frame: pl.DataFrame, page: PageMark) -> None:
+    def add(self, page: SourcePage) -> None:
         """Append a page. Raises ValueError when it does not follow the page before."""
         if self._pages and page.iteration != self._pages[-1].iteration + 1:
             raise ValueError(f"page {page.iteration} does not follow page {self._pages[-1].iteration}")
         if self._oldest is None:
             self._oldest = self._clock()
         self._pages.append(page)
-        self._size += frame_bytes(frame)
-        self._frames.append(frame)
+        self._size += frame_bytes(page.frame)
 
-    def has_room_for(self, frame: pl.DataFrame) -> bool:
+    def has_room_for(self, frame: "pl.DataFrame") -> bool:
         """False when adding ``frame`` would pass the limit and something is waiting already: take that first."""
         return self.is_empty or self._size + frame_bytes(frame) <= self._limit
 
@@ -68,13 +61,9 @@ class DestinationBuffer:
             return None
         return max(0.0, self._oldest + self._timeout - self._clock())
 
-    def take(self) -> Batch:
-        """Everything that waits, as one batch; the buffer is empty afterwards. Raises ValueError when it is already."""
+    def take(self) -> list[SourcePage]:
+        """Everything that waits; the buffer is empty afterwards. Raises ValueError when it is already."""
         if self.is_empty:
             raise ValueError("the buffer is empty")
-        frames: Sequence[pl.DataFrame] = [frame for frame in self._frames if frame.height] or self._frames[:1]
-        # frames with refused rows have two columns more than the others
-        how: ConcatMethod = "vertical" if len({frame.width for frame in frames}) == 1 else "diagonal"
-        batch = Batch(frame=pl.concat(frames, how=how, rechunk=False), pages=tuple(self._pages))
-        self._frames, self._pages, self._size, self._oldest = [], [], 0, None
-        return batch
+        pages, self._pages, self._size, self._oldest = self._pages, [], 0, None
+        return pages

@@ -16,6 +16,7 @@ from bizon.common.frames import (
     DESTINATION_COLUMNS,
     SOURCE_SCHEMA,
     RecordError,
+    SourcePage,
     empty_source_frame,
     encode_data,
     records_to_frame,
@@ -126,7 +127,7 @@ def test_each_record_without_a_timestamp_is_stamped_when_it_is_made_not_at_impor
 
 def test_a_destination_frame_has_the_documented_columns_and_times() -> None:
     loaded = NOW + timedelta(seconds=1)
-    frame = to_destination_frame(page(SourceRecord(id=1, data={"a": 1})), "job", 0, NOW, loaded)
+    frame = to_destination_frame([SourcePage(0, NOW, page(SourceRecord(id=1, data={"a": 1})))], "job", loaded)
     assert frame.columns == [*DESTINATION_COLUMNS, "destination_id"]
     row = frame.row(0, named=True)
     assert row["bizon_extracted_at"] == NOW
@@ -136,7 +137,20 @@ def test_a_destination_frame_has_the_documented_columns_and_times() -> None:
 
 
 def ids(job_id: str, iteration: int, *records: SourceRecord) -> list[str]:
-    return to_destination_frame(page(*records), job_id, iteration, NOW, NOW)["bizon_id"].to_list()
+    return to_destination_frame([SourcePage(iteration, NOW, page(*records))], job_id, NOW)["bizon_id"].to_list()
+
+
+@given(
+    pages=st.lists(st.lists(st.sampled_from(["a", "b", "0-a"]), max_size=4), min_size=1, max_size=5),
+    first=st.integers(0, 1000),
+)
+def test_pages_together_give_what_each_gives_alone(pages: list[list[str]], first: int) -> None:
+    moments = [NOW + timedelta(seconds=number) for number in range(len(pages))]
+    frames = [page(*(SourceRecord(id=name, data={}) for name in names)) for names in pages]
+    several = [SourcePage(first + n, moments[n], frame) for n, frame in enumerate(frames)]
+    together = to_destination_frame(several, "job", NOW)
+    assert together.equals(pl.concat([to_destination_frame([each], "job", NOW) for each in several]))
+    assert together["bizon_extracted_at"].to_list() == [moments[n] for n, names in enumerate(pages) for _ in names]
 
 
 def test_the_same_record_of_the_same_page_gets_the_same_id_whatever_its_position() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bizon.common.frames import SOURCE_SCHEMA, RecordError, records_to_frame, to_destination_frame
+from bizon.common.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
 from bizon.source.models import SourceRecord
 
@@ -82,12 +82,13 @@ def test_a_page_without_refused_rows_is_left_as_it_is() -> None:
 
 def test_a_refused_row_keeps_its_bizon_id_and_nobody_else_has_it() -> None:
     page = reject(records_to_frame([SourceRecord(id="same", data={}) for _ in range(3)], NOW), {1: "bad"}, Stage.SOURCE)
-    good, bad = split_rejected(to_destination_frame(page, "job", 4, NOW, NOW))
+    good, bad = split_rejected(to_destination_frame([SourcePage(4, NOW, page)], "job", NOW))
     assert [*good["bizon_id"], *bad["bizon_id"]] == ["job-4.0-same", "job-4.2-same", "job-4.1-same"]
 
 
 def test_rows_are_taken_out_by_position() -> None:
-    page = to_destination_frame(records_to_frame([SourceRecord(id=n, data={}) for n in "abc"], NOW), "j", 0, NOW, NOW)
+    source = records_to_frame([SourceRecord(id=n, data={}) for n in "abc"], NOW)
+    page = to_destination_frame([SourcePage(0, NOW, source)], "j", NOW)
     good, bad = take_out(page, {0: "x", 2: "y"})
     assert good["source_record_id"].to_list() == ["b"]
     assert list(zip(bad["source_record_id"], bad["reason"], strict=True)) == [("a", "x"), ("c", "y")]

@@ -6,25 +6,19 @@ import polars as pl
 import pytest
 from fakes import FakeClock
 
-from bizon.common.frames import empty_source_frame, records_to_frame, to_destination_frame
+from bizon.common.frames import SourcePage, empty_source_frame, records_to_frame
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
-from bizon.engine.pipeline.models import PageMark
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def frame(size: int = 10) -> pl.DataFrame:
-    source = records_to_frame([SourceRecord(id=1, data={"text": "x" * size})], NOW)
-    return to_destination_frame(source, "job", 0, NOW, NOW)
+    return records_to_frame([SourceRecord(id=1, data={"text": "x" * size})], NOW)
 
 
-def empty() -> pl.DataFrame:
-    return to_destination_frame(empty_source_frame(), "job", 0, NOW, NOW)
-
-
-def mark(iteration: int) -> PageMark:
-    return PageMark(iteration, {"page": iteration + 1})
+def page(iteration: int, source: pl.DataFrame | None = None) -> SourcePage:
+    return SourcePage(iteration, NOW, frame() if source is None else source)
 
 
 @pytest.fixture
@@ -32,14 +26,11 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def test_pages_are_taken_as_one_batch_with_every_pagination(clock: FakeClock) -> None:
+def test_pages_are_taken_in_order(clock: FakeClock) -> None:
     buffer = DestinationBuffer(1, 60, clock)
     for iteration in (4, 5, 6):
-        buffer.add(frame(), mark(iteration))
-    batch = buffer.take()
-    assert (batch.from_iteration, batch.to_iteration) == (4, 6)
-    assert batch.frame.height == 3
-    assert [page.pagination for page in batch.pages] == [{"page": 5}, {"page": 6}, {"page": 7}]
+        buffer.add(page(iteration))
+    assert [taken.iteration for taken in buffer.take()] == [4, 5, 6]
     assert buffer.is_empty
     assert buffer.size == 0
 
@@ -47,15 +38,15 @@ def test_pages_are_taken_as_one_batch_with_every_pagination(clock: FakeClock) ->
 def test_without_a_buffer_every_page_is_due_at_once(clock: FakeClock) -> None:
     buffer = DestinationBuffer(0, 60, clock)
     assert not buffer.is_due()
-    buffer.add(frame(), mark(0))
+    buffer.add(page(0))
     assert buffer.is_due()
 
 
 def test_a_full_buffer_is_due(clock: FakeClock) -> None:
     buffer = DestinationBuffer(1, 60, clock)
-    buffer.add(frame(MEGABYTE // 2), mark(0))
+    buffer.add(page(0, frame(MEGABYTE // 2)))
     assert not buffer.is_due()
-    buffer.add(frame(MEGABYTE // 2), mark(1))
+    buffer.add(page(1, frame(MEGABYTE // 2)))
     assert buffer.is_due()
 
 
@@ -63,16 +54,16 @@ def test_a_full_buffer_is_due(clock: FakeClock) -> None:
 def test_small_then_oversized_then_any_page_all_find_room(clock: FakeClock) -> None:
     """Used to crash: the age of a buffer emptied outside the time-out path was taken from an empty list."""
     buffer = DestinationBuffer(1, 60, clock)
-    buffer.add(frame(), mark(0))
+    buffer.add(page(0))
     oversized = frame(3 * MEGABYTE)
     assert not buffer.has_room_for(oversized)
-    assert buffer.take().to_iteration == 0
+    assert len(buffer.take()) == 1
     assert buffer.has_room_for(oversized)
-    buffer.add(oversized, mark(1))
+    buffer.add(page(1, oversized))
     assert buffer.is_due()
     buffer.take()
     assert buffer.seconds_until_due() is None
-    buffer.add(frame(), mark(2))
+    buffer.add(page(2))
     assert not buffer.is_due()
 
 
@@ -81,9 +72,9 @@ def test_the_oldest_page_decides_when_the_buffer_is_due(clock: FakeClock) -> Non
     """Used to be looked at only when the next page came, and wrapped around after a day."""
     buffer = DestinationBuffer(1, 90_000, clock)
     assert buffer.seconds_until_due() is None
-    buffer.add(frame(), mark(0))
+    buffer.add(page(0))
     clock.advance(86_400)
-    buffer.add(frame(), mark(1))
+    buffer.add(page(1))
     assert buffer.seconds_until_due() == 3600
     assert not buffer.is_due()
     clock.advance(3600)
@@ -92,25 +83,23 @@ def test_the_oldest_page_decides_when_the_buffer_is_due(clock: FakeClock) -> Non
 
 def test_a_time_out_of_zero_never_fires(clock: FakeClock) -> None:
     buffer = DestinationBuffer(1, 0, clock)
-    buffer.add(frame(), mark(0))
+    buffer.add(page(0))
     clock.advance(1e9)
     assert not buffer.is_due()
 
 
 def test_pages_without_rows_are_collected_for_their_pagination(clock: FakeClock) -> None:
     buffer = DestinationBuffer(1, 60, clock)
-    buffer.add(empty(), mark(0))
-    buffer.add(empty(), mark(1))
-    batch = buffer.take()
-    assert batch.frame.is_empty()
-    assert batch.to_iteration == 1
+    buffer.add(page(0, empty_source_frame()))
+    buffer.add(page(1, empty_source_frame()))
+    assert len(buffer.take()) == 2
 
 
 def test_a_page_out_of_order_is_refused(clock: FakeClock) -> None:
     buffer = DestinationBuffer(1, 60, clock)
-    buffer.add(frame(), mark(0))
+    buffer.add(page(0))
     with pytest.raises(ValueError, match="page 2 does not follow page 0"):
-        buffer.add(frame(), mark(2))
+        buffer.add(page(2))
 
 
 def test_taking_from_an_empty_buffer_is_refused(clock: FakeClock) -> None:

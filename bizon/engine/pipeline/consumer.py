@@ -1,10 +1,10 @@
 """The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
 
 from bizon.common.clock import utc_now
-from bizon.common.frames import to_destination_frame
+from bizon.common.frames import SourcePage, to_destination_frame
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import PageMark
+from bizon.engine.pipeline.models import Batch, PageMark
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.transform.transform import Transform
@@ -31,6 +31,7 @@ class Consumer:
         self._job_id = job_id
         self._epoch = epoch
         self._poll_interval = poll_interval
+        self._marks: list[PageMark] = []
         self.outcome: bool | None = None
 
     def run(self) -> bool:
@@ -52,11 +53,11 @@ class Consumer:
                 self._loader.publish()
             self.outcome = message.signal is Signal.COMPLETE
             return
-        transformed = self._transform.apply_transforms(message.frame)
-        frame = to_destination_frame(transformed, self._job_id, message.iteration, message.extracted_at, utc_now())
+        frame = self._transform.apply_transforms(message.frame)
         if not self._buffer.has_room_for(frame):
             self.flush()
-        self._buffer.add(frame, PageMark(message.iteration, message.pagination, message.next_state))
+        self._buffer.add(SourcePage(message.iteration, message.extracted_at, frame))
+        self._marks.append(PageMark(message.iteration, message.pagination, message.next_state))
 
     def flush_if_due(self) -> None:
         """Write and commit what the buffer holds if it is full or old enough."""
@@ -65,8 +66,10 @@ class Consumer:
 
     def flush(self) -> None:
         """Write and commit what the buffer holds."""
-        if not self._buffer.is_empty:
-            self._loader.write(self._buffer.take())
+        if self._buffer.is_empty:
+            return
+        pages, marks, self._marks = self._buffer.take(), tuple(self._marks), []
+        self._loader.write(Batch(to_destination_frame(pages, self._job_id, utc_now()), marks))
 
     def _patience(self) -> float:
         due = self._buffer.seconds_until_due()

@@ -7,7 +7,7 @@ import pytest
 from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
 
 from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError
-from bizon.common.frames import records_to_frame, to_destination_frame
+from bizon.common.frames import SourcePage, records_to_frame, to_destination_frame
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
@@ -55,7 +55,7 @@ class Bench:
 
 def batch(first: int, last: int, rows: int = 1, **record: Any) -> Batch:
     records = [SourceRecord(id=n, data={"n": n}, **record) for n in range(rows)]
-    frame = to_destination_frame(records_to_frame(records, NOW), "job", first, NOW, NOW)
+    frame = to_destination_frame([SourcePage(first, NOW, records_to_frame(records, NOW))], "job", NOW)
     pages = tuple(PageMark(n, {"page": n + 1, "more": True, "gap": None}) for n in range(first, last + 1))
     return Batch(frame, pages)
 

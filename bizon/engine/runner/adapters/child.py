@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from bizon.common.collector import collecting_seldom
 from bizon.common.log_bridge import standard_logging_bridged
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
@@ -94,7 +95,12 @@ def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring
     if source_file_path is not None:
         load_custom_source(source_file_path)
     context: RunContext = pickle.loads(pickled)
-    with standard_logging_bridged(), build_backend(context.config) as backend, ExitStack() as until_the_end:
+    with (
+        collecting_seldom(),
+        standard_logging_bridged(),
+        build_backend(context.config) as backend,
+        ExitStack() as until_the_end,
+    ):
         if name == "producer":
             queue: AbstractQueue = PipeSender(context.config.engine.queue.config, wiring.data)
         else:

@@ -18,8 +18,14 @@ def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> Non
     if format is FileFormat.PARQUET:
         frame.write_parquet(target, compression="zstd")
     elif frame.height:
-        stamps = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
-        frame.with_columns(pl.col(stamps).dt.strftime(RFC_3339)).write_ndjson(target)
+        stamps = [column for column in frame.get_columns() if column.dtype == pl.Datetime]
+        frame.with_columns(_as_text(column) for column in stamps).write_ndjson(target)
+
+
+def _as_text(moments: pl.Series) -> pl.Series:
+    """Formatted once per run of equal values: all rows of a page tend to have the same."""
+    runs = moments.rle().struct.field("value").dt.strftime(RFC_3339)
+    return runs.gather(moments.rle_id()).alias(moments.name)
 
 
 class RowShape:
