@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bizon.engine.engine import RunnerFactory
     from bizon.engine.runner.models import RunnerStatus
     from bizon.source.config import SourceConfig, SourceSyncModes
-    from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
+    from bizon.source.models import JsonLines, RecordFrame, SourceIncrementalState, SourceIteration, SourceRecord
     from bizon.source.source import AbstractSource
 
     __version__: str
@@ -25,6 +25,8 @@ __all__ = [
     "BizonConfig",
     "BizonError",
     "ConfigError",
+    "JsonLines",
+    "RecordFrame",
     "RunnerFactory",
     "RunnerStatus",
     "SourceConfig",
@@ -41,6 +43,8 @@ _HOMES = {
     "BizonConfig": "bizon.common.models",
     "BizonError": "bizon.common.errors.errors",
     "ConfigError": "bizon.common.errors.errors",
+    "JsonLines": "bizon.source.models",
+    "RecordFrame": "bizon.source.models",
     "RunnerFactory": "bizon.engine.engine",
     "RunnerStatus": "bizon.engine.runner.models",
     "SourceConfig": "bizon.source.config",

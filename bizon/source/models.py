@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.clock import as_utc, utc_now
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class SourceRecord:
@@ -69,8 +72,35 @@ class SourceRecord:
 
 
 @dataclass(slots=True)
+class JsonLines:
+    """Records as the JSON text they already are, one object per line; ``source_data`` is that text, unchanged.
+
+    ``text``: UTF-8 where it is bytes; lines end with ``\\n`` or ``\\r\\n``, empty ones do not count. The id of a record
+    is its field ``id_field``, text or a number, or the entry of ``ids`` at the position of its line.
+    """
+
+    text: bytes | str
+    id_field: str = "id"
+    ids: Sequence[str] | None = None
+
+
+@dataclass(slots=True)
+class RecordFrame:
+    """Records as the rows of a Polars frame; ``data`` of a record holds every column, ``id`` names that of its id.
+
+    A moment is written as RFC 3339 text (a naive one is taken as UTC), a decimal as text, NaN as null; binary columns
+    have to be made text first. ``timestamp`` and ``destination_id`` name the columns for these, where there are any.
+    """
+
+    frame: "pl.DataFrame"
+    id: str = "id"
+    timestamp: str | None = None
+    destination_id: str | None = None
+
+
+@dataclass(slots=True)
 class SourceIteration:
-    """One page of a stream.
+    """One page of a stream. ``records`` may also be whole: :class:`JsonLines` or a :class:`RecordFrame`.
 
     ``next_pagination`` is what ``get`` receives for the next page, any JSON object; ``{}`` means the stream is
     exhausted. A page may hold no records and still have a next page. ``next_state`` replaces the state kept between
@@ -78,7 +108,7 @@ class SourceIteration:
     """
 
     next_pagination: dict[str, Any]
-    records: Sequence[SourceRecord] = field(default_factory=list)
+    records: "Sequence[SourceRecord] | JsonLines | RecordFrame" = field(default_factory=list)
     next_state: dict[str, Any] | None = None
 
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, SourceFetchError
-from bizon.common.frames import RecordError, empty_source_frame, records_to_frame
+from bizon.common.frames import RecordError, empty_source_frame
 from bizon.common.on_error import OnError
-from bizon.common.rejects import records_and_rejects_to_frame
+from bizon.common.pages import page_to_frame
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import Progress
@@ -21,9 +20,6 @@ from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.cursor import Cursor
 from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
 
@@ -72,7 +68,7 @@ class PageFetcher:
         pagination = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
         next_state = self._as_checkpointed(page.next_state, "next_state", iteration)
         try:
-            frame = self._frame(page, extracted_at)
+            frame = page_to_frame(page.records, extracted_at, refuse=self._on_error is not OnError.FAIL)
         except RecordError as error:
             raise SourceFetchError(f"{self._place(iteration)}: {error}") from None
         self._monitor.track_source_iteration(frame.height)
@@ -94,14 +90,6 @@ class PageFetcher:
         if self._incremental is None:
             return self._source.get(pagination)
         return self._source.get_records_after(self._incremental, pagination)
-
-    def _frame(self, page: SourceIteration, now: datetime) -> "pl.DataFrame":
-        try:
-            return records_to_frame(page.records, now)
-        except RecordError:
-            if self._on_error is OnError.FAIL:
-                raise
-            return records_and_rejects_to_frame(page.records, now)
 
     def _check(self, page: Any, iteration: int) -> None:
         if not isinstance(page, SourceIteration):

@@ -1,0 +1,136 @@
+"""From what a source hands over for a page to a source frame: a list of records, lines of JSON, or a frame."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+
+import orjson
+import polars as pl
+
+from bizon.common.frames import SOURCE_SCHEMA, UTC_MICROSECONDS, RecordError, records_to_frame
+from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject
+from bizon.source.models import JsonLines, RecordFrame, SourceRecord
+
+
+def page_to_frame(
+    records: Sequence[SourceRecord] | JsonLines | RecordFrame, now: datetime, *, refuse: bool = False
+) -> pl.DataFrame:
+    """Source frame of a page; what comes without a timestamp gets ``now``.
+
+    Raises RecordError for a record that cannot be encoded; with ``refuse`` the record is refused instead, and the
+    error is raised only for what is wrong with the page as a whole.
+    """
+    if isinstance(records, JsonLines):
+        return _from_lines(records, now, refuse=refuse)
+    if isinstance(records, RecordFrame):
+        return _from_frame(records, now, refuse=refuse)
+    try:
+        return records_to_frame(records, now)
+    except RecordError:
+        if not refuse:
+            raise
+        return records_and_rejects_to_frame(records, now)
+
+
+def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame:
+    text = page.text if isinstance(page.text, bytes) else page.text.encode("utf-8", "replace")
+    lines = _split(text)
+    if page.ids is not None and len(page.ids) != len(lines):
+        raise RecordError(f"JsonLines has {len(lines)} lines and {len(page.ids)} ids")
+    found = _ids(text, page.id_field)
+    ids = found if page.ids is None else pl.Series([str(id_) for id_ in page.ids], dtype=pl.String)
+    reasons: dict[int, str] = {}
+    if found is None or found.len() != len(lines) or ids is None or ids.null_count():
+        ids, lines, reasons = _one_by_one(lines, page)
+    if reasons and not refuse:
+        raise RecordError(reasons[min(reasons)])
+    return reject(_source_frame(ids, pl.Series(lines, dtype=pl.String), now), reasons, Stage.SOURCE)
+
+
+def _split(text: bytes) -> list[str]:
+    lines = text.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+    return [line for line in lines if line and not line.isspace()]
+
+
+def _ids(text: bytes, field: str) -> pl.Series | None:
+    """A field of each line, as text; None when some line is no JSON object. Every line is parsed on the way."""
+    try:
+        return pl.read_ndjson(BytesIO(text), schema={field: pl.String()})[field]
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, list[str], dict[int, str]]:
+    """Ids and texts of lines of which some are faulty, and what is wrong with those, by position."""
+    ids, texts, reasons = [], [], {}
+    for position, line in enumerate(lines):
+        id_, reason = _id_of(line, page.id_field)
+        if page.ids is not None:
+            id_ = str(page.ids[position])
+            reason = None if reason == _no_id(page.id_field) else reason
+        if reason is not None:
+            reasons[position] = f"line {position + 1} of the page {reason}"
+        ids.append(f"#{position}" if id_ is None else id_)
+        texts.append(line if reason is None else orjson.dumps({"line": line}).decode())
+    return pl.Series(ids, dtype=pl.String), texts, reasons
+
+
+def _id_of(line: str, field: str) -> tuple[str | None, str | None]:
+    """Id and fault of a line."""
+    try:
+        record: Any = orjson.loads(line)
+    except ValueError as error:
+        return None, f"is no JSON: {error}"
+    if not isinstance(record, dict):
+        return None, "is no JSON object"
+    id_ = record.get(field)
+    if id_ is None:
+        return None, _no_id(field)
+    return id_ if isinstance(id_, str) else orjson.dumps(id_).decode(), None
+
+
+def _no_id(field: str) -> str:
+    return f"has no '{field}' to identify it by"
+
+
+def _from_frame(page: RecordFrame, now: datetime, *, refuse: bool) -> pl.DataFrame:
+    frame = page.frame
+    for name in filter(None, (page.id, page.timestamp, page.destination_id)):
+        if name not in frame.columns:
+            raise RecordError(f"the frame of the page has no column '{name}', it has: {', '.join(frame.columns)}")
+    binary = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
+    if binary:
+        raise RecordError(f"column '{binary[0]}' of the page is binary, which is no JSON: make it text first")
+    naive = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime and dtype.time_zone is None]  # type: ignore[attr-defined]
+    data = frame.with_columns(pl.col(naive).dt.replace_time_zone("UTC")).select(
+        pl.struct(pl.all()).struct.json_encode()
+    )
+    ids = frame[page.id].cast(pl.String)
+    reasons = {row: f"row {row} of the page has no '{page.id}'" for row in ids.is_null().arg_true()}
+    if reasons and not refuse:
+        raise RecordError(reasons[min(reasons)])
+    table = None if page.destination_id is None else frame[page.destination_id].cast(pl.String)
+    source = _source_frame(ids.fill_null("#"), data.to_series(), now, _moments(page, now), table)
+    return reject(source, reasons, Stage.SOURCE)
+
+
+def _moments(page: RecordFrame, now: datetime) -> pl.Series | None:
+    if page.timestamp is None:
+        return None
+    moments = page.frame[page.timestamp]
+    if not isinstance(moments.dtype, pl.Datetime):
+        raise RecordError(f"column '{page.timestamp}' of the page is {moments.dtype}, not Datetime")
+    aware = moments.dt.replace_time_zone("UTC") if moments.dtype.time_zone is None else moments
+    return aware.cast(UTC_MICROSECONDS).fill_null(now)
+
+
+def _source_frame(
+    ids: pl.Series, data: pl.Series, now: datetime, moments: pl.Series | None = None, table: pl.Series | None = None
+) -> pl.DataFrame:
+    return pl.select(
+        id=ids,
+        data=data,
+        timestamp=pl.lit(now, dtype=UTC_MICROSECONDS) if moments is None else moments,
+        destination_id=pl.lit(None, dtype=pl.String) if table is None else table,
+    ).select(SOURCE_SCHEMA.names())

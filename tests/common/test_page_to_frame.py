@@ -1,0 +1,153 @@
+"""What a source may hand over for a page, and the source frame it becomes."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bizon.common.frames import SOURCE_SCHEMA, RecordError, records_to_frame
+from bizon.common.pages import page_to_frame
+from bizon.common.rejects import split_rejected
+from bizon.source.models import JsonLines, RecordFrame, SourceRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+THEN = datetime(2025, 5, 5, 5, 5, 5, 5, tzinfo=UTC)
+text = st.text(st.characters(exclude_categories=["Cs"]))
+json_value = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text,
+    lambda inner: st.lists(inner) | st.dictionaries(text, inner),
+    max_leaves=8,
+)
+records = st.dictionaries(text.filter(lambda key: key != "id"), json_value)
+
+
+@given(pages=st.lists(st.tuples(text | st.integers(-(2**63), 2**64 - 1), records), max_size=6))
+def test_lines_give_the_frame_that_their_records_give(pages: list[tuple[str | int, dict[str, Any]]]) -> None:
+    data = [{"id": id_, **record} for id_, record in pages]
+    lines = JsonLines(b"\n".join(orjson.dumps(each) for each in data))
+    expected = records_to_frame([SourceRecord(id=each["id"], data=each) for each in data], NOW)
+    found = page_to_frame(lines, NOW)
+    assert found.equals(expected)
+    assert found.schema == SOURCE_SCHEMA
+
+
+def lines_of(*lines: str, **keys: Any) -> pl.DataFrame:
+    return page_to_frame(JsonLines("\n".join(lines), **keys), NOW)
+
+
+def test_the_text_of_a_line_is_kept_as_it_is() -> None:
+    line = '{ "b":1.50,  "id" : "x", "a":"\\u00e9" }'
+    assert lines_of(line)["data"].to_list() == [line]
+
+
+def test_empty_lines_and_the_newlines_of_other_systems_do_not_count() -> None:
+    page = page_to_frame(JsonLines(b'{"id":1}\r\n\r\n{"id":2}\n   \n{"id":3}'), NOW)
+    assert page["id"].to_list() == ["1", "2", "3"]
+    assert page["data"].to_list() == ['{"id":1}', '{"id":2}', '{"id":3}']
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"\n\n \n", ""])
+def test_a_page_without_lines_is_empty(body: bytes | str) -> None:
+    page = page_to_frame(JsonLines(body), NOW)
+    assert page.is_empty()
+    assert page.schema == SOURCE_SCHEMA
+
+
+def test_another_field_or_ids_from_elsewhere_identify_the_lines() -> None:
+    assert lines_of('{"key":"a"}', '{"key":7}', id_field="key")["id"].to_list() == ["a", "7"]
+    assert lines_of('{"key":"a"}', "{}", ids=["x", 5])["id"].to_list() == ["x", "5"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("{bad", "is no JSON"),
+        ('{"id":1} x', "is no JSON"),
+        ('{"id":1}{"id":2}', "is no JSON"),
+        ("[1]", "is no JSON object"),
+        ("5", "is no JSON object"),
+        ("null", "is no JSON object"),
+        ('{"x":1}', "has no 'id' to identify it by"),
+        ('{"id":null}', "has no 'id' to identify it by"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named_or_refused(bad: str, reason: str) -> None:
+    with pytest.raises(RecordError, match=f"line 2 of the page {reason}"):
+        lines_of('{"id":1}', bad, '{"id":3}')
+    page = page_to_frame(JsonLines("\n".join(['{"id":1}', bad, '{"id":3}'])), NOW, refuse=True)
+    good, refused = split_rejected(page)
+    assert good["id"].to_list() == ["1", "3"]
+    assert refused["reason"][0].startswith(f"line 2 of the page {reason}")
+    assert json.loads(refused["data"][0]) == {"line": bad}
+
+
+def test_ids_must_be_as_many_as_lines() -> None:
+    with pytest.raises(RecordError, match="2 lines and 1 ids"):
+        lines_of("{}", "{}", ids=["a"])
+
+
+def test_bytes_that_are_no_utf_8_are_refused_alone() -> None:
+    page = page_to_frame(JsonLines(b'{"id":1}\n{"id":"\xff"}\n{"id":3'), NOW, refuse=True)
+    assert page["id"].to_list() == ["1", "\ufffd", "#2"]
+    assert page["reason"].null_count() == 2
+
+
+def test_a_frame_gives_a_record_per_row_with_all_columns() -> None:
+    frame = pl.DataFrame(
+        {
+            "id": [1, 2],
+            "at": [THEN, None],
+            "naive": [datetime(2024, 1, 1), None],
+            "day": [date(2024, 1, 2)] * 2,
+            "price": [Decimal("1.10"), None],
+            "ratio": [float("nan"), 0.5],
+            "big": pl.Series([2**64 - 1, 0], dtype=pl.UInt64),
+            "nested": [{"a": [1, 2]}, None],
+            "table": ["t", None],
+        }
+    )
+    page = page_to_frame(RecordFrame(frame, timestamp="at", destination_id="table"), NOW)
+    assert page.schema == SOURCE_SCHEMA
+    assert page["id"].to_list() == ["1", "2"]
+    assert page["timestamp"].to_list() == [THEN, NOW]
+    assert page["destination_id"].to_list() == ["t", None]
+    first, second = (json.loads(each) for each in page["data"])
+    assert list(first) == frame.columns
+    assert first["naive"] == "2024-01-01T00:00:00+00:00"
+    assert datetime.fromisoformat(first["at"]) == THEN
+    assert (first["day"], first["price"], first["ratio"], first["big"]) == ("2024-01-02", "1.10", None, 2**64 - 1)
+    assert first["nested"] == {"a": [1, 2]}
+    assert (second["ratio"], second["price"]) == (0.5, None)
+
+
+def test_an_empty_frame_is_a_page_without_records() -> None:
+    page = page_to_frame(RecordFrame(pl.DataFrame(schema={"id": pl.Int64})), NOW)
+    assert page.is_empty()
+    assert page.schema == SOURCE_SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        (RecordFrame(pl.DataFrame({"a": [1]})), "has no column 'id', it has: a"),
+        (RecordFrame(pl.DataFrame({"id": [1], "b": [b"x"]})), "column 'b' of the page is binary"),
+        (RecordFrame(pl.DataFrame({"id": [1], "t": ["x"]}), timestamp="t"), "column 't' of the page is String"),
+        (RecordFrame(pl.DataFrame({"id": [1, None]})), "row 1 of the page has no 'id'"),
+    ],
+)
+def test_a_frame_that_is_no_page_is_named(page: RecordFrame, reason: str) -> None:
+    with pytest.raises(RecordError, match=reason):
+        page_to_frame(page, NOW)
+
+
+def test_rows_without_an_id_are_refused_alone() -> None:
+    page = page_to_frame(RecordFrame(pl.DataFrame({"id": [1, None, 3]})), NOW, refuse=True)
+    good, refused = split_rejected(page)
+    assert good["id"].to_list() == ["1", "3"]
+    assert refused["reason"].to_list() == ["row 1 of the page has no 'id'"]
