@@ -73,6 +73,16 @@ def test_a_batch_is_written_recorded_and_acknowledged_in_this_order() -> None:
     assert bench.progress.snapshot().records_written == 3
 
 
+def test_a_batch_is_acknowledged_once_its_checkpoint_is_there() -> None:
+    bench = Bench()
+    committed: list[int | None] = []
+    bench.loader._ack = lambda _to: committed.append(bench.committed())
+    bench.callback.on_iterations_written = lambda _pages: committed.append(bench.committed())  # type: ignore[method-assign]
+    bench.write(0, 2)
+    bench.write(3, 3)
+    assert committed == [2, 2, 3, 3]
+
+
 def test_pages_without_rows_are_recorded_without_a_write() -> None:
     bench = Bench()
     bench.write(0, 1, rows=0)
