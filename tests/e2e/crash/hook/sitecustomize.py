@@ -1,14 +1,18 @@
 """Kills the run at a named point. Python imports this at its start, in the command and in the children it spawns, when
-the folder is on PYTHONPATH; without CRASH_AT it does nothing.
+the folder is on PYTHONPATH; without one of these settings it does nothing.
 
 CRASH_AT is ``POINT`` or ``POINT:N``, the Nth time the point is passed in one process. CRASH_GROUP is the process group
 to kill; without it only the process that passes the point is killed. The points are listed in ``crash_cli.py``.
+
+GUARD_OFF switches a guard off, see ``guards.py``. DISK_LOG is a file that gets what is done on the disk, see
+``disk_log.py``.
 """
 
 import os
 import re
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
@@ -116,29 +120,46 @@ def patch_os() -> None:
 
 
 class Patcher(MetaPathFinder):
-    """Patches a module of bizon right after it is loaded."""
+    """Patches modules of bizon right after they are loaded."""
 
-    PATCHES = {
-        "bizon.connectors.destinations.file.src.destination": patch_destination,
-        "bizon.connectors.destinations.file.src.manifest": patch_manifest,
-        "bizon.engine.backend.adapters.sqlalchemy.backend": patch_backend,
-    }
+    def __init__(self) -> None:
+        self.patches: defaultdict[str, list[Callable[[ModuleType], None]]] = defaultdict(list)
 
     def find_spec(self, name: str, path: Any = None, _target: Any = None) -> Any:
-        patch = self.PATCHES.get(name)
-        spec = PathFinder.find_spec(name, path) if patch is not None else None
-        if patch is None or spec is None or spec.loader is None:
+        spec = PathFinder.find_spec(name, path) if name in self.patches else None
+        if spec is None or spec.loader is None:
             return None
         load = spec.loader.exec_module
 
         def load_and_patch(module: ModuleType) -> None:
             load(module)
-            patch(module)
+            for patch in self.patches[name]:
+                patch(module)
 
         spec.loader.exec_module = load_and_patch  # type: ignore[method-assign]
         return spec
 
 
-if POINT:
-    patch_os()
-    sys.meta_path.insert(0, Patcher())
+def patcher() -> Patcher:
+    """What the settings ask for. A guard is switched off first: points and the log see what is left."""
+    found = Patcher()
+    if name := os.environ.get("GUARD_OFF"):
+        from guards import guards
+
+        if name not in guards():
+            raise SystemExit(f"GUARD_OFF: there is no guard '{name}'")
+        found.patches[guards()[name].module].append(guards()[name].apply)
+    if os.environ.get("DISK_LOG"):
+        from disk_log import log_disk
+
+        found.patches["bizon.engine.backend.adapters.sqlalchemy.backend"].append(log_disk)
+    if POINT:
+        patch_os()
+        found.patches["bizon.connectors.destinations.file.src.destination"].append(patch_destination)
+        found.patches["bizon.connectors.destinations.file.src.manifest"].append(patch_manifest)
+        found.patches["bizon.engine.backend.adapters.sqlalchemy.backend"].append(patch_backend)
+    return found
+
+
+if any(os.environ.get(name) for name in ("CRASH_AT", "GUARD_OFF", "DISK_LOG")):
+    sys.meta_path.insert(0, patcher())

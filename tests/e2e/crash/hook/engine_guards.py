@@ -1,0 +1,207 @@
+"""Guards of the commit point, the pipeline and the spool."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from guards import FAILURES, GUARDED, MATRIX, Instead, guard, nothing, own, put, swap
+
+LOADER = "tests/engine/pipeline/test_loader.py"
+SPOOL = "tests/engine/queue/test_spool.py"
+
+
+@guard("engine.pipeline.loader", f"{MATRIX}[after_cursor:3-full_refresh-json]")
+def cursor_is_recorded_before_the_write(module: ModuleType) -> None:
+    record = own(module.Loader, "_record")
+    recorded: list[Any] = []
+
+    def first(write: Any) -> Any:
+        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
+            record(self, batch)
+            recorded.append(batch)
+            write(self, batch, *args, **keys)
+
+        return call
+
+    def once(inner: Any) -> Any:
+        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
+            if not any(batch is each for each in recorded):
+                inner(self, batch, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "_write_rows", first)
+    swap(module.Loader, "_record", once)
+
+
+@guard("engine.pipeline.loader", f"{LOADER}::test_a_batch_is_acknowledged_once_its_checkpoint_is_there")
+def batches_are_acknowledged_before_the_cursor(module: ModuleType) -> None:
+    acknowledge = own(module.Loader, "_acknowledge")
+
+    def make(record: Any) -> Any:
+        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
+            acknowledge(self, batch)
+            record(self, batch, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "_record", make)
+    swap(module.Loader, "_acknowledge", nothing)
+
+
+@guard("engine.pipeline.loader", f"{LOADER}::test_a_gap_is_refused")
+def gaps_are_committed(module: ModuleType) -> None:
+    def make(write: Any) -> Any:
+        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
+            put(self, "_next_iteration", max(self._next_iteration, batch.from_iteration))
+            write(self, batch, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "write", make)
+
+
+@guard("engine.pipeline.loader", f"{LOADER}::test_a_repeated_batch_is_acknowledged_and_skipped")
+def repeats_are_written_again(module: ModuleType) -> None:
+    def make(write: Any) -> Any:
+        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
+            put(self, "_next_iteration", min(self._next_iteration, batch.from_iteration))
+            write(self, batch, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "write", make)
+
+
+@guard(
+    "engine.pipeline.loader", f"{GUARDED}::test_a_write_that_the_disk_refuses_fails_the_run_and_the_next_makes_it_good"
+)
+def refused_writes_count_as_written(module: ModuleType) -> None:
+    def make(write: Any) -> Any:
+        def call(*args: Any, **keys: Any) -> None:
+            try:
+                write(*args, **keys)
+            except module.DestinationWriteError:
+                return
+
+        return call
+
+    swap(module.Loader, "_write_once", make)
+
+
+@guard(
+    "engine.pipeline.loader", f"{LOADER}::test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded"
+)
+def retries_have_no_bound(module: ModuleType) -> None:
+    swap(module, "RETRY_WAITS", lambda waits: waits * 1_000)
+
+
+@guard("engine.pipeline.loader", f"{GUARDED}::test_an_output_that_the_disk_refuses_is_published_by_the_next_run")
+def outputs_that_could_not_be_published_count_as_published(module: ModuleType) -> None:
+    def make(publish: Any) -> Any:
+        def call(*args: Any, **keys: Any) -> None:
+            try:
+                publish(*args, **keys)
+            except module.FinalizeError:
+                return
+
+        return call
+
+    swap(module.Loader, "publish", make)
+
+
+@guard("engine.pipeline.loader", f"{MATRIX}[before_finalize-incremental-json]")
+def success_is_stored_before_publishing(module: ModuleType) -> None:
+    def make(publish: Any) -> Any:
+        def call(self: Any, *args: Any, **keys: Any) -> None:
+            from bizon.engine.backend.models import JobStatus
+
+            self._backend.update_stream_job_status(self._resume.job_id, JobStatus.SUCCEEDED)
+            publish(self, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "publish", make)
+
+
+@guard(
+    "engine.pipeline.consumer",
+    f"{FAILURES}::test_a_source_that_fails_publishes_nothing_and_the_next_run_resumes[thread]",
+)
+def aborted_streams_are_published(module: ModuleType) -> None:
+    def make(handle: Any) -> Any:
+        def call(self: Any, message: Any, *args: Any, **keys: Any) -> None:
+            complete = message if message.signal is None else replace(message, signal=module.Signal.COMPLETE)
+            handle(self, complete, *args, **keys)
+
+        return call
+
+    swap(module.Consumer, "handle", make)
+
+
+@guard("engine.pipeline.consumer", "tests/engine/pipeline/test_consumer.py")
+def messages_of_older_starts_are_taken(module: ModuleType) -> None:
+    def make(handle: Any) -> Any:
+        def call(self: Any, message: Any, *args: Any, **keys: Any) -> None:
+            handle(self, replace(message, epoch=self._epoch), *args, **keys)
+
+        return call
+
+    swap(module.Consumer, "handle", make)
+
+
+@guard("engine.pipeline.consumer", "tests/engine/pipeline/test_consumer.py")
+def messages_of_other_jobs_are_taken(module: ModuleType) -> None:
+    def make(handle: Any) -> Any:
+        def call(self: Any, message: Any, *args: Any, **keys: Any) -> None:
+            handle(self, replace(message, job_id=self._job_id), *args, **keys)
+
+        return call
+
+    swap(module.Consumer, "handle", make)
+
+
+@guard(
+    "engine.pipeline.producer",
+    f"{FAILURES}::test_a_capped_run_fetches_exactly_that_many_pages_and_publishes_nothing[thread]",
+)
+def cap_is_one_page_too_high(module: ModuleType) -> None:
+    def make(init: Any) -> Any:
+        def call(self: Any, *args: Any, **keys: Any) -> None:
+            init(self, *args, **keys)
+            if self._max_iterations is not None:
+                put(self, "_max_iterations", self._max_iterations + 1)
+
+        return call
+
+    swap(module.Producer, "__init__", make)
+
+
+@guard("engine.queue.spool", f"{FAILURES}::test_a_killed_run_fetches_little_twice[full_refresh-thread]")
+def spool_is_never_written(module: ModuleType) -> None:
+    swap(module.Spool, "_append", nothing)
+
+
+@guard("engine.queue.spool", f"{SPOOL}::test_committed_pages_are_dropped")
+def spool_is_never_truncated(module: ModuleType) -> None:
+    swap(module.Spool, "committed", nothing)
+
+
+@guard("engine.queue.spool", f"{SPOOL}::test_a_gap_ends_the_replay")
+def spool_is_replayed_across_gaps(module: ModuleType) -> None:
+    def replay(folder: Any, job_id: str, epoch: int, *_args: Any, **_keys: Any) -> Iterator[Any]:
+        for path in sorted(folder.glob(f"{job_id}.*")):
+            for message in module.read(path):
+                yield replace(message, epoch=epoch)
+
+    swap(module, "replay", lambda _inner: replay)
+
+
+@guard(
+    "engine.queue.codec",
+    "tests/engine/queue/test_codec.py",
+    f"{SPOOL}::test_a_damaged_page_is_left_out_with_all_behind_it",
+)
+def damaged_pages_are_read(module: ModuleType) -> None:
+    swap(module, "zlib", lambda zlib: Instead(zlib, crc32=lambda _content: 0))

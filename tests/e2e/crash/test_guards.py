@@ -1,0 +1,135 @@
+"""Guards that only one kind of accident needs: without its test each could be taken away unnoticed."""
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e.crash.crash_kit import FORMATS, MODES, Rig, kill_group
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+CRASH_CLI = Path(__file__).with_name("crash_cli.py")
+EVERYTHING = list(range(20))
+LARGEST_FILE = 4_000_000  # bytes; the state stays below
+WaitFor = Callable[[Callable[[], bool]], None]
+
+
+def die(pipeline: "Pipeline", point: str) -> None:
+    """The run dies at a point of the crash matrix."""
+    assert pipeline.command
+    command = [sys.executable, str(CRASH_CLI), point, "run", "config.yml"]
+    died = subprocess.run(command, cwd=pipeline.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+
+
+def run_on_a_full_disk(pipeline: "Pipeline") -> str:
+    """The kernel refuses to let a file grow beyond a size, as a full disk does; what the failed run printed."""
+    failed = subprocess.run(
+        pipeline.command,
+        cwd=pipeline.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE)),
+    )
+    assert failed.returncode == 1, failed.stderr
+    assert "File too large" in failed.stderr
+    assert [status for status, _ in pipeline.jobs()] == ["failed"]
+    assert not (pipeline.folder / "out.json").exists()
+    return failed.stderr
+
+
+def committed_pages(pipeline: "Pipeline") -> list[tuple[int, int]]:
+    with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as state:
+        return state.execute("SELECT from_source_iteration, to_source_iteration FROM destination_cursors").fetchall()
+
+
+@pytest.mark.lesson("F-09")
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently(
+    tmp_path: Path, mode: str, format: str
+) -> None:
+    """Pages that come again in the same batch replace what was left; in other batches it would be there beside them."""
+    rig = Rig(tmp_path, mode, format)
+    rig.destination["buffer_size"] = 50
+    assert rig.run("after_write") == -signal.SIGKILL, rig.log()
+    rig.destination["buffer_size"] = 0
+    assert rig.run() == 0, rig.log()
+    assert rig.rows() == rig.expected()
+    assert rig.leftovers() == []
+
+
+@pytest.mark.lesson("F-10")
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_append_of_a_stream_that_no_checkpoint_vouches_for_is_taken_back(pipeline: "Pipeline", format: str) -> None:
+    pipeline.source(sync_mode="stream", max_iterations=4).destination(format=format)
+    die(pipeline, "after_write:2")
+    assert pipeline.ids(f"out.{format}") == list(range(10))
+    pipeline.run()
+    assert pipeline.ids(f"out.{format}") == [*range(5), *EVERYTHING], "page 1 has no checkpoint, and comes again"
+
+
+@pytest.mark.lesson("F-03")
+def test_a_write_that_the_disk_refuses_fails_the_run_and_the_next_makes_it_good(pipeline: "Pipeline") -> None:
+    large = f"if data['page'] == 2: data['t'] = 'x' * {LARGEST_FILE}"
+    pipeline.destination(buffer_size=0).config["transforms"] = [{"label": "large", "python": large}]
+    assert "nothing was recorded: " in run_on_a_full_disk(pipeline)
+    asked = len(pipeline.trace())
+    pipeline.run()
+    assert pipeline.trace()[asked] == "page 2"
+    assert pipeline.ids() == EVERYTHING
+
+
+@pytest.mark.lesson("F-04")
+@pytest.mark.parametrize("mode", MODES)
+def test_an_output_that_the_disk_refuses_is_published_by_the_next_run(pipeline: "Pipeline", mode: str) -> None:
+    """Each page fits, all of them do not: success used to be stored, and the rows stayed in staging for ever."""
+    pipeline.source(sync_mode=mode, item_bytes=LARGEST_FILE // 15).destination(buffer_size=0)
+    assert "was not replaced" in run_on_a_full_disk(pipeline)
+    asked = len(pipeline.trace())
+    pipeline.run()
+    assert pipeline.trace()[asked:] == []
+    assert pipeline.ids() == EVERYTHING
+    assert pipeline.jobs() == [("succeeded", None)]
+
+
+@pytest.mark.lesson("F-08")
+def test_a_run_that_was_frozen_and_overtaken_commits_nothing(pipeline: "Pipeline", wait_for: WaitFor) -> None:
+    """A laptop that slept, a container that was paused: it wakes up while another run is at work on its job."""
+    pipeline.set("engine.runner.config.lease_ttl", 1)
+    frozen = pipeline.destination(buffer_size=0).source(delay=1).start("--runner", "stream")
+    wait_for(lambda: pipeline.trace() == ["page 0", "page 1"])
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    pipeline.source(delay=30)
+    others: list[subprocess.Popen[str]] = []
+
+    def is_overtaken() -> bool:
+        others.append(pipeline.start("--runner", "stream"))
+        wait_for(lambda: others[-1].poll() is not None or len(pipeline.trace()) > 2)
+        return others[-1].poll() is None
+
+    try:
+        wait_for(is_overtaken)
+        os.killpg(frozen.pid, signal.SIGCONT)
+        output, _ = frozen.communicate(timeout=30)
+        assert committed_pages(pipeline) == [(0, 0)]
+    finally:
+        for run in (frozen, *others):
+            kill_group(run)
+            run.communicate(timeout=30)
+    assert frozen.returncode == 1, output
+    assert "taken over by another run" in output
+    pipeline.source(delay=None).run()
+    assert pipeline.trace()[2:] == ["page 1", "page 1", "page 2", "page 3"]
+    assert pipeline.ids() == EVERYTHING
