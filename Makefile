@@ -9,7 +9,7 @@ UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test check format-check lint types format chaos lock docs clean
+.PHONY: help install uv run test check format-check lint types format chaos chaos-mutants lock docs clean
 # What would send installs elsewhere than .venv, or run another Python than the one asked for.
 unexport VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -40,6 +40,9 @@ test: $(STAMP) ## Run the tests; PYTEST_ARGS="tests/common -k frames" picks some
 
 chaos: $(STAMP) ## Kill a run at random, N times; SEED=1 repeats the same delays.
 	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1)
+
+chaos-mutants: $(STAMP) ## Switch off one guard after the other: a test must fail each time.
+	@$(BIN)/python tests/e2e/crash/mutants.py $(GUARDS)
 
 check: format-check lint types test ## All that CI checks.
 
