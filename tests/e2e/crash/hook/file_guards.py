@@ -158,6 +158,11 @@ def stream_is_not_trimmed(module: ModuleType) -> None:
 
 
 @guard(f"{FILE}.journal", STREAMED)
+def appends_are_not_flushed(module: ModuleType) -> None:
+    swap(module, "os", lambda os: Instead(os, fsync=lambda _handle: None))
+
+
+@guard(f"{FILE}.journal", STREAMED)
 def journal_is_written_after_the_append(module: ModuleType) -> None:
     note = own(module.Journal, "_note")
     waiting: list[Any] = []
