@@ -105,7 +105,7 @@ def test_the_output_is_replaced_once_it_is_on_disk_and_the_manifest_says_publish
 def publishing_step(event: list[Any]) -> str | None:
     """The step of ``publish.py`` that an event is, if any."""
     match event:
-        case ["fsync", path, _] if Path(path).name.startswith("ready."):
+        case ["fsync", path, _] | ["link", _, path, _] if Path(path).name.startswith("ready."):
             return "on disk"
         case ["manifest", _, ("publishing" | "published") as state]:
             return state

@@ -156,6 +156,16 @@ def test_what_a_run_adds_that_was_frozen_and_overtaken_does_not_disturb_a_resume
     assert ids_in(Path(f"out.{format}")) == ["a", "b", "c", "d"][1 - rows_before :]
 
 
+def test_parts_that_hold_the_same_pages_stop_the_publication() -> None:
+    job = Job(config={"format": "parquet"})
+    destination = job.prepared()
+    job.write(destination, 0, 1, rows_of("a", "b"))
+    job.write(destination, 1, 2, rows_of("b", "c"))
+    with pytest.raises(DestinationError, match="hold the same pages"):
+        destination.finalize()
+    assert not Path("out.parquet").exists()
+
+
 @FORMATS
 def test_staged_rows_that_somebody_removed_stop_the_publication(format: str) -> None:
     """It would lose rows that are committed."""

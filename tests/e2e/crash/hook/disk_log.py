@@ -59,7 +59,7 @@ def committed(_backend: Any, record: Any) -> None:
     log("cursor", record.from_source_iteration, record.to_source_iteration)
 
 
-def ended(_backend: Any, _job_id: str, status: str, *_args: Any) -> None:
+def ended(_backend: Any, _job_id: str, status: str, *_args: Any, **_keys: Any) -> None:
     if status == "succeeded":
         log("succeeded")
 

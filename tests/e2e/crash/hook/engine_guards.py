@@ -9,6 +9,7 @@ from guards import FAILURES, GUARDED, MATRIX, Instead, guard, nothing, own, put,
 
 LOADER = "tests/engine/pipeline/test_loader.py"
 SPOOL = "tests/engine/queue/test_spool.py"
+LETTERS = "tests/e2e/crash/test_crash_matrix.py::test_a_run_with_dead_letters_that_dies_is_finished_by_the_next"
 
 
 @guard("engine.pipeline.loader", f"{MATRIX}[after_cursor:3-full_refresh-json]")
@@ -17,10 +18,10 @@ def cursor_is_recorded_before_the_write(module: ModuleType) -> None:
     recorded: list[Any] = []
 
     def first(write: Any) -> Any:
-        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
-            record(self, batch)
+        def call(self: Any, batch: Any, destination_id: str, rows: Any) -> Any:
+            record(self, batch, rows.height, 0)
             recorded.append(batch)
-            write(self, batch, *args, **keys)
+            return write(self, batch, destination_id, rows)
 
         return call
 
@@ -31,7 +32,7 @@ def cursor_is_recorded_before_the_write(module: ModuleType) -> None:
 
         return call
 
-    swap(module.Loader, "_write_rows", first)
+    swap(module.Loader, "_write_table", first)
     swap(module.Loader, "_record", once)
 
 
@@ -40,9 +41,9 @@ def batches_are_acknowledged_before_the_cursor(module: ModuleType) -> None:
     acknowledge = own(module.Loader, "_acknowledge")
 
     def make(record: Any) -> Any:
-        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
-            acknowledge(self, batch)
-            record(self, batch, *args, **keys)
+        def call(self: Any, batch: Any, written: int, dead_letters: int) -> None:
+            acknowledge(self, batch, written, dead_letters)
+            record(self, batch, written, dead_letters)
 
         return call
 
@@ -91,10 +92,39 @@ def refused_writes_count_as_written(module: ModuleType) -> None:
 
 
 @guard(
-    "engine.pipeline.loader", f"{LOADER}::test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded"
+    "engine.pipeline.retries", f"{LOADER}::test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded"
 )
 def retries_have_no_bound(module: ModuleType) -> None:
     swap(module, "RETRY_WAITS", lambda waits: waits * 1_000)
+
+
+@guard("engine.pipeline.loader", f"{LOADER}::test_a_run_that_was_overtaken_publishes_nothing")
+def overtaken_runs_publish(module: ModuleType) -> None:
+    def make(publish: Any) -> Any:
+        def call(self: Any, *args: Any, **keys: Any) -> None:
+            put(self, "_epoch", self._backend.get_stream_job_by_id(self._resume.job_id).attempt)
+            publish(self, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "publish", make)
+
+
+@guard("destination.dead_letters", f"{LETTERS}[after_write:2-full_refresh]")
+def dead_letters_are_not_prepared(module: ModuleType) -> None:
+    swap(module.DeadLetters, "prepare", nothing)
+
+
+@guard("engine.pipeline.loader", "tests/e2e/test_on_error.py::test_each_full_refresh_replaces_the_dead_letters")
+def dead_letters_are_not_published(module: ModuleType) -> None:
+    def make(finalize: Any) -> Any:
+        def call(self: Any, destination: Any, *args: Any, **keys: Any) -> None:
+            if destination is self._destination:
+                finalize(self, destination, *args, **keys)
+
+        return call
+
+    swap(module.Loader, "_finalize", make)
 
 
 @guard("engine.pipeline.loader", f"{GUARDED}::test_an_output_that_the_disk_refuses_is_published_by_the_next_run")

@@ -8,16 +8,34 @@ from typing import Any
 
 from guards import GUARDED, MATRIX, Instead, guard, nothing, own, put, swap
 
+from bizon.common.errors.errors import DestinationError
+
 FILE = "connectors.destinations.file.src"
 UNIT = "tests/connectors/destinations/file"
 ORDER = "tests/e2e/crash/test_disk_order.py"
+OVERTAKEN = f"{UNIT}/test_file_faults.py::test_what_a_run_adds_that_was_frozen_and_overtaken"
 ANYWHERE = f"{UNIT}/test_file_crash.py::test_a_crash_anywhere_in_a_run_loses_nothing_and_doubles_nothing"
 STAGED = f"{ORDER}::test_a_file_is_on_disk_before_it_gets_its_name_and_its_name_before_anything_vouches_for_it"
 STEPS = f"{ORDER}::test_the_output_is_replaced_once_it_is_on_disk_and_the_manifest_says_publishing"
 STREAMED = f"{ORDER}::test_an_append_is_in_the_journal_before_it_begins_and_on_disk_before_its_checkpoint"
 
 
-@guard(f"{FILE}.durable", f"{ANYWHERE}[full_refresh-json-4 pages]")
+def without(error: type[Exception]) -> Any:
+    """For ``swap``: the function, which is silent where it raised ``error``."""
+
+    def make(inner: Any) -> Any:
+        def call(*args: Any, **keys: Any) -> None:
+            try:
+                inner(*args, **keys)
+            except error:
+                return
+
+        return call
+
+    return make
+
+
+@guard(f"{FILE}.durable", f"{ANYWHERE}[full_refresh-parquet-4 pages]")
 def files_are_written_in_place(module: ModuleType) -> None:
     def write_file(path: Path, write: Any, *_args: Any, **_keys: Any) -> None:
         with path.open("wb") as handle:
@@ -78,18 +96,41 @@ def prepare_does_nothing(module: ModuleType) -> None:
     swap(module.FileDestination, "prepare", nothing)
 
 
-@guard(f"{FILE}.staging", f"{UNIT}/test_file_resume.py::test_committed_rows_that_are_not_staged_stop_the_run")
-def committed_rows_are_not_counted(module: ModuleType) -> None:
-    def make(trim: Any) -> Any:
-        def call(*args: Any, **keys: Any) -> None:
-            try:
-                trim(*args, **keys)
-            except module.DestinationError:
-                return
+@guard(f"{FILE}.staging_lines", f"{UNIT}/test_file_resume.py::test_committed_rows_that_are_not_staged_stop_the_run")
+def committed_lines_are_not_counted(module: ModuleType) -> None:
+    swap(module.LineStaging, "trim", without(DestinationError))
+
+
+@guard(f"{FILE}.staging_parts", f"{UNIT}/test_file_resume.py::test_committed_rows_that_are_not_staged_stop_the_run")
+def committed_parts_are_not_counted(module: ModuleType) -> None:
+    swap(module.PartStaging, "trim", without(DestinationError))
+
+
+@guard(f"{FILE}.staging_lines", f"{UNIT}/test_file_resume.py::test_half_written_lines_are_cut_off")
+def lines_behind_the_checkpoint_stay(module: ModuleType) -> None:
+    swap(module, "truncate", nothing)
+
+
+@guard(f"{FILE}.staging_lines", f"{OVERTAKEN}_does_not_disturb_a_resume")
+def lines_of_a_run_that_was_overtaken_count(module: ModuleType) -> None:
+    swap(module.LineStaging, "_counting", lambda _inner: module.LineStaging._found)
+
+
+@guard(f"{FILE}.staging_lines", f"{OVERTAKEN}_is_not_published")
+def lines_are_published_by_name_alone(module: ModuleType) -> None:
+    def make(sources: Any) -> Any:
+        def call(self: Any) -> Any:
+            put(self, "_sealed", None)
+            return sources(self)
 
         return call
 
-    swap(module.Staging, "trim", make)
+    swap(module.LineStaging, "sources", make)
+
+
+@guard(f"{FILE}.staging_parts", f"{OVERTAKEN}_does_not_disturb_a_resume")
+def parts_of_a_run_that_was_overtaken_count(module: ModuleType) -> None:
+    swap(module, "_not_overtaken", lambda _inner: lambda parts: parts)
 
 
 @guard(f"{FILE}.publish", f"{MATRIX}[after_replace-incremental-json]")
@@ -145,8 +186,8 @@ def manifest_says_publishing_before_the_output_is_on_disk(module: ModuleType) ->
 
 
 @guard(
-    f"{FILE}.publish",
-    f"{UNIT}/test_file_faults.py::test_parts_of_a_run_that_was_frozen_and_overtaken_stop_the_publication",
+    f"{FILE}.staging_parts",
+    f"{UNIT}/test_file_faults.py::test_parts_that_hold_the_same_pages_stop_the_publication",
 )
 def pages_in_two_parts_are_published(module: ModuleType) -> None:
     swap(module, "pairwise", lambda _inner: lambda _parts: ())

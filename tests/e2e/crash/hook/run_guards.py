@@ -6,6 +6,8 @@ from typing import Any
 
 from guards import FAILURES, GUARDED, MATRIX, guard, nothing, swap
 
+FRESH = "tests/e2e/crash/test_crash_matrix.py::test_a_fresh_run_first_finishes_a_job_that_may_be_published"
+
 
 @guard(
     "engine.backend.adapters.sqlalchemy.backend", f"{GUARDED}::test_a_run_that_was_frozen_and_overtaken_commits_nothing"
@@ -33,6 +35,25 @@ def lease_is_never_refused(module: ModuleType) -> None:
         return call
 
     swap(module, "acquire", make)
+
+
+@guard(
+    "engine.backend.adapters.sqlalchemy.backend",
+    "tests/engine/runner/test_jobs.py::test_a_run_that_was_overtaken_has_no_say_in_how_the_job_ends",
+)
+def overtaken_runs_end_the_job(module: ModuleType) -> None:
+    def make(update: Any) -> Any:
+        def call(self: Any, *args: Any, **keys: Any) -> None:
+            update(self, *args, **{**keys, "epoch": None})
+
+        return call
+
+    swap(module.SQLAlchemyBackend, "update_stream_job_status", make)
+
+
+@guard("engine.runner.jobs", f"{FRESH}[before_success]")
+def jobs_that_may_be_published_are_cancelled(module: ModuleType) -> None:
+    swap(module, "_may_be_published", lambda _inner: lambda *_args: False)
 
 
 @guard("engine.runner.lease", f"{FAILURES}::test_a_run_whose_predecessor_was_killed_starts_at_once")

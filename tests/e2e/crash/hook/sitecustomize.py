@@ -68,11 +68,11 @@ def patch_manifest(module: ModuleType) -> None:
 
 
 def patch_backend(module: ModuleType) -> None:
-    def before(_backend: Any, _job_id: str, status: str, *_: Any) -> None:
+    def before(_backend: Any, _job_id: str, status: str, *_: Any, **_keys: Any) -> None:
         if status == "succeeded":
             passing("before_success")
 
-    def after(_backend: Any, _job_id: str, status: str, *_: Any) -> None:
+    def after(_backend: Any, _job_id: str, status: str, *_: Any, **_keys: Any) -> None:
         if status == "succeeded":
             passing("after_success")
 
