@@ -150,8 +150,9 @@ def discard(folder: Path, keep_job: str | None = None) -> None:
     for path in folder.glob(f"*{_SUFFIX}"):
         if keep_job is None or not path.name.startswith(f"{keep_job}."):
             path.unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    for empty in (folder, folder.parent):
+        with suppress(OSError):  # another pipeline has pages there
+            empty.rmdir()
 
 
 def _older_files(own: Path) -> list[tuple[Path, int]]:

@@ -133,4 +133,14 @@ def test_spools_of_other_jobs_are_discarded_and_the_end_of_a_stream_is_not_kept(
     discard(tmp_path, keep_job="job")
     assert replayed(tmp_path) == [0]
     discard(tmp_path, keep_job="other")
-    assert not tmp_path.exists()
+    assert not list(tmp_path.rglob("*.spool"))
+
+
+def test_the_last_stream_takes_the_folder_of_all_with_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "state.spool" / "first", tmp_path / "state.spool" / "second"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    discard(first)
+    assert second.exists()
+    discard(second)
+    assert list(tmp_path.iterdir()) == []
