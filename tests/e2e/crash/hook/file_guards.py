@@ -108,7 +108,13 @@ def committed_parts_are_not_counted(module: ModuleType) -> None:
 
 @guard(f"{FILE}.staging_lines", f"{UNIT}/test_file_resume.py::test_half_written_lines_are_cut_off")
 def lines_behind_the_checkpoint_stay(module: ModuleType) -> None:
-    swap(module, "truncate", nothing)
+    def make(seal: Any) -> Any:
+        def call(self: Any, file: Any, rows: int, _size: int) -> Any:
+            return seal(self, file, rows, file.path.stat().st_size)
+
+        return call
+
+    swap(module.LineStaging, "_seal", make)
 
 
 @guard(f"{FILE}.staging_lines", f"{OVERTAKEN}_does_not_disturb_a_resume")
