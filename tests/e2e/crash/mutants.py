@@ -58,14 +58,15 @@ def verdict(outcome: Outcome) -> tuple[str, str]:
 
 def run_tests(tests: Sequence[str], workers: int, guard: Guard | None = None) -> Outcome:
     """Run tests, in the repository, with a guard switched off."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         notes = Path(folder) / "notes"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         environment |= {"COLUMNS": "200", "NO_COLOR": "1"}
         if guard is not None:
             paths = [str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])]
             environment |= {"GUARD_OFF": guard.name, "GUARD_LOG": str(notes), "PYTHONPATH": os.pathsep.join(paths)}
-        options = ["-x", "-q", "-rfE", "-p", "no:cacheprovider", "-n", str(workers)]
+        own = [f"--basetemp={folder}/tests", "-p", "no:cacheprovider"]  # what another pytest does is not seen
+        options = ["-x", "-q", "-rfE", *own, "-n", str(workers)]
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "pytest", *options, *tests],
