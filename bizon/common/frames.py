@@ -44,6 +44,10 @@ _JOB_DIGITS = 16
 _ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
+class RecordError(ValueError):
+    """A record of a page cannot be encoded. The message names the record."""
+
+
 class NestingError(TypeError):
     """A record refers to itself, or is nested beyond what JSON readers take."""
 
@@ -90,41 +94,34 @@ def _repaired_key(key: Any) -> Any:
     return str(key) if isinstance(repaired, orjson.Fragment) else repaired
 
 
-class RecordError(ValueError):
-    """A record of a page cannot be encoded. The message names the record."""
-
-
 def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataFrame:
     """Source frame of one page; a record without a timestamp gets ``now``. Raises RecordError."""
     try:
-        columns: dict[str, list[str | None]] = {
-            "id": [record.id for record in records],
-            "data": _encoded(records),
-            "destination_id": [record.destination_id for record in records],
-        }
-        stamps = [record.own_timestamp for record in records]
+        ids, tables = [record.id for record in records], [record.destination_id for record in records]
+        data, stamps = _encoded(records), [record.own_timestamp for record in records]
     except (TypeError, AttributeError, ValueError):
         raise RecordError(_first_fault(records)) from None
-    schema = {name: SOURCE_SCHEMA[name] for name in columns}
-    try:
-        frame = pl.DataFrame(columns, schema=schema)
-    except UnicodeEncodeError:  # an id or a table name with a lone surrogate
-        frame = pl.DataFrame({name: [_repaired(text) for text in texts] for name, texts in columns.items()}, schema)
-    timestamps: pl.Expr | pl.Series = pl.lit(now, dtype=UTC_MICROSECONDS)
     if any(stamps):
-        timestamps = pl.Series(
-            [now if own is None else record.timestamp for own, record in zip(stamps, records, strict=True)],
-            dtype=UTC_MICROSECONDS,
-        )
-    return frame.with_columns(timestamp=timestamps).select(SOURCE_SCHEMA.names())
+        moments = [now if own is None else record.timestamp for own, record in zip(stamps, records, strict=True)]
+        timestamps = pl.Series("timestamp", moments, dtype=UTC_MICROSECONDS)
+    else:
+        timestamps = pl.Series("timestamp", [now], dtype=UTC_MICROSECONDS).new_from_index(0, len(ids))
+    return pl.DataFrame([_texts("id", ids), _texts("data", data), timestamps, _texts("destination_id", tables)])
 
 
-def _encoded(records: Sequence[SourceRecord]) -> list[str | None]:
-    dumps, extra, options = orjson.dumps, _encode_extra, _ENCODE_OPTIONS
+def _encoded(records: Sequence[SourceRecord]) -> list[str]:
+    dumps, extra = orjson.dumps, _encode_extra
     try:
-        return [dumps(record.data, extra, options).decode() for record in records]
+        return [dumps(record.data, extra).decode() for record in records]
     except TypeError:  # some record needs more than orjson does
         return [encode_data(record.data).decode() for record in records]
+
+
+def _texts(name: str, texts: Sequence[str | None]) -> pl.Series:
+    try:
+        return pl.Series(name, texts, dtype=pl.String)
+    except UnicodeEncodeError:  # an id or a table name with a lone surrogate
+        return pl.Series(name, [_repaired(text) for text in texts], dtype=pl.String)
 
 
 def fault_of(record: Any, position: int) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bizon.connectors.destinations.file.src.durable import (
+    drop_from_cache,
     end_of_line,
     make_folder,
     sync_folder,
@@ -64,6 +65,7 @@ class LineStaging(Staging):
                 write(handle)
                 handle.flush()
                 os.fsync(handle.fileno())
+                drop_from_cache(handle)
             if not size:
                 sync_folder(self.folder)
         except Exception:
