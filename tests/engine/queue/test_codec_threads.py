@@ -1,0 +1,35 @@
+"""A page is encoded on the thread of the spool while other threads look at the same page."""
+
+import subprocess
+import sys
+
+ENCODE_WHILE_READ = """
+import threading
+from datetime import UTC, datetime
+import polars as pl
+from bizon.engine.queue.codec import encode
+from bizon.engine.queue.models import QueueMessage
+frame = pl.DataFrame({"text": ["x" * 500] * 1000})
+message = QueueMessage(
+    job_id="j", epoch=1, iteration=0, frame=frame, extracted_at=datetime.now(UTC), pagination={}, next_state=None
+)
+done = threading.Event()
+def look():
+    while not done.is_set():
+        for _ in range(1000):
+            frame.height
+looking = threading.Thread(target=look, daemon=True)
+looking.start()
+for _ in range(300):
+    encode(message)
+done.set()
+looking.join(10)
+print("encoded")
+"""
+
+
+def test_a_page_is_encoded_while_another_thread_reads_its_height() -> None:
+    """Polars locks a frame while it writes it to a Python file, and waits for the interpreter within: a thread that had
+    the interpreter and waited for the frame, to read its height, never got it. Runs with a spool hung for ever."""
+    child = [sys.executable, "-c", ENCODE_WHILE_READ]
+    assert subprocess.run(child, capture_output=True, text=True, timeout=60, check=True).stdout == "encoded\n"
