@@ -41,7 +41,9 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
     body = io.BytesIO()
     body.write(_HEADER_LENGTH.pack(len(header)))
     body.write(header)
-    message.frame.write_ipc_stream(body, compression="zstd" if compressed else "uncompressed")
+    # Polars locks a frame while it writes to a Python file, and needs the interpreter meanwhile: a thread that has the
+    # interpreter and looks at the same frame would wait for ever. A clone has the same columns and a lock of its own.
+    message.frame.clone().write_ipc_stream(body, compression="zstd" if compressed else "uncompressed")
     return _PREFIX.pack(MAGIC, VERSION, zlib.crc32(body.getbuffer())) + body.getbuffer()
 
 
