@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 
@@ -22,7 +22,10 @@ def build_engine(config: AbstractBackendConfigDetails, type: BackendTypes) -> En
         )
     path = sqlite_path(config)
     engine = create_engine(
-        f"sqlite:///{path}", echo=config.echoEngine, poolclass=NullPool, connect_args={"timeout": _BUSY_TIMEOUT}
+        f"sqlite:///{path}",
+        echo=config.echoEngine,
+        poolclass=QueuePool,  # the last connection to close has the log written back, which no commit should wait for
+        connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
     )
     event.listen(engine, "connect", _use_write_ahead_log)
     return engine
