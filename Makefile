@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CONFIG ?= examples/quickstart.yml
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.bizon-installed
@@ -9,7 +10,7 @@ UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test check format-check lint types format chaos chaos-mutants lock docs clean
+.PHONY: help install uv run test check format-check lint types format chaos chaos-mutants bench bench-quick lock docs clean
 # What would send installs elsewhere than .venv, or run another Python than the one asked for.
 unexport VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -44,6 +45,12 @@ chaos: $(STAMP) ## Kill a run at random, N times; SEED=1 repeats the same delays
 chaos-mutants: $(STAMP) ## Switch off one guard after the other: a test must fail each time.
 	@$(BIN)/python tests/e2e/crash/mutants.py $(GUARDS)
 
+bench: $(STAMP) ## Measure every claim of docs/performance.md: hours, and all the machine; fails on a miss.
+	@$(BIN)/python -m benchmarks.bench --full $(BENCH_ARGS)
+
+bench-quick: $(STAMP) ## The same at small sizes: two minutes; BENCH_ARGS="--only records" picks rows.
+	@$(BIN)/python -m benchmarks.bench --quick $(BENCH_ARGS)
+
 check: format-check lint types test ## All that CI checks.
 
 format-check: $(STAMP) ## Is the code formatted?
@@ -67,7 +74,7 @@ docs: $(STAMP) ## Write docs/reference from the code.
 	@$(BIN)/python tests/docs/reference.py --write
 
 clean: ## Remove what make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo
+	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \

@@ -1,0 +1,161 @@
+"""Runs commands and measures them: wall time, processor time, peak memory; one after the other, A B A B.
+
+Only the standard library is imported here, on purpose: Linux counts the memory of the process that starts a child
+towards the child's peak, so the harness has to be smaller than anything that it measures.
+"""
+
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Metric = Literal["wall", "cpu", "peak_mb"]
+TIMEOUT = 1800.0  # seconds; no command takes that long, so one that does hangs
+_FOREIGN = ("BIZON_", "LOGURU_", "PYTHON", "VIRTUAL_ENV")
+_LONGEST_REASON = 300  # characters of a failed command's output that are kept
+
+
+class CommandFailed(RuntimeError):
+    """A command did not do its work, so there is nothing to measure."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is run: arguments, the files it finds in its folder, and what has to be true of the folder afterwards."""
+
+    arguments: tuple[str, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Path], None] | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one run took. ``cpu``: user and system time of the process and of all it waited for; MB are 10^6 bytes."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The runs of one side. ``start``: runs of the same command with next to no work; their median is taken off."""
+
+    usages: list[Usage]
+    start: "Samples | None" = None
+
+    def median(self, metric: Metric) -> float:
+        """The median of the runs, less that of the start-up."""
+        return statistics.median(self.values(metric))
+
+    def values(self, metric: Metric) -> list[float]:
+        """One figure per run, less the median of the start-up."""
+        start = self.start.median(metric) if self.start else 0.0
+        return [float(getattr(usage, metric)) - start for usage in self.usages]
+
+    def pairwise(self, other: "Samples", metric: Metric) -> list[float]:
+        """This side over the other, round by round: how much the ratio varies."""
+        both = zip(self.values(metric), other.values(metric), strict=True)
+        return [mine / yours for mine, yours in both if yours > 0]
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child: the machine's, without the settings that would change what is measured."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return {**kept, "NO_PROXY": "localhost,127.0.0.1", **extra}
+
+
+def run(command: Command, folder: Path, timeout: float = TIMEOUT) -> Usage:
+    """Run a command in a folder and wait for it.
+
+    Raises:
+        CommandFailed: it exited with another code than 0, took longer than ``timeout``, or its check failed.
+    """
+    for name, text in command.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    with (folder / "stdout").open("w+b") as out, (folder / "stderr").open("w+b") as err:
+        started = time.perf_counter()
+        child = subprocess.Popen(
+            command.arguments,
+            cwd=folder,
+            env=environment(command.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        alarm = threading.Timer(timeout, os.killpg, (child.pid, signal.SIGKILL))
+        alarm.start()
+        try:
+            _, status, spent = os.wait4(child.pid, 0)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+        finally:
+            alarm.cancel()
+        wall = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+    printed = _text(folder / "stdout")
+    if child.returncode == -signal.SIGKILL and wall >= timeout:
+        raise CommandFailed(f"killed after {timeout:.0f} seconds")
+    if child.returncode != 0:
+        lines = (printed + _text(folder / "stderr")).strip().splitlines() or ["no output"]
+        raise CommandFailed(f"exit code {child.returncode}: {lines[-1][:_LONGEST_REASON]}")
+    if command.check is not None:
+        command.check(folder)
+    return Usage(wall, spent.ru_utime + spent.ru_stime, spent.ru_maxrss * 1024 / 1e6, printed)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def fresh_folder(parent: Path) -> Iterator[Path]:
+    """A new, empty folder for one run, removed afterwards, so that no run pays for what another left to be written."""
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def interleaved(
+    sides: Mapping[str, Command],
+    runs: int,
+    parent: Path,
+    failures: dict[str, str],
+    warm_up: bool = True,
+    timeout: float = TIMEOUT,
+) -> dict[str, list[Usage]]:
+    """Run the sides in turn, ``runs`` rounds, after a round that does not count; each run in a folder of its own.
+
+    A side that fails once is not run again: it is absent from the answer, and ``failures`` says why.
+    """
+    found: dict[str, list[Usage]] = {name: [] for name in sides}
+    for number in range(-1 if warm_up else 0, runs):
+        for name, command in sides.items():
+            if name not in found:
+                continue
+            os.sync()
+            try:
+                with fresh_folder(parent) as folder:
+                    usage = run(command, folder, timeout)
+            except CommandFailed as failure:
+                failures[name] = str(failure)
+                del found[name]
+                continue
+            if number >= 0:
+                found[name].append(usage)
+    return found

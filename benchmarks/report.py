@@ -1,0 +1,165 @@
+"""What was measured as a JSON file, a Markdown table, a chart, and as a page of the documentation."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.claims import Claim, worst
+from benchmarks.environments import DLT, PUBLIC_BIZON, ROOT
+from benchmarks.rows import ROWS, Row
+
+PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "performance.png"
+COMMITTED = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+_PACKAGES = ("orjson", "polars", "pydantic", "requests", "sqlalchemy", "typer")
+Results = dict[str, Any]
+
+
+def results(measured: Sequence[tuple[Row, list[Claim]]], size: str, runs: int) -> Results:
+    """Everything about one benchmark, as JSON."""
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "size": size,
+        "runs": runs,
+        "machine": _machine(),
+        "versions": _versions(),
+        "rows": {row.name: [claim.to_json() for claim in claims] for row, claims in measured},
+    }
+
+
+def _machine() -> dict[str, Any]:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(pages / 1e9),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    if PUBLIC_BIZON.is_ready:
+        found["public bizon"] = PUBLIC_BIZON.packages()["bizon"]
+    if DLT.is_ready:
+        found["dlt"] = DLT.packages()["dlt"]
+    return found
+
+
+def write_results(found: Results, folder: Path) -> Path:
+    """A file named after size and moment."""
+    stamp = "".join(sign for sign in found["measured_at"][:19] if sign.isalnum())
+    file = folder / f"{found['size']}-{stamp}.json"
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return file
+
+
+def read_results(files: Sequence[Path]) -> list[Results]:
+    """Result files, oldest first; they have to be of one size.
+
+    Raises:
+        ValueError: there is none, or a quick one is among full ones.
+    """
+    found = sorted((json.loads(file.read_text(encoding="utf-8")) for file in files), key=lambda one: one["measured_at"])
+    sizes = {one["size"] for one in found}
+    if len(sizes) != 1:
+        raise ValueError(f"results of one size are needed, not of {sorted(sizes) or 'none'}")
+    return found
+
+
+def merged(found: Sequence[Results]) -> list[tuple[Row, list[Claim]]]:
+    """Of every claim the worst of the results, row by row; a row that none of them has is not there."""
+    table = []
+    for row in ROWS:
+        claims: dict[str, list[Claim]] = {}
+        for one in found:
+            for claim in (Claim(**fields) for fields in one["rows"].get(row.name, [])):
+                claims.setdefault(claim.name, []).append(claim)
+        if claims:
+            table.append((row, [worst(same) for same in claims.values()]))
+    return table
+
+
+def render(found: Sequence[Results]) -> str:
+    """The Markdown between the markers of the page."""
+    newest = found[-1]
+    machine, how = newest["machine"], f"medians of {newest['runs']} runs"
+    if len(found) > 1:
+        how += f", of {len(found)} benchmarks the worst figure each"
+    size = "Full size" if newest["size"] == "full" else "Small sizes, start-up taken off (`make bench-quick`)"
+    lines = [
+        f"{size}; {how}; {newest['measured_at'][:10]}, {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gb']} GB, {machine['system']}.",
+        "",
+        "| row | work | figure | measured | target | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row, claims in merged(found):
+        for number, claim in enumerate(claims):
+            first = (f"`{row.name}`", row.work) if number == 0 else ("", "")
+            verdict = claim.verdict if not claim.reason else f"{claim.verdict}: {_cell(claim.reason)}"
+            lines.append(f"| {' | '.join((*first, claim.name, claim.measured, claim.target, verdict))} |")
+    named = ", ".join(f"{name} {number}" for name, number in newest["versions"].items())
+    return "\n".join([*lines, "", f"Versions: {named}."])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def write_table_and_chart(found: Sequence[Results], folder: Path, chart_python: str | None) -> None:
+    """``table.md`` and, where there is a Python that can draw, ``chart.png``."""
+    (folder / "table.md").write_text(render(found) + "\n", encoding="utf-8")
+    if chart_python is not None:
+        draw(found, folder / "chart.png", chart_python)
+
+
+def draw(found: Sequence[Results], picture: Path, chart_python: str) -> None:
+    """Have the chart drawn by a Python that has matplotlib."""
+    bars = [
+        {"label": f"{row.name}: {claim.name}", "figure": claim.figure, "limit": claim.limit, "sense": claim.sense,
+         "text": f"{claim.measured} (target {claim.target})"}
+        for row, claims in merged(found)
+        for claim in claims
+        if claim.verdict != "not run"
+    ]  # fmt: skip
+    script = Path(__file__).with_name("chart.py")
+    subprocess.run(
+        [chart_python, str(script), str(picture)], input=json.dumps(bars), text=True, check=True, timeout=120
+    )
+
+
+def page_with(found: Sequence[Results], page: str) -> str:
+    """The page with its table anew."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n{render(found)}\n\n{END}{after}"
+
+
+def write_page(files: Sequence[Path], chart_python: str | None) -> None:
+    """Put result files into the documentation: keep them beside the harness, write the page and its chart."""
+    found = read_results(files)
+    COMMITTED.mkdir(exist_ok=True)
+    for old in COMMITTED.glob("*.json"):
+        old.unlink()
+    for one in found:
+        write_results(one, COMMITTED)
+    PAGE.write_text(page_with(found, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    if chart_python is not None:
+        draw(found, PICTURE, chart_python)

@@ -1,0 +1,103 @@
+"""Rows about what the engine adds: latency, a second processor, transforms, checkpoints."""
+
+import json
+import sys
+from functools import partial
+
+from benchmarks.claims import Claim
+from benchmarks.latency_server import serving
+from benchmarks.measure import Command, Samples
+from benchmarks.workload import WORK, Bench, Side, pipeline, script
+
+LATENCY = 0.05  # seconds per answer
+PER_PAGE = 100
+ROUNDS = 400  # steps of work for the processor per record, in the source and again in the transform
+GRIND = f"""\
+n = data["id"]
+for _ in range({ROUNDS}):
+    n = (n * 1103515245 + 12345) % 2147483648
+data["ground"] = n
+"""
+FOUR_LINES = """\
+data["name"] = data["name"].upper()
+data["score"] = round(data["score"], 2)
+if data["active"]:
+    data["city"] = data["address"].pop("city")
+"""
+
+
+def latency(bench: Bench) -> list[Claim]:
+    with serving(bench.size.http_pages, LATENCY, PER_PAGE) as url, serving(1, LATENCY, PER_PAGE) as single:
+
+        def address(pages: int) -> str:
+            return url if pages == bench.size.http_pages else single
+
+        def bizon(pages: int) -> Command:
+            file = str(WORK / "bench_http_source.py")
+            source = {"name": "bench", "stream": "records", "source_file_path": file, "url": address(pages)}
+            return pipeline(pages * PER_PAGE, source=source)
+
+        def bare(pages: int) -> Command:
+            return script("bare_fetch.py", address(pages))
+
+        samples = bench.compare({"bizon": bizon, "bare fetch loop": bare}, bench.size.http_pages)
+    return [bench.ratio("wall / bare fetch loop", samples, ("bizon", "bare fetch loop"), "wall", "at most", 1.05)]
+
+
+def processes(bench: Bench) -> list[Claim]:
+    heavy = partial(pipeline, keys={"rounds": ROUNDS}, transforms=[{"label": "grind", "python": GRIND}])
+    sides: dict[str, Side] = {
+        "thread runner": partial(heavy, arguments=("--runner", "thread")),
+        "process runner": partial(heavy, arguments=("--runner", "process")),
+    }
+    samples = bench.compare(sides, bench.size.ground)
+    return [bench.ratio("speed / thread runner", samples, ("thread runner", "process runner"), "wall", "at least", 1.5)]
+
+
+def transform(bench: Bench) -> list[Claim]:
+    sides: dict[str, Side] = {
+        "with": partial(pipeline, transforms=[{"label": "four lines", "python": FOUR_LINES}]),
+        "without": pipeline,
+        "loads + dumps": partial(script, "bare_json.py"),
+    }
+    samples = bench.repeat(sides, bench.size.records)
+    name, limit = "CPU of the transform / orjson.loads + dumps", 6.0
+    if len(samples) < len(sides):
+        return [Claim(name, None, "at most", limit, reason=str(bench.failures))]
+    cost = samples["with"].median("cpu") - samples["without"].median("cpu")
+    least = sorted(float(usage.printed) for usage in samples["loads + dumps"].usages)[bench.runs // 2]
+    detail = {"cost": round(cost, 4), "loads + dumps": round(least, 4), "metric": "cpu"}
+    return [Claim(name, cost / least if least > 0 else None, "at most", limit, detail=detail)]
+
+
+def checkpoints(bench: Bench) -> list[Claim]:
+    commits = bench.size.commits
+    timed = (sys.executable, str(WORK / "timed_run.py"))
+    often = partial(pipeline, bizon=timed, keys={"page": bench.size.records // commits})
+    sides: dict[str, Side] = {
+        "often": partial(often, destination={"buffer_size": 0}),
+        "once": partial(often, destination={"buffer_size": 4000}),
+    }
+    samples = bench.repeat(sides, bench.size.records)
+    names = ("time in the state database / run", "what the commits add, without fsync / run")
+    if len(samples) < len(sides):
+        return [Claim(name, None, "at most", 10.0, "%", reason=str(bench.failures)) for name in names]
+    shares = [_shares(samples, number) for number in range(bench.runs)]
+    database, added, flushing = (sorted(column)[bench.runs // 2] for column in zip(*shares, strict=True))
+    detail = {"commits": commits, "fsync of the output, % of the run": round(flushing, 1), "metric": "wall"}
+    return [
+        Claim(name, figure, "at most", 10.0, "%", detail=detail)
+        for name, figure in zip(names, (database, added), strict=True)
+    ]
+
+
+def _shares(samples: dict[str, Samples], number: int) -> tuple[float, float, float]:
+    """Of the wall time of one run with many commits: state database, all that is more than with one commit, fsync."""
+    often, once = (samples[name].usages[number] for name in ("often", "once"))
+    inside, inside_once = (json.loads(run.printed.splitlines()[-1])["seconds"] for run in (often, once))
+    added = (often.wall - inside["fsync"]) - (once.wall - inside_once["fsync"])
+    return (
+        100 * inside["cursors"] / often.wall,
+        100 * added / often.wall,
+        100 * inside["fsync"] / often.wall,
+    )

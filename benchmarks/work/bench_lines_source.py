@@ -1,0 +1,19 @@
+"""The made-up records as a source that has them as text already: a page is handed over whole."""
+
+from typing import Any
+
+import orjson
+from bench_records import record
+from bench_source import BenchSource
+
+from bizon.source.models import JsonLines, SourceIteration
+
+
+class BenchLinesSource(BenchSource):
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        first = pagination["next"] if pagination else 0
+        last = min(first + self.config.page, self.config.total)
+        text = b"\n".join([orjson.dumps(record(n)) for n in range(first, last)])
+        return SourceIteration(
+            records=JsonLines(text), next_pagination={"next": last} if last < self.config.total else {}
+        )

@@ -1,0 +1,54 @@
+"""Every row does its work, at a size too small for its figures to mean anything."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.measure import CommandFailed, fresh_folder, run
+from benchmarks.rows import ROWS, Row
+from benchmarks.rows_records import bare_loop
+from benchmarks.workload import TINY, Bench, lines_are, pipeline
+
+NEED_INSTALLATION = {"peers", "install"}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
+def test_a_row_does_its_work(row: Row, tmp_path: Path) -> None:
+    bench = Bench(TINY, 1, tmp_path, warm_up=False, may_install=False, short_runs=1)
+    claims = row.measure(bench)
+    assert bench.failures == {}
+    assert claims
+    assert all(claim.figure is not None for claim in claims)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(NEED_INSTALLATION))
+def test_a_row_that_may_not_install_what_it_needs_is_not_run(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.environments.ENVIRONMENTS", tmp_path / "none")
+    (row,) = (row for row in ROWS if row.name == name)
+    claims = row.measure(Bench(TINY, 1, tmp_path, warm_up=False, may_install=False, short_runs=1))
+    assert {claim.verdict for claim in claims} == {"not run"}
+    assert all("not installed" in claim.reason for claim in claims)
+
+
+def test_names_of_rows_and_of_their_claims_are_unique() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_both_sides_of_the_first_row_write_the_same_records(tmp_path: Path) -> None:
+    import orjson
+
+    outputs = []
+    for command in (pipeline(5), bare_loop(5)):
+        with fresh_folder(tmp_path) as folder:
+            run(command, folder)
+            outputs.append([orjson.loads(line) for line in (folder / "out.json").read_bytes().splitlines()])
+    ours, bare = outputs
+    assert [orjson.loads(row["source_data"]) for row in ours] == bare
+
+
+def test_an_output_that_lacks_a_record_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("{}\n{}\n")
+    lines_are("out.json", 2)(tmp_path)
+    with pytest.raises(CommandFailed, match="2 lines instead of 3"):
+        lines_are("out.json", 3)(tmp_path)
