@@ -102,7 +102,11 @@ def render(found: Sequence[Results]) -> str:
     machine, how = newest["machine"], f"medians of {newest['runs']} runs"
     if len(found) > 1:
         how += f", of {len(found)} benchmarks the worst figure each"
-    size = "Full size" if newest["size"] == "full" else "Small sizes, start-up taken off (`make bench-quick`)"
+    size = (
+        "Full size"
+        if newest["size"] == "full"
+        else "Small sizes, start-up taken off (`make bench-quick`): an impression, no verdict"
+    )
     lines = [
         f"{size}; {how}; {newest['measured_at'][:10]}, {machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gb']} GB, {machine['system']}.",
