@@ -188,18 +188,14 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     # frames with refused rows have two columns more than the others
     how: ConcatMethod = "vertical" if len({page.frame.width for page in filled}) == 1 else "diagonal"
     source = pl.concat([page.frame for page in filled], how=how, rechunk=False)
-    number_of_page = pl.Series(range(len(filled)), dtype=pl.UInt32).repeat_by(
-        pl.Series([page.frame.height for page in filled], dtype=pl.UInt32)
-    )
-    of_page = number_of_page.explode().head(source.height)
-    prefix = pl.Series([f"{job_id[:_JOB_DIGITS]}-{page.iteration}." for page in filled])[of_page]
+    prefix = _of_rows(filled, pl.Series([f"{job_id[:_JOB_DIGITS]}-{page.iteration}." for page in filled]))
     bizon_id = prefix + "0-" + source["id"]
     if bizon_id.n_unique() < source.height:
-        occurrence = source.select(pl.int_range(pl.len()).over(of_page, "id").cast(pl.String)).to_series()
+        occurrence = source.select(pl.int_range(pl.len()).over(prefix, "id").cast(pl.String)).to_series()
         bizon_id = prefix + occurrence + "-" + source["id"]
     return source.select(
         bizon_id=bizon_id,
-        bizon_extracted_at=pl.Series([page.extracted_at for page in filled], dtype=UTC_MICROSECONDS)[of_page],
+        bizon_extracted_at=_of_rows(filled, pl.Series([page.extracted_at for page in filled], dtype=UTC_MICROSECONDS)),
         bizon_loaded_at=pl.lit(loaded_at, dtype=UTC_MICROSECONDS),
         source_record_id=pl.col("id"),
         source_timestamp=pl.col("timestamp"),
@@ -207,6 +203,15 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
         destination_id=pl.col("destination_id"),
         **{name: pl.col(name) for name in source.columns if name not in SOURCE_SCHEMA},
     )
+
+
+def _of_rows(pages: Sequence[SourcePage], values: pl.Series) -> pl.Series:
+    """A value per page as a value per row."""
+    if len(pages) == 1:
+        return values.new_from_index(0, pages[0].frame.height)
+    numbers = pl.Series(range(len(pages)), dtype=pl.UInt32)
+    heights = pl.Series([page.frame.height for page in pages], dtype=pl.UInt32)
+    return values[numbers.repeat_by(heights).explode()]
 
 
 def rows_by_table(frame: pl.DataFrame, default: str) -> list[tuple[str, pl.DataFrame]]:

@@ -1,16 +1,25 @@
-"""Destination cursors: what a job has committed. Each function runs in the caller's transaction."""
+"""Destination cursors: what a job has committed. Each function runs in the caller's transaction.
+
+The statements of a commit are built once: they run for every batch.
+"""
 
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, Connection, func, insert, select, update
+from sqlalchemy import Column, Connection, bindparam, func, insert, select, update
 
+from bizon.common.clock import as_utc
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy.rows import destination_cursor, naive_now, stream_values, to_text
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs
 from bizon.engine.backend.models import CommitRecord, DestinationCursor
 
 _cursors = destination_cursors.c
+_current_job = (stream_jobs.c.id == bindparam("job"), stream_jobs.c.attempt == bindparam("epoch"))
+_TOUCH = update(stream_jobs).where(*_current_job).values(updated_at=bindparam("now"))
+_TOUCH_WITH_STATE = _TOUCH.values(incremental_state=bindparam("state"))
+_LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == bindparam("job"), _cursors.success)
+_INSERT = insert(destination_cursors)
 
 
 def overtaken(job_id: str) -> BackendError:
@@ -20,19 +29,19 @@ def overtaken(job_id: str) -> BackendError:
 
 def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
     """Insert the cursor of a batch and note its state on the job. Raises BackendError for a run that was overtaken."""
-    on_job: dict[str, Any] = {"updated_at": naive_now()}
+    now = naive_now()
+    on_job: dict[str, Any] = {"job": commit.job_id, "epoch": commit.epoch, "now": now}
+    touch = _TOUCH
     if commit.next_state is not None:
-        on_job["incremental_state"] = to_text(commit.next_state)
-    ours = update(stream_jobs).where(stream_jobs.c.id == commit.job_id, stream_jobs.c.attempt == commit.epoch)
-    if connection.execute(ours.values(on_job)).rowcount != 1:
+        touch, on_job["state"] = _TOUCH_WITH_STATE, to_text(commit.next_state)
+    if connection.execute(touch, on_job).rowcount != 1:
         raise overtaken(commit.job_id)
-    committed = connection.execute(
-        select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == commit.job_id, _cursors.success)
-    ).scalar()
+    committed = connection.execute(_LAST_PAGE, {"job": commit.job_id}).scalar()
     if committed is not None and committed >= commit.from_source_iteration:
         raise BackendError(f"pages up to {committed} of job '{commit.job_id}' are committed already")
+    cursor_id = uuid4().hex
     row = {
-        "id": uuid4().hex,
+        "id": cursor_id,
         "job_id": commit.job_id,
         **stream_values(commit.key),
         "destination_name": commit.destination_name,
@@ -41,12 +50,19 @@ def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
         "rows_written": commit.rows_written,
         "dead_letters": commit.dead_letters,
         "success": True,
-        "created_at": naive_now(),
+        "created_at": now,
         "pagination": to_text(commit.pagination),
     }
-    connection.execute(insert(destination_cursors).values(row))
-    stored = connection.execute(select(destination_cursors).where(_cursors.id == row["id"])).one()
-    return destination_cursor(stored)
+    connection.execute(_INSERT, row)
+    return DestinationCursor(
+        id=cursor_id,
+        job_id=commit.job_id,
+        from_source_iteration=commit.from_source_iteration,
+        to_source_iteration=commit.to_source_iteration,
+        rows_written=commit.rows_written,
+        pagination=commit.pagination,
+        created_at=as_utc(now),
+    )
 
 
 def last(connection: Connection, job_id: str) -> DestinationCursor | None:
