@@ -1,6 +1,7 @@
 """A disk that is full or read-only: a clear error, the old output as it was, and the next run finishes the job."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,8 +61,9 @@ def test_a_disk_that_is_full_while_staging_keeps_the_checkpoint_and_the_old_outp
 
 @pytest.mark.lesson("F-04")
 @pytest.mark.parametrize("runner", RUNNERS)
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+@pytest.mark.parametrize(
+    ("sync_mode", "format"), [("incremental", "json"), ("full_refresh", "parquet"), ("incremental", "parquet")]
+)
 def test_a_disk_without_room_for_old_and_new_is_published_later_without_fetching(
     large: "Pipeline", disk: Mount, sync_mode: str, format: str, runner: str
 ) -> None:
@@ -161,11 +163,20 @@ def test_a_state_folder_that_is_read_only_is_named_before_anything_is_fetched(
     assert pipeline.ids() == EVERYTHING
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a folder of mode 0555")
-def test_an_ordinary_user_is_told_of_a_folder_whose_mode_forbids_writing(pipeline: "Pipeline") -> None:
+def test_a_folder_whose_mode_forbids_writing_is_named_before_anything_is_fetched(pipeline: "Pipeline") -> None:
     (pipeline.folder / "exports").mkdir(mode=0o555)
     pipeline.destination(destination_id="exports/out")
-    assert_clear_failure(pipeline.run(expect=1), "exports/out.json' cannot be written: [Errno 13] Permission denied")
+    without_roots_right = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    failed = subprocess.run(
+        [*without_roots_right, *pipeline.command],
+        cwd=pipeline.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert_clear_failure(failed, "exports/out.json' cannot be written: [Errno 13] Permission denied")
     assert pipeline.trace() == []
     (pipeline.folder / "exports").chmod(0o755)
     pipeline.run()

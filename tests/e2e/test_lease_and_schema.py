@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e.faults import EVERYTHING, assert_clear_failure, fault, finished, noted, release
 
+from bizon.engine.backend.adapters.sqlalchemy.migrations import CURRENT
+
 if TYPE_CHECKING:
     from conftest import Pipeline
 
@@ -184,7 +186,7 @@ def test_a_state_of_an_older_release_is_upgraded_and_its_job_resumed(
     pipeline.source(fail_at=None).run()
     assert pipeline.trace()[asked:] == ["page 2", "page 3"]
     assert pipeline.ids() == EVERYTHING
-    assert in_state(pipeline, "SELECT max(version) FROM bizon_schema") == [(1,)]
+    assert in_state(pipeline, "SELECT max(version) FROM bizon_schema") == [(CURRENT,)]
     pipeline.run()
     assert pipeline.ids() == EVERYTHING
 
@@ -195,7 +197,7 @@ def test_a_state_of_a_newer_release_is_refused_and_left_alone(pipeline: "Pipelin
     in_state(pipeline, "INSERT INTO bizon_schema VALUES (99, '2036-01-01 00:00:00.000000')")
     jobs = in_state(pipeline, "SELECT * FROM stream_jobs")
     for refused in (pipeline.run(expect=None), status(pipeline)):
-        assert_clear_failure(refused, "the state tables have version 99, this bizon knows versions up to 1")
+        assert_clear_failure(refused, f"the state tables have version 99, this bizon knows versions up to {CURRENT}")
     assert pipeline.trace() == asked
     assert in_state(pipeline, "SELECT * FROM stream_jobs") == jobs
     in_state(pipeline, "DELETE FROM bizon_schema WHERE version = 99")
