@@ -13,7 +13,6 @@ class BenchLinesSource(BenchSource):
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         first = pagination["next"] if pagination else 0
         last = min(first + self.config.page, self.config.total)
-        text = b"\n".join([orjson.dumps(record(n)) for n in range(first, last)])
-        return SourceIteration(
-            records=JsonLines(text), next_pagination={"next": last} if last < self.config.total else {}
-        )
+        numbers = range(first, last)
+        lines = JsonLines([orjson.dumps(record(n)) for n in numbers], ids=[str(n) for n in numbers])
+        return SourceIteration(records=lines, next_pagination={"next": last} if last < self.config.total else {})

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from io import BytesIO
 from typing import Any
 
 import orjson
@@ -34,34 +33,43 @@ def page_to_frame(
 
 
 def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame:
-    text = page.text if isinstance(page.text, bytes) else page.text.encode("utf-8", "replace")
-    lines = _split(text)
+    lines = _split(page.text)
     if page.ids is not None and len(page.ids) != len(lines):
         raise RecordError(f"JsonLines has {len(lines)} lines and {len(page.ids)} ids")
-    found = _ids(text, page.id_field)
-    ids = found if page.ids is None else pl.Series([str(id_) for id_ in page.ids], dtype=pl.String)
+    data = pl.Series(lines, dtype=pl.String)
+    ids = _found(page.id_field, lines) if page.ids is None else _given(page.ids, lines)
     reasons: dict[int, str] = {}
-    if found is None or found.len() != len(lines) or ids is None or ids.null_count():
-        ids, lines, reasons = _one_by_one(lines, page)
+    if ids is None or ids.len() != len(lines) or ids.null_count():
+        ids, data, reasons = _one_by_one(lines, page)
     if reasons and not refuse:
         raise RecordError(reasons[min(reasons)])
-    return reject(_source_frame(ids, pl.Series(lines, dtype=pl.String), now), reasons, Stage.SOURCE)
+    return reject(_source_frame(ids, data, now), reasons, Stage.SOURCE)
 
 
-def _split(text: bytes) -> list[str]:
-    lines = text.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+def _split(text: bytes | str | Sequence[bytes] | Sequence[str]) -> list[str]:
+    if not isinstance(text, bytes | str):
+        return [line.decode("utf-8", "replace") if isinstance(line, bytes) else line for line in text]
+    decoded = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    lines = (decoded.replace("\r\n", "\n") if "\r" in decoded else decoded).split("\n")
     return [line for line in lines if line and not line.isspace()]
 
 
-def _ids(text: bytes, field: str) -> pl.Series | None:
+def _found(field: str, lines: list[str]) -> pl.Series | None:
     """A field of each line, as text; None when some line is no JSON object. Every line is parsed on the way."""
     try:
-        return pl.read_ndjson(BytesIO(text), schema={field: pl.String()})[field]
+        return pl.read_ndjson("\n".join(lines).encode("utf-8", "replace"), schema={field: pl.String()})[field]
     except pl.exceptions.PolarsError:
         return None
 
 
-def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, list[str], dict[int, str]]:
+def _given(ids: Sequence[str], lines: list[str]) -> pl.Series | None:
+    """The ids that came with the lines; None when some line does not even look like an object."""
+    if not all([line[:1] == "{" and line[-1:] == "}" for line in lines]):
+        return None
+    return pl.Series([str(id_) for id_ in ids], dtype=pl.String)
+
+
+def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, pl.Series, dict[int, str]]:
     """Ids and texts of lines of which some are faulty, and what is wrong with those, by position."""
     ids, texts, reasons = [], [], {}
     for position, line in enumerate(lines):
@@ -73,7 +81,7 @@ def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, list[str]
             reasons[position] = f"line {position + 1} of the page {reason}"
         ids.append(f"#{position}" if id_ is None else id_)
         texts.append(line if reason is None else orjson.dumps({"line": line}).decode())
-    return pl.Series(ids, dtype=pl.String), texts, reasons
+    return pl.Series(ids, dtype=pl.String), pl.Series(texts, dtype=pl.String), reasons
 
 
 def _id_of(line: str, field: str) -> tuple[str | None, str | None]:
@@ -128,9 +136,9 @@ def _moments(page: RecordFrame, now: datetime) -> pl.Series | None:
 def _source_frame(
     ids: pl.Series, data: pl.Series, now: datetime, moments: pl.Series | None = None, table: pl.Series | None = None
 ) -> pl.DataFrame:
-    return pl.select(
-        id=ids,
-        data=data,
-        timestamp=pl.lit(now, dtype=UTC_MICROSECONDS) if moments is None else moments,
-        destination_id=pl.lit(None, dtype=pl.String) if table is None else table,
-    ).select(SOURCE_SCHEMA.names())
+    if moments is None:
+        moments = pl.Series([now], dtype=UTC_MICROSECONDS).new_from_index(0, data.len())
+    if table is None:
+        table = pl.Series([None], dtype=pl.String).new_from_index(0, data.len())
+    columns = zip(SOURCE_SCHEMA.names(), (ids, data, moments, table), strict=True)
+    return pl.DataFrame([column.alias(name) for name, column in columns])

@@ -75,11 +75,12 @@ class SourceRecord:
 class JsonLines:
     """Records as the JSON text they already are, one object per line; ``source_data`` is that text, unchanged.
 
-    ``text``: UTF-8 where it is bytes; lines end with ``\\n`` or ``\\r\\n``, empty ones do not count. The id of a record
-    is its field ``id_field``, text or a number, or the entry of ``ids`` at the position of its line.
+    ``text``: one text of many lines, or a list of lines; UTF-8 where it is bytes. In one text empty lines do not count.
+    The id of a record is its field ``id_field``, text or a number, for which each line is parsed. A source that knows
+    the ``ids`` gives one per line, and vouches for its lines: they are only seen to begin and end like an object.
     """
 
-    text: bytes | str
+    text: bytes | str | Sequence[bytes] | Sequence[str]
     id_field: str = "id"
     ids: Sequence[str] | None = None
 

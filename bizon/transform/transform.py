@@ -60,8 +60,11 @@ class Transform:
         return texts, reasons
 
     def _transformed(self, record_id: str, text: str, loads: Callable[[str], Any]) -> str | None:
-        data: Any = loads(text)
-        label = ""
+        label = self._steps[0][0]
+        try:
+            data: Any = loads(text)
+        except ValueError as error:
+            raise TransformError(label, record_id, f"the record is no JSON: {error}") from None
         for label, step in self._steps:
             try:
                 data = step(data)

@@ -87,6 +87,20 @@ def test_a_line_that_is_no_record_is_named_or_refused(bad: str, reason: str) -> 
     assert json.loads(refused["data"][0]) == {"line": bad}
 
 
+def test_lines_whose_ids_are_given_are_taken_as_they_are_if_they_look_like_objects() -> None:
+    assert lines_of('{"a":1}', "{no: json}", ids=["x", "y"])["data"].to_list() == ['{"a":1}', "{no: json}"]
+    with pytest.raises(RecordError, match="line 2 of the page is no JSON object"):
+        lines_of('{"a":1}', "[2]", ids=["x", "y"])
+
+
+@pytest.mark.parametrize("lines", [['{"id":1}', '{"id":"é"}'], [b'{"id":1}', '{"id":"é"}'.encode()]])
+def test_lines_may_come_as_a_list(lines: list[Any]) -> None:
+    assert page_to_frame(JsonLines(lines), NOW)["id"].to_list() == ["1", "é"]
+    assert page_to_frame(JsonLines(lines, ids=["a", "b"]), NOW)["id"].to_list() == ["a", "b"]
+    with pytest.raises(RecordError, match="line 3 of the page is no JSON"):
+        page_to_frame(JsonLines([*lines, lines[0][:3]]), NOW)
+
+
 def test_ids_must_be_as_many_as_lines() -> None:
     with pytest.raises(RecordError, match="2 lines and 1 ids"):
         lines_of("{}", "{}", ids=["a"])

@@ -120,6 +120,14 @@ def test_a_record_that_fails_is_refused_as_the_source_gave_it(python: str, reaso
     assert json.loads(changed["data"][1]) == {"n": 1}
 
 
+def test_a_record_that_is_no_json_fails_in_the_first_transform() -> None:
+    page = frame({"n": 1}).with_columns(data=pl.lit('{"n": 1'))
+    model = TransformModel(label="t", python="data['m'] = 1")
+    with pytest.raises(TransformError, match="transform 't' failed on record 'r0': the record is no JSON"):
+        Transform([model]).apply_transforms(page)
+    assert Transform([model], OnError.SKIP).apply_transforms(page)["stage"].to_list() == ["transform"]
+
+
 def test_a_record_that_was_refused_before_is_not_transformed() -> None:
     records = [SourceRecord(id="a", data={"n": object()}), SourceRecord(id="b", data={"n": 1})]
     page = records_and_rejects_to_frame(records, NOW)
