@@ -4,7 +4,6 @@ The public names are here; each is imported when it is first used, so ``import b
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version  # as dear as all of the command line
+
         return version("bizon")
     if name not in _HOMES:
         raise AttributeError(f"module 'bizon' has no attribute '{name}'")

@@ -13,6 +13,7 @@ from fakes import FakeClock
 from hypothesis import settings
 from loguru import logger
 
+sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine is no failure
 settings.load_profile("default")
 settings.register_profile("ci", deadline=None, derandomize=True)  # a change is judged on the same examples each time
