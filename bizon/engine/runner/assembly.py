@@ -162,9 +162,10 @@ def build_consumer(context: RunContext, queue: AbstractQueue, loader: Loader) ->
     )
 
 
-def default_queue_bytes(config: BizonConfig) -> int:
-    """Bytes that may wait in a queue whose config sets no bound."""
-    return config.destination.config.buffer_size * MEGABYTE
+def memory_budget(config: BizonConfig) -> int:
+    """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and half as much to fetch
+    while it is written."""
+    return config.destination.config.buffer_size * MEGABYTE * 3 // 2
 
 
 def _replayed(context: RunContext) -> Iterator[QueueMessage]:

@@ -50,6 +50,26 @@ def test_the_queue_is_bounded_by_bytes() -> None:
 
 
 @pytest.mark.lesson("F-30")
+def test_pages_count_towards_the_budget_until_they_are_acknowledged() -> None:
+    """What has left the queue waits in the buffer, and still takes memory."""
+    pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
+    for iteration in range(3):
+        assert pages.put(message(iteration, size=6_000_000), timeout=0)
+    assert pages.get(timeout=0) is not None
+    assert not pages.put(message(3, size=6_000_000), timeout=0)
+    pages.ack("job", 0)
+    assert pages.put(message(3, size=6_000_000), timeout=0)
+
+
+def test_a_page_finds_room_in_a_queue_without_one_whatever_waits_behind_it() -> None:
+    """The consumer may wait for it before it writes: refusing it would stop both sides for ever."""
+    pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
+    assert pages.put(message(0, size=19_000_000), timeout=0)
+    assert pages.get(timeout=0) is not None
+    assert pages.put(message(1, size=19_000_000), timeout=0)
+
+
+@pytest.mark.lesson("F-30")
 def test_without_configuration_the_queue_is_bounded_by_bytes_all_the_same() -> None:
     pages = queue()
     accepted = 0

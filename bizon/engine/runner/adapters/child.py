@@ -19,7 +19,7 @@ from bizon.common.log_bridge import standard_logging_bridged
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.runner.assembly import build_backend, default_queue_bytes, open_spool
+from bizon.engine.runner.assembly import build_backend, memory_budget, open_spool
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.workers import run_consumer, run_producer
 from bizon.source.discover import load_custom_source
@@ -105,7 +105,7 @@ def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring
             queue: AbstractQueue = PipeSender(context.config.engine.queue.config, wiring.data)
         else:
             spool = until_the_end.enter_context(open_spool(context))
-            limit = default_queue_bytes(context.config)
+            limit = memory_budget(context.config)
             queue = PipeReceiver(context.config.engine.queue.config, wiring.data, limit, spool)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters))
         run = run_producer if name == "producer" else run_consumer

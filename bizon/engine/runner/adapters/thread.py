@@ -6,7 +6,7 @@ from threading import Event
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.queue.queue import QueueFactory
-from bizon.engine.runner.assembly import default_queue_bytes, open_spool
+from bizon.engine.runner.assembly import memory_budget, open_spool
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
@@ -22,7 +22,7 @@ class ThreadRunner(AbstractRunner):
             ThreadPoolExecutor(settings.max_workers, thread_name_prefix="bizon") as pool,
         ):
             queue = QueueFactory.get_queue(
-                context.config.engine.queue, default_max_bytes=default_queue_bytes(context.config), spool=spool
+                context.config.engine.queue, budget=memory_budget(context.config), spool=spool
             )
             links = Links(queue, backend, self._stop, Event(), self._progress)
             producer = pool.submit(run_producer, context, links)

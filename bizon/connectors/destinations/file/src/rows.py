@@ -10,6 +10,7 @@ from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
 from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.destination.config import RecordSchemaConfig
 
+_ROWS_AT_ONCE = 25_000
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
 
 
@@ -19,7 +20,9 @@ def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> Non
         frame.write_parquet(target, compression="zstd")
     elif frame.height:
         stamps = [column for column in frame.get_columns() if column.dtype == pl.Datetime]
-        frame.with_columns(_as_text(column) for column in stamps).write_ndjson(target)
+        rows = frame.with_columns(_as_text(column) for column in stamps)
+        for some in rows.iter_slices(_ROWS_AT_ONCE):  # a slice is rendered in memory as a whole
+            some.write_ndjson(target)
 
 
 def _as_text(moments: pl.Series) -> pl.Series:

@@ -54,10 +54,10 @@ class PipeReceiver(PythonQueue):
         self,
         config: PythonQueueConfigDetails,
         connection: "Connection[bytes, bytes]",
-        default_max_bytes: int,
+        budget: int,
         spool: Spool | None = None,
     ) -> None:
-        super().__init__(config, default_max_bytes, spool)
+        super().__init__(config, budget, spool)
         self._connection = connection
         self._failure: QueueError | None = None
 

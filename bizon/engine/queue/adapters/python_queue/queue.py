@@ -10,26 +10,30 @@ from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
 
-_SMALLEST_DEFAULT = 16 * 1024 * 1024
+_SMALLEST_BUDGET = 16 * 1024 * 1024
 
 
 class PythonQueue(AbstractQueue):
     """One instance is shared by the producing and the consuming thread.
 
-    ``default_max_bytes`` applies when the config sets no ``max_bytes``. Nothing in memory survives the process; the
-    ``spool`` keeps the pages that wait for long.
+    ``budget`` applies when the config sets no ``max_bytes``: the bytes of all pages that are not acknowledged yet, in
+    the queue and behind it in the buffer. A page always finds room in a queue without one. Nothing in memory survives
+    the process; the ``spool`` keeps the pages that wait for long.
     """
 
     def __init__(
-        self, config: PythonQueueConfigDetails, default_max_bytes: int = _SMALLEST_DEFAULT, spool: Spool | None = None
+        self, config: PythonQueueConfigDetails, budget: int = _SMALLEST_BUDGET, spool: Spool | None = None
     ) -> None:
         super().__init__(config)
         self._spool = spool
-        self._max_bytes = config.max_bytes or max(default_max_bytes, _SMALLEST_DEFAULT)
+        self._max_bytes = config.max_bytes
+        self._budget = max(budget, _SMALLEST_BUDGET)
         self._max_records = config.max_nb_messages
         self._max_pages = config.queue.max_size
         self._waiting: deque[tuple[QueueMessage, int]] = deque()
+        self._unacknowledged: deque[tuple[int, int]] = deque()
         self._bytes = 0
+        self._held = 0
         self._records = 0
         self._closed = False
         self._changed = Condition()
@@ -46,7 +50,9 @@ class PythonQueue(AbstractQueue):
             if not self._has_room(message, size):
                 return False
             self._waiting.append((message, size))
+            self._unacknowledged.append((message.iteration, size))
             self._bytes += size
+            self._held += size
             self._records += message.frame.height
             if self._spool is not None:
                 self._spool.note(message)
@@ -70,6 +76,10 @@ class PythonQueue(AbstractQueue):
             return message
 
     def ack(self, job_id: str, to_iteration: int) -> None:
+        with self._changed:
+            while self._unacknowledged and self._unacknowledged[0][0] <= to_iteration:
+                self._held -= self._unacknowledged.popleft()[1]
+            self._changed.notify_all()
         if self._spool is not None:
             self._spool.committed(to_iteration)
 
@@ -81,8 +91,9 @@ class PythonQueue(AbstractQueue):
     def _has_room(self, message: QueueMessage, size: int) -> bool:
         if not self._waiting or message.signal is not None:
             return True
+        fits = self._held + size <= self._budget if self._max_bytes is None else self._bytes + size <= self._max_bytes
         return (
-            self._bytes + size <= self._max_bytes
+            fits
             and self._records + message.frame.height <= self._max_records
             and (self._max_pages == 0 or len(self._waiting) < self._max_pages)
         )
