@@ -117,7 +117,7 @@ def concatenate(sources: list[tuple[Path, int]], target: BinaryIO) -> None:
     for source, size in sources:
         start = target.tell()
         with source.open("rb") as handle:
-            _copy(handle, target, size)
+            copy_bytes(handle, target, size)
             if target.tell() - start != size:
                 raise OSError(f"{source} changed while it was copied: {target.tell() - start} of {size} bytes")
             handle.seek(max(size - 1, 0))
@@ -127,8 +127,9 @@ def concatenate(sources: list[tuple[Path, int]], target: BinaryIO) -> None:
             target.flush()
 
 
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    """Copy ``size`` bytes inside the kernel where the file systems can, else through memory."""
+def copy_bytes(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    """Copy at most ``size`` bytes from where ``source`` stands, inside the kernel where the file systems can, else
+    through memory. ``target`` stands at its end afterwards."""
     remaining = size
     try:
         while remaining > 0:

@@ -29,6 +29,7 @@ import polars as pl
 from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.durable import concatenate, make_folder, sync_folder, write_aside
 from bizon.connectors.destinations.file.src.manifest import State
+from bizon.connectors.destinations.file.src.parquet import can_merge, merge
 from bizon.connectors.destinations.file.src.rows import write_rows
 from bizon.connectors.destinations.file.src.staging import Source, Staging
 
@@ -93,8 +94,10 @@ class Publisher:
                 write_rows(empty, self.format, target)
             elif self.format is FileFormat.JSON:
                 concatenate([(source.path, source.size) for source in sources], target)
-            else:
-                frames = [pl.scan_parquet(source.path, glob=False) for source in sources]
+            elif can_merge(paths := [source.path for source in sources]):
+                merge(paths, target)
+            else:  # another tool has written the main file, or its columns have changed
+                frames = [pl.scan_parquet(path, glob=False) for path in paths]
                 pl.concat(frames, how="diagonal").sink_parquet(target, compression="zstd", maintain_order=True)
 
         return write
