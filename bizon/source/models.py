@@ -19,7 +19,7 @@ class SourceRecord:
     one is taken as UTC. ``destination_id`` routes the record to a table of its own in stream mode.
     """
 
-    __slots__ = ("_timestamp", "data", "destination_id", "id")
+    __slots__ = ("data", "destination_id", "id", "own_timestamp")
 
     def __init__(
         self,
@@ -40,28 +40,24 @@ class SourceRecord:
             raise TypeError(f"SourceRecord.destination_id of record {id!r} must be a string, not {destination_id!r}")
         self.id: str = id
         self.data = data
-        self._timestamp = timestamp
+        self.own_timestamp = timestamp
+        """As the source gave it, or None; the engine stamps such records once per page."""
         self.destination_id = destination_id
 
     @property
     def timestamp(self) -> datetime:
         """When the record was made or changed in its source, in UTC."""
-        if self._timestamp is None:
-            self._timestamp = utc_now()
-        return as_utc(self._timestamp)
-
-    @property
-    def own_timestamp(self) -> datetime | None:
-        """The timestamp the source gave, or None; the engine stamps such records once per page."""
-        return self._timestamp
+        if self.own_timestamp is None:
+            self.own_timestamp = utc_now()
+        return as_utc(self.own_timestamp)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SourceRecord):
             return NotImplemented
-        return (self.id, self.data, self._timestamp, self.destination_id) == (
+        return (self.id, self.data, self.own_timestamp, self.destination_id) == (
             other.id,
             other.data,
-            other._timestamp,
+            other.own_timestamp,
             other.destination_id,
         )
 

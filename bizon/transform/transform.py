@@ -32,12 +32,13 @@ class Transform:
         """
         if not self._steps or df_source_records.is_empty():
             return df_source_records
+        ids, data = df_source_records["id"], df_source_records["data"]
         # orjson reads an integer beyond 64 bits as a float; a page that may hold one takes the exact, slower way
-        loads = json.loads if df_source_records["data"].str.contains(_PERHAPS_BEYOND_64_BITS).any() else orjson.loads
+        loads = json.loads if data.str.contains(_PERHAPS_BEYOND_64_BITS).any() else orjson.loads
         if self._on_error is OnError.FAIL:
             texts: list[str | None] = [
                 self._transformed(record_id, text, loads)
-                for record_id, text in zip(df_source_records["id"], df_source_records["data"], strict=True)
+                for record_id, text in zip(ids.to_list(), data.to_list(), strict=True)
             ]
             frame = df_source_records
         else:
@@ -50,7 +51,7 @@ class Transform:
     ) -> tuple[list[str | None], dict[int, str]]:
         texts: list[str | None] = []
         reasons = {}
-        rows = zip(frame["id"], frame["data"], rejected_rows(frame), strict=True)
+        rows = zip(frame["id"].to_list(), frame["data"].to_list(), rejected_rows(frame), strict=True)
         for position, (record_id, text, was_refused) in enumerate(rows):
             try:
                 texts.append(text if was_refused else self._transformed(record_id, text, loads))

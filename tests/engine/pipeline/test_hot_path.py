@@ -1,0 +1,134 @@
+"""What a record costs in Python, counted and not timed: calls and objects per record on its way to the destination."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from fakes import KEY, ListDestination, memory_backend, new_job, sync_metadata
+
+from bizon.common.frames import records_to_frame
+from bizon.common.pages import page_to_frame
+from bizon.destination.buffer import DestinationBuffer
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.loader import Loader
+from bizon.engine.pipeline.models import Progress, ResumePoint
+from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
+from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
+from bizon.engine.queue.models import QueueMessage
+from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.models import JsonLines, SourceRecord
+from bizon.transform.config import TransformModel
+from bizon.transform.transform import Transform
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RECORDS = 2_000
+DATA = {"id": 1, "name": "someone", "tags": ["a", "b"], "nested": {"a": {"b": 1.5}}}
+
+
+def calls_per_record(work: Callable[[], Any]) -> tuple[float, float]:
+    """Calls of Python functions and of C functions, per record."""
+    found: Counter[str] = Counter()
+
+    def count(_frame: FrameType, event: str, _argument: Any) -> None:
+        found[event] += 1
+
+    work()  # what is done once only is not counted
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return found["call"] / RECORDS, found["c_call"] / RECORDS
+
+
+def records() -> list[SourceRecord]:
+    return [SourceRecord(id=str(n), data=DATA) for n in range(RECORDS)]
+
+
+def test_a_record_is_made_by_one_call() -> None:
+    python, _ = calls_per_record(records)
+    assert python < 1.1
+
+
+def test_a_record_becomes_a_row_by_two_calls_into_c_and_none_of_python() -> None:
+    page = records()
+    python, c = calls_per_record(lambda: records_to_frame(page, NOW))
+    assert python < 0.2
+    assert c < 2.2
+
+
+def test_a_line_becomes_a_row_without_a_call_of_python() -> None:
+    lines = JsonLines([b'{"id":1}'] * RECORDS, ids=["1"] * RECORDS)
+    python, c = calls_per_record(lambda: page_to_frame(lines, NOW))
+    assert python < 0.2
+    assert c < 2.2
+
+
+def test_a_transform_costs_the_snippet_and_a_few_calls() -> None:
+    frame = records_to_frame(records(), NOW)
+    transform = Transform([TransformModel(label="t", python="data['n'] = 1")])
+    python, c = calls_per_record(lambda: transform.apply_transforms(frame))
+    assert python < 3.2
+    assert c < 5.2
+
+
+def test_a_page_of_rows_crosses_queue_buffer_and_loader_without_work_per_record(tmp_path: Path) -> None:
+    class Rows(ListDestination):
+        def write_records(self, df_destination_records: Any) -> tuple[bool, str | None]:
+            return True, None
+
+    backend: AbstractBackend = memory_backend()
+    job_id, destination, frame = new_job(backend), Rows(), records_to_frame(records(), NOW)
+    queue = PythonQueue(PythonQueueConfigDetails())
+    monitor = NoOpMonitor(sync_metadata())
+    loader = Loader(
+        destination=destination,
+        backend=backend,
+        key=KEY,
+        resume=ResumePoint(job_id),
+        epoch=0,
+        ack=lambda to: queue.ack(job_id, to),
+        callback=destination.source_callback,
+        monitor=monitor,
+        progress=Progress(),
+        routed=False,
+    )
+    consumer = Consumer(
+        queue=queue,
+        transform=Transform([]),
+        buffer=DestinationBuffer(0, 0),
+        loader=loader,
+        job_id=job_id,
+        epoch=0,
+        poll_interval=1,
+    )
+    iterations = iter(range(10))
+
+    def cross() -> None:
+        queue.put(QueueMessage(job_id, 0, next(iterations), frame, NOW, {"page": 1}), timeout=0)
+        message = queue.get(timeout=0)
+        assert message is not None
+        consumer.handle(message)
+        consumer.flush_if_due()
+
+    python, _ = calls_per_record(cross)
+    assert python * RECORDS < 4_000, "calls per page, most of them inside SQLAlchemy"
+
+
+@pytest.mark.parametrize("rows", [1_000, 4_000])
+def test_rows_are_no_python_objects(rows: int) -> None:
+    def kept() -> int:
+        before = sys.getallocatedblocks()
+        frame = records_to_frame([SourceRecord(id=str(n), data={"n": n}) for n in range(rows)], NOW)
+        after = sys.getallocatedblocks()
+        assert frame.height == rows
+        return after - before
+
+    kept()
+    assert kept() < rows / 10
