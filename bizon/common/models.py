@@ -2,9 +2,10 @@
 
 from typing import Any, Union
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
+from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
 
 from bizon.common.on_error import OnError
+from bizon.common.strict import StrictModel
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.connectors.destinations.logger.src.config import LoggerConfig
@@ -22,10 +23,8 @@ class GenericSourceConfig(SourceConfig):
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
 
-class BizonConfig(BaseModel):
+class BizonConfig(StrictModel):
     """A whole pipeline. Frozen: the only truth after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(min_length=1, max_length=100, description="Name of the pipeline, shown everywhere.")
     id: str | None = Field(

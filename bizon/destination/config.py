@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from bizon.common.strict import StrictModel
 
 
 class DestinationTypes(StrEnum):
@@ -14,11 +16,7 @@ class DestinationTypes(StrEnum):
     FILE = "file"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class DestinationColumn(_Strict):
+class DestinationColumn(StrictModel):
     """One column of an unnested table."""
 
     name: str = Field(min_length=1, description="Column, and key of the record it is taken from.")
@@ -26,14 +24,14 @@ class DestinationColumn(_Strict):
     description: str | None = Field(default=None, description="Comment on the column.")
 
 
-class RecordSchemaConfig(_Strict):
+class RecordSchemaConfig(StrictModel):
     """The columns of one table."""
 
     destination_id: str = Field(min_length=1, description="Table the schema belongs to.")
     record_schema: list[DestinationColumn] = Field(min_length=1, description="Columns, in order.")
 
 
-class AbstractDestinationDetailsConfig(_Strict):
+class AbstractDestinationDetailsConfig(StrictModel):
     """``destination.config``: what every destination understands; a destination extends it with its own keys."""
 
     buffer_size: int = Field(
@@ -63,7 +61,7 @@ class AbstractDestinationDetailsConfig(_Strict):
         return self
 
 
-class AbstractDestinationConfig(_Strict):
+class AbstractDestinationConfig(StrictModel):
     """The ``destination`` block; a destination narrows ``name`` and ``config``."""
 
     name: DestinationTypes = Field(description="Destination type; `bizon destination list` shows them.")

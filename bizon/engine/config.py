@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from bizon.common.strict import StrictModel
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig, SQLiteSQLAlchemyConfig
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
@@ -14,10 +15,8 @@ BackendConfig = Annotated[SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig, Field(d
 QueueConfig = PythonQueueConfig
 
 
-class EngineConfig(BaseModel):
+class EngineConfig(StrictModel):
     """``engine``: every part has a default that needs no server."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     backend: BackendConfig = Field(
         default_factory=lambda: SQLiteSQLAlchemyConfig(type=BackendTypes.SQLITE),

@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from bizon.common.strict import StrictModel
 from bizon.source.auth.config import AuthConfig
 
 RETRY_STATUS_CODES = (429, 500, 502, 503, 504, 520, 522, 524)
@@ -17,11 +18,7 @@ class SourceSyncModes(StrEnum):
     STREAM = "stream"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class HttpRetriesConfig(_Strict):
+class HttpRetriesConfig(StrictModel):
     """When an HTTP request is sent again."""
 
     total: int = Field(default=10, ge=0, description="Retries per request, all causes together. 0 = never retry.")
@@ -43,7 +40,7 @@ class HttpRetriesConfig(_Strict):
     )
 
 
-class HttpConfig(_Strict):
+class HttpConfig(StrictModel):
     """The HTTP session a source fetches with."""
 
     timeout: tuple[float, float] = Field(
@@ -60,7 +57,7 @@ class HttpConfig(_Strict):
         return value
 
 
-class APIConfig(_Strict):
+class APIConfig(StrictModel):
     """Older spelling of the HTTP retries."""
 
     retry_limit: int | None = Field(
@@ -68,7 +65,7 @@ class APIConfig(_Strict):
     )
 
 
-class SourceConfig(_Strict):
+class SourceConfig(StrictModel):
     """What every source understands. A connector's own config class extends it with its own keys."""
 
     name: str = Field(

@@ -1,14 +1,13 @@
 """The ``transforms`` block of a pipeline."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from bizon.common.strict import StrictModel
 from bizon.transform.snippet import SnippetError, compile_snippet
 
 
-class TransformModel(BaseModel):
+class TransformModel(StrictModel):
     """A Python snippet that changes each record. It sees ``data``, a dict, and may change or replace it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     label: str = Field(min_length=1, description="Name of the transform in logs and errors.")
     python: str = Field(

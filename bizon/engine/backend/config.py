@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from bizon.common.strict import StrictModel
 
 
 class BackendTypes(StrEnum):
@@ -12,10 +14,10 @@ class BackendTypes(StrEnum):
     SQLITE_IN_MEMORY = "sqlite_in_memory"
 
 
-class AbstractBackendConfigDetails(BaseModel):
+class AbstractBackendConfigDetails(StrictModel):
     """``engine.backend.config``: where state is kept."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     database: str = Field(min_length=1, description="Name of the database.")
     schema_name: str = Field(
@@ -27,10 +29,8 @@ class AbstractBackendConfigDetails(BaseModel):
     echoEngine: bool = Field(default=False, description="Log the SQL statements.")  # noqa: N815 - as above
 
 
-class AbstractBackendConfig(BaseModel):
+class AbstractBackendConfig(StrictModel):
     """The ``engine.backend`` block; each adapter narrows ``type`` and ``config``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: BackendTypes = Field(description="Kind of database that keeps the checkpoints.")
     config: AbstractBackendConfigDetails = Field(description="Settings of the backend.")

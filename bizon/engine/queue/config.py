@@ -2,19 +2,15 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from bizon.common.strict import StrictModel
 
 
 class QueueTypes(StrEnum):
     """Value of ``engine.queue.type``."""
 
     PYTHON_QUEUE = "python_queue"
-
-
-class StrictModel(BaseModel):
-    """Unknown keys are errors; values never appear in messages."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class AbstractQueueConfigDetails(StrictModel):

@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from bizon.common.strict import StrictModel
 
 
 class RunnerTypes(StrEnum):
@@ -24,10 +26,8 @@ class LoggerLevel(StrEnum):
     CRITICAL = "CRITICAL"
 
 
-class RunnerFuturesConfig(BaseModel):
+class RunnerFuturesConfig(StrictModel):
     """``engine.runner.config``: how the two workers are watched."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     max_workers: int = Field(default=2, ge=2, description="Workers; a run needs two, producer and consumer.")
     consumer_start_delay: float = Field(
@@ -43,10 +43,8 @@ class RunnerFuturesConfig(BaseModel):
     )
 
 
-class RunnerConfig(BaseModel):
+class RunnerConfig(StrictModel):
     """``engine.runner``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: RunnerTypes = Field(
         default=RunnerTypes.THREAD, description="thread | process | stream; sync_mode stream always uses stream."

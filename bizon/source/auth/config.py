@@ -3,8 +3,9 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
+from bizon.common.strict import StrictModel
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.authenticators.cookies import CookiesAuthParams
 from bizon.source.auth.authenticators.oauth import Oauth2AuthParams
@@ -32,10 +33,8 @@ PARAMS_BY_TYPE: dict[AuthType, type[BaseModel]] = {
 }
 
 
-class AuthConfig(BaseModel):
+class AuthConfig(StrictModel):
     """Authentication of a source. A connector narrows ``type`` in a subclass to what it supports."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: AuthType = Field(description="oauth | api_key | bearer | basic | cookies.")
     params: AuthParams = Field(description="Credentials; which keys are allowed depends on `type`.")

@@ -2,16 +2,15 @@
 
 from base64 import b64encode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bizon.common.secret import SecretText
+from bizon.common.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 
-class BasicHttpAuthParams(BaseModel):
+class BasicHttpAuthParams(StrictModel):
     """Keys of ``authentication.params`` for ``basic``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     username: str = Field(description="User name.")
     password: SecretText = Field(default="", description="Password; empty for APIs that take a key as user name.")

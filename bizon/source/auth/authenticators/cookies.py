@@ -1,16 +1,15 @@
 """Fixed cookies, for sites without an API key."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from bizon.common.secret import SecretText
+from bizon.common.strict import StrictModel
 
 
-class CookiesAuthParams(BaseModel):
+class CookiesAuthParams(StrictModel):
     """Keys of ``authentication.params`` for ``cookies``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     cookies: dict[str, SecretText] = Field(description="Cookies, name: value.")
     headers: dict[str, SecretText] = Field(default_factory=dict, description="Further headers, name: value.")

@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.secret import Secret, SecretText
+from bizon.common.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
@@ -31,10 +32,10 @@ _NAMED_REFUSALS = frozenset(
 )  # RFC 6749, 5.2: the only words of an answer that are safe to repeat
 
 
-class Oauth2AuthParams(BaseModel):
+class Oauth2AuthParams(StrictModel):
     """Keys of ``authentication.params`` for ``oauth``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     token_refresh_endpoint: str = Field(pattern=r"^https?://", description="URL that answers with an access token.")
     client_id: str = Field(description="Id of the OAuth client.")

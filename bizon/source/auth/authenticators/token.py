@@ -1,15 +1,14 @@
 """A fixed token in a header."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bizon.common.secret import SecretText
+from bizon.common.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 
-class TokenAuthParams(BaseModel):
+class TokenAuthParams(StrictModel):
     """Keys of ``authentication.params`` for ``api_key`` and ``bearer``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     token: SecretText = Field(description="The token.")
     auth_method: str = Field(default="Bearer", description='Word before the token; "" sends the bare token.')

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes, StrictModel
+from bizon.common.strict import StrictModel
+from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 
 class PythonQueueQueueConfig(StrictModel):
