@@ -180,7 +180,7 @@ class Chaos:
                 in_flight = None
             elif what == "asked":
                 in_flight = page
-                if page in served:
+                if served.pop(page, None) is not None:  # until it is served again, it is in flight
                     self.tally.again += 1
                     self.tally.oldest = max(self.tally.oldest, lost_at.pop(page, 0))
             else:
