@@ -9,7 +9,8 @@ BizonError
 |- TransformError           a user's snippet failed; carries label and record id
 |- QueueError               connect, put, get, a message too large
 |- BackendError             the state database failed
-|  '- JobLockedError        another run of the same pipeline is at work; exit code 3
+|  |- JobLockedError        another run of the same pipeline is at work; exit code 3
+|  '- OvertakenError        another start has taken the job over
 '- DestinationError
    |- DestinationConnectionError
    |- DestinationWriteError  write_records answered False or raised; nothing was recorded
@@ -95,6 +96,13 @@ class JobLockedError(BackendError):
     """Another run of the same pipeline holds the lease. Nothing was done."""
 
     retryable = True
+
+
+class OvertakenError(BackendError):
+    """Another start has taken the job over: what this one has not committed is the other's to deliver."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job '{job_id}' was taken over by another run; this one stops")
 
 
 class DestinationError(BizonError):

@@ -1,8 +1,10 @@
 """The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
 
 from bizon.common.clock import utc_now
+from bizon.common.errors.errors import OvertakenError
 from bizon.common.frames import SourcePage, to_destination_frame
 from bizon.destination.buffer import DestinationBuffer
+from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark
 from bizon.engine.queue.models import QueueMessage, Signal
@@ -28,6 +30,7 @@ class Consumer:
         self._transform = transform
         self._buffer = buffer
         self._loader = loader
+        self._in_order = InOrder(loader.next_iteration)
         self._job_id = job_id
         self._epoch = epoch
         self._poll_interval = poll_interval
@@ -40,24 +43,41 @@ class Consumer:
             message = self._queue.get(timeout=self._patience())
             if message is not None:
                 self.handle(message)
+            self._in_order.check()
             self.flush_if_due()
         return self.outcome
 
     def handle(self, message: QueueMessage) -> None:
-        """Take one message: a page goes into the buffer, which makes room first; an end is acted on."""
+        """Take one message: a page goes into the buffer, which makes room first; an end is acted on. What is of another
+        job, of an older epoch, or came before is left out."""
         if message.job_id != self._job_id or message.epoch < self._epoch:
-            return
+            self._queue.settle(message)
+        elif message.epoch > self._epoch:
+            raise OvertakenError(self._job_id)
+        elif message.signal is Signal.ABORTED:  # what it follows may be missing for good
+            self._end(message)
+        elif self._in_order.is_repeat(message):
+            self._queue.settle(message)
+        else:
+            for each in self._in_order.take(message):
+                self._take(each)
+
+    def _take(self, message: QueueMessage) -> None:
         if message.signal is not None:
-            self.flush()
-            if message.signal is Signal.COMPLETE:
-                self._loader.publish()
-            self.outcome = message.signal is Signal.COMPLETE
+            self._end(message)
             return
         frame = self._transform.apply_transforms(message.frame)
         if not self._buffer.has_room_for(frame):
             self.flush()
         self._buffer.add(SourcePage(message.iteration, message.extracted_at, frame))
         self._marks.append(PageMark(message.iteration, message.pagination, message.next_state))
+
+    def _end(self, message: QueueMessage) -> None:
+        self.flush()
+        if message.signal is Signal.COMPLETE:
+            self._loader.publish()
+        self._queue.settle(message)
+        self.outcome = message.signal is Signal.COMPLETE
 
     def flush_if_due(self) -> None:
         """Write and commit what the buffer holds if it is full or old enough."""

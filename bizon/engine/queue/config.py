@@ -1,6 +1,7 @@
 """The ``engine.queue`` block: the parts every queue shares."""
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -26,7 +27,12 @@ class AbstractQueueConfigDetails(StrictModel):
 
 
 class AbstractQueueConfig(StrictModel):
-    """The ``engine.queue`` block; each adapter narrows ``type`` and ``config``."""
+    """The ``engine.queue`` block; each adapter narrows ``type`` and ``config``.
+
+    ``is_broker``: pages leave the run, each half has an instance of its own, and the halves may be on two hosts.
+    """
+
+    is_broker: ClassVar[bool] = False
 
     type: QueueTypes = Field(description="Queue between producer and consumer.")
     config: AbstractQueueConfigDetails = Field(description="Settings of the queue.")

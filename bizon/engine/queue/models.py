@@ -1,12 +1,25 @@
 """What travels on the queue."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+from bizon.engine.backend.models import StreamKey
 
 if TYPE_CHECKING:
     import polars as pl
+
+_READABLE = 60  # characters of a broker's name that are for people
+
+
+class QueueEnd(StrEnum):
+    """Which half of a run holds an instance of a queue."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
 
 
 class Signal(StrEnum):
@@ -21,7 +34,8 @@ class QueueMessage:
     """One page on its way to the consumer, or the end of the stream.
 
     ``frame`` is a source frame (:mod:`bizon.common.frames`); a message with a ``signal`` carries no page. ``epoch``
-    counts the starts of the job: messages of another job or an older epoch are skipped.
+    counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag`` is the number of
+    the delivery, given by a broker's queue on arrival; it does not travel.
     """
 
     job_id: str
@@ -32,8 +46,16 @@ class QueueMessage:
     pagination: dict[str, Any] = field(default_factory=dict)
     next_state: dict[str, Any] | None = None
     signal: Signal | None = None
+    tag: int = field(default=0, compare=False)
 
     @property
     def size(self) -> int:
         """Memory its page takes, in bytes, as Polars estimates it."""
         return int(self.frame.estimated_size())
+
+
+def broker_name(key: StreamKey) -> str:
+    """A name for a queue or topic that no other stream gets: readable, of letters that brokers take, with a digest."""
+    parts = (key.name, key.source_name, key.stream_name)
+    readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
+    return f"bizon.{readable[:_READABLE]}.{sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"

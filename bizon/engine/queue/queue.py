@@ -8,9 +8,11 @@ from bizon.engine.queue.models import QueueMessage
 
 
 class AbstractQueue(ABC):
-    """Carries pages, in order, from one producer to one consumer. Knows nothing of what is in them.
+    """Carries pages from one producer to one consumer. Knows nothing of what is in them.
 
-    ``put`` is called by the producer; ``get`` and ``ack`` by the consumer, perhaps in another process.
+    ``put`` is called by the producer; ``get``, ``ack`` and ``settle`` by the consumer, perhaps in another process or on
+    another host. Pages arrive at least once and in the order they were put; a broker that was cut off may deliver some
+    again, which the consumer recognises.
     """
 
     def __init__(self, config: AbstractQueueConfigDetails) -> None:
@@ -39,9 +41,15 @@ class AbstractQueue(ABC):
     def ack(self, job_id: str, to_iteration: int) -> None:
         """The pages up to ``to_iteration`` are committed in the destination; the queue may forget them."""
 
+    def settle(self, message: QueueMessage) -> None:
+        """A message that ``get`` returned is of no further use: an end that was acted on, a page of another job, of an
+        older epoch, or one that came before. The default does nothing; a broker's queue lets it be forgotten."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
-        """This side is done; the other side notices. Idempotent."""
+        """This side is done; a queue inside a run lets the other side notice. What was put is on its way by then: with
+        a broker, confirmed by it. Idempotent."""
 
 
 class QueueFactory:
@@ -50,7 +58,9 @@ class QueueFactory:
     @staticmethod
     def get_queue(config: Any, **kwargs: Any) -> AbstractQueue:
         """A queue that is not connected yet. ``config`` is an AbstractQueueConfig of any adapter; ``kwargs`` are the
-        runner's, for queues that live inside the run."""
+        runner's: ``budget``, the bytes of pages that may wait unacknowledged in memory; for queues inside the run
+        ``spool``; for brokers ``end``, the half that will hold it, and ``stream``, the StreamKey that names of queues
+        and topics derive from."""
         if config.type == QueueTypes.PYTHON_QUEUE:
             from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 

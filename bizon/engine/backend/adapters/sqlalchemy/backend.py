@@ -13,9 +13,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, func, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from bizon.common.errors.errors import BackendError
+from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.engine.backend.adapters.sqlalchemy import commits, leases, resets
-from bizon.engine.backend.adapters.sqlalchemy.commits import overtaken
 from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.migrations import checked_version, upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
@@ -136,7 +135,7 @@ class SQLAlchemyBackend(AbstractBackend):
 
     def check_epoch(self, job_id: str, epoch: int) -> None:
         if self._existing_job(job_id).attempt != epoch:
-            raise overtaken(job_id)
+            raise OvertakenError(job_id)
 
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
         with self._transaction() as connection:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import Column, Connection, bindparam, func, insert, select, update
 
 from bizon.common.clock import as_utc
-from bizon.common.errors.errors import BackendError
+from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.engine.backend.adapters.sqlalchemy.rows import destination_cursor, naive_now, stream_values, to_text
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs
 from bizon.engine.backend.models import CommitRecord, DestinationCursor
@@ -22,11 +22,6 @@ _LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_i
 _INSERT = insert(destination_cursors)
 
 
-def overtaken(job_id: str) -> BackendError:
-    """What a run is told whose job another one goes on with."""
-    return BackendError(f"job '{job_id}' was taken over by another run; this one stops")
-
-
 def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
     """Insert the cursor of a batch and note its state on the job. Raises BackendError for a run that was overtaken."""
     now = naive_now()
@@ -35,7 +30,7 @@ def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
     if commit.next_state is not None:
         touch, on_job["state"] = _TOUCH_WITH_STATE, to_text(commit.next_state)
     if connection.execute(touch, on_job).rowcount != 1:
-        raise overtaken(commit.job_id)
+        raise OvertakenError(commit.job_id)
     committed = connection.execute(_LAST_PAGE, {"job": commit.job_id}).scalar()
     if committed is not None and committed >= commit.from_source_iteration:
         raise BackendError(f"pages up to {committed} of job '{commit.job_id}' are committed already")

@@ -21,7 +21,14 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the tables to the current version, creating what is missing. Raises BackendError for a newer version."""
+    """Bring the tables to the current version, creating what is missing. Raises BackendError for a newer version.
+
+    Of several first starts one makes the tables, the others wait for it.
+    """
+    if checked_version(connection) == CURRENT:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
     version = checked_version(connection)
     if version == CURRENT:
         return

@@ -1,0 +1,45 @@
+"""Pages in their order, each once: a broker may deliver some again, or late."""
+
+from bizon.common.clock import Monotonic, monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.models import QueueMessage
+
+PATIENCE = 120.0  # seconds; a broker that was cut off delivers what is missing well within them
+
+
+class InOrder:
+    """What has come and what is missing. Used by the consumer, on one thread.
+
+    ``next_iteration``: the first page that is wanted.
+    """
+
+    def __init__(self, next_iteration: int, clock: Monotonic = monotonic) -> None:
+        self._next = next_iteration
+        self._clock = clock
+        self._early: dict[int, QueueMessage] = {}
+        self._waiting_since = 0.0
+
+    def is_repeat(self, message: QueueMessage) -> bool:
+        """True for what came before."""
+        return message.iteration < self._next or message.iteration in self._early
+
+    def take(self, message: QueueMessage) -> list[QueueMessage]:
+        """What can be worked on now that ``message``, no repeat, has come: nothing while an earlier one is missing."""
+        if not self._early:
+            self._waiting_since = self._clock()
+        self._early[message.iteration] = message
+        ready = []
+        while self._next in self._early:
+            ready.append(self._early.pop(self._next))
+            self._next += 1
+        if ready:
+            self._waiting_since = self._clock()
+        return ready
+
+    def check(self) -> None:
+        """Raise QueueError when a page has been missing for too long."""
+        if self._early and self._clock() - self._waiting_since > PATIENCE:
+            raise QueueError(
+                f"page {self._next} is missing, the queue delivered {min(self._early)} to {max(self._early)}; "
+                "run the producer again to resume"
+            )

@@ -1,0 +1,59 @@
+"""A message that is larger than the broker takes, in pieces.
+
+    magic "BP" (2 bytes) | version (1) | id of the message (16) | number of the piece (4) | number of pieces (4) | bytes
+                                                                                              integers are big endian
+
+A message that fits travels as it is. Pieces are sent in order; those that a broker delivers again, or out of order,
+do no harm.
+"""
+
+import struct
+from uuid import uuid4
+
+from bizon.common.errors.errors import QueueError
+
+_MAGIC = b"BP"
+_VERSION = 1
+_HEADER = struct.Struct(">2sB16sII")
+_INCOMPLETE = 4  # messages of which pieces are kept: those of a producer that was killed are never completed
+
+
+def split(payload: bytes, limit: int) -> list[bytes]:
+    """The payload as messages of at most ``limit`` bytes each. Raises QueueError when no piece could be that small."""
+    if len(payload) <= limit:
+        return [payload]
+    room = limit - _HEADER.size
+    if room <= 0:
+        raise QueueError(f"messages of at most {limit} bytes are too small for the queue: allow at least 1 kB")
+    identity, count = uuid4().bytes, -(-len(payload) // room)
+    return [
+        _HEADER.pack(_MAGIC, _VERSION, identity, number, count) + payload[number * room : (number + 1) * room]
+        for number in range(count)
+    ]
+
+
+class Joiner:
+    """Puts pieces together again. Used by the consuming side, on one thread."""
+
+    def __init__(self) -> None:
+        self._incomplete: dict[bytes, dict[int, bytes]] = {}
+
+    def add(self, body: bytes) -> bytes | None:
+        """The message that ``body`` is, or completes; None when pieces are still missing. Raises QueueError for a piece
+        that is damaged or of another version."""
+        if body[:2] != _MAGIC:
+            return body
+        try:
+            _, version, identity, number, count = _HEADER.unpack_from(body)
+        except struct.error:
+            raise QueueError("a piece of a queue message is damaged") from None
+        if version != _VERSION or number >= count:
+            raise QueueError(f"not a piece of format {_VERSION}: was it written by another version of bizon?")
+        pieces = self._incomplete.pop(identity, {})
+        pieces[number] = body[_HEADER.size :]
+        if len(pieces) == count:
+            return b"".join(pieces[index] for index in range(count))
+        self._incomplete[identity] = pieces
+        if len(self._incomplete) > _INCOMPLETE:
+            del self._incomplete[next(iter(self._incomplete))]
+        return None

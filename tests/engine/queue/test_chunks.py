@@ -1,0 +1,42 @@
+"""Messages that are larger than the broker takes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.chunks import Joiner, split
+
+
+@given(payload=st.binary(max_size=5000), limit=st.integers(50, 6000))
+def test_what_is_split_is_joined_unchanged(payload: bytes, limit: int) -> None:
+    payload = b"BZ" + payload  # as all encoded messages begin
+    pieces = split(payload, limit)
+    assert all(len(piece) <= limit for piece in pieces)
+    joiner = Joiner()
+    assert [joiner.add(piece) for piece in pieces] == [None] * (len(pieces) - 1) + [payload]
+
+
+def test_pieces_that_come_again_or_out_of_order_do_no_harm() -> None:
+    first, second = bytes(range(200)), bytes(range(200, 0, -1))
+    one, two = split(first, 80), split(second, 80)
+    joiner = Joiner()
+    found = [joiner.add(piece) for piece in (one[1], one[0], one[0], *one[2:], two[0], one[0], *two[1:])]
+    assert [body for body in found if body is not None] == [first, second]
+
+
+def test_messages_that_are_never_completed_are_given_up() -> None:
+    joiner = Joiner()
+    for number in range(50):
+        assert joiner.add(split(bytes([number]) * 200, 150)[0]) is None
+    assert len(joiner._incomplete) < 10
+
+
+def test_what_is_no_piece_of_this_format_is_refused() -> None:
+    piece = bytearray(split(b"x" * 100, 60)[0])
+    piece[2] += 1
+    for body in (bytes(piece), b"BP"):
+        with pytest.raises(QueueError):
+            Joiner().add(body)
+    with pytest.raises(QueueError, match="too small"):
+        split(b"x" * 100, 20)

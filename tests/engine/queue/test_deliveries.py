@@ -1,0 +1,56 @@
+"""What a broker may forget: everything up to a place, and nothing that is still needed."""
+
+from bizon.common.clock import utc_now
+from bizon.common.frames import empty_source_frame
+from bizon.engine.queue.deliveries import Deliveries
+from bizon.engine.queue.models import QueueMessage
+
+
+def page(iteration: int, job: str = "job") -> QueueMessage:
+    return QueueMessage(job, 1, iteration, empty_source_frame(), utc_now())
+
+
+def test_pages_are_forgotten_once_they_are_committed() -> None:
+    open_ = Deliveries()
+    for tag in range(1, 6):
+        open_.add(tag, page(tag - 1), 10)
+    assert open_.ack("job", 2) == 3
+    assert (len(open_), open_.size) == (2, 20)
+    assert open_.ack("job", 2) is None
+
+
+def test_nothing_behind_an_open_page_is_forgotten() -> None:
+    open_ = Deliveries()
+    for tag, message in enumerate([page(0), page(7, "another"), None, page(1)], 1):
+        open_.add(tag, message, 10)
+    assert open_.settle(2) is None
+    assert open_.ack("job", 0) == 3
+    assert open_.ack("job", 1) == 4
+    assert open_.size == 0
+
+
+def test_a_page_of_another_job_with_a_lower_number_stays_open() -> None:
+    open_ = Deliveries()
+    open_.add(1, page(0, "another"), 10)
+    open_.add(2, page(5), 10)
+    assert open_.ack("job", 5) is None
+    assert open_.settle(1) == 2
+
+
+def test_pieces_are_forgotten_with_the_message_they_belong_to() -> None:
+    open_ = Deliveries()
+    open_.add_piece(10)
+    open_.add_piece(10)
+    assert open_.ack("job", 9) is None
+    open_.add(3, page(0), 10)
+    assert open_.size == 30
+    assert open_.ack("job", 0) == 3
+    assert open_.size == 0
+
+
+def test_a_lost_connection_leaves_nothing_open() -> None:
+    open_ = Deliveries()
+    open_.add_piece(5)
+    open_.add(2, page(0), 10)
+    open_.clear()
+    assert (open_.ack("job", 9), open_.size) == (None, 0)
