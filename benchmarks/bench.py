@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure(row: Row, size: Size, runs: int, folder: Path) -> list[Claim]:
     print(f"\n{row.name}", flush=True)
     is_full = size is FULL
-    bench = Bench(size, runs, folder, warm_up=is_full, may_install=is_full, short_runs=5 if is_full else 3)
+    bench = Bench(size, runs, folder, may_install=is_full, short_runs=5 if is_full else 3)
     claims = row.measure(bench)
     for claim in claims:
         print(f"  {claim.line()}", flush=True)

@@ -139,7 +139,8 @@ def interleaved(
     warm_up: bool = True,
     timeout: float = TIMEOUT,
 ) -> dict[str, list[Usage]]:
-    """Run the sides in turn, ``runs`` rounds, after a round that does not count; each run in a folder of its own.
+    """Run the sides in turn, ``runs`` rounds, each run in a folder of its own; with ``warm_up`` one more that does not
+    count.
 
     A side that fails once is not run again: it is absent from the answer, and ``failures`` says why.
     """

@@ -14,7 +14,15 @@ def bare_loop(total: int) -> Command:
 
 
 def records(bench: Bench) -> list[Claim]:
-    samples = bench.compare({"bizon": pipeline, "bare loop": bare_loop}, bench.size.records)
+    return _beside_the_bare_loop(bench, pipeline)
+
+
+def one_by_one(bench: Bench) -> list[Claim]:
+    return _beside_the_bare_loop(bench, partial(pipeline, keys={"one_by_one": True}))
+
+
+def _beside_the_bare_loop(bench: Bench, bizon: Side) -> list[Claim]:
+    samples = bench.compare({"bizon": bizon, "bare loop": bare_loop}, bench.size.records)
     sides = ("bizon", "bare loop")
     return [
         bench.ratio("CPU / bare loop", samples, sides, "cpu", "at most", 2.0),
@@ -28,8 +36,7 @@ def peers(bench: Bench) -> list[Claim]:
     state = {"backend": {"type": "sqlite", "config": {"database": "bizon", "schema": "public"}}}
     candidates: list[tuple[str, Side]] = [
         ("public bizon", partial(pipeline, bizon=public, destination={"format": "json"}, engine=state)),
-        ("dlt, same work", partial(_dlt, mode="same")),
-        ("dlt, defaults", partial(_dlt, mode="default")),
+        ("dlt", _dlt),
     ]
     for name, side in candidates:
         try:
@@ -44,8 +51,8 @@ def peers(bench: Bench) -> list[Claim]:
     ]
 
 
-def _dlt(total: int, mode: str) -> Command:
-    return script("dlt_load.py", total, mode, python=DLT.python, check=lines_are("out/bench/records/*", total))
+def _dlt(total: int) -> Command:
+    return script("dlt_load.py", total, python=DLT.python, check=lines_are("out/bench/records/*", total))
 
 
 def pages(bench: Bench) -> list[Claim]:

@@ -49,7 +49,6 @@ class Bench:
     size: Size
     runs: int
     folder: Path
-    warm_up: bool = True
     short_runs: int = 5
     may_install: bool = True
     failures: dict[str, str] = field(default_factory=dict)
@@ -61,7 +60,7 @@ class Bench:
         """
         commands = {name: side(total) for name, side in sides.items()}
         runs = max(self.runs, self.short_runs) if short else self.runs
-        warm_up = self.warm_up or (short and self.short_runs > 1)
+        warm_up = short and self.short_runs > 1
         found = interleaved(commands, runs, self.folder, self.failures, warm_up, self.size.timeout)
         return {name: Samples(usages) for name, usages in found.items()}
 

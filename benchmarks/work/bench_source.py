@@ -13,6 +13,7 @@ class BenchConfig(SourceConfig):
     total: int = 1000
     page: int = 1000
     kilobytes: int = 0  # size of a record; 0 = the small one
+    one_by_one: bool = False  # a generator instead of a list
     rounds: int = 0  # work for the processor before each record
 
 
@@ -39,7 +40,11 @@ class BenchSource(AbstractSource):
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         first = pagination["next"] if pagination else 0
         last = min(first + self.config.page, self.config.total)
-        records = [SourceRecord(id=str(n), data=self._data(n)) for n in range(first, last)]
+        records: Any
+        if self.config.one_by_one:
+            records = (SourceRecord(id=str(n), data=self._data(n)) for n in range(first, last))
+        else:
+            records = [SourceRecord(id=str(n), data=self._data(n)) for n in range(first, last)]
         return SourceIteration(records=records, next_pagination={"next": last} if last < self.config.total else {})
 
     def _data(self, n: int) -> dict[str, Any]:

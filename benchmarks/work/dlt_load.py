@@ -1,7 +1,7 @@
 """The same records, in the same pages, through dlt into lines of JSON on the local disk. Runs in dlt's environment.
 
-``dlt_load.py TOTAL same``: a record stays one line, nested as it came, and is not compressed: the work that the others
-do. ``dlt_load.py TOTAL default``: as dlt is out of the box, with lists in tables of their own, compressed.
+A record stays one line, nested as it came, and is not compressed: the work that the others do. By itself dlt would put
+lists into tables of their own and compress, which takes longer.
 """
 
 import os
@@ -15,13 +15,12 @@ from bench_records import record
 from dlt.destinations import filesystem
 
 PAGE = 1000
-total, same = int(sys.argv[1]), sys.argv[2] == "same"
+total = int(sys.argv[1])
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-if same:
-    os.environ["DATA_WRITER__DISABLE_COMPRESSION"] = "true"
+os.environ["DATA_WRITER__DISABLE_COMPRESSION"] = "true"
 
 
-@dlt.resource(name="records", max_table_nesting=0 if same else None)
+@dlt.resource(name="records", max_table_nesting=0)
 def records() -> Iterator[list[dict[str, Any]]]:
     for first in range(0, total, PAGE):
         yield [record(n) for n in range(first, min(first + PAGE, total))]

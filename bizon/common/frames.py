@@ -9,7 +9,7 @@ frame carries ``destination_id`` as a seventh column until the loader has routed
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import polars as pl
 
+from bizon.common.clock import as_utc
 from bizon.source.models import SourceRecord
 
 if TYPE_CHECKING:
@@ -94,27 +95,48 @@ def _repaired_key(key: Any) -> Any:
     return str(key) if isinstance(repaired, orjson.Fragment) else repaired
 
 
-def records_to_frame(records: Sequence[SourceRecord], now: datetime) -> pl.DataFrame:
-    """Source frame of one page; a record without a timestamp gets ``now``. Raises RecordError."""
-    try:
-        ids, tables = [record.id for record in records], [record.destination_id for record in records]
-        data, stamps = _encoded(records), [record.own_timestamp for record in records]
-    except (TypeError, AttributeError, ValueError):
-        raise RecordError(_first_fault(records)) from None
-    if any(stamps):
-        moments = [now if own is None else record.timestamp for own, record in zip(stamps, records, strict=True)]
-        timestamps = pl.Series("timestamp", moments, dtype=UTC_MICROSECONDS)
-    else:
-        timestamps = pl.Series("timestamp", [now], dtype=UTC_MICROSECONDS).new_from_index(0, len(ids))
-    return pl.DataFrame([_texts("id", ids), _texts("data", data), timestamps, _texts("destination_id", tables)])
+Stand = Callable[[Any, int, str], SourceRecord]
+"""Takes a record that cannot be encoded, its position in the page and the reason; gives what stands in for it."""
 
 
-def _encoded(records: Sequence[SourceRecord]) -> list[str]:
+def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: Stand | None = None) -> pl.DataFrame:
+    """Source frame of one page; a record without a timestamp gets ``now``.
+
+    Each record is looked at once, in turn, and not again. Raises RecordError for one that cannot be encoded, unless
+    there is a ``stand_in``, and for a page that is at fault as a whole.
+    """
+    ids: list[str] = []
+    data: list[bytes] = []
+    stamps: list[datetime | None] = []
+    tables: list[str | None] = []
     dumps, extra = orjson.dumps, _encode_extra
+    for record in records:
+        try:
+            data.append(dumps(record.data, extra))
+        except (TypeError, ValueError, AttributeError):  # a record that needs more than orjson does, or is at fault
+            reason = fault_of(record, len(data))
+            if reason is not None:
+                if stand_in is None:
+                    raise RecordError(reason) from None
+                record = stand_in(record, len(data), reason)
+            data.append(encode_data(record.data))
+        ids.append(record.id)
+        stamps.append(record.own_timestamp)
+        tables.append(record.destination_id)
+    return pl.DataFrame([_texts("id", ids), _decoded(data), _moments(stamps, now), _texts("destination_id", tables)])
+
+
+def _decoded(data: Sequence[bytes]) -> pl.Series:
     try:
-        return [dumps(record.data, extra).decode() for record in records]
-    except TypeError:  # some record needs more than orjson does
-        return [encode_data(record.data).decode() for record in records]
+        return pl.Series("data", data, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError:  # an orjson.Fragment that is no UTF-8
+        return pl.Series("data", [text.decode("utf-8", "replace") for text in data], dtype=pl.String)
+
+
+def _moments(stamps: Sequence[datetime | None], now: datetime) -> pl.Series:
+    if not any(stamps):
+        return pl.Series("timestamp", [now], dtype=UTC_MICROSECONDS).new_from_index(0, len(stamps))
+    return pl.Series("timestamp", [now if own is None else as_utc(own) for own in stamps], dtype=UTC_MICROSECONDS)
 
 
 def _texts(name: str, texts: Sequence[str | None]) -> pl.Series:
@@ -135,11 +157,6 @@ def fault_of(record: Any, position: int) -> str | None:
     except (TypeError, ValueError) as error:
         return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
     return None
-
-
-def _first_fault(records: Sequence[SourceRecord]) -> str:
-    faults = (fault_of(record, position) for position, record in enumerate(records))
-    return next((fault for fault in faults if fault is not None), "the page holds an invalid record")
 
 
 def _path_of_fault(value: Any) -> str | None:

@@ -1,6 +1,6 @@
 """From what a source hands over for a page to a source frame: a list of records, lines of JSON, or a frame."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,11 +9,19 @@ import polars as pl
 
 from bizon.common.frames import SOURCE_SCHEMA, UTC_MICROSECONDS, RecordError, records_to_frame
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject
-from bizon.source.models import JsonLines, RecordFrame, SourceRecord
+from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
+
+
+def records_of(page: SourceIteration) -> Iterable[SourceRecord] | JsonLines | RecordFrame:
+    """What a page holds, for ``page_to_frame``. Once nobody else has the page, a record is freed as soon as the next
+    one is read: its memory is at hand for the processor then, and is not when a whole page was read in between."""
+    if isinstance(page.records, JsonLines | RecordFrame):
+        return page.records
+    return _in_turn(page.records)
 
 
 def page_to_frame(
-    records: Sequence[SourceRecord] | JsonLines | RecordFrame, now: datetime, *, refuse: bool = False
+    records: Iterable[SourceRecord] | JsonLines | RecordFrame, now: datetime, *, refuse: bool = False
 ) -> pl.DataFrame:
     """Source frame of a page; what comes without a timestamp gets ``now``.
 
@@ -24,12 +32,18 @@ def page_to_frame(
         return _from_lines(records, now, refuse=refuse)
     if isinstance(records, RecordFrame):
         return _from_frame(records, now, refuse=refuse)
-    try:
-        return records_to_frame(records, now)
-    except RecordError:
-        if not refuse:
-            raise
-        return records_and_rejects_to_frame(records, now)
+    return records_and_rejects_to_frame(records, now) if refuse else records_to_frame(records, now)
+
+
+def _in_turn(records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+    if not isinstance(records, list | tuple):
+        yield from records
+        return
+    waiting = list(records)
+    del records
+    waiting.reverse()
+    while waiting:
+        yield waiting.pop()
 
 
 def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame:

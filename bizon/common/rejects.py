@@ -5,7 +5,7 @@ A frame with such rows has two more columns: ``stage``, the part that refused th
 in good rows. A frame without such rows has neither.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from bizon.common.frames import RecordError, fault_of, records_to_frame
+from bizon.common.frames import records_to_frame
 from bizon.source.models import SourceRecord
 
 REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})
@@ -68,23 +68,19 @@ def take_out(frame: pl.DataFrame, reasons: Mapping[int, str]) -> tuple[pl.DataFr
     return split_rejected(reject(frame, reasons, Stage.DESTINATION))
 
 
-def records_and_rejects_to_frame(records: Sequence[Any], now: datetime) -> pl.DataFrame:
-    """Source frame of a page in which some records cannot be encoded: those are refused, shown as well as they can be.
+def records_and_rejects_to_frame(records: Iterable[Any], now: datetime) -> pl.DataFrame:
+    """Source frame of a page, in which records that cannot be encoded are refused, shown as well as they can be.
 
     Raises RecordError when the page as a whole is at fault.
     """
     reasons: dict[int, str] = {}
-    shown: list[SourceRecord] = []
-    for position, record in enumerate(records):
-        reason = fault_of(record, position)
-        if reason is None:
-            shown.append(record)
-        else:
-            reasons[position] = reason
-            shown.append(_stand_in(record, position))
-    if not reasons:
-        raise RecordError("the page holds an invalid record")
-    return reject(records_to_frame(shown, now), reasons, Stage.SOURCE)
+
+    def stand_in(record: Any, position: int, reason: str) -> SourceRecord:
+        reasons[position] = reason
+        return _stand_in(record, position)
+
+    frame = records_to_frame(records, now, stand_in)
+    return reject(frame, reasons, Stage.SOURCE)
 
 
 def _stand_in(record: Any, position: int) -> SourceRecord:

@@ -1,6 +1,6 @@
 """What a source hands to the engine: records, pages, and the state an incremental page starts from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ class SourceRecord:
             if not isinstance(id, str | int):
                 raise TypeError(f"SourceRecord.id must be a string or an integer, not {type(id).__name__}")
             id = str(id)
-        if not isinstance(data, dict):
+        if data.__class__ is not dict and not isinstance(data, dict):
             raise TypeError(f"SourceRecord.data of record {id!r} must be a dict, not {type(data).__name__}")
         if timestamp is not None and not isinstance(timestamp, datetime):
             raise TypeError(f"SourceRecord.timestamp of record {id!r} must be a datetime, not {timestamp!r}")
@@ -97,7 +97,8 @@ class RecordFrame:
 
 @dataclass(slots=True)
 class SourceIteration:
-    """One page of a stream. ``records`` may also be whole: :class:`JsonLines` or a :class:`RecordFrame`.
+    """One page of a stream. ``records``: a list of :class:`SourceRecord`, or anything that yields them: a generator
+    makes each when it is needed, and is read once. Or the page as a whole: :class:`JsonLines`, a :class:`RecordFrame`.
 
     ``next_pagination`` is what ``get`` receives for the next page, any JSON object; ``{}`` means the stream is
     exhausted. A page may hold no records and still have a next page. ``next_state`` replaces the state kept between
@@ -105,7 +106,7 @@ class SourceIteration:
     """
 
     next_pagination: dict[str, Any]
-    records: "Sequence[SourceRecord] | JsonLines | RecordFrame" = field(default_factory=list)
+    records: "Iterable[SourceRecord] | JsonLines | RecordFrame" = field(default_factory=list)
     next_state: dict[str, Any] | None = None
 
 

@@ -14,7 +14,7 @@ NEED_INSTALLATION = {"peers", "install"}
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
 def test_a_row_does_its_work(row: Row, tmp_path: Path) -> None:
-    bench = Bench(TINY, 1, tmp_path, warm_up=False, may_install=False, short_runs=1)
+    bench = Bench(TINY, 1, tmp_path, may_install=False, short_runs=1)
     claims = row.measure(bench)
     assert bench.failures == {}
     assert claims
@@ -26,7 +26,7 @@ def test_a_row_does_its_work(row: Row, tmp_path: Path) -> None:
 def test_a_row_that_may_not_install_what_it_needs_is_not_run(name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("benchmarks.environments.ENVIRONMENTS", tmp_path / "none")
     (row,) = (row for row in ROWS if row.name == name)
-    claims = row.measure(Bench(TINY, 1, tmp_path, warm_up=False, may_install=False, short_runs=1))
+    claims = row.measure(Bench(TINY, 1, tmp_path, may_install=False, short_runs=1))
     assert {claim.verdict for claim in claims} == {"not run"}
     assert all("not installed" in claim.reason for claim in claims)
 

@@ -21,3 +21,13 @@ def test_an_error_leaves_it_as_it_was_too() -> None:
     with pytest.raises(RuntimeError), collecting_seldom():
         raise RuntimeError
     assert gc.get_threshold() == before
+
+
+def test_a_run_turns_on_the_collector_that_the_command_turned_off() -> None:
+    gc.disable()
+    try:
+        with collecting_seldom():
+            assert gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -179,3 +179,7 @@ def test_ids_of_different_jobs_pages_or_records_differ(keys: list[tuple[str, int
 def test_a_record_id_that_stands_twice_in_a_page_gets_two_ids() -> None:
     made = ids("job", 0, *(SourceRecord(id=name, data={}) for name in ("a", "a", "b", "0-a", "1-a")))
     assert len(set(made)) == 5
+
+
+def test_text_that_is_no_utf_8_is_mended_as_a_lone_surrogate_is() -> None:
+    assert page(SourceRecord(id=1, data={"a": orjson.Fragment(b'"x\xff"')}))["data"].to_list() == ['{"a":"x\ufffd"}']

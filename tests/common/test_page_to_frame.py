@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bizon.common.frames import SOURCE_SCHEMA, RecordError, records_to_frame
-from bizon.common.pages import page_to_frame
+from bizon.common.pages import page_to_frame, records_of
 from bizon.common.rejects import split_rejected
-from bizon.source.models import JsonLines, RecordFrame, SourceRecord
+from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 THEN = datetime(2025, 5, 5, 5, 5, 5, 5, tzinfo=UTC)
@@ -165,3 +165,10 @@ def test_rows_without_an_id_are_refused_alone() -> None:
     good, refused = split_rejected(page)
     assert good["id"].to_list() == ["1", "3"]
     assert refused["reason"].to_list() == ["row 1 of the page has no 'id'"]
+
+
+def test_records_may_be_made_while_they_are_read() -> None:
+    data = [{"id": n} for n in range(3)]
+    made = SourceIteration({}, (SourceRecord(id=each["id"], data=each) for each in data))
+    listed = SourceIteration({}, [SourceRecord(id=each["id"], data=each) for each in data])
+    assert page_to_frame(records_of(made), NOW).equals(page_to_frame(records_of(listed), NOW))

@@ -10,7 +10,7 @@ from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, SourceFetchError
 from bizon.common.frames import RecordError, empty_source_frame
 from bizon.common.on_error import OnError
-from bizon.common.pages import page_to_frame
+from bizon.common.pages import page_to_frame, records_of
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import Progress
@@ -62,15 +62,21 @@ class PageFetcher:
         except BizonError:
             raise
         except Exception as error:
-            raise SourceFetchError(f"{self._place(iteration)}: {type(error).__name__}: {error}") from error
+            raise self._failed(iteration, error) from error
         extracted_at = utc_now()
         self._check(page, iteration)
         pagination = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
         next_state = self._as_checkpointed(page.next_state, "next_state", iteration)
+        records = records_of(page)
+        del page
         try:
-            frame = page_to_frame(page.records, extracted_at, refuse=self._on_error is not OnError.FAIL)
+            frame = page_to_frame(records, extracted_at, refuse=self._on_error is not OnError.FAIL)
         except RecordError as error:
             raise SourceFetchError(f"{self._place(iteration)}: {error}") from None
+        except BizonError:
+            raise
+        except Exception as error:  # records that are made while they are read
+            raise self._failed(iteration, error) from error
         self._monitor.track_source_iteration(frame.height)
         return QueueMessage(
             job_id=self._job_id,
@@ -108,6 +114,9 @@ class PageFetcher:
             return orjson.loads(orjson.dumps(value))
         except TypeError as error:
             raise SourceFetchError(f"{self._place(iteration)}: {name} must be JSON: {error}") from None
+
+    def _failed(self, iteration: int, error: Exception) -> SourceFetchError:
+        return SourceFetchError(f"{self._place(iteration)}: {type(error).__name__}: {error}")
 
     def _place(self, iteration: int) -> str:
         config = self._source.config

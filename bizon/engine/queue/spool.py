@@ -24,7 +24,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 
-LONGEST_WAIT = 0.8  # seconds
+LONGEST_WAIT = 1.3  # seconds
 _TICK = 0.2  # seconds; with LONGEST_WAIT it bounds what a killed run fetches again, well below two seconds
 _LENGTH = struct.Struct(">I")
 _SUFFIX = ".spool"
