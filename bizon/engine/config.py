@@ -5,13 +5,19 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from bizon.common.strict import StrictModel
-from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig, SQLiteSQLAlchemyConfig
+from bizon.engine.backend.adapters.sqlalchemy.config import (
+    PostgresSQLAlchemyConfig,
+    SQLiteInMemoryConfig,
+    SQLiteSQLAlchemyConfig,
+)
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
 from bizon.engine.queue.config import QueueTypes
 from bizon.engine.runner.config import RunnerConfig, RunnerTypes
 
-BackendConfig = Annotated[SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig, Field(discriminator="type")]
+BackendConfig = Annotated[
+    SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig | PostgresSQLAlchemyConfig, Field(discriminator="type")
+]
 QueueConfig = PythonQueueConfig
 
 
@@ -33,6 +39,6 @@ class EngineConfig(StrictModel):
         if self.runner.type is RunnerTypes.PROCESS and self.backend.type is BackendTypes.SQLITE_IN_MEMORY:
             raise ValueError(
                 "backend type 'sqlite_in_memory' cannot be shared by the two processes of runner type 'process'; "
-                "use backend type 'sqlite', or runner type 'thread'"
+                "use backend type 'sqlite' or 'postgres', or runner type 'thread'"
             )
         return self

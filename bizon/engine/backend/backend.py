@@ -148,7 +148,8 @@ class AbstractBackend(ABC):
     ) -> Lease | None:
         """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease that stands in the way.
 
-        Takes over an expired lease, and one whose holder ``is_dead``. Of several that try at once, one succeeds.
+        Takes over an expired lease, one whose holder ``is_dead``, and one whose holder is ``gone`` (see ``Lease``). Of
+        several that try at once, one succeeds.
         """
 
     @abstractmethod

@@ -10,6 +10,7 @@ from bizon.common.strict import StrictModel
 class BackendTypes(StrEnum):
     """Value of ``engine.backend.type``."""
 
+    POSTGRES = "postgres"
     SQLITE = "sqlite"
     SQLITE_IN_MEMORY = "sqlite_in_memory"
 

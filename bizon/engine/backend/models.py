@@ -98,12 +98,14 @@ class LeaseHolder:
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A lease as it stands. Times are the database's, so clocks of hosts need not agree; ``idle`` is the seconds since
-    the last heartbeat, ``age`` since it was taken, ``expires_in`` is negative once it has expired."""
+    the last heartbeat, ``age`` since it was taken, ``expires_in`` is negative once it has expired. ``gone``: the
+    database knows that the holder has died, wherever it ran; False where the database cannot know."""
 
     holder: LeaseHolder
     age: float
     idle: float
     expires_in: float
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def report_on(config: BizonConfig) -> PipelineReport:
         dead_letters = backend.get_number_of_dead_letters_for_job(job.id)
     holder = None
     if lease is not None:
-        alive = lease.expires_in > 0 and not is_dead(lease.holder)
+        alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))
         who = lease.holder
         holder = LeaseReport(who.host, who.pid, who.owner, lease.age, lease.idle, alive)
     return PipelineReport(
@@ -120,6 +120,6 @@ def request_reset(config: BizonConfig) -> None:
 def _refuse_memory(config: BizonConfig) -> None:
     if config.engine.backend.type is BackendTypes.SQLITE_IN_MEMORY:
         raise ConfigError(
-            "backend type 'sqlite_in_memory' keeps no state between runs; use backend type 'sqlite'",
+            "backend type 'sqlite_in_memory' keeps no state between runs; use backend type 'sqlite' or 'postgres'",
             key=("engine", "backend", "type"),
         )

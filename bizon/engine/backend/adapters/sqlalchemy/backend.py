@@ -1,36 +1,18 @@
 """State in a SQL database, through SQLAlchemy Core."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from shutil import disk_usage
-from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, func, insert, inspect, select, update
-from sqlalchemy.exc import SQLAlchemyError
-
 from bizon.common.errors.errors import BackendError, OvertakenError
-from bizon.engine.backend.adapters.sqlalchemy import commits, leases, resets
-from bizon.engine.backend.adapters.sqlalchemy.engines import build_engine, sqlite_path
-from bizon.engine.backend.adapters.sqlalchemy.migrations import checked_version, upgrade
-from bizon.engine.backend.adapters.sqlalchemy.rows import (
-    naive_now,
-    of_stream,
-    stream_job,
-    stream_values,
-    to_text,
-)
-from bizon.engine.backend.adapters.sqlalchemy.tables import (
-    ERROR_LENGTH,
-    destination_cursors,
-    metadata,
-    source_cursors,
-    stream_jobs,
-)
+from bizon.engine.backend.adapters.sqlalchemy import commits, jobs, leases, resets
+from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqlite_path
+from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgrade
+from bizon.engine.backend.adapters.sqlalchemy.rows import stream_values
+from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors
+from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 from bizon.engine.backend.models import (
@@ -44,45 +26,38 @@ from bizon.engine.backend.models import (
     StreamKey,
 )
 
-_TICK = timedelta(microseconds=1)
 _CREATE_ATTEMPTS = 3
-_SCARCE = 1_000_000  # bytes; SQLite asks for less at a time
 
 
 class SQLAlchemyBackend(AbstractBackend):
-    """Serves ``sqlite`` and ``sqlite_in_memory``; the latter has one connection, which its threads use in turn."""
+    """Serves ``sqlite``, ``sqlite_in_memory`` and ``postgres``. What differs between them is in their ``Database``.
+
+    Ids are made before a transaction begins, so that one that is tried again knows its own rows.
+    """
 
     def __init__(self, config: AbstractBackendConfigDetails, type: BackendTypes) -> None:
         super().__init__(config, type)
-        self._engine = build_engine(config, type)
-        self._one_at_a_time = RLock()
+        self._database = open_database(config, type)
+        self._transactions = Transactions(self._database)
 
     def create_all_tables(self) -> None:
-        if self.type is BackendTypes.SQLITE:
-            path = sqlite_path(self.config)
+        self._database.make_room()
+        attempts = 1 if self.type is BackendTypes.POSTGRES else _CREATE_ATTEMPTS
+        for attempt in range(1, attempts + 1):  # first starts may race: the loser finds the tables made
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise BackendError(f"the folder of the state file '{path}' cannot be made: {error.strerror}") from error
-        for attempt in range(1, _CREATE_ATTEMPTS + 1):  # first starts may race: the loser finds the tables made
-            try:
-                with self._transaction() as connection:
-                    upgrade(connection)
-                return
+                return self._transactions.run(upgrade)
             except BackendError:
-                if attempt == _CREATE_ATTEMPTS:
+                if attempt == attempts:
                     raise
 
     def check_prerequisites(self) -> bool:
-        if self.type is BackendTypes.SQLITE and not sqlite_path(self.config).exists():
-            return False  # connecting would make the file
-        with self._transaction() as connection:
-            checked_version(connection)
-            present = set(inspect(connection).get_table_names())
-        return set(metadata.tables) <= present
+        if not self._database.exists():
+            return False
+        self._transactions.run(checked_version)
+        return self._transactions.run(all_present)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     def spool_folder(self, key: StreamKey) -> Path | None:
         if self.type is not BackendTypes.SQLITE:
@@ -93,65 +68,49 @@ class SQLAlchemyBackend(AbstractBackend):
     def create_stream_job(
         self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
     ) -> StreamJob:
-        with self._transaction() as connection:
-            newest = connection.execute(
-                select(func.max(stream_jobs.c.created_at)).where(*of_stream(stream_jobs, key))
-            ).scalar()
-            now = naive_now()
-            row: dict[str, Any] = {
-                "id": uuid4().hex,
-                **stream_values(key),
-                "sync_mode": sync_mode,
-                "attempt": 0,
-                "created_at": now if newest is None else max(now, newest + _TICK),
-                "incremental_state": to_text(incremental_state),
-                "status": JobStatus.STARTED.value,
-            }
-            connection.execute(insert(stream_jobs).values(row))
-        return self._existing_job(row["id"])
+        job_id = uuid4().hex
+        self._transactions.run(lambda connection: jobs.create(connection, job_id, key, sync_mode, incremental_state))
+        return self._existing(job_id, self.get_stream_job_by_id(job_id))
 
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
-        return self._newest_job(*of_stream(stream_jobs, key))
+        return self._transactions.run(lambda connection: jobs.newest(connection, key))
 
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        return self._newest_job(*of_stream(stream_jobs, key), stream_jobs.c.status == JobStatus.SUCCEEDED.value)
+        return self._transactions.run(lambda connection: jobs.newest(connection, key, JobStatus.SUCCEEDED))
 
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
-        return self._newest_job(stream_jobs.c.id == job_id)
+        return self._transactions.run(lambda connection: jobs.by_id(connection, job_id))
 
     def update_stream_job_status(
         self, job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
     ) -> None:
-        ours = () if epoch is None else (stream_jobs.c.attempt == epoch,)
-        error = error_message[:ERROR_LENGTH] if error_message else None
-        self._update_job(job_id, *ours, status=job_status.value, error_message=error)
+        self._transactions.run(lambda connection: jobs.set_status(connection, job_id, job_status, error_message, epoch))
 
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
-        self._update_job(job_id, total_records_to_fetch=total_records_to_fetch)
+        self._transactions.run(lambda connection: jobs.set_total(connection, job_id, total_records_to_fetch))
 
     def open_epoch(self, job_id: str) -> int:
-        self._update_job(job_id, attempt=stream_jobs.c.attempt + 1)
-        return self._existing_job(job_id).attempt
+        job = self._transactions.run(lambda connection: jobs.open_epoch(connection, job_id))
+        return self._existing(job_id, job).attempt
 
     def check_epoch(self, job_id: str, epoch: int) -> None:
-        if self._existing_job(job_id).attempt != epoch:
+        if self._existing(job_id, self.get_stream_job_by_id(job_id)).attempt != epoch:
             raise OvertakenError(job_id)
 
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
-        with self._transaction() as connection:
-            return commits.record(connection, record)
+        cursor_id = uuid4().hex
+        return self._transactions.run(lambda connection: commits.record(connection, cursor_id, record))
 
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
-        with self._transaction() as connection:
-            return commits.last(connection, job_id)
+        return self._transactions.run(lambda connection: commits.last(connection, job_id))
 
     def get_number_of_written_rows_for_job(self, job_id: str) -> int:
-        with self._transaction() as connection:
-            return commits.total(connection, job_id, destination_cursors.c.rows_written)
+        column = destination_cursors.c.rows_written
+        return self._transactions.run(lambda connection: commits.total(connection, job_id, column))
 
     def get_number_of_dead_letters_for_job(self, job_id: str) -> int:
-        with self._transaction() as connection:
-            return commits.total(connection, job_id, destination_cursors.c.dead_letters)
+        column = destination_cursors.c.dead_letters
+        return self._transactions.run(lambda connection: commits.total(connection, job_id, column))
 
     def create_source_cursor(
         self,
@@ -162,98 +121,47 @@ class SQLAlchemyBackend(AbstractBackend):
         next_pagination: dict[str, Any],
         cursor_status: CursorStatus = CursorStatus.PULLING,
     ) -> None:
-        row = {
-            "id": uuid4().hex,
-            "job_id": job_id,
-            **stream_values(key),
-            "iteration": iteration,
-            "rows_fetched": rows_fetched,
-            "next_pagination": to_text(next_pagination),
-            "status": cursor_status.value,
-            "created_at": naive_now(),
-        }
-        with self._transaction() as connection:
-            connection.execute(insert(source_cursors).values(row))
+        note = (uuid4().hex, job_id, key, iteration, rows_fetched, next_pagination, cursor_status)
+        self._transactions.run(lambda connection: jobs.note_source_cursor(connection, *note))
 
     def request_stream_reset(self, key: StreamKey) -> None:
-        with self._transaction() as connection:
-            resets.request(connection, key)
+        reset_id = uuid4().hex
+        self._transactions.run(lambda connection: resets.request(connection, reset_id, key))
 
     def bind_stream_reset(self, key: StreamKey, job_id: str) -> None:
-        with self._transaction() as connection:
-            resets.bind(connection, key, job_id)
+        self._transactions.run(lambda connection: resets.bind(connection, key, job_id))
 
     def has_pending_reset(self, key: StreamKey) -> bool:
-        with self._transaction() as connection:
-            return resets.is_pending(connection, key)
+        return self._transactions.run(lambda connection: resets.is_pending(connection, key))
 
     def is_reset(self, job_id: str) -> bool:
-        with self._transaction() as connection:
-            return resets.is_bound(connection, job_id)
+        return self._transactions.run(lambda connection: resets.is_bound(connection, job_id))
 
     def acquire_lease(
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
     ) -> Lease | None:
-        with self._transaction() as connection:
-            return leases.acquire(connection, key, holder, ttl, is_dead)
+        self._transactions.attempt(lambda: self._database.prove_alive(key, holder.owner))
+        standing = self._transactions.run(lambda connection: leases.acquire(connection, key, holder, ttl, is_dead))
+        if standing is not None:
+            self._database.stop_proving(key, holder.owner)
+        return standing
 
     def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:
-        with self._transaction() as connection:
-            return leases.renew(connection, key, owner, ttl)
+        """No longer than it takes: the heartbeat comes again."""
+        self._transactions.attempt(lambda: self._database.prove_alive(key, owner), patient=False)
+        held = self._transactions.run(lambda connection: leases.renew(connection, key, owner, ttl), patient=False)
+        if not held:
+            self._database.stop_proving(key, owner)
+        return held
 
     def release_lease(self, key: StreamKey, owner: str) -> None:
-        with self._transaction() as connection:
-            leases.release(connection, key, owner)
+        self._transactions.run(lambda connection: leases.release(connection, key, owner))
+        self._database.stop_proving(key, owner)
 
     def get_lease(self, key: StreamKey) -> Lease | None:
-        with self._transaction() as connection:
-            return leases.current(connection, key)
+        return self._transactions.run(lambda connection: leases.current(connection, key))
 
-    def _newest_job(self, *conditions: Any) -> StreamJob | None:
-        with self._transaction() as connection:
-            row = connection.execute(
-                select(stream_jobs).where(*conditions).order_by(stream_jobs.c.created_at.desc()).limit(1)
-            ).first()
-        return None if row is None else stream_job(row)
-
-    def _existing_job(self, job_id: str) -> StreamJob:
-        job = self.get_stream_job_by_id(job_id)
+    def _existing(self, job_id: str, job: StreamJob | None) -> StreamJob:
         if job is None:
-            raise BackendError(f"job '{job_id}' is missing from {self._describe()}: was it deleted during the run?")
+            raise BackendError(f"job '{job_id}' is missing from {self._database.name}: was it deleted during the run?")
         return job
-
-    def _update_job(self, job_id: str, *conditions: Any, **values: Any) -> None:
-        with self._transaction() as connection:
-            connection.execute(
-                update(stream_jobs)
-                .where(stream_jobs.c.id == job_id, *conditions)
-                .values(**values, updated_at=naive_now())
-            )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        guard = self._one_at_a_time if self.type is BackendTypes.SQLITE_IN_MEMORY else None
-        try:
-            if guard is not None:
-                guard.acquire()
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise BackendError(f"the state in {self._describe()} cannot be used: {self._reason(error)}") from error
-        finally:
-            if guard is not None:
-                guard.release()
-
-    def _reason(self, error: SQLAlchemyError) -> str:
-        """What the database says; SQLite calls a full disk an I/O error when it finds out in its shared index."""
-        cause = getattr(error, "orig", None) or error
-        if getattr(cause, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
-            with suppress(OSError):
-                if disk_usage(sqlite_path(self.config).parent).free < _SCARCE:
-                    return f"{cause}, the disk is full"
-        return str(cause)
-
-    def _describe(self) -> str:
-        if self.type is BackendTypes.SQLITE:
-            return f"'{sqlite_path(self.config)}'"
-        return "memory"

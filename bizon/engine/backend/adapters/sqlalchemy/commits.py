@@ -4,7 +4,6 @@ The statements of a commit are built once: they run for every batch.
 """
 
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Column, Connection, bindparam, func, insert, select, update
 
@@ -19,11 +18,15 @@ _current_job = (stream_jobs.c.id == bindparam("job"), stream_jobs.c.attempt == b
 _TOUCH = update(stream_jobs).where(*_current_job).values(updated_at=bindparam("now"))
 _TOUCH_WITH_STATE = _TOUCH.values(incremental_state=bindparam("state"))
 _LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == bindparam("job"), _cursors.success)
+_BY_ID = select(destination_cursors).where(_cursors.id == bindparam("cursor"))
 _INSERT = insert(destination_cursors)
 
 
-def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
-    """Insert the cursor of a batch and note its state on the job. Raises BackendError for a run that was overtaken."""
+def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> DestinationCursor:
+    """Insert the cursor of a batch and note its state on the job. Raises BackendError for a run that was overtaken.
+
+    When the same call did so before its connection was lost, the cursor is there already, and is the answer.
+    """
     now = naive_now()
     on_job: dict[str, Any] = {"job": commit.job_id, "epoch": commit.epoch, "now": now}
     touch = _TOUCH
@@ -33,9 +36,10 @@ def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
         raise OvertakenError(commit.job_id)
     committed = connection.execute(_LAST_PAGE, {"job": commit.job_id}).scalar()
     if committed is not None and committed >= commit.from_source_iteration:
+        if (row := connection.execute(_BY_ID, {"cursor": cursor_id}).first()) is not None:
+            return destination_cursor(row)
         raise BackendError(f"pages up to {committed} of job '{commit.job_id}' are committed already")
-    cursor_id = uuid4().hex
-    row = {
+    values = {
         "id": cursor_id,
         "job_id": commit.job_id,
         **stream_values(commit.key),
@@ -48,7 +52,7 @@ def record(connection: Connection, commit: CommitRecord) -> DestinationCursor:
         "created_at": now,
         "pagination": to_text(commit.pagination),
     }
-    connection.execute(_INSERT, row)
+    connection.execute(_INSERT, values)
     return DestinationCursor(
         id=cursor_id,
         job_id=commit.job_id,

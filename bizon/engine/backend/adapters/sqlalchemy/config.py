@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from bizon.common.secret import SecretText
 from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
 
 
@@ -27,3 +28,26 @@ class SQLiteInMemoryConfig(AbstractBackendConfig):
 
     type: Literal[BackendTypes.SQLITE_IN_MEMORY] = Field(description="sqlite_in_memory")
     config: SQLiteConfigDetails = Field(default_factory=SQLiteConfigDetails, description="Settings; all have defaults.")
+
+
+class PostgresConfigDetails(AbstractBackendConfigDetails):
+    """``engine.backend.config`` for Postgres. The state tables are made in ``schema``, which is made when missing."""
+
+    host: str = Field(min_length=1, description="Host name or address of the server, or the folder of its Unix socket.")
+    port: int = Field(default=5432, ge=1, le=65535, description="Port of the server.")
+    username: str = Field(min_length=1, description="Role to log in as.")
+    password: SecretText = Field(
+        description="Its password, any characters. Empty where the server asks for none, or finds it in `~/.pgpass`."
+    )
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+        default=None,
+        description="Whether the connection is encrypted and the server's certificate checked, as in libpq, which also "
+        "says where certificates are looked for; default `prefer`.",
+    )
+
+
+class PostgresSQLAlchemyConfig(AbstractBackendConfig):
+    """``engine.backend: {type: postgres}``: state in a schema of a Postgres database."""
+
+    type: Literal[BackendTypes.POSTGRES] = Field(description="postgres")
+    config: PostgresConfigDetails = Field(description="Where the server is, and who logs in.")

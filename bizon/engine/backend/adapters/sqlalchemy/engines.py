@@ -1,39 +1,89 @@
-"""Opening the database of each backend type."""
+"""Opening the database of each backend type, and SQLite."""
 
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from shutil import disk_usage
+from threading import RLock
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
+from bizon.engine.backend.adapters.sqlalchemy.database import Database
+from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 
 _BUSY_TIMEOUT = 30.0  # seconds a SQLite statement waits for another writer
+_SCARCE = 1_000_000  # bytes; SQLite asks for less at a time
 
 
-def build_engine(config: AbstractBackendConfigDetails, type: BackendTypes) -> Engine:
-    """The engine for a backend config. Nothing is connected yet."""
+def open_database(config: AbstractBackendConfigDetails, type: BackendTypes) -> Database:
+    """The database of a backend config, not connected yet. Raises MissingDependencyError without its driver."""
     if type is BackendTypes.SQLITE_IN_MEMORY:
-        return create_engine(
-            "sqlite://",
-            echo=config.echoEngine,
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False},
-        )
-    path = sqlite_path(config)
-    engine = create_engine(
-        f"sqlite:///{path}",
-        echo=config.echoEngine,
-        poolclass=QueuePool,  # the last connection to close has the log written back, which no commit should wait for
-        connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
-    )
-    event.listen(engine, "connect", _use_write_ahead_log)
-    return engine
+        return MemoryDatabase(config)
+    if isinstance(config, PostgresConfigDetails):
+        return PostgresDatabase(config)
+    return FileDatabase(config)
 
 
 def sqlite_path(config: AbstractBackendConfigDetails) -> Path:
     """The state file: ``<database>.sqlite3``, relative to the working directory."""
     return Path(f"{config.database}.sqlite3")
+
+
+class MemoryDatabase(Database):
+    """SQLite in memory: one connection, which the threads of the run use in turn."""
+
+    def __init__(self, config: AbstractBackendConfigDetails) -> None:
+        engine = create_engine(
+            "sqlite://",
+            echo=config.echoEngine,
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+        )
+        super().__init__(engine, "memory")
+        self._one_at_a_time = RLock()
+
+    def turn(self) -> AbstractContextManager[object]:
+        return self._one_at_a_time
+
+
+class FileDatabase(Database):
+    """SQLite in a file."""
+
+    def __init__(self, config: AbstractBackendConfigDetails) -> None:
+        self._path = sqlite_path(config)
+        engine = create_engine(
+            f"sqlite:///{self._path}",
+            echo=config.echoEngine,
+            poolclass=QueuePool,  # the last connection to close has the log written back; no commit should wait for it
+            connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", _use_write_ahead_log)
+        super().__init__(engine, f"'{self._path}'")
+
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def make_room(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BackendError(
+                f"the folder of the state file '{self._path}' cannot be made: {error.strerror}"
+            ) from error
+
+    def explain(self, error: SQLAlchemyError) -> str:
+        """What the database says; SQLite calls a full disk an I/O error when it finds out in its shared index."""
+        cause = getattr(error, "orig", None) or error
+        if getattr(cause, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
+            with suppress(OSError):
+                if disk_usage(self._path.parent).free < _SCARCE:
+                    return f"{cause}, the disk is full"
+        return str(cause)
 
 
 def _use_write_ahead_log(connection: Any, _record: Any) -> None:

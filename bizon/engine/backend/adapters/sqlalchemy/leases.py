@@ -1,6 +1,6 @@
 """The lease of a stream: one row, taken and kept by compare-and-set, so that it works on every SQL database.
 
-All times are the database's.
+All times are the database's, in UTC.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bizon.engine.backend.adapters.sqlalchemy.rows import of_stream, stream_values
+from bizon.engine.backend.adapters.sqlalchemy.session_locks import is_gone, lease_lock
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
 from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
 
@@ -19,31 +20,28 @@ def acquire(
     connection: Connection, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
 ) -> Lease | None:
     """Take the lease; None when taken, else the one in the way."""
-    now = _database_time(connection)
-    values = {
-        "owner": holder.owner,
-        "host": holder.host,
-        "pid": holder.pid,
-        "place": holder.place,
-        "started": holder.started,
-        "acquired_at": now,
-        "renewed_at": now,
-        "expires_at": now + timedelta(seconds=ttl),
-    }
-    row = _row(connection, key)
-    if row is None:
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(stream_leases).values(**stream_values(key), **values))
-        except IntegrityError:  # another run was faster
-            return current(connection, key)
-        return None
-    standing = _lease(row, now)
-    if standing.holder.owner != holder.owner and standing.expires_in > 0 and not is_dead(standing.holder):
-        return standing
-    unchanged = (stream_leases.c.owner == row.owner, stream_leases.c.renewed_at == row.renewed_at)
-    taken = connection.execute(update(stream_leases).where(*of_stream(stream_leases, key), *unchanged).values(values))
-    return None if taken.rowcount == 1 else current(connection, key)
+    while True:  # another run may take the lease, or give it back, between the look and the taking
+        now = _database_time(connection)
+        values = {
+            "owner": holder.owner,
+            "host": holder.host,
+            "pid": holder.pid,
+            "place": holder.place,
+            "started": holder.started,
+            "acquired_at": now,
+            "renewed_at": now,
+            "expires_at": now + timedelta(seconds=ttl),
+        }
+        row = _row(connection, key)
+        if row is None:
+            taken = _insert(connection, key, values)
+        else:
+            standing = _lease(connection, key, row, now)
+            if standing.holder.owner != holder.owner and _counts(standing, is_dead):
+                return standing
+            taken = _replace(connection, key, row, values)
+        if taken:
+            return None
 
 
 def renew(connection: Connection, key: StreamKey, owner: str, ttl: float) -> bool:
@@ -65,22 +63,49 @@ def release(connection: Connection, key: StreamKey, owner: str) -> None:
 def current(connection: Connection, key: StreamKey) -> Lease | None:
     """The lease as it stands."""
     row = _row(connection, key)
-    return None if row is None else _lease(row, _database_time(connection))
+    return None if row is None else _lease(connection, key, row, _database_time(connection))
+
+
+def _counts(lease: Lease, is_dead: Callable[[LeaseHolder], bool]) -> bool:
+    """True while a lease keeps others out."""
+    return lease.expires_in > 0 and not lease.gone and not is_dead(lease.holder)
+
+
+def _insert(connection: Connection, key: StreamKey, values: dict[str, Any]) -> bool:
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(stream_leases).values(**stream_values(key), **values))
+    except IntegrityError:  # another run was faster
+        return False
+    return True
+
+
+def _replace(connection: Connection, key: StreamKey, row: Row[Any], values: dict[str, Any]) -> bool:
+    """Take over from the holder that was found, unless it, or yet another run, has moved in between."""
+    unchanged = (stream_leases.c.owner == row.owner, stream_leases.c.renewed_at == row.renewed_at)
+    taken = connection.execute(update(stream_leases).where(*of_stream(stream_leases, key), *unchanged).values(values))
+    return taken.rowcount == 1
 
 
 def _row(connection: Connection, key: StreamKey) -> Row[Any] | None:
     return connection.execute(select(stream_leases).where(*of_stream(stream_leases, key))).first()
 
 
-def _lease(row: Row[Any], now: datetime) -> Lease:
+def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime) -> Lease:
+    schema = connection.schema_for_object(stream_leases)
+    on_postgres = connection.dialect.name == "postgresql"
     return Lease(
         holder=LeaseHolder(row.owner, row.host, row.pid, row.place, row.started),
         age=(now - row.acquired_at).total_seconds(),
         idle=(now - row.renewed_at).total_seconds(),
         expires_in=(row.expires_at - now).total_seconds(),
+        gone=on_postgres and is_gone(connection, lease_lock(schema or "", key, row.owner), row.renewed_at),
     )
 
 
 def _database_time(connection: Connection) -> datetime:
-    moment = connection.execute(select(func.now())).scalar_one()
+    if connection.dialect.name == "postgresql":  # now() is when the transaction began, in the session's time zone
+        moment: datetime = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+    else:
+        moment = connection.execute(select(func.now())).scalar_one()
     return moment.replace(tzinfo=None)

@@ -7,11 +7,12 @@ one version to the next and runs in the transaction that records it; a step is n
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Column, Connection, func, insert, inspect, select
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy import BigInteger, Column, Connection, Table, func, insert, inspect, select
+from sqlalchemy.schema import CreateColumn, CreateSchema
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy.rows import naive_now
+from bizon.engine.backend.adapters.sqlalchemy.session_locks import lock_number
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
     destination_cursors,
     metadata,
@@ -27,8 +28,7 @@ def upgrade(connection: Connection) -> None:
     """
     if checked_version(connection) == CURRENT:
         return
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _one_at_a_time(connection)
     version = checked_version(connection)
     if version == CURRENT:
         return
@@ -39,7 +39,7 @@ def upgrade(connection: Connection) -> None:
 
 def checked_version(connection: Connection) -> int:
     """The version of the tables; nothing is changed. Raises BackendError for a newer one."""
-    if not inspect(connection).has_table(schema_version.name):
+    if not has_table(connection, schema_version):
         return 0
     version = int(connection.execute(select(func.max(schema_version.c.version))).scalar() or 0)
     if version > CURRENT:
@@ -50,30 +50,68 @@ def checked_version(connection: Connection) -> int:
     return version
 
 
+def all_present(connection: Connection) -> bool:
+    """True when no state table is missing."""
+    return all(has_table(connection, table) for table in metadata.sorted_tables)
+
+
+def has_table(connection: Connection, table: Table) -> bool:
+    """True when a table is there, in the schema of this connection."""
+    return inspect(connection).has_table(table.name, schema=connection.schema_for_object(table))
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Let the others wait until this transaction is over; make the schema, where there are schemas."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    schema = connection.schema_for_object(schema_version) or ""
+    connection.execute(select(func.pg_advisory_xact_lock(lock_number("tables", schema))))
+    if not inspect(connection).has_schema(schema):
+        connection.execute(CreateSchema(schema))
+
+
 def _to_version_1(connection: Connection) -> None:
     """Add the columns and tables that the documented layout of other releases lacks."""
-    present = inspect(connection)
-    if present.has_table(stream_jobs.name):
+    if has_table(connection, stream_jobs):
         for table in metadata.sorted_tables:
-            if not present.has_table(table.name):
-                continue
-            known = {column["name"] for column in present.get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in known:
-                    _add(connection, column)
+            if has_table(connection, table):
+                _complete(connection, table)
     metadata.create_all(connection)
 
 
 def _to_version_2(connection: Connection) -> None:
     """Count dead letters; the step before makes new tables with all columns of today."""
     column = destination_cursors.c.dead_letters
-    if column.name not in {known["name"] for known in inspect(connection).get_columns(destination_cursors.name)}:
+    if column.name not in _columns(connection, destination_cursors):
         _add(connection, column)
+
+
+def _complete(connection: Connection, table: Table) -> None:
+    """Add the columns that a table lacks, and let those count further that stop at 2 billion."""
+    known = _columns(connection, table)
+    for column in table.columns:
+        if column.name not in known:
+            _add(connection, column)
+        elif connection.dialect.name == "postgresql" and isinstance(column.type, BigInteger):
+            _alter(connection, column, f"ALTER COLUMN {column.name} TYPE BIGINT")
+
+
+def _columns(connection: Connection, table: Table) -> set[str]:
+    present = inspect(connection).get_columns(table.name, schema=connection.schema_for_object(table))
+    return {column["name"] for column in present}
 
 
 def _add(connection: Connection, column: Column[Any]) -> None:
     declaration = CreateColumn(column).compile(dialect=connection.dialect)
-    connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {declaration}")
+    _alter(connection, column, f"ADD COLUMN {declaration}")
+
+
+def _alter(connection: Connection, column: Column[Any], change: str) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    schema, name = connection.schema_for_object(column.table), column.table.name
+    table = quote(name) if schema is None else f"{quote(schema)}.{quote(name)}"
+    connection.exec_driver_sql(f"ALTER TABLE {table} {change}")
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2)

@@ -1,18 +1,15 @@
 """Requests to fetch a stream afresh and replace its output, and the job each was given to."""
 
-from uuid import uuid4
+from sqlalchemy import Connection, select, update
 
-from sqlalchemy import Connection, insert, select, update
-
-from bizon.engine.backend.adapters.sqlalchemy.rows import naive_now, of_stream, stream_values
+from bizon.engine.backend.adapters.sqlalchemy.rows import insert_once, naive_now, of_stream, stream_values
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_resets
 from bizon.engine.backend.models import StreamKey
 
 
-def request(connection: Connection, key: StreamKey) -> None:
+def request(connection: Connection, reset_id: str, key: StreamKey) -> None:
     """File a request."""
-    row = {"id": uuid4().hex, **stream_values(key), "requested_at": naive_now()}
-    connection.execute(insert(stream_resets).values(row))
+    insert_once(connection, stream_resets, {"id": reset_id, **stream_values(key), "requested_at": naive_now()})
 
 
 def bind(connection: Connection, key: StreamKey, job_id: str) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Table
+from sqlalchemy import Connection, Row, Table, insert, select
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
@@ -20,6 +20,20 @@ def stream_values(key: StreamKey) -> dict[str, str]:
 
 def naive_now() -> datetime:
     return utc_now().replace(tzinfo=None)
+
+
+def storable(text: str | None, length: int) -> str | None:
+    """A text that every database stores: of at most ``length`` characters, none of them a NUL or half a character;
+    None for an empty one."""
+    if not text:
+        return None
+    return text[:length].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row, unless the same transaction did so before its connection was lost: the ``id`` tells."""
+    if connection.execute(select(table.c.id).where(table.c.id == row["id"])).first() is None:
+        connection.execute(insert(table).values(row))
 
 
 def to_text(value: dict[str, Any] | None) -> str | None:

@@ -1,6 +1,6 @@
 """The state tables. Times are naive, in UTC."""
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 ID_LENGTH = 100
 ERROR_LENGTH = 255
@@ -26,7 +26,7 @@ stream_jobs = Table(
     *_stream_columns(),
     Column("sync_mode", String(100), nullable=False),
     Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("total_records_to_fetch", Integer),
+    Column("total_records_to_fetch", BigInteger),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
     Column("incremental_state", Text),
@@ -42,7 +42,7 @@ source_cursors = Table(
     Column("job_id", String(ID_LENGTH), ForeignKey(stream_jobs.c.id), nullable=False),
     *_stream_columns(),
     Column("iteration", Integer, nullable=False, server_default="0"),
-    Column("rows_fetched", Integer, nullable=False, server_default="0"),
+    Column("rows_fetched", BigInteger, nullable=False, server_default="0"),
     Column("next_pagination", Text),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("status", String(100), nullable=False),
@@ -85,13 +85,13 @@ destination_cursors = Table(
     Column("destination_name", String(100), nullable=False),
     Column("from_source_iteration", Integer, nullable=False),
     Column("to_source_iteration", Integer, nullable=False),
-    Column("rows_written", Integer, nullable=False, server_default="0"),
+    Column("rows_written", BigInteger, nullable=False, server_default="0"),
     Column("success", Boolean, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("error_message", String(500)),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
     Column("pagination", Text),
-    Column("dead_letters", Integer, nullable=False, server_default="0"),
+    Column("dead_letters", BigInteger, nullable=False, server_default="0"),
     Index("ix_destination_cursors_job", "job_id", "to_source_iteration"),
 )

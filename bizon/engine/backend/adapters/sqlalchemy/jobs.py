@@ -1,0 +1,105 @@
+"""Jobs, and the notes of how far their source was read. Each function runs in the caller's transaction."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from bizon.engine.backend.adapters.sqlalchemy.rows import (
+    insert_once,
+    naive_now,
+    of_stream,
+    storable,
+    stream_job,
+    stream_values,
+    to_text,
+)
+from bizon.engine.backend.adapters.sqlalchemy.tables import ERROR_LENGTH, source_cursors, stream_jobs
+from bizon.engine.backend.models import CursorStatus, JobStatus, StreamJob, StreamKey
+
+_TICK = timedelta(microseconds=1)
+
+
+def create(
+    connection: Connection, job_id: str, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None
+) -> None:
+    """Insert a job that is later than every other one of its stream."""
+    newest = connection.execute(select(func.max(stream_jobs.c.created_at)).where(*of_stream(stream_jobs, key))).scalar()
+    now = naive_now()
+    row = {
+        "id": job_id,
+        **stream_values(key),
+        "sync_mode": sync_mode,
+        "attempt": 0,
+        "created_at": now if newest is None else max(now, newest + _TICK),
+        "incremental_state": to_text(incremental_state),
+        "status": JobStatus.STARTED.value,
+    }
+    insert_once(connection, stream_jobs, row)
+
+
+def by_id(connection: Connection, job_id: str) -> StreamJob | None:
+    """The job, or None."""
+    return _newest(connection, stream_jobs.c.id == job_id)
+
+
+def newest(connection: Connection, key: StreamKey, status: JobStatus | None = None) -> StreamJob | None:
+    """The newest job of a stream, or of those with a status."""
+    wanted = () if status is None else (stream_jobs.c.status == status.value,)
+    return _newest(connection, *of_stream(stream_jobs, key), *wanted)
+
+
+def set_status(
+    connection: Connection, job_id: str, status: JobStatus, error_message: str | None, epoch: int | None
+) -> None:
+    """Set status and error; with ``epoch`` only while it is the current one."""
+    ours = () if epoch is None else (stream_jobs.c.attempt == epoch,)
+    _update(connection, job_id, *ours, status=status.value, error_message=storable(error_message, ERROR_LENGTH))
+
+
+def set_total(connection: Connection, job_id: str, total: int) -> None:
+    """Note how many records there are."""
+    _update(connection, job_id, total_records_to_fetch=total)
+
+
+def open_epoch(connection: Connection, job_id: str) -> StreamJob | None:
+    """Count one more start. No other start can have the same number: the row is this transaction's until it ends."""
+    _update(connection, job_id, attempt=stream_jobs.c.attempt + 1)
+    return by_id(connection, job_id)
+
+
+def note_source_cursor(
+    connection: Connection,
+    cursor_id: str,
+    job_id: str,
+    key: StreamKey,
+    iteration: int,
+    rows_fetched: int,
+    next_pagination: dict[str, Any],
+    status: CursorStatus,
+) -> None:
+    """Insert a note of how far the source was read."""
+    row = {
+        "id": cursor_id,
+        "job_id": job_id,
+        **stream_values(key),
+        "iteration": iteration,
+        "rows_fetched": rows_fetched,
+        "next_pagination": to_text(next_pagination),
+        "status": status.value,
+        "created_at": naive_now(),
+    }
+    insert_once(connection, source_cursors, row)
+
+
+def _newest(connection: Connection, *conditions: Any) -> StreamJob | None:
+    row = connection.execute(
+        select(stream_jobs).where(*conditions).order_by(stream_jobs.c.created_at.desc()).limit(1)
+    ).first()
+    return None if row is None else stream_job(row)
+
+
+def _update(connection: Connection, job_id: str, *conditions: Any, **values: Any) -> None:
+    connection.execute(
+        update(stream_jobs).where(stream_jobs.c.id == job_id, *conditions).values(**values, updated_at=naive_now())
+    )

@@ -1,0 +1,115 @@
+"""The state in Postgres: how it is connected to, and what its errors mean."""
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from bizon.common.errors.errors import MissingDependencyError
+from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
+from bizon.engine.backend.adapters.sqlalchemy.database import Database
+from bizon.engine.backend.adapters.sqlalchemy.session_locks import SessionLocks, lease_lock
+from bizon.engine.backend.models import StreamKey
+
+_CONNECT_TIMEOUT = 10  # seconds
+_SILENCE = 30  # seconds without a word after which the server is asked whether it is still there
+_BOUNDS = (
+    # what another session has locked is waited for that long
+    "SELECT set_config('lock_timeout', '30s', true), "
+    # a run that is frozen within a transaction must not keep its locks from the run that takes over
+    "set_config('idle_in_transaction_session_timeout', '20s', true)"
+)
+_PASSING = (
+    "08",  # the connection was lost
+    "57P01",  # the server was told to shut down
+    "57P02",  # another session crashed
+    "57P03",  # the server starts up or shuts down
+    "57P05",  # the session was idle for long
+    "25P03",  # the same, within a transaction
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+)
+_MISSING_RIGHT = "42501"
+_COMES_AND_GOES = "the database system is "  # starting up, shutting down, in recovery mode
+
+
+class PostgresDatabase(Database):
+    """A schema of a Postgres database."""
+
+    def __init__(self, config: PostgresConfigDetails) -> None:
+        self._config = config
+        name = f"Postgres database '{config.database}', schema '{config.schema_name}', on {config.host}:{config.port}"
+        super().__init__(_engine(config), name)
+        self._locks = SessionLocks(self.engine)
+
+    def explain(self, error: SQLAlchemyError) -> str:
+        """What the server or its driver says, in one line; a missing right with its remedy."""
+        cause = getattr(error, "orig", None) or error
+        text = " ".join(str(cause).partition("\nLINE ")[0].split())
+        if getattr(cause, "sqlstate", None) == _MISSING_RIGHT:
+            config = self._config
+            text += (
+                f"; role '{config.username}' needs the rights USAGE and CREATE on schema '{config.schema_name}', or "
+                f"CREATE on database '{config.database}' when the schema is missing, and all on the state tables"
+            )
+        return text
+
+    def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
+        if not isinstance(error, DBAPIError):
+            return False
+        state = getattr(error.orig, "sqlstate", None)
+        if error.connection_invalidated or (state is not None and state.startswith(_PASSING)):
+            return True
+        no_connection = isinstance(error, OperationalError) and state is None
+        return no_connection and (reached or _COMES_AND_GOES in str(error.orig))
+
+    def prove_alive(self, key: StreamKey, owner: str) -> None:
+        self._locks.hold(lease_lock(self._config.schema_name, key, owner))
+
+    def stop_proving(self, key: StreamKey, owner: str) -> None:
+        self._locks.drop(lease_lock(self._config.schema_name, key, owner))
+
+    def close(self) -> None:
+        self._locks.close()
+        super().close()
+
+
+def _engine(config: PostgresConfigDetails) -> Engine:
+    """Connections are made from parts, so any character may stand in a password. What a session would have to keep in
+    mind is said in each statement or transaction instead, so that a pooler may stand between."""
+    url = URL.create(
+        "postgresql+psycopg",
+        username=config.username,
+        password=str(config.password) or None,
+        host=config.host,
+        port=config.port,
+        database=config.database,
+    )
+    arguments = {
+        "application_name": "bizon",
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "keepalives": 1,
+        "keepalives_idle": _SILENCE,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": _SILENCE * 1000,
+        "prepare_threshold": None,  # a pooler gives each transaction another session
+    }
+    if config.sslmode is not None:
+        arguments["sslmode"] = config.sslmode
+    try:
+        engine = create_engine(
+            url,
+            echo=config.echoEngine,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+            connect_args=arguments,
+            execution_options={"schema_translate_map": {None: config.schema_name}},
+        )
+    except ImportError as error:
+        raise MissingDependencyError("postgres", "backend type 'postgres'") from error
+    event.listen(engine, "begin", _bound_waits)
+    return engine
+
+
+def _bound_waits(connection: Connection) -> None:
+    connection.exec_driver_sql(_BOUNDS)
