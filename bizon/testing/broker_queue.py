@@ -1,0 +1,177 @@
+"""What a queue must do whose pages leave the run and outlive it, as tests. An adapter's test file:
+
+class TestMyQueue(BrokerConformance):
+    @pytest.fixture
+    def config(self, server): return MyQueueConfig.model_validate({...})
+    def put_bytes(self, config, stream, body): ...  # by the broker's own client
+    def discard(self, config, stream): ...
+"""
+
+import multiprocessing
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import pytest
+from loguru import logger
+
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.queue.config import AbstractQueueConfig
+from bizon.engine.queue.models import QueueEnd, Signal
+from bizon.engine.queue.queue import AbstractQueue, QueueFactory
+from bizon.testing.queue import BUDGET, JOB, OpenEnd, QueueConformance, end, page
+
+
+class BrokerConformance(QueueConformance, ABC):
+    """Behaviours of a queue whose pages leave the run and outlive it."""
+
+    @abstractmethod
+    def put_bytes(self, config: AbstractQueueConfig, stream: StreamKey, body: bytes) -> None:
+        """Put a message that is not bizon's where those of the stream are, durably, by the broker's own client."""
+
+    @abstractmethod
+    def discard(self, config: AbstractQueueConfig, stream: StreamKey) -> None:
+        """Remove the queue or topic of a stream; it may not exist."""
+
+    @pytest.fixture
+    def consume(self, open_end: OpenEnd, stream: StreamKey) -> Callable[[], AbstractQueue]:
+        """Opens a consuming end after the one before was closed."""
+        return lambda: open_end(QueueEnd.CONSUMER, stream)
+
+    def test_pages_wait_for_a_consumer_that_comes_later(
+        self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
+    ) -> None:
+        self.put(producer, page(0), page(1))
+        producer.close()
+        assert self.take_numbers(consume(), 2) == [0, 1]
+
+    def test_a_consumer_waits_for_a_producer_that_comes_later(
+        self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+    ) -> None:
+        assert consumer.get(timeout=0.1) is None
+        self.put(open_end(QueueEnd.PRODUCER, stream), page(0))
+        assert self.take_numbers(consumer) == [0]
+
+    def test_what_is_not_acknowledged_comes_again_and_nothing_else(
+        self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
+    ) -> None:
+        self.put(producer, *(page(number) for number in range(6)))
+        first = consume()
+        self.take(first, 5)
+        first.ack(JOB, 2)
+        first.close()
+        second = consume()
+        assert self.take_numbers(second, 3) == [3, 4, 5]
+        second.ack(JOB, 5)
+        second.close()
+        self.put(producer, page(6))
+        assert self.take_numbers(consume()) == [6]
+
+    def test_an_acknowledgement_covers_only_what_has_come(
+        self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
+    ) -> None:
+        first = consume()
+        self.put(producer, page(0))
+        self.take(first)
+        for _ in range(2):
+            first.ack(JOB, 5)
+        self.put(producer, page(1))
+        self.take(first)
+        first.close()
+        assert self.take_numbers(consume()) == [1]
+
+    def test_a_large_page_comes_again_whole(
+        self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
+    ) -> None:
+        sent = page(0, size=3 * BUDGET)
+        self.put(producer, sent, page(1))
+        first = consume()
+        self.take(first)
+        first.close()
+        second = consume()
+        assert self.take(second)[0].frame.equals(sent.frame)
+        second.ack(JOB, 0)
+        second.close()
+        assert self.take_numbers(consume()) == [1]
+
+    def test_what_is_settled_is_forgotten(self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]) -> None:
+        self.put(producer, page(9, job="another"), page(0), end(1))
+        first = consume()
+        stranger, _, last = self.take(first, 3)
+        first.settle(stranger)
+        first.ack(JOB, 0)
+        first.settle(last)
+        first.close()
+        self.put(producer, page(2))
+        assert self.take_numbers(consume()) == [2]
+
+    def test_what_is_settled_does_not_take_the_pages_before_it_along(
+        self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
+    ) -> None:
+        self.put(producer, page(0), page(9, job="another"))
+        first = consume()
+        first.settle(self.take(first, 2)[1])
+        first.close()
+        assert self.take(consume())[0].iteration == 0
+
+    def test_messages_of_another_stream_do_not_arrive(
+        self, producer: AbstractQueue, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+    ) -> None:
+        other = StreamKey(stream.name, stream.source_name, f"{stream.stream_name}.2")
+        self.put(open_end(QueueEnd.PRODUCER, other), page(70))
+        self.put(producer, page(0))
+        assert self.take_numbers(consumer) == [0]
+        assert self.take_numbers(open_end(QueueEnd.CONSUMER, other)) == [70]
+
+    @pytest.mark.parametrize("body", [b"", b"what is this?", b"BZ\x63 from the future", b"BP\x01 a torn piece"])
+    def test_bytes_of_a_stranger_are_skipped_with_a_warning(
+        self,
+        producer: AbstractQueue,
+        consume: Callable[[], AbstractQueue],
+        config: AbstractQueueConfig,
+        stream: StreamKey,
+        body: bytes,
+    ) -> None:
+        warnings: list[str] = []
+        logger.add(lambda line: warnings.append(str(line)), level="WARNING", format="{message}")
+        self.put_bytes(config, stream, body)
+        self.put(producer, page(0))
+        first = consume()
+        assert self.take_numbers(first) == [0]
+        assert len(warnings) == 1
+        first.ack(JOB, 0)
+        first.close()
+        self.put(producer, page(1))
+        assert self.take_numbers(consume()) == [1]
+        assert len(warnings) == 1
+
+    def test_a_producer_of_the_next_start_goes_on_behind_the_one_before(
+        self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+    ) -> None:
+        for epoch in (1, 2):
+            producer = open_end(QueueEnd.PRODUCER, stream)
+            self.put(producer, page(epoch, epoch=epoch), end(epoch + 1, Signal.ABORTED))
+            producer.close()
+        assert [message.epoch for message in self.take(consumer, 4)] == [1, 1, 2, 1]
+
+    def test_the_ends_may_be_in_two_processes(
+        self, consumer: AbstractQueue, config: AbstractQueueConfig, stream: StreamKey
+    ) -> None:
+        child = multiprocessing.get_context("spawn").Process(target=produce, args=(config, stream, 20))
+        child.start()
+        try:
+            assert self.take_numbers(consumer, 21) == list(range(21))
+            child.join(self.patience)
+            assert child.exitcode == 0
+        finally:
+            child.kill()
+            child.join()
+
+
+def produce(config: AbstractQueueConfig, stream: StreamKey, count: int) -> None:
+    """Put ``count`` pages and an end, from a process of its own."""
+    queue = QueueFactory.get_queue(config, end=QueueEnd.PRODUCER, stream=stream, budget=BUDGET)
+    queue.connect()
+    for message in (*(page(number) for number in range(count)), end(count)):
+        while not queue.put(message, timeout=1):
+            pass
+    queue.close()

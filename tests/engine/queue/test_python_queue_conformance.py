@@ -1,0 +1,27 @@
+"""The in-process queue does what every queue must."""
+
+import pytest
+
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
+from bizon.engine.queue.config import QueueTypes
+from bizon.engine.queue.models import QueueEnd
+from bizon.engine.queue.queue import AbstractQueue, QueueFactory
+from bizon.testing.queue import BUDGET, OpenEnd, QueueConformance
+
+
+class TestPythonQueue(QueueConformance):
+    @pytest.fixture
+    def config(self) -> PythonQueueConfig:
+        return PythonQueueConfig(type=QueueTypes.PYTHON_QUEUE)
+
+    @pytest.fixture
+    def open_end(self, config: PythonQueueConfig) -> OpenEnd:
+        """Both ends are the same object."""
+        shared: AbstractQueue = QueueFactory.get_queue(config, budget=BUDGET)
+
+        def open_one(which: QueueEnd, key: StreamKey) -> AbstractQueue:
+            shared.connect()
+            return shared
+
+        return open_one
