@@ -27,6 +27,7 @@ class Deliveries:
         self._open: deque[_Delivery] = deque()
         self._size = 0
         self._pieces = 0
+        self._needed: set[tuple[str, int]] = set()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -51,20 +52,27 @@ class Deliveries:
     def ack(self, job_id: str, to_iteration: int) -> int | None:
         """Pages up to ``to_iteration`` are committed. The tag up to which everything is settled now, None if nothing
         more is than before."""
+        self._needed = {page for page in self._needed if page[0] != job_id or page[1] > to_iteration}
         for delivery in self._open:
             if delivery.job_id == job_id and delivery.iteration <= to_iteration:
                 delivery.settled = True
         return self._forget()
 
     def settle(self, tag: int) -> int | None:
-        """One message is of no further use. Answers as ``ack`` does."""
+        """One message is of no further use. Answers as ``ack`` does.
+
+        A page that waits for its commit since before ``clear``, and has come again, is a repeat to the consumer. It
+        stays until it is acknowledged: the broker has the only copy that outlives the consumer.
+        """
         for delivery in self._open:
             if delivery.tag == tag:
-                delivery.settled = True
+                delivery.settled = (delivery.job_id, delivery.iteration) not in self._needed
+                break
         return self._forget()
 
     def clear(self) -> None:
         """The connection is gone: what it delivered will be delivered again, under other tags."""
+        self._needed.update((each.job_id, each.iteration) for each in self._open if each.job_id and not each.settled)
         self._open.clear()
         self._size = self._pieces = 0
 

@@ -54,3 +54,28 @@ def test_a_lost_connection_leaves_nothing_open() -> None:
     open_.add(2, page(0), 10)
     open_.clear()
     assert (open_.ack("job", 9), open_.size) == (None, 0)
+
+
+def test_a_page_that_waits_for_its_commit_survives_being_called_a_repeat() -> None:
+    """It is in the buffer when the connection is lost, comes again and is settled as a repeat. Were it forgotten, it
+    would be lost with a consumer that dies before it commits."""
+    open_ = Deliveries()
+    open_.add(1, page(0), 10)
+    open_.add(2, page(9, "another"), 10)
+    open_.settle(2)
+    open_.clear()
+    open_.clear()
+    open_.add(11, page(0), 10)
+    open_.add(12, page(9, "another"), 10)
+    assert open_.settle(11) is None
+    assert open_.settle(12) is None
+    assert open_.ack("job", 0) == 12
+
+
+def test_a_page_that_was_committed_while_the_connection_was_gone_is_a_repeat() -> None:
+    open_ = Deliveries()
+    open_.add(1, page(0), 10)
+    open_.clear()
+    assert open_.ack("job", 0) is None
+    open_.add(11, page(0), 10)
+    assert open_.settle(11) == 11
