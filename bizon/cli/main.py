@@ -43,6 +43,13 @@ class RunnerName(StrEnum):
     STREAM = "stream"
 
 
+class Role(StrEnum):
+    """Values of ``--role``."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
 class LogLevel(StrEnum):
     """Values of ``--log-level``."""
 
@@ -102,6 +109,13 @@ def run(
             "sync_mode stream always uses stream.",
         ),
     ] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            help="Run one half of the pipeline; the other is run elsewhere. Needs a broker as queue and a state that "
+            "both can reach.",
+        ),
+    ] = None,
     log_level: Annotated[
         LogLevel | None,
         typer.Option(case_sensitive=False, help="Least severe level shown. Overrides engine.runner.log_level."),
@@ -143,6 +157,7 @@ def run(
         result_json=result_json,
         fresh=fresh,
         adopt=adopt,
+        role=role and role.value,
     )
     raise typer.Exit(run_pipeline(config, flags))
 

@@ -25,7 +25,9 @@ class Conclusion:
 
 def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_iterations: int | None) -> Conclusion:
     """How to end. ``publishes``: the sync mode has an output that appears as a whole at the end."""
-    count = f"{counted(status.records_written, 'record')} written in {seconds:.1f} s"
+    sends_only = status.consumer is None and status.stream is None
+    number, verb = (status.records_fetched, "sent") if sends_only else (status.records_written, "written")
+    count = f"{counted(number, 'record')} {verb} in {seconds:.1f} s"
     if status.interrupted:
         unpublished = ", nothing was published" if publishes else ""
         text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
@@ -45,6 +47,8 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
             f"Stopped after max_iterations ({counted(max_iterations or 0, 'page')}){unpublished}; "
             "run again to continue."
         )
+    elif sends_only:
+        lines.append("All pages are on the queue; the consumer publishes them.")
     elif status.where:
         lines.append(f"Records: {status.where}")
     return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))

@@ -34,6 +34,7 @@ class RunFlags:
     result_json: str | None = None
     fresh: bool = False
     adopt: bool = False
+    role: str | None = None
 
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
@@ -51,7 +52,9 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     try:
         result.start()
         with console_logs(level, scrub):
-            runner = RunnerFactory.create_from_yaml(config, env_file=flags.env_file, overrides=overrides)
+            runner = RunnerFactory.create_from_yaml(
+                config, env_file=flags.env_file, overrides=overrides, role=flags.role
+            )
         settings = runner.bizon_config
         scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
         level = settings.engine.runner.log_level.value

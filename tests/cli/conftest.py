@@ -61,7 +61,9 @@ class Factory:
         self.error: Exception | None = None
         self.asked: dict[str, Any] = {}
 
-    def create_from_yaml(self, filepath: str, *, env_file: str | None, overrides: dict[str, Any]) -> FakeRunner:
+    def create_from_yaml(
+        self, filepath: str, *, env_file: str | None, overrides: dict[str, Any], role: str | None = None
+    ) -> FakeRunner:
         self.asked = {"filepath": filepath, "env_file": env_file, "overrides": overrides}
         if self.error is not None:
             raise self.error

@@ -9,6 +9,7 @@ from bizon.engine.backend.models import (
     CommitRecord,
     CursorStatus,
     DestinationCursor,
+    Half,
     JobStatus,
     Lease,
     LeaseHolder,
@@ -76,15 +77,16 @@ class AbstractBackend(ABC):
         self, job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
     ) -> None:
         """Set the status; the error message is replaced too, None clears it. With ``epoch`` only while it is the job's
-        current one: a run that was overtaken has no say in how the job ends."""
+        current one, or that of its producer: who was overtaken has no say in how the job ends."""
 
     @abstractmethod
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
         """Note how many records the source says it has; display only."""
 
     @abstractmethod
-    def open_epoch(self, job_id: str) -> int:
-        """Increment ``attempt`` and return it: the number of this start of the job, from 1."""
+    def open_epoch(self, job_id: str, half: Half | None = None) -> int:
+        """Increment ``attempt`` and return it: the number of this start of the job, from 1. ``half``: what starts, None
+        for both; unless it is the consumer alone, the number becomes ``producer_epoch`` too."""
 
     @abstractmethod
     def check_epoch(self, job_id: str, epoch: int) -> None:

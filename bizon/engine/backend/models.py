@@ -38,9 +38,20 @@ class StreamKey:
     stream_name: str
 
 
+class Half(StrEnum):
+    """What works on a stream: the side that fetches, or the side that writes; a run has both."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
 @dataclass(frozen=True, slots=True)
 class StreamJob:
-    """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC."""
+    """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
+
+    ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
+    0 before the first.
+    """
 
     id: str
     key: StreamKey
@@ -52,6 +63,7 @@ class StreamJob:
     incremental_state: dict[str, Any] | None = None
     error_message: str | None = None
     updated_at: datetime | None = None
+    producer_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

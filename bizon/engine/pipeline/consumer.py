@@ -1,5 +1,7 @@
 """The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
 
+from collections.abc import Callable
+
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError
 from bizon.common.frames import SourcePage, to_destination_frame
@@ -12,8 +14,17 @@ from bizon.engine.queue.queue import AbstractQueue
 from bizon.transform.transform import Transform
 
 
+def _never(_: object) -> bool:
+    return False
+
+
 class Consumer:
-    """The loop. Runs on one thread; raises the error that ends it, after which ``flush`` may still be called."""
+    """The loop. Runs on one thread; raises the error that ends it, after which ``flush`` may still be called.
+
+    ``epoch``: messages of an older start of the producer are left out. ``is_newer_job``: whether a message of another
+    job means that this one was replaced; asked once per job. ``is_over``: looked at after each message, and told
+    whether there was none; True ends the loop as an ABORTED end would.
+    """
 
     def __init__(
         self,
@@ -25,6 +36,8 @@ class Consumer:
         job_id: str,
         epoch: int,
         poll_interval: float,
+        is_newer_job: Callable[[str], bool] = _never,
+        is_over: Callable[[bool], bool] = _never,
     ) -> None:
         self._queue = queue
         self._transform = transform
@@ -34,6 +47,9 @@ class Consumer:
         self._job_id = job_id
         self._epoch = epoch
         self._poll_interval = poll_interval
+        self._is_newer_job = is_newer_job
+        self._is_over = is_over
+        self._old_jobs: set[str] = set()
         self._marks: list[PageMark] = []
         self.outcome: bool | None = None
 
@@ -45,12 +61,17 @@ class Consumer:
                 self.handle(message)
             self._in_order.check()
             self.flush_if_due()
+            if self.outcome is None and self._is_over(message is None):
+                self.flush()
+                self.outcome = False
         return self.outcome
 
     def handle(self, message: QueueMessage) -> None:
         """Take one message: a page goes into the buffer, which makes room first; an end is acted on. What is of another
         job, of an older epoch, or came before is left out."""
-        if message.job_id != self._job_id or message.epoch < self._epoch:
+        if message.job_id != self._job_id:
+            self._leave_out(message)
+        elif message.epoch < self._epoch:
             self._queue.settle(message)
         elif message.epoch > self._epoch:
             raise OvertakenError(self._job_id)
@@ -61,6 +82,13 @@ class Consumer:
         else:
             for each in self._in_order.take(message):
                 self._take(each)
+
+    def _leave_out(self, message: QueueMessage) -> None:
+        if message.job_id not in self._old_jobs:
+            if self._is_newer_job(message.job_id):
+                raise OvertakenError(self._job_id)
+            self._old_jobs.add(message.job_id)
+        self._queue.settle(message)
 
     def _take(self, message: QueueMessage) -> None:
         if message.signal is not None:

@@ -85,7 +85,7 @@ class WorkerResult:
 
     ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
     ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
-    ``dead_letters`` where those are that could not be delivered.
+    ``dead_letters`` where those are that could not be delivered. ``overtaken``: another start has taken the job over.
     """
 
     status: PipelineReturnStatus
@@ -94,6 +94,7 @@ class WorkerResult:
     capped: bool = False
     where: str | None = None
     dead_letters: str | None = None
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

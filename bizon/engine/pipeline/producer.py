@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import BizonError, SourceFetchError
+from bizon.common.errors.errors import BizonError, QueueError, SourceFetchError
 from bizon.common.frames import RecordError, empty_source_frame
 from bizon.common.on_error import OnError
 from bizon.common.pages import page_to_frame, records_of
@@ -22,6 +22,7 @@ from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
 
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
+_TRIES_ONCE_STOPPED = 30
 
 
 class StopFlag(Protocol):
@@ -194,8 +195,12 @@ class Producer:
         self._progress.fetched(message.frame.height, message.size)
 
     def _put(self, message: QueueMessage) -> None:
+        """Wait for room: the consumer is writing, or its host is away. Once the run must end, not for long."""
+        tries_left = _TRIES_ONCE_STOPPED
         while not self._queue.put(message, timeout=_PUT_TIMEOUT):
-            pass  # the consumer is writing; when it dies, put raises QueueError instead
+            tries_left -= self._stop.is_set()
+            if not tries_left:
+                raise QueueError("the queue has no room, and the run was told to end")
 
     def _note_position(self) -> None:
         self._backend.create_source_cursor(

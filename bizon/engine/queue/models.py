@@ -7,19 +7,13 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Half, StreamKey
 
 if TYPE_CHECKING:
     import polars as pl
 
+QueueEnd = Half
 _READABLE = 60  # characters of a broker's name that are for people
-
-
-class QueueEnd(StrEnum):
-    """Which half of a run holds an instance of a queue."""
-
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
 
 
 class Signal(StrEnum):

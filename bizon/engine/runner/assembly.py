@@ -14,11 +14,12 @@ from bizon.destination.config import DestinationTypes
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
+from bizon.engine.backend.models import Half, StreamKey
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.producer import PageFetcher, Producer
 from bizon.engine.queue.models import QueueMessage
-from bizon.engine.queue.queue import AbstractQueue
+from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, replay
 from bizon.engine.runner.models import Links, RunContext
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
@@ -145,20 +146,28 @@ def open_spool(context: RunContext) -> Iterator[Spool | None]:
         yield spool
 
 
-def build_consumer(context: RunContext, queue: AbstractQueue, loader: Loader) -> Consumer:
+def build_queue(context: RunContext, end: Half) -> AbstractQueue:
+    """One end of a queue outside the run, not connected yet."""
+    config = context.config
+    return QueueFactory.get_queue(config.engine.queue, end=end, stream=context.key, budget=memory_budget(config))
+
+
+def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consumer:
     """The consuming loop. In sync mode ``stream`` every page is written at once, so that its offset can be given back
     to the source."""
     config = context.config
     details = config.destination.config
     stream = config.source.sync_mode is SourceSyncModes.STREAM
     return Consumer(
-        queue=queue,
+        queue=links.queue,
         transform=Transform(config.transforms, config.on_error),
         buffer=DestinationBuffer(0 if stream else details.buffer_size, details.buffer_flush_timeout),
         loader=loader,
         job_id=context.resume.job_id,
-        epoch=context.epoch,
+        epoch=context.producer_epoch,
         poll_interval=config.engine.queue.config.consumer.poll_interval,
+        is_newer_job=lambda job_id: _is_newest(links.backend, context.key, job_id),
+        is_over=links.is_over,
     )
 
 
@@ -166,6 +175,11 @@ def memory_budget(config: BizonConfig) -> int:
     """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and half as much to fetch
     while it is written."""
     return config.destination.config.buffer_size * MEGABYTE * 3 // 2
+
+
+def _is_newest(backend: AbstractBackend, key: StreamKey, job_id: str) -> bool:
+    newest = backend.get_last_stream_job(key)
+    return newest is not None and newest.id == job_id
 
 
 def _replayed(context: RunContext) -> Iterator[QueueMessage]:

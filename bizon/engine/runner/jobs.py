@@ -15,6 +15,9 @@ window again. A job that failed to publish is cancelled.
 It must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not the
 configured one, or when it is a full_refresh older than ``checkpoint_max_age``.
 
+A consumer that runs apart from its producer opens no job of its own: it joins the newest one, once its producer has
+started. Each start of either half opens an epoch, and so overtakes an earlier start of the consumer.
+
 A reset is bound to the job that is made for it: that job fetches everything and replaces the output, whatever the sync
 mode, also when it is resumed. ``force_ignore_checkpoint`` with an incremental stream that never succeeded is one too.
 A job in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
@@ -28,7 +31,7 @@ from loguru import logger
 from bizon.common.clock import utc_now
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import RESUMABLE, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import RESUMABLE, Half, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.runner.models import RunnerStatus
 from bizon.source.config import SourceSyncModes
@@ -46,6 +49,7 @@ class OpenedJob:
     resume: ResumePoint
     incremental: SourceIncrementalState | None
     replaces: bool
+    producer_epoch: int
     then_another: bool = False
 
 
@@ -54,8 +58,11 @@ def stream_key(config: BizonConfig) -> StreamKey:
     return StreamKey(config.job_name, config.source.name, config.source.stream)
 
 
-def open_job(backend: AbstractBackend, config: BizonConfig, now: datetime | None = None) -> OpenedJob:
-    """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run."""
+def open_job(
+    backend: AbstractBackend, config: BizonConfig, now: datetime | None = None, half: Half | None = None
+) -> OpenedJob:
+    """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
+    producing ``half``."""
     key = stream_key(config)
     newest = backend.get_last_stream_job(key)
     previous = backend.get_last_successful_stream_job(key)
@@ -74,18 +81,36 @@ def open_job(backend: AbstractBackend, config: BizonConfig, now: datetime | None
     else:
         if newest is not None and newest.status in RESUMABLE:
             logger.info(f"Job {newest.id} is cancelled: {reason}")
+            backend.open_epoch(newest.id)  # a consumer that still works on it cannot commit any more
             backend.update_stream_job_status(newest.id, JobStatus.CANCELED, reason)
         kept = None if reset_wanted or previous is None else previous.incremental_state
         job = backend.create_stream_job(key, config.source.sync_mode.value, incremental_state=kept)
         backend.bind_stream_reset(key, job.id)
-    epoch = backend.open_epoch(job.id)  # from here on an earlier start cannot move the cursor that is read next
+    epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     is_reset = backend.is_reset(job.id)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
     incremental = None if is_reset else _incremental_state(config, job, previous)
     replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
-    return OpenedJob(job, epoch, resume, incremental, replaces, then_another=leftover)
+    return OpenedJob(job, epoch, resume, incremental, replaces, producer_epoch=epoch, then_another=leftover)
+
+
+def join_job(backend: AbstractBackend, config: BizonConfig) -> OpenedJob | None:
+    """The job whose pages a consumer is to write that runs apart from its producer, marked RUNNING. None while there is
+    none: the producer has not started, or all that it sent is published."""
+    key = stream_key(config)
+    newest = backend.get_last_stream_job(key)
+    if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
+        return None
+    epoch = backend.open_epoch(newest.id, Half.CONSUMER)
+    job = backend.get_stream_job_by_id(newest.id) or newest
+    previous = backend.get_last_successful_stream_job(key)
+    resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
+    backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
+    _log_start(job, resume)
+    replaces = backend.is_reset(job.id) and job.sync_mode == SourceSyncModes.INCREMENTAL
+    return OpenedJob(job, epoch, resume, None, replaces, producer_epoch=job.producer_epoch)
 
 
 def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:

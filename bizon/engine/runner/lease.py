@@ -1,9 +1,15 @@
-"""One run at a time: the lease of a stream is taken before anything else and kept alive until the run is over."""
+"""One run at a time: the leases of a stream are taken before anything else and kept alive until the run is over.
+
+There is one for each half. That of the consumer is filed under a stream of its own name, so that a consumer that runs
+apart from its producer keeps other consumers out, and a run with both halves keeps out both.
+"""
 
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from threading import Event, Thread
 from uuid import uuid4
@@ -12,9 +18,10 @@ from loguru import logger
 
 from bizon.common.errors.errors import BackendError, JobLockedError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+from bizon.engine.backend.models import Half, Lease, LeaseHolder, StreamKey
 
 _HEARTBEATS_PER_TTL = 4
+_LONGEST_NAME = 80  # characters; columns have room for 100
 
 
 @contextmanager
@@ -50,6 +57,15 @@ def held_lease(
         heartbeat.join()
         with suppress(BackendError):  # it expires by itself, or is taken over at once on this host
             backend.release_lease(key, holder.owner)
+
+
+def lease_key(key: StreamKey, half: Half) -> StreamKey:
+    """What the lease of a half is filed under."""
+    if half is Half.PRODUCER:
+        return key
+    is_long = len(key.name) > _LONGEST_NAME
+    name = f"{key.name[:60]}~{sha256(key.name.encode()).hexdigest()[:12]}" if is_long else key.name
+    return replace(key, name=f"{name} (consumer)")
 
 
 def this_process() -> LeaseHolder:

@@ -1,5 +1,6 @@
 """What a run is made of, and how it ended."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,8 @@ _FAILURE_CLASSES = {
 class RunContext:
     """Everything a worker needs to know; threads and processes get the same. Picklable.
 
+    ``epoch``: this start; ``producer_epoch``: the start of the producer whose pages count, the same when the halves
+    run together.
     ``replaces``: the output takes the place of the old one although the sync mode would append. ``spool``: folder
     for pages that wait, None when none are kept. ``secrets``: values that no output may show.
     """
@@ -35,10 +38,16 @@ class RunContext:
     key: StreamKey
     epoch: int
     resume: ResumePoint
+    producer_epoch: int
     incremental: SourceIncrementalState | None
     replaces: bool = False
     spool: Path | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def is_joined(self) -> bool:
+        """True for a consumer that runs apart from its producer."""
+        return self.epoch != self.producer_epoch
 
 
 class Gate(Protocol):
@@ -51,22 +60,25 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How a worker reaches the others: made by the runner for its kind of worker."""
+    """How a worker reaches the others: made by the runner for its kind of worker. ``is_over``: see ``Consumer``; for
+    queues that do not say that the other half has gone."""
 
     queue: AbstractQueue
     backend: AbstractBackend
     stop: StopFlag
     gate: Gate
     progress: Progress
+    is_over: Callable[[bool], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerStatus:
-    """How a run ended. Either ``producer`` and ``consumer`` are set, or ``stream``.
+    """How a run ended. ``producer`` and ``consumer`` are set, or ``stream``; one of them when a half ran alone.
 
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
-    ``interrupted``: somebody called ``stop``. ``records_written``: committed by this run. ``records_rejected``: could
-    not be delivered, and were skipped or became dead letters. ``where``, ``dead_letters``: in words, where both are.
+    ``interrupted``: somebody called ``stop``. ``records_fetched``: handed to the queue; ``records_written``: committed;
+    ``records_rejected``: could not be delivered, and were skipped or became dead letters.
+    ``overtaken``: another start took the job over. ``where``, ``dead_letters``: in words, where both are.
     """
 
     job_id: str
@@ -77,9 +89,11 @@ class RunnerStatus:
     published: bool = False
     capped: bool = False
     interrupted: bool = False
+    records_fetched: int = 0
     records_written: int = 0
     records_rejected: int = 0
     resumed_from: int | None = None
+    overtaken: bool = False
     where: str | None = None
     dead_letters: str | None = None
 

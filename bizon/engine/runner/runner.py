@@ -1,19 +1,22 @@
 """The interface of a runner: one run of one pipeline, from opening its job to closing it."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, ExitStack
 from threading import Event
+from typing import ClassVar
 
 from loguru import logger
 
 from bizon.common.models import BizonConfig
 from bizon.common.scrub import Scrubber
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Half, LeaseHolder
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
-from bizon.engine.runner.lease import held_lease
+from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.source.config import SourceSyncModes
 
@@ -22,8 +25,10 @@ class AbstractRunner(ABC):
     """Runs a pipeline once. An adapter says where the workers live; the rules of the job are the same for all.
 
     ``stop`` may be called from any thread and from a signal handler. As a library a runner touches no signal handler,
-    no log sink and no environment variable.
+    no log sink and no environment variable. ``halves``: what it starts, and needs the lease of.
     """
+
+    halves: ClassVar[tuple[Half, ...]] = (Half.PRODUCER, Half.CONSUMER)
 
     def __init__(
         self,
@@ -43,14 +48,10 @@ class AbstractRunner(ABC):
 
     def run(self) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
-        config = self.bizon_config
-        key, ttl = stream_key(config), config.engine.runner.config.lease_ttl
-        with build_backend(config) as backend, held_lease(backend, key, ttl, self._lose):
-            while True:
-                opened = open_job(backend, config)
-                status = self._run_job(backend, opened)
-                if not (opened.then_another and status.published):
-                    return status
+        with build_backend(self.bizon_config) as backend, ExitStack() as leases:
+            for half in self.halves:
+                leases.enter_context(self._lease(backend, half))
+            return self._run_jobs(backend)
 
     def stop(self) -> None:
         """Ask the run to end: the current page is finished, flushed and committed, nothing is published."""
@@ -66,13 +67,34 @@ class AbstractRunner(ABC):
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
 
+    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+        half = None if len(self.halves) > 1 else self.halves[0]
+        while True:
+            opened = open_job(backend, self.bizon_config, half=half)
+            status = self._run_job(backend, opened)
+            if not (opened.then_another and status.published):
+                return status
+
+    def _lease(self, backend: AbstractBackend, half: Half) -> AbstractContextManager[LeaseHolder]:
+        key, ttl = stream_key(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
+        return held_lease(backend, lease_key(key, half), ttl, self._lose)
+
     def _run_job(self, backend: AbstractBackend, opened: OpenedJob) -> RunnerStatus:
         config, key = self.bizon_config, opened.job.key
-        folder = None if config.source.sync_mode is SourceSyncModes.STREAM else backend.spool_folder(key)
+        keeps_pages = config.source.sync_mode is not SourceSyncModes.STREAM and not config.engine.queue.is_broker
+        folder = backend.spool_folder(key) if keeps_pages else None
         if folder is not None:
             discard(folder, keep_job=opened.job.id)
         context = RunContext(
-            config, key, opened.epoch, opened.resume, opened.incremental, opened.replaces, folder, self.secrets
+            config=config,
+            key=key,
+            epoch=opened.epoch,
+            resume=opened.resume,
+            incremental=opened.incremental,
+            replaces=opened.replaces,
+            producer_epoch=opened.producer_epoch,
+            spool=folder,
+            secrets=self.secrets,
         )
         try:
             status = self._status(opened, self._work(context, backend))
@@ -97,17 +119,22 @@ class AbstractRunner(ABC):
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         interrupted = self._stop_requested and not published and not errors
+        statuses = {name: result.status for name, result in results.items()}
         status = RunnerStatus(
             job_id=opened.job.id,
-            **{name: result.status for name, result in results.items()},
+            producer=statuses.get("producer"),
+            consumer=statuses.get("consumer"),
+            stream=statuses.get("stream"),
             error=" | ".join(errors) or ("stopped on request, run again to resume" if interrupted else None),
             published=published,
             capped=success and any(result.capped for result in results.values()),
             interrupted=interrupted,
+            records_fetched=self.progress().records_fetched,
             records_written=self.progress().records_written,
             records_rejected=self.progress().records_rejected,
             where=next((result.where for result in results.values() if result.where is not None), None),
             dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
+            overtaken=any(result.overtaken for result in results.values()),
             resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
         )
         logger.debug(status.to_string())

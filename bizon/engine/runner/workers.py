@@ -14,6 +14,7 @@ from bizon.common.errors.errors import (
     BizonError,
     DestinationConnectionError,
     DestinationError,
+    OvertakenError,
     QueueError,
     SourceConnectionError,
     SourceError,
@@ -22,6 +23,7 @@ from bizon.common.errors.errors import (
 )
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
+from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import (
@@ -58,7 +60,7 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
     except Exception as error:
         return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
     finally:
-        links.queue.close()
+        _close(links)
 
 
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
@@ -68,7 +70,7 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     except Exception as error:
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
     finally:
-        links.queue.close()
+        _close(links)
         with suppress(OSError):  # the producing process may be gone
             links.gate.set()
 
@@ -170,6 +172,7 @@ def _produce(context: RunContext, links: Links) -> WorkerResult:
             raise
     finally:
         source.close()
+    links.queue.close()
     status = PipelineReturnStatus.KILLED_BY_RUNNER if end.stopped else PipelineReturnStatus.SUCCESS
     return track_end(monitor, WorkerResult(status, capped=end.capped))
 
@@ -184,10 +187,10 @@ def _consume(context: RunContext, links: Links) -> WorkerResult:
             check_destination(destination, dead_letters)
             loader = build_loader(context, links, destination, dead_letters, callback, monitor)
             loader.prepare()
-            consumer = build_consumer(context, links.queue, loader)
+            consumer = build_consumer(context, links, loader)
             links.gate.set()
             try:
-                published = consumer.run()
+                published = _publish(loader) if context.is_joined and context.resume.exhausted else consumer.run()
             except (TransformError, QueueError):
                 consumer.flush()  # the pages before the fault are good
                 raise
@@ -198,9 +201,26 @@ def _consume(context: RunContext, links: Links) -> WorkerResult:
     return track_end(monitor, result)
 
 
+def _publish(loader: Loader) -> bool:
+    """All pages were committed by an earlier start: the producer need not say again that it is done."""
+    loader.publish()
+    return True
+
+
+def _close(links: Links) -> None:
+    """After all that counts was confirmed, or the run has failed anyway."""
+    try:
+        links.queue.close()
+    except QueueError as error:
+        logger.debug(f"the queue was not closed in order: {error}")
+
+
 def _failed(context: RunContext, links: Links, error: Exception, default: PipelineReturnStatus) -> WorkerResult:
     status = status_of(error, default)
     if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
         return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and said why
     links.stop.set()
+    if isinstance(error, OvertakenError):
+        logger.info(str(error))
+        return WorkerResult(status, error=str(error), overtaken=True)
     return WorkerResult(status, error=log_failure(context, error))

@@ -16,11 +16,14 @@ from loguru import logger
 
 from bizon.common.collector import collecting_seldom
 from bizon.common.log_bridge import standard_logging_bridged
+from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.runner.assembly import build_backend, memory_budget, open_spool
+from bizon.engine.queue.spool import Spool
+from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer
 from bizon.source.discover import load_custom_source
 
@@ -57,12 +60,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ChildWiring:
-    """The ends of the pipes and the shared memory that a child gets from the main process."""
+    """The ends of the pipes and the shared memory that a child gets from the main process. ``producer``: its
+    ProducerState, in one byte."""
 
     data: "Connection[Any, Any]"
     gate: "Connection[Any, Any]"
     events: "Connection[Any, Any]"
     stop: SharedFlag
+    producer: Any
     counters: MutableSequence[int]
 
 
@@ -84,7 +89,7 @@ def pack(context: RunContext) -> tuple[str | None, bytes]:
     return context.config.source.source_file_path, pickle.dumps(context)
 
 
-def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
+def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
     """Entry point of a child process. The main process handles signals and tells its children through the flag."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
@@ -101,17 +106,23 @@ def child_main(name: str, payload: tuple[str | None, bytes], wiring: ChildWiring
         build_backend(context.config) as backend,
         ExitStack() as until_the_end,
     ):
-        if name == "producer":
-            queue: AbstractQueue = PipeSender(context.config.engine.queue.config, wiring.data)
-        else:
-            spool = until_the_end.enter_context(open_spool(context))
-            limit = memory_budget(context.config)
-            queue = PipeReceiver(context.config.engine.queue.config, wiring.data, limit, spool)
-        links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters))
-        run = run_producer if name == "producer" else run_consumer
+        spool = until_the_end.enter_context(open_spool(context)) if half is Half.CONSUMER else None
+        queue = _queue(half, context, wiring, spool)
+        watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]))
+        links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters), watch)
+        run = run_producer if half is Half.PRODUCER else run_consumer
         result = run(context, links)
     reporter.send(Event(result=result))
     wiring.events.close()
+
+
+def _queue(half: Half, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
+    config = context.config
+    if config.engine.queue.is_broker:
+        return build_queue(context, half)
+    if half is Half.PRODUCER:
+        return PipeSender(config.engine.queue.config, wiring.data)
+    return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)
 
 
 def _die_with_parent() -> None:

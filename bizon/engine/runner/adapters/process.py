@@ -14,14 +14,16 @@ from loguru import logger
 
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import ChildWiring, Event, SharedFlag, child_main, pack
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.watch import state_of
 
 _STATUS_WHEN_DEAD = {
-    "producer": PipelineReturnStatus.SOURCE_ERROR,
-    "consumer": PipelineReturnStatus.DESTINATION_ERROR,
+    Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
+    Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
 }
 
 
@@ -34,6 +36,7 @@ class ProcessRunner(AbstractRunner):
 
     def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
         self._flag = SharedFlag(RawArray("b", 1))
+        self._producer: Any = RawArray("b", 1)
         self._slots: Any = RawArray("q", Progress.SLOTS)
         super().__init__(config, secrets, stop=self._flag, progress=Progress(self._slots))
 
@@ -42,40 +45,46 @@ class ProcessRunner(AbstractRunner):
         data_out, data_in = spawn.Pipe(duplex=False)
         gate_out, gate_in = spawn.Pipe(duplex=False)
         payload = pack(context)
-        halves: dict[str, _Half] = {}
-        ends = {"producer": (data_in, gate_out), "consumer": (data_out, gate_in)}
+        children: dict[Half, _Child] = {}
+        ends = {Half.PRODUCER: (data_in, gate_out), Half.CONSUMER: (data_out, gate_in)}
         try:
-            for name, (data, gate) in ends.items():
+            for half, (data, gate) in ends.items():
                 events_out, events_in = spawn.Pipe(duplex=False)
-                wiring = ChildWiring(data, gate, events_in, self._flag, self._slots)
-                process = spawn.Process(target=child_main, args=(name, payload, wiring), name=f"bizon-{name}")
+                wiring = ChildWiring(data, gate, events_in, self._flag, self._producer, self._slots)
+                process = spawn.Process(target=child_main, args=(half, payload, wiring), name=f"bizon-{half}")
                 process.start()
                 events_in.close()
-                halves[name] = _Half(name, process, events_out)
+                children[half] = _Child(half, process, events_out)
         finally:
             # only the children may hold these ends, so that one notices when the other dies
             for end in (data_in, data_out, gate_in, gate_out):
                 end.close()
-        with _reaped(halves):
-            self._wait(halves)
-        return {name: half.result for name, half in halves.items() if half.result is not None}
+        with _reaped(children):
+            self._wait(children)
+        return {half.value: child.result for half, child in children.items() if child.result is not None}
 
-    def _wait(self, halves: "dict[str, _Half]") -> None:
+    def _wait(self, children: "dict[Half, _Child]") -> None:
         interval = self.bizon_config.engine.runner.config.is_alive_check_interval
-        while running := [half for half in halves.values() if half.result is None]:
-            ready = wait_for_any([end for half in running for end in (half.events, half.process.sentinel)], interval)
-            for half in running:
-                if half.events in ready or half.process.sentinel in ready:
-                    half.listen()
-                if half.result is not None and half.result.status is not PipelineReturnStatus.SUCCESS:
-                    self._flag.set()
+        while running := [child for child in children.values() if child.result is None]:
+            ready = wait_for_any([end for child in running for end in (child.events, child.process.sentinel)], interval)
+            for child in running:
+                if child.events in ready or child.process.sentinel in ready:
+                    child.listen()
+                if child.result is not None:
+                    self._note_end(child.half, child.result)
+
+    def _note_end(self, half: Half, result: WorkerResult) -> None:
+        if half is Half.PRODUCER:
+            self._producer[0] = state_of(result)
+        if result.status is not PipelineReturnStatus.SUCCESS:
+            self._flag.set()
 
 
-class _Half:
+class _Child:
     """One child: its process, what it says, and its result once it has ended."""
 
-    def __init__(self, name: str, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
-        self.name = name
+    def __init__(self, half: Half, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
+        self.half = half
         self.process = process
         self.events = events
         self.result: WorkerResult | None = None
@@ -102,19 +111,19 @@ class _Half:
         self.process.join()
         code = self.process.exitcode
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
-        error = f"the {self.name} process {how}; what was committed is safe, run again to resume"
+        error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
         logger.error(error)
-        self.result = WorkerResult(_STATUS_WHEN_DEAD[self.name], error=error)
+        self.result = WorkerResult(_STATUS_WHEN_DEAD[self.half], error=error)
 
 
 @contextmanager
-def _reaped(halves: dict[str, _Half]) -> Iterator[None]:
+def _reaped(children: dict[Half, _Child]) -> Iterator[None]:
     """Leave no child behind, also when the runner itself is interrupted."""
     try:
         yield
     finally:
-        for half in halves.values():
-            if half.result is None:
-                half.process.kill()
-            half.process.join()
-            half.events.close()
+        for child in children.values():
+            if child.result is None:
+                child.process.kill()
+            child.process.join()
+            child.events.close()

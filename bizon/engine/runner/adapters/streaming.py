@@ -103,7 +103,7 @@ class StreamingRunner(AbstractRunner):
                     check_destination(destination, dead_letters)
                     loader = build_loader(context, links, destination, dead_letters, callback, monitor)
                     loader.prepare()
-                    consumer = build_consumer(context, queue, loader)
+                    consumer = build_consumer(context, links, loader)
                     queue.feed(consumer)
                     fetcher = build_fetcher(context, source, monitor)
                     try:

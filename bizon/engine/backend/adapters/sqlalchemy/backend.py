@@ -19,6 +19,7 @@ from bizon.engine.backend.models import (
     CommitRecord,
     CursorStatus,
     DestinationCursor,
+    Half,
     JobStatus,
     Lease,
     LeaseHolder,
@@ -89,8 +90,8 @@ class SQLAlchemyBackend(AbstractBackend):
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
         self._transactions.run(lambda connection: jobs.set_total(connection, job_id, total_records_to_fetch))
 
-    def open_epoch(self, job_id: str) -> int:
-        job = self._transactions.run(lambda connection: jobs.open_epoch(connection, job_id))
+    def open_epoch(self, job_id: str, half: Half | None = None) -> int:
+        job = self._transactions.run(lambda connection: jobs.open_epoch(connection, job_id, half))
         return self._existing(job_id, job).attempt
 
     def check_epoch(self, job_id: str, epoch: int) -> None:

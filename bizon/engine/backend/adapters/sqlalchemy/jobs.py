@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
     insert_once,
@@ -15,7 +15,7 @@ from bizon.engine.backend.adapters.sqlalchemy.rows import (
     to_text,
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import ERROR_LENGTH, source_cursors, stream_jobs
-from bizon.engine.backend.models import CursorStatus, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import CursorStatus, Half, JobStatus, StreamJob, StreamKey
 
 _TICK = timedelta(microseconds=1)
 
@@ -52,8 +52,8 @@ def newest(connection: Connection, key: StreamKey, status: JobStatus | None = No
 def set_status(
     connection: Connection, job_id: str, status: JobStatus, error_message: str | None, epoch: int | None
 ) -> None:
-    """Set status and error; with ``epoch`` only while it is the current one."""
-    ours = () if epoch is None else (stream_jobs.c.attempt == epoch,)
+    """Set status and error; with ``epoch`` only while it is the current one, or the producer's."""
+    ours = () if epoch is None else (or_(stream_jobs.c.attempt == epoch, stream_jobs.c.producer_epoch == epoch),)
     _update(connection, job_id, *ours, status=status.value, error_message=storable(error_message, ERROR_LENGTH))
 
 
@@ -62,9 +62,10 @@ def set_total(connection: Connection, job_id: str, total: int) -> None:
     _update(connection, job_id, total_records_to_fetch=total)
 
 
-def open_epoch(connection: Connection, job_id: str) -> StreamJob | None:
+def open_epoch(connection: Connection, job_id: str, half: Half | None) -> StreamJob | None:
     """Count one more start. No other start can have the same number: the row is this transaction's until it ends."""
-    _update(connection, job_id, attempt=stream_jobs.c.attempt + 1)
+    number = stream_jobs.c.attempt + 1
+    _update(connection, job_id, attempt=number, **({} if half is Half.CONSUMER else {"producer_epoch": number}))
     return by_id(connection, job_id)
 
 

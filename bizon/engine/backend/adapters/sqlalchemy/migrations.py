@@ -82,8 +82,16 @@ def _to_version_1(connection: Connection) -> None:
 
 def _to_version_2(connection: Connection) -> None:
     """Count dead letters; the step before makes new tables with all columns of today."""
-    column = destination_cursors.c.dead_letters
-    if column.name not in _columns(connection, destination_cursors):
+    _add_if_missing(connection, destination_cursors.c.dead_letters)
+
+
+def _to_version_3(connection: Connection) -> None:
+    """Tell the starts of the producer from those of the consumer."""
+    _add_if_missing(connection, stream_jobs.c.producer_epoch)
+
+
+def _add_if_missing(connection: Connection, column: Column[Any]) -> None:
+    if column.name not in _columns(connection, column.table):
         _add(connection, column)
 
 
@@ -114,5 +122,5 @@ def _alter(connection: Connection, column: Column[Any], change: str) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {table} {change}")
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2)
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2, _to_version_3)
 CURRENT = len(STEPS)

@@ -1,0 +1,70 @@
+"""One half of a run by itself: the other is another command, perhaps on another host. A broker is between them.
+
+    bizon run config.yml --role producer      opens or resumes the job, fetches, ends when all is on the queue
+    bizon run config.yml --role consumer      joins the job, writes, ends when the output is published
+
+Each may die and be started again at any time. A producer that starts anew opens an epoch: the consumer gives up what it
+has not committed, joins again, and leaves out what the earlier producer sent. A consumer that starts anew finds on the
+queue what was not acknowledged.
+"""
+
+from threading import Event
+
+from loguru import logger
+
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Half
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.runner.assembly import build_queue
+from bizon.engine.runner.jobs import join_job
+from bizon.engine.runner.models import Links, RunContext, RunnerStatus
+from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.workers import run_consumer, run_producer
+
+_LOOK_FOR_A_JOB_EVERY = 1.0  # seconds
+
+
+class ProducerRunner(AbstractRunner):
+    """Fetches, on the calling thread. It succeeds when the broker has all pages and the end of the stream."""
+
+    halves = (Half.PRODUCER,)
+
+    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+        gate = Event()
+        gate.set()  # the destination is the consumer's to check
+        links = Links(build_queue(context, Half.PRODUCER), backend, self._stop, gate, self._progress)
+        return {"producer": run_producer(context, links)}
+
+
+class ConsumerRunner(AbstractRunner):
+    """Writes, on the calling thread, until a job is published, something fails, or it is asked to stop.
+
+    An end that is not complete (the producer was stopped, has failed, or reached ``max_iterations``) is no end for the
+    consumer: it commits what it has and waits for the producer to start again.
+    """
+
+    halves = (Half.CONSUMER,)
+
+    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+        waits = False
+        while not self._stop.is_set():
+            opened = join_job(backend, self.bizon_config)
+            if opened is None:
+                if not waits:
+                    logger.info("There is no unfinished job; waiting for the producer to start one")
+                    waits = True
+                self._stopping.wait(_LOOK_FOR_A_JOB_EVERY)
+                continue
+            waits = False
+            status = self._run_job(backend, opened)
+            if status.published or status.interrupted or not (status.overtaken or status.is_success):
+                return status
+        why = "stopped on request" if self._stop_requested else "another consumer has taken over"
+        killed = PipelineReturnStatus.KILLED_BY_RUNNER
+        return RunnerStatus("", consumer=killed, error=why, interrupted=self._stop_requested)
+
+    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+        queue, failed, gate = build_queue(context, Half.CONSUMER), Event(), Event()
+        is_over = lambda _: self._stop.is_set()  # noqa: E731
+        links = Links(queue, backend, failed, gate, self._progress, is_over)
+        return {"consumer": run_consumer(context, links)}
