@@ -4,9 +4,9 @@ Each lease has a lock of its own, held by a connection that does nothing else. W
 whatever host, its connection is closed, the server gives the lock up, and the next run may take the lease over at once.
 The lease itself is the row: who holds it is decided there, and these locks only tell whether the holder lives.
 
-A lock says nothing when the server was started after the last heartbeat: all sessions have ended then. The lease counts
-until it expires, and the next heartbeat takes the lock again. Behind a pooler that gives each transaction another session
-the lock may outlive its holder: then too the lease counts until it expires.
+A lock says nothing when the server was started after the last heartbeat: all sessions have ended then. The lease
+counts until it expires, and the next heartbeat takes the lock again. Behind a pooler that gives each transaction
+another session the lock may outlive its holder: then too the lease counts until it expires.
 """
 
 from datetime import datetime

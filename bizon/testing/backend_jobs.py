@@ -1,0 +1,119 @@
+"""Jobs: created, found, ended, started again, reset."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bizon.common.errors.errors import OvertakenError
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import JobStatus, StreamJob
+from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
+
+HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}
+
+ERRORS = {
+    "long": "x" * 100_000,
+    "beyond 16 bits": "😀" * 300,
+    "NUL": "a NUL \0 within",
+    "surrogate": "half a character \ud83d",
+}
+
+
+class JobBehaviours(BackendFixtures):
+    """Part of ``BackendConformance``."""
+
+    def test_a_job_is_created_started_and_found_again(self, backend: AbstractBackend) -> None:
+        job = backend.create_stream_job(KEY, "incremental", incremental_state=HOSTILE)
+        assert (job.status, job.attempt, job.sync_mode, job.key) == (JobStatus.STARTED, 0, "incremental", KEY)
+        assert job.created_at.utcoffset() == datetime.now(UTC).utcoffset()
+        assert job.incremental_state == HOSTILE
+        assert backend.get_stream_job_by_id(job.id) == job
+        assert backend.get_last_stream_job(KEY) == job
+
+    def test_what_is_not_there_is_none(self, backend: AbstractBackend) -> None:
+        assert backend.get_last_stream_job(KEY) is None
+        assert backend.get_last_successful_stream_job(KEY) is None
+        assert backend.get_stream_job_by_id("nope") is None
+
+    def test_a_job_has_the_time_of_its_creation(self, backend: AbstractBackend) -> None:
+        before = datetime.now(UTC)
+        assert before <= backend.create_stream_job(KEY, "full_refresh").created_at <= datetime.now(UTC)
+
+    def test_status_and_error_are_written_and_cleared(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, "it broke")
+        failed = _found(backend, job_id)
+        assert (failed.status, failed.error_message) == (JobStatus.FAILED, "it broke")
+        backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED)
+        done = _found(backend, job_id)
+        assert (done.status, done.error_message) == (JobStatus.SUCCEEDED, None)
+
+    @pytest.mark.parametrize("text", ERRORS.values(), ids=ERRORS)
+    def test_any_error_can_be_noted(self, backend: AbstractBackend, text: str) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, text)
+        assert (_found(backend, job_id).error_message or "").startswith(text[:6])
+
+    def test_the_newest_job_and_the_newest_succeeded_job_are_told_apart(self, backend: AbstractBackend) -> None:
+        first, second = (backend.create_stream_job(KEY, "full_refresh") for _ in range(2))
+        assert second.created_at > first.created_at
+        backend.update_stream_job_status(first.id, JobStatus.SUCCEEDED)
+        newest, succeeded = backend.get_last_stream_job(KEY), backend.get_last_successful_stream_job(KEY)
+        assert newest is not None
+        assert succeeded is not None
+        assert (newest.id, succeeded.id) == (second.id, first.id)
+
+    def test_jobs_of_other_streams_are_not_seen(self, backend: AbstractBackend) -> None:
+        job = backend.create_stream_job(KEY, "full_refresh")
+        backend.update_stream_job_status(job.id, JobStatus.SUCCEEDED)
+        assert backend.get_last_stream_job(OTHER_STREAM) is None
+        assert backend.get_last_successful_stream_job(OTHER_STREAM) is None
+
+    @pytest.mark.parametrize("total", [0, 5_000_000_000])
+    def test_the_total_is_noted(self, backend: AbstractBackend, total: int) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        backend.set_total_records(job_id, total)
+        assert _found(backend, job_id).total_records_to_fetch == total
+
+    def test_each_start_of_a_job_is_a_new_epoch(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        assert [backend.open_epoch(job_id) for _ in range(3)] == [1, 2, 3]
+        assert _found(backend, job_id).attempt == 3
+        backend.check_epoch(job_id, 3)
+
+    def test_a_run_that_was_overtaken_is_told_and_has_no_say(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        overtaken, current = backend.open_epoch(job_id), backend.open_epoch(job_id)
+        with pytest.raises(OvertakenError):
+            backend.check_epoch(job_id, overtaken)
+        backend.update_stream_job_status(job_id, JobStatus.RUNNING, epoch=current)
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=overtaken)
+        found = _found(backend, job_id)
+        assert (found.status, found.error_message) == (JobStatus.RUNNING, None)
+
+    def test_a_reset_waits_for_a_job_and_belongs_to_it(self, backend: AbstractBackend) -> None:
+        backend.request_stream_reset(KEY)
+        backend.request_stream_reset(KEY)
+        assert backend.has_pending_reset(KEY)
+        assert not backend.has_pending_reset(OTHER_STREAM)
+        ours, other = (backend.create_stream_job(KEY, "full_refresh").id for _ in range(2))
+        backend.bind_stream_reset(KEY, ours)
+        assert not backend.has_pending_reset(KEY)
+        backend.bind_stream_reset(KEY, other)
+        assert (backend.is_reset(ours), backend.is_reset(other)) == (True, False)
+
+    def test_making_the_tables_twice_is_harmless(self, backend: AbstractBackend) -> None:
+        job = backend.create_stream_job(KEY, "full_refresh")
+        backend.create_all_tables()
+        assert backend.check_prerequisites()
+        assert backend.get_stream_job_by_id(job.id) == job
+
+    def test_closing_twice_is_harmless(self, backend: AbstractBackend) -> None:
+        backend.close()
+        backend.close()
+
+
+def _found(backend: AbstractBackend, job_id: str) -> StreamJob:
+    job = backend.get_stream_job_by_id(job_id)
+    assert job is not None
+    return job

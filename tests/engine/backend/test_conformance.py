@@ -1,0 +1,40 @@
+"""Every backend shows the behaviours of the suite."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from postgres import Place
+
+from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
+from bizon.engine.backend.config import BackendTypes
+from bizon.testing.backend import BackendConformance, SharedBackendConformance
+from bizon.testing.backend_fixtures import OpenBackend
+
+
+@pytest.mark.lesson("F-22", "F-47")
+class TestSQLiteInMemory(BackendConformance):
+    @pytest.fixture
+    def open_backend(self) -> OpenBackend:
+        return partial(SQLAlchemyBackend, SQLiteConfigDetails(), BackendTypes.SQLITE_IN_MEMORY)
+
+
+@pytest.mark.lesson("F-08", "F-12")
+class TestSQLite(SharedBackendConformance):
+    @pytest.fixture
+    def open_backend(self, tmp_path: Path) -> OpenBackend:
+        return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
+
+
+@pytest.mark.lesson("F-08", "F-12")
+class TestPostgres(SharedBackendConformance):
+    @pytest.fixture
+    def open_backend(self, postgres: Place) -> OpenBackend:
+        return partial(SQLAlchemyBackend, postgres.details(), BackendTypes.POSTGRES)
+
+
+def test_a_suite_without_a_backend_says_what_is_missing() -> None:
+    fixture = BackendConformance.open_backend.__wrapped__  # type: ignore[attr-defined]
+    with pytest.raises(NotImplementedError, match="BackendConformance needs a fixture open_backend"):
+        fixture(BackendConformance())

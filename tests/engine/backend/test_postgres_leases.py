@@ -1,0 +1,168 @@
+"""Leases in Postgres end with the session of their holder, and survive a session that was lost."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from fakes import KEY
+from postgres import Place, PrivateServer
+
+from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.adapters.sqlalchemy import session_locks
+from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.config import BackendTypes
+from bizon.engine.backend.models import Lease, LeaseHolder
+
+FIRST, SECOND = (
+    LeaseHolder(owner, f"host of {owner}", 4711, f"place of {owner}", "9") for owner in ("first", "second")
+)
+LOCKS = "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND application_name = 'bizon'"
+HOUR = 3600.0
+
+
+class Runs:
+    """Two backends on one state: two runs, on hosts of their own."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.one, self.other = (SQLAlchemyBackend(place.details(), BackendTypes.POSTGRES) for _ in range(2))
+        self.one.create_all_tables()
+        assert self.one.acquire_lease(KEY, FIRST, HOUR, alive) is None
+
+    def lock(self, holder: LeaseHolder = FIRST) -> int:
+        return session_locks.lease_lock(self.place.schema, KEY, holder.owner)
+
+    def sessions(self, holder: LeaseHolder = FIRST) -> list[int]:
+        """The sessions that hold the lock of a lease."""
+        key = "((classid::bigint << 32) | objid::bigint)"
+        return [pid for (pid,) in self.place.rows(f"SELECT pid {LOCKS} AND {key} = %s", self.lock(holder))]
+
+    def standing(self) -> Lease:
+        lease = self.other.get_lease(KEY)
+        assert lease is not None
+        return lease
+
+
+def alive(_holder: LeaseHolder) -> bool:
+    return False
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """The server notices the end of a session a moment later."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def runs(postgres: Place) -> Iterator[Runs]:
+    made = Runs(postgres)
+    yield made
+    made.one.close()
+    made.other.close()
+
+
+def test_a_lease_whose_holder_lives_keeps_others_out_by_its_row_and_its_session(runs: Runs) -> None:
+    in_the_way = runs.other.acquire_lease(KEY, SECOND, HOUR, alive)
+    assert in_the_way is not None
+    assert (in_the_way.holder, in_the_way.gone) == (FIRST, False)
+    assert len(runs.sessions(FIRST)) == 1
+    until(lambda: runs.sessions(SECOND) == [])
+
+
+@pytest.mark.lesson("F-08")
+def test_a_lease_whose_holder_has_died_on_whatever_host_is_taken_over_at_once(runs: Runs) -> None:
+    runs.one.close()
+    until(lambda: runs.standing().gone)
+    assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None
+    assert (runs.standing().holder, runs.standing().gone) == (SECOND, False)
+
+
+def test_a_lease_that_was_given_back_leaves_no_session(runs: Runs) -> None:
+    runs.one.release_lease(KEY, FIRST.owner)
+    assert runs.other.get_lease(KEY) is None
+    until(lambda: runs.sessions() == [])
+
+
+def test_a_heartbeat_replaces_a_session_that_was_lost(runs: Runs) -> None:
+    (lost,) = runs.sessions()
+    runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", lost)
+    assert runs.standing().gone
+    assert runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+    assert not runs.standing().gone
+    (found,) = runs.sessions()
+    assert found != lost
+
+
+def test_a_heartbeat_keeps_the_session(runs: Runs) -> None:
+    before = runs.sessions()
+    for _ in range(3):
+        assert runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+    assert runs.sessions() == before
+
+
+def test_a_run_whose_lease_was_taken_over_in_between_does_not_get_it_back(runs: Runs) -> None:
+    runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
+    assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None
+    assert not runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+    assert (runs.standing().holder, runs.standing().gone) == (SECOND, False)
+    until(lambda: runs.sessions(FIRST) == [])
+
+
+def test_of_a_heartbeat_and_a_run_that_found_the_session_gone_the_faster_one_wins(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heartbeat comes between the look and the taking."""
+    look = session_locks.is_gone
+
+    def heartbeat_after_the_look(*arguments: object) -> bool:
+        gone = look(*arguments)  # type: ignore[arg-type]
+        monkeypatch.undo()
+        assert gone
+        assert runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+        return gone
+
+    runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
+    monkeypatch.setattr("bizon.engine.backend.adapters.sqlalchemy.leases.is_gone", heartbeat_after_the_look)
+    in_the_way = runs.other.acquire_lease(KEY, SECOND, HOUR, alive)
+    assert in_the_way is not None
+    assert (in_the_way.holder, in_the_way.gone) == (FIRST, False)
+
+
+def test_a_lock_that_a_pooler_has_left_in_another_session_counts_until_the_lease_expires(runs: Runs) -> None:
+    with runs.place.connect() as of_the_pooler:
+        runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
+        of_the_pooler.execute("SELECT pg_advisory_lock(%s)", (runs.lock(),))
+        assert runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+        runs.one.close()
+        assert not runs.standing().gone
+        runs.place.rows("UPDATE stream_leases SET expires_at = renewed_at")
+        assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None
+
+
+def test_after_a_restart_of_the_server_a_lease_counts_until_its_holder_is_heard_of_or_it_expires(
+    private_postgres: PrivateServer,
+) -> None:
+    runs = Runs(private_postgres.place)
+    try:
+        private_postgres.stop()
+        private_postgres.start()
+        assert not runs.standing().gone
+        assert runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+        assert len(runs.sessions()) == 1
+        runs.one.close()
+        until(lambda: runs.standing().gone)
+    finally:
+        runs.one.close()
+        runs.other.close()
+
+
+def test_a_server_without_advisory_locks_is_refused(postgres: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_locks, "_TAKE", session_locks.text("SELECT true OR :lock = 0"))
+    with SQLAlchemyBackend(replace(postgres).details(), BackendTypes.POSTGRES) as backend:
+        backend.create_all_tables()
+        with pytest.raises(BackendError, match="knows no advisory locks"):
+            backend.acquire_lease(KEY, FIRST, HOUR, alive)
+        assert backend.get_lease(KEY) is None

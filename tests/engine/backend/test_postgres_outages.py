@@ -1,0 +1,238 @@
+"""A server that goes away in the middle of a run, for a while or for good, and connections that are cut."""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from threading import Thread
+from types import TracebackType
+
+import pytest
+from fakes import KEY
+from postgres import Place, PrivateServer
+
+from bizon.common.errors.errors import BackendError, OvertakenError
+from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.adapters.sqlalchemy.transactions import PATIENCE, Transactions
+from bizon.engine.backend.config import BackendTypes
+from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
+
+
+class Wire:
+    """Between a backend and its server. Armed, it cuts the next commit: it arrives or not, its answer is lost."""
+
+    def __init__(self, place: Place) -> None:
+        self._target = (place.host, place.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.arrives: bool | None = None
+        self.place = replace(place, host="127.0.0.1", port=self._listener.getsockname()[1])
+
+    def __enter__(self) -> "Wire":
+        Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, _kind: type | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._listener.close()
+        for end in self._open:
+            end.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+            except OSError:
+                return
+            self._open += [client, server]
+            Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+            Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, to_server: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if to_server and self.arrives is not None and b"COMMIT\0" in data:
+                    arrives, self.arrives = self.arrives, None
+                    source.shutdown(socket.SHUT_RDWR)
+                    if arrives:
+                        target.sendall(data)
+                        target.shutdown(socket.SHUT_WR)
+                        return
+                    break
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+@pytest.fixture
+def wire(postgres_server: Place) -> Iterator[Wire]:
+    place = postgres_server.with_own_schema()
+    with Wire(place) as wire:
+        yield wire
+    place.drop()
+
+
+@pytest.fixture
+def backend(wire: Wire) -> Iterator[SQLAlchemyBackend]:
+    with SQLAlchemyBackend(wire.place.details(), BackendTypes.POSTGRES) as backend:
+        backend.create_all_tables()
+        yield backend
+
+
+def record(job_id: str, page: int, epoch: int = 0) -> CommitRecord:
+    return CommitRecord(job_id, epoch, KEY, "file", page, page, 5, {"page": page + 1}, next_state={"at": page})
+
+
+def committed(backend: SQLAlchemyBackend, job_id: str) -> tuple[int | None, int]:
+    """The last page, and how many rows there are."""
+    cursor = backend.get_last_cursor_by_job_id(job_id)
+    rows = backend.get_number_of_written_rows_for_job(job_id)
+    return (None if cursor is None else cursor.to_source_iteration), rows
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_commit_whose_answer_is_lost_is_recorded_once(wire: Wire, backend: SQLAlchemyBackend, arrives: bool) -> None:
+    job_id = backend.create_stream_job(KEY, "full_refresh").id
+    backend.create_destination_cursor(record(job_id, 0))
+    wire.arrives = arrives
+    cursor = backend.create_destination_cursor(record(job_id, 1))
+    assert wire.arrives is None, "nothing was cut"
+    assert (cursor.from_source_iteration, cursor.rows_written, cursor.pagination) == (1, 5, {"page": 2})
+    assert backend.get_last_cursor_by_job_id(job_id) == cursor
+    assert committed(backend, job_id) == (1, 10)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_run_that_was_overtaken_while_its_answer_was_lost_is_told(
+    wire: Wire, backend: SQLAlchemyBackend, arrives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = backend.create_stream_job(KEY, "full_refresh").id
+    monkeypatch.setattr(backend._transactions, "_sleep", lambda _: wire_of_another.open_epoch(job_id))
+    with SQLAlchemyBackend(wire.place.details(), BackendTypes.POSTGRES) as wire_of_another:
+        wire.arrives = arrives
+        with pytest.raises(OvertakenError):
+            backend.create_destination_cursor(record(job_id, 0))
+    assert committed(backend, job_id) == ((0, 5) if arrives else (None, 0))
+
+
+REPEATED: dict[str, Callable[[SQLAlchemyBackend, str], object]] = {
+    "create_stream_job": lambda backend, _: backend.create_stream_job(KEY, "incremental"),
+    "create_source_cursor": lambda backend, job_id: backend.create_source_cursor(job_id, KEY, 1, 1, {}),
+    "request_stream_reset": lambda backend, _: backend.request_stream_reset(KEY),
+    "bind_stream_reset": lambda backend, job_id: backend.bind_stream_reset(KEY, job_id),
+    "set_total_records": lambda backend, job_id: backend.set_total_records(job_id, 9),
+    "update_stream_job_status": lambda backend, job_id: backend.update_stream_job_status(job_id, JobStatus.RUNNING),
+    "open_epoch": lambda backend, job_id: backend.open_epoch(job_id),
+}
+COUNTS = "SELECT " + ", ".join(
+    f"(SELECT count(*) FROM {name})" for name in ("stream_jobs", "source_cursors", "stream_resets")
+)
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_everything_else_that_is_written_is_written_once_too(wire: Wire, backend: SQLAlchemyBackend, name: str) -> None:
+    job_id = backend.create_stream_job(KEY, "full_refresh").id
+    ((jobs, cursors, resets),) = wire.place.rows(COUNTS)
+    wire.arrives = True
+    answer = REPEATED[name](backend, job_id)
+    assert wire.arrives is None, "nothing was cut"
+    more = (name == "create_stream_job", name == "create_source_cursor", name == "request_stream_reset")
+    assert wire.place.rows(COUNTS) == [(jobs + more[0], cursors + more[1], resets + more[2])]
+    job = backend.get_stream_job_by_id(job_id)
+    assert job is not None
+    assert name != "open_epoch" or answer == job.attempt
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_lease_whose_answer_is_lost_is_taken(wire: Wire, backend: SQLAlchemyBackend, arrives: bool) -> None:
+    holder = LeaseHolder("owner", "host", 1, "", "")
+    wire.arrives = arrives
+    assert backend.acquire_lease(KEY, holder, 60, lambda _: False) is None
+    assert wire.arrives is None, "nothing was cut"
+    lease = backend.get_lease(KEY)
+    assert lease is not None
+    assert (lease.holder, lease.gone) == (holder, False)
+
+
+class Outage:
+    """A clock that moves when the backend sleeps; the server comes back after so many seconds, or never."""
+
+    def __init__(self, server: PrivateServer, seconds: float) -> None:
+        self._server = server
+        self._seconds = seconds
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self._seconds:
+            self._server.start()
+
+
+def backend_in_outage(server: PrivateServer, seconds: float) -> tuple[SQLAlchemyBackend, Outage]:
+    outage = Outage(server, seconds)
+    backend = SQLAlchemyBackend(server.place.details(), BackendTypes.POSTGRES)
+    backend._transactions = Transactions(backend._database, sleep=outage.sleep, clock=outage)
+    backend.create_all_tables()
+    return backend, outage
+
+
+def test_a_restart_of_half_a_minute_is_waited_out(private_postgres: PrivateServer) -> None:
+    backend, outage = backend_in_outage(private_postgres, 30)
+    with backend:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        private_postgres.stop()
+        backend.create_destination_cursor(record(job_id, 0))
+        assert committed(backend, job_id) == (0, 5)
+        assert 30 <= outage.now < PATIENCE
+
+
+def test_a_server_that_stays_away_is_named_in_the_end_and_not_waited_for_twice(
+    private_postgres: PrivateServer,
+) -> None:
+    backend, outage = backend_in_outage(private_postgres, 10_000)
+    with backend:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        private_postgres.stop()
+        with pytest.raises(BackendError, match=r"was away for 6\d s; start the run again .*: .*[Cc]onnection refused"):
+            backend.create_destination_cursor(record(job_id, 0))
+        assert PATIENCE <= outage.now < PATIENCE + 2
+        waited = outage.now
+        with pytest.raises(BackendError, match="cannot be used: "):
+            backend.update_stream_job_status(job_id, JobStatus.FAILED)
+        assert outage.now == waited
+        private_postgres.start()
+        backend.create_destination_cursor(record(job_id, 0))
+        assert committed(backend, job_id) == (0, 5)
+
+
+def test_a_heartbeat_does_not_wait(private_postgres: PrivateServer) -> None:
+    backend, outage = backend_in_outage(private_postgres, 10_000)
+    with backend:
+        holder = LeaseHolder("owner", "host", 1, "", "")
+        assert backend.acquire_lease(KEY, holder, 60, lambda _: False) is None
+        private_postgres.stop()
+        with pytest.raises(BackendError):
+            backend.renew_lease(KEY, holder.owner, 60)
+        assert outage.now == 0
+        private_postgres.start()
+        assert backend.renew_lease(KEY, holder.owner, 60)
+
+
+def test_a_server_that_was_never_there_is_not_waited_for(private_postgres: PrivateServer) -> None:
+    private_postgres.stop()
+    with pytest.raises(BackendError, match=r"cannot be used: .*[Cc]onnection refused"):
+        backend_in_outage(private_postgres, 10_000)
+
+
+def test_a_mistake_is_not_tried_again(private_postgres: PrivateServer) -> None:
+    backend, outage = backend_in_outage(private_postgres, 10_000)
+    with backend:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        backend.create_destination_cursor(record(job_id, 0))
+        private_postgres.place.rows("DROP TABLE destination_cursors")
+        with pytest.raises(BackendError, match="destination_cursors"):
+            backend.create_destination_cursor(record(job_id, 1))
+        assert outage.now == 0

