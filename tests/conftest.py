@@ -13,7 +13,7 @@ from fakes import FakeClock
 from hypothesis import settings
 from loguru import logger
 
-pytest_plugins = ("postgres",)  # the fixtures of real servers
+pytest_plugins = ("kafka", "postgres")  # the fixtures of real servers
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine is no failure
