@@ -11,6 +11,7 @@ from bizon.engine.backend.adapters.sqlalchemy.config import (
     SQLiteSQLAlchemyConfig,
 )
 from bizon.engine.backend.config import BackendTypes
+from bizon.engine.queue.adapters.kafka.config import KafkaConfig
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
 from bizon.engine.queue.config import QueueTypes
 from bizon.engine.runner.config import RunnerConfig, RunnerTypes
@@ -18,7 +19,7 @@ from bizon.engine.runner.config import RunnerConfig, RunnerTypes
 BackendConfig = Annotated[
     SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig | PostgresSQLAlchemyConfig, Field(discriminator="type")
 ]
-QueueConfig = PythonQueueConfig
+QueueConfig = Annotated[PythonQueueConfig | KafkaConfig, Field(discriminator="type")]
 
 
 class EngineConfig(StrictModel):

@@ -12,6 +12,7 @@ class QueueTypes(StrEnum):
     """Value of ``engine.queue.type``."""
 
     PYTHON_QUEUE = "python_queue"
+    KAFKA = "kafka"
 
 
 class AbstractQueueConfigDetails(StrictModel):

@@ -66,4 +66,9 @@ class QueueFactory:
 
             return PythonQueue(config=config.config, **kwargs)
 
+        if config.type == QueueTypes.KAFKA:
+            from bizon.engine.queue.adapters.kafka.queue import KafkaQueue
+
+            return KafkaQueue(config=config.config, **kwargs)
+
         raise ValueError(f"queue type '{config.type}' has no branch in QueueFactory.get_queue")

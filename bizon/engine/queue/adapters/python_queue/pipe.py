@@ -12,6 +12,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.codec import decode, encode
+from bizon.engine.queue.config import AbstractQueueConfigDetails
 from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
@@ -22,7 +23,7 @@ _READER_TIMEOUT = 1.0  # seconds; the reader repeats the wait, this bounds how l
 class PipeSender(AbstractQueue):
     """The producing end."""
 
-    def __init__(self, config: PythonQueueConfigDetails, connection: "Connection[bytes, bytes]") -> None:
+    def __init__(self, config: AbstractQueueConfigDetails, connection: "Connection[bytes, bytes]") -> None:
         super().__init__(config)
         self._connection = connection
 
@@ -52,11 +53,13 @@ class PipeReceiver(PythonQueue):
 
     def __init__(
         self,
-        config: PythonQueueConfigDetails,
+        config: AbstractQueueConfigDetails,
         connection: "Connection[bytes, bytes]",
         budget: int,
         spool: Spool | None = None,
     ) -> None:
+        if not isinstance(config, PythonQueueConfigDetails):
+            raise QueueError("only the queue 'python_queue' goes through a pipe")
         super().__init__(config, budget, spool)
         self._connection = connection
         self._failure: QueueError | None = None

@@ -1,0 +1,125 @@
+"""The Kafka client: settings that both ends share, its log, and what it says about itself between calls."""
+
+from typing import Any
+
+from loguru import logger
+
+from bizon.common.clock import Monotonic, monotonic
+from bizon.common.errors.errors import MissingDependencyError, QueueError
+from bizon.common.scrub import Scrubber
+from bizon.common.secret import iter_secrets
+from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
+
+try:
+    from confluent_kafka import KafkaError, KafkaException
+except ImportError as error:
+    raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
+
+OUTAGE = 300.0  # seconds that the brokers may be away before a run gives up
+CONNECT_TIMEOUT = 20.0  # seconds
+_WARNING = 30  # level of the standard library
+
+
+class Watch:
+    """Receives the client's callbacks: its log goes to loguru, its failures wait here for the next ``check``.
+
+    One for each client; the client calls it on the thread that polls.
+    """
+
+    def __init__(self, config: KafkaQueueConfig, clock: Monotonic = monotonic) -> None:
+        self._servers = config.bootstrap_server
+        self._scrub = Scrubber(iter_secrets(config), patterns=False)
+        self._clock = clock
+        self._fatal: str | None = None
+        self._refused: str | None = None
+        self._down_since: float | None = None
+        self._last = ""
+
+    @property
+    def is_down(self) -> bool:
+        """True when no broker could be reached, and none is known to be back."""
+        return self._down_since is not None
+
+    def alive(self) -> None:
+        """A broker has answered."""
+        self._down_since = None
+
+    def reason(self, error: KafkaError | KafkaException) -> str:
+        """What an error says, without secrets."""
+        inner = error.args[0] if isinstance(error, KafkaException) else error
+        text = f"{inner.name()}: {inner.str()}" if isinstance(inner, KafkaError) else str(inner)
+        return self._scrub(text)
+
+    def check(self) -> None:
+        """Raise QueueError when the client has failed for good, or the brokers have been away for too long."""
+        if self._fatal is not None:
+            raise QueueError(f"the Kafka client has failed for good: {self._fatal}; run again to resume")
+        if self._down_since is not None and self._clock() - self._down_since > OUTAGE:
+            raise self.unreachable(f"for more than {OUTAGE:.0f} seconds")
+
+    def check_admitted(self) -> None:
+        """Raise QueueError when the brokers have turned the client away. Only while connecting: later it may pass."""
+        self.check()
+        if self._refused is not None:
+            raise QueueError(
+                f"the Kafka brokers at {self._servers} do not let bizon in: {self._refused}; check security_protocol "
+                "and the sasl_... and ssl_... keys of engine.queue.config.queue"
+            )
+
+    def unreachable(self, since: str) -> QueueError:
+        """The error for brokers that do not answer."""
+        last = f" ({self._last})" if self._last else ""
+        return QueueError(
+            f"no Kafka broker has answered at {self._servers} {since}{last}; check that it runs, and bootstrap_server "
+            "and security_protocol of engine.queue.config.queue"
+        )
+
+    def on_error(self, error: KafkaError) -> None:
+        """The client's ``error_cb``."""
+        self._last = self.reason(error)
+        if error.fatal():
+            self._fatal = self._last
+        elif error.name() in ("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"):
+            self._refused = self._last
+        elif error.name() == "_ALL_BROKERS_DOWN" and self._down_since is None:
+            self._down_since = self._clock()
+            logger.warning(f"no Kafka broker at {self._servers} can be reached, waiting for up to {OUTAGE:.0f} seconds")
+
+    def log(self, level: int, template: str, *values: Any) -> None:
+        """The client's ``logger``, of which it calls this method alone."""
+        logger.log("DEBUG" if level < _WARNING else "WARNING", "{}", self._scrub(template % values))
+
+
+def settings(config: KafkaQueueConfig, watch: Watch, **own: Any) -> dict[str, Any]:
+    """The client's settings: bizon's, those of one end (``own``, with _ for .), then the user's."""
+    protocol = config.security_protocol
+    mechanism = config.sasl_mechanism or ("PLAIN" if protocol.startswith("SASL") else None)
+    given = {
+        "bootstrap.servers": config.bootstrap_server,
+        "security.protocol": str(protocol),
+        "sasl.mechanism": mechanism,
+        "sasl.username": config.sasl_username,
+        "sasl.password": config.sasl_password,
+        "ssl.ca.location": config.ssl_ca_location,
+        "client.id": "bizon",
+        "reconnect.backoff.max.ms": 2000,
+        "socket.keepalive.enable": True,
+        "log.connection.close": False,
+    }
+    return {
+        **{name: value for name, value in given.items() if value is not None},
+        **{name.replace("_", "."): value for name, value in own.items()},
+        **config.librdkafka,
+        **{name: str(value) for name, value in config.librdkafka_secrets.items()},
+        "error_cb": watch.on_error,
+        "logger": watch,
+    }
+
+
+def built(kind: Any, watch: Watch, options: dict[str, Any]) -> Any:
+    """A client of the class ``kind``. Raises QueueError for a setting that it refuses."""
+    try:
+        return kind(options)
+    except (KafkaException, ValueError, TypeError) as error:
+        reason = watch.reason(error) if isinstance(error, KafkaException) else str(error)
+        raise QueueError(f"the Kafka client refuses its settings, check engine.queue.config.queue: {reason}") from None

@@ -1,0 +1,207 @@
+"""The consuming end: messages from the broker, and the offset up to which they are done with."""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from loguru import logger
+
+from bizon.common.clock import monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
+from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+from bizon.engine.queue.chunks import Joiner
+from bizon.engine.queue.codec import decode
+from bizon.engine.queue.deliveries import Deliveries
+from bizon.engine.queue.models import QueueMessage
+
+_ATTEMPT = 5.0  # seconds; one question to the broker while connecting
+_PROBE = 1.0  # seconds; a look whether brokers that were away are back
+_COMMIT_ATTEMPTS = 3  # each waits, within the client, for session.timeout.ms at most
+_LARGEST_FETCH = 8 * 1024 * 1024
+_HOPELESS = (
+    "UNKNOWN_TOPIC_OR_PART",
+    "_UNKNOWN_TOPIC",
+    "_UNKNOWN_PARTITION",
+    "TOPIC_AUTHORIZATION_FAILED",
+    "GROUP_AUTHORIZATION_FAILED",
+)
+
+
+class Receiver:
+    """Used by the consumer, on one thread.
+
+    Reads partition 0 by assignment, without joining the group: nothing is rebalanced, and a destination may take its
+    time. ``ahead``: bytes that are fetched before they are asked for. Nothing else is held back: what was delivered is
+    in the consumer's buffer, which is bounded itself, and may need the next page to become full.
+    """
+
+    def __init__(self, config: KafkaConfigDetails, topic: str, group: str, ahead: int) -> None:
+        self._topic = topic
+        self._group = group
+        self._reset = config.consumer.auto_offset_reset
+        self._longest_poll = config.consumer.consumer_timeout_ms / 1000
+        self._watch = Watch(config.queue)
+        self._joiner = Joiner()
+        self._deliveries = Deliveries()
+        self._done = self._committed = -1
+        self._strangers = 0
+        own = {
+            "group_id": group,
+            "enable_auto_commit": False,
+            "enable_auto_offset_store": False,
+            "auto_offset_reset": "error",
+            "max_poll_interval_ms": 86_400_000,
+            "session_timeout_ms": 10_000,
+            "queued_max_messages_kbytes": max(ahead // 1024, 1),
+            "max_partition_fetch_bytes": max(min(ahead // 2, _LARGEST_FETCH), config.queue.max_message_size),
+            "fetch_queue_backoff_ms": 20,
+        }
+        self._consumer: Any = built(Consumer, self._watch, settings(config.queue, self._watch, **own))
+
+    def connect(self) -> None:
+        """Begin behind what is done with; ``get`` says so when the broker does not have it any more."""
+        committed = self._ask(self._committed_offset)
+        if committed is None:
+            start = OFFSET_BEGINNING if self._reset == "earliest" else OFFSET_END
+        else:
+            start = self._done = self._committed = committed
+        self._consumer.assign([self._place(start)])
+
+    def get(self, timeout: float) -> QueueMessage | None:
+        """As AbstractQueue.get has it. Brokers that are away are waited for, for five minutes."""
+        deadline = monotonic() + timeout
+        while True:
+            self._watch.check()
+            received = self._consumer.poll(max(0.0, min(deadline - monotonic(), self._longest_poll)))
+            message = None if received is None else self._read(received)
+            if message is not None:
+                return message
+            if monotonic() >= deadline:
+                self._probe()
+                return None
+
+    def ack(self, job_id: str, to_iteration: int) -> None:
+        """Commit the offset behind the pages that are committed. A failure is a warning: pages that come again are
+        recognised."""
+        self._note(self._deliveries.ack(job_id, to_iteration))
+        self._commit()
+
+    def settle(self, message: QueueMessage) -> None:
+        """The offset is committed by the next ``ack`` or ``close``: there may be many leftovers of another job."""
+        self._note(self._deliveries.settle(message.tag))
+
+    def close(self) -> None:
+        """Commit what is settled, leave."""
+        self._commit()
+        if self._strangers > 1:
+            logger.warning(f"{self._strangers} messages on Kafka topic '{self._topic}' were not bizon's")
+        self._consumer.close()
+        self._consumer = None
+
+    def _ask(self, question: Any) -> Any:
+        """The broker's answer; asked again for a while, a coordinator may have to be found."""
+        deadline = monotonic() + CONNECT_TIMEOUT
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                self._watch.check_admitted()
+                if monotonic() > deadline or error.args[0].name() in _HOPELESS:
+                    reason = self._watch.reason(error)
+                    raise QueueError(
+                        f"Kafka topic '{self._topic}' cannot be read by group '{self._group}': {reason}"
+                    ) from None
+                self._consumer.poll(0.1)  # nothing is assigned yet: serves callbacks, no messages
+
+    def _committed_offset(self) -> int | None:
+        (found,) = self._consumer.committed([self._place()], timeout=_ATTEMPT)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return int(found.offset) if found.offset >= 0 else None
+
+    def _read(self, received: Message) -> QueueMessage | None:
+        if (error := received.error()) is not None:
+            self._trouble(error)
+            return None
+        self._watch.alive()
+        body, offset = received.value() or b"", received.offset() or 0
+        try:
+            whole = self._joiner.add(body)
+            message = None if whole is None else replace(decode(whole), tag=offset)
+        except QueueError as error:
+            self._strangers += 1
+            level = "WARNING" if self._strangers == 1 else "DEBUG"
+            logger.log(level, f"message {offset} on Kafka topic '{self._topic}' is skipped: {error}")
+            self._deliveries.add(offset, None, len(body))
+            return None
+        if message is None:
+            self._deliveries.add_piece(len(body))
+        else:
+            self._deliveries.add(offset, message, len(body))
+        return message
+
+    def _trouble(self, error: KafkaError) -> None:
+        if error.name() in ("_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE"):
+            raise self._lost(self._watch.reason(error))
+        if error.fatal() or error.name() in _HOPELESS:
+            raise QueueError(f"Kafka topic '{self._topic}' cannot be read: {self._watch.reason(error)}")
+        logger.debug(f"Kafka topic '{self._topic}': {self._watch.reason(error)}")
+
+    def _lost(self, detail: str) -> QueueError:
+        """The error for messages that are gone. The group goes on behind the gap at the next start, for which the
+        producer has to send its pages again: without it, the consumer would stop here for ever."""
+        with suppress(KafkaException):
+            self._done, _ = self._consumer.get_watermark_offsets(self._place(), timeout=_ATTEMPT)
+            self._committed = -1
+            self._commit()
+        return QueueError(
+            f"Kafka topic '{self._topic}' lacks messages that group '{self._group}' has not read ({detail}): its "
+            "retention has removed them, or the topic was made anew. What the destination has committed is safe; run "
+            "the producer again, which goes on behind it, and raise retention.ms and retention.bytes of the topic"
+        )
+
+    def _place(self, offset: int = OFFSET_INVALID) -> TopicPartition:
+        return TopicPartition(self._topic, 0, offset)
+
+    def _probe(self) -> None:
+        """See whether brokers that were away are back: an empty topic would not show it."""
+        if self._watch.is_down:
+            try:
+                self._consumer.list_topics(self._topic, timeout=_PROBE)
+            except KafkaException:
+                return
+            self._watch.alive()
+
+    def _note(self, tag: int | None) -> None:
+        if tag is not None:
+            self._done = tag + 1
+
+    def _commit(self) -> None:
+        if self._done <= self._committed:
+            return
+        reason = ""
+        for _ in range(_COMMIT_ATTEMPTS):
+            try:
+                (answer,) = self._consumer.commit(offsets=[self._place(self._done)], asynchronous=False)
+            except KafkaException as error:
+                reason = self._watch.reason(error)
+                continue
+            if answer.error is None:
+                self._committed = self._done
+                return
+            reason = self._watch.reason(answer.error)
+        logger.warning(
+            f"offset {self._done} of Kafka topic '{self._topic}' could not be committed ({reason}): the pages before "
+            "it may be read again, and will be recognised"
+        )

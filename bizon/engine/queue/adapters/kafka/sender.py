@@ -1,0 +1,125 @@
+"""The producing end: messages on their way to the broker."""
+
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from bizon.common.clock import monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.adapters.kafka.client import OUTAGE, Watch, built, settings
+from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+from bizon.engine.queue.chunks import split
+from bizon.engine.queue.codec import encode
+from bizon.engine.queue.models import QueueMessage
+
+_FLUSH_TIMEOUT = 60.0  # seconds
+_LOOK = 0.5  # seconds; longest wait before it is seen that the client has failed
+_OVERHEAD = 4096  # bytes of a batch beside its messages, generously
+_UNBOUNDED = 2_000_000_000  # kB; what is in flight is bounded here, by pages
+
+
+class Sender:
+    """Used by the producer, on one thread. ``limit``: bytes of messages that may be unconfirmed."""
+
+    def __init__(self, config: KafkaConfigDetails, topic: str, limit: int) -> None:
+        self._config = config.queue
+        self._topic = topic
+        self._limit = limit
+        self._max_records = config.max_nb_messages
+        self._watch = Watch(config.queue)
+        self._bytes = self._records = 0
+        self._failure: KafkaError | None = None
+        self._encoded: tuple[QueueMessage, bytes] | None = None
+        # A batch counts as one message for the broker's limit, so it may not be larger than one of ours.
+        largest = self._config.max_message_size + _OVERHEAD
+        own = {
+            "enable_idempotence": True,
+            "acks": "all",
+            "message_timeout_ms": int(OUTAGE * 1000),
+            "batch_size": largest,
+            "message_max_bytes": largest,
+            "queue_buffering_max_kbytes": _UNBOUNDED,
+            "queue_buffering_max_messages": 0,
+        }
+        self._producer: Any = built(Producer, self._watch, settings(self._config, self._watch, **own))
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        """As AbstractQueue.put has it; a page that failed on its way raises at the next call."""
+        payload = self._payload(message)
+        deadline = monotonic() + timeout
+        self._producer.poll(0)
+        self._check()
+        while not self._has_room(len(payload), message.frame.height):
+            remaining = deadline - monotonic()
+            if remaining <= 0:
+                return False
+            self._producer.poll(min(remaining, _LOOK))
+            self._check()
+        self._encoded = None
+        self._send(payload, message.frame.height)
+        return True
+
+    def close(self) -> None:
+        """Wait until all is confirmed, a minute at most. Raises QueueError when it is not, unless put has done so."""
+        known = self._failure is not None
+        deadline = monotonic() + (0 if known else _FLUSH_TIMEOUT)
+        try:
+            while left := self._producer.flush(_LOOK):
+                if not known:
+                    self._check()
+                if monotonic() > deadline:
+                    break
+            if not known:
+                self._check()
+                if left:
+                    raise QueueError(
+                        f"the Kafka broker has not confirmed {left} messages within {_FLUSH_TIMEOUT:.0f} seconds"
+                    )
+        finally:
+            self._producer.purge()
+            self._producer = None
+
+    def _payload(self, message: QueueMessage) -> bytes:
+        """The message encoded; once, however often it is put until there is room."""
+        if self._encoded is None or self._encoded[0] is not message:
+            self._encoded = (message, encode(message))
+        return self._encoded[1]
+
+    def _has_room(self, size: int, records: int) -> bool:
+        if self._bytes == 0:
+            return True
+        return self._bytes + size <= self._limit and self._records + records <= self._max_records
+
+    def _send(self, payload: bytes, records: int) -> None:
+        pieces = split(payload, self._config.max_message_size)
+        for number, piece in enumerate(pieces):
+            counted = records if number == len(pieces) - 1 else 0
+            self._bytes += len(piece)
+            self._records += counted
+            confirm = partial(self._confirmed, len(piece), counted)
+            try:
+                self._producer.produce(self._topic, piece, partition=0, on_delivery=confirm)
+            except (KafkaException, BufferError) as error:
+                reason = self._watch.reason(error) if isinstance(error, KafkaException) else str(error)
+                raise QueueError(f"the Kafka client does not take a message of {len(piece)} bytes: {reason}") from None
+
+    def _confirmed(self, size: int, records: int, error: KafkaError | None, _message: Any) -> None:
+        self._bytes -= size
+        self._records -= records
+        if error is not None:
+            self._failure = self._failure or error
+        else:
+            self._watch.alive()
+
+    def _check(self) -> None:
+        if self._failure is None:
+            self._watch.check()
+        elif self._failure.name() == "MSG_SIZE_TOO_LARGE":
+            raise QueueError(
+                f"the Kafka broker refuses a message as too large: lower engine.queue.config.queue.max_message_size "
+                f"(now {self._config.max_message_size} bytes), or raise message.max.bytes of the broker or "
+                f"max.message.bytes of topic '{self._topic}'"
+            )
+        else:
+            raise QueueError(f"a page did not reach Kafka topic '{self._topic}': {self._watch.reason(self._failure)}")
