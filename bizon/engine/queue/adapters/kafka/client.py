@@ -17,7 +17,7 @@ except ImportError as error:
 
 OUTAGE = 300.0  # seconds that the brokers may be away before a run gives up
 CONNECT_TIMEOUT = 20.0  # seconds
-_WARNING = 30  # level of the standard library
+_REPEATED = ("FAIL", "ERROR")  # kinds of the client's log lines that are kept once in an outage
 
 
 class Watch:
@@ -34,6 +34,7 @@ class Watch:
         self._refused: str | None = None
         self._down_since: float | None = None
         self._last = ""
+        self._logged: set[str] = set()
 
     @property
     def is_down(self) -> bool:
@@ -42,7 +43,10 @@ class Watch:
 
     def alive(self) -> None:
         """A broker has answered."""
-        self._down_since = None
+        if self._down_since is not None:
+            logger.info(f"the Kafka brokers at {self._servers} are back")
+            self._down_since = None
+            self._logged.clear()
 
     def reason(self, error: KafkaError | KafkaException) -> str:
         """What an error says, without secrets."""
@@ -85,9 +89,14 @@ class Watch:
             self._down_since = self._clock()
             logger.warning(f"no Kafka broker at {self._servers} can be reached, waiting for up to {OUTAGE:.0f} seconds")
 
-    def log(self, level: int, template: str, *values: Any) -> None:
-        """The client's ``logger``, of which it calls this method alone."""
-        logger.log("DEBUG" if level < _WARNING else "WARNING", "{}", self._scrub(template % values))
+    def log(self, _level: int, template: str, *values: Any) -> None:
+        """The client's ``logger``, of which it calls this method alone. What is serious also comes by ``on_error``;
+        while brokers are away it says so twenty times a second."""
+        kind = str(values[0]) if values else ""
+        if kind not in self._logged:
+            logger.debug("{}", self._scrub(template % values))
+        if kind in _REPEATED:
+            self._logged.add(kind)
 
 
 def settings(config: KafkaQueueConfig, watch: Watch, **own: Any) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from bizon.engine.queue.deliveries import Deliveries
 from bizon.engine.queue.models import QueueMessage
 
 _ATTEMPT = 5.0  # seconds; one question to the broker while connecting
-_PROBE = 1.0  # seconds; a look whether brokers that were away are back
-_COMMIT_ATTEMPTS = 3  # each waits, within the client, for session.timeout.ms at most
+_PROBE = 0.1  # seconds; shortest look whether brokers that were away are back
+_COMMIT_PATIENCE = 10.0  # seconds; also the client's own, for one attempt
+_COMMIT_ATTEMPTS = 3
 _LARGEST_FETCH = 8 * 1024 * 1024
 _HOPELESS = (
     "UNKNOWN_TOPIC_OR_PART",
@@ -62,7 +63,7 @@ class Receiver:
             "enable_auto_offset_store": False,
             "auto_offset_reset": "error",
             "max_poll_interval_ms": 86_400_000,
-            "session_timeout_ms": 10_000,
+            "session_timeout_ms": int(_COMMIT_PATIENCE * 1000),
             "queued_max_messages_kbytes": max(ahead // 1024, 1),
             "max_partition_fetch_bytes": max(min(ahead // 2, _LARGEST_FETCH), config.queue.max_message_size),
             "fetch_queue_backoff_ms": 20,
@@ -83,12 +84,14 @@ class Receiver:
         deadline = monotonic() + timeout
         while True:
             self._watch.check()
-            received = self._consumer.poll(max(0.0, min(deadline - monotonic(), self._longest_poll)))
+            remaining = max(0.0, min(deadline - monotonic(), self._longest_poll))
+            received = self._consumer.poll(0 if self._watch.is_down else remaining)
+            if received is None and self._watch.is_down:
+                self._probe(remaining)
             message = None if received is None else self._read(received)
             if message is not None:
                 return message
             if monotonic() >= deadline:
-                self._probe()
                 return None
 
     def ack(self, job_id: str, to_iteration: int) -> None:
@@ -134,7 +137,6 @@ class Receiver:
         if (error := received.error()) is not None:
             self._trouble(error)
             return None
-        self._watch.alive()
         body, offset = received.value() or b"", received.offset() or 0
         try:
             whole = self._joiner.add(body)
@@ -174,13 +176,11 @@ class Receiver:
     def _place(self, offset: int = OFFSET_INVALID) -> TopicPartition:
         return TopicPartition(self._topic, 0, offset)
 
-    def _probe(self) -> None:
-        """See whether brokers that were away are back: an empty topic would not show it."""
-        if self._watch.is_down:
-            try:
-                self._consumer.list_topics(self._topic, timeout=_PROBE)
-            except KafkaException:
-                return
+    def _probe(self, timeout: float) -> None:
+        """See whether brokers that were away are back: an empty topic would not show it, nor would what was fetched
+        before."""
+        with suppress(KafkaException):
+            self._consumer.list_topics(self._topic, timeout=max(timeout, _PROBE))
             self._watch.alive()
 
     def _note(self, tag: int | None) -> None:
@@ -190,18 +190,23 @@ class Receiver:
     def _commit(self) -> None:
         if self._done <= self._committed:
             return
-        reason = ""
-        for _ in range(_COMMIT_ATTEMPTS):
-            try:
-                (answer,) = self._consumer.commit(offsets=[self._place(self._done)], asynchronous=False)
-            except KafkaException as error:
-                reason = self._watch.reason(error)
-                continue
-            if answer.error is None:
+        deadline, attempts, reason = monotonic() + _COMMIT_PATIENCE, 0, ""
+        while attempts < _COMMIT_ATTEMPTS and monotonic() < deadline:
+            attempts += 1
+            failure = self._commit_once(self._done)
+            if failure is None:
                 self._committed = self._done
                 return
-            reason = self._watch.reason(answer.error)
+            reason = self._watch.reason(failure)
         logger.warning(
             f"offset {self._done} of Kafka topic '{self._topic}' could not be committed ({reason}): the pages before "
             "it may be read again, and will be recognised"
         )
+
+    def _commit_once(self, offset: int) -> KafkaError | KafkaException | None:
+        try:
+            (answer,) = self._consumer.commit(offsets=[self._place(offset)], asynchronous=False)
+        except KafkaException as error:
+            return error
+        failure: KafkaError | None = answer.error
+        return failure

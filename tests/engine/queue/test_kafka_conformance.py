@@ -1,0 +1,38 @@
+"""A Kafka queue does what every queue must: at a broker of one make, and in short at one of another."""
+
+from contextlib import suppress
+
+import pytest
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.queue.adapters.kafka.config import KafkaConfig
+from bizon.engine.queue.models import broker_name
+from bizon.testing.broker_queue import BrokerConformance
+
+
+def config_for(url: str) -> KafkaConfig:
+    return KafkaConfig.model_validate({"type": "kafka", "config": {"queue": {"bootstrap_server": url}}})
+
+
+class TestKafkaQueue(BrokerConformance):
+    @pytest.fixture
+    def config(self, kafka_url: str) -> KafkaConfig:
+        return config_for(kafka_url)
+
+    def put_bytes(self, config: KafkaConfig, stream: StreamKey, body: bytes) -> None:
+        producer = Producer({"bootstrap.servers": config.config.queue.bootstrap_server})
+        producer.produce(broker_name(stream), body, partition=0)
+        assert producer.flush(20) == 0
+
+    def discard(self, config: KafkaConfig, stream: StreamKey) -> None:
+        admin = AdminClient({"bootstrap.servers": config.config.queue.bootstrap_server})
+        with suppress(KafkaException):
+            admin.delete_topics([broker_name(stream)])[broker_name(stream)].result(10)
+
+
+class TestKafkaQueueOnTansu(TestKafkaQueue):
+    @pytest.fixture
+    def config(self, tansu_url: str) -> KafkaConfig:
+        return config_for(tansu_url)
