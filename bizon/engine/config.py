@@ -13,13 +13,14 @@ from bizon.engine.backend.adapters.sqlalchemy.config import (
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.queue.adapters.kafka.config import KafkaConfig
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
+from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
 from bizon.engine.queue.config import QueueTypes
 from bizon.engine.runner.config import RunnerConfig, RunnerTypes
 
 BackendConfig = Annotated[
     SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig | PostgresSQLAlchemyConfig, Field(discriminator="type")
 ]
-QueueConfig = Annotated[PythonQueueConfig | KafkaConfig, Field(discriminator="type")]
+QueueConfig = Annotated[PythonQueueConfig | KafkaConfig | RabbitMQConfig, Field(discriminator="type")]
 
 
 class EngineConfig(StrictModel):

@@ -21,7 +21,9 @@ def _name(path: Path) -> str:
 
 def _is_free(path: Path) -> bool:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return document["source"]["name"] in FREE_SOURCES and document["destination"]["name"] in FREE_DESTINATIONS
+    queue = document.get("engine", {}).get("queue", {}).get("type", "python_queue")
+    names = document["source"]["name"], document["destination"]["name"]
+    return names[0] in FREE_SOURCES and names[1] in FREE_DESTINATIONS and queue == "python_queue"
 
 
 def test_there_are_examples():

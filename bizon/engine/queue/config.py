@@ -13,6 +13,7 @@ class QueueTypes(StrEnum):
 
     PYTHON_QUEUE = "python_queue"
     KAFKA = "kafka"
+    RABBITMQ = "rabbitmq"
 
 
 class AbstractQueueConfigDetails(StrictModel):

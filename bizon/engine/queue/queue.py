@@ -71,4 +71,9 @@ class QueueFactory:
 
             return KafkaQueue(config=config.config, **kwargs)
 
+        if config.type == QueueTypes.RABBITMQ:
+            from bizon.engine.queue.adapters.rabbitmq.queue import RabbitMQQueue
+
+            return RabbitMQQueue(config=config.config, **kwargs)
+
         raise ValueError(f"queue type '{config.type}' has no branch in QueueFactory.get_queue")

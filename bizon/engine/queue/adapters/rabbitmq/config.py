@@ -1,0 +1,93 @@
+"""Configuration of the RabbitMQ queue."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bizon.common.secret import SecretText
+from bizon.common.strict import StrictModel
+from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
+
+
+class RabbitMQTLSConfig(StrictModel):
+    """``engine.queue.config.queue.tls``: files for TLS. The server's certificate is always checked."""
+
+    ca_file: str | None = Field(
+        default=None, description="Certificates to trust, PEM; null = those the machine trusts."
+    )
+    cert_file: str | None = Field(
+        default=None, description="Certificate of this client, PEM, where the broker asks for one."
+    )
+    key_file: str | None = Field(default=None, description="Key of cert_file, PEM; null = it is in cert_file.")
+
+
+class RabbitMQQueueConfig(StrictModel):
+    """``engine.queue.config.queue``."""
+
+    host: str = Field(min_length=1, description="Host of the broker.")
+    port: int = Field(default=5672, ge=1, le=65535, description="Port of the broker; with TLS usually 5671.")
+    queue_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="Queue at the broker, for one stream of one pipeline and nobody else; null = named after pipeline, "
+        "source and stream. It is made when it does not exist, and stays after the run.",
+    )
+    exchange: str = Field(
+        default="",
+        max_length=255,
+        description="Exchange to publish to, which has to exist; the queue is bound to it by its own name. Empty = the "
+        "default exchange.",
+    )
+    username: str = Field(default="guest", description="User.")
+    password: SecretText = Field(default="guest", description="Password.")
+    virtual_host: str = Field(default="/", min_length=1, description="Virtual host.")
+    tls: bool | RabbitMQTLSConfig = Field(
+        default=False, description="true = encrypted, trusting what the machine trusts; a block names files."
+    )
+    heartbeat: int = Field(
+        default=30,
+        ge=1,
+        le=600,
+        description="Seconds between signs of life. A broker gives a silent client up after two to three of them, and "
+        "only then delivers again what that client had.",
+    )
+    max_message_size: int = Field(
+        default=4 * 1024 * 1024,
+        ge=64 * 1024,
+        le=128 * 1024 * 1024,
+        description="Bytes of one message; larger pages travel in pieces. At most what the broker takes "
+        "(`max_message_size` there: 128 MB, 16 MB from RabbitMQ 4).",
+    )
+
+
+class RabbitMQConsumerConfig(StrictModel):
+    """``engine.queue.config.consumer``."""
+
+    poll_interval: float = Field(
+        default=1, gt=0, description="Seconds; longest wait for a page before the consumer looks at its deadlines."
+    )
+
+
+class RabbitMQConfigDetails(AbstractQueueConfigDetails):
+    """``engine.queue.config`` of the RabbitMQ queue."""
+
+    max_bytes: int | None = Field(
+        default=None,
+        ge=64 * 1024,
+        description="Bytes that may wait at the broker, as they travel (compressed); null = no limit but the broker's "
+        "own. A queue that exists keeps its limit: delete it to change this.",
+    )
+    queue: RabbitMQQueueConfig = Field(description="The broker and the queue.")
+    consumer: RabbitMQConsumerConfig = Field(
+        default_factory=RabbitMQConsumerConfig, description="How the consumer waits."
+    )
+
+
+class RabbitMQConfig(AbstractQueueConfig):
+    """``engine.queue: {type: rabbitmq}``: pages wait in a durable queue at a broker."""
+
+    is_broker: ClassVar[bool] = True
+
+    type: Literal[QueueTypes.RABBITMQ] = Field(description="rabbitmq")
+    config: RabbitMQConfigDetails = Field(description="Settings.")

@@ -1,0 +1,171 @@
+"""The connection to the broker, on a thread of its own.
+
+The thread keeps the heartbeat going while a destination writes for minutes, and mends a connection that was lost. All
+that pika does happens on it: the other threads hand it work by ``call``.
+"""
+
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any, Protocol
+
+from loguru import logger
+
+from bizon.common.clock import monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.adapters.rabbitmq.client import IOLoop, parameters, pika, queue_arguments
+from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure, connection_reason
+
+AWAY = 90.0  # seconds a broker may be away before the run fails; less than the consumer waits for a missing page
+_STEADY = 10.0  # seconds; a connection that does not last as long does not end an absence
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two attempts
+_OPENING = 30.0  # seconds for the first connection, its channel and the queue
+_CLOSING = 10.0  # seconds for closing it; then it is left to the operating system
+
+
+class Handler(Protocol):
+    """What an end of the queue does with its channel. Called on the connection's thread."""
+
+    def ready(self, channel: Any) -> None:
+        """A new channel is open and the queue is there."""
+
+    def lost(self) -> None:
+        """The channel is gone. ``ready`` or ``failed`` follows."""
+
+    def failed(self, error: QueueError) -> None:
+        """There will be no other channel."""
+
+    def blocked(self, is_blocked: bool) -> None:
+        """The broker takes nothing for the moment, or takes it again."""
+
+
+class BrokerConnection:
+    """One connection with one channel, for as long as the end is open."""
+
+    def __init__(self, config: RabbitMQConfigDetails, queue_name: str, handler: Handler) -> None:
+        self._config = config.queue
+        self._where = f"{config.queue.host}:{config.queue.port}"
+        self._name = queue_name
+        self._arguments = queue_arguments(config)
+        self._handler = handler
+        self._parameters = parameters(config.queue)
+        self._loop = IOLoop()
+        self._thread = Thread(target=self._run, name="bizon-rabbitmq", daemon=True)
+        self._connection: Any = None
+        self._settled = Event()  # ready for the first time, or failed
+        self._failure: QueueError | None = None
+        self._closing = False
+        self._ready_at: float | None = None
+        self._away_since: float | None = None
+        self._pause = _FIRST_PAUSE
+
+    def open(self) -> None:
+        """Returns once the queue is there. Raises QueueError when it cannot be; nothing is tried twice."""
+        self.call(self._connect)
+        self.call(lambda: self.later(_OPENING, self._give_up_opening))
+        self._thread.start()
+        self._settled.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def call(self, work: Callable[[], None]) -> None:
+        """Have the connection's thread do some work, after what it was given before. Never waits."""
+        self._loop.add_callback_threadsafe(work)
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """The same after a while. Only on the connection's thread."""
+        self._loop.call_later(seconds, work)
+
+    def close(self) -> None:
+        """Close the connection when the work it was given is done. Waits for it, within a bound. Idempotent."""
+        if self._thread.is_alive():
+            self.call(self._close)
+            self._thread.join(_CLOSING)
+
+    def fail(self, reason: str) -> None:
+        """Give up for good. Only on the connection's thread."""
+        if self._failure is None and not self._closing:
+            self._failure = QueueError(f"RabbitMQ at {self._where}: {reason}")
+            self._handler.failed(self._failure)
+            self._settled.set()
+            self._close()
+
+    def _run(self) -> None:
+        try:
+            self._loop.start()
+        finally:
+            self._loop.close()
+            if not self._closing:  # a mistake in here; its traceback is on its way to the standard error
+                self.fail("the thread of the connection has ended")
+
+    def _give_up_opening(self) -> None:
+        if not self._settled.is_set():
+            self.fail("no answer in time")
+
+    def _connect(self) -> None:
+        if not self._closing:
+            self._connection = pika.SelectConnection(
+                self._parameters,
+                on_open_callback=self._opened,
+                on_open_error_callback=self._gone,
+                on_close_callback=self._gone,
+                custom_ioloop=self._loop,
+            )
+
+    def _opened(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(lambda *_: self._handler.blocked(True))
+        connection.add_on_connection_unblocked_callback(lambda *_: self._handler.blocked(False))
+        connection.channel(on_open_callback=self._declare)
+
+    def _declare(self, channel: Any) -> None:
+        def declared(_frame: Any) -> None:
+            if self._config.exchange:
+                channel.queue_bind(self._name, self._config.exchange, self._name, callback=bound)
+            else:
+                bound(None)
+
+        def bound(_frame: Any) -> None:
+            if self._away_since is not None:
+                logger.info(f"RabbitMQ at {self._where}: connected again")
+            self._ready_at = monotonic()
+            self._pause = _FIRST_PAUSE
+            self._handler.ready(channel)
+            self._settled.set()
+
+        channel.add_on_close_callback(self._channel_gone)
+        channel.queue_declare(self._name, durable=True, arguments=self._arguments, callback=declared)
+
+    def _channel_gone(self, _channel: Any, error: BaseException) -> None:
+        reason = channel_failure(error, self._name)
+        if reason is not None:
+            self.fail(reason)
+        elif self._connection.is_open:
+            self._connection.close()
+
+    def _gone(self, _connection: Any, error: BaseException) -> None:
+        """The connection was not made, or was lost, or is closed as was asked for."""
+        self._handler.lost()
+        if self._closing:
+            self._loop.stop()
+            return
+        now, reason = monotonic(), connection_reason(error, self._config)
+        if self._ready_at is None and self._away_since is None:
+            self.fail(reason)
+            return
+        if self._away_since is None or (self._ready_at is not None and now - self._ready_at > _STEADY):
+            self._away_since = now
+        if self._ready_at is not None:
+            logger.warning(f"RabbitMQ at {self._where}: the connection was lost ({reason}); connecting again")
+        self._ready_at = None
+        if now - self._away_since > AWAY:
+            self.fail(f"no connection for {AWAY:.0f} seconds ({reason}); run again once it is back, to resume")
+        else:
+            self._loop.call_later(self._pause, self._connect)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _close(self) -> None:
+        self._closing = True
+        if self._connection is None or self._connection.is_closed:
+            self._loop.stop()
+        elif not self._connection.is_closing:
+            self._connection.close()

@@ -1,0 +1,58 @@
+"""The RabbitMQ queue: pages wait at a broker, so that the two halves of a run may be two processes, or on two hosts."""
+
+from bizon.common.errors.errors import QueueError
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
+from bizon.engine.queue.adapters.rabbitmq.sender import Sender
+from bizon.engine.queue.models import QueueEnd, QueueMessage, broker_name
+from bizon.engine.queue.queue import AbstractQueue
+
+_SMALLEST_BUDGET = 16 * 1024 * 1024
+
+
+class RabbitMQQueue(AbstractQueue):
+    """One end of a durable queue of persistent messages.
+
+    The producing end keeps at most half of ``budget`` (bytes) that the broker has not confirmed; the consuming end lets
+    at most a third wait here, beside what the destination's buffer holds. Both by the size of messages on the wire, and
+    more only by the messages of one portion. The queue stays at the broker after the run.
+    """
+
+    def __init__(self, config: RabbitMQConfigDetails, *, end: QueueEnd, stream: StreamKey, budget: int) -> None:
+        super().__init__(config)
+        name = config.queue.queue_name or broker_name(stream)
+        budget = max(budget, _SMALLEST_BUDGET)
+        self._side: Sender | Receiver
+        if end is QueueEnd.PRODUCER:
+            self._side = Sender(config, name, budget // 2)
+        else:
+            self._side = Receiver(config, name, budget // 3)
+        self._closed = False
+
+    def connect(self) -> None:
+        self._side.open()
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        if not isinstance(self._side, Sender) or self._closed:
+            raise QueueError("only the producing end of the queue can put, and only while it is open")
+        return self._side.put(message, timeout)
+
+    def get(self, timeout: float) -> QueueMessage | None:
+        return self._consuming().get(timeout)
+
+    def ack(self, job_id: str, to_iteration: int) -> None:
+        self._consuming().ack(job_id, to_iteration)
+
+    def settle(self, message: QueueMessage) -> None:
+        self._consuming().settle(message.tag)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._side.close()
+
+    def _consuming(self) -> Receiver:
+        if not isinstance(self._side, Receiver) or self._closed:
+            raise QueueError("only the consuming end of the queue can get and acknowledge, and only while it is open")
+        return self._side

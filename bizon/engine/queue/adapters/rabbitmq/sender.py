@@ -1,0 +1,164 @@
+"""The producing end: pages are published as fast as the broker takes them, and kept until it has confirmed them."""
+
+from threading import Condition
+from typing import Any
+
+from bizon.common.clock import monotonic
+from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
+from bizon.engine.queue.adapters.rabbitmq.client import pika
+from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
+from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
+from bizon.engine.queue.chunks import split
+from bizon.engine.queue.codec import encode
+from bizon.engine.queue.models import QueueMessage
+
+_PATIENCE = 300.0  # seconds without a confirmation after which close gives up; a full queue waits for its consumer
+_COUNTING = 0.25  # seconds between two questions how many messages wait
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before a full queue is tried again
+_PERSISTENT = 2
+
+
+class Sender:
+    """Used by one thread; the methods of :class:`Handler` are called on the connection's."""
+
+    def __init__(self, config: RabbitMQConfigDetails, queue_name: str, window: int) -> None:
+        self._queue, self._exchange = queue_name, config.queue.exchange
+        self._limit = min(config.queue.max_message_size, config.max_bytes or config.queue.max_message_size)
+        self._properties = pika.BasicProperties(delivery_mode=_PERSISTENT)
+        self._outbox = Outbox(window)
+        self._backlog = Backlog(config.max_nb_messages)
+        self._changed = Condition()
+        self._channel: Any = None
+        self._blocked = False
+        self._pause = _FIRST_PAUSE
+        self._confirmed_at = 0.0
+        self._counting = False
+        self._failure: QueueError | None = None
+        self._told = False
+        self._connection = BrokerConnection(config, queue_name, self)
+
+    def open(self) -> None:
+        """Raises QueueError when the queue cannot be reached."""
+        self._connection.open()
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        """As :meth:`AbstractQueue.put`. True: it is kept here until the broker has it."""
+        records = message.frame.height
+        if not self._wait_for_room(records, monotonic() + timeout):
+            return False
+        pieces = split(encode(message), self._limit)
+        with self._changed:
+            self._outbox.add(pieces, alone=message.signal is not None)
+            self._backlog.put(records, len(pieces))
+        self._connection.call(self._publish)
+        return True
+
+    def close(self) -> None:
+        """Waits for the confirmations. Raises QueueError when they do not come, unless ``put`` has said why."""
+        with self._changed:
+            self._confirmed_at = monotonic()
+            while len(self._outbox) and self._failure is None:
+                remaining = self._confirmed_at + _PATIENCE - monotonic()
+                if remaining <= 0:
+                    self._failure = QueueError(
+                        f"queue '{self._queue}' at RabbitMQ has not taken {len(self._outbox)} messages in "
+                        f"{_PATIENCE:.0f} seconds: is it full, and is its consumer at work? Run again to resume"
+                    )
+                else:
+                    self._changed.wait(remaining)
+        self._connection.close()
+        if len(self._outbox) and not self._told:
+            self._raise_failure()
+
+    def ready(self, channel: Any) -> None:
+        """Confirmations first, then what is waiting."""
+
+        def confirming(_frame: Any) -> None:
+            self._channel = channel
+            self._publish()
+
+        channel.add_on_return_callback(self._returned)
+        channel.confirm_delivery(self._answered, callback=confirming)
+
+    def lost(self) -> None:
+        """What is not confirmed will be published again."""
+        with self._changed:
+            self._channel = None
+            self._blocked = self._counting = False
+            self._outbox.lost()
+
+    def failed(self, error: QueueError) -> None:
+        """Tell whoever waits."""
+        with self._changed:
+            self._failure = self._failure or error
+            self._changed.notify_all()
+
+    def blocked(self, is_blocked: bool) -> None:
+        """The broker is short of memory or disk, or has enough again."""
+        with self._changed:
+            self._blocked = is_blocked
+            self._changed.notify_all()
+
+    def _wait_for_room(self, records: int, deadline: float) -> bool:
+        with self._changed:
+            while True:
+                self._raise_failure()
+                if self._outbox.has_room and not self._blocked and self._backlog.has_room(records):
+                    return True
+                remaining = deadline - monotonic()
+                if remaining <= 0:
+                    return False
+                if not self._backlog.has_room(records):
+                    remaining = min(remaining, _COUNTING)
+                    self._connection.call(self._count)
+                self._changed.wait(remaining)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._told = True
+            raise self._failure
+
+    def _publish(self) -> None:
+        while self._channel is not None and self._channel.is_open:
+            with self._changed:
+                body = self._outbox.next()
+            if body is None:
+                return
+            self._channel.basic_publish(self._exchange, self._queue, body, self._properties, mandatory=True)
+
+    def _answered(self, frame: Any) -> None:
+        accepted = isinstance(frame.method, pika.spec.Basic.Ack)
+        with self._changed:
+            self._outbox.answered(frame.method.delivery_tag, multiple=frame.method.multiple, accepted=accepted)
+            refused = self._outbox.is_refused
+            if accepted:
+                self._confirmed_at = monotonic()
+                self._pause = _FIRST_PAUSE
+            self._changed.notify_all()
+        if refused:
+            self._connection.later(self._pause, self._repeat)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        else:
+            self._publish()
+
+    def _repeat(self) -> None:
+        with self._changed:
+            if self._outbox.is_refused:  # else the channel was lost meanwhile
+                self._outbox.repeat()
+        self._publish()
+
+    def _returned(self, _channel: Any, _method: Any, _properties: Any, _body: bytes) -> None:
+        self._connection.fail(f"queue '{self._queue}' is gone: it was deleted during the run; run again to resume")
+
+    def _count(self) -> None:
+        if self._channel is not None and self._channel.is_open and not self._counting:
+            self._counting = True
+            self._channel.queue_declare(self._queue, passive=True, callback=self._counted)
+
+    def _counted(self, frame: Any) -> None:
+        with self._changed:
+            self._counting = False
+            self._backlog.counted(frame.method.message_count + len(self._outbox))
+            self._changed.notify_all()
