@@ -67,6 +67,8 @@ def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
     ]
     if snapshot.records_rejected:
         parts.append(f"{snapshot.records_rejected:,} rejected")
+    if snapshot.lag is not None:
+        parts.append(f"lag {counted(snapshot.lag, 'record')}")
     if total is not None and rate > 0 and total > fetched:
         parts.append(f"ETA {timedelta(seconds=round((total - fetched) / rate))}")
     return ", ".join(parts)

@@ -53,18 +53,26 @@ def _lines(report: "PipelineReport") -> list[str]:
         ]
         if report.dead_letters:
             lines.append(f"Dead letters: {report.dead_letters:,} committed")
-    if report.lease is not None:
-        lease = report.lease
-        word = "held" if lease.alive else "left behind"
-        lines.append(
-            f"Lease: {word} by process {lease.pid} on host '{lease.host}' for {duration(lease.age_seconds)}, "
-            f"last heard of {duration(lease.idle_seconds)} ago"
-        )
+    if report.records_per_second is not None:
+        lag = "unknown" if report.lag is None else counted(report.lag, "record")
+        lines.append(f"Stream: {report.records_per_second:,} records/s, lag {lag}, as noted at {report.noted_at}")
+    lines += _leases(report)
     if report.reset_pending:
         lines.append("Reset: requested, the next run fetches everything and replaces the output")
     if report.error is not None:
         lines.append(f"Error: {report.error}")
     return lines
+
+
+def _leases(report: "PipelineReport") -> list[str]:
+    held = [lease for lease in (report.lease, report.consumer_lease) if lease is not None]
+    together = len({(lease.host, lease.pid) for lease in held}) == 1 < len(held)
+    return [
+        f"Lease{'' if together else f' of the {lease.half}'}: {'held' if lease.alive else 'left behind'} by process "
+        f"{lease.pid} on host '{lease.host}' for {duration(lease.age_seconds)}, "
+        f"last heard of {duration(lease.idle_seconds)} ago"
+        for lease in (held[:1] if together else held)
+    ]
 
 
 def _checkpoint(report: "PipelineReport") -> str:

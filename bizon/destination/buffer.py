@@ -15,13 +15,18 @@ class DestinationBuffer:
     """Collects contiguous pages until they are worth a write, or due.
 
     ``buffer_size``: MB, 0 = every page is due at once. ``buffer_flush_timeout``: seconds after which the oldest page
-    is due, 0 = never. A page without rows is collected too: its pagination has to be recorded.
+    is due, 0 = never. ``max_records``: rows from which on the pages are due, 0 = no limit. A page without rows is
+    collected too: its pagination has to be recorded.
     """
 
-    def __init__(self, buffer_size: int, buffer_flush_timeout: float, clock: Monotonic = monotonic) -> None:
+    def __init__(
+        self, buffer_size: int, buffer_flush_timeout: float, clock: Monotonic = monotonic, max_records: int = 0
+    ) -> None:
         self._limit = buffer_size * MEGABYTE
         self._timeout = buffer_flush_timeout
         self._clock = clock
+        self._max_records = max_records
+        self._records = 0
         self._pages: list[SourcePage] = []
         self._size = 0
         self._oldest: float | None = None
@@ -44,6 +49,7 @@ class DestinationBuffer:
             self._oldest = self._clock()
         self._pages.append(page)
         self._size += frame_bytes(page.frame)
+        self._records += page.frame.height
 
     def has_room_for(self, frame: "pl.DataFrame") -> bool:
         """False when adding ``frame`` would pass the limit and something is waiting already: take that first."""
@@ -53,7 +59,8 @@ class DestinationBuffer:
         """True when what waits should be written now: full, or old enough."""
         if self.is_empty:
             return False
-        return self._size >= self._limit or self.seconds_until_due() == 0
+        is_full = self._size >= self._limit or (self._max_records and self._records >= self._max_records)
+        return bool(is_full) or self.seconds_until_due() == 0
 
     def seconds_until_due(self) -> float | None:
         """Seconds until the oldest page is due, 0 when it is; None when nothing waits or there is no time limit."""
@@ -65,5 +72,5 @@ class DestinationBuffer:
         """Everything that waits; the buffer is empty afterwards. Raises ValueError when it is already."""
         if self.is_empty:
             raise ValueError("the buffer is empty")
-        pages, self._pages, self._size, self._oldest = self._pages, [], 0, None
+        pages, self._pages, self._size, self._records, self._oldest = self._pages, [], 0, 0, None
         return pages

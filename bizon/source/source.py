@@ -59,6 +59,13 @@ class AbstractSource(ABC):
         """Number of records of the stream, for the progress display only; None when unknown, 0 is a valid total."""
         return None
 
+    def get_lag(self) -> int | None:
+        """In sync mode ``stream``: how many records wait in the source, as far as is known without asking it again.
+
+        None when unknown. For display; called on the thread that fetches, every few seconds.
+        """
+        return None
+
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
     ) -> SourceIteration:

@@ -84,6 +84,10 @@ class AbstractBackend(ABC):
         """Note how many records the source says it has; display only."""
 
     @abstractmethod
+    def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
+        """Replace what is noted of how the job is doing, any JSON object; display only."""
+
+    @abstractmethod
     def open_epoch(self, job_id: str, half: Half | None = None) -> int:
         """Increment ``attempt`` and return it: the number of this start of the job, from 1. ``half``: what starts, None
         for both; unless it is the consumer alone, the number becomes ``producer_epoch`` too."""

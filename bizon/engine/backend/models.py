@@ -50,7 +50,7 @@ class StreamJob:
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
 
     ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
-    0 before the first.
+    0 before the first. ``progress``: as noted last.
     """
 
     id: str
@@ -64,6 +64,7 @@ class StreamJob:
     error_message: str | None = None
     updated_at: datetime | None = None
     producer_epoch: int = 0
+    progress: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
-    """What the loader records after a write: one destination cursor, in one transaction."""
+    """What the loader records after a write: one destination cursor, in one transaction.
+
+    ``extends``: the last cursor of the job is moved on instead of a new one being made, for jobs that never end.
+    """
 
     job_id: str
     epoch: int
@@ -134,3 +138,4 @@ class CommitRecord:
     pagination: dict[str, Any]
     next_state: dict[str, Any] | None = None
     dead_letters: int = 0
+    extends: bool = False

@@ -180,6 +180,7 @@ class Loader:
                 dead_letters=dead_letters,
                 pagination=last.pagination,
                 next_state=states[-1] if states else None,
+                extends=self._routed,
             )
         )
 

@@ -100,7 +100,7 @@ class WorkerResult:
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
     """How far a run is, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
-    delivered and were skipped or became dead letters."""
+    delivered and were skipped or became dead letters; ``lag`` are records of the source that were not fetched yet."""
 
     pages: int
     records_fetched: int
@@ -108,27 +108,33 @@ class ProgressSnapshot:
     records_written: int
     total_records: int | None
     records_rejected: int = 0
+    lag: int | None = None
 
 
-_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED = range(6)
+_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED, _LAG = range(7)
 _UNKNOWN = -1
 
 
 class Progress:
-    """Counters of a run, in six integers that may live in memory shared by processes.
+    """Counters of a run, in seven integers that may live in memory shared by processes.
 
     Each counter has one writer: the producing side or the consuming side; readers see a recent value.
     """
 
-    SLOTS = 6
+    SLOTS = 7
 
     def __init__(self, slots: MutableSequence[int] | None = None) -> None:
         self._slots = [0] * self.SLOTS if slots is None else slots
         self._slots[_TOTAL] = self._slots[_TOTAL] or _UNKNOWN
+        self._slots[_LAG] = self._slots[_LAG] or _UNKNOWN
 
     def expect(self, total_records: int | None) -> None:
         """The producing side learnt how many records the stream has."""
         self._slots[_TOTAL] = _UNKNOWN if total_records is None else total_records
+
+    def behind(self, lag: int | None) -> None:
+        """The producing side learnt how many records of the source were not fetched yet."""
+        self._slots[_LAG] = _UNKNOWN if lag is None else lag
 
     def fetched(self, records: int, size: int) -> None:
         """The producing side handed over a page of ``size`` bytes."""
@@ -143,7 +149,7 @@ class Progress:
 
     def snapshot(self) -> ProgressSnapshot:
         """The counters now."""
-        total = self._slots[_TOTAL]
+        total, lag = self._slots[_TOTAL], self._slots[_LAG]
         return ProgressSnapshot(
             pages=self._slots[_PAGES],
             records_fetched=self._slots[_FETCHED],
@@ -151,4 +157,5 @@ class Progress:
             records_written=self._slots[_WRITTEN],
             total_records=None if total == _UNKNOWN else total,
             records_rejected=self._slots[_REJECTED],
+            lag=None if lag == _UNKNOWN else lag,
         )

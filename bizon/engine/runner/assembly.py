@@ -153,15 +153,12 @@ def build_queue(context: RunContext, end: Half) -> AbstractQueue:
 
 
 def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consumer:
-    """The consuming loop. In sync mode ``stream`` every page is written at once, so that its offset can be given back
-    to the source."""
+    """The consuming loop."""
     config = context.config
-    details = config.destination.config
-    stream = config.source.sync_mode is SourceSyncModes.STREAM
     return Consumer(
         queue=links.queue,
         transform=Transform(config.transforms, config.on_error),
-        buffer=DestinationBuffer(0 if stream else details.buffer_size, details.buffer_flush_timeout),
+        buffer=_buffer(config),
         loader=loader,
         job_id=context.resume.job_id,
         epoch=context.producer_epoch,
@@ -175,6 +172,15 @@ def memory_budget(config: BizonConfig) -> int:
     """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and half as much to fetch
     while it is written."""
     return config.destination.config.buffer_size * MEGABYTE * 3 // 2
+
+
+def _buffer(config: BizonConfig) -> DestinationBuffer:
+    """In sync mode ``stream`` micro-batches, so that offsets are soon given back to the source."""
+    if config.source.sync_mode is SourceSyncModes.STREAM:
+        batch = config.engine.runner.config.micro_batch
+        return DestinationBuffer(batch.max_size, batch.max_seconds, max_records=batch.max_records)
+    details = config.destination.config
+    return DestinationBuffer(details.buffer_size, details.buffer_flush_timeout)
 
 
 def _is_newest(backend: AbstractBackend, key: StreamKey, job_id: str) -> bool:

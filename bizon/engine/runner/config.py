@@ -26,6 +26,17 @@ class LoggerLevel(StrEnum):
     CRITICAL = "CRITICAL"
 
 
+class MicroBatchConfig(StrictModel):
+    """``engine.runner.config.micro_batch``: in sync_mode stream, pages are written and committed together. The first
+    bound that is reached counts; a page without records, and the end of the run, write what there is."""
+
+    max_records: int = Field(default=100_000, ge=1, description="Records; 1 = write each page at once.")
+    max_size: int = Field(default=16, ge=1, description="MB of records.")
+    max_seconds: float = Field(
+        default=2, gt=0, description="Seconds since the oldest page was fetched; looked at after each page."
+    )
+
+
 class RunnerFuturesConfig(StrictModel):
     """``engine.runner.config``: how the two workers are watched."""
 
@@ -40,6 +51,9 @@ class RunnerFuturesConfig(StrictModel):
         default=60,
         ge=1,
         description="Seconds after which a run that was killed on another host no longer blocks the next one.",
+    )
+    micro_batch: MicroBatchConfig = Field(
+        default_factory=MicroBatchConfig, description="What is written at once in sync_mode stream."
     )
 
 

@@ -9,17 +9,19 @@ from bizon.common.errors.errors import ConfigError
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import JobStatus
+from bizon.engine.backend.models import Half, JobStatus, Lease
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import stream_key
-from bizon.engine.runner.lease import is_dead
+from bizon.engine.runner.lease import is_dead, lease_key
 from bizon.source.config import SourceSyncModes
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseReport:
-    """Who holds the lease. ``alive`` is False once the holder is known to be gone, or its lease has expired."""
+    """Who holds the lease of which half. ``alive`` is False once the holder is known to be gone, or its lease has
+    expired."""
 
+    half: str
     host: str
     pid: int
     owner: str
@@ -31,7 +33,10 @@ class LeaseReport:
 @dataclass(frozen=True, slots=True)
 class PipelineReport:
     """The newest job of a pipeline. ``state`` is a job status, or ``none`` when there was never a job; a job that is
-    ``running`` without a live lease was killed, and the next run resumes it. Rows are those committed by the job."""
+    ``running`` without a live lease was killed, and the next run resumes it. Rows are those committed by the job.
+
+    ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both halves holds both. Of a stream that
+    never ends, ``records_per_second`` and ``lag`` (records that wait in the source) are as noted at ``noted_at``."""
 
     pipeline: str
     source: str
@@ -50,11 +55,15 @@ class PipelineReport:
     total_records: int | None = None
     error: str | None = None
     lease: LeaseReport | None = None
+    consumer_lease: LeaseReport | None = None
+    records_per_second: float | None = None
+    lag: int | None = None
+    noted_at: str | None = None
 
     @property
     def is_at_work(self) -> bool:
-        """True while a run is alive."""
-        return self.lease is not None and self.lease.alive
+        """True while a run, or a half of one, is alive."""
+        return any(lease is not None and lease.alive for lease in (self.lease, self.consumer_lease))
 
     @property
     def was_killed(self) -> bool:
@@ -73,17 +82,14 @@ def report_on(config: BizonConfig) -> PipelineReport:
         if not backend.check_prerequisites():
             return nothing
         pending = backend.has_pending_reset(key)
-        job, lease = backend.get_last_stream_job(key), backend.get_lease(key)
+        job = backend.get_last_stream_job(key)
+        leases = {half: _lease_report(backend.get_lease(lease_key(key, half)), half) for half in Half}
         if job is None:
             return PipelineReport(key.name, key.source_name, key.stream_name, "none", pending)
         cursor = backend.get_last_cursor_by_job_id(job.id)
         rows = backend.get_number_of_written_rows_for_job(job.id)
         dead_letters = backend.get_number_of_dead_letters_for_job(job.id)
-    holder = None
-    if lease is not None:
-        alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))
-        who = lease.holder
-        holder = LeaseReport(who.host, who.pid, who.owner, lease.age, lease.idle, alive)
+    noted = job.progress or {}
     return PipelineReport(
         pipeline=key.name,
         source=key.source_name,
@@ -101,8 +107,20 @@ def report_on(config: BizonConfig) -> PipelineReport:
         dead_letters=dead_letters,
         total_records=job.total_records_to_fetch,
         error=job.error_message,
-        lease=holder,
+        lease=leases[Half.PRODUCER],
+        consumer_lease=leases[Half.CONSUMER],
+        records_per_second=noted.get("records_per_second"),
+        lag=noted.get("lag"),
+        noted_at=noted.get("at"),
     )
+
+
+def _lease_report(lease: Lease | None, half: Half) -> LeaseReport | None:
+    if lease is None:
+        return None
+    alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))
+    who = lease.holder
+    return LeaseReport(half.value, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
 
 
 def request_reset(config: BizonConfig) -> None:

@@ -24,6 +24,7 @@ from bizon.engine.runner.assembly import (
     build_source,
     open_spool,
 )
+from bizon.engine.runner.gauge import Gauge
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import (
@@ -108,15 +109,17 @@ class StreamingRunner(AbstractRunner):
                     fetcher = build_fetcher(context, source, monitor)
                     try:
                         if stream:
-                            end = self._follow(context, fetcher, queue)
+                            gauge = Gauge(source, backend, context.resume.job_id, self._progress)
+                            end = self._follow(context, fetcher, queue, consumer, gauge)
                         else:
                             announce_total(context, links, source)
                             end = build_producer(context, links, fetcher).run(context.resume.exhausted)
                     except (DestinationError, BackendError):
                         raise
                     except Exception:
-                        with suppress(BizonError):  # the first fault is the one to tell
-                            consumer.flush()  # the pages before it are good
+                        if not stream:  # there a commit would be for the page at fault too
+                            with suppress(BizonError):  # the first fault is the one to tell
+                                consumer.flush()  # the pages before it are good
                         raise
                 finally:
                     close_destination(destination, dead_letters)
@@ -132,21 +135,30 @@ class StreamingRunner(AbstractRunner):
             dead_letters=dead_letters.describe(),
         )
 
-    def _follow(self, context: RunContext, fetcher: PageFetcher, queue: AbstractQueue) -> ProducerEnd:
-        """Sync mode ``stream``: ask for pages without pagination until stopped; a page without records is a pause."""
+    def _follow(
+        self, context: RunContext, fetcher: PageFetcher, queue: AbstractQueue, consumer: Consumer, gauge: Gauge
+    ) -> ProducerEnd:
+        """Sync mode ``stream``: ask for pages without pagination until stopped; a page without records is a pause.
+
+        What was fetched is written before the end. After an error it is not: the source gives the micro-batch again.
+        """
         pause = context.config.engine.queue.config.consumer.poll_interval
         iteration, fetched = context.resume.next_iteration, 0
         while not self._stop.is_set():
             if fetched == context.config.source.max_iterations:
+                consumer.flush()
                 return ProducerEnd(capped=True)
             message = fetcher.fetch(iteration, {})
             fetched += 1
+            gauge.look()
             if message.frame.is_empty():
+                consumer.flush()
                 self._stopping.wait(pause)
                 continue
             self._progress.fetched(message.frame.height, message.size)
             queue.put(message, pause)
             iteration += 1
+        consumer.flush()
         return ProducerEnd(stopped=True)
 
 

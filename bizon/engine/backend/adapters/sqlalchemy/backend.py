@@ -90,6 +90,9 @@ class SQLAlchemyBackend(AbstractBackend):
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
         self._transactions.run(lambda connection: jobs.set_total(connection, job_id, total_records_to_fetch))
 
+    def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
+        self._transactions.run(lambda connection: jobs.note_progress(connection, job_id, progress), patient=False)
+
     def open_epoch(self, job_id: str, half: Half | None = None) -> int:
         job = self._transactions.run(lambda connection: jobs.open_epoch(connection, job_id, half))
         return self._existing(job_id, job).attempt

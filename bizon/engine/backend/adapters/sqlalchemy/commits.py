@@ -3,6 +3,7 @@
 The statements of a commit are built once: they run for every batch.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, Connection, bindparam, func, insert, select, update
@@ -20,6 +21,18 @@ _TOUCH_WITH_STATE = _TOUCH.values(incremental_state=bindparam("state"))
 _LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == bindparam("job"), _cursors.success)
 _BY_ID = select(destination_cursors).where(_cursors.id == bindparam("cursor"))
 _INSERT = insert(destination_cursors)
+_EXTEND = (
+    update(destination_cursors)
+    .where(_cursors.job_id == bindparam("job"), _cursors.to_source_iteration == bindparam("last"), _cursors.success)
+    .values(
+        id=bindparam("new_id"),
+        to_source_iteration=bindparam("to"),
+        rows_written=_cursors.rows_written + bindparam("rows"),
+        dead_letters=_cursors.dead_letters + bindparam("letters"),
+        pagination=bindparam("pages"),
+        updated_at=bindparam("now"),
+    )
+)
 
 
 def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> DestinationCursor:
@@ -39,6 +52,9 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         if (row := connection.execute(_BY_ID, {"cursor": cursor_id}).first()) is not None:
             return destination_cursor(row)
         raise BackendError(f"pages up to {committed} of job '{commit.job_id}' are committed already")
+    if commit.extends and committed is not None:
+        connection.execute(_EXTEND, _extension(cursor_id, commit, committed, now))
+        return destination_cursor(connection.execute(_BY_ID, {"cursor": cursor_id}).one())
     values = {
         "id": cursor_id,
         "job_id": commit.job_id,
@@ -62,6 +78,20 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         pagination=commit.pagination,
         created_at=as_utc(now),
     )
+
+
+def _extension(cursor_id: str, commit: CommitRecord, committed: int, now: datetime) -> dict[str, Any]:
+    """The new id tells the same call, made again, that it is done."""
+    return {
+        "job": commit.job_id,
+        "last": committed,
+        "new_id": cursor_id,
+        "to": commit.to_source_iteration,
+        "rows": commit.rows_written,
+        "letters": commit.dead_letters,
+        "pages": to_text(commit.pagination),
+        "now": now,
+    }
 
 
 def last(connection: Connection, job_id: str) -> DestinationCursor | None:

@@ -62,6 +62,11 @@ def set_total(connection: Connection, job_id: str, total: int) -> None:
     _update(connection, job_id, total_records_to_fetch=total)
 
 
+def note_progress(connection: Connection, job_id: str, progress: dict[str, Any]) -> None:
+    """Replace the note of how the job is doing."""
+    _update(connection, job_id, progress=to_text(progress))
+
+
 def open_epoch(connection: Connection, job_id: str, half: Half | None) -> StreamJob | None:
     """Count one more start. No other start can have the same number: the row is this transaction's until it ends."""
     number = stream_jobs.c.attempt + 1

@@ -86,8 +86,9 @@ def _to_version_2(connection: Connection) -> None:
 
 
 def _to_version_3(connection: Connection) -> None:
-    """Tell the starts of the producer from those of the consumer."""
+    """Tell the starts of the producer from those of the consumer; note how fast a stream is, and how far behind."""
     _add_if_missing(connection, stream_jobs.c.producer_epoch)
+    _add_if_missing(connection, stream_jobs.c.progress)
 
 
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:

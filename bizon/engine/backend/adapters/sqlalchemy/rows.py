@@ -61,6 +61,7 @@ def stream_job(row: Row[Any]) -> StreamJob:
         error_message=row.error_message,
         updated_at=None if row.updated_at is None else as_utc(row.updated_at),
         producer_epoch=row.producer_epoch,
+        progress=from_text(row.progress),
     )
 
 

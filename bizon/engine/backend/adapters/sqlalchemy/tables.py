@@ -33,6 +33,7 @@ stream_jobs = Table(
     Column("status", String(100), nullable=False),
     Column("error_message", String(ERROR_LENGTH)),
     Column("producer_epoch", Integer, nullable=False, server_default="0"),
+    Column("progress", Text),
     Index("ix_stream_jobs_stream", "name", "source_name", "stream_name", "created_at"),
 )
 

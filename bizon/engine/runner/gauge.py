@@ -1,0 +1,58 @@
+"""How fast a stream that never ends is, and how far behind: for the progress line, and in the state for others."""
+
+from loguru import logger
+
+from bizon.common.clock import Monotonic, monotonic, utc_now
+from bizon.common.errors.errors import BackendError
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import Progress
+from bizon.source.source import AbstractSource
+
+EVERY = 5.0  # seconds
+
+
+class Gauge:
+    """Looked at by the stream runner after each page; does something every few seconds. Never fails a run."""
+
+    def __init__(
+        self,
+        source: AbstractSource,
+        backend: AbstractBackend,
+        job_id: str,
+        progress: Progress,
+        clock: Monotonic = monotonic,
+    ) -> None:
+        self._source = source
+        self._backend = backend
+        self._job_id = job_id
+        self._progress = progress
+        self._clock = clock
+        self._knows_lag = True
+        self._then = clock()
+        self._written = progress.snapshot().records_written
+
+    def look(self) -> None:
+        """Note rate and lag, if it is time to."""
+        seconds = self._clock() - self._then
+        if seconds < EVERY:
+            return
+        lag = self._lag()
+        self._progress.behind(lag)
+        written = self._progress.snapshot().records_written
+        rate = (written - self._written) / seconds
+        self._then, self._written = self._clock(), written
+        note = {"records_per_second": round(rate, 1), "lag": lag, "at": utc_now().isoformat()}
+        try:
+            self._backend.note_progress(self._job_id, note)
+        except BackendError as error:
+            logger.debug(f"rate and lag were not noted: {error}")
+
+    def _lag(self) -> int | None:
+        if not self._knows_lag:
+            return None
+        try:
+            return self._source.get_lag()
+        except Exception as error:  # noqa: BLE001 - display only, and code of a connector
+            logger.warning(f"get_lag failed, progress is shown without it: {error}")
+            self._knows_lag = False
+            return None
