@@ -1,0 +1,147 @@
+"""Sync mode ``stream``: what is written and committed together, and when offsets go back to the source."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import ListDestination, ScriptedSource
+
+from bizon.common.models import BizonConfig
+from bizon.destination.dead_letters import DeadLetters
+from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors
+from bizon.engine.runner.adapters import streaming
+from bizon.engine.runner.models import RunnerStatus
+from bizon.source.models import SourceIteration, SourceRecord
+from bizon.transform.config import TransformModel
+
+
+class Log(ScriptedSource):
+    """Goes on where it stands, as a log does, whatever the pagination."""
+
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        page = self.pages[len(self.asked)]
+        self.asked.append({})
+        if isinstance(page, Exception):
+            raise page
+        if callable(page):
+            page = page()
+        return SourceIteration({}, [SourceRecord(id=id_, data={"n": id_}) for id_ in page])
+
+    def commit(self) -> None:
+        self.commits += 1
+        self.destination.calls.append("offsets")
+
+
+class Bench:
+    """A stream pipeline from a script into a list."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pages: list[Any], **batch: Any) -> None:
+        self.source, self.destination = Log(pages), ListDestination(sync_mode="stream")
+        self.source.destination = self.destination
+        self.config = BizonConfig.model_validate(
+            {
+                "name": "pipe",
+                "source": {
+                    "name": "scripted",
+                    "stream": "items",
+                    "sync_mode": "stream",
+                    "max_iterations": len(pages),
+                },
+                "destination": {"name": "logger"},
+                "engine": {
+                    "backend": {"type": "sqlite_in_memory"},
+                    "queue": {"type": "python_queue", "config": {"consumer": {"poll_interval": 0.001}}},
+                    "runner": {"config": {"micro_batch": {"max_seconds": 1000, **batch}}},
+                },
+            }
+        )
+        monkeypatch.setattr(streaming, "build_source", lambda _: self.source)
+        monkeypatch.setattr(streaming, "source_callback", lambda *_: _Nothing())
+        monkeypatch.setattr(streaming, "build_destination", lambda *_: self.destination)
+        monkeypatch.setattr(streaming, "build_dead_letters", lambda *_: DeadLetters())
+        self.cursors: list[Any] = []
+        close = SQLAlchemyBackend.close
+
+        def look_and_close(backend: SQLAlchemyBackend) -> None:
+            self.cursors = backend._transactions.run(
+                lambda connection: connection.execute(destination_cursors.select()).all()
+            )
+            close(backend)
+
+        monkeypatch.setattr(SQLAlchemyBackend, "close", look_and_close)
+
+    def run(self) -> RunnerStatus:
+        self.runner = streaming.StreamingRunner(self.config)
+        return self.runner.run()
+
+    @property
+    def written(self) -> list[str]:
+        return [call for call in self.destination.calls if not call.startswith("prepare")]
+
+
+class _Nothing:
+    def __enter__(self) -> "_Nothing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def on_iterations_written(self, iterations: list[SourceIteration]) -> None:
+        return None
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
+    return lambda pages, **batch: Bench(monkeypatch, pages, **batch)
+
+
+def test_pages_are_written_together_and_then_their_offsets_are_given_back(bench: Callable[..., Bench]) -> None:
+    stream = bench([[1], [2], [3], [4, 5], [6], [7]], max_records=3)
+    assert stream.run().is_success
+    assert stream.written == ["write table 0-2", "offsets", "write table 3-4", "offsets", "write table 5-5", "offsets"]
+    assert stream.destination.rows == {"table": list("1234567")}
+
+
+def test_a_job_that_never_ends_has_one_cursor(bench: Callable[..., Bench]) -> None:
+    stream = bench([[1], [2, 3], [4]], max_records=1)
+    stream.run()
+    (cursor,) = stream.cursors
+    assert (cursor.from_source_iteration, cursor.to_source_iteration, cursor.rows_written) == (0, 2, 4)
+
+
+def test_a_page_without_records_writes_what_waits(bench: Callable[..., Bench]) -> None:
+    stream = bench([[1], [2], [], [], [3]])
+    stream.run()
+    assert stream.written == ["write table 0-1", "offsets", "write table 2-2", "offsets"]
+
+
+def test_what_waits_is_written_when_it_is_old_enough(bench: Callable[..., Bench]) -> None:
+    stream = bench([[1], [2], [3]], max_seconds=1e-9)
+    stream.run()
+    assert stream.written == [call for n in range(3) for call in (f"write table {n}-{n}", "offsets")]
+
+
+def test_a_stop_writes_what_waits(bench: Callable[..., Bench]) -> None:
+    def stop() -> list[int]:
+        stream.runner.stop()
+        return [2]
+
+    stream = bench([[1], stop, [3]])
+    assert stream.run().interrupted
+    assert stream.written == ["write table 0-1", "offsets"]
+
+
+@pytest.mark.parametrize("part", ["source", "transform"])
+def test_after_an_error_no_offset_is_given_back_that_was_not_written(bench: Callable[..., Bench], part: str) -> None:
+    """``commit`` is for all pages that were fetched, the one at fault too: it would never be read again."""
+
+    def with_a_fault() -> list[Any]:
+        return [2, object() if part == "source" else 99]
+
+    stream = bench([[1], with_a_fault, [3]])
+    fault = TransformModel(label="fault", python="if data['n'] == 99: raise ValueError")
+    stream.config = stream.config.model_copy(update={"transforms": [fault]})
+    assert not stream.run().is_success
+    assert stream.written == []
+    assert stream.source.commits == 0
