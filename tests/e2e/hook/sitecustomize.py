@@ -91,6 +91,12 @@ def patch_retries(module: ModuleType) -> None:
         module.RETRY_WAITS = tuple(FAULTS["retry_wait"] for _ in module.RETRY_WAITS)  # type: ignore[attr-defined]
 
 
+def patch_transactions(module: ModuleType) -> None:
+    """``{"patience": 0.5}``: seconds that the state may be away."""
+    if "patience" in FAULTS:
+        module.PATIENCE = FAULTS["patience"]  # type: ignore[attr-defined]
+
+
 def patch_engines(module: ModuleType) -> None:
     """``{"busy_timeout": 0.2}``: seconds a statement waits for another writer."""
     if "busy_timeout" in FAULTS:
@@ -131,6 +137,7 @@ class Patcher(MetaPathFinder):
         "bizon.connectors.destinations.file.src.destination": patch_destination,
         "bizon.engine.backend.adapters.sqlalchemy.backend": patch_backend,
         "bizon.engine.backend.adapters.sqlalchemy.engines": patch_engines,
+        "bizon.engine.backend.adapters.sqlalchemy.transactions": patch_transactions,
         "bizon.engine.pipeline.retries": patch_retries,
     }
 
