@@ -11,6 +11,7 @@ It runs on a thread of its own; its methods may be called from any thread and re
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
 from threading import Thread
@@ -20,10 +21,12 @@ _CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Listens on a free port of this machine, the same one for all its life."""
+    """Listens on a free port of this machine, the same one for all its life. ``tls``: its clients speak TLS, the server
+    does not; such a connection cannot be half-closed."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = (host, port)
+        self._tls = tls
         self._held = _bound(0)  # keeps the port while nobody listens on it
         self.host, self.port = self._held.getsockname()
         self._loop = asyncio.new_event_loop()
@@ -83,7 +86,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, sock=_bound(self.port))
+            self._server = await asyncio.start_server(self._serve, sock=_bound(self.port), ssl=self._tls)
 
     async def _cut(self) -> None:
         if self._server is not None:

@@ -75,7 +75,9 @@ class Node:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        subprocess.run(["epmd", "-kill"], env=self._environment(), capture_output=True, check=False, timeout=30)
+        deadline = time.monotonic() + _START
+        while b"Killed" not in self._kill_port_mapper() and time.monotonic() < deadline:
+            time.sleep(0.05)  # it has not noticed yet that the node is gone
 
     def start(self) -> None:
         """Returns once it takes connections."""
@@ -101,6 +103,10 @@ class Node:
         """Run rabbitmqctl on it."""
         command = [_SERVER.with_name("rabbitmqctl"), "-n", f"bizon{self.broker.port}@localhost", *arguments]
         subprocess.run(command, env=self._environment(), capture_output=True, check=True, timeout=60)
+
+    def _kill_port_mapper(self) -> bytes:
+        command = ["epmd", "-kill"]
+        return subprocess.run(command, env=self._environment(), capture_output=True, check=False, timeout=30).stdout
 
     def _answers(self) -> bool:
         try:

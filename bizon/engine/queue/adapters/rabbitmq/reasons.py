@@ -23,7 +23,7 @@ def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
         return f"no encrypted connection: {cause.reason or cause}; check tls and port"
     if isinstance(cause, exceptions.IncompatibleProtocolError):
         return "what answers there is no RabbitMQ, or speaks TLS only: check port and tls"
-    if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__:
+    if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ or "Timeout" in str(cause):
         return "no answer in time"
     if isinstance(cause, exceptions.ConnectionClosed | exceptions.ChannelClosed):
         return f"the broker said: {cause.reply_text}"

@@ -131,6 +131,8 @@ class Sender:
     def _answered(self, frame: Any) -> None:
         accepted = isinstance(frame.method, pika.spec.Basic.Ack)
         with self._changed:
+            if self._failure is not None:  # what came back as undeliverable is confirmed all the same
+                return
             self._outbox.answered(frame.method.delivery_tag, multiple=frame.method.multiple, accepted=accepted)
             refused = self._outbox.is_refused
             if accepted:
