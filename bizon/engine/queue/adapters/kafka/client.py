@@ -1,27 +1,26 @@
 """The Kafka client: settings that both ends share, its log, and what it says about itself between calls."""
 
+from collections.abc import Callable
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
 from loguru import logger
 
 from bizon.common.clock import Monotonic, monotonic
-from bizon.common.errors.errors import MissingDependencyError, QueueError
+from bizon.common.errors.errors import QueueError
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
-try:
-    from confluent_kafka import KafkaError, KafkaException
-except ImportError as error:
-    raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
-
 OUTAGE = 300.0  # seconds that the brokers may be away before a run gives up
 CONNECT_TIMEOUT = 20.0  # seconds
+_FATAL: Any = KafkaError  # a class that can be raised, though its base is not BaseException
+_DOUBTFUL = ("_ALL_BROKERS_DOWN", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
 _REPEATED = ("FAIL", "ERROR")  # kinds of the client's log lines that are kept once in an outage
 
 
 class Watch:
-    """Receives the client's callbacks: its log goes to loguru, its failures wait here for the next ``check``.
+    """Receives the client's callbacks: its log goes to loguru, outages wait here for the next ``check``.
 
     One for each client; the client calls it on the thread that polls.
     """
@@ -30,34 +29,40 @@ class Watch:
         self._servers = config.bootstrap_server
         self._scrub = Scrubber(iter_secrets(config), patterns=False)
         self._clock = clock
-        self._fatal: str | None = None
         self._refused: str | None = None
         self._down_since: float | None = None
         self._last = ""
         self._logged: set[str] = set()
 
     @property
-    def is_down(self) -> bool:
-        """True when no broker could be reached, and none is known to be back."""
+    def is_in_doubt(self) -> bool:
+        """True when no broker could be reached, or the topic was missing, and nothing better is known."""
         return self._down_since is not None
 
     def alive(self) -> None:
-        """A broker has answered."""
+        """The brokers answer, and have the topic."""
         if self._down_since is not None:
             logger.info(f"the Kafka brokers at {self._servers} are back")
             self._down_since = None
             self._logged.clear()
 
-    def reason(self, error: KafkaError | KafkaException) -> str:
+    def serve(self, call: Callable[[], Any]) -> Any:
+        """The answer of a call that runs callbacks, as ``poll`` does. Raises QueueError when the client fails for good:
+        in place of the callback it then raises what ``except Exception`` does not catch."""
+        try:
+            return call()
+        except (_FATAL, KafkaException, SystemError) as error:  # SystemError: another callback followed
+            reason = self.reason(error.__cause__ if isinstance(error, SystemError) else error)
+            raise QueueError(f"the Kafka client has failed for good: {reason}; run again to resume") from None
+
+    def reason(self, error: Any) -> str:
         """What an error says, without secrets."""
         inner = error.args[0] if isinstance(error, KafkaException) else error
         text = f"{inner.name()}: {inner.str()}" if isinstance(inner, KafkaError) else str(inner)
         return self._scrub(text)
 
     def check(self) -> None:
-        """Raise QueueError when the client has failed for good, or the brokers have been away for too long."""
-        if self._fatal is not None:
-            raise QueueError(f"the Kafka client has failed for good: {self._fatal}; run again to resume")
+        """Raise QueueError when the brokers have been away for too long."""
         if self._down_since is not None and self._clock() - self._down_since > OUTAGE:
             raise self.unreachable(f"for more than {OUTAGE:.0f} seconds")
 
@@ -78,16 +83,24 @@ class Watch:
             "and security_protocol of engine.queue.config.queue"
         )
 
+    def doubt(self, text: str) -> None:
+        """The brokers, or the topic, could not be found."""
+        if self._down_since is None:
+            self._down_since = self._clock()
+            logger.warning(f"Kafka at {self._servers} is away, trying on: {self._last or text}")
+
     def on_error(self, error: KafkaError) -> None:
         """The client's ``error_cb``."""
-        self._last = self.reason(error)
-        if error.fatal():
-            self._fatal = self._last
-        elif error.name() in ("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"):
-            self._refused = self._last
-        elif error.name() == "_ALL_BROKERS_DOWN" and self._down_since is None:
-            self._down_since = self._clock()
-            logger.warning(f"no Kafka broker at {self._servers} can be reached, waiting for up to {OUTAGE:.0f} seconds")
+        name, text = error.name(), self.reason(error)
+        if name in _DOUBTFUL:
+            self.doubt(text)
+            return
+        self._last = text
+        if name in ("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"):
+            self._refused = text
+        elif name not in self._logged:
+            self._logged.add(name)
+            logger.warning(f"Kafka at {self._servers}: {text}")
 
     def log(self, _level: int, template: str, *values: Any) -> None:
         """The client's ``logger``, of which it calls this method alone. What is serious also comes by ``on_error``;

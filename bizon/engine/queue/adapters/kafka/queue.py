@@ -4,6 +4,13 @@ The producing end waits for the broker's confirmation of every message; the cons
 a page after the destination has committed it.
 """
 
+try:
+    import confluent_kafka  # noqa: F401 - to say what is missing before the modules below need it
+except ImportError as error:
+    from bizon.common.errors.errors import MissingDependencyError
+
+    raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
+
 from bizon.common.errors.errors import QueueError
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
@@ -38,6 +45,7 @@ class KafkaQueue(AbstractQueue):
         ensure_topic(self._details.queue, self._topic)
         if self._end is QueueEnd.PRODUCER:
             self._sender = Sender(self._details, self._topic, self._details.max_bytes or self._budget // 2)
+            self._sender.connect()
         else:
             self._receiver = Receiver(self._details, self._topic, self._group, self._budget // 6)
             self._receiver.connect()

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from confluent_kafka import (
@@ -27,6 +28,7 @@ from bizon.engine.queue.models import QueueMessage
 
 _ATTEMPT = 5.0  # seconds; one question to the broker while connecting
 _PROBE = 0.1  # seconds; shortest look whether brokers that were away are back
+_IDLE = 30.0  # seconds without a message, after which is looked whether brokers and topic are there
 _COMMIT_PATIENCE = 10.0  # seconds; also the client's own, for one attempt
 _COMMIT_ATTEMPTS = 3
 _LARGEST_FETCH = 8 * 1024 * 1024
@@ -57,6 +59,7 @@ class Receiver:
         self._deliveries = Deliveries()
         self._done = self._committed = -1
         self._strangers = 0
+        self._probe_at = monotonic() + _IDLE
         own = {
             "group_id": group,
             "enable_auto_commit": False,
@@ -85,8 +88,9 @@ class Receiver:
         while True:
             self._watch.check()
             remaining = max(0.0, min(deadline - monotonic(), self._longest_poll))
-            received = self._consumer.poll(0 if self._watch.is_down else remaining)
-            if received is None and self._watch.is_down:
+            wait = 0 if self._watch.is_in_doubt else remaining
+            received = self._watch.serve(partial(self._consumer.poll, wait))
+            if received is None and (self._watch.is_in_doubt or monotonic() >= self._probe_at):
                 self._probe(remaining)
             message = None if received is None else self._read(received)
             if message is not None:
@@ -137,6 +141,7 @@ class Receiver:
         if (error := received.error()) is not None:
             self._trouble(error)
             return None
+        self._probe_at = monotonic() + _IDLE
         body, offset = received.value() or b"", received.offset() or 0
         try:
             whole = self._joiner.add(body)
@@ -177,11 +182,20 @@ class Receiver:
         return TopicPartition(self._topic, 0, offset)
 
     def _probe(self, timeout: float) -> None:
-        """See whether brokers that were away are back: an empty topic would not show it, nor would what was fetched
-        before."""
-        with suppress(KafkaException):
-            self._consumer.list_topics(self._topic, timeout=max(timeout, _PROBE))
-            self._watch.alive()
+        """See whether brokers and topic are there: a topic without new messages would not show it, nor would what was
+        fetched before."""
+        self._probe_at = monotonic() + _IDLE
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=max(timeout, _PROBE)).topics[self._topic]
+        except KafkaException as error:
+            self._watch.doubt(self._watch.reason(error))
+            return
+        if found.error is not None or 0 not in found.partitions:
+            raise QueueError(
+                f"Kafka topic '{self._topic}' is gone; what the destination has committed is safe: run again, which "
+                "makes the topic anew and goes on behind it"
+            )
+        self._watch.alive()
 
     def _note(self, tag: int | None) -> None:
         if tag is not None:

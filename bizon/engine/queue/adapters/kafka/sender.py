@@ -1,5 +1,6 @@
 """The producing end: messages on their way to the broker."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -7,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.engine.queue.adapters.kafka.client import OUTAGE, Watch, built, settings
+from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
@@ -30,6 +31,7 @@ class Sender:
         self._watch = Watch(config.queue)
         self._bytes = self._records = 0
         self._failure: KafkaError | None = None
+        self._failed = False
         self._encoded: tuple[QueueMessage, bytes] | None = None
         # A batch counts as one message for the broker's limit, so it may not be larger than one of ours.
         largest = self._config.max_message_size + _OVERHEAD
@@ -44,41 +46,48 @@ class Sender:
         }
         self._producer: Any = built(Producer, self._watch, settings(self._config, self._watch, **own))
 
+    def connect(self) -> None:
+        """Let the connection stand before the first page: the client would notice only after a second."""
+        with suppress(KafkaException):  # it goes on trying, and the pages wait
+            self._producer.list_topics(self._topic, timeout=CONNECT_TIMEOUT)
+
     def put(self, message: QueueMessage, timeout: float) -> bool:
         """As AbstractQueue.put has it; a page that failed on its way raises at the next call."""
         payload = self._payload(message)
         deadline = monotonic() + timeout
-        self._producer.poll(0)
-        self._check()
+        self._serve(0)
         while not self._has_room(len(payload), message.frame.height):
             remaining = deadline - monotonic()
             if remaining <= 0:
                 return False
-            self._producer.poll(min(remaining, _LOOK))
-            self._check()
+            self._serve(min(remaining, _LOOK))
         self._encoded = None
         self._send(payload, message.frame.height)
         return True
 
     def close(self) -> None:
         """Wait until all is confirmed, a minute at most. Raises QueueError when it is not, unless put has done so."""
-        known = self._failure is not None
-        deadline = monotonic() + (0 if known else _FLUSH_TIMEOUT)
+        deadline = monotonic() + _FLUSH_TIMEOUT
         try:
-            while left := self._producer.flush(_LOOK):
-                if not known:
-                    self._check()
-                if monotonic() > deadline:
-                    break
-            if not known:
-                self._check()
-                if left:
-                    raise QueueError(
-                        f"the Kafka broker has not confirmed {left} messages within {_FLUSH_TIMEOUT:.0f} seconds"
-                    )
+            while not self._failed and self._bytes > 0 and monotonic() < deadline:
+                self._serve(_LOOK)
+            if not self._failed and self._bytes > 0:
+                left = len(self._producer)
+                raise QueueError(
+                    f"the Kafka broker has not confirmed {left} messages within {_FLUSH_TIMEOUT:.0f} seconds"
+                )
         finally:
             self._producer.purge()
             self._producer = None
+
+    def _serve(self, timeout: float) -> None:
+        """Let confirmations come in; returns at the first, or after ``timeout`` seconds. Raises what went wrong."""
+        try:
+            self._watch.serve(lambda: self._producer.poll(timeout))
+            self._check()
+        except QueueError:
+            self._failed = True
+            raise
 
     def _payload(self, message: QueueMessage) -> bytes:
         """The message encoded; once, however often it is put until there is room."""

@@ -40,7 +40,7 @@ def _metadata(admin: Any, watch: Watch, deadline: float, name: str | None = None
         try:
             return admin.list_topics(name, timeout=_ATTEMPT)
         except KafkaException:
-            admin.poll(0.1)
+            watch.serve(lambda: admin.poll(0.1))
             watch.check_admitted()
             if monotonic() > deadline:
                 raise watch.unreachable(f"within {CONNECT_TIMEOUT:.0f} seconds") from None
