@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from bizon.common.clock import as_utc
 from bizon.common.frames import SOURCE_SCHEMA, UTC_MICROSECONDS, RecordError, records_to_frame
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
@@ -48,27 +49,49 @@ def _in_turn(records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
 
 def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame:
     lines = _split(page.text)
-    if page.ids is not None and len(page.ids) != len(lines):
-        raise RecordError(f"JsonLines has {len(lines)} lines and {len(page.ids)} ids")
-    data = pl.Series(lines, dtype=pl.String)
+    for name in ("ids", "timestamps", "destination_ids"):
+        given = getattr(page, name)
+        if given is not None and len(given) != lines.len():
+            raise RecordError(f"JsonLines has {lines.len()} lines and {len(given)} {name}")
+    if lines.null_count():
+        raise RecordError("a line of JsonLines is null")
+    beyond = [row for row in page.faults if not 0 <= row < lines.len()]
+    if beyond:
+        raise RecordError(f"JsonLines has {lines.len()} lines and a fault in line {beyond[0]}, counted from 0")
     ids = _found(page.id_field, lines) if page.ids is None else _given(page.ids, lines)
-    reasons: dict[int, str] = {}
-    if ids is None or ids.len() != len(lines) or ids.null_count():
-        ids, data, reasons = _one_by_one(lines, page)
+    data, reasons = lines, dict(page.faults)
+    if ids is None or ids.len() != lines.len() or ids.null_count():
+        ids, data, found = _one_by_one(lines.to_list(), page)
+        reasons = {**found, **page.faults}
     if reasons and not refuse:
         raise RecordError(reasons[min(reasons)])
-    return reject(_source_frame(ids, data, now), reasons, Stage.SOURCE)
+    tables = None if page.destination_ids is None else pl.Series(page.destination_ids, dtype=pl.String)
+    return reject(_source_frame(ids, data, now, _stamps(page.timestamps, now), tables), reasons, Stage.SOURCE)
 
 
-def _split(text: bytes | str | Sequence[bytes] | Sequence[str]) -> list[str]:
+def _split(text: bytes | str | Sequence[bytes] | Sequence[str] | pl.Series) -> pl.Series:
+    """The lines as a series of text; what is no UTF-8 is repaired."""
+    if isinstance(text, pl.Series):
+        return text if text.dtype == pl.String else _decoded(text)
     if not isinstance(text, bytes | str):
-        return [line.decode("utf-8", "replace") if isinstance(line, bytes) else line for line in text]
+        if all(line.__class__ is bytes for line in text):
+            return _decoded(pl.Series(text, dtype=pl.Binary))
+        return pl.Series(
+            [line.decode("utf-8", "replace") if isinstance(line, bytes) else line for line in text], dtype=pl.String
+        )
     decoded = text if isinstance(text, str) else text.decode("utf-8", "replace")
     lines = (decoded.replace("\r\n", "\n") if "\r" in decoded else decoded).split("\n")
-    return [line for line in lines if line and not line.isspace()]
+    return pl.Series([line for line in lines if line and not line.isspace()], dtype=pl.String)
 
 
-def _found(field: str, lines: list[str]) -> pl.Series | None:
+def _decoded(lines: pl.Series) -> pl.Series:
+    try:
+        return lines.cast(pl.String)
+    except pl.exceptions.PolarsError:  # some line is no UTF-8
+        return pl.Series([line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
+
+
+def _found(field: str, lines: pl.Series) -> pl.Series | None:
     """A field of each line, as text; None when some line is no JSON object. Every line is parsed on the way."""
     try:
         return pl.read_ndjson("\n".join(lines).encode("utf-8", "replace"), schema={field: pl.String()})[field]
@@ -76,11 +99,20 @@ def _found(field: str, lines: list[str]) -> pl.Series | None:
         return None
 
 
-def _given(ids: Sequence[str], lines: list[str]) -> pl.Series | None:
+def _given(ids: Sequence[str] | pl.Series, lines: pl.Series) -> pl.Series | None:
     """The ids that came with the lines; None when some line does not even look like an object."""
-    if not all([line[:1] == "{" and line[-1:] == "}" for line in lines]):
+    if not (lines.str.starts_with("{") & lines.str.ends_with("}")).all():
         return None
-    return pl.Series([str(id_) for id_ in ids], dtype=pl.String)
+    return ids.cast(pl.String) if isinstance(ids, pl.Series) else pl.Series([str(id_) for id_ in ids], dtype=pl.String)
+
+
+def _stamps(given: Sequence[datetime | None] | pl.Series | None, now: datetime) -> pl.Series | None:
+    """The moments that came with the lines, ``now`` where there is none."""
+    if given is None:
+        return None
+    if isinstance(given, pl.Series):
+        return _aware(given, "timestamps").fill_null(now)
+    return pl.Series([now if moment is None else as_utc(moment) for moment in given], dtype=UTC_MICROSECONDS)
 
 
 def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, pl.Series, dict[int, str]]:
@@ -140,11 +172,14 @@ def _from_frame(page: RecordFrame, now: datetime, *, refuse: bool) -> pl.DataFra
 def _moments(page: RecordFrame, now: datetime) -> pl.Series | None:
     if page.timestamp is None:
         return None
-    moments = page.frame[page.timestamp]
+    return _aware(page.frame[page.timestamp], f"column '{page.timestamp}'").fill_null(now)
+
+
+def _aware(moments: pl.Series, name: str) -> pl.Series:
     if not isinstance(moments.dtype, pl.Datetime):
-        raise RecordError(f"column '{page.timestamp}' of the page is {moments.dtype}, not Datetime")
+        raise RecordError(f"{name} of the page is {moments.dtype}, not Datetime")
     aware = moments.dt.replace_time_zone("UTC") if moments.dtype.time_zone is None else moments
-    return aware.cast(UTC_MICROSECONDS).fill_null(now)
+    return aware.cast(UTC_MICROSECONDS)
 
 
 def _source_frame(

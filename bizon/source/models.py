@@ -71,14 +71,23 @@ class SourceRecord:
 class JsonLines:
     """Records as the JSON text they already are, one object per line; ``source_data`` is that text, unchanged.
 
-    ``text``: one text of many lines, or a list of lines; UTF-8 where it is bytes. In one text empty lines do not count.
-    The id of a record is its field ``id_field``, text or a number, for which each line is parsed. A source that knows
-    the ``ids`` gives one per line, and vouches for its lines: they are only seen to begin and end like an object.
+    ``text``: one text of many lines, a list of lines, or a Polars series of them; UTF-8 where it is bytes. In one text
+    empty lines do not count. The id of a record is its field ``id_field``, text or a number, for which each line is
+    parsed. A source that knows the ``ids`` gives one per line, and vouches for its lines: they are only seen to begin
+    and end like an object.
+
+    ``timestamps``: when each record was made, None = when the page arrived; a naive one is taken as UTC.
+    ``destination_ids``: the table of each record, None = the configured one. ``faults``: what no record can be made
+    of, by the number of its line from 0, with the reason; such a line is an object too, and tells what came instead
+    (bytes as base64) and from where. It is refused like a line that is no JSON: ``on_error`` says what becomes of it.
     """
 
-    text: bytes | str | Sequence[bytes] | Sequence[str]
+    text: "bytes | str | Sequence[bytes] | Sequence[str] | pl.Series"
     id_field: str = "id"
-    ids: Sequence[str] | None = None
+    ids: "Sequence[str] | pl.Series | None" = None
+    timestamps: "Sequence[datetime | None] | pl.Series | None" = None
+    destination_ids: "Sequence[str | None] | pl.Series | None" = None
+    faults: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

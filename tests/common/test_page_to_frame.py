@@ -172,3 +172,65 @@ def test_records_may_be_made_while_they_are_read() -> None:
     made = SourceIteration({}, (SourceRecord(id=each["id"], data=each) for each in data))
     listed = SourceIteration({}, [SourceRecord(id=each["id"], data=each) for each in data])
     assert page_to_frame(records_of(made), NOW).equals(page_to_frame(records_of(listed), NOW))
+
+
+def test_lines_may_carry_a_moment_and_a_table_each() -> None:
+    naive = THEN.replace(tzinfo=None)
+    page = lines_of(
+        "{}", "{}", "{}", ids=["a", "b", "c"], timestamps=[THEN, None, naive], destination_ids=["t", None, "u"]
+    )
+    assert page.schema == SOURCE_SCHEMA
+    assert page["timestamp"].to_list() == [THEN, NOW, THEN]
+    assert page["destination_id"].to_list() == ["t", None, "u"]
+
+
+def test_lines_with_all_that_goes_with_them_may_come_as_columns() -> None:
+    columns = {
+        "ids": pl.Series(["a", "b"]),
+        "timestamps": pl.Series([0, None], dtype=pl.Int64).cast(pl.Datetime("ms")),
+        "destination_ids": pl.Series(["t", None]),
+    }
+    for text in (pl.Series(["{}", "{}"]), pl.Series([b"{}", b"{}"])):
+        page = page_to_frame(JsonLines(text, **columns), NOW)
+        assert page.schema == SOURCE_SCHEMA
+        assert page["id"].to_list() == ["a", "b"]
+        assert page["timestamp"].to_list() == [datetime(1970, 1, 1, tzinfo=UTC), NOW]
+        assert page["destination_id"].to_list() == ["t", None]
+
+
+def test_a_fault_that_the_source_has_found_is_named_or_refused() -> None:
+    columns = {"ids": ["a", "b", "c"], "faults": {1: "message 7 is no Avro"}}
+    with pytest.raises(RecordError, match="^message 7 is no Avro$"):
+        lines_of('{"x":1}', '{"raw":"AA=="}', '{"x":3}', **columns)
+    page = page_to_frame(JsonLines('{"x":1}\n{"raw":"AA=="}\n{"x":3}', **columns), NOW, refuse=True)
+    good, refused = split_rejected(page)
+    assert good["id"].to_list() == ["a", "c"]
+    assert refused.select("id", "data", "stage", "reason").rows() == [
+        ("b", '{"raw":"AA=="}', "source", "message 7 is no Avro")
+    ]
+
+
+def test_a_fault_of_the_source_and_a_line_that_is_no_object_are_both_refused() -> None:
+    page = page_to_frame(JsonLines(["{}", "[2]", "{}"], ids=["a", "b", "c"], faults={2: "no"}), NOW, refuse=True)
+    assert page["reason"].to_list() == [None, "line 2 of the page is no JSON object", "no"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"timestamps": [THEN]}, "2 lines and 1 timestamps"),
+        ({"destination_ids": ["t"] * 3}, "2 lines and 3 destination_ids"),
+        ({"faults": {2: "no"}}, "2 lines and a fault in line 2"),
+        ({"timestamps": pl.Series([1, 2])}, "timestamps of the page is Int64, not Datetime"),
+    ],
+)
+def test_what_goes_with_the_lines_must_fit_them(columns: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RecordError, match=reason):
+        lines_of("{}", "{}", ids=["a", "b"], **columns)
+    with pytest.raises(RecordError, match="a line of JsonLines is null"):
+        page_to_frame(JsonLines(pl.Series(["{}", None]), ids=["a", "b"]), NOW)
+
+
+def test_bytes_that_are_no_utf_8_are_repaired_in_a_list_too() -> None:
+    page = page_to_frame(JsonLines([b'{"a":"\xff"}', b"{}"], ids=["a", "b"]), NOW)
+    assert page["data"].to_list() == ['{"a":"\ufffd"}', "{}"]
