@@ -14,6 +14,7 @@ from bizon.common.models import BizonConfig, GenericSourceConfig
 from bizon.common.references import Resolved, load_env_files, resolve_env
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
+from bizon.common.streams import place_in_streams, valid_streams, with_record_schemas
 from bizon.source.config import SourceConfig
 
 __all__ = [
@@ -61,7 +62,9 @@ def build_config(
     try:
         config = BizonConfig.model_validate(data)
     except ValidationError as error:
-        problems += problems_in(error, BizonConfig, data)
+        streams = valid_streams(data.get("streams"))
+        found = problems_in(error, BizonConfig, with_record_schemas(data, streams))
+        problems += [replace(problem, path=place_in_streams(problem.path, data, streams)) for problem in found]
     if problems:
         raise ConfigError(Scrubber(resolved.secrets, patterns=False)(report(problems, document)))
     return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
@@ -88,8 +91,13 @@ def _validated_source(
             model = resolve_source(probe)
         except (ConfigError, MissingDependencyError) as error:
             problems.append(_about_source(error, probe))
+    streams = valid_streams(data.get("streams"))
     try:
-        source = model.model_validate(block)
+        block = model.filled_from_streams(block, streams) if streams and isinstance(block, dict) else block
+        source = model.model_validate(block).of_streams(streams)
+    except ConfigError as error:
+        problems.append(Problem(error.key or ("streams",), str(error)))
+        return None
     except ValidationError as error:
         problems += problems_in(error, model, block, ("source",))
         if probe is None and isinstance(block, dict):

@@ -2,9 +2,17 @@
 
 from typing import Any, Union
 
-from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from bizon.common.on_error import OnError
+from bizon.common.streams import StreamConfig, unique, valid_streams, with_record_schemas
 from bizon.common.strict import StrictModel
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
@@ -14,7 +22,7 @@ from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.transform.config import TransformModel
 
-__all__ = ["BizonConfig", "GenericSourceConfig", "SyncMetadata"]
+__all__ = ["BizonConfig", "GenericSourceConfig", "StreamConfig", "SyncMetadata"]
 
 
 class GenericSourceConfig(SourceConfig):
@@ -54,6 +62,12 @@ class BizonConfig(StrictModel):
         "output.",
     )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="State, queue and runner.")
+    streams: list[StreamConfig] | None = Field(
+        default=None,
+        min_length=1,
+        description="Several streams in one pipeline of sync mode `stream`, each with a table of its own; fills in "
+        "what the source and `record_schemas` of the destination leave out.",
+    )
 
     @property
     def job_name(self) -> str:
@@ -67,6 +81,11 @@ class BizonConfig(StrictModel):
             return RunnerTypes.STREAM
         return self.engine.runner.type
 
+    @model_validator(mode="before")
+    @classmethod
+    def _schemas_of_the_streams(cls, data: Any) -> Any:
+        return with_record_schemas(data, valid_streams(data.get("streams"))) if isinstance(data, dict) else data
+
     @field_validator("source", mode="wrap")
     @classmethod
     def _keep_connector_keys(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> SourceConfig:
@@ -78,3 +97,13 @@ class BizonConfig(StrictModel):
     @classmethod
     def _no_transforms(cls, value: Any) -> Any:
         return [] if value is None else value
+
+    @field_validator("streams")
+    @classmethod
+    def _streams_fit(cls, value: list[StreamConfig] | None, info: ValidationInfo) -> list[StreamConfig] | None:
+        if value is None:
+            return None
+        source = info.data.get("source")
+        if isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
+            raise ValueError(f"needs source.sync_mode: stream, which is {source.sync_mode}")
+        return list(unique(value))

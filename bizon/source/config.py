@@ -1,9 +1,12 @@
 """The ``source`` block of a pipeline."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
+from bizon.common.streams import StreamConfig
 from bizon.common.strict import StrictModel
 from bizon.source.auth.config import AuthConfig
 
@@ -110,3 +113,24 @@ class SourceConfig(StrictModel):
     init_pipeline: bool = Field(
         default=True, description="False lets a connector skip set-up calls in its constructor; used by its tests."
     )
+    _streams_config: tuple[StreamConfig, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence[StreamConfig]) -> Mapping[str, Any]:
+        """The ``source`` block with what the top-level ``streams`` say about it, before it is validated.
+
+        Called by the loader when there are streams. A source that reads several overrides it, and fills only what the
+        block leaves out; ``block`` must not be changed. Raises ConfigError, with ``key``, for a stream it cannot read.
+        """
+        return block
+
+    def of_streams(self, streams: Sequence[StreamConfig]) -> Self:
+        """The same configuration, in a pipeline with these streams. Called by the loader."""
+        copy = self.model_copy()
+        copy._streams_config = tuple(streams)  # noqa: SLF001 - of the same class
+        return copy
+
+    @property
+    def streams_config(self) -> tuple[StreamConfig, ...]:
+        """The top-level ``streams`` of the pipeline; empty when there are none."""
+        return self._streams_config

@@ -5,6 +5,7 @@ from typing import Any
 
 from requests.auth import AuthBase
 
+from bizon.common.streams import StreamConfig
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.config import HttpConfig, HttpRetriesConfig, SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration
@@ -26,6 +27,8 @@ class AbstractSource(ABC):
         authenticator = self.get_authenticator()
         if authenticator is not None:
             self.session.auth = authenticator
+        if config.streams_config:
+            self.set_streams_config(list(config.streams_config))
 
     @staticmethod
     @abstractmethod
@@ -79,6 +82,11 @@ class AbstractSource(ABC):
     def get_retry_policy(self) -> HttpRetriesConfig:
         """When ``self.session`` sends a request again; from ``source.http``. Override to suit an API."""
         return self._http_config().retries
+
+    def set_streams_config(self, streams: list[StreamConfig]) -> None:
+        """The top-level ``streams`` of the pipeline. Called once, from the constructor, when there are any; the default
+        does nothing. What is to be validated belongs into ``filled_from_streams`` of the config class."""
+        return None
 
     def get_session(self) -> Session:
         """The HTTP session; override to add headers. Called once, from the constructor."""

@@ -21,7 +21,8 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
-    (1, "common/strict.py common/config_errors.py common/config_shape.py source/auth/authenticators/*.py"),
+    (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
+    (1, "source/auth/authenticators/*.py"),
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/collector.py"),
     (0, "source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
@@ -39,8 +40,8 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("__main__.py", "main"),
 )
 OPEN_TO_GUESTS = (
-    "source/* destination/* common/models.py common/sync.py common/secret.py common/clock.py common/frames.py "
-    "common/errors/errors.py engine/backend/backend.py engine/pipeline/models.py monitoring/monitor.py"
+    "source/* destination/* common/models.py common/streams.py common/sync.py common/secret.py common/clock.py "
+    "common/frames.py common/errors/errors.py engine/backend/backend.py engine/pipeline/models.py monitoring/monitor.py"
 )
 LIGHT = {"pydantic", "pydantic_core", *sys.stdlib_module_names}
 LIGHT_TOO = (

@@ -1,0 +1,107 @@
+"""The top-level ``streams`` block: one pipeline in sync mode ``stream`` that feeds several tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from bizon.common.document import KeyPath
+from bizon.common.strict import StrictModel
+
+_OPEN = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+_PARTS_OF_A_TABLE = 3
+_SCHEMAS = ("destination", "config", "record_schemas")
+
+
+class StreamSourceConfig(StrictModel):
+    """``streams[].source``: what the source reads for one stream. Further keys are the source's."""
+
+    model_config = _OPEN
+
+    name: str | None = Field(default=None, min_length=1, description="Name of it in the source.")
+    topic: str | None = Field(default=None, min_length=1, description="Topic, where the source has topics.")
+    endpoint: str | None = Field(default=None, min_length=1, description="Endpoint, where the source has endpoints.")
+
+
+class StreamDestinationConfig(StrictModel):
+    """``streams[].destination``: the table of one stream. Further keys are the destination's."""
+
+    model_config = _OPEN
+
+    table_id: str = Field(description="Table the records go to: three parts, `project.dataset.table`.")
+    record_schema: list[dict[str, Any]] | None = Field(
+        default=None, min_length=1, description="Columns of the table, as in `record_schemas` of the destination."
+    )
+    clustering_keys: list[str] | None = Field(
+        default=None, description="Columns the table is clustered by, where the destination has that."
+    )
+
+    @field_validator("table_id")
+    @classmethod
+    def _has_three_parts(cls, value: str) -> str:
+        parts = value.split(".")
+        if len(parts) != _PARTS_OF_A_TABLE or not all(part.strip() for part in parts):
+            raise ValueError("must have three parts: project.dataset.table")
+        return value
+
+
+class StreamConfig(StrictModel):
+    """One entry of ``streams``."""
+
+    name: str = Field(min_length=1, description="Name of the stream; each is there once.")
+    source: StreamSourceConfig = Field(description="What is read.")
+    destination: StreamDestinationConfig = Field(description="Where it goes.")
+
+
+def unique(streams: Sequence[StreamConfig]) -> Sequence[StreamConfig]:
+    """The streams, when no name and no table is there twice. Raises ValueError."""
+    for what, values in (
+        ("name", [stream.name for stream in streams]),
+        ("table_id", [stream.destination.table_id for stream in streams]),
+    ):
+        for index, value in enumerate(values):
+            first = values.index(value)
+            if first != index:
+                raise ValueError(f"entries {first + 1} and {index + 1} have the same {what}; each needs one of its own")
+    return streams
+
+
+def valid_streams(block: Any) -> tuple[StreamConfig, ...]:
+    """What the block holds when all of it is valid, else nothing: its mistakes are reported elsewhere."""
+    try:
+        return tuple(TypeAdapter(list[StreamConfig] | None).validate_python(block) or ())
+    except ValidationError:
+        return ()
+
+
+def with_record_schemas(data: Mapping[str, Any], streams: Sequence[StreamConfig]) -> dict[str, Any]:
+    """A configuration whose ``destination.config.record_schemas`` holds the schemas of the streams, when it has none of
+    its own. ``data`` is not changed."""
+    schemas = [_record_schema(stream) for stream in streams if stream.destination.record_schema]
+    if not schemas or not _lacks_schemas(data):
+        return dict(data)
+    destination = data["destination"]
+    config = {**destination.get("config", {}), "record_schemas": schemas}
+    return {**data, "destination": {**destination, "config": config}}
+
+
+def place_in_streams(path: KeyPath, data: Mapping[str, Any], streams: Sequence[StreamConfig]) -> KeyPath:
+    """Where the user wrote what is at fault: below ``streams`` for a schema that was filled in from there."""
+    index = path[len(_SCHEMAS)] if len(path) > len(_SCHEMAS) else None
+    if path[: len(_SCHEMAS)] != _SCHEMAS or not isinstance(index, int) or not _lacks_schemas(data):
+        return path
+    number = [number for number, stream in enumerate(streams) if stream.destination.record_schema][index]
+    key, *below = path[len(_SCHEMAS) + 1 :] or ("record_schema",)
+    return ("streams", number, "destination", "table_id" if key == "destination_id" else key, *below)
+
+
+def _lacks_schemas(data: Mapping[str, Any]) -> bool:
+    destination = data.get("destination")
+    config = destination.get("config", {}) if isinstance(destination, dict) else None
+    return isinstance(config, dict) and config.get("record_schemas") is None
+
+
+def _record_schema(stream: StreamConfig) -> dict[str, Any]:
+    table = stream.destination
+    schema: dict[str, Any] = {"destination_id": table.table_id, "record_schema": table.record_schema}
+    return schema if table.clustering_keys is None else {**schema, "clustering_keys": table.clustering_keys}
