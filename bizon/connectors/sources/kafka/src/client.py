@@ -1,0 +1,125 @@
+"""The consumer of librdkafka: its settings, what its errors mean, and how it is asked for messages."""
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from loguru import logger
+
+from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
+from bizon.common.secret import Secret
+from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+
+Partition = tuple[str, int]
+"""A topic and the number of one of its partitions."""
+
+REQUEST_TIMEOUT = 10.0  # seconds; for what the broker is asked beside messages
+_PASSING = (  # librdkafka goes on trying by itself
+    "_ALL_BROKERS_DOWN _ASSIGNMENT_LOST _MAX_POLL_EXCEEDED _RESOLVE _TIMED_OUT _TRANSPORT _WAIT_COORD "
+    "COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR REBALANCE_IN_PROGRESS REQUEST_TIMED_OUT"
+)
+_EVICTED = (
+    "_FATAL _FENCED FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH ILLEGAL_GENERATION STALE_MEMBER_EPOCH UNKNOWN_MEMBER_ID"
+)
+_PASSING_CODES = frozenset(getattr(KafkaError, name) for name in _PASSING.split())
+_EVICTED_CODES = frozenset(getattr(KafkaError, name) for name in _EVICTED.split())
+_END_OF_PARTITION = -191  # _PARTITION_EOF
+
+
+class Client:
+    """Makes consumers, and remembers what librdkafka last complained about. Used on the thread that fetches."""
+
+    def __init__(self, config: KafkaSourceConfig) -> None:
+        self._config = config
+        self._complaint = ""
+
+    def consumer(self, **settings: Any) -> Consumer:
+        """A new consumer, not connected yet. Raises SourceConnectionError when librdkafka refuses a setting."""
+        merged = {**_settings(self._config), **settings, "error_cb": self._note}
+        try:
+            return Consumer({key: value for key, value in merged.items() if value != ""})
+        except KafkaException as error:
+            raise SourceConnectionError(f"consumer_config: {text_of(error)}") from None
+
+    def partitions(self, consumer: Consumer, topic: str) -> list[int]:
+        """The partitions of a topic. Raises SourceConnectionError when it is not there or nobody answers."""
+        try:
+            found = consumer.list_topics(topic, timeout=REQUEST_TIMEOUT).topics[topic]
+        except KafkaException as error:
+            where = f"brokers {self._config.bootstrap_servers} do not answer"
+            raise SourceConnectionError(": ".join(filter(None, (where, text_of(error), self._complaint)))) from None
+        if found.error is not None:
+            raise SourceConnectionError(f"topic '{topic}': {found.error.str()}")
+        return sorted(found.partitions)
+
+    @property
+    def complaint(self) -> str:
+        """What librdkafka last reported beside the messages, or empty."""
+        return self._complaint
+
+    def heard(self) -> None:
+        """Messages arrive: what was wrong is over."""
+        self._complaint = ""
+
+    def _note(self, error: KafkaError) -> None:
+        if error.str() != self._complaint:
+            self._complaint = error.str()
+            logger.warning(f"kafka: {self._complaint}")
+
+
+def split_errors(messages: list[Message], on_error: Callable[[Message, KafkaError], None]) -> list[Message]:
+    """The messages that are some; events among them go to ``on_error``."""
+    errors = [message.error() for message in messages]
+    if not any(errors):
+        return messages
+    for message, error in zip(messages, errors, strict=True):
+        if error is not None:
+            on_error(message, error)
+    return [message for message, error in zip(messages, errors, strict=True) if error is None]
+
+
+def error_of(error: KafkaException) -> KafkaError:
+    """What librdkafka says inside an exception."""
+    inner: KafkaError = error.args[0]
+    return inner
+
+
+def text_of(error: KafkaException) -> str:
+    """The same in words."""
+    return error_of(error).str()
+
+
+def is_eviction(error: KafkaError) -> bool:
+    """The group goes on without this consumer, which cannot come back as it is."""
+    return error.fatal() or error.code() in _EVICTED_CODES
+
+
+def is_end(error: KafkaError) -> bool:
+    """No error: all of a partition has been fetched."""
+    return error.code() == _END_OF_PARTITION
+
+
+def is_passing(error: KafkaError) -> bool:
+    """It may be over by itself."""
+    return error.retriable() or error.code() in _PASSING_CODES
+
+
+def fetch_error(what: str, error: KafkaError) -> SourceFetchError:
+    """An error that ends the run."""
+    return SourceFetchError(f"kafka: {what}: {error.str()}")
+
+
+def _settings(config: KafkaSourceConfig) -> dict[str, Any]:
+    own: dict[str, Any] = {"log_level": 0, **config.settings}  # what matters of the log comes through error_cb
+    if config.authentication is not None and config.authentication.params is not None:
+        params = config.authentication.params
+        own = {"sasl.mechanism": "PLAIN", **own, "sasl.username": params.username, "sasl.password": params.password}
+    fixed = {
+        "bootstrap.servers": config.bootstrap_servers,
+        "group.id": config.group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+    }
+    return {
+        key: each.get_secret_value() if isinstance(each, Secret) else each for key, each in {**own, **fixed}.items()
+    }

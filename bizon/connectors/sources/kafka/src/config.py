@@ -1,0 +1,218 @@
+"""Configuration of the ``kafka`` source."""
+
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bizon.common.errors.errors import ConfigError
+from bizon.common.secret import Secret, SecretText
+from bizon.common.streams import StreamConfig
+from bizon.common.strict import StrictModel
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
+from bizon.source.auth.config import AuthConfig, AuthType
+from bizon.source.config import SourceConfig
+
+ConsumerSetting = bool | int | float | str
+
+CONSUMER_DEFAULTS: dict[str, ConsumerSetting] = {
+    "auto.offset.reset": "earliest",
+    "enable.auto.commit": False,
+    "session.timeout.ms": 45_000,
+    "security.protocol": "SASL_SSL",
+    "max.poll.interval.ms": 600_000,
+}
+_OWN_KEYS = {  # set by the source itself -> what to write instead
+    "bootstrap.servers": "source.bootstrap_servers",
+    "group.id": "source.group_id",
+    "sasl.username": "authentication.params.username",
+    "sasl.password": "authentication.params.password",
+    "enable.partition.eof": "nothing: the source sets it",
+    "enable.auto.offset.store": "nothing: the source sets it",
+}
+_SECRET_KEYS = re.compile(r"password|secret|\.key\.pem|oauthbearer\.config")
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+class KafkaStreams(StrEnum):
+    """Streams of the source."""
+
+    TOPIC = "topic"
+
+
+class MessageEncoding(StrEnum):
+    """What a message's value is."""
+
+    AVRO = "avro"
+    UTF_8 = "utf-8"
+    BYTES = "bytes"
+
+
+class SchemaRegistryType(StrEnum):
+    """How a schema registry is asked."""
+
+    APICURIO = "apicurio"
+    CONFLUENT = "confluent"
+
+
+class KafkaTopicConfig(StrictModel):
+    """One topic to read."""
+
+    name: str = Field(description="Name of the topic; no pattern.")
+    destination_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Table its records go to, in sync mode stream; default the destination_id of the destination.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not _TOPIC_NAME.fullmatch(value) or value in (".", ".."):
+            raise ValueError("is no topic name: up to 249 letters, digits, dots, underscores and dashes; no pattern")
+        return value
+
+
+class KafkaAuthConfig(AuthConfig):
+    """SASL/PLAIN and the schema registry. Without ``params`` there is no SASL."""
+
+    type: Literal[AuthType.BASIC] = Field(default=AuthType.BASIC, description="basic.")
+    params: BasicHttpAuthParams | None = Field(  # type: ignore[assignment]
+        default=None, description="User name and password of SASL/PLAIN; absent = no SASL."
+    )
+    schema_registry_type: SchemaRegistryType = Field(
+        default=SchemaRegistryType.APICURIO,
+        description="apicurio = <url>/apis/registry/v2/ids/globalIds/<id> | confluent = <url>/schemas/ids/<id>.",
+    )
+    schema_registry_url: str = Field(
+        default="", description="URL of the schema registry, without the path; needed for message_encoding avro."
+    )
+    schema_registry_username: str = Field(default="", description="User of the registry; empty = not authenticated.")
+    schema_registry_password: SecretText = Field(default="", description="Password of the registry.")
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if value and not re.match(r"https?://[^/]", value):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+
+class KafkaSourceConfig(SourceConfig):
+    """``source: {name: kafka}``: the messages of topics, as an endless stream or from start to end."""
+
+    topics: tuple[KafkaTopicConfig, ...] = Field(
+        default=(), description="Topics to read, at least one; default those of the top-level `streams`."
+    )
+    bootstrap_servers: str = Field(min_length=1, description="Brokers to begin with: `host:port,host:port`.")
+    group_id: str = Field(
+        default="bizon", min_length=1, description="Consumer group, which keeps the offsets of sync mode stream."
+    )
+    skip_message_empty_value: bool = Field(
+        default=True, description="Leave out messages without a value (tombstones); false = deliver them, value null."
+    )
+    skip_message_invalid_keys: bool = Field(
+        default=False, description="Leave out messages whose key is no JSON; false = deliver the key as text."
+    )
+    skip_message_on_decode_error: bool = Field(
+        default=False,
+        description="Leave out messages that cannot be decoded, counted in the log; false = `on_error` decides.",
+    )
+    batch_size: int = Field(default=100, ge=1, le=1_000_000, description="Messages per page, at most.")
+    consumer_timeout: float = Field(
+        default=10,
+        gt=0,
+        description="Seconds to wait for messages; when there are some, the page does not wait longer.",
+    )
+    consumer_config: dict[str, ConsumerSetting] = Field(
+        default_factory=dict,
+        description="Settings of librdkafka, over these defaults: "
+        + ", ".join(
+            f"{key} {str(value).lower() if value is False else value}" for key, value in CONSUMER_DEFAULTS.items()
+        )
+        + ", group.instance.id <group_id>-<host name> (empty = no static membership).",
+    )
+    message_encoding: MessageEncoding = Field(
+        default=MessageEncoding.AVRO,
+        description="avro = by its schema in the registry | utf-8 = JSON, else text | bytes = base64.",
+    )
+    authentication: KafkaAuthConfig | None = Field(
+        default=None, description="SASL/PLAIN and the schema registry. Without SASL set security.protocol."
+    )
+
+    @classmethod
+    def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence[StreamConfig]) -> Mapping[str, Any]:
+        if block.get("topics"):
+            return block
+        topics = []
+        for number, stream in enumerate(streams):
+            if stream.source.topic is None:
+                raise ConfigError("the kafka source needs `topic`", key=("streams", number, "source"))
+            topics.append({"name": stream.source.topic, "destination_id": stream.destination.table_id})
+        return {**block, "topics": topics}
+
+    @field_validator("topics")
+    @classmethod
+    def _each_topic_once(cls, value: tuple[KafkaTopicConfig, ...]) -> tuple[KafkaTopicConfig, ...]:
+        names = [topic.name for topic in value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"topic '{twice}' is there twice")
+        return value
+
+    @field_validator("consumer_config")
+    @classmethod
+    def _settings_are_free(cls, value: dict[str, ConsumerSetting]) -> dict[str, ConsumerSetting]:
+        taken = next((key for key in value if key in _OWN_KEYS), None)
+        if taken is not None:
+            raise ValueError(f"'{taken}' cannot be set here; use {_OWN_KEYS[taken]}")
+        if str(value.get("enable.auto.commit", False)).lower() != "false":
+            raise ValueError("'enable.auto.commit' must stay false: offsets are committed once their messages are safe")
+        return {
+            key: Secret(each) if isinstance(each, str) and _SECRET_KEYS.search(key) else each
+            for key, each in value.items()
+        }
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> "KafkaSourceConfig":
+        if not self.topics:
+            raise ValueError("`topics` needs at least one entry, or the pipeline `streams` with a topic each")
+        if self.message_encoding is MessageEncoding.AVRO and not self.registry_url:
+            raise ValueError(
+                "message_encoding avro needs authentication.schema_registry_url; other encodings: utf-8, bytes"
+            )
+        has_sasl_settings = any(key.startswith("sasl.") for key in self.consumer_config)
+        has_user = self.authentication is not None and self.authentication.params is not None
+        if self.security_protocol.startswith("SASL") and not has_user and not has_sasl_settings:
+            raise ValueError(
+                f"security.protocol {self.security_protocol} needs authentication.params; without SASL set "
+                "consumer_config: {security.protocol: PLAINTEXT}, or SSL"
+            )
+        if has_user and not self.security_protocol.startswith("SASL"):
+            raise ValueError(
+                f"authentication.params are for SASL, security.protocol is {self.security_protocol}: make it SASL_SSL, "
+                "or leave params out"
+            )
+        return self
+
+    @property
+    def security_protocol(self) -> str:
+        """As librdkafka gets it."""
+        return str(self.settings["security.protocol"]).upper()
+
+    @property
+    def registry_url(self) -> str:
+        """Where the schema registry is, or empty."""
+        return "" if self.authentication is None else self.authentication.schema_registry_url
+
+    @property
+    def settings(self) -> dict[str, ConsumerSetting]:
+        """``consumer_config`` over the defaults."""
+        return {
+            **CONSUMER_DEFAULTS,
+            "group.instance.id": f"{self.group_id}-{socket.gethostname()}",
+            **self.consumer_config,
+        }

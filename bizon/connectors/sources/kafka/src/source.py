@@ -1,0 +1,86 @@
+"""The ``kafka`` source: topics as an endless stream, or from their start to their end."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from requests.auth import AuthBase
+
+from bizon.common.errors.errors import MissingDependencyError, SourceError
+from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, KafkaStreams
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
+from bizon.source.auth.builder import AuthBuilder
+from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.source.models import SourceIteration
+from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.topics import TopicReader
+
+
+class KafkaSource(AbstractSource):
+    """Sync mode ``stream``: a member of a consumer group that commits the offsets of what is safe. ``full_refresh``:
+    every partition up to the end it has when the run starts. Nothing of Kafka is loaded before it is needed."""
+
+    config: KafkaSourceConfig
+
+    def __init__(self, config: KafkaSourceConfig) -> None:
+        super().__init__(config)
+        self._is_stream = config.sync_mode is SourceSyncModes.STREAM
+        self._opened: TopicReader | None = None
+
+    @staticmethod
+    def streams() -> list[str]:
+        return [stream.value for stream in KafkaStreams]
+
+    @staticmethod
+    def get_config_class() -> type[SourceConfig]:
+        return KafkaSourceConfig
+
+    def get_authenticator(self) -> AuthBase | None:
+        """Of the schema registry: nothing else is asked over HTTP."""
+        found = self.config.authentication
+        if found is None or not found.schema_registry_username:
+            return None
+        params = BasicHttpAuthParams(username=found.schema_registry_username, password=found.schema_registry_password)
+        return AuthBuilder.basic(params)
+
+    def check_connection(self) -> tuple[bool, Any | None]:
+        try:
+            self._reader().check()
+        except SourceError as error:
+            return False, str(error)
+        return True, None
+
+    def get_total_records_count(self) -> int | None:
+        """Of a full refresh: the offsets between start and end; a stream has no end."""
+        return None if self._is_stream else self._reader().total()
+
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        """In sync mode stream: the next messages, none when none arrive within ``consumer_timeout``. A pagination is
+        heeded on the first call alone: the run goes on where that checkpoint says."""
+        if self._is_stream:
+            return self._reader().next_page(pagination or {}, time.monotonic() + self.config.consumer_timeout)
+        return self._reader().page(pagination or {})
+
+    def commit(self) -> None:
+        if self._opened is not None:
+            self._opened.commit()
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        super().close()
+
+    def _reader(self) -> "TopicReader":
+        if self._opened is None:
+            self._opened = _open(self)
+        return self._opened
+
+
+def _open(source: KafkaSource) -> "TopicReader":
+    """The door behind which Kafka's packages are loaded."""
+    try:
+        from bizon.connectors.sources.kafka.src.topics import TopicReader
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("kafka", f"source 'kafka' (module {error.name})") from error
+    return TopicReader(source.config, source.session)

@@ -1,0 +1,69 @@
+"""What the source does once the packages of Kafka are there: readers and pages put together."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bizon.connectors.sources.kafka.src.avro import Registry
+from bizon.connectors.sources.kafka.src.client import Client
+from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
+from bizon.connectors.sources.kafka.src.group import GroupReader
+from bizon.connectors.sources.kafka.src.records import PageBuilder
+from bizon.connectors.sources.kafka.src.snapshot import SnapshotReader
+from bizon.source.models import SourceIteration
+from bizon.source.session import Session
+
+
+class TopicReader:
+    """Made once per run, used on the thread that fetches."""
+
+    def __init__(self, config: KafkaSourceConfig, session: Session) -> None:
+        self._config = config
+        self._client = Client(config)
+        registry = None
+        if config.message_encoding is MessageEncoding.AVRO and config.authentication is not None:
+            registry = Registry(config.authentication, session)
+        self._pages = PageBuilder(config, registry)
+        self._group = GroupReader(config, self._client)
+        self._snapshot = SnapshotReader(config, self._client)
+        self._begun = False
+
+    def check(self) -> None:
+        """Raise SourceConnectionError unless each topic is there."""
+        consumer = self._client.consumer(**{"group.instance.id": ""})
+        try:
+            for topic in self._config.topics:
+                self._client.partitions(consumer, topic.name)
+        finally:
+            consumer.close()
+
+    def total(self) -> int:
+        """Offsets that a full refresh covers."""
+        return self._snapshot.total()
+
+    def page(self, pagination: Mapping[str, Any]) -> SourceIteration:
+        """A page of a full refresh."""
+        messages, following = self._snapshot.read(pagination)
+        return SourceIteration(next_pagination=following, records=self._pages.page(messages) or [])
+
+    def next_page(self, pagination: Mapping[str, Any], deadline: float) -> SourceIteration:
+        """A page of the stream: messages that are all left out do not end the wait."""
+        if not self._begun:
+            self._begun = True
+            self._group.resume(pagination)
+        while time.monotonic() < deadline and (messages := self._group.read(deadline)):
+            records = self._pages.page(messages)
+            if records is not None:
+                self._group.note(messages)
+                return SourceIteration(next_pagination=self._group.pagination(), records=records)
+            self._group.pass_over(messages)
+        return SourceIteration(next_pagination={})
+
+    def commit(self) -> None:
+        """What was returned so far is safe."""
+        self._group.commit()
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        self._group.close()
+        self._snapshot.close()
