@@ -58,7 +58,12 @@ def render_config_reference() -> str:
         lines += _sections(field_name, field)
     lines += ["## Keys of the built-in sources", "", "Beside the keys of `source` above.", ""]
     for name in sorted({info.name for info in list_sources()}):
-        lines += _model_section(f"source (name: {name})", load_source(name).get_config_class(), level=3)
+        config_class = load_source(name).get_config_class()
+        lines += _model_section(f"source (name: {name})", config_class, level=3)
+        for key, field in _own_fields(config_class):
+            path = f"source.{key}" + ("[]" if _is_list(field.annotation) else "")
+            for model in _models(field.annotation):
+                lines += _model_section(f"{path} (name: {name})", model, level=3)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -158,7 +163,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _is_list(annotation: Any) -> bool:
     arguments = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    return any(getattr(get_origin(inner), "__name__", "") in ("list", "Sequence") for inner in arguments)
+    return any(getattr(get_origin(inner), "__name__", "") in ("list", "tuple", "Sequence") for inner in arguments)
 
 
 def _type(field: FieldInfo) -> str:

@@ -1,5 +1,6 @@
 """The consumer of librdkafka: its settings, what its errors mean, and how it is asked for messages."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
+_log = logging.getLogger(__name__)  # librdkafka takes no other kind
 REQUEST_TIMEOUT = 10.0  # seconds; for what the broker is asked beside messages
 _PASSING = (  # librdkafka goes on trying by itself
     "_ALL_BROKERS_DOWN _ASSIGNMENT_LOST _MAX_POLL_EXCEEDED _RESOLVE _TIMED_OUT _TRANSPORT _WAIT_COORD "
@@ -37,7 +39,7 @@ class Client:
         """A new consumer, not connected yet. Raises SourceConnectionError when librdkafka refuses a setting."""
         merged = {**_settings(self._config), **settings, "error_cb": self._note}
         try:
-            return Consumer({key: value for key, value in merged.items() if value != ""})
+            return Consumer({key: value for key, value in merged.items() if value != ""}, logger=_log)
         except KafkaException as error:
             raise SourceConnectionError(f"consumer_config: {text_of(error)}") from None
 
@@ -46,6 +48,7 @@ class Client:
         try:
             found = consumer.list_topics(topic, timeout=REQUEST_TIMEOUT).topics[topic]
         except KafkaException as error:
+            consumer.poll(0)  # brings the complaints
             where = f"brokers {self._config.bootstrap_servers} do not answer"
             raise SourceConnectionError(": ".join(filter(None, (where, text_of(error), self._complaint)))) from None
         if found.error is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.secret import Secret, SecretText
@@ -105,7 +105,9 @@ class KafkaSourceConfig(SourceConfig):
     """``source: {name: kafka}``: the messages of topics, as an endless stream or from start to end."""
 
     topics: tuple[KafkaTopicConfig, ...] = Field(
-        default=(), description="Topics to read, at least one; default those of the top-level `streams`."
+        default=(),
+        validate_default=True,
+        description="Topics to read, at least one; default those of the top-level `streams`.",
     )
     bootstrap_servers: str = Field(min_length=1, description="Brokers to begin with: `host:port,host:port`.")
     group_id: str = Field(
@@ -129,6 +131,7 @@ class KafkaSourceConfig(SourceConfig):
     )
     consumer_config: dict[str, ConsumerSetting] = Field(
         default_factory=dict,
+        validate_default=True,
         description="Settings of librdkafka, over these defaults: "
         + ", ".join(
             f"{key} {str(value).lower() if value is False else value}" for key, value in CONSUMER_DEFAULTS.items()
@@ -137,6 +140,7 @@ class KafkaSourceConfig(SourceConfig):
     )
     message_encoding: MessageEncoding = Field(
         default=MessageEncoding.AVRO,
+        validate_default=True,
         description="avro = by its schema in the registry | utf-8 = JSON, else text | bytes = base64.",
     )
     authentication: KafkaAuthConfig | None = Field(
@@ -157,6 +161,8 @@ class KafkaSourceConfig(SourceConfig):
     @field_validator("topics")
     @classmethod
     def _each_topic_once(cls, value: tuple[KafkaTopicConfig, ...]) -> tuple[KafkaTopicConfig, ...]:
+        if not value:
+            raise ValueError("needs at least one topic, or the pipeline `streams` with a topic each")
         names = [topic.name for topic in value]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -176,37 +182,31 @@ class KafkaSourceConfig(SourceConfig):
             for key, each in value.items()
         }
 
-    @model_validator(mode="after")
-    def _blocks_fit(self) -> "KafkaSourceConfig":
-        if not self.topics:
-            raise ValueError("`topics` needs at least one entry, or the pipeline `streams` with a topic each")
-        if self.message_encoding is MessageEncoding.AVRO and not self.registry_url:
+    @field_validator("consumer_config")
+    @classmethod
+    def _security_fits(cls, value: dict[str, ConsumerSetting], info: ValidationInfo) -> dict[str, ConsumerSetting]:
+        found = info.data.get("authentication")
+        has_user = found is not None and found.params is not None
+        is_sasl = str({**CONSUMER_DEFAULTS, **value}["security.protocol"]).upper().startswith("SASL")
+        if is_sasl and not has_user and not any(key.startswith("sasl.") for key in value):
             raise ValueError(
-                "message_encoding avro needs authentication.schema_registry_url; other encodings: utf-8, bytes"
+                "security.protocol is SASL_SSL by default, which needs authentication.params; without users set it to "
+                "PLAINTEXT or SSL"
             )
-        has_sasl_settings = any(key.startswith("sasl.") for key in self.consumer_config)
-        has_user = self.authentication is not None and self.authentication.params is not None
-        if self.security_protocol.startswith("SASL") and not has_user and not has_sasl_settings:
+        if has_user and not is_sasl:
             raise ValueError(
-                f"security.protocol {self.security_protocol} needs authentication.params; without SASL set "
-                "consumer_config: {security.protocol: PLAINTEXT}, or SSL"
+                "authentication.params are for SASL, which this security.protocol is not: make it SASL_SSL, or leave "
+                "params out"
             )
-        if has_user and not self.security_protocol.startswith("SASL"):
-            raise ValueError(
-                f"authentication.params are for SASL, security.protocol is {self.security_protocol}: make it SASL_SSL, "
-                "or leave params out"
-            )
-        return self
+        return value
 
-    @property
-    def security_protocol(self) -> str:
-        """As librdkafka gets it."""
-        return str(self.settings["security.protocol"]).upper()
-
-    @property
-    def registry_url(self) -> str:
-        """Where the schema registry is, or empty."""
-        return "" if self.authentication is None else self.authentication.schema_registry_url
+    @field_validator("message_encoding")
+    @classmethod
+    def _registry_is_there(cls, value: MessageEncoding, info: ValidationInfo) -> MessageEncoding:
+        found = info.data.get("authentication")
+        if value is MessageEncoding.AVRO and not (found and found.schema_registry_url):
+            raise ValueError("this encoding needs authentication.schema_registry_url; utf-8 and bytes need no registry")
+        return value
 
     @property
     def settings(self) -> dict[str, ConsumerSetting]:

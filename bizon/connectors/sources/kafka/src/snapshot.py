@@ -100,7 +100,9 @@ class SnapshotReader:
         """The consumer, reading from there; it already does, from the page before, unless this is the first page."""
         consumer = self._consumer = self._consumer or self._client.consumer(**_SETTINGS)
         if ranges != self._assigned:
-            consumer.assign([TopicPartition(*key, following) for key, (following, _) in ranges.items()])
+            wanted = [TopicPartition(*key, following) for key, (following, _) in ranges.items()]
+            consumer.assign(wanted)
+            consumer.resume(wanted)  # one that was read to its end before is paused
             self._assigned = dict(ranges)
         return consumer
 

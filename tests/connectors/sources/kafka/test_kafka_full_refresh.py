@@ -1,0 +1,138 @@
+"""A full refresh of topics: from their start to the end they have when it begins, on a real broker."""
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from connectors.sources.kafka.kafka_kit import (
+    PATIENCE,
+    config,
+    numbered,
+    numbers,
+    opened,
+    produce,
+    produce_transaction,
+    read_all,
+    rows,
+)
+
+Topics = Callable[..., str]
+
+
+@pytest.mark.lesson("F-39")
+def test_every_message_of_every_partition_comes_once(kafka_url: str, kafka_topics: Topics) -> None:
+    """Only the offset of the partition of a page's last message used to be kept: 100 messages came as 150."""
+    topic = kafka_topics(partitions=3)
+    for partition in range(2):
+        produce(kafka_url, topic, numbered(range(partition * 50, partition * 50 + 50)), partition)
+    with opened(config(kafka_url, topic, batch_size=7)) as source:
+        assert source.get_total_records_count() == 100
+        pages = read_all(source)
+    assert sorted(numbers(pages)) == list(range(100))
+    assert max(len(rows(page)) for page in pages) <= 7
+
+
+def test_what_comes_after_the_start_is_not_read(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(20)))
+    with opened(config(kafka_url, topic, batch_size=8)) as source:
+        first = source.get({})
+        produce(kafka_url, topic, numbered(range(20, 40)))
+        pages = [first, *read_all(source, first.next_pagination)]
+    assert numbers(pages) == list(range(20))
+
+
+def test_another_process_goes_on_with_the_pagination_alone(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics(partitions=2)
+    for partition in range(2):
+        produce(kafka_url, topic, numbered(range(partition * 30, partition * 30 + 30)), partition)
+    block = config(kafka_url, topic, batch_size=11)
+    with opened(block) as source:
+        pages = [source.get({})]
+    produce(kafka_url, topic, numbered(range(100, 120)))
+    while pages[-1].next_pagination:
+        with opened(block) as source:
+            pages.append(source.get(pages[-1].next_pagination))
+    assert sorted(numbers(pages)) == list(range(60))
+
+
+@pytest.mark.lesson("F-39")
+def test_pages_whose_messages_are_all_left_out_do_not_end_it(kafka_url: str, kafka_topics: Topics) -> None:
+    """A batch of nothing but skipped messages used to end a full refresh early."""
+    topic = kafka_topics()
+    produce(kafka_url, topic, [*numbered([0]), *[None] * 30, *numbered([1])])
+    with opened(config(kafka_url, topic, batch_size=5)) as source:
+        pages = read_all(source)
+    assert numbers(pages) == [0, 1]
+    assert any(page.records == [] and page.next_pagination for page in pages)
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+def test_a_transaction_at_the_end_ends_it(kafka_url: str, kafka_topics: Topics, commit: bool) -> None:
+    """The last offset is a marker, which no message ever has."""
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered([0, 1]))
+    produce_transaction(kafka_url, topic, numbered([2, 3]), commit=commit)
+    with opened(config(kafka_url, topic)) as source:
+        assert source.get_total_records_count() == 5
+        pages = read_all(source)
+    assert numbers(pages) == ([0, 1, 2, 3] if commit else [0, 1])
+
+
+def test_messages_that_are_deleted_meanwhile_do_not_stop_it(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(30)))
+    block = config(kafka_url, topic, batch_size=10)
+    with opened(block) as source:
+        first = source.get({})
+    admin = AdminClient({"bootstrap.servers": kafka_url})
+    for done in admin.delete_records([TopicPartition(topic, 0, 30)]).values():
+        done.result(PATIENCE)
+    produce(kafka_url, topic, numbered([99]))
+    with opened(block) as source:
+        assert numbers(read_all(source, first.next_pagination)) == []
+
+
+def test_an_empty_topic_is_done_at_once(kafka_url: str, kafka_topics: Topics) -> None:
+    with opened(config(kafka_url, kafka_topics(partitions=2))) as source:
+        page = source.get({})
+        assert source.get_total_records_count() == 0
+    assert (page.records, page.next_pagination) == ([], {})
+
+
+def test_several_topics_are_read_and_their_ids_stay_apart(kafka_url: str, kafka_topics: Topics) -> None:
+    topics = [kafka_topics(), kafka_topics()]
+    for topic in topics:
+        produce(kafka_url, topic, numbered([1]))
+    with opened(config(kafka_url, *topics)) as source:
+        found = [row for page in read_all(source) for row in rows(page)]
+    assert sorted(row["id"] for row in found) == sorted(f"{topic}_partition_0_offset_0" for topic in topics)
+    assert sorted(row["data"]["topic"] for row in found) == sorted(topics)
+
+
+@pytest.mark.lesson("F-39")
+def test_the_total_counts_from_the_start_of_what_is_left(kafka_url: str, kafka_topics: Topics) -> None:
+    """The total used to be the sum of end offsets, whatever had been deleted."""
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(10)))
+    admin = AdminClient({"bootstrap.servers": kafka_url})
+    for done in admin.delete_records([TopicPartition(topic, 0, 4)]).values():
+        done.result(PATIENCE)
+    with opened(config(kafka_url, topic)) as source:
+        assert source.get_total_records_count() == 6
+        assert numbers(read_all(source)) == [4, 5, 6, 7, 8, 9]
+
+
+def test_no_offset_is_committed(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered([1]))
+    block = config(kafka_url, topic)
+    with opened(block) as source:
+        read_all(source)
+        source.commit()
+    consumer = Consumer({"bootstrap.servers": kafka_url, "group.id": block.group_id})
+    try:
+        assert consumer.committed([TopicPartition(topic, 0)], timeout=PATIENCE)[0].offset < 0
+    finally:
+        consumer.close()
