@@ -22,6 +22,7 @@ class ItemsConfig(SourceConfig):
     fail_at: int | None = Field(default=None, description="Page that raises.")
     kill_at: int | None = Field(default=None, description="Page at which the process is killed.")
     die_in_constructor: bool = False
+    gated: bool = Field(default=False, description="Serve only the pages below the number in the file allowed.txt.")
     trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per commit.")
 
 
@@ -74,6 +75,8 @@ class ItemsSource(AbstractSource):
     def _page(self, number: int) -> SourceIteration:
         self._note(f"page {number}")
         time.sleep(self.config.delay)
+        while self.config.gated and number >= int(Path("allowed.txt").read_text()):
+            time.sleep(0.02)
         if number == self.config.fail_at:
             raise RuntimeError("the API is down")
         if number == self.config.kill_at:

@@ -1,0 +1,65 @@
+"""Engines of the tests in this folder: each test has its own schema, queue or topic, gone when it ends."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from e2e.engines.kit import Engine, PostgresState, SQLiteState, closing_engine
+from postgres import Place
+from rabbitmq_server import Broker, rabbitmq_at
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+BROKERS = ["rabbitmq", "kafka"]
+MakeEngine = Callable[..., Engine]
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A RabbitMQ, at most one per worker."""
+    with rabbitmq_at(tmp_path_factory.mktemp("rabbitmq")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def make_engine(pipeline: "Pipeline", request: pytest.FixtureRequest) -> Iterator[MakeEngine]:
+    """``make_engine(state, queue, pages=8, **details)``: servers are looked for only when they are named. ``details``
+    go to ``engine.queue.config.queue``."""
+    with ExitStack() as until_the_end:
+
+        def make(state: str, queue: str, pages: int = 8, **details: Any) -> Engine:
+            block: dict[str, Any] | None = None
+            if queue == "rabbitmq":
+                broker: Broker = request.getfixturevalue("rabbitmq")
+                block = {"type": queue, "config": {"queue": {**broker._asdict(), **details}}}
+                until_the_end.callback(lambda: broker.delete(engine.queue_name))
+            elif queue == "kafka":
+                url: str = details.pop("bootstrap_server", None) or request.getfixturevalue("kafka_url")
+                block = {"type": queue, "config": {"queue": {"bootstrap_server": url, **details}}}
+                until_the_end.callback(lambda: delete_topic(url, engine.queue_name))
+            if state == "postgres":
+                place: Place = request.getfixturevalue("postgres")
+                kept = PostgresState(place)
+                until_the_end.callback(kept.close)
+                engine = Engine(pipeline, kept, block)
+            else:
+                engine = Engine(pipeline, SQLiteState(pipeline.folder), block)
+            pipeline.source(pages=pages)
+            return until_the_end.enter_context(closing_engine(engine))
+
+        yield make
+
+
+@pytest.fixture(params=BROKERS)
+def engine(make_engine: MakeEngine, request: pytest.FixtureRequest) -> Engine:
+    """State in Postgres, and each broker."""
+    return make_engine("postgres", request.param)
+
+
+def delete_topic(url: str, name: str) -> None:
+    with suppress(KafkaException):  # the test never made it
+        AdminClient({"bootstrap.servers": url, "log_level": 0}).delete_topics([name])[name].result(10)
