@@ -150,9 +150,7 @@ class Engine:
         path = self.folder / f"{role or 'run'}.log"
         with path.open("ab") as log:
             begin = log.tell()
-            process = subprocess.Popen(
-                command, cwd=self.folder, stdout=log, stderr=log, process_group=0, env=variables
-            )
+            process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, process_group=0, env=variables)
         self._commands.append(Command(process, path, begin))
         return self._commands[-1]
 
