@@ -1,5 +1,6 @@
 """Postgres for tests: a schema of the server that is there, and a private server that a test may kill."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from servers import server_or_skip
 from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
 
 STANDARD = (("root", ""), ("postgres", ""))  # who may log in to a server that trusts
+_PR_SET_PDEATHSIG = 1
 BOUND = 30  # seconds for a server to start or to end
 PASSWORD = "p@ss/w:rd%25 '\"\\"  # every character that a URL or a connection string gives a meaning to
 
@@ -107,7 +109,13 @@ class PrivateServer:
         command = [self._path("postgres"), "-D", self._data, "-h", "127.0.0.1", "-p", port, "-k", self._folder, *own]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=self._folder, user=self._user, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self._folder,
+                user=self._user,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
         deadline = time.monotonic() + BOUND
         while True:
@@ -218,6 +226,11 @@ def _binaries() -> Path | None:
 def _unprivileged() -> str | None:
     """Postgres refuses to run as root."""
     return "nobody" if os.geteuid() == 0 else None
+
+
+def _end_with_parent() -> None:
+    """A server does not outlive a test run that is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _free_port() -> int:
