@@ -199,3 +199,14 @@ def test_records_are_counted_by_the_messages_that_wait() -> None:
     assert not backlog.has_room(80)
     backlog.counted(0)
     assert backlog.has_room(10**9)
+
+
+def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
+    """Pages without records would be remembered for ever."""
+    backlog, asked = Backlog(100), 0
+    for _ in range(100_000):
+        backlog.put(0, 1)
+        if backlog.is_long:
+            asked += 1
+            backlog.counted(5)
+    assert 5 < asked < 20

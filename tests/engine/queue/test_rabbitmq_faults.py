@@ -225,6 +225,38 @@ def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     producer.close()  # it was said
 
 
+def test_an_end_may_be_closed_at_any_moment(ends: Ends) -> None:
+    """Also between a question to the broker and its answer. A thread that ends by an exception fails the test."""
+    producer = ends.open(QueueEnd.PRODUCER)
+    put(producer, *(page(number) for number in range(40)))
+    for count in range(20):
+        consumer = ends.open(QueueEnd.CONSUMER)
+        for _ in range(count):
+            take(consumer)
+        consumer.close()
+        ends.open(QueueEnd.PRODUCER).close()
+    producer.close()
+    assert ends.broker.waiting(ends.name) == 40
+
+
+def test_an_end_may_be_closed_while_the_broker_is_away_or_silent(ends: Ends, way: Proxy) -> None:
+    for fault in (way.cut, way.stall):
+        producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+        before = ends.losses()
+        way.cut()
+        until(lambda known=before: ends.losses() == known + 2, "the loss was not noticed")  # type: ignore[misc]
+        if fault == way.stall:
+            accepted = way.accepted
+            way.stall()
+            way.restore()
+            until(lambda known=accepted: way.accepted >= known + 2, "nobody connects again")  # type: ignore[misc]
+        for queue in (producer, consumer):
+            queue.close()
+        way.resume()
+        way.restore()
+    until(lambda: "bizon-rabbitmq" not in [thread.name for thread in threading.enumerate()], "a thread is left")
+
+
 def test_a_producer_that_closes_while_the_connection_is_gone_waits_for_it(ends: Ends, way: Proxy) -> None:
     producer = ends.open(QueueEnd.PRODUCER, way)
     way.cut()

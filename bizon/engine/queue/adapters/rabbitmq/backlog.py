@@ -2,6 +2,8 @@
 
 from collections import deque
 
+_LONG = 10_000  # pages
+
 
 class Backlog:
     """Bounded by ``limit`` records; a page always has room when nothing waits."""
@@ -11,6 +13,12 @@ class Backlog:
         self._waiting: deque[tuple[int, int]] = deque()
         self._records = 0
         self._messages = 0
+        self._long = _LONG
+
+    @property
+    def is_long(self) -> bool:
+        """True when so many pages are remembered that it is time to ask how many wait, whatever their records."""
+        return len(self._waiting) >= self._long
 
     def has_room(self, records: int) -> bool:
         """False when so many more would pass the limit, as far as is known."""
@@ -28,3 +36,4 @@ class Backlog:
             records, gone = self._waiting.popleft()
             self._records -= records
             self._messages -= gone
+        self._long = max(_LONG, 2 * len(self._waiting))

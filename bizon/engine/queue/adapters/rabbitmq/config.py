@@ -48,7 +48,7 @@ class RabbitMQQueueConfig(StrictModel):
     heartbeat: int = Field(
         default=30,
         ge=1,
-        le=600,
+        le=60,
         description="Seconds between signs of life. A broker gives a silent client up after two to three of them, and "
         "only then delivers again what that client had.",
     )

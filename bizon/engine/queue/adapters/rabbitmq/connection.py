@@ -49,11 +49,14 @@ class BrokerConnection:
         self._arguments = queue_arguments(config)
         self._handler = handler
         self._parameters = parameters(config.queue)
-        self._loop = IOLoop()
+        self._loop: Any = None
         self._thread = Thread(target=self._run, name="bizon-rabbitmq", daemon=True)
+        self._attempt: Any = None  # to connect, while it lasts
         self._connection: Any = None
         self._settled = Event()  # ready for the first time, or failed
+        self._left = Event()  # nothing is left to wait for
         self._failure: QueueError | None = None
+        self._channel_error: BaseException | None = None
         self._closing = False
         self._ready_at: float | None = None
         self._away_since: float | None = None
@@ -61,6 +64,7 @@ class BrokerConnection:
 
     def open(self) -> None:
         """Returns once the queue is there. Raises QueueError when it cannot be; nothing is tried twice."""
+        self._loop = IOLoop()
         self.call(self._connect)
         self.call(lambda: self.later(_OPENING, self._give_up_opening))
         self._thread.start()
@@ -80,7 +84,7 @@ class BrokerConnection:
         """Close the connection when the work it was given is done. Waits for it, within a bound. Idempotent."""
         if self._thread.is_alive():
             self.call(self._close)
-            self._thread.join(_CLOSING)
+            self._left.wait(_CLOSING)
 
     def fail(self, reason: str) -> None:
         """Give up for good. Only on the connection's thread."""
@@ -95,6 +99,7 @@ class BrokerConnection:
             self._loop.start()
         finally:
             self._loop.close()
+            self._left.set()
             if not self._closing:  # a mistake in here; its traceback is on its way to the standard error
                 self.fail("the thread of the connection has ended")
 
@@ -104,27 +109,36 @@ class BrokerConnection:
 
     def _connect(self) -> None:
         if not self._closing:
-            self._connection = pika.SelectConnection(
-                self._parameters,
-                on_open_callback=self._opened,
-                on_open_error_callback=self._gone,
-                on_close_callback=self._gone,
-                custom_ioloop=self._loop,
+            self._attempt = pika.SelectConnection.create_connection(
+                [self._parameters], on_done=self._attempted, custom_ioloop=self._loop
             )
 
-    def _opened(self, connection: Any) -> None:
+    def _attempted(self, connection: Any) -> None:
+        self._attempt = None
+        if not isinstance(connection, pika.SelectConnection):  # but an error
+            self._gone(None, connection)
+            return
+        self._connection = connection
+        connection.add_on_close_callback(self._gone)
+        if self._closing:
+            connection.close()
+            return
         connection.add_on_connection_blocked_callback(lambda *_: self._handler.blocked(True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._handler.blocked(False))
         connection.channel(on_open_callback=self._declare)
 
     def _declare(self, channel: Any) -> None:
         def declared(_frame: Any) -> None:
+            if not channel.is_open:  # closed meanwhile
+                return
             if self._config.exchange:
                 channel.queue_bind(self._name, self._config.exchange, self._name, callback=bound)
             else:
                 bound(None)
 
         def bound(_frame: Any) -> None:
+            if not channel.is_open:
+                return
             if self._away_since is not None:
                 logger.info(f"RabbitMQ at {self._where}: connected again")
             self._ready_at = monotonic()
@@ -140,6 +154,7 @@ class BrokerConnection:
         if reason is not None:
             self.fail(reason)
         elif self._connection.is_open:
+            self._channel_error = error
             self._connection.close()
 
     def _gone(self, _connection: Any, error: BaseException) -> None:
@@ -148,6 +163,7 @@ class BrokerConnection:
         if self._closing:
             self._loop.stop()
             return
+        error, self._channel_error = self._channel_error or error, None
         now, reason = monotonic(), connection_reason(error, self._config)
         if self._ready_at is None and self._away_since is None:
             self.fail(reason)
@@ -165,7 +181,9 @@ class BrokerConnection:
 
     def _close(self) -> None:
         self._closing = True
-        if self._connection is None or self._connection.is_closed:
+        if self._attempt is not None:  # pika cannot take it back: the thread ends with it, and nobody waits
+            self._left.set()
+        elif self._connection is None or self._connection.is_closed:
             self._loop.stop()
         elif not self._connection.is_closing:
             self._connection.close()

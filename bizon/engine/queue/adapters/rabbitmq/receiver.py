@@ -165,10 +165,12 @@ class Receiver:
         self._asking = True
 
         def begin(_frame: Any) -> None:
-            channel.basic_qos(prefetch_count=portion, callback=consume)
+            if channel.is_open:  # else it was closed meanwhile, here and below
+                channel.basic_qos(prefetch_count=portion, callback=consume)
 
         def consume(_frame: Any) -> None:
-            self._consumer = channel.basic_consume(self._queue, self._arrived, callback=done)
+            if channel.is_open:
+                self._consumer = channel.basic_consume(self._queue, self._arrived, callback=done)
 
         def done(_frame: Any) -> None:
             self._asking = False

@@ -45,14 +45,15 @@ class Sender:
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
         """As :meth:`AbstractQueue.put`. True: it is kept here until the broker has it."""
-        records = message.frame.height
-        if not self._wait_for_room(records, monotonic() + timeout):
+        if not self._wait_for_room(message, monotonic() + timeout):
             return False
         pieces = split(encode(message), self._limit)
         with self._changed:
             self._outbox.add(pieces, alone=message.signal is not None)
-            self._backlog.put(records, len(pieces))
+            self._backlog.put(message.frame.height, len(pieces))
         self._connection.call(self._publish)
+        if self._backlog.is_long:
+            self._connection.call(self._count)
         return True
 
     def close(self) -> None:
@@ -76,8 +77,9 @@ class Sender:
         """Confirmations first, then what is waiting."""
 
         def confirming(_frame: Any) -> None:
-            self._channel = channel
-            self._publish()
+            if channel.is_open:
+                self._channel = channel
+                self._publish()
 
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._answered, callback=confirming)
@@ -101,16 +103,18 @@ class Sender:
             self._blocked = is_blocked
             self._changed.notify_all()
 
-    def _wait_for_room(self, records: int, deadline: float) -> bool:
+    def _wait_for_room(self, message: QueueMessage, deadline: float) -> bool:
+        """An end is small, and always has room."""
         with self._changed:
             while True:
                 self._raise_failure()
-                if self._outbox.has_room and not self._blocked and self._backlog.has_room(records):
+                counted = self._backlog.has_room(message.frame.height)
+                if message.signal is not None or (counted and self._outbox.has_room and not self._blocked):
                     return True
                 remaining = deadline - monotonic()
                 if remaining <= 0:
                     return False
-                if not self._backlog.has_room(records):
+                if not counted:
                     remaining = min(remaining, _COUNTING)
                     self._connection.call(self._count)
                 self._changed.wait(remaining)
