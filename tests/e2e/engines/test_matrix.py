@@ -26,6 +26,7 @@ def test_a_run_that_is_killed_in_the_middle_is_finished_by_the_next_one(
     engine.pipeline.source(pages=PAGES)
     engine.allow(4)
     run = engine.start()
+    engine.wait_for_page(4)
     engine.wait_for_commit(3, job=jobs)
     run.kill()
     assert (engine.folder / "out.json").read_bytes() == old if old else not (engine.folder / "out.json").exists()
