@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import rows_engine, rows_records, rows_start
+from benchmarks import rows_brokers, rows_engine, rows_records, rows_start
 from benchmarks.claims import Claim
 from benchmarks.workload import Bench
 
@@ -63,5 +63,16 @@ ROWS: tuple[Row, ...] = (
         "checkpoints",
         "1,000,000 records with 1,000 commits (`buffer_size: 0`), state in SQLite, beside the same run with one commit",
         rows_engine.checkpoints,
+    ),
+    Row(
+        "queues",
+        "the work of the first row, pages travel through a broker on the same machine, beside the queue inside the run",
+        rows_brokers.queues,
+    ),
+    Row(
+        "kafka-source",
+        "1,000,000 messages of about 450 bytes in two partitions, JSON: the `kafka` source, full refresh, into NDJSON. "
+        "Bare loop: `consume`, and each value is written to a file",
+        rows_brokers.kafka_source,
     ),
 )

@@ -1,0 +1,85 @@
+"""Rows about brokers: pages that travel through one, and messages that come from one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from benchmarks.brokers import NoBrokerError, kafka, rabbitmq
+from benchmarks.claims import Claim
+from benchmarks.measure import Command, fresh_folder, run
+from benchmarks.workload import Bench, Side, lines_are, pipeline, script
+
+_LEAST = 0.6
+
+
+def queues(bench: Bench) -> list[Claim]:
+    """Throughput beside the queue inside the run."""
+    names = {
+        "rabbitmq": "throughput through rabbitmq / python_queue",
+        "kafka": "throughput through kafka / python_queue",
+    }
+    sides: dict[str, Side] = {"python_queue": pipeline}
+    with _blocks(bench) as blocks:
+        sides |= {name: partial(_through, kind=name, block=block) for name, block in blocks.items()}
+        samples = bench.compare(sides, bench.size.records)
+    return [
+        bench.ratio(text, samples, ("python_queue", name), "wall", "at least", _LEAST) for name, text in names.items()
+    ]
+
+
+def kafka_source(bench: Bench) -> list[Claim]:
+    """Processor time beside a loop that consumes the same messages and writes their values."""
+    sides = ("bizon", "bare consume loop")
+    name, limit = "CPU / bare consume loop", 2.0
+    try:
+        with kafka() as address:
+            topics = {total: f"bench-{total}" for total in (bench.size.records, bench.size.start)}
+            for total, topic in topics.items():
+                with fresh_folder(bench.folder) as folder:
+                    run(script("produce_messages.py", address, topic, total), folder)
+            bizon: Side = lambda total: _from_topic(total, address, topics[total])  # noqa: E731
+            bare: Side = lambda total: script(  # noqa: E731
+                "bare_consume.py", address, topics[total], total, check=lines_are("out.json", total)
+            )
+            samples = bench.compare({"bizon": bizon, "bare consume loop": bare}, bench.size.records)
+    except NoBrokerError as error:
+        return [Claim(name, None, "at most", limit, reason=str(error))]
+    return [bench.ratio(name, samples, sides, "cpu", "at most", limit)]
+
+
+@contextmanager
+def _blocks(bench: Bench) -> Iterator[dict[str, Mapping[str, Any]]]:
+    """Within: the ``queue`` blocks of the brokers there are; the others are among the failures of the bench."""
+    blocks: dict[str, Mapping[str, Any]] = {}
+    with ExitStack() as brokers:
+        try:
+            blocks["rabbitmq"] = rabbitmq()
+        except NoBrokerError as error:
+            bench.failures["rabbitmq"] = str(error)
+        try:
+            blocks["kafka"] = {"bootstrap_server": brokers.enter_context(kafka())}
+        except NoBrokerError as error:
+            bench.failures["kafka"] = str(error)
+        yield blocks
+
+
+def _through(total: int, kind: str, block: Mapping[str, Any]) -> Command:
+    """A name of its own gives each run a queue or topic of its own."""
+    named = "queue_name" if kind == "rabbitmq" else "topic"
+    queue = {"type": kind, "config": {"queue": {**block, named: f"bench-{uuid4().hex}"}}}
+    return pipeline(total, engine={"queue": queue})
+
+
+def _from_topic(total: int, address: str, topic: str) -> Command:
+    source = {
+        "name": "kafka",
+        "stream": "topic",
+        "topics": [{"name": topic, "destination_id": None}],
+        "bootstrap_servers": address,
+        "message_encoding": "utf-8",
+        "batch_size": 10_000,
+        "consumer_config": {"security.protocol": "PLAINTEXT"},
+    }
+    return pipeline(total, source=source)

@@ -1,0 +1,20 @@
+"""The bare consume loop: reads a topic from its start and writes the values, a line each: BROKER TOPIC TOTAL."""
+
+import sys
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+
+broker, topic, total = sys.argv[1], sys.argv[2], int(sys.argv[3])
+consumer = Consumer({"bootstrap.servers": broker, "group.id": "bare", "enable.auto.commit": False})
+consumer.assign([TopicPartition(topic, number, 0) for number in range(2)])
+seen = 0
+with Path("out.json").open("wb") as file:
+    while seen < total:
+        messages = consumer.consume(10_000, 1)
+        for message in messages:
+            if message.error() is None:
+                file.write(message.value())
+                file.write(b"\n")
+                seen += 1
+consumer.close()
