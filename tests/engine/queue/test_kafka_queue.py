@@ -144,7 +144,7 @@ def test_a_topic_that_is_removed_meanwhile_is_an_error(
 def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
-    """The topic is made anew under its feet: the client's fatal error, which is no Exception, becomes ours."""
+    """The topic is made anew under its feet."""
     name = kafka_topics()
     sender = ends.producer(name)
     put(sender, page(0))

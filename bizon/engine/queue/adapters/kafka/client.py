@@ -48,7 +48,7 @@ class Watch:
 
     def serve(self, call: Callable[[], Any]) -> Any:
         """The answer of a call that runs callbacks, as ``poll`` does. Raises QueueError when the client fails for good:
-        in place of the callback it then raises what ``except Exception`` does not catch."""
+        in place of the callback it may then raise what ``except Exception`` does not catch."""
         try:
             return call()
         except (_FATAL, KafkaException, SystemError) as error:  # SystemError: another callback followed
