@@ -27,7 +27,7 @@ class Deliveries:
         self._open: deque[_Delivery] = deque()
         self._size = 0
         self._pieces = 0
-        self._needed: set[tuple[str, int]] = set()
+        self._needed: dict[tuple[str, int], int] = {}  # pages that wait for their commit since before clear; tags
 
     def __len__(self) -> int:
         return len(self._open)
@@ -52,7 +52,8 @@ class Deliveries:
     def ack(self, job_id: str, to_iteration: int) -> int | None:
         """Pages up to ``to_iteration`` are committed. The tag up to which everything is settled now, None if nothing
         more is than before."""
-        self._needed = {page for page in self._needed if page[0] != job_id or page[1] > to_iteration}
+        needed = self._needed.items()
+        self._needed = {page: tag for page, tag in needed if page[0] != job_id or page[1] > to_iteration}
         for delivery in self._open:
             if delivery.job_id == job_id and delivery.iteration <= to_iteration:
                 delivery.settled = True
@@ -68,11 +69,15 @@ class Deliveries:
             if delivery.tag == tag:
                 delivery.settled = (delivery.job_id, delivery.iteration) not in self._needed
                 break
+        else:  # it came before clear, and will come again
+            self._needed = {page: known for page, known in self._needed.items() if known != tag}
         return self._forget()
 
     def clear(self) -> None:
         """The connection is gone: what it delivered will be delivered again, under other tags."""
-        self._needed.update((each.job_id, each.iteration) for each in self._open if each.job_id and not each.settled)
+        for each in self._open:
+            if each.job_id is not None and not each.settled:
+                self._needed[each.job_id, each.iteration] = each.tag
         self._open.clear()
         self._size = self._pieces = 0
 

@@ -72,6 +72,15 @@ def test_a_page_that_waits_for_its_commit_survives_being_called_a_repeat() -> No
     assert open_.ack("job", 0) == 12
 
 
+def test_what_is_settled_only_after_the_connection_was_lost_is_settled_when_it_comes_again() -> None:
+    open_ = Deliveries()
+    open_.add(1, page(0, "another"), 10)
+    open_.clear()
+    assert open_.settle(1) is None
+    open_.add(11, page(0, "another"), 10)
+    assert open_.settle(11) == 11
+
+
 def test_a_page_that_was_committed_while_the_connection_was_gone_is_a_repeat() -> None:
     open_ = Deliveries()
     open_.add(1, page(0), 10)

@@ -212,6 +212,35 @@ def test_pages_committed_while_the_connection_was_gone_come_again_and_are_settle
     assert take(ends.open(QueueEnd.CONSUMER)).iteration == 3
 
 
+def test_deliveries_of_a_lost_connection_are_not_confused_with_later_ones(ends: Ends, way: Proxy) -> None:
+    """Each connection counts from 1."""
+    producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER, way)
+    put(producer, *(page(number, job="another") for number in range(3)))
+    strangers = [take(consumer) for _ in range(3)]
+    way.cut()
+    until(lambda: ends.broker.waiting(ends.name) == 3, "the broker did not notice the loss")
+    other = ends.open(QueueEnd.CONSUMER)
+    other.settle(take(other))
+    other.close()
+    put(producer, page(0))
+    until(lambda: ends.broker.waiting(ends.name) == 3, "the page is not there")
+    way.restore()
+    again = [take(consumer) for _ in range(3)]
+    assert [message.job_id for message in again] == ["another", "another", JOB]
+    for message in (*strangers, *again[:2]):
+        consumer.settle(message)
+    consumer.close()
+    assert ends.broker.waiting(ends.name) == 1
+
+
+def test_bytes_of_a_stranger_are_forgotten_without_a_page_behind_them(ends: Ends) -> None:
+    consumer = ends.open(QueueEnd.CONSUMER)
+    ends.broker.publish(ends.name, b"what is this?")
+    until(lambda: consumer.get(timeout=0.01) is None and len(ends.warnings) == 1, "no warning")
+    consumer.close()
+    assert ends.broker.waiting(ends.name) == 0
+
+
 def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     ends: Ends, way: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
