@@ -93,7 +93,7 @@ class GroupReader:
     def commit(self) -> None:
         """Everything noted is safe: give its offsets to the group.
 
-        An eviction is mended by joining anew. A commit that fails for the moment is made good by the next one, or
+        An eviction is mended by joining anew, under the same name when membership is static. A commit that fails for the moment is made good by the next one, or
         before the partition goes to another member. Raises SourceFetchError when it fails for good.
         """
         self._safe.update(self._ahead)
@@ -157,6 +157,8 @@ class GroupReader:
                 f"is another consumer at work with group.instance.id '{self._config.settings['group.instance.id']}'?"
             )
         logger.warning(f"kafka: evicted from group '{self._config.group_id}' ({cause.str()}): joining again")
+        if self._evictions == 1 and not cause.fatal() and not self._config.settings["group.instance.id"]:
+            return  # librdkafka joins by itself; a member that left instead would set off one more rebalance
         self._let_go(list(self._committed))
         self.close()
 

@@ -1,0 +1,305 @@
+"""The Kafka source through the real command, into files: kills, signals, routing, dead letters, a group of two."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from connectors.sources.kafka.kafka_kit import committed, numbered, produce, wait_until
+from e2e.crash.crash_kit import bytecode_kept_in
+
+Topics = Callable[..., str]
+KILLED = Path(__file__).with_name("killed_source.py")
+SIGKILLED = -signal.SIGKILL
+
+
+class Pipeline:
+    """A pipeline from topics into files of a folder of its own."""
+
+    def __init__(self, folder: Path, url: str, *topics: str, **source: Any) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        named = [dict(zip(("name", "destination_id"), topic.split(":"), strict=False)) for topic in topics]
+        self.config: dict[str, Any] = {
+            "name": folder.name,
+            "source": {
+                "name": "kafka",
+                "stream": "topic",
+                "sync_mode": "stream",
+                "source_file_path": str(KILLED),
+                "topics": named,
+                "bootstrap_servers": url,
+                "group_id": f"group-{topics[0].partition(':')[0]}" if topics else "group",
+                "message_encoding": "utf-8",
+                "batch_size": 10,
+                "consumer_config": {"security.protocol": "PLAINTEXT"},
+                **source,
+            },
+            "destination": {"name": "file", "config": {"destination_id": "out"}},
+            "engine": {"backend": {"type": "sqlite", "config": {"database": "state"}}},
+        }
+
+    def command(self, **source: Any) -> list[str]:
+        config = {**self.config, "source": {**self.config["source"], **source}}
+        (self.folder / "config.yml").write_text(yaml.safe_dump(config))
+        return [sys.executable, "-m", "bizon", "run", "config.yml"]
+
+    def run(self, *, kill_at: str = "", expect: int = 0, **source: Any) -> str:
+        """Run to the end, or to its death; what it printed."""
+        done = subprocess.run(
+            self.command(**source),
+            cwd=self.folder,
+            env={**os.environ, "KILL_AT": kill_at},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    @contextmanager
+    def running(self, **source: Any) -> Iterator["subprocess.Popen[bytes]"]:
+        """Within: the command is at work; it is killed if it still is at the end."""
+        with (self.folder / "log.txt").open("ab") as log:
+            child = subprocess.Popen(self.command(**source), cwd=self.folder, stdout=log, stderr=log)
+        try:
+            yield child
+        finally:
+            child.kill()
+            child.wait()
+
+    def stop(self, child: "subprocess.Popen[bytes]") -> None:
+        """SIGTERM, and a graceful end."""
+        child.terminate()
+        assert child.wait(60) == 130, (self.folder / "log.txt").read_text()
+
+    def records(self, name: str = "out") -> list[dict[str, Any]]:
+        path = self.folder / f"{name}.json"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(json.loads(line)["source_data"]) for line in lines if line.endswith("}")]
+
+    def numbers(self, name: str = "out") -> list[int]:
+        return [record["value"]["n"] for record in self.records(name)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Most of a short command is compiling, where Python is told to keep nothing of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, kafka_url: str) -> Callable[..., Pipeline]:
+    """``pipeline("topic", key=value)``: keys of the source block; ``name`` of the pipeline, default pipe."""
+    return lambda *topics, name="pipe", **source: Pipeline(tmp_path / name, kafka_url, *topics, **source)
+
+
+def test_a_stream_goes_into_its_file_and_goes_on_behind_it(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
+) -> None:
+    topic = kafka_topics()
+    pipe = pipeline(topic)
+    for start in (0, 20):
+        produce(kafka_url, topic, numbered(range(start, start + 20)))
+        pipe.run(max_iterations=2)
+        assert pipe.numbers() == list(range(start + 20))
+        assert committed(kafka_url, f"group-{topic}", topic) == [start + 20]
+
+
+@pytest.mark.parametrize("point", ["get 3", "commit 1", "commit 3"])
+def test_a_stream_that_is_killed_loses_nothing(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline], point: str
+) -> None:
+    """What comes twice is the page whose checkpoint is there and whose offsets are not."""
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(50)))
+    pipe = pipeline(topic)
+    pipe.run(kill_at=point, expect=SIGKILLED)
+    produce(kafka_url, topic, numbered(range(50, 60)))
+    what, count = point.split()
+    pages_left = 6 - int(count) + 1
+    pipe.run(max_iterations=pages_left)
+    counts = Counter(pipe.numbers())
+    twice = set(range(int(count) * 10 - 10, int(count) * 10)) if what == "commit" else set()
+    assert set(counts) == set(range(60))
+    assert {number for number, times in counts.items() if times > 1} == twice
+    assert committed(kafka_url, f"group-{topic}", topic) == [60]
+
+
+@pytest.mark.lesson("F-15")
+def test_a_stream_that_is_told_to_stop_delivers_each_message_once(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
+) -> None:
+    topic = kafka_topics(partitions=2)
+    pipe = pipeline(topic, consumer_timeout=1)
+    for start in (0, 200):
+        for partition in range(2):
+            first = start + partition * 100
+            produce(kafka_url, topic, numbered(range(first, first + 100)), partition)
+        with pipe.running() as child:
+            wait_until(lambda start=start: len(pipe.records()) > start + 50)  # type: ignore[misc]
+            pipe.stop(child)
+    with pipe.running() as child:
+        wait_until(lambda: len(pipe.records()) >= 400)
+        pipe.stop(child)
+    assert Counter(pipe.numbers()) == Counter(range(400))
+
+
+@pytest.mark.lesson("F-20")
+def test_topics_go_to_the_files_they_name(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
+) -> None:
+    """A record without a table used to override the configured one, and ended in None.json."""
+    topics = [kafka_topics() for _ in range(3)]
+    for number, topic in enumerate(topics):
+        produce(kafka_url, topic, numbered([number]))
+    pipe = pipeline(f"{topics[0]}:first", f"{topics[1]}:second", topics[2], consumer_timeout=1)
+    with pipe.running() as child:
+        wait_until(lambda: [pipe.numbers(name) for name in ("first", "second", "out")] == [[0], [1], [2]])
+        pipe.stop(child)
+    assert sorted(path.name for path in pipe.folder.glob("*.json")) == ["first.json", "out.json", "second.json"]
+
+
+def test_a_streams_block_names_topics_tables_and_columns(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
+) -> None:
+    topics = {"a": kafka_topics(), "b": kafka_topics()}
+    for topic in topics.values():
+        produce(kafka_url, topic, numbered([5]))
+    pipe = pipeline(consumer_timeout=1, group_id=topics["a"])
+    del pipe.config["source"]["topics"]
+    columns = [{"name": "offset", "type": "integer"}, {"name": "value", "type": "json"}]
+    columns += [
+        {"name": name, "type": kind}
+        for name, kind in {
+            "topic": "string",
+            "partition": "integer",
+            "timestamp": "integer",
+            "keys": "json",
+            "headers": "json",
+        }.items()
+    ]
+    pipe.config["streams"] = [
+        {
+            "name": name,
+            "source": {"topic": topic},
+            "destination": {"table_id": f"p.d.{name}", "record_schema": columns},
+        }
+        for name, topic in topics.items()
+    ]
+    pipe.config["destination"]["config"]["unnest"] = True
+    files = [pipe.folder / f"p.d.{name}.json" for name in topics]
+    with pipe.running() as child:
+        wait_until(lambda: all(file.exists() and file.read_text().endswith("}\n") for file in files))
+        pipe.stop(child)
+    for file, topic in zip(files, topics.values(), strict=True):
+        row = json.loads(file.read_text())
+        assert (row["offset"], row["topic"]) == (0, topic)
+
+
+@pytest.mark.parametrize("point", ["get 1", "get 4"])
+def test_a_full_refresh_that_is_killed_is_gone_on_with_to_the_same_end(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline], point: str
+) -> None:
+    topic = kafka_topics(partitions=2)
+    for partition in range(2):
+        produce(kafka_url, topic, numbered(range(partition * 30, partition * 30 + 30)), partition)
+    pipe = pipeline(topic, sync_mode="full_refresh")
+    pipe.config["destination"]["config"]["buffer_size"] = 0
+    pipe.config["engine"]["runner"] = {"type": "stream"}  # which commits a page before it asks for the next
+    pipe.run(kill_at=point, expect=SIGKILLED)
+    produce(kafka_url, topic, numbered(range(100, 110)))
+    told = pipe.run()
+    assert ("Resuming job" in told) is (point != "get 1")
+    late = range(100, 110) if point == "get 1" else ()  # without a checkpoint the next run is the first to see an end
+    assert sorted(pipe.numbers()) == [*range(60), *late]
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_a_full_refresh_runs_on_every_runner(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline], runner: str
+) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(25)))
+    pipe = pipeline(topic, sync_mode="full_refresh")
+    pipe.config["engine"]["runner"] = {"type": runner}
+    told = pipe.run()
+    assert pipe.numbers() == list(range(25))
+    assert "25 records" in told
+
+
+BAD = b'{"secret": "no Avro"}'
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip", "dead_letter"])
+@pytest.mark.parametrize("mode", ["stream", "full_refresh"])
+def test_a_poison_message_goes_where_on_error_says(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline], on_error: str, mode: str
+) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, [BAD], key=b"k")
+    registry = {"schema_registry_url": "http://127.0.0.1:1"}  # not asked: the message does not get that far
+    pipe = pipeline(topic, sync_mode=mode, message_encoding="avro", authentication=registry)
+    pipe.config["on_error"] = on_error
+    told = pipe.run(expect=1 if on_error == "fail" else 0, **({"max_iterations": 1} if mode == "stream" else {}))
+    assert f"message at offset 0 of topic '{topic}', partition 0" in told
+    assert "secret" not in told
+    assert pipe.records() == []
+    stands = committed(kafka_url, f"group-{topic}", topic)[0]
+    assert (stands == 1) is (mode == "stream" and on_error != "fail")
+    letters = pipe.folder / "out.dead_letters.json"
+    assert letters.exists() is (on_error == "dead_letter")
+    if on_error == "dead_letter":
+        letter = json.loads(letters.read_text())
+        data = json.loads(letter["source_data"])
+        assert base64.b64decode(data["value_base64"]) == BAD
+        assert (data["topic"], data["partition"], data["offset"], data["keys"]) == (topic, 0, 0, "k")
+
+
+def test_two_processes_share_a_group_and_lose_nothing(
+    kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
+) -> None:
+    """The second joins while the first is at work, then the first is told to leave: partitions move twice."""
+    topic = kafka_topics(partitions=4)
+    group = {"group_id": topic, "consumer_timeout": 1, "batch_size": 20}
+    settings = {"security.protocol": "PLAINTEXT", "group.instance.id": ""}  # a member that leaves gives way at once
+    first = pipeline(topic, name="first", **group, consumer_config=settings)
+    second = pipeline(topic, name="second", **group, consumer_config=settings)
+
+    def both() -> set[int]:
+        return {*first.numbers(), *second.numbers()}
+
+    def send(start: int) -> None:
+        for partition in range(4):
+            produce(
+                kafka_url, topic, numbered(range(start + partition * 100, start + partition * 100 + 100)), partition
+            )
+
+    send(0)
+    with first.running() as one:
+        wait_until(lambda: len(first.records()) > 50)
+        with second.running() as two:
+            total = 400
+            while not second.records():
+                send(total)
+                total += 400
+                wait_until(lambda expected=total: len(both()) == expected)  # type: ignore[misc]
+            first.stop(one)
+            send(total)
+            total += 400
+            wait_until(lambda: sum(committed(kafka_url, topic, topic, 4)) == total)
+            second.stop(two)
+    assert both() == set(range(total))
