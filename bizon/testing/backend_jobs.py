@@ -6,7 +6,7 @@ import pytest
 
 from bizon.common.errors.errors import OvertakenError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import JobStatus, StreamJob
+from bizon.engine.backend.models import Half, JobStatus, StreamJob
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
 
 HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}
@@ -90,6 +90,35 @@ class JobBehaviours(BackendFixtures):
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=overtaken)
         found = _found(backend, job_id)
         assert (found.status, found.error_message) == (JobStatus.RUNNING, None)
+
+    def test_each_start_of_a_half_is_an_epoch_and_that_of_the_producer_is_known(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        starts = [Half.PRODUCER, Half.CONSUMER, Half.CONSUMER, Half.PRODUCER, None, Half.CONSUMER]
+        known = []
+        for half in starts:
+            backend.open_epoch(job_id, half)
+            known.append(_found(backend, job_id).producer_epoch)
+        assert known == [1, 1, 1, 4, 5, 5]
+        assert _found(backend, job_id).attempt == len(starts)
+
+    def test_a_producer_has_a_say_until_another_one_starts(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        producer, _ = backend.open_epoch(job_id, Half.PRODUCER), backend.open_epoch(job_id, Half.CONSUMER)
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, "the API is down", epoch=producer)
+        assert _found(backend, job_id).error_message == "the API is down"
+        backend.open_epoch(job_id, Half.PRODUCER)
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=producer)
+        assert _found(backend, job_id).error_message == "the API is down"
+
+    def test_a_job_that_has_succeeded_cannot_fail_any_more(self, backend: AbstractBackend) -> None:
+        """A producer may fail after the consumer has published: it used to be resumed, and nothing new was fetched."""
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        producer, consumer = (backend.open_epoch(job_id, half) for half in (Half.PRODUCER, Half.CONSUMER))
+        for epoch in (consumer, producer):
+            backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED, epoch=epoch)
+            backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=epoch)
+            found = _found(backend, job_id)
+            assert (found.status, found.error_message) == (JobStatus.SUCCEEDED, None)
 
     def test_a_reset_waits_for_a_job_and_belongs_to_it(self, backend: AbstractBackend) -> None:
         backend.request_stream_reset(KEY)

@@ -77,7 +77,8 @@ class AbstractBackend(ABC):
         self, job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
     ) -> None:
         """Set the status; the error message is replaced too, None clears it. With ``epoch`` only while it is the job's
-        current one, or that of its producer: who was overtaken has no say in how the job ends."""
+        current one, or that of its producer, and the job has not succeeded: who was overtaken has no say in how the job
+        ends, nor has a producer that fails after the consumer has published."""
 
     @abstractmethod
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:

@@ -52,9 +52,11 @@ def newest(connection: Connection, key: StreamKey, status: JobStatus | None = No
 def set_status(
     connection: Connection, job_id: str, status: JobStatus, error_message: str | None, epoch: int | None
 ) -> None:
-    """Set status and error; with ``epoch`` only while it is the current one, or the producer's."""
-    ours = () if epoch is None else (or_(stream_jobs.c.attempt == epoch, stream_jobs.c.producer_epoch == epoch),)
-    _update(connection, job_id, *ours, status=status.value, error_message=storable(error_message, ERROR_LENGTH))
+    """Set status and error; with ``epoch`` only while it is the current one, or the producer's, and not any more once
+    the job has succeeded."""
+    ours = or_(stream_jobs.c.attempt == epoch, stream_jobs.c.producer_epoch == epoch)
+    conditions = () if epoch is None else (ours, stream_jobs.c.status != JobStatus.SUCCEEDED.value)
+    _update(connection, job_id, *conditions, status=status.value, error_message=storable(error_message, ERROR_LENGTH))
 
 
 def set_total(connection: Connection, job_id: str, total: int) -> None:
