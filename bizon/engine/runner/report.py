@@ -1,6 +1,6 @@
 """What the state says about a pipeline, for people and programs that ask from outside a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -85,7 +85,12 @@ def report_on(config: BizonConfig) -> PipelineReport:
         job = backend.get_last_stream_job(key)
         leases = {half: _lease_report(backend.get_lease(lease_key(key, half)), half) for half in Half}
         if job is None:
-            return PipelineReport(key.name, key.source_name, key.stream_name, "none", pending)
+            return replace(
+                nothing,
+                reset_pending=pending,
+                lease=leases[Half.PRODUCER],
+                consumer_lease=leases[Half.CONSUMER],
+            )
         cursor = backend.get_last_cursor_by_job_id(job.id)
         rows = backend.get_number_of_written_rows_for_job(job.id)
         dead_letters = backend.get_number_of_dead_letters_for_job(job.id)

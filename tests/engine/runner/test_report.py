@@ -1,0 +1,58 @@
+"""What the state says about a pipeline whose halves are commands of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from bizon.cli.state import _lines
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.models import Half
+from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.jobs import open_job, stream_key
+from bizon.engine.runner.lease import held_lease, lease_key
+from bizon.engine.runner.report import report_on
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> BizonConfig:
+    return BizonConfig.model_validate(
+        {
+            "name": "pipe",
+            "source": {"name": "scripted", "stream": "items"},
+            "destination": {"name": "logger", "config": {}},
+            "engine": {"backend": {"type": "sqlite", "config": {"database": str(tmp_path / "state")}}},
+        }
+    )
+
+
+def nothing(_reason: str) -> None:
+    return None
+
+
+def leases(config: BizonConfig) -> list[str]:
+    return [line.partition(":")[0] for line in _lines(report_on(config)) if line.startswith("Lease")]
+
+
+@pytest.mark.parametrize(
+    ("half", "name"), [(Half.PRODUCER, "Lease of the producer"), (Half.CONSUMER, "Lease of the consumer")], ids=list(Half)
+)
+def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Half, name: str) -> None:
+    """The job of a consumer whose producer was done used to be shown as killed."""
+    with build_backend(config) as backend:
+        open_job(backend, config, half=Half.PRODUCER)
+        assert report_on(config).was_killed
+        with held_lease(backend, lease_key(stream_key(config), half), 60, nothing):
+            report = report_on(config)
+            assert (report.state, report.is_at_work, report.was_killed) == ("running", True, False)
+            assert leases(config) == [name]
+        assert leases(config) == []
+
+
+def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
+    key = stream_key(config)
+    with (
+        build_backend(config) as backend,
+        held_lease(backend, key, 60, nothing),
+        held_lease(backend, lease_key(key, Half.CONSUMER), 60, nothing),
+    ):
+        assert leases(config) == ["Lease"]
