@@ -96,9 +96,12 @@ def open_job(
     return OpenedJob(job, epoch, resume, incremental, replaces, producer_epoch=epoch, then_another=leftover)
 
 
-def join_job(backend: AbstractBackend, config: BizonConfig) -> OpenedJob | None:
-    """The job whose pages a consumer is to write that runs apart from its producer, marked RUNNING. None while there is
-    none: the producer has not started, or all that it sent is published."""
+def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | None = None) -> OpenedJob | None:
+    """The job whose pages a consumer is to write that runs apart from its producer. None while there is none: the
+    producer has not started, or all that it sent is published.
+
+    It is marked RUNNING, unless it failed by its producer, which has to start again: that nobody joined in between, or
+    only this consumer (``before``: what it joined last), tells."""
     key = stream_key(config)
     newest = backend.get_last_stream_job(key)
     if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
@@ -107,8 +110,11 @@ def join_job(backend: AbstractBackend, config: BizonConfig) -> OpenedJob | None:
     job = backend.get_stream_job_by_id(newest.id) or newest
     previous = backend.get_last_successful_stream_job(key)
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
-    backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
-    _log_start(job, resume)
+    joined_before = before is not None and (before.job.id, before.producer_epoch) == (job.id, job.producer_epoch)
+    if not joined_before and not _has_failed_by_its_producer(newest):
+        backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
+    if not joined_before:
+        _log_start(job, resume)
     replaces = backend.is_reset(job.id) and job.sync_mode == SourceSyncModes.INCREMENTAL
     return OpenedJob(job, epoch, resume, None, replaces, producer_epoch=job.producer_epoch)
 
@@ -138,6 +144,11 @@ def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datet
     if job.sync_mode == SourceSyncModes.FULL_REFRESH and age > timedelta(seconds=config.source.checkpoint_max_age):
         return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
     return None
+
+
+def _has_failed_by_its_producer(job: StreamJob) -> bool:
+    """True when it failed and no consumer has joined it since its producer started."""
+    return job.status is JobStatus.FAILED and job.attempt == job.producer_epoch
 
 
 def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: BizonConfig) -> bool:

@@ -46,19 +46,21 @@ class ConsumerRunner(AbstractRunner):
     halves = (Half.CONSUMER,)
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
-        waits = False
+        waits, before = False, None
         while not self._stop.is_set():
-            opened = join_job(backend, self.bizon_config)
+            opened = join_job(backend, self.bizon_config, before)
             if opened is None:
                 if not waits:
                     logger.info("There is no unfinished job; waiting for the producer to start one")
                     waits = True
                 self._stopping.wait(_LOOK_FOR_A_JOB_EVERY)
                 continue
-            waits = False
+            waits, before = False, opened
             status = self._run_job(backend, opened)
             if status.published or status.interrupted or not (status.overtaken or status.is_success):
                 return status
+            if not status.overtaken:  # where a page is lost, the same end comes again until the producer has started
+                self._stopping.wait(_LOOK_FOR_A_JOB_EVERY)
         why = "stopped on request" if self._stop_requested else "another consumer has taken over"
         killed = PipelineReturnStatus.KILLED_BY_RUNNER
         return RunnerStatus("", consumer=killed, error=why, interrupted=self._stop_requested)
