@@ -34,7 +34,9 @@ def leases(config: BizonConfig) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("half", "name"), [(Half.PRODUCER, "Lease of the producer"), (Half.CONSUMER, "Lease of the consumer")], ids=list(Half)
+    ("half", "name"),
+    [(Half.PRODUCER, "Lease of the producer"), (Half.CONSUMER, "Lease of the consumer")],
+    ids=list(Half),
 )
 def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Half, name: str) -> None:
     """The job of a consumer whose producer was done used to be shown as killed."""

@@ -93,8 +93,9 @@ class GroupReader:
     def commit(self) -> None:
         """Everything noted is safe: give its offsets to the group.
 
-        An eviction is mended by joining anew, under the same name when membership is static. A commit that fails for the moment is made good by the next one, or
-        before the partition goes to another member. Raises SourceFetchError when it fails for good.
+        An eviction is mended by joining anew, under the same name when membership is static. A commit that fails for
+        the moment is made good by the next one, or before the partition goes to another member. Raises SourceFetchError
+        when it fails for good.
         """
         self._safe.update(self._ahead)
         self._ahead.clear()
