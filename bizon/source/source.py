@@ -1,7 +1,7 @@
 """The interface a source connector implements."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
@@ -20,6 +20,10 @@ class AbstractSource(ABC):
     its HTTP session; it never sees jobs, checkpoints or the destination. An exception from any method ends the run
     as failed; pages before it stay committed and the next run resumes behind them.
     """
+
+    resumes_streams: ClassVar[bool] = False
+    """In sync mode ``stream``: True when the first ``get`` of a run wants the pagination of the last checkpoint. All
+    other calls there have none: a stream goes on where its source stands."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config

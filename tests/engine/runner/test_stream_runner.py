@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import ListDestination, ScriptedSource
+from fakes import ListDestination, ScriptedSource, memory_backend
 
 from bizon.common.models import BizonConfig
 from bizon.destination.dead_letters import DeadLetters
@@ -21,12 +21,12 @@ class Log(ScriptedSource):
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         page = self.pages[len(self.asked)]
-        self.asked.append({})
+        self.asked.append(dict(pagination or {}))
         if isinstance(page, Exception):
             raise page
         if callable(page):
             page = page()
-        return SourceIteration({}, [SourceRecord(id=id_, data={"n": id_}) for id_ in page])
+        return SourceIteration({"next": len(self.asked)}, [SourceRecord(id=id_, data={"n": id_}) for id_ in page])
 
     def commit(self) -> None:
         self.commits += 1
@@ -145,3 +145,19 @@ def test_after_an_error_no_offset_is_given_back_that_was_not_written(bench: Call
     assert not stream.run().is_success
     assert stream.written == []
     assert stream.source.commits == 0
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_the_first_page_of_a_run_is_asked_for_where_the_checkpoint_stands_if_the_source_wants_it(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    monkeypatch.setattr(Log, "resumes_streams", resumes)
+    stream = bench([[1], [2]])
+    backend = memory_backend()
+    monkeypatch.setattr(SQLAlchemyBackend, "close", lambda _: None)
+    monkeypatch.setattr("bizon.engine.runner.runner.build_backend", lambda _: backend)
+    stream.run()
+    assert stream.source.asked == [{}, {}]
+    stream.source.asked.clear()
+    stream.run()
+    assert stream.source.asked == [{"next": 2} if resumes else {}, {}]

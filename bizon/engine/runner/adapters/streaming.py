@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
+from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
 from bizon.engine.backend.backend import AbstractBackend
@@ -110,7 +111,8 @@ class StreamingRunner(AbstractRunner):
                     try:
                         if stream:
                             gauge = Gauge(source, backend, context.resume.job_id, self._progress)
-                            end = self._follow(context, fetcher, queue, consumer, gauge)
+                            first = dict(context.resume.pagination) if source.resumes_streams else {}
+                            end = self._follow(context, fetcher, queue, consumer, gauge, first)
                         else:
                             announce_total(context, links, source)
                             end = build_producer(context, links, fetcher).run(context.resume.exhausted)
@@ -136,9 +138,16 @@ class StreamingRunner(AbstractRunner):
         )
 
     def _follow(
-        self, context: RunContext, fetcher: PageFetcher, queue: AbstractQueue, consumer: Consumer, gauge: Gauge
+        self,
+        context: RunContext,
+        fetcher: PageFetcher,
+        queue: AbstractQueue,
+        consumer: Consumer,
+        gauge: Gauge,
+        pagination: dict[str, Any],
     ) -> ProducerEnd:
-        """Sync mode ``stream``: ask for pages without pagination until stopped; a page without records is a pause.
+        """Sync mode ``stream``: ask for pages until stopped, only for the first with a pagination, if at all; a page
+        without records is a pause.
 
         What was fetched is written before the end. After an error it is not: the source gives the micro-batch again.
         """
@@ -148,8 +157,8 @@ class StreamingRunner(AbstractRunner):
             if fetched == context.config.source.max_iterations:
                 consumer.flush()
                 return ProducerEnd(capped=True)
-            message = fetcher.fetch(iteration, {})
-            fetched += 1
+            message = fetcher.fetch(iteration, pagination)
+            fetched, pagination = fetched + 1, {}
             gauge.look()
             if message.frame.is_empty():
                 consumer.flush()

@@ -120,6 +120,22 @@ class GroupReader:
             topics.setdefault(topic, {})[str(number)] = [committed, following]
         return {"topics": topics} if topics else {}
 
+    def lag(self) -> int | None:
+        """Messages between what was returned and the ends of this member's partitions, as the last fetch told them.
+
+        None when nothing was told yet.
+        """
+        if self._consumer is None:
+            return None
+        lag, is_known = 0, False
+        for topic, number in self._committed:
+            partition = TopicPartition(topic, number)
+            bounds = self._consumer.get_watermark_offsets(partition, cached=True)
+            (here,) = self._consumer.position([partition])
+            if bounds is not None and bounds[1] >= 0 and here.offset >= 0:
+                lag, is_known = lag + max(bounds[1] - here.offset, 0), True
+        return lag if is_known else None
+
     def close(self) -> None:
         """Leave; a static member keeps its partitions until the session times out, so that a restart finds them."""
         if self._consumer is not None:

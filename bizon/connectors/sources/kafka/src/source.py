@@ -22,6 +22,7 @@ class KafkaSource(AbstractSource):
     every partition up to the end it has when the run starts. Nothing of Kafka is loaded before it is needed."""
 
     config: KafkaSourceConfig
+    resumes_streams = True
 
     def __init__(self, config: KafkaSourceConfig) -> None:
         super().__init__(config)
@@ -61,6 +62,9 @@ class KafkaSource(AbstractSource):
         if self._is_stream:
             return self._reader().next_page(pagination or {}, time.monotonic() + self.config.consumer_timeout)
         return self._reader().page(pagination or {})
+
+    def get_lag(self) -> int | None:
+        return self._opened.lag() if self._is_stream and self._opened is not None else None
 
     def commit(self) -> None:
         if self._opened is not None:

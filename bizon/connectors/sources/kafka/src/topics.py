@@ -59,6 +59,10 @@ class TopicReader:
             self._group.pass_over(messages)
         return SourceIteration(next_pagination={})
 
+    def lag(self) -> int | None:
+        """Messages of the stream that were not returned yet, as far as is known."""
+        return self._group.lag()
+
     def commit(self) -> None:
         """What was returned so far is safe."""
         self._group.commit()
