@@ -17,8 +17,11 @@ import yaml
 from connectors.sources.kafka.kafka_kit import committed, numbered, produce, wait_until
 from e2e.crash.crash_kit import bytecode_kept_in
 
+from bizon.connectors.sources import kafka
+
 Topics = Callable[..., str]
 KILLED = Path(__file__).with_name("killed_source.py")
+EXAMPLE = Path(kafka.__path__[0]) / "config/kafka.example.yml"
 SIGKILLED = -signal.SIGKILL
 
 
@@ -156,6 +159,20 @@ def test_a_stream_that_is_told_to_stop_delivers_each_message_once(
         wait_until(lambda: len(pipe.records()) >= 400)
         pipe.stop(child)
     assert Counter(pipe.numbers()) == Counter(range(400))
+
+
+@pytest.mark.lesson("F-45")
+def test_the_example_runs(kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]) -> None:
+    """With topics and a group of this test, and to an end."""
+    pipe = pipeline()
+    pipe.config = yaml.safe_load(EXAMPLE.read_text())
+    for topic in pipe.config["source"]["topics"]:
+        topic["name"] = kafka_topics()
+        produce(kafka_url, topic["name"], numbered([7]))
+    group = pipe.config["source"]["topics"][0]["name"]
+    with pipe.running(bootstrap_servers=kafka_url, group_id=group, consumer_timeout=1) as child:
+        wait_until(lambda: pipe.numbers("orders") == pipe.numbers("payments") == [7])
+        pipe.stop(child)
 
 
 @pytest.mark.lesson("F-20")

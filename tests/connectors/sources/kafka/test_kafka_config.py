@@ -106,6 +106,19 @@ def test_passwords_are_masked_wherever_they_stand(tmp_path: Path) -> None:
     assert source.settings["ssl.key.password"] == "k3y-passw0rd"
 
 
+@pytest.mark.parametrize("mechanism", [{}, {"sasl.mechanism": "SCRAM-SHA-512"}])
+def test_the_user_of_the_brokers_reaches_librdkafka(tmp_path: Path, mechanism: dict[str, str]) -> None:
+    """The test brokers know no users, so this looks at what librdkafka is given."""
+    from bizon.connectors.sources.kafka.src.client import settings_of
+
+    settings = settings_of(load(tmp_path, {**BLOCK, "consumer_config": mechanism, "authentication": SASL}))
+    assert settings["sasl.mechanism"] == mechanism.get("sasl.mechanism", "PLAIN")
+    assert (settings["sasl.username"], settings["sasl.password"]) == ("u", "p4ssw0rd")
+    assert type(settings["sasl.password"]) is str
+    assert (settings["security.protocol"], settings["group.id"]) == ("SASL_SSL", "bizon")
+    assert settings["enable.auto.commit"] is False
+
+
 def stream(table: str, **source: str) -> dict[str, Any]:
     return {"name": table, "source": source, "destination": {"table_id": f"p.d.{table}"}}
 

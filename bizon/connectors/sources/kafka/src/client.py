@@ -37,7 +37,7 @@ class Client:
 
     def consumer(self, **settings: Any) -> Consumer:
         """A new consumer, not connected yet. Raises SourceConnectionError when librdkafka refuses a setting."""
-        merged = {**_settings(self._config), **settings, "error_cb": self._note}
+        merged = {**settings_of(self._config), **settings, "error_cb": self._note}
         try:
             return Consumer({key: value for key, value in merged.items() if value != ""}, logger=_log)
         except KafkaException as error:
@@ -112,7 +112,8 @@ def fetch_error(what: str, error: KafkaError) -> SourceFetchError:
     return SourceFetchError(f"kafka: {what}: {error.str()}")
 
 
-def _settings(config: KafkaSourceConfig) -> dict[str, Any]:
+def settings_of(config: KafkaSourceConfig) -> dict[str, Any]:
+    """What librdkafka is given, passwords in clear."""
     own: dict[str, Any] = {"log_level": 0, **config.settings}  # what matters of the log comes through error_cb
     if config.authentication is not None and config.authentication.params is not None:
         params = config.authentication.params
