@@ -68,9 +68,8 @@ class AbstractRunner(ABC):
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
-        half = None if len(self.halves) > 1 else self.halves[0]
         while True:
-            opened = open_job(backend, self.bizon_config, half=half)
+            opened = open_job(backend, self.bizon_config)
             status = self._run_job(backend, opened)
             if not (opened.then_another and status.published):
                 return status

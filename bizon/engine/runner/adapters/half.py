@@ -13,21 +13,46 @@ from threading import Event
 from loguru import logger
 
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half
+from bizon.engine.backend.models import Half, JobStatus
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.assembly import build_queue
-from bizon.engine.runner.jobs import join_job
+from bizon.engine.runner.jobs import join_job, open_job
 from bizon.engine.runner.models import Links, RunContext, RunnerStatus
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
 
-_LOOK_FOR_A_JOB_EVERY = 1.0  # seconds
+_LOOK_EVERY = 1.0  # seconds; how late it is seen what the other half has done with a job
 
 
-class ProducerRunner(AbstractRunner):
-    """Fetches, on the calling thread. It succeeds when the broker has all pages and the end of the stream."""
+class _HalfRunner(AbstractRunner):
+    def _ended_early(self, job_id: str) -> RunnerStatus:
+        """The status of a half that was waiting for the other."""
+        (half,) = self.halves
+        why = "stopped on request" if self._stop_requested else f"another {half} has taken over"
+        killed = PipelineReturnStatus.KILLED_BY_RUNNER
+        producer, consumer = (killed if half is each else None for each in (Half.PRODUCER, Half.CONSUMER))
+        return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
+
+
+class ProducerRunner(_HalfRunner):
+    """Fetches, on the calling thread. It succeeds when the broker has all pages and the end of the stream.
+
+    A fresh start that finds a job of which only publishing is left (see ``jobs.py``) tells the consumer so, and begins
+    its own once that one is over.
+    """
 
     halves = (Half.PRODUCER,)
+
+    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+        while True:
+            opened = open_job(backend, self.bizon_config, half=Half.PRODUCER)
+            status = self._run_job(backend, opened)
+            if not (opened.then_another and status.is_success):
+                return status
+            logger.info(f"Waiting for the consumer to publish job {opened.job.id}, before a fresh one starts")
+            while _is_unpublished(backend, opened.job.id):
+                if self._stopping.wait(_LOOK_EVERY):
+                    return self._ended_early(opened.job.id)
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         gate = Event()
@@ -36,7 +61,7 @@ class ProducerRunner(AbstractRunner):
         return {"producer": run_producer(context, links)}
 
 
-class ConsumerRunner(AbstractRunner):
+class ConsumerRunner(_HalfRunner):
     """Writes, on the calling thread, until a job is published, something fails, or it is asked to stop.
 
     An end that is not complete (the producer was stopped, has failed, or reached ``max_iterations``) is no end for the
@@ -53,20 +78,23 @@ class ConsumerRunner(AbstractRunner):
                 if not waits:
                     logger.info("There is no unfinished job; waiting for the producer to start one")
                     waits = True
-                self._stopping.wait(_LOOK_FOR_A_JOB_EVERY)
+                self._stopping.wait(_LOOK_EVERY)
                 continue
             waits, before = False, opened
             status = self._run_job(backend, opened)
             if status.published or status.interrupted or not (status.overtaken or status.is_success):
                 return status
             if not status.overtaken:  # where a page is lost, the same end comes again until the producer has started
-                self._stopping.wait(_LOOK_FOR_A_JOB_EVERY)
-        why = "stopped on request" if self._stop_requested else "another consumer has taken over"
-        killed = PipelineReturnStatus.KILLED_BY_RUNNER
-        return RunnerStatus("", consumer=killed, error=why, interrupted=self._stop_requested)
+                self._stopping.wait(_LOOK_EVERY)
+        return self._ended_early("")
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         queue, failed, gate = build_queue(context, Half.CONSUMER), Event(), Event()
         is_over = lambda _: self._stop.is_set()  # noqa: E731
         links = Links(queue, backend, failed, gate, self._progress, is_over)
         return {"consumer": run_consumer(context, links)}
+
+
+def _is_unpublished(backend: AbstractBackend, job_id: str) -> bool:
+    job = backend.get_stream_job_by_id(job_id)
+    return job is not None and job.status in (JobStatus.STARTED, JobStatus.RUNNING)
