@@ -197,11 +197,11 @@ class Engine:
         """Of the jobs, oldest first."""
         return [status for (status,) in self.state.ask("SELECT status FROM stream_jobs ORDER BY created_at")]
 
-    def assert_done(self, pages: int, jobs: int = 1) -> None:
+    def assert_done(self, pages: int, jobs: int = 1, cancelled: int = 0) -> None:
         """Every record is there once and in order, the state says so, and nobody holds the pipeline any more."""
         assert self.pipeline.ids() == list(range(pages * PAGE_SIZE))
         report = self.report()
-        assert self.statuses() == ["succeeded"] * jobs
+        assert self.statuses() == ["cancelled"] * cancelled + ["succeeded"] * jobs
         assert (report.state, report.error, report.is_at_work) == ("succeeded", None, False)
         assert (report.rows_written, report.last_iteration) == (pages * PAGE_SIZE, pages - 1)
         assert self.state.ask("SELECT count(*) FROM stream_leases") == [(0,)]
