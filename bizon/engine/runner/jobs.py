@@ -100,8 +100,8 @@ def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | 
     """The job whose pages a consumer is to write that runs apart from its producer. None while there is none: the
     producer has not started, or all that it sent is published.
 
-    It is marked RUNNING, unless it failed by its producer, which has to start again: that nobody joined in between, or
-    only this consumer (``before``: what it joined last), tells."""
+    When a consumer failed, it is marked RUNNING again. When its producer did, which has to start again, it is not: that
+    no consumer joined in between, or only this one (``before``: what it joined last), tells."""
     key = stream_key(config)
     newest = backend.get_last_stream_job(key)
     if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
@@ -111,7 +111,7 @@ def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | 
     previous = backend.get_last_successful_stream_job(key)
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     joined_before = before is not None and (before.job.id, before.producer_epoch) == (job.id, job.producer_epoch)
-    if not joined_before and not _has_failed_by_its_producer(newest):
+    if not joined_before and _has_failed_by_a_consumer(newest):
         backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
     if not joined_before:
         _log_start(job, resume)
@@ -146,9 +146,9 @@ def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datet
     return None
 
 
-def _has_failed_by_its_producer(job: StreamJob) -> bool:
-    """True when it failed and no consumer has joined it since its producer started."""
-    return job.status is JobStatus.FAILED and job.attempt == job.producer_epoch
+def _has_failed_by_a_consumer(job: StreamJob) -> bool:
+    """True when it failed and a consumer had joined it since its producer started."""
+    return job.status is JobStatus.FAILED and job.attempt != job.producer_epoch
 
 
 def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: BizonConfig) -> bool:
