@@ -117,7 +117,8 @@ class AbstractRunner(ABC):
         errors = [scrub(result.error) for result in results.values() if result.error is not None]
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
-        interrupted = self._stop_requested and not published and not errors
+        is_done = published or (success and self.halves == (Half.PRODUCER,))  # it publishes nothing
+        interrupted = self._stop_requested and not is_done and not errors
         statuses = {name: result.status for name, result in results.items()}
         status = RunnerStatus(
             job_id=opened.job.id,
