@@ -35,6 +35,14 @@ COMMITTED = "SELECT coalesce(max(to_source_iteration) + 1, 0) FROM destination_c
 )
 
 
+def until(condition: Callable[[], object], seconds: float = PATIENCE, told: Callable[[], str] = str) -> None:
+    """Wait until it is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain\n{told()}"
+        time.sleep(0.02)
+
+
 class State(Protocol):
     """Where the checkpoints are."""
 
@@ -100,9 +108,10 @@ class Command:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
 
-    def stop(self) -> None:
-        """SIGTERM, as an orchestrator does."""
-        self.process.terminate()
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to end; returns once it has heard."""
+        self.process.send_signal(how)
+        until(lambda: "Stopping after the current page" in self.text)
 
     @property
     def is_running(self) -> bool:
@@ -165,11 +174,7 @@ class Engine:
 
     def wait(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Until it is true. Fails with what the commands have said."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError("waited in vain\n" + "\n---\n".join(each.text for each in self._commands))
-            time.sleep(0.02)
+        until(condition, seconds, lambda: "\n---\n".join(each.text for each in self._commands))
 
     def committed(self) -> int:
         """Pages of the newest job that have a checkpoint."""
