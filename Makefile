@@ -11,8 +11,8 @@ UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 .PHONY: help install uv run test check format-check lint types format chaos chaos-mutants bench bench-quick lock docs clean
-# What would send installs elsewhere than .venv, or run another Python than the one asked for.
-unexport VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
+# What would send installs elsewhere than .venv, run another Python than the one asked for, or compile at every start.
+unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
 # uv brings its own list of certificate authorities; the machine's may know one more, a company proxy's.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
