@@ -1,17 +1,14 @@
 """Between rows of the state tables and the plain values of the contract."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
-
-_INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def of_stream(table: Table, key: StreamKey) -> tuple[Any, ...]:
@@ -35,9 +32,14 @@ def storable(text: str | None, length: int) -> str | None:
 
 
 def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Insert a row, unless the same transaction did so before its connection was lost: the ``id`` tells."""
-    values = _INSERTS[connection.dialect.name](table).values(row)
-    connection.execute(values.on_conflict_do_nothing(index_elements=[table.c.id]))
+    """Insert a row, unless the same transaction did so before its connection was lost: the ``id`` tells. One whose
+    commit is still under way is waited for."""
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table).values(row))
+    except IntegrityError:
+        if connection.execute(select(table.c.id).where(table.c.id == row["id"])).first() is None:
+            raise
 
 
 def to_text(value: dict[str, Any] | None) -> str | None:
