@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
 
+from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.frames import records_to_frame
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.consumer import Consumer
@@ -21,15 +22,32 @@ from bizon.transform.transform import Transform
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Bench:
-    """A consumer of the second start of a job."""
+class SettlingQueue(PythonQueue):
+    """Notes what is settled, as a broker's queue would."""
 
     def __init__(self) -> None:
+        super().__init__(PythonQueueConfigDetails())
+        self.settled: list[QueueMessage] = []
+
+    def settle(self, message: QueueMessage) -> None:
+        self.settled.append(message)
+
+
+class Bench:
+    """A consumer of the second start of a job. ``newer``: the jobs that have replaced it; ``looks``: what its
+    ``is_over`` was told; after ``over`` of them it answers yes, or raises."""
+
+    def __init__(self, *, buffer_size: int = 0, over: int = 1000, gives_up: bool = False) -> None:
+        self.newer: set[str] = set()
+        self.asked: list[str] = []
+        self.looks: list[bool] = []
+        self.over = over
+        self.gives_up = gives_up
         self.destination = ListDestination()
         backend = memory_backend()
         self.job_id = new_job(backend)
         self.epoch = [backend.open_epoch(self.job_id) for _ in range(2)][-1]
-        self.queue = PythonQueue(PythonQueueConfigDetails())
+        self.queue = SettlingQueue()
         loader = Loader(
             destination=self.destination,
             backend=backend,
@@ -45,12 +63,24 @@ class Bench:
         self.consumer = Consumer(
             queue=self.queue,
             transform=Transform([]),
-            buffer=DestinationBuffer(0, 0),
+            buffer=DestinationBuffer(buffer_size, 600),
             loader=loader,
             job_id=self.job_id,
             epoch=self.epoch,
-            poll_interval=1,
+            poll_interval=0.01,
+            is_newer_job=self.is_newer_job,
+            is_over=self.is_over,
         )
+
+    def is_newer_job(self, job_id: str) -> bool:
+        self.asked.append(job_id)
+        return job_id in self.newer
+
+    def is_over(self, was_empty: bool) -> bool:
+        self.looks.append(was_empty)
+        if len(self.looks) >= self.over and self.gives_up:
+            raise QueueError("it does not arrive")
+        return len(self.looks) >= self.over
 
     def page(self, iteration: int, id: str = "mine") -> QueueMessage:
         frame = records_to_frame([SourceRecord(id=id, data={})], NOW)
@@ -84,4 +114,77 @@ def test_a_complete_end_publishes_after_the_last_page_is_written() -> None:
 def test_an_aborted_end_writes_what_is_there_and_publishes_nothing() -> None:
     bench = Bench()
     assert bench.consume(bench.page(0), bench.end(Signal.ABORTED)) is False
+    assert bench.destination.calls == ["write table 0-0"]
+
+
+def test_what_is_left_out_is_settled_and_asked_about_once() -> None:
+    """So that a broker forgets it; the pages that count are acknowledged by the loader."""
+    bench = Bench()
+    older = replace(bench.page(0), epoch=1)
+    others = [replace(bench.page(number), job_id="another") for number in range(3)]
+    repeat = bench.page(0)
+    complete = bench.end(Signal.COMPLETE)
+    assert bench.consume(older, *others, bench.page(0), repeat, complete) is True
+    assert bench.queue.settled == [older, *others, repeat, complete]
+    assert bench.asked == ["another"]
+
+
+def test_a_message_of_a_job_that_replaced_this_one_ends_the_consumer() -> None:
+    """And is not settled: it is for the one that joins that job."""
+    bench = Bench(buffer_size=50)
+    bench.newer.add("newer")
+    with pytest.raises(OvertakenError):
+        bench.consume(bench.page(0), replace(bench.page(0), job_id="newer"))
+    assert bench.queue.settled == []
+    assert bench.destination.calls == [], "what is in the buffer is given up, the other job replaces it"
+
+
+def test_a_message_of_a_later_start_of_the_producer_ends_the_consumer() -> None:
+    bench = Bench(buffer_size=50)
+    with pytest.raises(OvertakenError):
+        bench.consume(bench.page(0), replace(bench.page(0), epoch=3))
+    assert bench.queue.settled == []
+    assert bench.destination.calls == []
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+def test_the_end_of_an_older_start_or_of_an_older_job_ends_nothing(signal: Signal) -> None:
+    bench = Bench()
+    old = [replace(bench.end(signal), epoch=1), replace(bench.end(signal), job_id="another")]
+    assert bench.consume(*old, bench.page(0), bench.end(Signal.COMPLETE)) is True
+    assert bench.destination.calls == ["write table 0-0", "finalize"]
+
+
+def test_pages_that_come_in_another_order_are_written_in_theirs() -> None:
+    bench = Bench()
+    end = replace(bench.end(Signal.COMPLETE), iteration=3)
+    assert bench.consume(bench.page(2, "c"), end, bench.page(0, "a"), bench.page(2, "c"), bench.page(1, "b")) is True
+    assert bench.destination.rows == {"table": ["a", "b", "c"]}
+
+
+def test_an_end_that_is_not_complete_does_not_wait_for_what_is_missing() -> None:
+    """It may be missing for good; what had come in order is committed."""
+    bench = Bench(buffer_size=50)
+    assert bench.consume(bench.page(0), bench.page(2), bench.end(Signal.ABORTED)) is False
+    assert bench.destination.calls == ["write table 0-0"]
+
+
+def test_it_is_told_whether_the_queue_was_empty_and_ends_like_an_aborted_one_when_all_is_over() -> None:
+    bench = Bench(buffer_size=50, over=3)
+    assert bench.consume(bench.page(0), bench.page(1)) is False
+    assert bench.looks == [False, False, True]
+    assert bench.destination.calls == ["write table 0-1"]
+
+
+def test_an_end_that_has_come_counts_more_than_that_all_is_over() -> None:
+    bench = Bench(over=1)
+    assert bench.consume(replace(bench.end(Signal.COMPLETE), iteration=0)) is True
+    assert bench.looks == []
+
+
+def test_a_watch_that_gives_up_raises_and_the_pages_before_can_still_be_flushed() -> None:
+    bench = Bench(buffer_size=50, over=2, gives_up=True)
+    with pytest.raises(QueueError, match="does not arrive"):
+        bench.consume(bench.page(0))
+    bench.consumer.flush()
     assert bench.destination.calls == ["write table 0-0"]

@@ -17,8 +17,8 @@ from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import LeaseHolder, StreamKey
-from bizon.engine.runner.lease import held_lease, is_dead, this_process
+from bizon.engine.backend.models import Half, LeaseHolder, StreamKey
+from bizon.engine.runner.lease import held_lease, is_dead, lease_key, this_process
 
 ELSEWHERE = LeaseHolder("owner-elsewhere", "other-host", 4711, "another machine", "99")
 
@@ -117,6 +117,27 @@ def test_the_heartbeat_keeps_the_lease(backend: AbstractBackend) -> None:
         while len(renewals) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert renewals[:3] == [True, True, True]
+
+
+def test_the_halves_are_leased_apart(backend: AbstractBackend) -> None:
+    keys = [lease_key(KEY, half) for half in Half]
+    with held_lease(backend, keys[0], 60, nothing), held_lease(backend, keys[1], 60, nothing):
+        for key in keys:
+            with pytest.raises(JobLockedError, match=rf"process {os.getpid()} "), held_lease(backend, key, 60, nothing):
+                pytest.fail("two of the same half at once")
+
+
+def test_the_lease_of_a_producer_is_that_of_a_whole_run() -> None:
+    assert lease_key(KEY, Half.PRODUCER) == KEY
+
+
+def test_no_two_pipelines_share_the_lease_of_a_consumer() -> None:
+    """However long their names are: columns have room for 100 characters."""
+    names = ["pipe", "pipe (consumer)", "x" * 80, "x" * 81, "x" * 99 + "a", "x" * 99 + "b", "x" * 300]
+    found = {lease_key(StreamKey(name, "source", "stream"), Half.CONSUMER).name for name in names}
+    assert len(found | set(names)) == 2 * len(names) - 1, "'pipe (consumer)' is both a name and a lease"
+    assert max(map(len, found)) <= 100
+    assert "pipe (consumer)" in found
 
 
 @pytest.mark.lesson("F-12")

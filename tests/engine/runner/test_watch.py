@@ -1,0 +1,65 @@
+"""How a consumer learns that nothing will come any more, from a queue that outlives the run."""
+
+import pytest
+from fakes import FakeClock
+
+from bizon.common.errors.errors import QueueError
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.runner.watch import PATIENCE, ProducerState, ProducerWatch, state_of
+
+AT_WORK, DONE, FAILED = ProducerState
+
+
+class Bench:
+    """A watch over a producer whose state the test sets."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.state = AT_WORK
+        self.watch = ProducerWatch(lambda: self.state, clock)
+
+
+@pytest.fixture
+def bench(clock: FakeClock) -> Bench:
+    return Bench(clock)
+
+
+@pytest.mark.parametrize("status", PipelineReturnStatus)
+def test_only_a_producer_that_succeeded_has_sent_an_end(status: PipelineReturnStatus) -> None:
+    expected = DONE if status is PipelineReturnStatus.SUCCESS else FAILED
+    assert state_of(WorkerResult(status)) is expected
+
+
+def test_a_producer_at_work_is_waited_for_however_long_it_takes(bench: Bench) -> None:
+    for _ in range(3):
+        bench.clock.advance(PATIENCE + 1)
+        assert bench.watch(True) is False
+
+
+def test_what_a_producer_that_failed_has_sent_is_taken_before_the_end(bench: Bench) -> None:
+    bench.state = FAILED
+    assert bench.watch(False) is False
+    assert bench.watch(True) is True
+
+
+def test_an_end_that_was_sent_is_waited_for(bench: Bench) -> None:
+    bench.state = DONE
+    assert bench.watch(True) is False
+    bench.clock.advance(PATIENCE)
+    assert bench.watch(True) is False
+
+
+def test_an_end_that_was_sent_and_never_comes_is_an_error_with_a_remedy(bench: Bench) -> None:
+    bench.state = DONE
+    assert bench.watch(True) is False
+    bench.clock.advance(PATIENCE + 1)
+    with pytest.raises(QueueError, match=r"does not arrive: was the queue emptied\? run again"):
+        bench.watch(True)
+
+
+def test_patience_begins_anew_with_each_page_that_comes(bench: Bench) -> None:
+    bench.state = DONE
+    for was_empty in (True, False, True):
+        assert bench.watch(was_empty) is False
+        bench.clock.advance(PATIENCE)
+    assert bench.watch(True) is False
