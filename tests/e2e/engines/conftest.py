@@ -9,6 +9,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from e2e.engines.kit import Engine, PostgresState, SQLiteState, closing_engine
 from postgres import Place
+from proxy import Proxy
 from rabbitmq_server import Broker, rabbitmq_at
 
 if TYPE_CHECKING:
@@ -27,23 +28,27 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture
 def make_engine(pipeline: "Pipeline", request: pytest.FixtureRequest) -> Iterator[MakeEngine]:
-    """``make_engine(state, queue, pages=8, **details)``: servers are looked for only when they are named. ``details``
-    go to ``engine.queue.config.queue``."""
+    """``make_engine(state, queue, pages=8, **details)``: servers are looked for only when they are named, and those
+    that a test has started are named in ``details``, which go to ``engine.queue.config.queue``. ``proxy``: between the
+    commands and Postgres."""
     with ExitStack() as until_the_end:
 
-        def make(state: str, queue: str, pages: int = 8, **details: Any) -> Engine:
+        def make(state: str, queue: str, pages: int = 8, proxy: Proxy | None = None, **details: Any) -> Engine:
             block: dict[str, Any] | None = None
             if queue == "rabbitmq":
-                broker: Broker = request.getfixturevalue("rabbitmq")
-                block = {"type": queue, "config": {"queue": {**broker._asdict(), **details}}}
-                until_the_end.callback(lambda: broker.delete(engine.queue_name))
+                block = {"type": queue, "config": {"queue": details}}
+                if "port" not in details:
+                    broker: Broker = request.getfixturevalue("rabbitmq")
+                    details |= broker._asdict()
+                    until_the_end.callback(lambda: broker.delete(engine.queue_name))
             elif queue == "kafka":
-                url: str = details.pop("bootstrap_server", None) or request.getfixturevalue("kafka_url")
-                block = {"type": queue, "config": {"queue": {"bootstrap_server": url, **details}}}
-                until_the_end.callback(lambda: delete_topic(url, engine.queue_name))
+                block = {"type": queue, "config": {"queue": details}}
+                if "bootstrap_server" not in details:
+                    url = details["bootstrap_server"] = request.getfixturevalue("kafka_url")
+                    until_the_end.callback(lambda: delete_topic(url, engine.queue_name))
             if state == "postgres":
                 place: Place = request.getfixturevalue("postgres")
-                kept = PostgresState(place)
+                kept = PostgresState(place, proxy)
                 until_the_end.callback(kept.close)
                 engine = Engine(pipeline, kept, block)
             else:

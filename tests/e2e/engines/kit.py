@@ -19,6 +19,7 @@ import psycopg
 from e2e.crash.crash_cli import environment
 from e2e.faults import fault
 from postgres import Place
+from proxy import Proxy
 
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.engine import load_config
@@ -54,16 +55,20 @@ class State(Protocol):
 
 
 class PostgresState:
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    """``proxy``: what stands between it and the commands."""
+
+    def __init__(self, place: Place, proxy: Proxy | None = None) -> None:
+        self._place = place
+        self._proxy = proxy
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def config(self) -> dict[str, Any]:
-        return self.place.config()
+        through = {} if self._proxy is None else {"host": self._proxy.host, "port": self._proxy.port}
+        return self._place.config(**through)
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection = self.place.connect()
+            self._connection = self._place.connect()
         with suppress(psycopg.errors.UndefinedTable):
             return self._connection.execute(statement.encode()).fetchall()
         return []

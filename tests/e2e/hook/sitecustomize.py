@@ -65,8 +65,10 @@ def misbehave(answer: str, act: Callable[[], Any]) -> Any:
 
 def patch_destination(module: ModuleType) -> None:
     """``{"write": ["ok", "false"]}``: what the calls of ``write_records`` answer, one after another, the last one for
-    ever; ``finalize`` likewise. Each call is noted."""
+    ever; ``finalize`` likewise. Each call is noted. ``{"write_takes": 6}``: seconds of each write."""
     hold(module.FileDestination, "finalize")
+    if "write_takes" in FAULTS:
+        replace(module.FileDestination, "write_records", _slow)
     for key, name, refusal in (
         ("write", "write_records", (False, "the table is closed")),
         ("finalize",) * 2 + (False,),
@@ -74,6 +76,14 @@ def patch_destination(module: ModuleType) -> None:
         answers = list(FAULTS.get(key, []))
         if answers:
             replace(module.FileDestination, name, lambda inner, a=answers, k=key, r=refusal: _answering(inner, a, k, r))
+
+
+def _slow(inner: Callable[..., Any]) -> Callable[..., Any]:
+    def outer(*args: Any) -> Any:
+        time.sleep(FAULTS["write_takes"])
+        return inner(*args)
+
+    return outer
 
 
 def _answering(inner: Callable[..., Any], answers: list[str], key: str, refusal: Any) -> Callable[..., Any]:

@@ -1,0 +1,112 @@
+"""Servers that are away for a while, and a broker that dies: the run waits, and goes on where it was."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.engines.conftest import MakeEngine
+from e2e.engines.kit import Engine
+from kafka import free_port, tansu
+from postgres import Place
+from proxy import Proxy
+from rabbitmq_server import Broker, Node, can_start
+from servers import server_or_skip
+
+PAGES = 8
+OUTAGE = 30  # seconds; longer than any one attempt to connect, shorter than every patience
+
+
+@pytest.fixture
+def to_postgres(postgres_server: Place) -> Iterator[Proxy]:
+    with Proxy(postgres_server.host, postgres_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def to_rabbitmq(rabbitmq: Broker) -> Iterator[Proxy]:
+    with Proxy(rabbitmq.host, rabbitmq.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def to_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A broker that sends its clients to the proxy, as Kafka's tell them where to come to."""
+    port = free_port()
+    with Proxy("127.0.0.1", port) as proxy:
+        try:
+            folder = tmp_path_factory.mktemp("tansu")
+            broker = tansu(folder, port=port, seen_at=f"{proxy.host}:{proxy.port}").start()
+        except (OSError, RuntimeError) as error:
+            server_or_skip("tansu", str(error))
+        yield proxy
+        broker.stop()
+
+
+def away(engine: Engine, *proxies: Proxy) -> None:
+    """All are away at once, in the middle of the work; then there is much to do."""
+    engine.wait_for_commit(2)
+    for proxy in proxies:
+        proxy.cut()
+    engine.allow(PAGES)
+    time.sleep(OUTAGE)
+    for proxy in proxies:
+        proxy.restore()
+
+
+def test_a_run_waits_for_broker_and_state(
+    make_engine: MakeEngine, rabbitmq: Broker, to_rabbitmq: Proxy, to_postgres: Proxy
+) -> None:
+    through = rabbitmq._replace(host=to_rabbitmq.host, port=to_rabbitmq.port)
+    engine = make_engine("postgres", "rabbitmq", PAGES, to_postgres, **through._asdict())
+    engine.allow(3)
+    run = engine.start()
+    away(engine, to_rabbitmq, to_postgres)
+    told = run.ended()
+    engine.assert_done(PAGES)
+    assert set(engine.asked().values()) == {1}
+    assert "the connection was lost" in told
+    assert "connected again" in told
+    assert "is back" in told
+    rabbitmq.delete(engine.queue_name)
+
+
+def test_both_halves_wait_for_broker_and_state(make_engine: MakeEngine, to_kafka: Proxy, to_postgres: Proxy) -> None:
+    """Before that, the broker says nothing for a few seconds, with all connections open."""
+    url = f"{to_kafka.host}:{to_kafka.port}"
+    engine = make_engine("postgres", "kafka", PAGES, to_postgres, bootstrap_server=url)
+    engine.allow(1)
+    halves = [engine.start("producer"), engine.start("consumer")]
+    engine.wait_for_commit(1)
+    to_kafka.stall()
+    engine.allow(3)
+    engine.wait_for_page(3)
+    time.sleep(3)
+    assert engine.committed() == 1
+    to_kafka.resume()
+    away(engine, to_kafka, to_postgres)
+    for half in halves:
+        half.ended()
+    engine.assert_done(PAGES)
+    assert set(engine.asked().values()) == {1}
+
+
+def test_a_broker_that_dies_has_the_pages_when_it_is_back(make_engine: MakeEngine, tmp_path: Path) -> None:
+    if not can_start():
+        server_or_skip("RabbitMQ", "no rabbitmq-server to start, and a node of the test's own is needed")
+    with Node(tmp_path / "node") as node:
+        engine = make_engine("postgres", "rabbitmq", PAGES, **node.broker._asdict())
+        engine.allow(4)
+        producer = engine.start("producer")
+        engine.wait_for_page(4)
+        consumer = engine.start("consumer", hold={"create_destination_cursor": 3})
+        engine.wait_for_commit(2)
+        node.kill()
+        engine.allow(PAGES)
+        (engine.folder / "go.create_destination_cursor").touch()
+        engine.wait_for_commit(3)
+        node.start()
+        producer.ended()
+        consumer.ended()
+        engine.assert_done(PAGES)
+        assert set(engine.asked().values()) == {1}
