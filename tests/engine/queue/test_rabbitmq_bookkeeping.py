@@ -1,14 +1,17 @@
-"""What the RabbitMQ queue counts: unconfirmed pieces, portions to ask for, records that wait. No broker."""
+"""What the RabbitMQ queue counts and says: unconfirmed pieces, portions, records that wait, reasons. No broker."""
 
 from collections import deque
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
+from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure
 
 
 def published(outbox: Outbox) -> list[bytes]:
@@ -210,3 +213,18 @@ def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
             asked += 1
             backlog.counted(5)
     assert 5 < asked < 20
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StreamLostError("reset"), None),
+        (ChannelClosedByBroker(406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out"), None),
+        (ChannelClosedByBroker(406, "PRECONDITION_FAILED - message size 9 is larger than 8"), "set max_message_size"),
+        (ChannelClosedByBroker(406, "PRECONDITION_FAILED - inequivalent arg 'x-max'"), "rabbitmqctl delete_queue 'q'"),
+        (ChannelClosedByBroker(403, "ACCESS_REFUSED - no"), "queue 'q': the broker said: ACCESS_REFUSED - no"),
+    ],
+)
+def test_a_channel_is_given_up_only_when_another_would_fare_no_better(error: Exception, said: str | None) -> None:
+    reason = channel_failure(error, "q")
+    assert reason is None if said is None else said in (reason or "")

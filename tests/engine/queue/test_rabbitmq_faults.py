@@ -254,6 +254,19 @@ def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     producer.close()  # it was said
 
 
+def test_a_channel_that_the_broker_closes_is_opened_again(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does to a consumer that took longer than the broker's consumer_timeout, which this stands for."""
+    monkeypatch.setattr(connection, "channel_failure", lambda *_: None)
+    producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER)
+    put(producer, page(0))
+    assert take(consumer).iteration == 0
+    receiver = consumer._side
+    receiver._connection.call(lambda: receiver._channel.basic_ack(99))
+    assert take(consumer).iteration == 0
+    (warning,) = ends.warnings
+    assert "unknown delivery tag 99" in warning
+
+
 def test_an_end_may_be_closed_at_any_moment(ends: Ends) -> None:
     """Also between a question to the broker and its answer. A thread that ends by an exception fails the test."""
     producer = ends.open(QueueEnd.PRODUCER)
