@@ -146,10 +146,9 @@ def open_spool(context: RunContext) -> Iterator[Spool | None]:
         yield spool
 
 
-def build_queue(context: RunContext, end: Half) -> AbstractQueue:
+def build_queue(config: BizonConfig, key: StreamKey, end: Half) -> AbstractQueue:
     """One end of a queue outside the run, not connected yet."""
-    config = context.config
-    return QueueFactory.get_queue(config.engine.queue, end=end, stream=context.key, budget=memory_budget(config))
+    return QueueFactory.get_queue(config.engine.queue, end=end, stream=key, budget=memory_budget(config))
 
 
 def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consumer:

@@ -119,7 +119,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
 def _queue(half: Half, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
     config = context.config
     if config.engine.queue.is_broker:
-        return build_queue(context, half)
+        return build_queue(config, context.key, half)
     if half is Half.PRODUCER:
         return PipeSender(config.engine.queue.config, wiring.data)
     return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)

@@ -16,7 +16,7 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, JobStatus
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.assembly import build_queue
-from bizon.engine.runner.jobs import join_job, open_job
+from bizon.engine.runner.jobs import join_job, open_job, stream_key
 from bizon.engine.runner.models import Links, RunContext, RunnerStatus
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
@@ -57,7 +57,9 @@ class ProducerRunner(_HalfRunner):
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         gate = Event()
         gate.set()  # the destination is the consumer's to check
-        links = Links(build_queue(context, Half.PRODUCER), backend, self._stop, gate, self._progress)
+        links = Links(
+            build_queue(context.config, context.key, Half.PRODUCER), backend, self._stop, gate, self._progress
+        )
         return {"producer": run_producer(context, links)}
 
 
@@ -76,6 +78,7 @@ class ConsumerRunner(_HalfRunner):
             opened = join_job(backend, self.bizon_config, before)
             if opened is None:
                 if not waits:
+                    self._check_queue()
                     logger.info("There is no unfinished job; waiting for the producer to start one")
                     waits = True
                 self._stopping.wait(_LOOK_EVERY)
@@ -88,8 +91,14 @@ class ConsumerRunner(_HalfRunner):
                 self._stopping.wait(_LOOK_EVERY)
         return self._ended_early("")
 
+    def _check_queue(self) -> None:
+        """Raise QueueError for a queue that cannot be reached: it may be hours until there is a job."""
+        queue = build_queue(self.bizon_config, stream_key(self.bizon_config), Half.CONSUMER)
+        queue.connect()
+        queue.close()
+
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
-        queue, failed, gate = build_queue(context, Half.CONSUMER), Event(), Event()
+        queue, failed, gate = build_queue(context.config, context.key, Half.CONSUMER), Event(), Event()
         is_over = lambda _: self._stop.is_set()  # noqa: E731
         links = Links(queue, backend, failed, gate, self._progress, is_over)
         return {"consumer": run_consumer(context, links)}

@@ -44,7 +44,8 @@ def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, Ab
     """The producer's and the consumer's end: the same, unless pages leave the run."""
     config = context.config
     if config.engine.queue.is_broker:
-        return build_queue(context, Half.PRODUCER), build_queue(context, Half.CONSUMER)
+        producer, consumer = (build_queue(config, context.key, half) for half in (Half.PRODUCER, Half.CONSUMER))
+        return producer, consumer
     shared = QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
     return shared, shared
 
