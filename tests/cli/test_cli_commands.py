@@ -99,6 +99,16 @@ def test_python_m_bizon_is_the_command() -> None:
     assert done.stdout.startswith("Usage: bizon ")
 
 
+def test_at_its_end_the_command_leaves_nothing_to_the_collector() -> None:
+    """To look for garbage in all that was imported took a quarter of a short run."""
+    script = (
+        "import atexit, gc\nfrom bizon.__main__ import main\n"
+        "atexit.register(lambda: print('at the end:', gc.isenabled(), gc.get_freeze_count() > 1000))\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("at the end: False True\n")
+
+
 def test_source_list_names_sources_and_streams(bizon: "Bizon") -> None:
     lines = bizon("source", "list").stdout.splitlines()
     assert lines[0] == "Available sources:"

@@ -1,5 +1,6 @@
 """What a child of the process runner does: unpack its context, connect its half, work, report."""
 
+import gc
 import os
 import pickle
 import signal
@@ -114,6 +115,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
         result = run(context, links)
     reporter.send(Event(result=result))
     wiring.events.close()
+    gc.freeze()  # the process ends: to look for garbage in all it has imported would take longer than a short run
 
 
 def _queue(half: Half, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
