@@ -74,7 +74,7 @@ def _split(text: bytes | str | Sequence[bytes] | Sequence[str] | pl.Series) -> p
     if isinstance(text, pl.Series):
         return text if text.dtype == pl.String else _decoded(text)
     if not isinstance(text, bytes | str):
-        if all(line.__class__ is bytes for line in text):
+        if {*map(type, text)} <= {bytes}:
             return _decoded(pl.Series(text, dtype=pl.Binary))
         return pl.Series(
             [line.decode("utf-8", "replace") if isinstance(line, bytes) else line for line in text], dtype=pl.String

@@ -29,7 +29,8 @@ class Pipeline:
             "destination": {"name": "file", "config": {"destination_id": "out"}},
             "engine": {
                 "backend": {"type": "sqlite", "config": {"database": "state", "schema": "public"}},
-                "runner": {"config": {"is_alive_check_interval": 0.2}},
+                # page by page, so that a test knows what is written when
+                "runner": {"config": {"is_alive_check_interval": 0.2, "micro_batch": {"max_records": 1}}},
             },
         }
 

@@ -123,7 +123,7 @@ def test_a_disk_that_fills_up_under_the_state_stops_the_run_and_the_next_one_res
 def test_a_full_disk_ends_only_the_spooling(pipeline: "Pipeline", tmp_path: Path, runner: str) -> None:
     with small_disk(tmp_path / "state.spool", megabytes=1) as disk:
         disk.fill()
-        pipeline.source(delay=0.4)
+        pipeline.source(delay=0.9)
         done = disk.run(pipeline, "--runner", runner)
         assert "pages that wait are not kept on disk any longer" in done.stderr
     assert pipeline.ids() == EVERYTHING

@@ -26,6 +26,8 @@ DEAD_LETTERS = {
     "on_error": "dead_letter",
     "transforms": [{"label": "refuse", "python": f"if data['id'] % {REFUSED} == 0: raise ValueError('refused')"}],
 }
+RUNNER = {"is_alive_check_interval": 0.2, "micro_batch": {"max_records": 1}}
+"""A stream is written page by page."""
 Row = tuple[int, int]
 """An item and its version."""
 
@@ -90,7 +92,7 @@ class Rig:
             **(DEAD_LETTERS if self.dead_letters else {}),
             "engine": {
                 "backend": {"type": "sqlite", "config": {"database": "state", "schema": "public"}},
-                "runner": {"type": self.runner, "config": {"is_alive_check_interval": 0.2}},
+                "runner": {"type": self.runner, "config": RUNNER},
             },
         }
         (self.folder / "config.yml").write_text(yaml.safe_dump(config))

@@ -33,7 +33,7 @@ numbers = st.integers(-(2**63), 2**63 - 1)
 
 
 def frame(first: int, rows: int) -> pl.DataFrame:
-    ids = range(first, first + rows + 1)  # one more, so that the types of no rows are known too
+    ids = range(first, first + rows + 3)  # three more, so that the types of no rows are known too
     return pl.DataFrame(
         {
             "id": list(ids),
