@@ -11,7 +11,7 @@ consumer.assign([TopicPartition(topic, number, 0) for topic in topics for number
 seen = 0
 with Path("out.json").open("wb") as file:
     while seen < total:
-        messages = consumer.consume(10_000, 1)
+        messages = consumer.consume(10_000, 0.1)
         for message in messages:
             if message.error() is None:
                 file.write(message.value())
