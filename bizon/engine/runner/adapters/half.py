@@ -87,8 +87,7 @@ class ConsumerRunner(_HalfRunner):
             status = self._run_job(backend, opened)
             if status.published or status.interrupted or not (status.overtaken or status.is_success):
                 return status
-            if not status.overtaken:  # where a page is lost, the same end comes again until the producer has started
-                self._stopping.wait(_LOOK_EVERY)
+            self._stopping.wait(_LOOK_EVERY)  # where a page is lost, the same end comes again, until the producer does
         return self._ended_early("")
 
     def _check_queue(self) -> None:
