@@ -31,7 +31,8 @@ class RabbitMQQueueConfig(StrictModel):
         min_length=1,
         max_length=255,
         description="Queue at the broker, for one stream of one pipeline and nobody else; null = named after pipeline, "
-        "source and stream. It is made when it does not exist, and stays after the run.",
+        "source and stream. It is made when it does not exist, and stays after the run; `rabbitmqctl delete_queue` "
+        "removes it.",
     )
     exchange: str = Field(
         default="",
