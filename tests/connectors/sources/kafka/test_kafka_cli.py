@@ -75,10 +75,13 @@ class Pipeline:
 
     @contextmanager
     def running(self, **source: Any) -> Iterator["subprocess.Popen[bytes]"]:
-        """Within: the command is at work; it is killed if it still is at the end."""
-        with (self.folder / "log.txt").open("ab") as log:
+        """Within: the command is at work, signals reach it; it is killed if it still is there at the end."""
+        path = self.folder / "log.txt"
+        with path.open("ab") as log:
+            begun = log.tell()
             child = subprocess.Popen(self.command(**source), cwd=self.folder, stdout=log, stderr=log)
         try:
+            wait_until(lambda: b"ing job " in path.read_bytes()[begun:])  # Starting or Resuming
             yield child
         finally:
             child.kill()
