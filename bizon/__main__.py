@@ -5,7 +5,7 @@ import gc
 
 def main() -> None:
     """Entry point of the command. What is imported is no garbage, so the cycle collector is off until a run turns it on
-    again (``common/collector.py``), and does not go through all of it once more when the process ends."""
+    again (``common/interpreter.py``), and does not go through all of it once more when the process ends."""
     gc.disable()
     from bizon.cli.main import cli
 

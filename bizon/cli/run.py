@@ -12,8 +12,8 @@ from bizon.cli.progress import progress_shown
 from bizon.cli.render import conclusion
 from bizon.cli.result import ResultFile
 from bizon.cli.signals import graceful_stop
-from bizon.common.collector import collecting_seldom
 from bizon.common.errors.errors import ExitCode
+from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
@@ -62,7 +62,7 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
             graceful_stop(runner.stop, lambda: _quit(result)),
             progress_shown(runner.progress) as write_above,
             console_logs(level, scrub, write_above),
-            collecting_seldom(),
+            tuned_for_pages(),
         ):
             status = runner.run()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user

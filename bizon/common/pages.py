@@ -8,9 +8,11 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc
-from bizon.common.frames import SOURCE_SCHEMA, UTC_MICROSECONDS, RecordError, records_to_frame
+from bizon.common.frames import SOURCE_SCHEMA, UTC_MICROSECONDS, RecordError, records_to_frame, same_moment
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
+
+_OPENING, _CLOSING = {"{", ord("{")}, {"}", ord("}")}
 
 
 def records_of(page: SourceIteration) -> Iterable[SourceRecord] | JsonLines | RecordFrame:
@@ -58,7 +60,7 @@ def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame
     beyond = [row for row in page.faults if not 0 <= row < lines.len()]
     if beyond:
         raise RecordError(f"JsonLines has {lines.len()} lines and a fault in line {beyond[0]}, counted from 0")
-    ids = _found(page.id_field, lines) if page.ids is None else _given(page.ids, lines)
+    ids = _found(page.id_field, lines) if page.ids is None else _given(page.ids, lines, page)
     data, reasons = lines, dict(page.faults)
     if ids is None or ids.len() != lines.len() or ids.null_count():
         ids, data, found = _one_by_one(lines.to_list(), page)
@@ -99,11 +101,23 @@ def _found(field: str, lines: pl.Series) -> pl.Series | None:
         return None
 
 
-def _given(ids: Sequence[str] | pl.Series, lines: pl.Series) -> pl.Series | None:
+def _given(ids: Sequence[str] | pl.Series, lines: pl.Series, page: JsonLines) -> pl.Series | None:
     """The ids that came with the lines; None when some line does not even look like an object."""
-    if not (lines.str.starts_with("{") & lines.str.ends_with("}")).all():
+    if not _look_like_objects(lines if isinstance(page.text, bytes | str | pl.Series) else page.text):
         return None
-    return ids.cast(pl.String) if isinstance(ids, pl.Series) else pl.Series([str(id_) for id_ in ids], dtype=pl.String)
+    if isinstance(ids, pl.Series):
+        return ids.cast(pl.String)
+    try:
+        return pl.Series(ids, dtype=pl.String)
+    except TypeError:  # some id is a number
+        return pl.Series([str(id_) for id_ in ids], dtype=pl.String)
+
+
+def _look_like_objects(lines: Sequence[bytes] | Sequence[str] | pl.Series) -> bool:
+    if isinstance(lines, pl.Series):
+        return bool((lines.str.starts_with("{") & lines.str.ends_with("}")).all())
+    # not by Polars: its threads may be busy with the rows of the pages before
+    return all(lines) and {line[0] for line in lines} <= _OPENING and {line[-1] for line in lines} <= _CLOSING
 
 
 def _stamps(given: Sequence[datetime | None] | pl.Series | None, now: datetime) -> pl.Series | None:
@@ -186,7 +200,7 @@ def _source_frame(
     ids: pl.Series, data: pl.Series, now: datetime, moments: pl.Series | None = None, table: pl.Series | None = None
 ) -> pl.DataFrame:
     if moments is None:
-        moments = pl.Series([now], dtype=UTC_MICROSECONDS).new_from_index(0, data.len())
+        moments = same_moment("timestamp", now, data.len())
     if table is None:
         table = pl.Series([None], dtype=pl.String).new_from_index(0, data.len())
     columns = zip(SOURCE_SCHEMA.names(), (ids, data, moments, table), strict=True)

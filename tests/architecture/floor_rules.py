@@ -24,7 +24,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
     (1, "source/auth/authenticators/*.py"),
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
-    (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/collector.py"),
+    (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
     (0, "source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
 )

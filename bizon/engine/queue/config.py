@@ -23,8 +23,8 @@ class AbstractQueueConfigDetails(StrictModel):
     max_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Bytes of records that may wait in the queue; null = queue and buffer together hold at most 1.5 "
-        "times buffer_size, at least 16 MB.",
+        description="Bytes of records that may wait in the queue; null = queue and buffer together hold at most "
+        "twice buffer_size, at least 16 MB.",
     )
 
 

@@ -168,9 +168,9 @@ def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consume
 
 
 def memory_budget(config: BizonConfig) -> int:
-    """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and half as much to fetch
+    """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again to fetch
     while it is written."""
-    return config.destination.config.buffer_size * MEGABYTE * 3 // 2
+    return config.destination.config.buffer_size * MEGABYTE * 2
 
 
 def _buffer(config: BizonConfig) -> DestinationBuffer:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from bizon.common.collector import collecting_seldom
+from bizon.common.interpreter import tuned_for_pages
 from bizon.common.log_bridge import standard_logging_bridged
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import Progress, WorkerResult
@@ -102,7 +102,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
         load_custom_source(source_file_path)
     context: RunContext = pickle.loads(pickled)
     with (
-        collecting_seldom(),
+        tuned_for_pages(),
         standard_logging_bridged(),
         build_backend(context.config) as backend,
         ExitStack() as until_the_end,

@@ -5,12 +5,12 @@ from typing import BinaryIO
 
 import polars as pl
 
-from bizon.common.frames import DESTINATION_SCHEMA
+from bizon.common.frames import DESTINATION_SCHEMA, frame_bytes
 from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
 from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.destination.config import RecordSchemaConfig
 
-_ROWS_AT_ONCE = 25_000
+_BYTES_AT_ONCE = 3_000_000  # rendered in memory as a whole, which stays near the processor when it is no larger
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
 
 
@@ -21,7 +21,7 @@ def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> Non
     elif frame.height:
         stamps = [column for column in frame.get_columns() if column.dtype == pl.Datetime]
         rows = frame.with_columns(_as_text(column) for column in stamps)
-        for some in rows.iter_slices(_ROWS_AT_ONCE):  # a slice is rendered in memory as a whole
+        for some in rows.iter_slices(1 + rows.height * _BYTES_AT_ONCE // max(1, frame_bytes(rows))):
             some.write_ndjson(target)
 
 

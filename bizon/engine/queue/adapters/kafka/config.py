@@ -174,8 +174,7 @@ class KafkaConfigDetails(AbstractQueueConfigDetails):
     max_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Bytes of messages that may be on their way to the broker, not confirmed yet; null = half of 1.5 "
-        "times buffer_size.",
+        description="Bytes of messages that may be on their way to the broker, not confirmed yet; null = buffer_size.",
     )
     queue: KafkaQueueConfig = Field(description="Brokers and topic.")
     consumer: KafkaConsumerConfig = Field(
