@@ -150,9 +150,13 @@ def _moments(stamps: Sequence[datetime | None], now: datetime) -> pl.Series:
 
 def same_moment(name: str, moment: datetime, rows: int) -> pl.Series:
     """A column that holds one moment in every row."""
+    return _from_microseconds([moment]).alias(name).new_from_index(0, rows)
+
+
+def _from_microseconds(moments: Sequence[datetime]) -> pl.Series:
     # a datetime in a list takes Polars a hundred times as long as the number of its microseconds
-    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
-    return pl.Series(name, [microseconds], dtype=pl.Int64).cast(UTC_MICROSECONDS).new_from_index(0, rows)
+    numbers = [(moment - _EPOCH) // timedelta(microseconds=1) for moment in moments]
+    return pl.Series(numbers, dtype=pl.Int64).cast(UTC_MICROSECONDS)
 
 
 def _texts(name: str, texts: Sequence[str | None]) -> pl.Series:
@@ -222,20 +226,20 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     how: ConcatMethod = "vertical" if len({page.frame.width for page in filled}) == 1 else "diagonal"
     source = pl.concat([page.frame for page in filled], how=how, rechunk=False)
     prefix = _of_rows(filled, pl.Series([f"{job_id[:_JOB_DIGITS]}-{page.iteration}." for page in filled]))
-    bizon_id = source.select(pl.concat_str(prefix, pl.lit("0-"), "id")).to_series()
-    if bizon_id.n_unique() < source.height:
-        occurrence = pl.int_range(pl.len()).over(prefix, "id").cast(pl.String)
-        bizon_id = source.select(pl.concat_str(prefix, occurrence, pl.lit("-"), "id")).to_series()
-    return source.select(
-        bizon_id=bizon_id,
-        bizon_extracted_at=_of_rows(filled, pl.Series([page.extracted_at for page in filled], dtype=UTC_MICROSECONDS)),
-        bizon_loaded_at=pl.lit(loaded_at, dtype=UTC_MICROSECONDS),
+    frame = source.select(
+        bizon_id=pl.concat_str(prefix, pl.lit("0-"), "id"),
+        bizon_extracted_at=_of_rows(filled, _from_microseconds([page.extracted_at for page in filled])),
+        bizon_loaded_at=same_moment("bizon_loaded_at", loaded_at, source.height),
         source_record_id=pl.col("id"),
         source_timestamp=pl.col("timestamp"),
         source_data=pl.col("data"),
         destination_id=pl.col("destination_id"),
         **{name: pl.col(name) for name in source.columns if name not in SOURCE_SCHEMA},
     )
+    if frame["bizon_id"].n_unique() < frame.height:
+        occurrence = pl.int_range(pl.len()).over(prefix, "source_record_id").cast(pl.String)
+        frame = frame.with_columns(bizon_id=pl.concat_str(prefix, occurrence, pl.lit("-"), "source_record_id"))
+    return frame
 
 
 def _of_rows(pages: Sequence[SourcePage], values: pl.Series) -> pl.Series:

@@ -17,6 +17,7 @@ from bizon.common.frames import records_to_frame
 from bizon.source.models import SourceRecord
 
 REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})
+_NO_MARKS = pl.DataFrame(schema=REJECT_SCHEMA).get_columns()
 _LONGEST_TEXT = 10_000  # characters of a record that is shown as text
 
 
@@ -55,10 +56,7 @@ def reject(frame: pl.DataFrame, reasons: Mapping[int, str], stage: Stage) -> pl.
 def split_rejected(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The good rows, and those that were refused with ``stage`` and ``reason``; either may be empty."""
     if "reason" not in frame.columns:
-        letters = frame.clear().with_columns(
-            pl.lit(None, dtype=dtype).alias(name) for name, dtype in REJECT_SCHEMA.items()
-        )
-        return frame, letters
+        return frame, frame.clear().hstack(_NO_MARKS)
     is_good = pl.col("reason").is_null()
     return frame.filter(is_good).drop(*REJECT_SCHEMA), frame.filter(~is_good)
 

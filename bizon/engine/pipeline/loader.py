@@ -137,7 +137,7 @@ class Loader:
         rejected = take_out(rows, {})[1]
         while rows.height:
             try:
-                self._write(self._destination, batch, destination_id, rows.select(DESTINATION_COLUMNS))
+                self._write(self._destination, batch, destination_id, rows[DESTINATION_COLUMNS])
                 break
             except RowsRejectedError as error:
                 rows, refused = take_out(rows, error.reasons)

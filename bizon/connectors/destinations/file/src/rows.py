@@ -19,16 +19,15 @@ def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> Non
     if format is FileFormat.PARQUET:
         frame.write_parquet(target, compression="zstd")
     elif frame.height:
-        stamps = [column for column in frame.get_columns() if column.dtype == pl.Datetime]
-        rows = frame.with_columns(_as_text(column) for column in stamps)
+        stamps = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
+        rows = frame.with_columns(**{name: _as_text(pl.col(name)) for name in stamps})
         for some in rows.iter_slices(1 + rows.height * _BYTES_AT_ONCE // max(1, frame_bytes(rows))):
             some.write_ndjson(target)
 
 
-def _as_text(moments: pl.Series) -> pl.Series:
+def _as_text(moments: pl.Expr) -> pl.Expr:
     """Formatted once per run of equal values: all rows of a page tend to have the same."""
-    runs = moments.rle().struct.field("value").dt.strftime(RFC_3339)
-    return runs.gather(moments.rle_id()).alias(moments.name)
+    return moments.rle().struct.field("value").dt.strftime(RFC_3339).gather(moments.rle_id())
 
 
 class RowShape:
