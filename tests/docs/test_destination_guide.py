@@ -15,40 +15,6 @@ REGISTRATION = (
 AT = "bizon/connectors/destinations/mydest"
 ADD = "  # <-- add"
 NAMES = ["bizon", "croco", "froggy", "turtle", "poulpo"]
-TORN = """
-import polars as pl
-from datetime import UTC, datetime
-from bizon.common.frames import DESTINATION_SCHEMA
-from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.mydest.src.config import MyDestDetailsConfig
-from bizon.connectors.destinations.mydest.src.destination import MyDestDestination
-from bizon.destination.destination import BatchRange
-from bizon.engine.pipeline.models import ResumePoint
-
-def start(last_iteration):
-    metadata = SyncMetadata(name="n", job_id="j", source_name="s", stream_name="t", sync_mode={mode!r},
-                            destination_name="mydest", destination_alias="mydest")
-    config = MyDestDetailsConfig(database_path="torn.db", table_name="rows")
-    destination = MyDestDestination(metadata, config, None, None, None)
-    assert destination.check_connection() is True
-    destination.prepare(ResumePoint("j", last_iteration))
-    return destination
-
-def write(destination, page):
-    destination.batch = BatchRange(page, page)
-    now = datetime.now(UTC)
-    row = [f"b{{page}}", now, now, f"r{{page}}", now, "{{}}"]
-    assert destination.write_records(pl.DataFrame([row], schema=DESTINATION_SCHEMA, orient="row")) == (True, None)
-
-killed = start(None)
-write(killed, 0)
-write(killed, 1)  # staged, but the process died before the checkpoint
-resumed = start(0)
-write(resumed, 1)
-assert resumed.finalize() is True
-again = start(1)  # died after publishing, before the job was closed
-assert again.finalize() is True
-"""
 
 
 @pytest.fixture
@@ -156,13 +122,12 @@ def test_a_streaming_run_writes_to_the_table_itself(registered):
     assert [json.loads(row[5])["name"] for row in table(registered, "routed")] == NAMES[2:4]
 
 
-@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
-def test_a_torn_batch_is_there_once_and_publishing_twice_changes_nothing(registered, mode):
-    registered.python("-c", TORN.format(mode=mode))
-    assert [row[0] for row in table(registered, "rows", "torn.db")] == ["b0", "b1"]
-    connection = sqlite3.connect(registered.work / "torn.db")
-    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
-    connection.close()
+def test_the_suite_is_claimed_as_the_guide_shows(registered, destination_guide):
+    name = "tests/connectors/destinations/mydest/test_conformance.py"
+    registered.write(name, destination_guide.block("python", f"# {name}"))
+    said = registered.python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(registered.root / name))
+    assert " passed" in said
+    assert "skipped" not in said
 
 
 def test_a_database_that_cannot_be_reached_ends_the_run_before_the_first_page(registered):

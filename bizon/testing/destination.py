@@ -1,0 +1,261 @@
+"""What every destination must do, as tests that a connector claims by inheriting them.
+
+Guide: docs/contributing/adding-destinations.md. The tests play the loader: they make a destination, ask it to prepare,
+write batches and publish, and let it die in between by making another one. What can be read afterwards is compared.
+No test measures time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from bizon.common.sync import SyncMetadata
+from bizon.destination.config import AbstractDestinationConfig
+from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
+from bizon.engine.backend.backend import AbstractBackend, BackendFactory
+from bizon.engine.backend.config import BackendTypes
+from bizon.monitoring.monitor import AbstractMonitor
+from bizon.source.callback import AbstractSourceCallback
+from bizon.source.config import SourceSyncModes
+from bizon.testing.destination_jobs import Pipeline, records
+from bizon.testing.destination_rows import HOSTILE, comparable
+
+FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
+staged = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
+every_mode = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL, STREAM])
+
+OpenPipeline = Callable[..., Pipeline]
+
+
+class DestinationConformance:
+    """Behaviours of every destination. Override the fixture ``config`` and the method ``read``.
+
+    ``exactly_once``: in sync modes full_refresh and incremental a batch that was written, but not recorded, is not
+    published twice; ``exactly_once_in_stream``: nor does it stay in sync mode stream. False where the docstring of the
+    destination says at-least-once. ``modes``: the sync modes it knows.
+    """
+
+    exactly_once: ClassVar[bool] = True
+    exactly_once_in_stream: ClassVar[bool] = False
+    modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
+    _config: AbstractDestinationConfig
+
+    @pytest.fixture
+    def config(self) -> AbstractDestinationConfig:
+        """The ``destination`` block to test, without ``unnest``. What it names is new in each test, and empty."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/destination.py")
+
+    def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
+        """The rows that a reader finds in a table (None = the configured one), in any order; none where there is no
+        table. A row has the six columns; moments are aware datetimes or RFC 3339 text, ``source_data`` is JSON text."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method read, see bizon/testing/destination.py")
+
+    def build(
+        self,
+        sync_metadata: SyncMetadata,
+        config: Any,
+        backend: AbstractBackend,
+        source_callback: AbstractSourceCallback,
+        monitor: AbstractMonitor,
+    ) -> AbstractDestination:
+        """Make the destination; override it for one that ``DestinationFactory`` does not know."""
+        block = self._config.model_copy(update={"config": config})
+        return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
+
+    def other_table(self, config: AbstractDestinationConfig) -> str:
+        """The ``destination_id`` of another table, beside the configured one."""
+        return f"{config.config.destination_id or 'items'}_other"
+
+    @pytest.fixture
+    def pipeline(self, config: AbstractDestinationConfig) -> Iterator[OpenPipeline]:
+        """Makes a pipeline in a sync mode; skips a mode that the destination does not know."""
+        made: list[Pipeline] = []
+        self._config = config
+        block = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
+        with BackendFactory.get_backend(block) as backend:
+            backend.create_all_tables()
+
+            def open_one(mode: SourceSyncModes, table: str | None = None, name: str = "conformance") -> Pipeline:
+                if mode not in self.modes:
+                    pytest.skip(f"the destination has no sync mode {mode}")
+                details = config.config.model_copy(update={"destination_id": table}) if table else config.config
+                made.append(Pipeline(self.build, config.model_copy(update={"config": details}), mode, backend, name))
+                return made[-1]
+
+            yield open_one
+            for each in made:
+                each.close()
+
+    def ids(self, config: AbstractDestinationConfig, table: str | None = None) -> list[str]:
+        """Record ids that a reader finds, sorted."""
+        return sorted(str(row["source_record_id"]) for row in self.read(config, table))
+
+    @every_mode
+    def test_every_value_arrives_as_it_was(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        job = pipeline(mode).job()
+        job.start()
+        sent = job.write(0, HOSTILE).rows(named=True)
+        job.record(0, len(sent))
+        if mode is not STREAM:
+            job.publish()
+        found = {row["source_record_id"]: comparable(row) for row in self.read(config, None)}
+        for row in sent:
+            assert found.pop(row["source_record_id"]) == comparable(row)
+        assert not found
+
+    @staged
+    def test_nothing_is_seen_before_it_is_published(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        into = pipeline(mode)
+        into.load(records("a"))
+        job = into.job()
+        job.start()
+        job.commit(0, records("b"))
+        job.commit(1, records("c"))
+        assert self.ids(config) == ["a"]
+        job.publish()
+        assert self.ids(config) == (["b", "c"] if mode is FULL_REFRESH else ["a", "b", "c"])
+
+    @staged
+    def test_a_job_without_rows_is_published_too(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        into = pipeline(mode)
+        into.load([])
+        assert self.ids(config) == []
+        into.load(records("a"))
+        into.load([], [])
+        assert self.ids(config) == ([] if mode is FULL_REFRESH else ["a"])
+
+    @every_mode
+    def test_many_batches_of_all_sizes_arrive(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        sizes = [1, 0, 2_000, 3, 0, 0, 500, *[1] * 20]
+        pages = [records(*(f"{page}-{number}" for number in range(size))) for page, size in enumerate(sizes)]
+        pipeline(mode).load(*pages)
+        assert self.ids(config) == sorted(record.id for page in pages for record in page)
+
+    @every_mode
+    def test_a_job_that_dies_goes_on_where_its_checkpoint_says(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        job = pipeline(mode).job()
+        for number in range(4):
+            job.start()
+            job.commit(number, records(str(number)))
+        if mode is not STREAM:
+            job.publish()
+        assert self.ids(config) == ["0", "1", "2", "3"]
+
+    @every_mode
+    def test_rows_that_no_checkpoint_vouches_for_are_not_there_twice(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        job = pipeline(mode).job()
+        job.start()
+        job.write(0, records("0"))  # dies before its first checkpoint
+        job.start()
+        job.commit(0, records("0"))
+        job.write(1, records("1"), records("2"), records("3"))  # and again
+        job.start()
+        job.commit(1, records("1"), records("2"))  # with other bounds than before
+        job.commit(3, records("3"))
+        if mode is not STREAM:
+            job.publish()
+        wanted, found = ["0", "1", "2", "3"], self.ids(config)
+        is_exact = self.exactly_once_in_stream if mode is STREAM else self.exactly_once
+        assert (found if is_exact else sorted(set(found))) == wanted
+
+    @staged
+    def test_publishing_again_after_a_crash_changes_nothing(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        into = pipeline(mode)
+        into.load(records("a"))
+        job = into.job()
+        job.start()
+        job.commit(0, records("b"), records("c"))
+        job.publish()
+        once = self.ids(config)
+        for _ in range(2):
+            job.start()
+            job.publish()
+        assert self.ids(config) == once
+        into.load(records("d"))
+        assert self.ids(config) == (["d"] if mode is FULL_REFRESH else [*once, "d"])
+
+    @staged
+    def test_a_job_that_died_before_publishing_is_published_by_the_next_start(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        into = pipeline(mode)
+        into.load(records("a"))
+        job = into.job()
+        job.start()
+        job.commit(0, records("b"))
+        job.exhaust()
+        job.start()
+        assert self.ids(config) == ["a"]
+        job.publish()
+        assert self.ids(config) == (["b"] if mode is FULL_REFRESH else ["a", "b"])
+
+    @staged
+    def test_rows_of_a_job_that_was_given_up_never_show(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        into = pipeline(mode)
+        given_up = into.job()
+        given_up.start()
+        given_up.commit(0, records("lost"))
+        given_up.write(1, records("lost too"))
+        into.load(records("kept"))
+        into.load(records("later"))
+        assert self.ids(config) == (["later"] if mode is FULL_REFRESH else ["kept", "later"])
+
+    @every_mode
+    def test_two_pipelines_with_tables_of_their_own_do_not_mix(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        other = self.other_table(config)
+        first, second = pipeline(mode, name="first").job(), pipeline(mode, other, "second").job()
+        first.start()
+        first.commit(0, records("a"))
+        second.start()
+        second.commit(0, records("b"))
+        first.start()
+        first.commit(1, records("c"))
+        for job in (first, second) if mode is not STREAM else ():
+            job.publish()
+        assert self.ids(config) == ["a", "c"]
+        assert self.ids(config, other) == ["b"]
+
+    def test_in_stream_mode_rows_are_seen_at_once_in_the_table_they_name(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline
+    ) -> None:
+        other = self.other_table(config)
+        job = pipeline(STREAM).job()
+        job.start()
+        job.commit(0, records("a"))
+        assert self.ids(config) == ["a"]
+        job.write(1, records("b"), table=other)
+        job.write(1, records("c"))
+        job.record(1, 2)
+        assert self.ids(config) == ["a", "c"]
+        assert self.ids(config, other) == ["b"]
+
+    def test_it_says_where_the_records_are(self, pipeline: OpenPipeline) -> None:
+        into = pipeline(self.modes[0])
+        into.load(records("a"))
+        assert into.opened[-1].describe().strip()
+
+    def test_it_can_be_closed_before_it_was_used(self, pipeline: OpenPipeline) -> None:
+        into = pipeline(self.modes[0])
+        into.open("never connected")
+        assert into.open("never prepared").check_connection() is True
+        into.close()

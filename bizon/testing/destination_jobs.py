@@ -1,0 +1,153 @@
+"""Jobs that load into a destination, with the parts of the loader and of the state played by the test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+import polars as pl
+
+from bizon.common.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
+from bizon.common.sync import SyncMetadata
+from bizon.destination.config import AbstractDestinationConfig
+from bizon.destination.destination import AbstractDestination, BatchRange
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import ResumePoint
+from bizon.monitoring.monitor import AbstractMonitor, NoOpMonitor
+from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
+from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.source.models import SourceRecord
+
+EXTRACTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+LOADED = EXTRACTED + timedelta(seconds=7, microseconds=1)
+
+Page = Sequence[SourceRecord]
+
+
+class Build(Protocol):
+    """Makes a destination, as ``DestinationFactory.get_destination`` does."""
+
+    def __call__(
+        self,
+        sync_metadata: SyncMetadata,
+        config: Any,
+        backend: AbstractBackend,
+        source_callback: AbstractSourceCallback,
+        monitor: AbstractMonitor,
+    ) -> AbstractDestination: ...
+
+
+def records(*ids: str) -> list[SourceRecord]:
+    """A page of plain records."""
+    return [SourceRecord(id=id_, data={"name": f"record {id_}"}) for id_ in ids]
+
+
+@dataclass
+class Pipeline:
+    """A pipeline with the destination under test. ``close`` ends what its jobs have opened."""
+
+    build: Build
+    config: AbstractDestinationConfig
+    sync_mode: SourceSyncModes
+    backend: AbstractBackend
+    name: str = "conformance"
+    has_history: bool = False
+    opened: list[AbstractDestination] = field(default_factory=list)
+
+    def job(self) -> "Job":
+        """A new job; one before it that was not published is given up."""
+        return Job(self)
+
+    def load(self, *pages: Page) -> None:
+        """A job that delivers these pages, a batch each, and publishes them."""
+        self.job().run(*pages)
+
+    def open(self, job_id: str) -> AbstractDestination:
+        """The destination of a run that begins."""
+        metadata = SyncMetadata(
+            name=self.name,
+            job_id=job_id,
+            source_name="source",
+            stream_name="items",
+            sync_mode=self.sync_mode,
+            destination_name=self.config.name.value,
+            destination_alias=self.config.alias,
+        )
+        callback = NoOpSourceCallback(SourceConfig(name="source", stream="items", sync_mode=self.sync_mode))
+        destination = self.build(metadata, self.config.config, self.backend, callback, NoOpMonitor(metadata))
+        self.opened.append(destination)
+        return destination
+
+    def close(self) -> None:
+        """Close every destination once."""
+        while self.opened:
+            self.opened.pop().close()
+
+
+class Job:
+    """A job over its starts: what the state knows of it. A start before the last one counts as dead, not as closed."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._id = uuid4().hex
+        self._last: int | None = None
+        self._rows = 0
+        self._exhausted = False
+        self._starts = 0
+        self.destination: AbstractDestination
+
+    def start(self) -> AbstractDestination:
+        """A run that begins where the last checkpoint says."""
+        self._starts += 1
+        self.destination = self._pipeline.open(self._id)
+        assert self.destination.check_connection() is True
+        self.destination.prepare(
+            ResumePoint(
+                self._id,
+                last_iteration=self._last,
+                rows_written=self._rows,
+                exhausted=self._exhausted,
+                has_history=self._pipeline.has_history,
+                epoch=self._starts,
+            )
+        )
+        return self.destination
+
+    def write(self, first: int, *pages: Page, table: str | None = None) -> pl.DataFrame:
+        """One call of the loader, not recorded: these pages, numbered from ``first``. Gives the rows."""
+        found = [
+            SourcePage(first + place, EXTRACTED, records_to_frame(page, EXTRACTED)) for place, page in enumerate(pages)
+        ]
+        rows = to_destination_frame(found, self._id, LOADED)[DESTINATION_COLUMNS]
+        self.destination.batch = BatchRange(first, first + len(pages) - 1)
+        self.destination.destination_id = table or self.destination.default_destination_id
+        answer = self.destination.write_records(rows)
+        assert answer == (True, None), f"write_records answered {answer}"
+        return rows
+
+    def record(self, last: int, rows: int) -> None:
+        """The checkpoint: pages up to ``last`` are safe, ``rows`` more than before."""
+        self._last, self._rows, self._pipeline.has_history = last, self._rows + rows, True
+
+    def commit(self, first: int, *pages: Page) -> None:
+        """Write a batch and record it; pages without records are only recorded."""
+        rows = self.write(first, *pages).height if any(pages) else 0
+        self.record(first + len(pages) - 1, rows)
+
+    def exhaust(self) -> None:
+        """The source has no more pages, and all are recorded."""
+        self._exhausted = True
+
+    def publish(self) -> None:
+        """The loader's last call of a job."""
+        self.exhaust()
+        assert self.destination.finalize() is True, "finalize did not answer True"
+
+    def run(self, *pages: Page) -> None:
+        """A whole run, a batch for each page."""
+        self.start()
+        for number, page in enumerate(pages):
+            self.commit(number, page)
+        if self._pipeline.sync_mode is not SourceSyncModes.STREAM:
+            self.publish()

@@ -1,0 +1,35 @@
+"""The file destination claims the behaviours of every destination, in both formats."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bizon.connectors.destinations.file.src.config import FileDestinationConfig
+from bizon.testing.destination import DestinationConformance
+
+
+class TestLines(DestinationConformance):
+    exactly_once_in_stream = True
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> FileDestinationConfig:
+        return FileDestinationConfig(name="file", config={"destination_id": str(tmp_path / "out")})
+
+    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
+        file = Path(f"{destination_id or config.config.destination_id}.json")
+        return [json.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
+
+
+class TestParquet(DestinationConformance):
+    exactly_once_in_stream = True
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> FileDestinationConfig:
+        return FileDestinationConfig(name="file", config={"destination_id": str(tmp_path / "out"), "format": "parquet"})
+
+    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
+        path = Path(f"{destination_id or config.config.destination_id}.parquet")
+        return pl.read_parquet(path, glob=path.is_dir()).rows(named=True) if path.exists() else []
