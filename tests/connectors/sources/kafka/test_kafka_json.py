@@ -73,3 +73,22 @@ def test_every_value_becomes_one_json_value_by_itself(values: list[bytes]) -> No
 @given(st.binary())
 def test_base64_gives_the_bytes_back(value: bytes) -> None:
     assert base64.b64decode(json.loads(base64_text(value))) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([b"1", b"0", b"12345678901234567890123"], [b"1", b"0", b"12345678901234567890123"]),
+        ([b"1", None, b""], [b"1", b"null", b"null"]),
+        ([None, None], [b"null", b"null"]),
+        ([b"1", b"007"], [b"1", b'"007"']),
+        ([b"1", b"2\n3"], [b"1", b'"2\\n3"']),
+        ([b"1\n2", b"\n"], [b'"1\\n2"', b'"\\n"']),
+        ([b"1", b"key-2"], [b"1", b'"key-2"']),
+        ([b"-1", b"1.5"], [b"-1", b"1.5"]),
+    ],
+)
+def test_whole_numbers_are_known_at_once_and_nothing_else_is_taken_for_one(
+    values: list[bytes | None], texts: list[bytes]
+) -> None:
+    assert json_texts(values) == texts

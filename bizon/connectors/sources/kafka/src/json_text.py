@@ -13,6 +13,7 @@ from bizon.common.frames import encode_data
 NULL = b"null"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a pair, as Polars does not mind and orjson does
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
+_NUMBERS = re.compile(rb"(?:(?:0|[1-9][0-9]*)\n)+")
 _MAY_BEGIN_JSON = frozenset(b'{["-0123456789tfn \t\r\n')
 
 
@@ -22,8 +23,11 @@ def json_texts(values: Sequence[bytes | None]) -> list[bytes]:
     Line breaks between the parts of a JSON value become blanks. Repaired: bytes that are no UTF-8 and lone surrogates
     become U+FFFD, control characters inside strings are escaped, NaN and infinities become null.
     """
-    objects = [value for value in values if value]
-    if objects and _are_objects(objects):
+    given = [value for value in values if value]
+    if not given:
+        return [NULL] * len(values)
+    is_plain = _are_objects if given[0][:1] == b"{" else _are_numbers
+    if is_plain(given):
         return [value or NULL for value in values]
     return [json_text(value) for value in values]
 
@@ -70,3 +74,9 @@ def _are_objects(values: list[bytes]) -> bool:
         return pl.read_ndjson(lines, schema={"\1": pl.Null()}).height == len(values)
     except pl.exceptions.PolarsError:
         return False
+
+
+def _are_numbers(values: list[bytes]) -> bool:
+    """Whether each value is a whole number, as keys tend to be."""
+    lines = b"\n".join(values) + b"\n"
+    return lines.count(b"\n") == len(values) and _NUMBERS.fullmatch(lines) is not None

@@ -11,7 +11,7 @@ from loguru import logger
 
 from bizon.connectors.sources.kafka.src.avro import DecodeError, Registry, decode
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
-from bizon.connectors.sources.kafka.src.json_text import NULL, base64_text, json_text, json_texts, valid_json
+from bizon.connectors.sources.kafka.src.json_text import NULL, base64_text, json_texts, valid_json
 from bizon.source.models import JsonLines
 
 _T = TypeVar("_T")
@@ -59,14 +59,14 @@ class PageBuilder:
             log(f"kafka: {count} messages with {reason} left out")
         return self._lines(messages, keys, decoded) if messages else None
 
-    def _keys(self, messages: list[Message]) -> list[bytes | None]:
+    def _keys(self, messages: list[Message]) -> Sequence[bytes | None]:
         """Keys as JSON text; None for one that is to be left out."""
         raw = [message.key() for message in messages]
         if self._is_binary:
             return [base64_text(key) for key in raw]
         if self._config.skip_message_invalid_keys:
             return [valid_json(key) if key else NULL for key in raw]
-        return [json_text(key) for key in raw]
+        return json_texts(raw)
 
     def _decoded(self, values: Sequence[bytes | None]) -> Decoded:
         if self._is_binary:
@@ -165,7 +165,7 @@ def _kept(messages: list[Message], keep: list[bool], reason: str, skipped: Count
     return _where(messages, keep)
 
 
-def _where(values: list[_T], keep: list[bool]) -> list[_T]:
+def _where(values: Sequence[_T], keep: list[bool]) -> list[_T]:
     return [value for value, kept in zip(values, keep, strict=True) if kept]
 
 
