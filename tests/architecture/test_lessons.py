@@ -7,7 +7,9 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 GUARDED = [
-    f"F-{number:02}" for first, last in ((1, 18), (20, 30), (45, 45), (47, 49)) for number in range(first, last + 1)
+    f"F-{number:02}"
+    for first, last in ((1, 30), (33, 33), (36, 37), (39, 39), (45, 49))
+    for number in range(first, last + 1)
 ]
 
 

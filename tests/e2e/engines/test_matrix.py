@@ -8,6 +8,7 @@ STATES = ["sqlite", "postgres"]
 QUEUES = ["python_queue", "rabbitmq", "kafka"]
 
 
+@pytest.mark.lesson("F-46")
 @pytest.mark.parametrize("runner", ["thread", "process"])
 @pytest.mark.parametrize("queue", QUEUES)
 @pytest.mark.parametrize("state", STATES)

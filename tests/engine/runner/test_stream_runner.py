@@ -103,6 +103,7 @@ def test_pages_are_written_together_and_then_their_offsets_are_given_back(bench:
     assert stream.destination.rows == {"table": list("1234567")}
 
 
+@pytest.mark.lesson("F-33")
 def test_a_job_that_never_ends_has_one_cursor(bench: Callable[..., Bench]) -> None:
     stream = bench([[1], [2, 3], [4]], max_records=1)
     stream.run()
