@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import report, stages
 from benchmarks.claims import Claim
 from benchmarks.environments import CHART, ROOT, CannotInstallError
 from benchmarks.rows import ROWS, Row
@@ -19,13 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
         report.write_page([Path(file) for file in options.write_docs], _chart(may_install=True))
         return 0
     size = QUICK if options.quick else FULL
+    scratch = ROOT / "benchmarks" / ".work"
+    scratch.mkdir(exist_ok=True)
+    if options.stages:
+        with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
+            report.write_stages(stages.measure(size, Path(folder)))
+        return 0
     runs = options.runs or (2 if options.quick else 5)
     rows = [row for row in ROWS if not options.only or row.name in options.only]
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     measured: list[tuple[Row, list[Claim]]] = []
-    scratch = ROOT / "benchmarks" / ".work"
-    scratch.mkdir(exist_ok=True)
     for row in rows:
         with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
             measured.append((row, _measure(row, size, runs, Path(folder))))
@@ -70,6 +74,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--out", metavar="FOLDER", default=str(ROOT / "benchmarks" / "out"), help="where the results go"
+    )
+    parser.add_argument(
+        "--stages", action="store_true", help="one run of some rows with a stopwatch; write it into docs/performance.md"
     )
     parser.add_argument(
         "--write-docs",

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import stages
 from benchmarks.claims import Claim, worst
 from benchmarks.environments import DLT, PUBLIC_BIZON, ROOT
 from benchmarks.rows import ROWS, Row
@@ -151,9 +152,26 @@ def draw(found: Sequence[Results], picture: Path, chart_python: str) -> None:
 
 def page_with(found: Sequence[Results], page: str) -> str:
     """The page with its table anew."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{render(found)}\n\n{END}{after}"
+    return _between(BEGIN, render(found), END, page)
+
+
+def page_with_stages(found: Results, page: str) -> str:
+    """The page with its table of stages anew."""
+    return _between(stages.BEGIN, stages.render(found), stages.END, page)
+
+
+def _between(begin: str, text: str, end: str, page: str) -> str:
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
+def write_stages(rows: Results) -> None:
+    """Keep the stages beside the harness, and put them into the page."""
+    found = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(), "rows": rows}
+    stages.FILE.parent.mkdir(exist_ok=True)
+    stages.FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page_with_stages(found, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def write_page(files: Sequence[Path], chart_python: str | None) -> None:

@@ -35,21 +35,22 @@ def kafka_source(bench: Bench) -> list[Claim]:
     name, limit = "CPU / bare consume loop", 2.0
 
     def bare(total: int) -> Command:
-        return script("bare_consume.py", address, total, _topic(total), check=lines_are("out.json", total))
+        return script("bare_consume.py", address, total, topic_of(total), check=lines_are("out.json", total))
 
     try:
         with tansu() as address:
             for total in (bench.size.records, bench.size.start):
                 with fresh_folder(bench.folder) as folder:
-                    run(script("produce_messages.py", address, total, _topic(total)), folder)
-            bizon = partial(_from_topic, address=address)
+                    run(script("produce_messages.py", address, total, topic_of(total)), folder)
+            bizon = partial(from_topic, address=address)
             samples = bench.compare({"bizon": bizon, "bare consume loop": bare}, bench.size.records)
     except NoBrokerError as error:
         return [Claim(name, None, "at most", limit, reason=str(error))]
     return [bench.ratio(name, samples, sides, "cpu", "at most", limit)]
 
 
-def _topic(total: int) -> str:
+def topic_of(total: int) -> str:
+    """The topic that has so many messages."""
     return f"bench-{total}"
 
 
@@ -76,14 +77,15 @@ def _through(total: int, kind: str, block: Mapping[str, Any]) -> Command:
     return pipeline(total, engine={"queue": queue})
 
 
-def _from_topic(total: int, address: str) -> Command:
+def from_topic(total: int, address: str, **how: Any) -> Command:
+    """The ``kafka`` source, a full refresh of the topic; ``how`` goes to ``pipeline``."""
     source = {
         "name": "kafka",
         "stream": "topic",
-        "topics": [{"name": _topic(total), "destination_id": None}],
+        "topics": [{"name": topic_of(total), "destination_id": None}],
         "bootstrap_servers": address,
         "message_encoding": "utf-8",
         "batch_size": 10_000,
         "consumer_config": {"security.protocol": "PLAINTEXT"},
     }
-    return pipeline(total, source=source)
+    return pipeline(total, source=source, **how)

@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from typing import Any
 
 from benchmarks.claims import Claim
 from benchmarks.latency_server import serving
@@ -33,15 +34,20 @@ def latency(bench: Bench) -> list[Claim]:
             return url if pages == bench.size.http_pages else single
 
         def bizon(pages: int) -> Command:
-            file = str(WORK / "bench_http_source.py")
-            source = {"name": "bench", "stream": "records", "source_file_path": file, "url": address(pages)}
-            return pipeline(pages * PER_PAGE, source=source)
+            return from_server(pages, address(pages))
 
         def bare(pages: int) -> Command:
             return script("bare_fetch.py", address(pages))
 
         samples = bench.compare({"bizon": bizon, "bare fetch loop": bare}, bench.size.http_pages)
     return [bench.ratio("wall / bare fetch loop", samples, ("bizon", "bare fetch loop"), "wall", "at most", 1.05)]
+
+
+def from_server(pages: int, url: str, **how: Any) -> Command:
+    """All pages of the slow server; ``how`` goes to ``pipeline``."""
+    file = str(WORK / "bench_http_source.py")
+    source = {"name": "bench", "stream": "records", "source_file_path": file, "url": url}
+    return pipeline(pages * PER_PAGE, source=source, **how)
 
 
 def processes(bench: Bench) -> list[Claim]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import stages
 from benchmarks.measure import CommandFailed, fresh_folder, run
 from benchmarks.rows import ROWS, Row
 from benchmarks.rows_records import bare_loop
@@ -29,6 +30,13 @@ def test_a_row_that_may_not_install_what_it_needs_is_not_run(name: str, tmp_path
     claims = row.measure(Bench(TINY, 1, tmp_path, may_install=False, short_runs=1))
     assert {claim.verdict for claim in claims} == {"not run"}
     assert all("not installed" in claim.reason for claim in claims)
+
+
+def test_the_stages_of_a_run_are_told_apart(tmp_path: Path) -> None:
+    rows = stages.measure(TINY, tmp_path)
+    assert {name for name, run in rows.items() if run["stages"]["fetch"][0] > 0 < run["stages"]["write"][0]} == {*rows}
+    table = stages.render({"measured_at": "2026-01-01", "rows": rows})
+    assert {line.count("|") for line in table.splitlines()[2:]} == {len(rows) + 2}
 
 
 def test_names_of_rows_and_of_their_claims_are_unique() -> None:

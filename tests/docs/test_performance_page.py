@@ -1,8 +1,10 @@
 """The page about performance shows the committed results, all of them, and nothing else."""
 
+import json
 from pathlib import Path
 
-from benchmarks.report import BEGIN, COMMITTED, END, PAGE, PICTURE, page_with, read_results, render
+from benchmarks import stages
+from benchmarks.report import BEGIN, COMMITTED, END, PAGE, PICTURE, page_with, page_with_stages, read_results, render
 from benchmarks.rows import ROWS
 
 
@@ -20,6 +22,12 @@ def test_the_table_is_that_of_the_committed_results() -> None:
 def test_every_row_of_the_harness_is_in_the_table() -> None:
     table = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
     assert [row.name for row in ROWS if f"| `{row.name}` | {row.work} |" not in table] == []
+
+
+def test_the_stages_are_those_that_were_measured() -> None:
+    """Remedy: python -m benchmarks.bench --stages"""
+    page = PAGE.read_text(encoding="utf-8")
+    assert page_with_stages(json.loads(stages.FILE.read_text(encoding="utf-8")), page) == page
 
 
 def test_the_chart_is_a_picture_that_the_page_shows() -> None:
