@@ -18,19 +18,13 @@ pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine is no failure
 settings.load_profile("default")
-settings.register_profile("ci", deadline=None, derandomize=True)  # a change is judged on the same examples each time
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)  # the same examples each time
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
 # BIZON_TEST_* stays: it tells the server fixtures where a server listens.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
 _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")  # rich and typer obey these
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are processors: tests of outages and brokers wait more than they work."""
-    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.fixture(autouse=True)
