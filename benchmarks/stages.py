@@ -75,7 +75,7 @@ def render(found: Mapping[str, Any]) -> str:
     ]
     for stage, text in _SHOWN.items():
         lines.append(_line(text, [_pair(*run["stages"][stage]) for run in rows.values()]))
-    lines.append(_line("before and after: imports, job, exit", [_outside(run) for run in rows.values()]))
+    lines.append(_line("before and after: imports, job, exit", [f"{_outside(run):.2f} / -" for run in rows.values()]))
     lines.append(_line("Polars' and the system's own threads, processor time", [_others(run) for run in rows.values()]))
     lines.append(_line("**the run**", [_pair(run["wall"], run["cpu"]) for run in rows.values()]))
     return "\n".join(lines)
@@ -89,10 +89,11 @@ def _pair(wall: float, cpu: float) -> str:
     return f"{wall:.2f} / {cpu:.2f}"
 
 
-def _outside(run: Mapping[str, Any]) -> str:
-    return f"{run['wall'] - max(run['stages'][half][0] for half in ('producer', 'consumer')):.2f} / -"
+def _outside(run: Mapping[str, Any]) -> float:
+    """Seconds in which neither half is at work."""
+    return float(run["wall"] - max(run["stages"][half][0] for half in ("producer", "consumer")))
 
 
 def _others(run: Mapping[str, Any]) -> str:
-    outside = run["wall"] - max(run["stages"][half][0] for half in ("producer", "consumer"))
-    return f"- / {max(0.0, run['cpu'] - outside - run['stages']['producer'][1] - run['stages']['consumer'][1]):.2f}"
+    halves = run["stages"]["producer"][1] + run["stages"]["consumer"][1]
+    return f"- / {max(0.0, run['cpu'] - _outside(run) - halves):.2f}"

@@ -119,11 +119,7 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
             try:
                 data.append(dumps(record.data, extra))
             except (TypeError, ValueError, AttributeError):  # a record that needs more than orjson does, or is at fault
-                reason = fault_of(record, len(ids))
-                if reason is not None:
-                    if stand_in is None:
-                        raise RecordError(reason) from None
-                    record = stand_in(record, len(ids), reason)
+                record = _encodable(record, len(ids), stand_in)
                 data.append(encode_data(record.data))
             ids.append(record.id)
             stamps.append(record.own_timestamp)
@@ -131,8 +127,18 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
         columns.append(_decoded(data))
         if len(data) < _TEXTS_AT_ONCE:
             break
-    data_column = columns[0] if len(columns) == 1 else pl.concat(columns, rechunk=True)
-    return pl.DataFrame([_texts("id", ids), data_column, _moments(stamps, now), _texts("destination_id", tables)])
+    texts = pl.concat(columns, rechunk=True)
+    return pl.DataFrame([_texts("id", ids), texts, _moments(stamps, now), _texts("destination_id", tables)])
+
+
+def _encodable(record: SourceRecord, position: int, stand_in: Stand | None) -> SourceRecord:
+    """The record, or what stands in for one that is at fault."""
+    reason = fault_of(record, position)
+    if reason is None:
+        return record
+    if stand_in is None:
+        raise RecordError(reason) from None
+    return stand_in(record, position, reason)
 
 
 def _decoded(data: Sequence[bytes]) -> pl.Series:
@@ -144,13 +150,13 @@ def _decoded(data: Sequence[bytes]) -> pl.Series:
 
 def _moments(stamps: Sequence[datetime | None], now: datetime) -> pl.Series:
     if not any(stamps):
-        return same_moment("timestamp", now, len(stamps))
+        return same_moment(now, len(stamps)).alias("timestamp")
     return pl.Series("timestamp", [now if own is None else as_utc(own) for own in stamps], dtype=UTC_MICROSECONDS)
 
 
-def same_moment(name: str, moment: datetime, rows: int) -> pl.Series:
+def same_moment(moment: datetime, rows: int) -> pl.Series:
     """A column that holds one moment in every row."""
-    return _from_microseconds([moment]).alias(name).new_from_index(0, rows)
+    return _from_microseconds([moment]).new_from_index(0, rows)
 
 
 def _from_microseconds(moments: Sequence[datetime]) -> pl.Series:
@@ -229,7 +235,7 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     frame = source.select(
         bizon_id=pl.concat_str(prefix, pl.lit("0-"), "id"),
         bizon_extracted_at=_of_rows(filled, _from_microseconds([page.extracted_at for page in filled])),
-        bizon_loaded_at=same_moment("bizon_loaded_at", loaded_at, source.height),
+        bizon_loaded_at=same_moment(loaded_at, source.height),
         source_record_id=pl.col("id"),
         source_timestamp=pl.col("timestamp"),
         source_data=pl.col("data"),

@@ -200,7 +200,7 @@ def _source_frame(
     ids: pl.Series, data: pl.Series, now: datetime, moments: pl.Series | None = None, table: pl.Series | None = None
 ) -> pl.DataFrame:
     if moments is None:
-        moments = same_moment("timestamp", now, data.len())
+        moments = same_moment(now, data.len())
     if table is None:
         table = pl.Series([None], dtype=pl.String).new_from_index(0, data.len())
     columns = zip(SOURCE_SCHEMA.names(), (ids, data, moments, table), strict=True)

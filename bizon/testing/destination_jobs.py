@@ -1,9 +1,8 @@
 """Jobs that load into a destination, with the parts of the loader and of the state played by the test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
 from uuid import uuid4
 
 import polars as pl
@@ -14,8 +13,8 @@ from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import ResumePoint
-from bizon.monitoring.monitor import AbstractMonitor, NoOpMonitor
-from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
+from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceRecord
 
@@ -23,19 +22,8 @@ EXTRACTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LOADED = EXTRACTED + timedelta(seconds=7, microseconds=1)
 
 Page = Sequence[SourceRecord]
-
-
-class Build(Protocol):
-    """Makes a destination, as ``DestinationFactory.get_destination`` does."""
-
-    def __call__(
-        self,
-        sync_metadata: SyncMetadata,
-        config: Any,
-        backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
-    ) -> AbstractDestination: ...
+Build = Callable[..., AbstractDestination]
+"""Called as ``DestinationConformance.build``."""
 
 
 def records(*ids: str) -> list[SourceRecord]:
@@ -97,7 +85,7 @@ class Job:
         self._starts = 0
         self.destination: AbstractDestination
 
-    def start(self) -> AbstractDestination:
+    def start(self) -> None:
         """A run that begins where the last checkpoint says."""
         self._starts += 1
         self.destination = self._pipeline.open(self._id)
@@ -112,7 +100,6 @@ class Job:
                 epoch=self._starts,
             )
         )
-        return self.destination
 
     def write(self, first: int, *pages: Page, table: str | None = None) -> pl.DataFrame:
         """One call of the loader, not recorded: these pages, numbered from ``first``. Gives the rows."""
@@ -144,10 +131,14 @@ class Job:
         self.exhaust()
         assert self.destination.finalize() is True, "finalize did not answer True"
 
+    def end(self) -> None:
+        """All pages are recorded: the loader publishes, except in sync mode stream."""
+        if self._pipeline.sync_mode is not SourceSyncModes.STREAM:
+            self.publish()
+
     def run(self, *pages: Page) -> None:
         """A whole run, a batch for each page."""
         self.start()
         for number, page in enumerate(pages):
             self.commit(number, page)
-        if self._pipeline.sync_mode is not SourceSyncModes.STREAM:
-            self.publish()
+        self.end()

@@ -5,10 +5,8 @@ from typing import Any
 
 import orjson
 
+from bizon.common.frames import DESTINATION_SCHEMA, UTC_MICROSECONDS
 from bizon.source.models import SourceRecord
-
-_MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
-_COLUMNS = ("bizon_id", "source_record_id", "source_data", *_MOMENTS)
 
 HOSTILE = [
     SourceRecord(id="plain", data={"n": 1, "f": 0.1, "none": None, "yes": True, "list": [1, [2]], "object": {"a": {}}}),
@@ -25,13 +23,13 @@ HOSTILE = [
 
 def comparable(row: dict[str, Any]) -> dict[str, Any]:
     """A row as it is compared: moments in UTC, records decoded, without columns of the destination's own."""
-    return {name: _value(name, value) for name, value in row.items() if name in _COLUMNS}
+    return {name: _value(name, value) for name, value in row.items() if name in DESTINATION_SCHEMA}
 
 
 def _value(name: str, value: Any) -> Any:
     if name == "source_data":
         return orjson.loads(value) if isinstance(value, str | bytes) else value
-    if name in _MOMENTS:
+    if DESTINATION_SCHEMA[name] == UTC_MICROSECONDS:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         assert moment.tzinfo is not None, f"{name} has no time zone: {value!r}"
         return moment.astimezone(UTC)

@@ -14,6 +14,11 @@ from bizon.testing.destination import FULL_REFRESH, INCREMENTAL, STREAM, Destina
 Rows = list[dict[str, Any]]
 
 
+CONFIG = AbstractDestinationConfig(
+    name=DestinationTypes.FILE, alias="tables", config=AbstractDestinationDetailsConfig(destination_id="table")
+)
+
+
 class Tables(AbstractDestination):
     """Keeps the contract in a dict: published tables, and staged rows with the page they came from."""
 
@@ -53,18 +58,18 @@ class Tables(AbstractDestination):
         return self.staged.get(self.default_destination_id, [])
 
 
+@pytest.fixture(autouse=True)
+def _nothing_there() -> None:
+    Tables.published.clear()
+    Tables.staged.clear()
+
+
 class TestTables(DestinationConformance):
     kind: ClassVar[type[AbstractDestination]] = Tables
 
-    @pytest.fixture(autouse=True)
-    def nothing_there(self) -> None:
-        Tables.published.clear()
-        Tables.staged.clear()
-
     @pytest.fixture
     def config(self) -> AbstractDestinationConfig:
-        details = AbstractDestinationDetailsConfig(destination_id="table")
-        return AbstractDestinationConfig(name=DestinationTypes.FILE, alias="tables", config=details)
+        return CONFIG
 
     def build(self, *arguments: Any) -> AbstractDestination:
         return self.kind(*arguments)
@@ -159,12 +164,8 @@ def test_what_breaks_the_contract_fails(
 ) -> None:
     suite = TestTables()
     suite.kind = kind  # type: ignore[misc]
-    details = AbstractDestinationDetailsConfig(destination_id="table")
-    config = AbstractDestinationConfig(name=DestinationTypes.FILE, alias="tables", config=details)
-    Tables.published.clear()
-    Tables.staged.clear()
-    fixture = DestinationConformance.pipeline.__wrapped__(suite, config)  # type: ignore[attr-defined]
-    arguments = {"config": config, "pipeline": next(fixture), "mode": mode}
+    fixture = DestinationConformance.pipeline.__wrapped__(suite, CONFIG)  # type: ignore[attr-defined]
+    arguments = {"config": CONFIG, "pipeline": next(fixture), "mode": mode}
     test = getattr(suite, f"test_{behaviour}")
     wanted = test.__code__.co_varnames[: test.__code__.co_argcount]
     with pytest.raises((AssertionError, AttributeError)):
@@ -176,4 +177,4 @@ def test_a_test_without_its_parts_says_what_is_missing() -> None:
     with pytest.raises(NotImplementedError, match="DestinationConformance needs a fixture config"):
         DestinationConformance.config.__wrapped__(suite)  # type: ignore[attr-defined]
     with pytest.raises(NotImplementedError, match="DestinationConformance needs a method read"):
-        suite.read(AbstractDestinationConfig(name=DestinationTypes.FILE, alias="x", config=None), None)
+        suite.read(CONFIG, None)
