@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from servers import server_or_skip
+from servers import free_port, server_or_skip
 
 _STANDARD = ("127.0.0.1", 9092)
 _ATTEMPTS = 3  # a free port may be taken by another worker before the broker has it
@@ -151,13 +151,6 @@ def _in_wheel(package: str, path: str) -> Path:
     if found is None or found.origin is None:
         raise FileNotFoundError(f"the package {package} is not installed")
     return Path(found.origin).parent / path
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str, timeout: float = _ANSWER_TIMEOUT) -> bool:

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from kafka import answers, free_port, noida
+from kafka import answers, noida
+from servers import free_port
 
 
 def send(url: str, topic: str, *values: bytes) -> None:

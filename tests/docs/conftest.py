@@ -4,12 +4,12 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import commands
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -64,14 +64,13 @@ class Package:
 
     def python(self, *arguments: str, expect: int = 0) -> str:
         """Run Python on the copy; returns standard output. ``expect``: the exit code."""
-        done = subprocess.run(
+        done = commands.run(
             [sys.executable, *arguments],
             cwd=self.work,
             env=self.env,
             capture_output=True,
             text=True,
             timeout=60,
-            check=False,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -1,19 +1,17 @@
 """A pipeline of the end-to-end tests: its config, its output and its state."""
 
 import json
-import os
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import commands
 import polars as pl
 import pytest
 import yaml
-from e2e.crash.crash_kit import bytecode_kept_in
 
 ITEMS_SOURCE = Path(__file__).with_name("items_source.py")
 
@@ -59,27 +57,24 @@ class Pipeline:
     @property
     def command(self) -> list[str]:
         (self.folder / "config.yml").write_text(yaml.safe_dump(self.config))
-        return [sys.executable, "-m", "bizon", "run", "config.yml"]
+        return [*commands.BIZON, "run", "config.yml"]
 
     def run(self, *flags: str, expect: int | None = 0, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run to the end; ``expect`` is the exit code, None for any."""
-        done = subprocess.run(
-            [*self.command, *flags], cwd=self.folder, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        done = commands.run([*self.command, *flags], cwd=self.folder, capture_output=True, text=True, timeout=timeout)
         if expect is not None:
             assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
     def start(self, *flags: str) -> "subprocess.Popen[str]":
         """Start without waiting; the child leads a process group of its own."""
-        return subprocess.Popen(
+        return commands.Popen(
             [*self.command, *flags],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,
-            env={**os.environ},
         )
 
     def lines(self, name: str = "out.json") -> list[dict[str, Any]]:
@@ -105,15 +100,6 @@ class Pipeline:
             return connection.execute("SELECT status, error_message FROM stream_jobs ORDER BY created_at").fetchall()
         finally:
             connection.close()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Most of a short command is compiling, where Python is told to keep nothing of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.fixture

@@ -310,7 +310,9 @@ def test_an_output_that_could_not_be_published_is_published_by_the_next_run(pipe
 def test_large_records_do_not_fill_the_memory(pipeline: "Pipeline") -> None:
     """600 MB of records used to be held in memory at once; the queue and the buffer are bounded by bytes."""
     pipeline.source(pages=300, page_size=10, item_bytes=200_000)
-    child = pipeline.start("--log-level", "WARNING")
+    child = subprocess.Popen(  # a new process, whose memory is its own, and a child of this one
+        [*pipeline.command, "--log-level", "WARNING"], cwd=pipeline.folder, stdout=subprocess.PIPE, text=True
+    )
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.stdout is not None

@@ -5,12 +5,12 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import commands
 import pytest
 from e2e.faults import EVERYTHING, assert_clear_failure, fault, finished, noted, release
 
@@ -32,13 +32,12 @@ def in_state(pipeline: "Pipeline", statement: str, *values: Any) -> list[tuple[A
 
 
 def status(pipeline: "Pipeline") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "bizon", "status", "config.yml"],
+    return commands.run(
+        [*commands.BIZON, "status", "config.yml"],
         cwd=pipeline.folder,
         capture_output=True,
         text=True,
         timeout=60,
-        check=False,
     )
 
 

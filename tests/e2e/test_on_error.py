@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
+import commands
 import polars as pl
 import pytest
 
@@ -155,8 +154,8 @@ def test_dead_letters_from_before_on_error_was_changed_are_published(numbered: "
 
 def test_the_status_counts_dead_letters(numbered: "Pipeline") -> None:
     numbered.set("on_error", "dead_letter").run()
-    done = subprocess.run(
-        [sys.executable, "-m", "bizon", "status", "config.yml"],
+    done = commands.run(
+        [*commands.BIZON, "status", "config.yml"],
         cwd=numbered.folder,
         capture_output=True,
         text=True,

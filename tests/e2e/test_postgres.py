@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import commands
 import pytest
 from e2e.faults import EVERYTHING, assert_clear_failure, fault, finished, noted, release
 from postgres import PASSWORD, Place, PrivateServer
@@ -31,8 +31,8 @@ def with_state_in(place: Place, pipeline: "Pipeline", **changes: Any) -> "Pipeli
 def bizon(pipeline: "Pipeline", *words: str) -> "subprocess.CompletedProcess[str]":
     """Another command on the same config."""
     assert pipeline.command
-    command = [sys.executable, "-m", "bizon", *words, "config.yml"]
-    return subprocess.run(command, cwd=pipeline.folder, capture_output=True, text=True, timeout=60, check=False)
+    command = [*commands.BIZON, *words, "config.yml"]
+    return commands.run(command, cwd=pipeline.folder, capture_output=True, text=True, timeout=60)
 
 
 def held_at_page_2(pipeline: "Pipeline", wait_for: WaitFor, *flags: str, **faults: Any) -> "subprocess.Popen[str]":

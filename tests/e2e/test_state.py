@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import commands
 import pytest
 
 if TYPE_CHECKING:
@@ -21,9 +20,7 @@ WaitFor = Callable[[Callable[[], bool]], None]
 def bizon(pipeline: "Pipeline", *args: str, expect: int = 0) -> str:
     """Another command on the same config."""
     assert pipeline.command
-    done = subprocess.run(
-        [sys.executable, "-m", "bizon", *args], cwd=pipeline.folder, capture_output=True, text=True, check=False
-    )
+    done = commands.run([*commands.BIZON, *args], cwd=pipeline.folder, capture_output=True, text=True)
     assert done.returncode == expect, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -26,7 +26,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crash_kit import FORMATS, MODES, Rig, bytecode_kept_in
+sys.path.append(str(Path(__file__).parents[2]))
+from commands import bytecode_kept_in
+from e2e.crash.crash_kit import FORMATS, MODES, Rig
 
 BUFFERS = [{"buffer_size": 0}, {"buffer_size": 50, "buffer_flush_timeout": 1}, {"buffer_size": 50}]
 SHORTEST = 0.3  # seconds before a kill

@@ -14,9 +14,14 @@
 | before_success   | all is published, the job is not SUCCEEDED                                       |
 | after_success    | the job is SUCCEEDED, the lease is still held                                    |
 | random           | before the Nth fsync, replace or unlink                                          |
+| after_upload     | BigQuery: an object is in the bucket, its load job was not started               |
+| after_load       | BigQuery: a load job is done, nobody knows                                       |
+| after_append     | BigQuery: rows are appended to the staging table, nobody knows                   |
+| after_publishing_job | BigQuery: the job that publishes is done, nobody knows                       |
+| removing         | BigQuery: staging is about to be removed                                         |
 
-The whole process group dies, which the command leads; ``POINT@self`` kills only the process that passes the point,
-which with the process runner may be a child. The code that runs is the shipped one; the hook is
+The whole process group dies, which the command has to lead; ``POINT@self`` kills only the process that passes the
+point, which with the process runner may be a child. The code that runs is the shipped one; the hook is
 ``hook/sitecustomize.py``.
 """
 
@@ -33,7 +38,7 @@ def environment(point: str) -> dict[str, str]:
     paths = [str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {**os.environ, "CRASH_AT": name, "PYTHONPATH": os.pathsep.join(paths)}
     if scope != "self":
-        found["CRASH_GROUP"] = str(os.getpid())
+        found["CRASH_GROUP"] = "own"
     return found
 
 

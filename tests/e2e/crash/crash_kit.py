@@ -6,15 +6,16 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import commands
 import polars as pl
 import yaml
+from e2e.crash.crash_cli import environment
 
 HERE = Path(__file__).parent
 STREAM = "items"
@@ -83,12 +84,17 @@ class Rig:
         between = [row for row in old if row[0] % REFUSED] + [row for row in new if not row[0] % REFUSED]
         return [old, new, sorted(between)]
 
-    def command(self, point: str | None = None, *flags: str) -> list[str]:
+    @property
+    def destination_block(self) -> dict[str, Any]:
+        """What the config says of the destination."""
+        return {"name": "file", "config": self.destination}
+
+    def command(self, *flags: str) -> list[str]:
         """The command line; writes the config."""
         config = {
             "name": "pipe",
             "source": self.source,
-            "destination": {"name": "file", "config": self.destination},
+            "destination": self.destination_block,
             **(DEAD_LETTERS if self.dead_letters else {}),
             "engine": {
                 "backend": {"type": "sqlite", "config": {"database": "state", "schema": "public"}},
@@ -96,21 +102,20 @@ class Rig:
             },
         }
         (self.folder / "config.yml").write_text(yaml.safe_dump(config))
-        start = ["-m", "bizon"] if point is None else [str(HERE / "crash_cli.py"), point]
-        return [sys.executable, *start, "run", "config.yml", *flags]
+        return [*commands.BIZON, "run", "config.yml", *flags]
 
     @contextlib.contextmanager
     def started(self, point: str | None = None, *flags: str) -> Iterator["subprocess.Popen[str]"]:
         """Within: the command runs, leading a process group; nothing of it is left afterwards."""
         with (self.folder / "log.txt").open("a") as log:
-            child = subprocess.Popen(
-                self.command(point, *flags),
+            child: subprocess.Popen[str] = commands.Popen(
+                self.command(*flags),
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
                 text=True,
                 process_group=0,
-                env={**os.environ},
+                env=None if point is None else environment(point),
             )
             try:
                 yield child
@@ -181,10 +186,3 @@ def kill_group(child: "subprocess.Popen[str]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-def bytecode_kept_in(folder: Path) -> dict[str, str]:
-    """Settings that let commands share compiled modules where Python is told to keep none: most of a short run is
-    importing."""
-    told_not_to = os.environ.get("PYTHONDONTWRITEBYTECODE")
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)} if told_not_to else {}

@@ -7,11 +7,11 @@ per mode and format and copied.
 
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e.crash.crash_kit import FORMATS, MODES, Rig, bytecode_kept_in
+from e2e.crash.crash_kit import FORMATS, MODES, Rig
 
 OLD_IS_PUBLISHED = [
     "after_write:2",
@@ -41,16 +41,8 @@ MOST_RUNS = 3
 Build = Callable[..., Rig]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
-            patch.setenv(name, value)
-        yield
-
-
 @pytest.fixture(scope="module")
-def seeds(tmp_path_factory: pytest.TempPathFactory, _kept_bytecode: None) -> Callable[[str, str], Path]:
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
     """The folder of a finished first run."""
     made: dict[tuple[str, str], Path] = {}
 

@@ -5,26 +5,18 @@ SIGKILL cannot show that, so the order of what a run does is read from a log; ``
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.crash.crash_cli import HOOK
-from e2e.crash.crash_kit import FORMATS, MODES, Rig, bytecode_kept_in
+from e2e.crash.crash_kit import FORMATS, MODES, Rig
 
 Events = list[list[Any]]
 Logged = Callable[[Rig], Events]
 CASES = [(mode, format, "thread") for mode in MODES for format in FORMATS]
 CASES += [("incremental", "json", "process"), ("stream", "json", "stream"), ("stream", "parquet", "stream")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.fixture

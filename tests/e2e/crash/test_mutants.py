@@ -6,25 +6,15 @@ All of them, run to the end: ``make chaos-mutants``.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from e2e.crash import mutants
-from e2e.crash.crash_kit import bytecode_kept_in
 from e2e.crash.mutants import CAUGHT, HOOK, NOT_JUDGED, ROOT, SURVIVED, Outcome, verdict
 from guards import HookError, guards, put, swap
 
 APPLIED = "applied Loader.write\n"
 FAILED = "FAILED tests/test_it.py::test_it[a b] - assert 1 == 2\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
-            patch.setenv(name, value)
-        yield
 
 
 def run(*arguments: str) -> tuple[int, list[str]]:

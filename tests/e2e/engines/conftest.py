@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import KafkaException
@@ -30,10 +31,13 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def make_engine(pipeline: "Pipeline", request: pytest.FixtureRequest) -> Iterator[MakeEngine]:
     """``make_engine(state, queue, pages=8, **details)``: servers are looked for only when they are named, and those
     that a test has started are named in ``details``, which go to ``engine.queue.config.queue``. ``proxy``: between the
-    commands and Postgres."""
+    commands and Postgres. A second engine has a folder and a schema of its own."""
+    unused = iter([pipeline])
     with ExitStack() as until_the_end:
 
         def make(state: str, queue: str, pages: int = 8, proxy: Proxy | None = None, **details: Any) -> Engine:
+            first = next(unused, None)
+            own = first or another(pipeline)
             block: dict[str, Any] | None = None
             if queue == "rabbitmq":
                 block = {"type": queue, "config": {"queue": details}}
@@ -48,12 +52,15 @@ def make_engine(pipeline: "Pipeline", request: pytest.FixtureRequest) -> Iterato
                     until_the_end.callback(lambda: delete_topic(url, engine.queue_name))
             if state == "postgres":
                 place: Place = request.getfixturevalue("postgres")
+                if first is None:
+                    place = place.with_own_schema()
+                    until_the_end.callback(place.drop)
                 kept = PostgresState(place, proxy)
                 until_the_end.callback(kept.close)
-                engine = Engine(pipeline, kept, block)
+                engine = Engine(own, kept, block)
             else:
-                engine = Engine(pipeline, SQLiteState(pipeline.folder), block)
-            pipeline.source(pages=pages)
+                engine = Engine(own, SQLiteState(own.folder), block)
+            own.source(pages=pages)
             return until_the_end.enter_context(closing_engine(engine))
 
         yield make
@@ -63,6 +70,12 @@ def make_engine(pipeline: "Pipeline", request: pytest.FixtureRequest) -> Iterato
 def engine(make_engine: MakeEngine, request: pytest.FixtureRequest) -> Engine:
     """State in Postgres, and each broker."""
     return make_engine("postgres", request.param)
+
+
+def another(pipeline: "Pipeline") -> "Pipeline":
+    folder = pipeline.folder / uuid4().hex
+    folder.mkdir()
+    return type(pipeline)(folder)
 
 
 def delete_topic(url: str, name: str) -> None:

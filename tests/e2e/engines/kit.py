@@ -6,7 +6,6 @@ Every wait has a deadline, and what is still running when a test ends is killed.
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+import commands
 import psycopg
 from e2e.crash.crash_cli import environment
 from e2e.faults import fault
@@ -27,6 +27,8 @@ from bizon.engine.queue.models import broker_name
 from bizon.engine.runner.report import PipelineReport, report_on
 
 if TYPE_CHECKING:
+    import subprocess
+
     from conftest import Pipeline
 
 PATIENCE = 100.0  # seconds; for a machine that has much else to do
@@ -164,7 +166,7 @@ class Engine:
         path = self.folder / f"{role or 'run'}.log"
         with path.open("ab") as log:
             begin = log.tell()
-            process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, process_group=0, env=variables)
+            process = commands.Popen(command, cwd=self.folder, stdout=log, stderr=log, process_group=0, env=variables)
         self._commands.append(Command(process, path, begin))
         return self._commands[-1]
 

@@ -8,6 +8,7 @@ from e2e.engines.kit import Engine
 
 PAGES = 8
 KILLS = 20
+STARTING = 0.5  # seconds of a forked command until it is at work
 
 
 def test_both_halves_move_a_stream(engine: Engine) -> None:
@@ -31,7 +32,7 @@ def test_a_consumer_that_dies_again_and_again_costs_no_page(engine: Engine) -> N
         consumer = engine.start("consumer")
         if number % 5:
             engine.wait_for_commit(chance.randint(engine.committed(), step * number))
-        time.sleep(chance.uniform(0, 0.05) if number % 5 else chance.uniform(0, 1))
+        time.sleep(chance.uniform(0, 0.05) if number % 5 else chance.uniform(0, STARTING))
         consumer.kill()
     assert producer.is_running
     engine.allow(step * KILLS + 1)

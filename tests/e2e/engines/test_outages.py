@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import Engine
-from kafka import free_port, tansu
+from kafka import tansu
 from postgres import Place
 from proxy import Proxy
 from rabbitmq_server import Broker, Node, can_start
-from servers import server_or_skip
+from servers import free_port, server_or_skip
 
 PAGES = 8
 OUTAGE = 30  # seconds; longer than any one attempt to connect, shorter than every patience
@@ -43,51 +43,49 @@ def to_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         broker.stop()
 
 
-def away(engine: Engine, *proxies: Proxy) -> None:
-    """All are away at once, in the middle of the work; then there is much to do."""
-    engine.wait_for_commit(2)
-    for proxy in proxies:
-        proxy.cut()
-    engine.allow(PAGES)
-    time.sleep(OUTAGE)
-    for proxy in proxies:
-        proxy.restore()
-
-
-def test_a_run_waits_for_broker_and_state(
-    make_engine: MakeEngine, rabbitmq: Broker, to_rabbitmq: Proxy, to_postgres: Proxy
+@pytest.mark.timeout(240)
+def test_a_run_and_two_halves_wait_for_broker_and_state(
+    make_engine: MakeEngine, rabbitmq: Broker, to_rabbitmq: Proxy, to_kafka: Proxy, to_postgres: Proxy
 ) -> None:
+    """All servers are away at once, in the middle of the work; then there is much to do."""
     through = rabbitmq._replace(host=to_rabbitmq.host, port=to_rabbitmq.port)
-    engine = make_engine("postgres", "rabbitmq", PAGES, to_postgres, **through._asdict())
-    engine.allow(3)
-    run = engine.start()
-    away(engine, to_rabbitmq, to_postgres)
+    whole = make_engine("postgres", "rabbitmq", PAGES, to_postgres, **through._asdict())
+    url = f"{to_kafka.host}:{to_kafka.port}"
+    halved = make_engine("postgres", "kafka", PAGES, to_postgres, bootstrap_server=url)
+    halves = [halved.start("producer"), halved.start("consumer")]
+    run = whole.start()
+    silent_for_a_while(halved, to_kafka)
+    whole.allow(3)
+    for engine in (whole, halved):
+        engine.wait_for_commit(2)
+    for proxy in (to_rabbitmq, to_kafka, to_postgres):
+        proxy.cut()
+    for engine in (whole, halved):
+        engine.allow(PAGES)
+    time.sleep(OUTAGE)
+    for proxy in (to_rabbitmq, to_kafka, to_postgres):
+        proxy.restore()
     told = run.ended()
-    engine.assert_done(PAGES)
-    assert set(engine.asked().values()) == {1}
+    for half in halves:
+        half.ended()
+    for engine in (whole, halved):
+        engine.assert_done(PAGES)
+        assert set(engine.asked().values()) == {1}
     assert "the connection was lost" in told
     assert "connected again" in told
-    rabbitmq.delete(engine.queue_name)
+    rabbitmq.delete(whole.queue_name)
 
 
-def test_both_halves_wait_for_broker_and_state(make_engine: MakeEngine, to_kafka: Proxy, to_postgres: Proxy) -> None:
-    """Before that, the broker says nothing for a few seconds, with all connections open."""
-    url = f"{to_kafka.host}:{to_kafka.port}"
-    engine = make_engine("postgres", "kafka", PAGES, to_postgres, bootstrap_server=url)
+def silent_for_a_while(engine: Engine, broker: Proxy) -> None:
+    """The broker says nothing for a few seconds, with all connections open; then three pages may pass."""
     engine.allow(1)
-    halves = [engine.start("producer"), engine.start("consumer")]
     engine.wait_for_commit(1)
-    to_kafka.stall()
+    broker.stall()
     engine.allow(3)
     engine.wait_for_page(3)
     time.sleep(3)
     assert engine.committed() == 1
-    to_kafka.resume()
-    away(engine, to_kafka, to_postgres)
-    for half in halves:
-        half.ended()
-    engine.assert_done(PAGES)
-    assert set(engine.asked().values()) == {1}
+    broker.resume()
 
 
 def test_a_broker_that_dies_has_the_pages_when_it_is_back(make_engine: MakeEngine, tmp_path: Path) -> None:

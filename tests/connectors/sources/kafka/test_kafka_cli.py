@@ -4,18 +4,16 @@ import base64
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 import yaml
 from connectors.sources.kafka.kafka_kit import committed, numbered, produce, wait_until
-from e2e.crash.crash_kit import bytecode_kept_in
 
 from bizon.connectors.sources import kafka
 
@@ -57,29 +55,28 @@ class Pipeline:
     def command(self, **source: Any) -> list[str]:
         config = {**self.config, "source": {**self.config["source"], **source}}
         (self.folder / "config.yml").write_text(yaml.safe_dump(config))
-        return [sys.executable, "-m", "bizon", "run", "config.yml"]
+        return [*commands.BIZON, "run", "config.yml"]
 
     def run(self, *, kill_at: str = "", expect: int = 0, **source: Any) -> str:
         """Run to the end, or to its death; what it printed."""
-        done = subprocess.run(
+        done = commands.run(
             self.command(**source),
             cwd=self.folder,
             env={**os.environ, "KILL_AT": kill_at},
             capture_output=True,
             text=True,
             timeout=100,
-            check=False,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
     @contextmanager
-    def running(self, **source: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    def running(self, **source: Any) -> Iterator[commands.Popen[bytes]]:
         """Within: the command is at work, signals reach it; it is killed if it still is there at the end."""
         path = self.folder / "log.txt"
         with path.open("ab") as log:
             begun = log.tell()
-            child = subprocess.Popen(self.command(**source), cwd=self.folder, stdout=log, stderr=log)
+            child = commands.Popen(self.command(**source), cwd=self.folder, stdout=log, stderr=log)
         try:
             wait_until(lambda: b"ing job " in path.read_bytes()[begun:])  # Starting or Resuming
             yield child
@@ -87,7 +84,7 @@ class Pipeline:
             child.kill()
             child.wait()
 
-    def stop(self, child: "subprocess.Popen[bytes]") -> None:
+    def stop(self, child: commands.Popen[bytes]) -> None:
         """SIGTERM, and a graceful end."""
         child.terminate()
         assert child.wait(60) == 130, (self.folder / "log.txt").read_text()
@@ -99,15 +96,6 @@ class Pipeline:
 
     def numbers(self, name: str = "out") -> list[int]:
         return [record["value"]["n"] for record in self.records(name)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Most of a short command is compiling, where Python is told to keep nothing of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in bytecode_kept_in(tmp_path_factory.mktemp("bytecode")).items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 the folder is on PYTHONPATH; without one of these settings it does nothing.
 
 CRASH_AT is ``POINT`` or ``POINT:N``, the Nth time the point is passed in one process. CRASH_GROUP is the process group
-to kill; without it only the process that passes the point is killed. The points are listed in ``crash_cli.py``.
+to kill, or ``own`` for the one that the command leads; without it only the process that passes the point is killed. The
+points are listed in ``crash_cli.py``.
 
 GUARD_OFF switches a guard off, see ``guards.py``. DISK_LOG is a file that gets what is done on the disk, see
 ``disk_log.py``.
@@ -78,6 +79,23 @@ def patch_backend(module: ModuleType) -> None:
 
     around(module.SQLAlchemyBackend, "create_destination_cursor", None, lambda *_: passing("after_cursor"))
     around(module.SQLAlchemyBackend, "update_stream_job_status", before, after)
+
+
+def patch_bigquery(module: ModuleType) -> None:
+    around(module.BigQueryDestination, "write_records", None, lambda *_: passing("after_write"))
+    around(module.BigQueryDestination, "finalize", lambda *_: passing("before_finalize"))
+    around(module.BigQueryDestination, "_publish", None, lambda *_, **__: passing("after_publishing_job"))
+    around(module.Objects, "write", None, lambda *_: passing("after_upload"))
+    around(module.Loads, "load", None, lambda *_: passing("after_load"))
+    around(module.Staging, "remove", lambda *_: passing("removing"))
+
+
+def patch_bigquery_v2(module: ModuleType) -> None:
+    around(module.BigQueryStreamingV2Destination, "write_records", None, lambda *_: passing("after_write"))
+    around(module.BigQueryStreamingV2Destination, "finalize", lambda *_: passing("before_finalize"))
+    around(module.MarkedStaging, "publish", None, lambda *_, **__: passing("after_publishing_job"))
+    around(module.MarkedStaging, "remove", lambda *_: passing("removing"))
+    around(module.TableWriter, "write", None, lambda *_: passing("after_append"))
 
 
 def is_ready(path: Any) -> bool:
@@ -156,10 +174,14 @@ def patcher() -> Patcher:
     if POINT:
         patch_os()
         found.patches["bizon.connectors.destinations.file.src.destination"].append(patch_destination)
+        found.patches["bizon.connectors.destinations.bigquery.src.destination"].append(patch_bigquery)
+        found.patches["bizon.connectors.destinations.bigquery_streaming_v2.src.destination"].append(patch_bigquery_v2)
         found.patches["bizon.connectors.destinations.file.src.manifest"].append(patch_manifest)
         found.patches["bizon.engine.backend.adapters.sqlalchemy.backend"].append(patch_backend)
     return found
 
 
+if os.environ.get("CRASH_GROUP") == "own":  # this is the command; its children are told which group that is
+    os.environ["CRASH_GROUP"] = str(os.getpid())
 if any(os.environ.get(name) for name in ("CRASH_AT", "GUARD_OFF", "DISK_LOG")):
     sys.meta_path.insert(0, patcher())

@@ -1,0 +1,240 @@
+"""Starts ``python -m bizon ...`` without the second that its imports take: ``python fork_server.py STAGE DESCRIPTOR``.
+
+The server imports what a command imports, and forks a child for each command that comes over the socket DESCRIPTOR. The
+child makes of itself what a new process would be (folder, variables, streams, process group, signals, ``sys.path``,
+``__main__``) and goes on as ``-m bizon`` does. STAGE says what is there before the fork: ``bizon``, or only its
+``libraries``, for commands whose PYTHONPATH may change what bizon is. The client is ``commands.py``.
+
+Nothing may be imported here that starts a thread of Python, opens a database or connects to anything, and Polars is not
+asked for anything: its threads would be missing after the fork.
+"""
+
+import atexit
+import ctypes
+import fcntl
+import gc
+import importlib
+import json
+import multiprocessing.process
+import os
+import runpy
+import signal
+import site
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import popen_spawn_posix, util
+from multiprocessing.connection import Connection, Pipe, wait
+from types import ModuleType
+from typing import Any, ClassVar
+
+LIBRARIES = (
+    *("dotenv", "loguru", "orjson", "pika", "polars", "psycopg", "requests", "sqlite3", "typer._adapters", "yaml"),
+    *(f"pydantic.{part}" for part in ("functional_serializers", "json_schema", "main", "type_adapter")),
+    *("sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
+    *("multiprocessing.spawn", "multiprocessing.sharedctypes"),
+)
+BIZON = (
+    *("bizon.cli.main", "bizon.cli.run", "bizon.cli.state", "bizon.cli.checking"),
+    *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "half")),
+    *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("file", "logger")),
+    *("bizon.engine.backend.adapters.sqlalchemy.backend", "bizon.engine.queue.adapters.python_queue.queue"),
+)
+STAGES = {"libraries": LIBRARIES, "bizon": (*LIBRARIES, *BIZON)}
+EXECUTE = util.spawnv_passfds  # type: ignore[attr-defined]
+LOADED: dict[str, ModuleType] = {}
+"""Modules that are there before the fork. Nothing takes the last reference to it away."""
+MOST_DESCRIPTORS = 100  # of a message: the channel, the standard streams, and what a spawned process inherits
+HIGH = 500  # a number that no descriptor of a short command has
+
+Channel = Connection  # to the one who waits for a command; it brings the command, and tells its pid and its exit code
+
+
+class Server:
+    """Waits for commands, and for the ends of their processes."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self._commands: set[socket.socket] = set()
+        self._children: dict[int, tuple[int, Channel]] = {}
+
+    def serve(self) -> tuple[Channel, list[int], socket.socket]:
+        """Returns in the children only: the channel and the descriptors of each, and its own way to the server."""
+        while True:
+            for ready in wait([self._client, *self._commands, *self._children]):
+                if isinstance(ready, int):
+                    self._reap(ready)
+                elif (child := self._fork(ready)) is not None:
+                    return child
+
+    def _fork(self, client: socket.socket) -> tuple[Channel, list[int], socket.socket] | None:
+        message, descriptors, *_ = socket.recv_fds(client, 1, MOST_DESCRIPTORS)
+        if not message:
+            self._close(client)
+            return None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._forget()
+            way_back, channel, *descriptors = map(aside, (theirs.detach(), *descriptors))
+            return Connection(channel), descriptors, socket.socket(fileno=way_back)
+        theirs.close()
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+        channel = Connection(descriptors[0])
+        self._commands.add(ours)
+        self._children[os.pidfd_open(pid)] = pid, channel
+        return None
+
+    def _close(self, client: socket.socket) -> None:
+        if client is self._client:
+            os._exit(0)
+        self._commands.remove(client)
+        client.close()
+
+    def _reap(self, handle: int) -> None:
+        pid, channel = self._children.pop(handle)
+        os.close(handle)
+        _, status = os.waitpid(pid, 0)
+        with channel, suppress(OSError):  # nobody has to be waiting
+            channel.send(("code", os.waitstatus_to_exitcode(status)))
+
+    def _forget(self) -> None:
+        """In a child: what is the server's is not the command's."""
+        for client in (self._client, *self._commands):
+            client.close()
+        for handle, (_, channel) in self._children.items():
+            os.close(handle)
+            channel.close()
+
+
+def aside(descriptor: int) -> int:
+    """The descriptor at a number where it is in nobody's way."""
+    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
+    os.close(descriptor)
+    return high
+
+
+def start(server: socket.socket, command: tuple[Any, ...], descriptors: Sequence[int]) -> tuple[int, Channel]:
+    """Ask a server for a process: its pid, and where its exit code will come from. ``command``: arguments, folder,
+    variables, process group, and the numbers that the descriptors have there."""
+    ours, theirs = Pipe()
+    with theirs:
+        socket.send_fds(server, [b"\0"], [theirs.fileno(), *descriptors])
+    try:
+        ours.send(command)
+        told, number = ours.recv()
+    except BaseException:
+        ours.close()
+        raise
+    if told != "pid":
+        raise RuntimeError(f"{command[0]} could not be started; the server has told why")
+    return number, ours
+
+
+def become(channel: Channel, descriptors: list[int], path: list[str], added: dict[str, str]) -> list[str]:
+    """Make this process what a new one would be, and return its arguments. ``path``: ``sys.path`` without what depends
+    on the command; ``added``: variables that the imports have set."""
+    arguments, folder, variables, process_group, numbers = channel.recv()
+    for descriptor, number in zip(descriptors, numbers, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variables | added)
+    if process_group >= 0:
+        os.setpgid(0, process_group)
+    sys.orig_argv = arguments
+    sys.argv = arguments[1:2] + arguments[3:]  # -c, or -m, which becomes the path of the module
+    sys.path[:] = path
+    multiprocessing.process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]
+    importlib.invalidate_caches()
+    channel.send(("pid", os.getpid()))
+    channel.close()
+    return arguments
+
+
+def look_for_modules(search: str) -> None:
+    """As Python does at its start: PYTHONPATH, a ``sitecustomize`` that may be in it, and only then the folder."""
+    if search:
+        found = [os.path.abspath(each) for each in search.split(os.pathsep)]
+        sys.path[:] = dict.fromkeys([*found, *sys.path])
+        sys.modules.pop("sitecustomize", None)
+        site.execsitecustomize()  # type: ignore[attr-defined]
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.getcwd())
+
+
+class Spawned(popen_spawn_posix.Popen):
+    """A process that ``multiprocessing`` spawns: the server forks it too, and it runs what a new interpreter would run.
+    It is no child of this process, so that its exit code comes from the server."""
+
+    server: ClassVar[socket.socket]
+
+    _channel: Channel | None = None
+
+    def _launch(self, process: Any) -> None:
+        util.spawnv_passfds = self._start  # type: ignore[attr-defined]
+        try:
+            super()._launch(process)
+        finally:
+            util.spawnv_passfds = EXECUTE  # type: ignore[attr-defined]
+
+    def _start(self, path: bytes, arguments: list[str], descriptors: Sequence[int]) -> int:
+        if arguments[1] != "-c" or arguments[3:] != ["--multiprocessing-fork"]:  # the resource tracker, or with options
+            return EXECUTE(path, arguments, descriptors)
+        numbers = [0, 1, 2, *sorted(descriptors)]
+        command = (arguments, os.getcwd(), dict(os.environ), os.getpgrp(), numbers)
+        pid, self._channel = start(self.server, command, numbers)
+        return pid
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        if self._channel is None:
+            return super().poll(flag)
+        if self.returncode is None and self._channel.poll(None if flag == 0 else 0):
+            _, self.returncode = self._channel.recv()
+        return self.returncode
+
+
+def leave_standing() -> None:
+    """Called in a child at its very end: what the server has imported is not taken down, which would mean to copy all
+    of its memory first. The objects of the command are."""
+    for name in LOADED:
+        sys.modules.pop(name, None)
+
+
+def main(stage: str, descriptor: str) -> None:
+    gc.disable()
+    atexit.register(leave_standing)  # the first to be registered is the last to be called
+    path = sys.path if sys.flags.safe_path else sys.path[1:]
+    before = dict(os.environ)
+    for name in STAGES[stage]:
+        importlib.import_module(name)
+    added = dict(os.environ.items() - before.items())
+    LOADED.update(sys.modules)
+    for name in ("__main__", "builtins", "sys"):
+        del LOADED[name]
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(LOADED))
+    gc.freeze()
+    control = socket.socket(fileno=int(descriptor))
+    control.send(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})).encode())
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its client, not by Ctrl-C
+    channel, descriptors, way_back = Server(control).serve()
+    arguments = become(channel, descriptors, path, added)
+    Spawned.server, popen_spawn_posix.Popen = way_back, Spawned  # type: ignore[misc]
+    signal.signal(signal.SIGINT, handler)
+    sys.modules["__main__"] = script = ModuleType("__main__")
+    if "__annotations__" in globals():  # some versions of Python start with it
+        script.__annotations__ = {}
+    gc.enable()
+    look_for_modules(os.environ.get("PYTHONPATH", ""))
+    if arguments[1] == "-c":
+        exec(arguments[2], vars(script))
+    else:
+        runpy._run_module_as_main("bizon")  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
