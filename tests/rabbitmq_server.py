@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import pika
-from servers import server_or_skip
+from servers import free_port, server_or_skip
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the one in sbin: that one changes the user
 _START = 60.0  # seconds
@@ -62,8 +62,9 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        port, self._dist, self._epmd = _free_ports(3)
+        port, self._dist, self._epmd = free_port(), free_port(), free_port()
         self.broker = Broker("127.0.0.1", port)
+        self._name = f"bizon{port}"
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{port}\n")
@@ -75,9 +76,7 @@ class Node:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        deadline = time.monotonic() + _START
-        while b"Killed" not in self._kill_port_mapper() and time.monotonic() < deadline:
-            time.sleep(0.05)  # it has not noticed yet that the node is gone
+        self._port_mapper("-kill")
 
     def start(self) -> None:
         """Returns once it takes connections."""
@@ -92,23 +91,35 @@ class Node:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """As a power cut would."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(30)
-            self._process = None
+        """As a power cut would. Returns once its name and its port can be taken again: what is waited for is the script
+        that has started it, and it may outlive that for a moment."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(30)
+        self._process = None
+        deadline = time.monotonic() + _START
+        while self._name.encode() in self._port_mapper("-names") or self._listens():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self._name} was killed and is still there")
+            time.sleep(0.05)
 
     def control(self, *arguments: str) -> None:
         """Run rabbitmqctl on it."""
-        command = [_SERVER.with_name("rabbitmqctl"), "-n", f"bizon{self.broker.port}@localhost", *arguments]
+        command = [_SERVER.with_name("rabbitmqctl"), "-n", f"{self._name}@localhost", *arguments]
         subprocess.run(command, env=self._environment(), capture_output=True, check=True, timeout=60)
 
-    def _kill_port_mapper(self) -> bytes:
-        command = ["epmd", "-kill"]
-        return subprocess.run(command, env=self._environment(), capture_output=True, check=False, timeout=30).stdout
+    def _port_mapper(self, command: str) -> bytes:
+        how = {"env": self._environment(), "capture_output": True, "check": False, "timeout": 30}
+        return subprocess.run(["epmd", command], **how).stdout
+
+    def _listens(self) -> bool:
+        return _listens(self.broker.host, self.broker.port)
 
     def _answers(self) -> bool:
+        if not self._listens():
+            return False
         try:
             self.broker.connect().close()
         except (OSError, pika.exceptions.AMQPError):
@@ -121,7 +132,7 @@ class Node:
             "HOME": str(self._folder),
             "ERL_EPMD_PORT": str(self._epmd),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"bizon{self.broker.port}@localhost",
+            "RABBITMQ_NODENAME": f"{self._name}@localhost",
             "RABBITMQ_DIST_PORT": str(self._dist),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq.conf"),
@@ -163,11 +174,3 @@ def _listens(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
