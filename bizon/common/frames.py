@@ -9,7 +9,7 @@ frame carries ``destination_id`` as a seventh column until the loader has routed
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -109,8 +109,8 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
     there is a ``stand_in``, and for a page that is at fault as a whole.
     """
     ids: list[str] = []
-    stamps: list[datetime | None] = []
-    tables: list[str | None] = []
+    stamps: dict[int, datetime] = {}
+    tables: dict[int, str] = {}
     columns: list[pl.Series] = []
     dumps, extra, waiting = orjson.dumps, _encode_extra, iter(records)
     while True:
@@ -121,14 +121,16 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
             except (TypeError, ValueError, AttributeError):  # a record that needs more than orjson does, or is at fault
                 record = _encodable(record, len(ids), stand_in)
                 data.append(encode_data(record.data))
+            if record.own_timestamp is not None:
+                stamps[len(ids)] = record.own_timestamp
+            if record.destination_id is not None:
+                tables[len(ids)] = record.destination_id
             ids.append(record.id)
-            stamps.append(record.own_timestamp)
-            tables.append(record.destination_id)
         columns.append(_decoded(data))
         if len(data) < _TEXTS_AT_ONCE:
             break
     texts = pl.concat(columns, rechunk=True)
-    return pl.DataFrame([_texts("id", ids), texts, _moments(stamps, now), _texts("destination_id", tables)])
+    return pl.DataFrame([_texts("id", ids), texts, _moments(stamps, now, len(ids)), _tables(tables, len(ids))])
 
 
 def _encodable(record: SourceRecord, position: int, stand_in: Stand | None) -> SourceRecord:
@@ -148,10 +150,21 @@ def _decoded(data: Sequence[bytes]) -> pl.Series:
         return pl.Series("data", [text.decode("utf-8", "replace") for text in data], dtype=pl.String)
 
 
-def _moments(stamps: Sequence[datetime | None], now: datetime) -> pl.Series:
-    if not any(stamps):
-        return same_moment(now, len(stamps)).alias("timestamp")
-    return pl.Series("timestamp", [now if own is None else as_utc(own) for own in stamps], dtype=UTC_MICROSECONDS)
+def _moments(stamps: Mapping[int, datetime], now: datetime, rows: int) -> pl.Series:
+    if not stamps:
+        return same_moment(now, rows).alias("timestamp")
+    return pl.Series("timestamp", [as_utc(stamps.get(row, now)) for row in range(rows)], dtype=UTC_MICROSECONDS)
+
+
+def _tables(tables: Mapping[int, str], rows: int) -> pl.Series:
+    if not tables:
+        return no_text(rows).alias("destination_id")
+    return _texts("destination_id", [tables.get(row) for row in range(rows)])
+
+
+def no_text(rows: int) -> pl.Series:
+    """A column of text that holds none."""
+    return pl.Series([None], dtype=pl.String).new_from_index(0, rows)
 
 
 def same_moment(moment: datetime, rows: int) -> pl.Series:

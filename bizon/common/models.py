@@ -15,6 +15,9 @@ from bizon.common.on_error import OnError
 from bizon.common.streams import StreamConfig, unique, valid_streams, with_record_schemas
 from bizon.common.strict import StrictModel
 from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
+from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfig
+from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.connectors.destinations.logger.src.config import LoggerConfig
 from bizon.engine.config import EngineConfig
@@ -49,6 +52,9 @@ class BizonConfig(StrictModel):
     destination: Union[  # noqa: UP007 - the form the connector guide shows, one line per destination
         LoggerConfig,
         FileDestinationConfig,
+        BigQueryConfig,
+        BigQueryStreamingConfig,
+        BigQueryStreamingV2Config,
     ] = Field(description="Where records go.", discriminator="name", default=...)
     on_error: OnError = Field(
         default=OnError.FAIL,

@@ -8,7 +8,14 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc
-from bizon.common.frames import SOURCE_SCHEMA, UTC_MICROSECONDS, RecordError, records_to_frame, same_moment
+from bizon.common.frames import (
+    SOURCE_SCHEMA,
+    UTC_MICROSECONDS,
+    RecordError,
+    no_text,
+    records_to_frame,
+    same_moment,
+)
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
 
@@ -202,6 +209,6 @@ def _source_frame(
     if moments is None:
         moments = same_moment(now, data.len())
     if table is None:
-        table = pl.Series([None], dtype=pl.String).new_from_index(0, data.len())
+        table = no_text(data.len())
     columns = zip(SOURCE_SCHEMA.names(), (ids, data, moments, table), strict=True)
     return pl.DataFrame([column.alias(name) for name, column in columns])

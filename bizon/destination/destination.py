@@ -1,9 +1,12 @@
 """The interface a destination connector implements, and the factory that builds one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.engine.backend.backend import AbstractBackend
@@ -65,6 +68,16 @@ class AbstractDestination(ABC):
         is recorded and the rows are not sent again, so return it only when they survive a crash. After an error or
         an exception nothing is recorded; the next run sends the same pages again.
         """
+
+    def landed(self, *, wait: bool) -> int:
+        """The last page up to which all rows that ``write_records`` has taken are durable.
+
+        For destinations that go on while rows are under way: those return ``(True, None)`` once the rows are handed
+        over, and a checkpoint is recorded only for what has landed, in order. ``wait``: return once everything has.
+        Raises DestinationWriteError for rows that did not arrive. By default rows have landed when ``write_records``
+        returns.
+        """
+        return self.batch.to_iteration
 
     def finalize(self) -> bool:
         """Publish what was staged. Return True when the output is complete.
@@ -143,4 +156,53 @@ class DestinationFactory:
                 monitor=monitor,
             )
 
+        elif config.name == DestinationTypes.BIGQUERY:
+            with _from_extra("bigquery", config.name):
+                from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination
+
+            return BigQueryDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
+        elif config.name == DestinationTypes.BIGQUERY_STREAMING:
+            with _from_extra("bigquery", config.name):
+                from bizon.connectors.destinations.bigquery_streaming.src.destination import (
+                    BigQueryStreamingDestination,
+                )
+
+            return BigQueryStreamingDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
+        elif config.name == DestinationTypes.BIGQUERY_STREAMING_V2:
+            with _from_extra("bigquery", config.name):
+                from bizon.connectors.destinations.bigquery_streaming_v2.src.destination import (
+                    BigQueryStreamingV2Destination,
+                )
+
+            return BigQueryStreamingV2Destination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
         raise ValueError(f"destination '{config.name}' has no branch in DestinationFactory.get_destination")
+
+
+@contextmanager
+def _from_extra(extra: str, destination: str) -> Iterator[None]:
+    """Within: a package that is not installed is one of an extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(extra, f"destination '{destination}' (module {error.name})") from error

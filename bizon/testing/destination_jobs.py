@@ -119,8 +119,10 @@ class Job:
 
     def commit(self, first: int, *pages: Page) -> None:
         """Write a batch and record it; pages without records are only recorded."""
-        rows = self.write(first, *pages).height if any(pages) else 0
-        self.record(first + len(pages) - 1, rows)
+        rows, last = self.write(first, *pages).height if any(pages) else 0, first + len(pages) - 1
+        if rows:
+            assert self.destination.landed(wait=True) >= last, "landed(wait=True) returned before all rows had landed"
+        self.record(last, rows)
 
     def exhaust(self) -> None:
         """The source has no more pages, and all are recorded."""

@@ -61,8 +61,10 @@ class Consumer:
                 self.handle(message)
             self._in_order.check()
             self.flush_if_due()
+            if message is None:
+                self._loader.settle(wait=False)
             if self.outcome is None and self._is_over(message is None):
-                self.flush()
+                self.finish()
                 self.outcome = False
         return self.outcome
 
@@ -101,7 +103,7 @@ class Consumer:
         self._marks.append(PageMark(message.iteration, message.pagination, message.next_state))
 
     def _end(self, message: QueueMessage) -> None:
-        self.flush()
+        self.finish()
         if message.signal is Signal.COMPLETE:
             self._loader.publish()
         self._queue.settle(message)
@@ -118,6 +120,11 @@ class Consumer:
             return
         pages, marks, self._marks = self._buffer.take(), tuple(self._marks), []
         self._loader.write(Batch(to_destination_frame(pages, self._job_id, utc_now()), marks))
+
+    def finish(self) -> None:
+        """The same, and wait until all that was written is committed."""
+        self.flush()
+        self._loader.settle(wait=True)
 
     def _patience(self) -> float:
         due = self._buffer.seconds_until_due()

@@ -5,17 +5,20 @@ The protocol of a batch:
 1. Take the batch out of the buffer.
 2. If it has rows, ``write_records``, once per table. ``False`` or an exception becomes DestinationWriteError; one that
    is retryable is tried again, within a bound; then nothing is recorded. Refused rows become dead letters.
-3. Insert the destination cursor: first and last page, rows, pagination of the last page. One row, one transaction.
+3. Once the rows have landed, with most destinations when 2 returns, insert the destination cursor, in the order of the
+   pages: first and last page, rows, pagination of the last page. One row, one transaction.
 4. Ack the queue, call the source callback, then the monitor.
 
 A process that dies between 2 and 3 leaves rows that no cursor vouches for: ``prepare`` removes them at the next start.
 A process that dies between 3 and 4 leaves pages unacknowledged: they arrive again and are recognised as a repeat.
 
-Invariants: a cursor exists only for a batch whose write returned true (I1); the cursors of a job are contiguous, a gap
-is refused and a repeat skipped (I2); ``finalize`` runs only when asked for by an end that was complete (I3).
+Invariants: a cursor exists only for a batch whose write returned true and whose rows have landed (I1); the cursors of a
+job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` runs only when asked for by an end that was
+complete (I3).
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 import polars as pl
@@ -35,7 +38,7 @@ from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord, StreamKey
-from bizon.engine.pipeline.models import Batch, Progress, ResumePoint
+from bizon.engine.pipeline.models import Batch, Progress, ResumePoint, WrittenBatch
 from bizon.engine.pipeline.retries import with_retries
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
@@ -80,10 +83,11 @@ class Loader:
         self._dead_letters = dead_letters
         self._sleep = sleep
         self._next_iteration = resume.next_iteration
+        self._waiting: deque[WrittenBatch] = deque()
 
     @property
     def next_iteration(self) -> int:
-        """The first page that is not committed yet."""
+        """The first page that is not written yet."""
         return self._next_iteration
 
     def prepare(self) -> None:
@@ -94,8 +98,9 @@ class Loader:
     def write(self, batch: Batch) -> None:
         """Steps 2 to 4 for one batch. Raises DestinationWriteError, BackendError, or QueueError on a gap."""
         if batch.to_iteration < self._next_iteration:
-            logger.debug(f"pages {batch.from_iteration}-{batch.to_iteration} are committed already, skipped")
-            self._ack(batch.to_iteration)
+            logger.debug(f"pages {batch.from_iteration}-{batch.to_iteration} are written already, skipped")
+            if not self._waiting or batch.to_iteration < self._waiting[0].first:
+                self._ack(batch.to_iteration)
             return
         if batch.from_iteration != self._next_iteration:
             raise QueueError(
@@ -110,12 +115,25 @@ class Loader:
         if letters.height and file is not None:
             self._write(file, batch, file.default_destination_id, letters)
         written = batch.frame.height - rejected.height
-        self._record(batch, written, letters.height)
         self._next_iteration = batch.to_iteration + 1
-        self._acknowledge(batch, written, rejected.height)
+        self._waiting.append(WrittenBatch(batch.pages, written, rejected.height, letters.height))
+        self.settle(wait=False)
+
+    def settle(self, *, wait: bool) -> None:
+        """Steps 3 and 4 for what has landed; ``wait``: for all that was written. Called again when there is nothing to
+        write. Raises DestinationWriteError, BackendError."""
+        if not self._waiting:
+            return
+        landed = self._destination.landed(wait=wait) if any(each.written for each in self._waiting) else -1
+        while self._waiting and (not self._waiting[0].written or self._waiting[0].last <= landed):
+            batch = self._waiting[0]
+            self._record(batch)
+            self._waiting.popleft()
+            self._acknowledge(batch)
 
     def publish(self) -> None:
         """Publish dead letters, then the output. Raises FinalizeError, and BackendError in a run that was overtaken."""
+        self.settle(wait=True)
         self._backend.check_epoch(self._resume.job_id, self._epoch)
         for destination in (self._dead_letters.destination, self._destination):
             if destination is not None:
@@ -165,7 +183,7 @@ class Loader:
         if written is not True:
             raise DestinationWriteError(f"{where}: {reason or 'the destination gave no reason'}")
 
-    def _record(self, batch: Batch, written: int, dead_letters: int) -> None:
+    def _record(self, batch: WrittenBatch) -> None:
         last = batch.pages[-1]
         states = [page.next_state for page in batch.pages if page.next_state is not None]
         self._backend.create_destination_cursor(
@@ -174,24 +192,24 @@ class Loader:
                 epoch=self._epoch,
                 key=self._key,
                 destination_name=self._destination.sync_metadata.destination_name,
-                from_source_iteration=batch.from_iteration,
-                to_source_iteration=batch.to_iteration,
-                rows_written=written,
-                dead_letters=dead_letters,
+                from_source_iteration=batch.first,
+                to_source_iteration=batch.last,
+                rows_written=batch.written,
+                dead_letters=batch.dead_letters,
                 pagination=last.pagination,
                 next_state=states[-1] if states else None,
                 extends=self._routed,
             )
         )
 
-    def _acknowledge(self, batch: Batch, written: int, rejected: int) -> None:
-        self._ack(batch.to_iteration)
+    def _acknowledge(self, batch: WrittenBatch) -> None:
+        self._ack(batch.last)
         self._callback.on_iterations_written(
             [SourceIteration(next_pagination=page.pagination, next_state=page.next_state) for page in batch.pages]
         )
-        self._progress.committed(written, rejected)
-        self._monitor.track_records_synced(written, self._destination.default_destination_id)
-        logger.debug(f"committed pages {batch.from_iteration}-{batch.to_iteration}: {written} records")
+        self._progress.committed(batch.written, batch.rejected)
+        self._monitor.track_records_synced(batch.written, self._destination.default_destination_id)
+        logger.debug(f"committed pages {batch.first}-{batch.last}: {batch.written} records")
 
     def _where(self, batch: Batch, destination_id: str) -> str:
         pages = f"pages {batch.from_iteration}-{batch.to_iteration}"

@@ -80,6 +80,26 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenBatch:
+    """A batch that the destination has taken and that is not recorded yet. ``written``: rows that were delivered."""
+
+    pages: tuple[PageMark, ...]
+    written: int
+    rejected: int
+    dead_letters: int
+
+    @property
+    def first(self) -> int:
+        """First page, inclusive."""
+        return self.pages[0].iteration
+
+    @property
+    def last(self) -> int:
+        """Last page, inclusive."""
+        return self.pages[-1].iteration
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerResult:
     """How one worker ended; ``error`` is text, no exception crosses to the runner.
 

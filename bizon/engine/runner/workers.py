@@ -192,7 +192,7 @@ def _consume(context: RunContext, links: Links) -> WorkerResult:
             try:
                 published = _publish(loader) if context.is_joined and context.resume.exhausted else consumer.run()
             except (TransformError, QueueError):
-                consumer.flush()  # the pages before the fault are good
+                consumer.finish()  # the pages before the fault are good
                 raise
         finally:
             close_destination(destination, dead_letters)

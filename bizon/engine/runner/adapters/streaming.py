@@ -121,7 +121,7 @@ class StreamingRunner(AbstractRunner):
                     except Exception:
                         if not stream:  # there a commit would be for the page at fault too
                             with suppress(BizonError):  # the first fault is the one to tell
-                                consumer.flush()  # the pages before it are good
+                                consumer.finish()  # the pages before it are good
                         raise
                 finally:
                     close_destination(destination, dead_letters)
@@ -155,7 +155,7 @@ class StreamingRunner(AbstractRunner):
         iteration, fetched = context.resume.next_iteration, 0
         while not self._stop.is_set():
             if fetched == context.config.source.max_iterations:
-                consumer.flush()
+                consumer.finish()
                 return ProducerEnd(capped=True)
             message = fetcher.fetch(iteration, pagination)
             fetched, pagination = fetched + 1, {}
@@ -167,7 +167,7 @@ class StreamingRunner(AbstractRunner):
             self._progress.fetched(message.frame.height, message.size)
             queue.put(message, pause)
             iteration += 1
-        consumer.flush()
+        consumer.finish()
         return ProducerEnd(stopped=True)
 
 

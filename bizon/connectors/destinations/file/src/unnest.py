@@ -5,18 +5,16 @@ done in Python: columns of type json, because no reader of columns keeps a neste
 and records that hold an integer beyond 128 bits, which the reader cannot parse.
 """
 
-import json
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-import orjson
 import polars as pl
 from loguru import logger
 
 from bizon.common.errors.errors import RowsRejectedError
+from bizon.common.exact_json import loads_exact
 from bizon.common.frames import UTC_MICROSECONDS, encode_data
 from bizon.connectors.destinations.file.src.config import ColumnType, column_type
 from bizon.destination.config import RecordSchemaConfig
@@ -32,7 +30,6 @@ _TYPES: dict[ColumnType, pl.DataType] = {
     ColumnType.JSON: pl.String(),
 }
 _READ_AS_TEXT = (ColumnType.DATE, ColumnType.DATETIME)
-_MANY_DIGITS = re.compile(r"[\d.]{16}")  # a 64-bit float keeps 15 digits; more need exact decoding
 _OFFSET = r"T.*([+-]\d\d:?\d\d)$"
 _MISFITS_NAMED = 1_000  # per write; the next try finds more
 _RECORDS_SEARCHED = 1_000  # per write, for keys that the schema does not know
@@ -95,7 +92,7 @@ class Unnester:
 
     def _load(self, text: str, record_id: str) -> dict[str, Any]:
         try:
-            record = _loads(text)
+            record = loads_exact(text)
         except ValueError as error:
             raise MisfitError(f"record '{record_id}' of '{self._table}' is no JSON: {error}") from error
         if not isinstance(record, dict):
@@ -163,11 +160,6 @@ def _parsed(text: pl.Expr, kind: ColumnType) -> pl.Expr:
     moment = pl.when(normal.str.contains(_OFFSET)).then(normal).otherwise(normal + "+00:00")
     parsed = moment.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
     return pl.coalesce(parsed, day.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
-
-
-def _loads(text: str) -> Any:
-    """Decode with every digit kept."""
-    return json.loads(text, parse_float=Decimal) if _MANY_DIGITS.search(text) else orjson.loads(text)
 
 
 def _as_json(value: Any) -> str | None:

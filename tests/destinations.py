@@ -1,0 +1,62 @@
+"""A destination outside a run, and rows for it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+
+from bizon.common.frames import DESTINATION_SCHEMA, encode_data
+from bizon.common.sync import SyncMetadata
+from bizon.destination.config import AbstractDestinationConfig
+from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
+from bizon.engine.backend.backend import BackendFactory
+from bizon.engine.backend.config import BackendTypes
+from bizon.monitoring.monitor import MonitorFactory
+from bizon.source.callback import NoOpSourceCallback
+from bizon.source.config import SourceConfig, SourceSyncModes
+
+MOMENT = datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@contextmanager
+def open_destination(
+    config: AbstractDestinationConfig, mode: str = "full_refresh", job_id: str | None = None
+) -> Iterator[AbstractDestination]:
+    """A destination of a job in a sync mode; closed afterwards."""
+    metadata = SyncMetadata(
+        name="pipe",
+        job_id=job_id or uuid4().hex,
+        source_name="made",
+        stream_name="up",
+        sync_mode=SourceSyncModes(mode),
+        destination_name=config.name.value,
+        destination_alias=config.alias,
+    )
+    callback = NoOpSourceCallback(config=SourceConfig(name="made", stream="up"))
+    with BackendFactory.get_backend(SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)) as backend:
+        monitor = MonitorFactory.get_monitor(metadata)
+        destination = DestinationFactory.get_destination(metadata, config, backend, callback, monitor)
+        try:
+            yield destination
+        finally:
+            destination.close()
+
+
+def rows_of(records: Sequence[dict[str, Any]], first: int = 0) -> pl.DataFrame:
+    """A destination frame of records; their ids are their positions, from ``first``."""
+    ids = [str(first + position) for position in range(len(records))]
+    return pl.DataFrame(
+        {
+            "bizon_id": [f"b{id_}" for id_ in ids],
+            "bizon_extracted_at": [MOMENT] * len(ids),
+            "bizon_loaded_at": [MOMENT] * len(ids),
+            "source_record_id": ids,
+            "source_timestamp": [MOMENT] * len(ids),
+            "source_data": [encode_data(record).decode() for record in records],
+        },
+        schema=DESTINATION_SCHEMA,
+    )
