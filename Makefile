@@ -6,11 +6,13 @@ BENCH_ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.bizon-installed
+EMULATOR := .emulator
+EMULATOR_STAMP := $(EMULATOR)/.bizon-installed
 UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test check format-check lint types format chaos chaos-mutants bench bench-quick lock docs clean
+.PHONY: help install uv run test check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
 # What would send installs elsewhere than .venv, run another Python than the one asked for, or compile at every start.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -19,6 +21,11 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 endif
+
+# The first Python 3.13 that runs: one on PATH, one of pyenv's that it does not put there, one beside the Python in use.
+PYTHON313 ?= $(shell beside=$$($(PYTHON) -c 'import sys; print(sys.base_prefix)' 2>/dev/null)/..; \
+	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python "$$beside"/3.13*/bin/python; do \
+	"$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
 
 # An environment whose Python has gone is built anew.
 ifneq ($(wildcard $(STAMP)),)
@@ -36,7 +43,7 @@ run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
 	@$(BIN)/python -m bizon run $(CONFIG)
 	@if [ "$(CONFIG)" = examples/quickstart.yml ]; then echo "demo/creatures.json, first record:"; head -n 1 demo/creatures.json; fi
 
-test: $(STAMP) ## Run the tests; PYTEST_ARGS="tests/common -k frames" picks some.
+test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/common -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## Kill a run at random, N times; SEED=1 repeats the same delays.
@@ -69,12 +76,14 @@ format: $(STAMP) ## Format the code, mend what ruff can mend.
 lock: uv ## Write requirements.lock from pyproject.toml; uv.lock stays on this machine.
 	@$(UV) lock -q
 	@$(UV) export -q --frozen --no-emit-project --all-extras --all-groups --no-header -o requirements.lock
+	@$(UV) pip compile -q --python-version 3.13 --generate-hashes --no-header --no-emit-index-url \
+		tests/emulator/requirements.in -o tests/emulator/requirements.lock
 
 docs: $(STAMP) ## Write docs/reference from the code.
 	@$(BIN)/python tests/docs/reference.py --write
 
 clean: ## Remove what make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
+	@rm -rf .venv .uv $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
@@ -83,6 +92,16 @@ uv:
 	@uv --version >/dev/null 2>&1 || .uv/bin/uv --version >/dev/null 2>&1 || { \
 		echo "Fetching uv into .uv/"; rm -rf .uv; \
 		$(PYTHON) -m venv .uv; .uv/bin/python -m pip install -q --disable-pip-version-check uv; }
+
+emulator: $(if $(PYTHON313),$(EMULATOR_STAMP)) ## Build .emulator, in which the tests run BigQuery; needs a Python 3.13.
+	@$(if $(PYTHON313),:,echo "No Python 3.13 here: the tests that need the BigQuery emulator skip.")
+
+$(EMULATOR_STAMP): tests/emulator/requirements.lock | uv
+	@echo "Installing into $(EMULATOR)/"
+	@rm -rf $(EMULATOR); $(UV) venv -q --python "$(PYTHON313)" $(EMULATOR)
+	@$(UV) pip sync -q --python $(EMULATOR)/bin/python --require-hashes tests/emulator/requirements.lock
+	@HOME=$(abspath $(EMULATOR)) $(EMULATOR)/bin/python tests/emulator/unpack_extensions.py
+	@touch $@
 
 # Order-only: uv is looked for only when something has to be installed.
 $(STAMP): requirements.lock pyproject.toml | uv

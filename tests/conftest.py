@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 import yaml
 from fakes import FakeClock
 from hypothesis import settings
 from loguru import logger
 
-pytest_plugins = ("kafka", "postgres")  # the fixtures of real servers
+pytest_plugins = ("bigquery", "kafka", "postgres")  # the fixtures of real servers
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine is no failure
@@ -31,6 +32,29 @@ _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are processors: tests of outages and brokers wait more than they work."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands are forked, and those that are not share what they compile."""
+    folder = tmp_path_factory.getbasetemp()
+    workers_share = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in commands.bytecode_kept_in(workers_share / "bytecode").items():
+            patch.setenv(name, value)
+        with commands.forked():
+            yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a destination does not promise is not a test of it, rather than one that skips."""
+    items[:] = [item for item in items if not _is_of_an_unknown_mode(item)]
+
+
+def _is_of_an_unknown_mode(item: pytest.Item) -> bool:
+    modes = getattr(getattr(item, "cls", None), "modes", None)
+    mode = item.callspec.params.get("mode") if hasattr(item, "callspec") else None
+    return modes is not None and mode is not None and mode not in modes
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +117,7 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """``run_cli("run", path)``: the real CLI in a child process, its output as text.
+    """``run_cli("run", path)``: the real CLI in a child process (``commands.py``), its output as text.
 
     ``env`` is added to the test's environment, None as a value removes one; ``timeout`` in seconds ends the child and
     fails the test; any exit code is returned, none raises.
@@ -107,8 +131,8 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         merged = {**os.environ, **(env or {})}
-        return subprocess.run(
-            [sys.executable, "-m", "bizon", *map(str, args)],
+        return commands.run(
+            [*commands.BIZON, *map(str, args)],
             cwd=cwd,
             env={name: value for name, value in merged.items() if value is not None},
             input=input,
@@ -117,7 +141,6 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             encoding="utf-8",
             timeout=timeout,
-            check=False,
         )
 
     return run

@@ -4,7 +4,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
-from servers import server_or_skip
+from servers import free_port, server_or_skip
 
 from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
 
@@ -91,7 +90,7 @@ class PrivateServer:
         self._data = folder / "data"
         self._user = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
-        self.place = Place("127.0.0.1", _free_port(), "bizon", PASSWORD, "postgres")
+        self.place = Place("127.0.0.1", free_port(), "bizon", PASSWORD, "postgres")
         if self._user is not None:
             shutil.chown(folder, self._user)
         password_file = folder / "password"
@@ -231,9 +230,3 @@ def _unprivileged() -> str | None:
 def _end_with_parent() -> None:
     """A server does not outlive a test run that is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

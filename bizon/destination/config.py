@@ -14,6 +14,9 @@ class DestinationTypes(StrEnum):
 
     LOGGER = "logger"
     FILE = "file"
+    BIGQUERY = "bigquery"
+    BIGQUERY_STREAMING = "bigquery_streaming"
+    BIGQUERY_STREAMING_V2 = "bigquery_streaming_v2"
 
 
 class DestinationColumn(StrictModel):

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from bizon.common.strict import StrictModel
 from bizon.engine.backend.adapters.sqlalchemy.config import (
+    BigQuerySQLAlchemyConfig,
     PostgresSQLAlchemyConfig,
     SQLiteInMemoryConfig,
     SQLiteSQLAlchemyConfig,
@@ -18,7 +19,8 @@ from bizon.engine.queue.config import QueueTypes
 from bizon.engine.runner.config import RunnerConfig, RunnerTypes
 
 BackendConfig = Annotated[
-    SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig | PostgresSQLAlchemyConfig, Field(discriminator="type")
+    SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig | PostgresSQLAlchemyConfig | BigQuerySQLAlchemyConfig,
+    Field(discriminator="type"),
 ]
 QueueConfig = Annotated[PythonQueueConfig | KafkaConfig | RabbitMQConfig, Field(discriminator="type")]
 

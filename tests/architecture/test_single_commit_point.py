@@ -49,7 +49,7 @@ def test_the_owner_uses_what_it_owns(name: str) -> None:
 
 
 def test_the_commit_point_fits_on_a_few_pages() -> None:
-    assert len((PACKAGE / LOADER).read_text(encoding="utf-8").splitlines()) < 200
+    assert len((PACKAGE / LOADER).read_text(encoding="utf-8").splitlines()) < 220
 
 
 @pytest.mark.parametrize(

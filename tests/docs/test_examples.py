@@ -1,5 +1,7 @@
 """Every example config in the tree is valid, and those that need no account and no server run."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,5 +53,14 @@ def test_an_example_is_valid(path, monkeypatch):
 def test_an_example_that_needs_nothing_runs(path, run_cli):
     """Valid examples used to fail at run time."""
     done = run_cli("run", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "5 records" in done.stdout
+
+
+@pytest.mark.lesson("F-45")
+def test_the_quickstart_runs_as_the_readme_has_it(tmp_path):
+    """In a process of its own, by the command that is installed."""
+    command = [Path(sys.executable).with_name("bizon"), "run", ROOT / "examples/quickstart.yml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "5 records" in done.stdout

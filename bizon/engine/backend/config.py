@@ -11,6 +11,7 @@ class BackendTypes(StrEnum):
     """Value of ``engine.backend.type``."""
 
     POSTGRES = "postgres"
+    BIGQUERY = "bigquery"
     SQLITE = "sqlite"
     SQLITE_IN_MEMORY = "sqlite_in_memory"
 

@@ -4,10 +4,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from bigquery import Warehouse
 from postgres import Place
 
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
-from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
+from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, SQLiteConfigDetails
 from bizon.engine.backend.config import BackendTypes
 from bizon.testing.backend import BackendConformance, SharedBackendConformance
 from bizon.testing.backend_fixtures import OpenBackend
@@ -32,6 +33,17 @@ class TestPostgres(SharedBackendConformance):
     @pytest.fixture
     def open_backend(self, postgres: Place) -> OpenBackend:
         return partial(SQLAlchemyBackend, postgres.details(), BackendTypes.POSTGRES)
+
+
+@pytest.mark.lesson("F-08", "F-12")
+class TestBigQuery(SharedBackendConformance):
+    """Against the emulator."""
+
+    @pytest.fixture
+    def open_backend(self, warehouse: Warehouse) -> OpenBackend:
+        place = {"database": warehouse.project, "schema": warehouse.dataset}
+        config = BigQueryConfigDetails(**place, api_endpoint=warehouse.google.api_endpoint)
+        return partial(SQLAlchemyBackend, config, BackendTypes.BIGQUERY)
 
 
 def test_a_suite_without_a_backend_says_what_is_missing() -> None:

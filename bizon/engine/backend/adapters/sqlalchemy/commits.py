@@ -6,11 +6,17 @@ The statements of a commit are built once: they run for every batch.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, bindparam, func, insert, select, text, update
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import BackendError, OvertakenError
-from bizon.engine.backend.adapters.sqlalchemy.rows import destination_cursor, naive_now, stream_values, to_text
+from bizon.engine.backend.adapters.sqlalchemy.rows import (
+    destination_cursor,
+    enforces_keys,
+    naive_now,
+    stream_values,
+    to_text,
+)
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs
 from bizon.engine.backend.models import CommitRecord, DestinationCursor
 
@@ -68,7 +74,10 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         "created_at": now,
         "pagination": to_text(commit.pagination),
     }
-    connection.execute(_INSERT, values)
+    if enforces_keys(connection):
+        connection.execute(_INSERT, values)
+    elif not _merged(connection, values):
+        raise BackendError(f"pages from {commit.from_source_iteration} of job '{commit.job_id}' are committed already")
     return DestinationCursor(
         id=cursor_id,
         job_id=commit.job_id,
@@ -78,6 +87,20 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         pagination=commit.pagination,
         created_at=as_utc(now),
     )
+
+
+def _merged(connection: Connection, values: dict[str, Any]) -> bool:
+    """Insert a cursor unless its pages are committed, in one statement: where there are no transactions, of several
+    that merge at once one finds nothing."""
+    dialect = connection.dialect.identifier_preparer
+    table = dialect.quote(f"{connection.schema_for_object(destination_cursors)}.{destination_cursors.name}")
+    columns, parameters = ", ".join(values), ", ".join(f":{name}" for name in values)
+    merge = (
+        f"MERGE {table} AS known USING (SELECT 1 AS one) AS single ON known.job_id = :job_id AND known.success "
+        f"AND known.to_source_iteration >= :from_source_iteration "
+        f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({parameters})"
+    )
+    return connection.execute(text(merge), values).rowcount == 1
 
 
 def _extension(cursor_id: str, commit: CommitRecord, committed: int, now: datetime) -> dict[str, Any]:

@@ -51,3 +51,31 @@ class PostgresSQLAlchemyConfig(AbstractBackendConfig):
 
     type: Literal[BackendTypes.POSTGRES] = Field(description="postgres")
     config: PostgresConfigDetails = Field(description="Where the server is, and who logs in.")
+
+
+class BigQueryConfigDetails(AbstractBackendConfigDetails):
+    """``engine.backend.config`` for BigQuery: ``database`` is the project, ``schema`` the dataset. Each statement is a
+    job of a second or two, and several make a checkpoint: for pipelines that have nothing but BigQuery."""
+
+    schema_name: str = Field(min_length=1, alias="schema", description="Dataset of the state tables.")
+    service_account_key: SecretText = Field(
+        default="",
+        description="Key of a service account, the JSON itself; it stays in memory. Empty = the credentials of the "
+        "machine.",
+    )
+    create_schema: bool = Field(default=False, description="Make the dataset when there is none.")
+    schema_location: str | None = Field(
+        default=None, min_length=1, description="Where the dataset is, as in `EU`; default is BigQuery's own, `US`."
+    )
+    api_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="A server that stands in for BigQuery's; no credentials are sent.",
+    )
+
+
+class BigQuerySQLAlchemyConfig(AbstractBackendConfig):
+    """``engine.backend: {type: bigquery}``: state in a dataset of BigQuery."""
+
+    type: Literal[BackendTypes.BIGQUERY] = Field(description="bigquery")
+    config: BigQueryConfigDetails = Field(description="Project and dataset.")

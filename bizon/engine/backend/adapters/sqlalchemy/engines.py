@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
+from bizon.common.errors.errors import BackendError, MissingDependencyError
+from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
@@ -26,7 +26,20 @@ def open_database(config: AbstractBackendConfigDetails, type: BackendTypes) -> D
         return MemoryDatabase(config)
     if isinstance(config, PostgresConfigDetails):
         return PostgresDatabase(config)
+    if isinstance(config, BigQueryConfigDetails):
+        return _bigquery(config)
     return FileDatabase(config)
+
+
+def _bigquery(config: BigQueryConfigDetails) -> Database:
+    """The door behind which Google's packages are loaded."""
+    try:
+        import sqlalchemy_bigquery  # noqa: F401 - registers the dialect
+
+        from bizon.engine.backend.adapters.sqlalchemy.bigquery import BigQueryDatabase
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("bigquery", f"backend type 'bigquery' (module {error.name})") from error
+    return BigQueryDatabase(config)
 
 
 def sqlite_path(config: AbstractBackendConfigDetails) -> Path:

@@ -1,11 +1,13 @@
 """Jobs, and the notes of how far their source was read. Each function runs in the caller's transaction."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, or_, select, update
 
 from bizon.engine.backend.adapters.sqlalchemy.rows import (
+    enforces_keys,
     insert_once,
     naive_now,
     of_stream,
@@ -71,9 +73,22 @@ def note_progress(connection: Connection, job_id: str, progress: dict[str, Any])
 
 def open_epoch(connection: Connection, job_id: str, half: Half | None) -> StreamJob | None:
     """Count one more start. No other start can have the same number: the row is this transaction's until it ends."""
+    if not enforces_keys(connection):
+        return _open_epoch_by_comparing(connection, job_id, half)
     number = stream_jobs.c.attempt + 1
     _update(connection, job_id, attempt=number, **({} if half is Half.CONSUMER else {"producer_epoch": number}))
     return by_id(connection, job_id)
+
+
+def _open_epoch_by_comparing(connection: Connection, job_id: str, half: Half | None) -> StreamJob | None:
+    """The same where a transaction holds no row: another start may count between the look and the change."""
+    while (job := by_id(connection, job_id)) is not None:
+        number = job.attempt + 1
+        values = {"attempt": number, **({} if half is Half.CONSUMER else {"producer_epoch": number})}
+        mine = (stream_jobs.c.id == job_id, stream_jobs.c.attempt == job.attempt)
+        if connection.execute(update(stream_jobs).where(*mine).values(**values, updated_at=naive_now())).rowcount == 1:
+            return replace(job, attempt=number)
+    return None
 
 
 def note_source_cursor(

@@ -10,10 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bizon.engine.backend.adapters.sqlalchemy.rows import of_stream, stream_values
+from bizon.engine.backend.adapters.sqlalchemy.rows import enforces_keys, of_stream, stream_values
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import is_gone, lease_lock
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
 from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+
+_NOBODY = ""  # the owner of a row that is there to be taken
+_LONG_AGO = datetime(2000, 1, 1)  # noqa: DTZ001 - as all times here
 
 
 def acquire(
@@ -52,7 +55,7 @@ def renew(connection: Connection, key: StreamKey, owner: str, ttl: float) -> boo
         .where(*of_stream(stream_leases, key), stream_leases.c.owner == owner)
         .values(renewed_at=now, expires_at=now + timedelta(seconds=ttl))
     )
-    return renewed.rowcount == 1
+    return renewed.rowcount >= 1
 
 
 def release(connection: Connection, key: StreamKey, owner: str) -> None:
@@ -72,6 +75,8 @@ def _counts(lease: Lease, is_dead: Callable[[LeaseHolder], bool]) -> bool:
 
 
 def _insert(connection: Connection, key: StreamKey, values: dict[str, Any]) -> bool:
+    if not enforces_keys(connection):
+        return _insert_and_compare(connection, key, values)
     try:
         with connection.begin_nested():
             connection.execute(insert(stream_leases).values(**stream_values(key), **values))
@@ -80,15 +85,27 @@ def _insert(connection: Connection, key: StreamKey, values: dict[str, Any]) -> b
     return True
 
 
+def _insert_and_compare(connection: Connection, key: StreamKey, values: dict[str, Any]) -> bool:
+    """Where several may insert: a row that belongs to nobody, and then take it, as long as nobody holds another one.
+    Statements that change the same table do not run at once, so that one of several succeeds."""
+    nobody = {**values, "owner": _NOBODY, "renewed_at": _LONG_AGO, "expires_at": _LONG_AGO}
+    connection.execute(insert(stream_leases).values(**stream_values(key), **nobody))
+    other = stream_leases.alias()
+    held = select(other.c.owner).where(*of_stream(other, key), other.c.owner != _NOBODY)
+    free = (*of_stream(stream_leases, key), stream_leases.c.owner == _NOBODY, ~held.exists())
+    return connection.execute(update(stream_leases).where(*free).values(values)).rowcount >= 1
+
+
 def _replace(connection: Connection, key: StreamKey, row: Row[Any], values: dict[str, Any]) -> bool:
     """Take over from the holder that was found, unless it, or yet another run, has moved in between."""
     unchanged = (stream_leases.c.owner == row.owner, stream_leases.c.renewed_at == row.renewed_at)
     taken = connection.execute(update(stream_leases).where(*of_stream(stream_leases, key), *unchanged).values(values))
-    return taken.rowcount == 1
+    return taken.rowcount >= 1
 
 
 def _row(connection: Connection, key: StreamKey) -> Row[Any] | None:
-    return connection.execute(select(stream_leases).where(*of_stream(stream_leases, key))).first()
+    rows = select(stream_leases).where(*of_stream(stream_leases, key), stream_leases.c.owner != _NOBODY)
+    return connection.execute(rows).first()
 
 
 def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime) -> Lease:
@@ -104,8 +121,10 @@ def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime)
 
 
 def _database_time(connection: Connection) -> datetime:
-    if connection.dialect.name == "postgresql":  # now() is when the transaction began, in the session's time zone
-        moment: datetime = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+    if connection.dialect.name == "bigquery":
+        moment: datetime = connection.execute(select(func.current_datetime("UTC"))).scalar_one()
+    elif connection.dialect.name == "postgresql":  # now() is when the transaction began, in the session's time zone
+        moment = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
     else:
         moment = connection.execute(select(func.now())).scalar_one()
     return moment.replace(tzinfo=None)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Table, func, insert, inspect, select
-from sqlalchemy.schema import CreateColumn, CreateSchema
+from sqlalchemy.schema import CreateColumn, CreateSchema, CreateTable
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.rows import naive_now
+from bizon.engine.backend.adapters.sqlalchemy.rows import enforces_keys, naive_now
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import lock_number
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
     destination_cursors,
@@ -28,6 +28,8 @@ def upgrade(connection: Connection) -> None:
     """
     if checked_version(connection) == CURRENT:
         return
+    if not enforces_keys(connection):
+        return _make_where_nothing_waits(connection)
     _one_at_a_time(connection)
     version = checked_version(connection)
     if version == CURRENT:
@@ -58,6 +60,13 @@ def all_present(connection: Connection) -> bool:
 def has_table(connection: Connection, table: Table) -> bool:
     """True when a table is there, in the schema of this connection."""
     return inspect(connection).has_table(table.name, schema=connection.schema_for_object(table))
+
+
+def _make_where_nothing_waits(connection: Connection) -> None:
+    """All tables as they are today, by statements that several first starts may run at once."""
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+    connection.execute(insert(schema_version).values(version=CURRENT, applied_at=naive_now()))
 
 
 def _one_at_a_time(connection: Connection) -> None:

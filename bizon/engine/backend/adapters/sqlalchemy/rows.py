@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Connection, FromClause, Row, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
 
 
-def of_stream(table: Table, key: StreamKey) -> tuple[Any, ...]:
+def of_stream(table: FromClause, key: StreamKey) -> tuple[Any, ...]:
     return tuple(table.c[name] == value for name, value in stream_values(key).items())
 
 
@@ -34,12 +34,24 @@ def storable(text: str | None, length: int) -> str | None:
 def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     """Insert a row, unless the same transaction did so before its connection was lost: the ``id`` tells. One whose
     commit is still under way is waited for."""
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table).values(row))
-    except IntegrityError:
-        if connection.execute(select(table.c.id).where(table.c.id == row["id"])).first() is None:
-            raise
+    if enforces_keys(connection):
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(table).values(row))
+        except IntegrityError:
+            if not _is_there(connection, table, row["id"]):
+                raise
+    elif not _is_there(connection, table, row["id"]):
+        connection.execute(insert(table).values(row))
+
+
+def enforces_keys(connection: Connection) -> bool:
+    """Whether the database refuses a second row of the same key, and has transactions."""
+    return connection.dialect.name != "bigquery"
+
+
+def _is_there(connection: Connection, table: Table, id_: str) -> bool:
+    return connection.execute(select(table.c.id).where(table.c.id == id_)).first() is not None
 
 
 def to_text(value: dict[str, Any] | None) -> str | None:

@@ -1,0 +1,162 @@
+"""What the three BigQuery destinations have in common: names, schemas, tables, and the way to Google."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import ClassVar
+
+from google.api_core import exceptions
+from google.cloud import bigquery
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
+from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.jobs import Jobs
+from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged, record_schema
+from bizon.connectors.destinations.bigquery.src.tables import Tables, Target, owner_mark
+from bizon.destination.destination import AbstractDestination
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import ResumePoint
+from bizon.monitoring.monitor import AbstractMonitor
+from bizon.source.callback import AbstractSourceCallback
+from bizon.source.config import SourceSyncModes
+
+_SUFFIXES = {SourceSyncModes.FULL_REFRESH: "_temp", SourceSyncModes.INCREMENTAL: "_incremental"}
+
+
+class BigQueryFamilyDestination(AbstractDestination):
+    """``data_type``: the type of ``_source_data``; ``mode``: of the columns of a table that is not unnested."""
+
+    config: BigQueryFamilyDetails
+    data_type: ClassVar[str]
+    mode: ClassVar[str] = "NULLABLE"
+
+    def __init__(
+        self,
+        sync_metadata: SyncMetadata,
+        config: BigQueryFamilyDetails,
+        backend: AbstractBackend,
+        source_callback: AbstractSourceCallback,
+        monitor: AbstractMonitor,
+    ) -> None:
+        self._automatic_name = f"{config.table_prefix}{sync_metadata.source_name}_{sync_metadata.stream_name}"
+        super().__init__(
+            sync_metadata=sync_metadata,
+            config=config,
+            backend=backend,
+            source_callback=source_callback,
+            monitor=monitor,
+        )
+        self._mode = sync_metadata.sync_mode
+        self._is_stream = self._mode is SourceSyncModes.STREAM
+        self._owner = owner_mark(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
+        self._clients = Clients(config)
+        self._targets: dict[str, Target] = {}
+
+    @property
+    def default_destination_id(self) -> str:
+        """``project.dataset.table`` of the configured table, else of ``<prefix><source>_<stream>``."""
+        return self.config.table_of(self.config.destination_id or self._automatic_name)
+
+    @property
+    def temp_table_id(self) -> str:
+        """Where rows wait: ``{table}_temp`` or ``{table}_incremental``; in sync mode stream, the table itself."""
+        return f"{self.default_destination_id}{_SUFFIXES.get(self._mode, '')}"
+
+    @property
+    def dead_letter_id(self) -> str:
+        """In the working directory: ``table.dead_letters.json``."""
+        return f"{self.default_destination_id.rpartition('.')[2]}.dead_letters"
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: no dataset, no permission, no credentials."""
+        dataset = f"{self.config.project_id}.{self.config.dataset_id}"
+        with connecting(
+            f"bigquery: dataset '{dataset}'",
+            "make it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
+        ):
+            try:
+                self._clients.bigquery.get_dataset(dataset, **HOW)
+            except exceptions.NotFound:
+                if not self.config.create_dataset:
+                    raise
+                self._make_dataset(dataset)
+            self._keep_legacy_name()
+        if not self._is_stream:
+            self._target(self.default_destination_id)
+        return True
+
+    def describe(self) -> str:
+        """The tables of this run."""
+        return ", ".join(self._targets) or self.default_destination_id
+
+    def close(self) -> None:
+        """Close the clients."""
+        self._clients.close()
+
+    def _one_table(self, table: str) -> str | None:
+        """What is wrong with rows for a table where all belong to one; None when nothing is."""
+        only = self.default_destination_id
+        if table == only:
+            return None
+        return f"sync mode {self._mode} writes one table, '{only}'; the rows are for '{table}'"
+
+    def _refuse_to_append_again(self, resume: ResumePoint, final: bigquery.Table) -> None:
+        """The state knows of no run, but this pipeline has written the table: everything would be added once more."""
+        appends = self._mode is SourceSyncModes.INCREMENTAL and not resume.has_history and not resume.adopt
+        if appends and self._tables.is_own(final) and final.num_rows:
+            raise DestinationError(
+                f"'{self.default_destination_id}' was written by this pipeline, but its state knows of no run: was the "
+                f"state lost or is it elsewhere? This run would append everything again. Run with --fresh to replace "
+                f"the table, or with --adopt to append to it"
+            )
+
+    def _target(self, table: str) -> Target:
+        """A table as it is to be. Raises DestinationConnectionError where ``unnest`` has no columns for it."""
+        if table not in self._targets:
+            schema = self._schema_of(table)
+            self._targets[table] = (
+                Target(table, record_schema(self.data_type, self.mode), None)
+                if schema is None
+                else Target(table, declared_schema(schema.record_schema), schema.clustering_keys)
+            )
+        return self._targets[table]
+
+    def _wanted(self, final: bigquery.Table | None) -> Target:
+        """The table once it is published: what is appended to has the columns it had, and those that are new."""
+        target = self._target(self.default_destination_id)
+        if self._mode is SourceSyncModes.INCREMENTAL and final is not None:
+            return replace(target, schema=merged(final.schema, target.schema, final.table_id))
+        return target
+
+    def _schema_of(self, table: str) -> BigQueryRecordSchemaConfig | None:
+        """The declared columns of a table; None where records are not unnested."""
+        if not self.config.unnest:
+            return None
+        schemas: Sequence[BigQueryRecordSchemaConfig] = self.config.record_schemas or ()
+        found = {self.config.table_of(schema.destination_id): schema for schema in schemas}
+        if table not in found:
+            raise DestinationConnectionError(
+                f"`unnest` needs an entry in `record_schemas` for '{table}'; there are: {', '.join(found)}"
+            )
+        return found[table]
+
+    def _keep_legacy_name(self) -> None:
+        """A table without the prefix, from before there was one, stays in use."""
+        legacy = f"{self.sync_metadata.source_name}_{self.sync_metadata.stream_name}"
+        if self.config.destination_id is None and self._tables.find(self.config.table_of(legacy)) is not None:
+            self._automatic_name = legacy
+
+    def _make_dataset(self, dataset: str) -> None:
+        made = bigquery.Dataset(dataset)
+        made.location = self.config.dataset_location
+        self._clients.bigquery.create_dataset(made, exists_ok=True, **HOW)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        return Tables(self._clients.bigquery, self.config, self._owner)
+
+    @cached_property
+    def _jobs(self) -> Jobs:
+        return Jobs(self._clients.bigquery, self.config.dataset_location)

@@ -1,0 +1,139 @@
+"""The clients of Google's services, and what their errors mean."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from google.api_core import exceptions
+from google.api_core.retry import Retry
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.cloud import bigquery
+from google.cloud.storage import Client as StorageClient
+from google.cloud.storage.exceptions import InvalidResponse
+from requests.exceptions import ConnectionError as ConnectionLost
+from requests.exceptions import Timeout
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
+from bizon.common.google_credentials import CredentialsError, google_credentials
+from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+
+_TIMEOUT = 60.0  # seconds of one request
+_RETRY_FOR = 120.0  # seconds for which a request is repeated
+PASSING_REASONS = frozenset(
+    {
+        "backendError",
+        "internalError",
+        "jobBackendError",
+        "jobInternalError",
+        "jobRateLimitExceeded",
+        "rateLimitExceeded",
+        "tableUnavailable",
+    }
+)
+"""What BigQuery calls errors that are not the request's fault."""
+_PASSING = (
+    exceptions.TooManyRequests,
+    exceptions.InternalServerError,
+    exceptions.BadGateway,
+    exceptions.ServiceUnavailable,
+    exceptions.GatewayTimeout,
+    ConnectionLost,
+    Timeout,
+    TransportError,
+)
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_ADDRESS = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) https?://\S+: ")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    if isinstance(error, _PASSING):
+        return True
+    if isinstance(error, InvalidResponse):  # of an upload, before it is made an error as above
+        return error.response.status_code in _PASSING_STATUSES
+    reasons = {detail.get("reason") for detail in getattr(error, "errors", ()) if isinstance(detail, dict)}
+    return bool(reasons & PASSING_REASONS)
+
+
+RETRY = Retry(predicate=is_passing, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR)
+"""The one policy of requests: repeated while the reason passes, and for a bounded time."""
+HOW: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
+"""Keywords of every request."""
+
+
+class Clients:
+    """The clients of one destination; each is made when it is first used."""
+
+    def __init__(self, config: BigQueryFamilyDetails) -> None:
+        self._config = config
+
+    @cached_property
+    def bigquery(self) -> bigquery.Client:
+        """BigQuery over REST."""
+        emulator = self._config.emulator
+        return bigquery.Client(
+            project=self._config.project_id,
+            credentials=self.credentials,
+            location=self._config.dataset_location,
+            client_options={"api_endpoint": emulator.api_endpoint} if emulator else None,
+        )
+
+    @cached_property
+    def storage(self) -> StorageClient:
+        """Cloud Storage."""
+        emulator = self._config.emulator
+        endpoint = emulator.storage_endpoint if emulator else None
+        return StorageClient(
+            project=self._config.project_id,
+            credentials=self.credentials,
+            client_options={"api_endpoint": endpoint} if endpoint else None,
+        )
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """From the configuration, else the machine's. Raises DestinationConnectionError."""
+        given = self._config.authentication
+        try:
+            return google_credentials(
+                given.service_account_key if given else "", anonymous=self._config.emulator is not None
+            )
+        except CredentialsError as error:
+            raise DestinationConnectionError(f"bigquery: {error}") from None
+
+    def close(self) -> None:
+        """Close those that were made."""
+        for name in ("bigquery", "storage"):
+            client = self.__dict__.pop(name, None)
+            if client is not None:
+                client.close()
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Within: an error of Google's becomes DestinationWriteError, with what was being done."""
+    try:
+        yield
+    except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionLost, Timeout) as error:
+        raise DestinationWriteError(f"{what}: {text_of(error)}", retryable=is_passing(error)) from error
+
+
+@contextmanager
+def connecting(what: str, remedy: str = "") -> Iterator[None]:
+    """Within: an error of Google's becomes DestinationConnectionError, with what is missing and the remedy."""
+    try:
+        yield
+    except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionLost, Timeout) as error:
+        more = f"; {remedy}" if remedy and isinstance(error, exceptions.NotFound | exceptions.Forbidden) else ""
+        raise DestinationConnectionError(f"{what}: {text_of(error)}{more}") from error
+
+
+def text_of(error: BaseException) -> str:
+    """An error in one line, without the address that was asked."""
+    if isinstance(error, exceptions.GoogleAPICallError):
+        details = [str(detail.get("message") or "") for detail in error.errors if isinstance(detail, dict)]
+        text = next(filter(None, details), _ADDRESS.sub("", str(error.message)))
+        return f"{error.code or ''} {text}".strip().splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,76 @@
+"""Jobs of BigQuery that are done exactly once, however often they are asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from google.api_core import exceptions
+from google.cloud import bigquery
+
+from bizon.common.errors.errors import DestinationWriteError
+from bizon.connectors.destinations.bigquery.src.client import HOW, PASSING_REASONS, RETRY
+
+Job = Any
+"""A load, copy or query job of google.cloud.bigquery."""
+Start = Callable[[str], Job]
+"""Starts a job under an id."""
+
+_ATTEMPTS = 5  # of one call, at a job that fails for a reason that passes
+_LONGEST = 6 * 3600.0  # seconds; BigQuery ends jobs after that itself
+_REASONS_SHOWN = 3
+
+
+class Jobs:
+    """Starts jobs under ids that say what they do: a second start finds the first, at work or done.
+
+    BigQuery takes an id once, also for a job that fails; so each attempt has a number at its end.
+    """
+
+    def __init__(self, client: bigquery.Client, location: str) -> None:
+        self._client = client
+        self._location = location
+
+    def done(self, name: str, start: Start) -> Job:
+        """Start the job unless it was done before, and wait for it. Raises DestinationWriteError when it fails for
+        good, or again and again. What failed when it was asked for earlier is tried anew."""
+        number = own = 0
+        while True:
+            job, is_own = self._started(f"{name}_{number}", start)
+            if self._succeeds(job):
+                return job
+            own += is_own
+            if is_own and (own == _ATTEMPTS or job.error_result.get("reason") not in PASSING_REASONS):
+                raise _failed(job)
+            number += 1
+
+    def is_done(self, name: str) -> bool:
+        """Whether the job was done; one that is at work is waited for."""
+        number = 0
+        while True:
+            try:
+                job = self._client.get_job(f"{name}_{number}", location=self._location, **HOW)
+            except exceptions.NotFound:
+                return False
+            if self._succeeds(job):
+                return True
+            number += 1
+
+    def _started(self, job_id: str, start: Start) -> tuple[Job, bool]:
+        try:
+            return start(job_id), True
+        except exceptions.Conflict:
+            return self._client.get_job(job_id, location=self._location, **HOW), False
+
+    def _succeeds(self, job: Job) -> bool:
+        try:
+            job.result(retry=RETRY, timeout=_LONGEST)
+        except exceptions.GoogleAPICallError:
+            if job.error_result is None:
+                raise
+            return False
+        return True
+
+
+def _failed(job: Job) -> DestinationWriteError:
+    errors = [job.error_result or {}, *(job.errors or ())]
+    texts = list(dict.fromkeys(str(error.get("message")) for error in errors))
+    return DestinationWriteError(f"{job.job_type} job '{job.job_id}' failed: {'; '.join(texts[:_REASONS_SHOWN])}")

@@ -1,0 +1,89 @@
+"""Schemas of tables: the six columns of every record, or those that ``record_schemas`` declares."""
+
+from collections.abc import Iterable, Sequence
+
+from google.cloud.bigquery import SchemaField
+
+from bizon.common.errors.errors import DestinationError
+from bizon.connectors.destinations.bigquery.src.config import LOADED_AT, BigQueryColumn, ColumnMode, ColumnType
+
+NAMES = {
+    "source_record_id": "_source_record_id",
+    "source_timestamp": "_source_timestamp",
+    "source_data": "_source_data",
+    "bizon_extracted_at": "_bizon_extracted_at",
+    "bizon_loaded_at": LOADED_AT,
+    "bizon_id": "_bizon_id",
+}
+"""Columns of the destination frame, and what they are called in BigQuery; in the order of the table."""
+_SAME = {ColumnType.FLOAT64: "FLOAT", ColumnType.INT64: "INTEGER"}
+_ALIASES = {"FLOAT64": "FLOAT", "INT64": "INTEGER", "BOOL": "BOOLEAN", "STRUCT": "RECORD", "DECIMAL": "NUMERIC"}
+
+
+def record_schema(data_type: str, mode: str) -> list[SchemaField]:
+    """The six columns; ``data_type`` is STRING or JSON, the type of ``_source_data``."""
+    types = {"source_data": data_type, "source_record_id": "STRING", "bizon_id": "STRING"}
+    return [
+        SchemaField(
+            called,
+            types.get(name, "TIMESTAMP"),
+            mode=mode,
+            default_value_expression="CURRENT_TIMESTAMP()" if called == LOADED_AT else None,
+        )
+        for name, called in NAMES.items()
+    ]
+
+
+def declared_schema(columns: Iterable[BigQueryColumn]) -> list[SchemaField]:
+    """The columns of an unnested table."""
+    return [
+        SchemaField(
+            column.name,
+            _SAME.get(column.type, column.type.value),
+            mode=column.mode.value,
+            description=column.description,  # type: ignore[arg-type]  # None is taken as none
+            default_value_expression=column.default_value_expression,
+            fields=declared_schema(column.fields or ()),
+        )
+        for column in columns
+    ]
+
+
+def merged(there: Sequence[SchemaField], wanted: Sequence[SchemaField], table: str) -> list[SchemaField]:
+    """What a table has, with the columns it lacks at its end, which may be null; a column that is no longer wanted, or
+    no longer required, may be null too. Raises DestinationError for a column whose type is another one."""
+    by_name = {field.name.lower(): field for field in wanted}
+    kept = [_kept(field, by_name.pop(field.name.lower(), None), table) for field in there]
+    return kept + [_nullable(field) for field in by_name.values()]
+
+
+def _kept(there: SchemaField, wanted: SchemaField | None, table: str) -> SchemaField:
+    if wanted is None:
+        return _nullable(there) if there.mode == ColumnMode.REQUIRED else there
+    if _type(there) != _type(wanted) or (there.mode == ColumnMode.REPEATED) != (wanted.mode == ColumnMode.REPEATED):
+        raise DestinationError(
+            f"column '{there.name}' of table '{table}' is {_described(there)}, record_schemas says "
+            f"{_described(wanted)}: BigQuery cannot change it; use another table, or the type it has"
+        )
+    relaxed = there.mode == ColumnMode.REQUIRED and wanted.mode != ColumnMode.REQUIRED
+    fields = merged(there.fields, wanted.fields, table) if there.fields else ()
+    if not relaxed and list(fields) == list(there.fields):
+        return there
+    return _copy(there, "NULLABLE" if relaxed else there.mode, fields)
+
+
+def _nullable(field: SchemaField) -> SchemaField:
+    return _copy(field, "NULLABLE", field.fields) if field.mode == ColumnMode.REQUIRED else field
+
+
+def _copy(field: SchemaField, mode: str, fields: Sequence[SchemaField]) -> SchemaField:
+    shown = field.to_api_repr()
+    return SchemaField.from_api_repr({**shown, "mode": mode, "fields": [inner.to_api_repr() for inner in fields]})
+
+
+def _type(field: SchemaField) -> str:
+    return _ALIASES.get(field.field_type.upper(), field.field_type.upper())
+
+
+def _described(field: SchemaField) -> str:
+    return f"{_type(field)} {field.mode}" if field.mode == ColumnMode.REPEATED else _type(field)

@@ -1,0 +1,128 @@
+"""Tables of BigQuery: made, widened, labelled and removed."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.api_core import exceptions
+from google.cloud import bigquery
+from google.cloud.bigquery import SchemaField
+from loguru import logger
+
+from bizon.common.errors.errors import DestinationError
+from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+from bizon.connectors.destinations.bigquery.src.schema import merged
+
+_OWNER = "bizon_pipeline"
+"""Label of a table: the pipeline that writes it."""
+_ATTEMPTS = 5  # of a change while others change the table too
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table as it is to be: its full id, and how it is made."""
+
+    table_id: str
+    schema: Sequence[SchemaField]
+    clustering: Sequence[str] | None
+
+
+class Tables:
+    """What a destination does to tables. ``owner`` is the mark of the pipeline, see ``owner_mark``."""
+
+    def __init__(self, client: bigquery.Client, config: BigQueryFamilyDetails, owner: str) -> None:
+        self._client = client
+        self._config = config
+        self._owner = owner
+        self._ensured: set[str] = set()
+
+    def find(self, table_id: str) -> bigquery.Table | None:
+        """A table; None when there is none."""
+        try:
+            return self._client.get_table(table_id, **HOW)
+        except exceptions.NotFound:
+            return None
+
+    def make(self, target: Target, like: bigquery.Table | None) -> bigquery.Table:
+        """Make an empty table, partitioned and clustered like another one, else as configured."""
+        table = bigquery.Table(target.table_id, schema=target.schema)
+        if like is not None:
+            table.time_partitioning, table.clustering_fields = like.time_partitioning, like.clustering_fields
+        else:
+            table.time_partitioning = self._partitioning(target.schema)
+            table.clustering_fields = list(target.clustering) if target.clustering else None
+        table.labels = {_OWNER: self._owner}
+        return self._client.create_table(table, exists_ok=True, **HOW)
+
+    def ensure(self, target: Target) -> bool:
+        """Make or widen a table when it is first asked for. Whether anything was changed."""
+        if target.table_id in self._ensured:
+            return False
+        there = self.find(target.table_id)
+        if there is None:
+            self.make(target, None)
+        else:
+            self.check_partitioning(there)
+        changed = there is None or self.widen(there, target.schema) is not there
+        self._ensured.add(target.table_id)
+        return changed
+
+    def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
+        """Add the columns that a table lacks. Raises DestinationError for one of another type."""
+        for _ in range(_ATTEMPTS):
+            schema = merged(table.schema, wanted, table.table_id)
+            if schema == list(table.schema):
+                return table
+            table.schema = schema
+            try:
+                return self._client.update_table(table, ["schema"], **HOW)
+            except exceptions.PreconditionFailed:  # somebody has changed it since
+                table = self._client.get_table(table.reference, **HOW)
+        raise DestinationError(f"table '{table.table_id}' is changed by others again and again")
+
+    def remove(self, table_id: str) -> None:
+        """Remove a table, if there is one."""
+        self._client.delete_table(table_id, not_found_ok=True, **HOW)
+
+    def claim(self, table_id: str) -> None:
+        """Label a table as this pipeline's."""
+        table = self._client.get_table(table_id, **HOW)
+        if table.labels.get(_OWNER) != self._owner:
+            table.labels = {**table.labels, _OWNER: self._owner}
+            self._client.update_table(table, ["labels"], **HOW)
+
+    def is_own(self, table: bigquery.Table) -> bool:
+        """Whether this pipeline has written the table."""
+        return bool(table.labels.get(_OWNER) == self._owner)
+
+    def check_partitioning(self, table: bigquery.Table) -> None:
+        """Warn of a table that is partitioned in another way than configured, or raise DestinationError."""
+        wanted, there = self._partitioning(table.schema), table.time_partitioning
+        if _shown(wanted) == _shown(there):
+            return
+        text = f"table '{table.table_id}' is partitioned by {_shown(there)}, time_partitioning says {_shown(wanted)}"
+        if self._config.enforce_partitioning:
+            raise DestinationError(f"{text}: make it anew, or change time_partitioning or enforce_partitioning")
+        logger.warning(f"{text}; it stays as it is")
+
+    def _partitioning(self, schema: Sequence[SchemaField]) -> bigquery.TimePartitioning | None:
+        wanted = self._config.time_partitioning
+        if wanted is None:
+            return None
+        if wanted.field is not None and wanted.field not in {field.name for field in schema}:
+            if "field" not in wanted.model_fields_set:
+                return None  # an unnested table without the column that the default names
+            raise DestinationError(f"time_partitioning.field '{wanted.field}' is no column of the table")
+        return bigquery.TimePartitioning(type_=wanted.type.value, field=wanted.field)
+
+
+def owner_mark(pipeline: str, source: str, stream: str) -> str:
+    """What tells one pipeline from another, in the letters that labels and ids may have."""
+    return hashlib.sha256("\0".join((pipeline, source, stream)).encode()).hexdigest()[:32]
+
+
+def _shown(partitioning: bigquery.TimePartitioning | None) -> str:
+    if partitioning is None:
+        return "nothing"
+    return f"{partitioning.type_} of {partitioning.field or 'arrival'}"

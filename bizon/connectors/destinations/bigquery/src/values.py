@@ -1,0 +1,195 @@
+"""From a value of JSON to the value of a column, for each type of BigQuery.
+
+What cannot be held exactly is refused: a number in quotes is no number, 1.5 is no integer, and a decimal with more
+digits than its type has is not rounded.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any
+
+from bizon.common.frames import encode_data
+from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, ColumnMode, ColumnType
+
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # before and behind the point
+_EXACT = Context(prec=100)  # digits; more than both together
+_TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
+_FRACTION = re.compile(r"(\.\d{6})\d+")  # BigQuery keeps microseconds
+
+
+class MisfitError(ValueError):
+    """A record, or one of its values, does not fit the columns."""
+
+
+def _misfit(path: str, reason: str) -> MisfitError:
+    return MisfitError(f"column '{path}' {reason}")
+
+
+Convert = Callable[[Any], Any]
+
+
+def converter(column: BigQueryColumn, path: str = "") -> Convert:
+    """Makes of what a record has under the column's name what the column holds: text, int, float, bool, bytes, date,
+    time, datetime (aware for TIMESTAMP, else naive), Decimal, dict, list; None for nothing. Raises MisfitError."""
+    here = f"{path}.{column.name}" if path else column.name
+    scalar = _record(column, here) if column.type is ColumnType.RECORD else _SCALARS[column.type]
+    described = f"is {column.type}"
+
+    def one(value: Any) -> Any:
+        try:
+            return scalar(value)
+        except MisfitError:
+            raise
+        except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error):
+            raise _misfit(here, f"{described}, the record has {_kind(value)} that does not fit") from None
+
+    if column.mode is ColumnMode.REPEATED:
+        return _repeated(one, here)
+    if column.mode is ColumnMode.REQUIRED and column.default_value_expression is None:
+        return _required(one, here)
+    return lambda value: None if value is None else one(value)
+
+
+def _repeated(one: Convert, path: str) -> Convert:
+    def convert(value: Any) -> list[Any]:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise _misfit(path, f"is REPEATED, the record has {_kind(value)}, not an array")
+        if None in value:
+            raise _misfit(path, "is REPEATED, and BigQuery keeps no null in an array")
+        return [one(item) for item in value]
+
+    return convert
+
+
+def _required(one: Convert, path: str) -> Convert:
+    def convert(value: Any) -> Any:
+        if value is None:
+            raise _misfit(path, "is REQUIRED, the record has none")
+        return one(value)
+
+    return convert
+
+
+def _record(column: BigQueryColumn, path: str) -> Convert:
+    inner = {field.name: converter(field, path) for field in column.fields or ()}
+
+    def convert(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise TypeError
+        return {name: of(value.get(name)) for name, of in inner.items()}
+
+    return convert
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else encode_data(value).decode()
+
+
+def _json(value: Any) -> str:
+    return encode_data(value).decode()
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value != int(value):
+        raise TypeError
+    whole = int(value)
+    if not _SMALLEST <= whole <= _LARGEST:
+        raise OverflowError
+    return whole
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise TypeError
+    return float(value)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _decimal(type: ColumnType) -> Convert:
+    before, behind = _DIGITS[type]
+
+    def convert(value: Any) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+            raise TypeError
+        number = Decimal(str(value))
+        if not number.is_finite():
+            raise ValueError
+        if number.adjusted() >= before or number != number.quantize(Decimal(1).scaleb(-behind), context=_EXACT):
+            raise OverflowError
+        return number
+
+    return convert
+
+
+def _date(value: Any) -> date:
+    return date.fromisoformat(value)
+
+
+def _time(value: Any) -> time:
+    if not _TIME.fullmatch(value):
+        raise ValueError
+    return time.fromisoformat(value.zfill(len(value) + 1) if value[1] == ":" else value)
+
+
+def _moment(value: Any) -> datetime:
+    return datetime.fromisoformat(_FRACTION.sub(r"\1", value.strip()))
+
+
+def _datetime(value: Any) -> datetime:
+    moment = _moment(value)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _timestamp(value: Any) -> datetime:
+    moment = _moment(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _bytes(value: Any) -> bytes:
+    return base64.b64decode(value, validate=True)
+
+
+def _geography(value: Any) -> str:
+    if isinstance(value, dict):
+        return _json(value)  # GeoJSON
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+_SCALARS: dict[ColumnType, Convert] = {
+    ColumnType.BOOLEAN: _boolean,
+    ColumnType.BYTES: _bytes,
+    ColumnType.DATE: _date,
+    ColumnType.DATETIME: _datetime,
+    ColumnType.FLOAT: _float,
+    ColumnType.FLOAT64: _float,
+    ColumnType.GEOGRAPHY: _geography,
+    ColumnType.INTEGER: _integer,
+    ColumnType.INT64: _integer,
+    ColumnType.NUMERIC: _decimal(ColumnType.NUMERIC),
+    ColumnType.BIGNUMERIC: _decimal(ColumnType.BIGNUMERIC),
+    ColumnType.JSON: _json,
+    ColumnType.STRING: _string,
+    ColumnType.TIME: _time,
+    ColumnType.TIMESTAMP: _timestamp,
+}
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "a boolean"
+    names = {str: "a string", int: "an integer", float: "a number", Decimal: "a number", list: "an array"}
+    return names.get(type(value), "null" if value is None else "an object")

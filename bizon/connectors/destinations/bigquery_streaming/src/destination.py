@@ -1,0 +1,139 @@
+"""The ``bigquery_streaming`` destination: rows are inserted by tabledata.insertAll."""
+
+import io
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+from google.api_core import exceptions
+from google.cloud import bigquery
+from loguru import logger
+
+from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
+from bizon.connectors.destinations.bigquery.src.client import HOW, writing
+from bizon.connectors.destinations.bigquery.src.jobs import Job
+from bizon.connectors.destinations.bigquery.src.json_rows import load_line
+from bizon.connectors.destinations.bigquery.src.tables import Target
+from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
+from bizon.connectors.destinations.bigquery_streaming.src.rows import ROW_BYTES, Row, Rows, packed
+from bizon.engine.pipeline.models import ResumePoint
+
+_STOPPED = "stopped"  # a row that is good, in a request with one that is not
+_SETTLING = 120.0  # seconds until insertAll knows a table or a column that was just made
+_PAUSE = 2.0  # seconds between tries while it does not
+_Errors = Sequence[Mapping[str, Any]]
+
+
+class BigQueryStreamingDestination(BigQueryFamilyDestination):
+    """At least once, in every sync mode: rows go to the table at once, also those of a full refresh, and there is no
+    staging. A batch that is written again has the same row ids, by which BigQuery leaves out what it has seen within
+    the last minute or so; a run that was killed and starts later than that writes its last batch twice.
+
+    Rows above 0.9 MB go by load jobs, each of which is done once per batch.
+    """
+
+    config: BigQueryStreamingConfigDetails
+    data_type, mode = "JSON", "REQUIRED"
+
+    _epoch = 1
+    _made_at = float("-inf")
+
+    def prepare(self, resume: ResumePoint) -> None:
+        """Nothing is staged; a table that is there has to be partitioned as it should."""
+        self._epoch = resume.epoch
+        if not self._is_stream:
+            self._ensured(self.default_destination_id)
+
+    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
+        """Insert one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
+        table = self.config.table_of(self.destination_id)
+        if not self._is_stream and (reason := self._one_table(table)) is not None:
+            return False, reason
+        if table not in self._rows:
+            self._rows[table] = Rows(self._schema_of(table))
+        rows = self._rows[table].of(df_destination_records)
+        with writing(f"bigquery: table '{table}'"):
+            target = self._ensured(table)
+            for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
+                self._insert(target, request)
+                logger.trace(f"bigquery: request {number} of {len(request)} rows")
+            self._load(target, [row for row in rows if row.size > ROW_BYTES])
+        return True, None
+
+    def _insert(self, target: Target, request: list[Row]) -> None:
+        """Insert the rows of a request; waits while BigQuery does not know a table or a column that was just made."""
+        deadline = self._made_at + _SETTLING
+        while True:
+            try:
+                errors = self._clients.bigquery.insert_rows_json(
+                    target.table_id, [row.json for row in request], row_ids=[row.id for row in request], **HOW
+                )
+            except exceptions.NotFound:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if not errors:
+                    return
+                if time.monotonic() > deadline or not _is_unknown_field(errors):
+                    raise _refused(request, errors, target.table_id)
+            time.sleep(_PAUSE)
+
+    def _load(self, target: Target, rows: list[Row]) -> None:
+        """Rows that are too large for a request, by a load job that is done once for this batch."""
+        if not rows:
+            return
+        content = b"".join(load_line(row.json, target.schema) for row in rows)
+        how = bigquery.LoadJobConfig(
+            source_format="NEWLINE_DELIMITED_JSON",
+            schema=target.schema,
+            write_disposition="WRITE_APPEND",
+            create_disposition="CREATE_NEVER",
+        )
+
+        def start(job_id: str) -> Job:
+            file = io.BytesIO(content)
+            return self._clients.bigquery.load_table_from_file(
+                file, target.table_id, size=len(content), job_id=job_id, job_config=how, timeout=HOW["timeout"]
+            )
+
+        batch = f"{self._epoch}_{self.batch.from_iteration}_{self.batch.to_iteration}"
+        self._jobs.done(f"bizon_{self.sync_metadata.job_id}_large_{batch}_{target.table_id.replace('.', '_')}", start)
+
+    def _ensured(self, table: str) -> Target:
+        target = self._target(table)
+        if self._tables.ensure(target):
+            self._made_at = time.monotonic()
+        return target
+
+    @cached_property
+    def _rows(self) -> dict[str, Rows]:
+        return {}
+
+
+def _is_unknown_field(errors: _Errors) -> bool:
+    messages = [str(detail.get("message")) for error in errors for detail in error.get("errors", ())]
+    return any("no such field" in message.lower() for message in messages)
+
+
+def _refused(request: list[Row], errors: _Errors, table: str) -> DestinationWriteError:
+    """Rows that BigQuery names; where it names none, the request failed as a whole."""
+    reasons: dict[int, str] = {}
+    for error in errors:
+        details = [detail for detail in error.get("errors", ()) if detail.get("reason") != _STOPPED]
+        if details:
+            row = request[int(error["index"])]
+            reasons[row.position] = f"row '{row.id}' of '{table}': {_shown(details)}"
+    if reasons:
+        return RowsRejectedError(reasons)
+    return DestinationWriteError(f"bigquery: table '{table}': no row was inserted: {_shown(errors)}")
+
+
+def _shown(details: Iterable[Mapping[str, Any]]) -> str:
+    texts = []
+    for detail in details:
+        column, message = detail.get("location"), detail.get("message") or detail.get("reason") or detail
+        texts.append(f"column '{column}': {message}" if column else str(message))
+    return "; ".join(texts)

@@ -1,0 +1,61 @@
+"""From rows to the JSON of insertAll, and from rows to requests."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+import polars as pl
+
+from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.json_rows import json_row
+from bizon.connectors.destinations.bigquery.src.schema import NAMES
+from bizon.connectors.destinations.bigquery.src.unnest import Unnester
+
+REQUEST_BYTES = 5_000_000  # of one request; BigQuery takes 10 MB
+ROW_BYTES = 900_000  # of one row; BigQuery takes 1 MB
+_AROUND = 40  # bytes that a row has around it in a request, its id not counted
+_MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
+
+
+class Row(NamedTuple):
+    """A row as insertAll takes it. ``position``: in the frame."""
+
+    position: int
+    id: str
+    json: dict[str, Any]
+    size: int
+
+
+class Rows:
+    """Makes the rows of one table. ``schema``: of an unnested table."""
+
+    def __init__(self, schema: BigQueryRecordSchemaConfig | None) -> None:
+        self._unnester = None if schema is None else Unnester(schema)
+
+    def of(self, frame: pl.DataFrame) -> list[Row]:
+        """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
+        values = _plain(frame) if self._unnester is None else map(json_row, self._unnester.rows(frame))
+        pairs = enumerate(zip(frame["bizon_id"], values, strict=True))
+        return [Row(position, id_, row, len(orjson.dumps(row))) for position, (id_, row) in pairs]
+
+
+def packed(rows: Sequence[Row], most_rows: int) -> Iterator[list[Row]]:
+    """Requests: rows in order, as many as fit. A row that is too large for any is not among them."""
+    request: list[Row] = []
+    size = 0
+    for row in rows:
+        if row.size > ROW_BYTES:
+            continue
+        taken = row.size + len(row.id) + _AROUND
+        if request and (len(request) == most_rows or size + taken > REQUEST_BYTES):
+            yield request
+            request, size = [], 0
+        request.append(row)
+        size += taken
+    if request:
+        yield request
+
+
+def _plain(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    texts = frame.with_columns(pl.col(_MOMENTS).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    return texts.select(pl.col(name).alias(called) for name, called in NAMES.items()).iter_rows(named=True)

@@ -1,0 +1,118 @@
+"""From rows to protocol buffers: a message type per table, made of its schema, and the bytes of each row."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import polars as pl
+from google.cloud.bigquery import SchemaField
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
+
+from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.schema import NAMES
+from bizon.connectors.destinations.bigquery.src.unnest import Unnester
+
+BATCH = "_bizon_batch"
+"""Column of staging tables: the batch that a row came with."""
+_Kind = descriptor_pb2.FieldDescriptorProto
+_KINDS: dict[str, Any] = {
+    "BOOLEAN": _Kind.TYPE_BOOL,
+    "BYTES": _Kind.TYPE_BYTES,
+    "DATE": _Kind.TYPE_INT32,
+    "FLOAT": _Kind.TYPE_DOUBLE,
+    "INTEGER": _Kind.TYPE_INT64,
+    "RECORD": _Kind.TYPE_MESSAGE,
+    "TIMESTAMP": _Kind.TYPE_INT64,
+}
+"""What BigQuery takes for a type; for all others, text."""
+_EPOCH, _FIRST_DAY = datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1)
+_MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
+_ROOT = "Row"
+
+
+class EncodedRow(NamedTuple):
+    """A row as bytes. ``position``: in the frame."""
+
+    position: int
+    bytes: bytes
+
+
+class Messages:
+    """Makes the messages of one table. ``record``: the declared columns of an unnested table; ``fields``: the columns
+    that the messages have; with ``BATCH`` among them, each row carries its batch."""
+
+    def __init__(self, fields: Sequence[SchemaField], record: BigQueryRecordSchemaConfig | None) -> None:
+        self.descriptor = _described(_ROOT, fields)
+        self.message: Callable[..., Any] = _class_of(self.descriptor)
+        self._fields = list(fields)
+        self._unnester = None if record is None else Unnester(record)
+
+    def of(self, frame: pl.DataFrame, batch: str | None) -> Iterator[EncodedRow]:
+        """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns, before
+        the first row."""
+        more = {} if batch is None else {BATCH: batch}
+        message = self.message
+        rows = _plain(frame) if self._unnester is None else self._of_records(self._unnester.rows(frame))
+        for position, row in enumerate(rows):
+            yield EncodedRow(position, message(**row, **more).SerializeToString())
+
+    def _of_records(self, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        return (_message_values(record, self._fields) for record in records)
+
+
+def _plain(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    numbers = frame.with_columns(pl.col(_MOMENTS).dt.epoch("us"))
+    return numbers.select(pl.col(name).alias(called) for name, called in NAMES.items()).iter_rows(named=True)
+
+
+def _message_values(row: dict[str, Any], fields: Sequence[SchemaField]) -> dict[str, Any]:
+    return {
+        field.name: _value(row[field.name], field)
+        for field in fields
+        if field.name in row and row[field.name] is not None
+    }
+
+
+def _value(value: Any, field: SchemaField) -> Any:
+    if isinstance(value, list):
+        return [_value(item, field) for item in value]
+    if isinstance(value, dict):
+        return _message_values(value, field.fields)
+    if isinstance(value, datetime):
+        return _microseconds(value) if value.tzinfo is not None else value.isoformat(sep=" ")
+    if isinstance(value, date):
+        return (value - _FIRST_DAY).days
+    if isinstance(value, time):
+        return value.isoformat()
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def _microseconds(moment: datetime) -> int:
+    passed = moment - _EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def _described(name: str, fields: Sequence[SchemaField]) -> descriptor_pb2.DescriptorProto:
+    """The type of a message; those of nested columns are inside it."""
+    described = descriptor_pb2.DescriptorProto(name=name)
+    for number, field in enumerate(fields, start=1):
+        kind = _KINDS.get(field.field_type.upper(), _Kind.TYPE_STRING)
+        label = _Kind.LABEL_REPEATED if field.mode == "REPEATED" else _Kind.LABEL_OPTIONAL
+        made = described.field.add(name=field.name, number=number, type=kind, label=label)
+        if kind == _Kind.TYPE_MESSAGE:
+            made.type_name = f"Of_{field.name}"
+            described.nested_type.append(_described(made.type_name, field.fields))
+    return described
+
+
+def _class_of(described: descriptor_pb2.DescriptorProto) -> Any:
+    """A class in a pool of its own: another table may have a type of the same name."""
+    pool = descriptor_pool.DescriptorPool()
+    file = descriptor_pb2.FileDescriptorProto(name="row.proto", syntax="proto2", message_type=[described])
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(_ROOT))

@@ -1,0 +1,91 @@
+"""Writing a batch: rows are packed into requests, which several write streams take at the same time."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
+
+from bizon.common.errors.errors import RowsRejectedError
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
+from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import EncodedRow, Messages
+
+ROW_BYTES = 8_000_000  # of one row; BigQuery takes requests of 10 MB
+_AROUND = 8  # bytes that a row has around it in a request, at most
+_CREATE_TIMEOUT = 60.0  # seconds
+
+
+class TableWriter:
+    """Writes to one table. ``threads``: streams that append at the same time. With ``offsets`` the streams are this
+    run's own, and a request that is repeated is not written twice; without, they are the table's default one."""
+
+    def __init__(
+        self,
+        client: BigQueryWriteClient,
+        table_id: str,
+        messages: Messages,
+        *,
+        request_bytes: int,
+        threads: int,
+        offsets: bool,
+    ) -> None:
+        self.messages = messages
+        self._client = client
+        self._parent = client.table_path(*table_id.split("."))
+        self._request_bytes = request_bytes
+        self._threads = threads
+        self._offsets = offsets
+        self._streams: list[WriteStream] = []
+
+    def write(self, rows: Iterable[EncodedRow]) -> None:
+        """Append rows; returns once all are confirmed. Raises what ``WriteStream.append`` raises, and RowsRejectedError
+        for rows that are too large; some of the others may have been written then."""
+        requests = packed(rows, self._request_bytes)
+        share = -(-len(requests) // self._threads) or 1
+        shares = [requests[first : first + share] for first in range(0, len(requests), share)]
+        try:
+            self._append(shares)
+        except BaseException:
+            self._streams.clear()  # where they end is not known
+            raise
+
+    def _append(self, shares: list[list[Request]]) -> None:
+        while len(self._streams) < len(shares):
+            self._streams.append(self._open())
+        if len(shares) == 1:
+            self._streams[0].append(shares[0])
+            return
+        with ThreadPoolExecutor(len(shares) or 1, "bigquery-append") as threads:
+            under_way = [
+                threads.submit(stream.append, each) for stream, each in zip(self._streams, shares, strict=False)
+            ]
+        for each in under_way:
+            each.result()
+
+    def _open(self) -> WriteStream:
+        if not self._offsets:
+            return WriteStream(self._client, f"{self._parent}/streams/_default", self.messages.descriptor, offset=None)
+        wanted = types.WriteStream(type_=types.WriteStream.Type.COMMITTED)
+        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, timeout=_CREATE_TIMEOUT)
+        return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
+
+
+def packed(rows: Iterable[EncodedRow], most_bytes: int) -> list[Request]:
+    """Requests: rows in order, as many as fit. Raises RowsRejectedError for rows that are too large for any."""
+    requests: list[list[EncodedRow]] = [[]]
+    size = 0
+    limit = min(ROW_BYTES, most_bytes)
+    too_large: dict[int, str] = {}
+    for row in rows:
+        taken = len(row.bytes) + _AROUND
+        if taken > limit:
+            too_large[row.position] = f"a row of {taken:,} bytes is more than Storage Write takes ({limit:,})"
+            continue
+        if requests[-1] and size + taken > most_bytes:
+            requests.append([])
+            size = 0
+        requests[-1].append(row)
+        size += taken
+    if too_large:
+        raise RowsRejectedError(too_large)
+    found: Sequence[Request] = requests
+    return [request for request in found if request]

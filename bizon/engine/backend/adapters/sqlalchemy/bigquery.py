@@ -1,0 +1,86 @@
+"""The state in BigQuery: how it is connected to, and what its errors mean.
+
+BigQuery enforces no keys, and there are no transactions across statements here. What that means: a statement that
+inserts looks first; a lease, the number of a start and a checkpoint are taken by one statement that names what it
+expects, and of several at once BigQuery lets one succeed. Whether a run was overtaken is asked just before its
+checkpoint, not in the same moment: one that is frozen in between, for longer than its lease, may still record it.
+"""
+
+from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from bizon.common.errors.errors import BackendError
+from bizon.common.google_credentials import CredentialsError, google_credentials
+from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails
+from bizon.engine.backend.adapters.sqlalchemy.database import Database
+
+_PASSING = frozenset({429, 500, 502, 503, 504})  # HTTP
+_AT_ONCE = "Could not serialize access"  # two statements that change the same rows
+_MISSING = 404
+
+
+class BigQueryDatabase(Database):
+    """A dataset of BigQuery."""
+
+    def __init__(self, config: BigQueryConfigDetails) -> None:
+        self._config = config
+        self._client = _client(config)
+        super().__init__(_engine(config, self._client), f"BigQuery dataset '{config.database}.{config.schema_name}'")
+
+    def make_room(self) -> None:
+        """Make the dataset, where that is wanted. Raises BackendError."""
+        if not self._config.create_schema:
+            return
+        dataset = bigquery.Dataset(f"{self._config.database}.{self._config.schema_name}")
+        dataset.location = self._config.schema_location
+        try:
+            self._client.create_dataset(dataset, exists_ok=True)
+        except GoogleAPICallError as error:
+            raise BackendError(f"the state in {self.name} cannot be used: {error.message}") from error
+
+    def explain(self, error: SQLAlchemyError) -> str:
+        cause = _cause(error)
+        if cause is None:
+            return super().explain(error)
+        text = str(cause.message).splitlines()[0]
+        return f"{text}; make the dataset, or set create_schema" if cause.code == _MISSING else text
+
+    def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
+        cause = _cause(error)
+        return cause is not None and (cause.code in _PASSING or _AT_ONCE in str(cause.message))
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+
+def _cause(error: SQLAlchemyError) -> GoogleAPICallError | None:
+    """The answer of BigQuery behind an error."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, GoogleAPICallError):
+        arguments = [each for each in found.args if isinstance(each, GoogleAPICallError)]
+        found = arguments[0] if arguments else getattr(found, "orig", None) or found.__cause__
+    return found
+
+
+def _client(config: BigQueryConfigDetails) -> bigquery.Client:
+    try:
+        credentials = google_credentials(config.service_account_key, anonymous=config.api_endpoint is not None)
+    except CredentialsError as error:
+        raise BackendError(f"engine.backend: {error}") from None
+    options = ClientOptions(api_endpoint=config.api_endpoint) if config.api_endpoint else None
+    return bigquery.Client(
+        project=config.database, credentials=credentials, location=config.schema_location, client_options=options
+    )
+
+
+def _engine(config: BigQueryConfigDetails, client: bigquery.Client) -> Engine:
+    return create_engine(
+        f"bigquery://{config.database}/{config.schema_name}?user_supplied_client=True",
+        connect_args={"client": client},
+        echo=config.echoEngine,
+        execution_options={"schema_translate_map": {None: config.schema_name}},
+    )

@@ -1,0 +1,203 @@
+"""What Google's services do when they have a bad day: nothing is lost, nothing comes twice, and errors are clear."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from destinations import open_destination, rows_of
+from http_proxy import HttpProxy, http_proxy
+
+from bizon.common.errors.errors import (
+    DestinationConnectionError,
+    DestinationError,
+    DestinationWriteError,
+    FinalizeError,
+)
+from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
+from bizon.engine.pipeline.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bigquery import Warehouse
+
+Rows = list[tuple[str, str]]
+JOBS = "/bigquery/v2/projects/test-project/jobs"
+TWO = [{"n": 1}, {"n": 2}]
+
+
+@pytest.fixture
+def bigquery_proxy(warehouse: "Warehouse") -> Iterator[HttpProxy]:
+    with http_proxy(warehouse.google.api_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def storage_proxy(warehouse: "Warehouse") -> Iterator[HttpProxy]:
+    with http_proxy(warehouse.google.storage_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def config(warehouse: "Warehouse", bigquery_proxy: HttpProxy, storage_proxy: HttpProxy) -> BigQueryConfig:
+    emulator = {"api_endpoint": bigquery_proxy.url, "storage_endpoint": storage_proxy.url}
+    return config_of(warehouse, emulator=emulator)
+
+
+def config_of(warehouse: "Warehouse", **keys: Any) -> BigQueryConfig:
+    block = {**warehouse.keys, "gcs_buffer_bucket": warehouse.bucket, "destination_id": "items", **keys}
+    return BigQueryConfig(name="bigquery", config=block)
+
+
+def run(config: BigQueryConfig, mode: str = "incremental") -> None:
+    with open_destination(config, mode) as destination:
+        assert destination.check_connection()
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        assert destination.write_records(rows_of(TWO)) == (True, None)
+        assert destination.finalize()
+
+
+def published(warehouse: "Warehouse") -> Rows:
+    return sorted((row["_source_record_id"], row["_source_data"]) for row in warehouse.rows("items"))
+
+
+ONCE: Rows = [("0", '{"n":1}'), ("1", '{"n":2}')]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 0])
+@pytest.mark.parametrize("where", ["jobs", "tables"])
+def test_a_request_that_fails_for_a_while_is_repeated(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy, status: int, where: str
+) -> None:
+    bigquery_proxy.fail("POST", f"/{where}", status)
+    run(config)
+    assert published(warehouse) == ONCE
+
+
+@pytest.mark.parametrize("job", [0, 1])
+def test_a_job_whose_answer_was_lost_is_done_once(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy, job: int
+) -> None:
+    with open_destination(config, "incremental") as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        if job == 0:
+            bigquery_proxy.fail("POST", JOBS, 503, done=True)
+        destination.write_records(rows_of(TWO))
+        if job == 1:
+            bigquery_proxy.fail("POST", JOBS, 0, done=True)
+        destination.finalize()
+    assert published(warehouse) == ONCE
+    assert not any(fault.times for fault in bigquery_proxy.faults)
+
+
+def test_an_upload_that_fails_for_a_while_is_repeated(
+    warehouse: "Warehouse", config: BigQueryConfig, storage_proxy: HttpProxy
+) -> None:
+    storage_proxy.fail("POST", "/upload/", 503, times=2)
+    run(config)
+    assert published(warehouse) == ONCE
+    assert warehouse.objects() == []
+
+
+def test_what_is_forbidden_is_not_repeated_and_named(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
+    refusal = {"error": {"code": 403, "message": "Access Denied", "errors": [{"reason": "accessDenied"}]}}
+    bigquery_proxy.fail("POST", JOBS, 403, times=100, body=json.dumps(refusal))
+    with open_destination(config) as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        with pytest.raises(DestinationWriteError, match=r"Access Denied") as raised:
+            destination.write_records(rows_of(TWO))
+    assert not raised.value.retryable
+    assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"dataset_id": "nowhere"}, "dataset 'test-project.nowhere': 404 .*set create_dataset"),
+        ({"gcs_buffer_bucket": "no-bucket"}, "bucket 'no-bucket': 404 .*Storage Object Admin"),
+    ],
+)
+def test_what_is_missing_is_named_before_anything_is_fetched(
+    warehouse: "Warehouse", keys: dict[str, Any], reason: str
+) -> None:
+    with (
+        open_destination(config_of(warehouse, **keys)) as destination,
+        pytest.raises(DestinationConnectionError, match=reason),
+    ):
+        destination.check_connection()
+
+
+def test_a_dataset_is_made_when_that_is_wanted(warehouse: "Warehouse") -> None:
+    name = f"{warehouse.dataset}_new"
+    with open_destination(config_of(warehouse, dataset_id=name, create_dataset=True)) as destination:
+        assert destination.check_connection()
+    assert warehouse.client.get_dataset(name).dataset_id == name
+    warehouse.client.delete_dataset(name)
+
+
+def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "Warehouse") -> None:
+    config = config_of(warehouse)
+    with open_destination(config) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job))
+        destination.write_records(rows_of(TWO))
+        warehouse.client.delete_table(f"{warehouse.dataset}.items_temp")
+        destination.batch = type(destination.batch)(1, 1)
+        with pytest.raises(DestinationWriteError, match=r"items_temp"):
+            destination.write_records(rows_of([{"n": 3}], first=2))
+    with open_destination(config, job_id=job) as destination:
+        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=2, epoch=2))
+        destination.batch = type(destination.batch)(1, 1)
+        destination.write_records(rows_of([{"n": 3}], first=2))
+        destination.finalize()
+    assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
+
+
+def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehouse") -> None:
+    config = config_of(warehouse)
+    with open_destination(config, "incremental") as frozen:
+        job = frozen.sync_metadata.job_id
+        frozen.prepare(ResumePoint(job))
+        frozen.write_records(rows_of(TWO))
+        with open_destination(config, "incremental", job) as taker:
+            taker.prepare(ResumePoint(job, last_iteration=0, rows_written=2, epoch=2))
+            frozen.batch = type(frozen.batch)(1, 2)
+            frozen.write_records(rows_of([{"n": "of the frozen run"}], first=2))
+            taker.batch = type(taker.batch)(1, 1)
+            taker.write_records(rows_of([{"n": 3}], first=2))
+            taker.finalize()
+    assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
+
+
+def test_objects_that_somebody_has_removed_are_missed(warehouse: "Warehouse") -> None:
+    config = config_of(warehouse)
+    with open_destination(config) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job))
+        destination.write_records(rows_of(TWO))
+    for name in warehouse.objects():
+        warehouse.storage.bucket(warehouse.bucket).delete_blob(name)
+    warehouse.client.delete_table(f"{warehouse.dataset}.items_temp")
+    with (
+        open_destination(config, job_id=job) as destination,
+        pytest.raises(DestinationError, match=r"2 rows were committed, but the objects of the job hold 0.*--fresh"),
+    ):
+        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=2, epoch=2))
+
+
+def test_a_publication_that_failed_is_tried_anew(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
+) -> None:
+    refusal = {"error": {"code": 403, "message": "Access Denied", "errors": [{"reason": "accessDenied"}]}}
+    with open_destination(config) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job))
+        destination.write_records(rows_of(TWO))
+        bigquery_proxy.fail("POST", JOBS, 403, body=json.dumps(refusal))
+        with pytest.raises(FinalizeError, match=r"was not replaced: .*Access Denied.*run again to publish"):
+            destination.finalize()
+    with open_destination(config, job_id=job) as destination:
+        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=2, exhausted=True, epoch=2))
+        destination.finalize()
+    assert published(warehouse) == ONCE
+    assert warehouse.tables() == ["items"]
+    assert warehouse.objects() == []

@@ -1,0 +1,168 @@
+"""Storage Write on a bad day: connections that break in the middle, requests that are answered twice, refusals."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from connectors.destinations.bigquery_streaming_v2.test_v2 import config_of
+from destinations import open_destination, rows_of
+from google.cloud.bigquery_storage_v1 import types
+from google.rpc import code_pb2
+from proxy import Proxy
+
+from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
+from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import EncodedRow
+from bizon.engine.pipeline.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bigquery import Warehouse
+
+RECORDS = [{"n": n, "text": "x" * 2_000} for n in range(1_000)]
+
+
+@pytest.fixture
+def grpc_proxy(warehouse: "Warehouse") -> Iterator[Proxy]:
+    host, _, port = warehouse.google.write_endpoint.partition(":")
+    with Proxy(host, int(port)) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_connections_that_break_in_the_middle_cost_no_row_and_bring_none_twice(
+    warehouse: "Warehouse", grpc_proxy: Proxy, mode: str
+) -> None:
+    emulator = {**warehouse.google.emulator, "write_endpoint": f"{grpc_proxy.host}:{grpc_proxy.port}"}
+    config = config_of(warehouse, emulator=emulator, request_size=0.05, max_concurrent_threads=2)
+    with open_destination(config, mode) as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        destination.write_records(rows_of(RECORDS[:1]))
+        grpc_proxy.slow(1_000_000)
+        stop = threading.Event()
+        breaking = threading.Thread(target=break_again_and_again, args=(grpc_proxy, stop))
+        breaking.start()
+        try:
+            destination.batch = type(destination.batch)(1, 1)
+            destination.write_records(rows_of(RECORDS[1:], first=1))
+        finally:
+            stop.set()
+            breaking.join()
+        destination.finalize()
+    assert sorted(int(row["_source_record_id"]) for row in warehouse.rows("items")) == list(range(1_000))
+
+
+def break_again_and_again(proxy: Proxy, stop: threading.Event) -> None:
+    for pause in (0.4, 0.3, 0.2):
+        stop.wait(pause)
+        proxy.cut()
+        time.sleep(0.1)
+        proxy.restore()
+    proxy.slow(None)
+
+
+class Answers:
+    """Stands for the client: each call of ``append_rows`` gets the next script, an answer or an error per request.
+
+    The emulator gives no such answers at will.
+    """
+
+    def __init__(self, *scripts: list[Any]) -> None:
+        self.scripts = list(scripts)
+        self.offsets: list[list[int]] = []
+
+    def append_rows(self, requests: Iterator[types.AppendRowsRequest], **_: Any) -> "Call":
+        sent = list(requests)
+        self.offsets.append([request.offset for request in sent])
+        return Call(self.scripts.pop(0))
+
+
+class Call:
+    def __init__(self, script: list[Any]) -> None:
+        self._script = iter(script)
+
+    def __iter__(self) -> "Call":
+        return self
+
+    def __next__(self) -> types.AppendRowsResponse:
+        answer = next(self._script)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
+
+
+def ok(code: int = code_pb2.OK, message: str = "") -> types.AppendRowsResponse:
+    return types.AppendRowsResponse(error={"code": code, "message": message}) if code else types.AppendRowsResponse()
+
+
+def stream_of(answers: Answers, waits: list[float] | None = None) -> WriteStream:
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+
+    sleep = ([] if waits is None else waits).append
+    return WriteStream(answers, "s", DescriptorProto(name="Row"), offset=0, sleep=sleep)  # type: ignore[arg-type]
+
+
+THREE = [[EncodedRow(0, b"a"), EncodedRow(1, b"b")], [EncodedRow(2, b"c")], [EncodedRow(3, b"d")]]
+
+
+def test_what_was_not_answered_is_sent_again_from_there() -> None:
+    from google.api_core.exceptions import ServiceUnavailable
+
+    answers = Answers([ok(), ServiceUnavailable("gone")], [ok(code_pb2.ALREADY_EXISTS), ok()])
+    stream_of(answers).append(THREE)
+    assert answers.offsets == [[0, 2, 3], [2, 3]]
+
+
+def test_a_connection_that_ends_without_a_word_is_opened_again() -> None:
+    answers = Answers([ok()], [ok(), ok()])
+    stream_of(answers).append(THREE)
+    assert answers.offsets == [[0, 2, 3], [2, 3]]
+
+
+def test_the_next_batch_goes_on_where_the_last_one_ended() -> None:
+    answers = Answers([ok(), ok(), ok()], [ok()])
+    stream = stream_of(answers)
+    stream.append(THREE)
+    stream.append([[EncodedRow(0, b"e")]])
+    assert answers.offsets == [[0, 2, 3], [4]]
+
+
+def test_it_is_not_tried_for_ever() -> None:
+    from google.api_core.exceptions import ServiceUnavailable
+
+    waits: list[float] = []
+    answers = Answers(*[[ServiceUnavailable("gone")] for _ in range(20)])
+    with pytest.raises(DestinationWriteError, match="gone") as raised:
+        stream_of(answers, waits).append(THREE)
+    assert raised.value.retryable
+    assert (len(waits), sum(waits) < 120) == (8, True)
+
+
+@pytest.mark.lesson("F-42")
+def test_what_is_wrong_for_good_is_not_tried_again() -> None:
+    from google.api_core.exceptions import InvalidArgument
+
+    for script in ([InvalidArgument("bad proto")], [ok(code_pb2.INVALID_ARGUMENT, "bad proto")]):
+        waits: list[float] = []
+        answers = Answers(script)
+        with pytest.raises(Exception, match="bad proto"):
+            stream_of(answers, waits).append(THREE)
+        assert (waits, len(answers.offsets)) == ([], 1)
+
+
+def test_rows_that_are_refused_are_named_by_their_place_in_the_frame() -> None:
+    bad = types.AppendRowsResponse(row_errors=[{"index": 0, "code": 1, "message": "no such day"}])
+    with pytest.raises(RowsRejectedError) as raised:
+        stream_of(Answers([ok(), bad])).append(THREE)
+    assert raised.value.reasons == {2: "FIELDS_ERROR: no such day"}
+
+
+def test_a_column_that_was_just_added_is_waited_for() -> None:
+    waits: list[float] = []
+    answers = Answers([ok(code_pb2.INVALID_ARGUMENT, "SCHEMA_MISMATCH_EXTRA_FIELDS")], [ok(), ok(), ok()])
+    stream_of(answers, waits).append(THREE)
+    assert waits == [0.5]

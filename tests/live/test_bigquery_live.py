@@ -1,0 +1,18 @@
+"""What the emulators were asked, asked of BigQuery; see ``conftest.py``."""
+
+from connectors.destinations.bigquery.test_bigquery_conformance import TestBigQuery as TestBigQuery
+from connectors.destinations.bigquery.test_bigquery_conformance import TestBigQueryAside as TestBigQueryAside
+from connectors.destinations.bigquery.test_bigquery_unnest import (  # noqa: F401 - collected here too
+    test_a_new_column_is_added_to_the_table_and_an_old_one_stays,
+    test_every_type_that_parquet_carries,
+    test_types_that_parquet_does_not_carry_go_as_lines,
+)
+from connectors.destinations.bigquery_streaming.test_streaming import TestBigQueryStreaming as TestBigQueryStreaming
+from connectors.destinations.bigquery_streaming_v2.test_v2 import TestStreamingV2 as TestStreamingV2
+from connectors.destinations.bigquery_streaming_v2.test_v2 import (
+    TestStreamingV2WithOffsets as TestStreamingV2WithOffsets,
+)
+from connectors.destinations.bigquery_streaming_v2.test_v2 import (  # noqa: F401 - collected here too
+    test_every_type_and_moments_to_the_microsecond,
+    test_partitioning_and_clustering_are_kept,
+)
