@@ -105,6 +105,11 @@ class Node:
                 raise RuntimeError(f"{self._name} was killed and is still there")
             time.sleep(0.05)
 
+    def remember(self) -> None:
+        """Have it write down which queues there are. It does so after a second or two by itself, and a queue that is
+        younger is not there when it is killed and starts again."""
+        self.control("eval", "ok = mnesia:sync_log().")
+
     def control(self, *arguments: str) -> None:
         """Run rabbitmqctl on it."""
         command = [_SERVER.with_name("rabbitmqctl"), "-n", f"{self._name}@localhost", *arguments]

@@ -98,6 +98,7 @@ def test_a_broker_that_dies_has_the_pages_when_it_is_back(make_engine: MakeEngin
         engine.wait_for_page(4)
         consumer = engine.start("consumer", hold={"create_destination_cursor": 3})
         engine.wait_for_commit(2)
+        node.remember()
         node.kill()
         engine.allow(PAGES)
         (engine.folder / "go.create_destination_cursor").touch()

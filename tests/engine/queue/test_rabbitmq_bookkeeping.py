@@ -222,6 +222,12 @@ def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
         (ChannelClosedByBroker(406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out"), None),
         (ChannelClosedByBroker(406, "PRECONDITION_FAILED - message size 9 is larger than 8"), "set max_message_size"),
         (ChannelClosedByBroker(406, "PRECONDITION_FAILED - inequivalent arg 'x-max'"), "rabbitmqctl delete_queue 'q'"),
+        (ChannelClosedByBroker(404, "NOT_FOUND - home node 'b' of durable queue 'q' is down or inaccessible"), None),
+        (ChannelClosedByBroker(404, "NOT_FOUND - no queue 'q' in vhost '/'"), "queue 'q' is gone with the pages in it"),
+        (
+            ChannelClosedByBroker(404, "NOT_FOUND - no exchange 'x' in vhost '/'"),
+            "the broker said: NOT_FOUND - no exch",
+        ),
         (ChannelClosedByBroker(403, "ACCESS_REFUSED - no"), "queue 'q': the broker said: ACCESS_REFUSED - no"),
     ],
 )

@@ -254,6 +254,20 @@ def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     producer.close()  # it was said
 
 
+def test_a_queue_that_is_lost_while_the_broker_is_away_is_an_error_at_once(ends: Ends, way: Proxy) -> None:
+    """A new one in its place would hide that pages are missing until the consumer has waited for them in vain."""
+    producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+    put(producer, page(0))
+    take(consumer)
+    way.cut()
+    until(lambda: ends.losses() == 2, "the loss was not noticed")
+    ends.broker.delete(ends.name)
+    way.restore()
+    for wait in (lambda: take(consumer), lambda: put_for_ever(producer)):
+        with pytest.raises(QueueError, match=r"is gone with the pages in it: .* run again to resume"):
+            wait()
+
+
 def test_a_channel_that_the_broker_closes_is_opened_again(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it does to a consumer that took longer than the broker's consumer_timeout, which this stands for."""
     monkeypatch.setattr(connection, "channel_failure", lambda *_: None)
@@ -333,6 +347,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def test_a_broker_that_is_killed_and_starts_again_has_lost_nothing(node: Node) -> None:
     with ends_at(node.broker) as ends:
         producer, consumer = (ends.open(which) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+        node.remember()
 
         def restart() -> None:
             node.kill()

@@ -147,7 +147,10 @@ class BrokerConnection:
             self._settled.set()
 
         channel.add_on_close_callback(self._channel_gone)
-        channel.queue_declare(self._name, durable=True, arguments=self._arguments, callback=declared)
+        if self._settled.is_set():  # a new queue would hide that the old one is gone, and its pages with it
+            channel.queue_declare(self._name, passive=True, callback=declared)
+        else:
+            channel.queue_declare(self._name, durable=True, arguments=self._arguments, callback=declared)
 
     def _channel_gone(self, _channel: Any, error: BaseException) -> None:
         reason = channel_failure(error, self._name)

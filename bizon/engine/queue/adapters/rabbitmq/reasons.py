@@ -7,7 +7,16 @@ from bizon.engine.queue.adapters.rabbitmq.client import exceptions
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
 
 _NOT_ALLOWED = 530
+_NOT_FOUND = 404
 _PRECONDITION_FAILED = 406
+
+
+def gone(name: str) -> str:
+    """A queue that was there is not there any more."""
+    return (
+        f"queue '{name}' is gone with the pages in it: it was deleted during the run, or made just before the broker "
+        "crashed; run again to resume"
+    )
 
 
 def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
@@ -35,6 +44,10 @@ def channel_failure(error: BaseException, name: str) -> str | None:
     if not isinstance(error, exceptions.ChannelClosedByBroker):
         return None
     text = error.reply_text
+    if error.reply_code == _NOT_FOUND and "no queue" in text:
+        return gone(name)
+    if error.reply_code == _NOT_FOUND and "inaccessible" in text:  # on a node of a cluster that is down
+        return None
     if error.reply_code != _PRECONDITION_FAILED:
         return f"queue '{name}': the broker said: {text}"
     if "delivery acknowledgement" in text:  # a consumer that took longer than the broker's consumer_timeout

@@ -14,6 +14,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
 from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
+from bizon.engine.queue.adapters.rabbitmq.reasons import gone
 from bizon.engine.queue.chunks import Joiner
 from bizon.engine.queue.codec import decode
 from bizon.engine.queue.deliveries import Deliveries
@@ -185,4 +186,4 @@ class Receiver:
             self._channel.basic_cancel(self._consumer, callback=then)
 
     def _cancelled(self, _frame: Any) -> None:
-        self._connection.fail(f"queue '{self._queue}' is gone: it was deleted during the run; run again to resume")
+        self._connection.fail(gone(self._queue))

@@ -10,6 +10,7 @@ from bizon.engine.queue.adapters.rabbitmq.client import pika
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
+from bizon.engine.queue.adapters.rabbitmq.reasons import gone
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
 from bizon.engine.queue.models import QueueMessage
@@ -156,7 +157,7 @@ class Sender:
         self._publish()
 
     def _returned(self, _channel: Any, _method: Any, _properties: Any, _body: bytes) -> None:
-        self._connection.fail(f"queue '{self._queue}' is gone: it was deleted during the run; run again to resume")
+        self._connection.fail(gone(self._queue))
 
     def _count(self) -> None:
         if self._channel is not None and self._channel.is_open and not self._counting:
