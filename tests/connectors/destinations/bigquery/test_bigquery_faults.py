@@ -152,6 +152,50 @@ def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "
     assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
 
 
+def ended_in(reason: str, message: str) -> str:
+    """A load job as BigQuery tells of it that has ended in an error."""
+    error = {"reason": reason, "message": message, "location": "gs://b/o"}
+    more = {"reason": reason, "message": "Error while reading data: column 'n', row 7"}
+    return json.dumps(
+        {
+            "jobReference": {"projectId": "test-project", "jobId": "j", "location": "US"},
+            "configuration": {"jobType": "LOAD", "load": {}},
+            "status": {"state": "DONE", "errorResult": error, "errors": [error, more]},
+        }
+    )
+
+
+def test_a_load_job_that_ends_in_an_error_ends_the_run_and_says_why(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
+) -> None:
+    with open_destination(config) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job))
+        bigquery_proxy.fail("POST", JOBS, 200, body=ended_in("invalid", "1 error in 1 row"))
+        with pytest.raises(DestinationWriteError, match=r"load job '\w+' failed: 1 error in 1 row; Error .* row 7"):
+            destination.write_records(rows_of(TWO))
+    with open_destination(config, job_id=job) as destination:
+        destination.prepare(ResumePoint(job, epoch=2))
+        destination.write_records(rows_of(TWO))
+        destination.finalize()
+    assert published(warehouse) == ONCE
+
+
+def test_a_load_job_that_fails_for_a_reason_that_passes_is_done_again(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
+) -> None:
+    bigquery_proxy.fail("POST", JOBS, 200, times=2, body=ended_in("backendError", "try again"))
+    run(config)
+    assert published(warehouse) == ONCE
+
+
+def test_a_load_job_that_fails_again_and_again_ends_the_run(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
+    bigquery_proxy.fail("POST", JOBS, 200, times=100, body=ended_in("backendError", "try again"))
+    with pytest.raises(DestinationWriteError, match="failed: try again"):
+        run(config)
+    assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 5
+
+
 def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehouse") -> None:
     config = config_of(warehouse)
     with open_destination(config, "incremental") as frozen:

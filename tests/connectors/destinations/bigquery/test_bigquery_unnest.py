@@ -81,6 +81,7 @@ def load(config: BigQueryConfig, records: list[dict[str, Any]]) -> None:
         assert destination.finalize()
 
 
+@pytest.mark.lesson("F-40")
 def test_every_type_that_parquet_carries(warehouse: "Warehouse") -> None:
     nothing = {"id": None, "tags": [], "lines": []}
     load(config_of(warehouse, PLAIN), [RECORD, {"id": None}])
@@ -91,6 +92,7 @@ def test_every_type_that_parquet_carries(warehouse: "Warehouse") -> None:
     }
 
 
+@pytest.mark.lesson("F-40")
 def test_types_that_parquet_does_not_carry_go_as_lines(warehouse: "Warehouse") -> None:
     raw = {"b": [1, {"c": None}], "a": "é"}
     exact = "12345678901234567890.123456789012345678"

@@ -13,8 +13,7 @@ from google.rpc import code_pb2
 from proxy import Proxy
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
-from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import EncodedRow
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
 from bizon.engine.pipeline.models import ResumePoint
 
 if TYPE_CHECKING:
@@ -51,6 +50,17 @@ def test_connections_that_break_in_the_middle_cost_no_row_and_bring_none_twice(
             breaking.join()
         destination.finalize()
     assert sorted(int(row["_source_record_id"]) for row in warehouse.rows("items")) == list(range(1_000))
+
+
+@pytest.mark.lesson("F-42")
+def test_all_batches_share_a_connection(warehouse: "Warehouse", grpc_proxy: Proxy) -> None:
+    emulator = {**warehouse.google.emulator, "write_endpoint": f"{grpc_proxy.host}:{grpc_proxy.port}"}
+    with open_destination(config_of(warehouse, emulator=emulator)) as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        for number in range(5):
+            destination.batch = type(destination.batch)(number, number)
+            destination.write_records(rows_of(RECORDS[:1]))
+    assert grpc_proxy.accepted == 1
 
 
 def break_again_and_again(proxy: Proxy, stop: threading.Event) -> None:
@@ -106,9 +116,10 @@ def stream_of(answers: Answers, waits: list[float] | None = None) -> WriteStream
     return WriteStream(answers, "s", DescriptorProto(name="Row"), offset=0, sleep=sleep)  # type: ignore[arg-type]
 
 
-THREE = [[EncodedRow(0, b"a"), EncodedRow(1, b"b")], [EncodedRow(2, b"c")], [EncodedRow(3, b"d")]]
+THREE = [Request(0, [b"a", b"b"]), Request(2, [b"c"]), Request(3, [b"d"])]
 
 
+@pytest.mark.lesson("F-42")
 def test_what_was_not_answered_is_sent_again_from_there() -> None:
     from google.api_core.exceptions import ServiceUnavailable
 
@@ -127,7 +138,7 @@ def test_the_next_batch_goes_on_where_the_last_one_ended() -> None:
     answers = Answers([ok(), ok(), ok()], [ok()])
     stream = stream_of(answers)
     stream.append(THREE)
-    stream.append([[EncodedRow(0, b"e")]])
+    stream.append([Request(0, [b"e"])])
     assert answers.offsets == [[0, 2, 3], [4]]
 
 
@@ -159,6 +170,18 @@ def test_rows_that_are_refused_are_named_by_their_place_in_the_frame() -> None:
     with pytest.raises(RowsRejectedError) as raised:
         stream_of(Answers([ok(), bad])).append(THREE)
     assert raised.value.reasons == {2: "FIELDS_ERROR: no such day"}
+
+
+@pytest.mark.lesson("F-42")
+def test_a_quota_that_is_used_up_is_waited_for() -> None:
+    """As a status of the call, and inside an answer."""
+    from google.api_core.exceptions import ResourceExhausted
+
+    for refusal in (ResourceExhausted("quota"), ok(code_pb2.RESOURCE_EXHAUSTED, "quota")):
+        waits: list[float] = []
+        answers = Answers([ok(), refusal], [refusal], [ok(), ok()])
+        stream_of(answers, waits).append(THREE)
+        assert (answers.offsets, waits) == ([[0, 2, 3], [2, 3], [2, 3]], [0.5, 1.0])
 
 
 def test_a_column_that_was_just_added_is_waited_for() -> None:

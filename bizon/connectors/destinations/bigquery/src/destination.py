@@ -103,7 +103,7 @@ class BigQueryDestination(StagedDestination):
         if final is None:
             self._tables.make(self._target(table), None)
         elif append:
-            self._tables.widen(final, target.schema)
+            self._staging.widen(self._tables.widen(final, target.schema).schema)
         how = bigquery.CopyJobConfig(
             write_disposition="WRITE_APPEND" if append else "WRITE_TRUNCATE", create_disposition="CREATE_NEVER"
         )

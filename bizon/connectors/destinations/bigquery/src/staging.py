@@ -5,7 +5,10 @@ there that no checkpoint vouches for, and a run that was frozen may add some lat
 the state says, and the table is made anew from the objects that count (``objects.py``). Load jobs cost nothing.
 """
 
+from collections.abc import Sequence
+
 from google.cloud import bigquery
+from google.cloud.bigquery import SchemaField
 from loguru import logger
 
 from bizon.common.errors.errors import DestinationError
@@ -61,6 +64,12 @@ class Staging:
         """See that the table holds the rows that were committed, or make it anew. Raises DestinationError."""
         if self._count() != self._rows:
             self._rebuild()
+
+    def widen(self, schema: Sequence[SchemaField]) -> None:
+        """Add the columns that somebody has added to the final table since: a copy job wants the same ones."""
+        there = self._tables.find(self.target.table_id)
+        if there is not None:
+            self._tables.widen(there, schema)
 
     def remove(self) -> None:
         """Remove the table and the objects: the rows are published."""

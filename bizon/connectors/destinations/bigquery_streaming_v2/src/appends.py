@@ -6,7 +6,7 @@ a table has no offsets: there a request whose answer is lost may be written twic
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
@@ -15,7 +15,6 @@ from google.rpc import code_pb2
 from loguru import logger
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import EncodedRow
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a request without success
 _ANSWER = 300.0  # seconds for all answers to the requests of one call
@@ -30,10 +29,19 @@ _PASSING = (
     exceptions.Unknown,
 )
 _PASSING_CODES = frozenset(
-    {code_pb2.ABORTED, code_pb2.CANCELLED, code_pb2.DEADLINE_EXCEEDED, code_pb2.INTERNAL, code_pb2.UNAVAILABLE}
+    {
+        *(code_pb2.ABORTED, code_pb2.CANCELLED, code_pb2.DEADLINE_EXCEEDED),
+        *(code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE),
+    }
 )
 _UNKNOWN_COLUMN = "EXTRA_FIELDS"  # in the answer while BigQuery does not know a column that was just added
-Request = Sequence[EncodedRow]
+
+
+class Request(NamedTuple):
+    """Rows that are sent together. ``first``: where the first of them is in its frame; the others follow it."""
+
+    first: int
+    rows: list[bytes]
 
 
 class _PassingError(Exception):
@@ -73,7 +81,7 @@ class WriteStream:
             try:
                 for _ in self._answers(requests[done:]):
                     if self._offset is not None:
-                        self._offset += len(requests[done])
+                        self._offset += len(requests[done].rows)
                     done += 1
             except (*_PASSING, _PassingError) as error:
                 waits = iter(_WAITS) if done > before else waits
@@ -100,20 +108,20 @@ class WriteStream:
     def _wire(self, requests: Iterable[Request]) -> Iterator[types.AppendRowsRequest]:
         offset = self._offset
         for number, request in enumerate(requests):
-            rows = types.ProtoRows(serialized_rows=[row.bytes for row in request])
+            rows = types.ProtoRows(serialized_rows=request.rows)
             data = types.AppendRowsRequest.ProtoData(rows=rows)
             if number == 0:
                 data.writer_schema = self._schema
             made = types.AppendRowsRequest(write_stream=self.name if number == 0 else "", proto_rows=data)
             if offset is not None:
                 made.offset = offset
-                offset += len(request)
+                offset += len(request.rows)
             yield made
 
     def _check(self, request: Request, answer: types.AppendRowsResponse) -> None:
         if answer.row_errors:
             raise RowsRejectedError(
-                {request[error.index].position: f"{error.code.name}: {error.message}" for error in answer.row_errors}
+                {request.first + error.index: f"{error.code.name}: {error.message}" for error in answer.row_errors}
             )
         code, text = answer.error.code, answer.error.message
         if code in (code_pb2.OK, code_pb2.ALREADY_EXISTS):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 from google.cloud.bigquery import SchemaField
@@ -35,13 +35,6 @@ _MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
 _ROOT = "Row"
 
 
-class EncodedRow(NamedTuple):
-    """A row as bytes. ``position``: in the frame."""
-
-    position: int
-    bytes: bytes
-
-
 class Messages:
     """Makes the messages of one table. ``record``: the declared columns of an unnested table; ``fields``: the columns
     that the messages have; with ``BATCH`` among them, each row carries its batch."""
@@ -52,22 +45,24 @@ class Messages:
         self._fields = list(fields)
         self._unnester = None if record is None else Unnester(record)
 
-    def of(self, frame: pl.DataFrame, batch: str | None) -> Iterator[EncodedRow]:
-        """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns, before
-        the first row."""
-        more = {} if batch is None else {BATCH: batch}
+    def of(self, frame: pl.DataFrame, batch: str | None) -> Iterator[bytes]:
+        """The rows of a destination frame in order. Raises RowsRejectedError for records that do not fit their columns,
+        before the first row."""
         message = self.message
-        rows = _plain(frame) if self._unnester is None else self._of_records(self._unnester.rows(frame))
-        for position, row in enumerate(rows):
-            yield EncodedRow(position, message(**row, **more).SerializeToString())
+        rows = _plain(frame, batch) if self._unnester is None else self._of_records(self._unnester.rows(frame), batch)
+        for row in rows:
+            yield message(**row).SerializeToString()
 
-    def _of_records(self, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        return (_message_values(record, self._fields) for record in records)
+    def _of_records(self, records: list[dict[str, Any]], batch: str | None) -> Iterator[dict[str, Any]]:
+        more = {} if batch is None else {BATCH: batch}
+        return (_message_values(record, self._fields) | more for record in records)
 
 
-def _plain(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    numbers = frame.with_columns(pl.col(_MOMENTS).dt.epoch("us"))
-    return numbers.select(pl.col(name).alias(called) for name, called in NAMES.items()).iter_rows(named=True)
+def _plain(frame: pl.DataFrame, batch: str | None) -> Iterator[dict[str, Any]]:
+    numbers = frame.with_columns(pl.col(_MOMENTS).dt.epoch("us")).rename(NAMES).select(NAMES.values())
+    if batch is not None:
+        numbers = numbers.with_columns(pl.lit(batch).alias(BATCH))
+    return numbers.iter_rows(named=True)
 
 
 def _message_values(row: dict[str, Any], fields: Sequence[SchemaField]) -> dict[str, Any]:

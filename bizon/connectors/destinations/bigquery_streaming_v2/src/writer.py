@@ -1,13 +1,13 @@
 """Writing a batch: rows are packed into requests, which several write streams take at the same time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import EncodedRow, Messages
+from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
 ROW_BYTES = 8_000_000  # of one row; BigQuery takes requests of 10 MB
 _AROUND = 8  # bytes that a row has around it in a request, at most
@@ -36,7 +36,7 @@ class TableWriter:
         self._offsets = offsets
         self._streams: list[WriteStream] = []
 
-    def write(self, rows: Iterable[EncodedRow]) -> None:
+    def write(self, rows: Iterable[bytes]) -> None:
         """Append rows; returns once all are confirmed. Raises what ``WriteStream.append`` raises, and RowsRejectedError
         for rows that are too large; some of the others may have been written then."""
         requests = packed(rows, self._request_bytes)
@@ -69,23 +69,24 @@ class TableWriter:
         return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
 
 
-def packed(rows: Iterable[EncodedRow], most_bytes: int) -> list[Request]:
-    """Requests: rows in order, as many as fit. Raises RowsRejectedError for rows that are too large for any."""
-    requests: list[list[EncodedRow]] = [[]]
-    size = 0
+def packed(rows: Iterable[bytes], most_bytes: int) -> list[Request]:
+    """Requests: the rows of a frame in order, as many as fit. Raises RowsRejectedError for rows that are too large for
+    any."""
+    requests: list[Request] = []
+    request: list[bytes] = []
+    size = most_bytes  # of the request before the first, which is full
     limit = min(ROW_BYTES, most_bytes)
     too_large: dict[int, str] = {}
-    for row in rows:
-        taken = len(row.bytes) + _AROUND
+    for position, row in enumerate(rows):
+        taken = len(row) + _AROUND
         if taken > limit:
-            too_large[row.position] = f"a row of {taken:,} bytes is more than Storage Write takes ({limit:,})"
+            too_large[position] = f"a row of {taken:,} bytes is more than Storage Write takes ({limit:,})"
             continue
-        if requests[-1] and size + taken > most_bytes:
-            requests.append([])
-            size = 0
-        requests[-1].append(row)
+        if size + taken > most_bytes:
+            request, size = [], 0
+            requests.append(Request(position, request))
+        request.append(row)
         size += taken
     if too_large:
         raise RowsRejectedError(too_large)
-    found: Sequence[Request] = requests
-    return [request for request in found if request]
+    return requests

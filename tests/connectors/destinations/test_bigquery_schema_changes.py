@@ -1,0 +1,92 @@
+"""Somebody changes a table of BigQuery while a run writes: nothing is lost in silence, and the next run goes on."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from connectors.destinations.bigquery import test_bigquery_unnest as loads
+from connectors.destinations.bigquery_streaming import test_streaming as streaming
+from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
+from destinations import open_destination, rows_of
+
+from bizon.common.errors.errors import DestinationError, FinalizeError
+from bizon.engine.pipeline.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bigquery import Warehouse
+
+COLUMNS = [{"name": "id", "type": "INTEGER"}, {"name": "text", "type": "STRING"}]
+Configure = Callable[["Warehouse", list[dict[str, Any]]], Any]
+STAGED = pytest.mark.parametrize("config_of", [loads.config_of, v2.config_of], ids=["bigquery", "v2"])
+STREAMED = pytest.mark.parametrize("config_of", [streaming.config_of, v2.config_of], ids=["streaming", "v2"])
+"""Of a load into a table that lacks a column the emulator says nothing, where BigQuery fails the job: that is in
+``test_bigquery_faults.py``."""
+
+
+def record(number: int) -> dict[str, Any]:
+    return {"id": number, "text": f"text {number}"}
+
+
+def load(config: Any, number: int, mode: str = "incremental") -> None:
+    with open_destination(config, mode) as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
+        destination.write_records(rows_of([record(number)], first=number))
+        destination.finalize()
+
+
+def ids(warehouse: "Warehouse") -> list[int]:
+    return sorted(int(row["id"]) for row in warehouse.rows("items"))
+
+
+def alter(warehouse: "Warehouse", change: str) -> None:
+    warehouse.ask(f"ALTER TABLE `{warehouse.project}.{warehouse.dataset}.items` {change}")
+
+
+@STAGED
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_a_column_that_is_added_before_publishing(warehouse: "Warehouse", config_of: Configure, mode: str) -> None:
+    config = config_of(warehouse, COLUMNS)
+    load(config, 1)
+    with open_destination(config, mode) as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
+        destination.write_records(rows_of([record(2)], first=2))
+        alter(warehouse, "ADD COLUMN more STRING")
+        destination.finalize()
+    assert ids(warehouse) == ([2] if mode == "full_refresh" else [1, 2])
+
+
+@STAGED
+def test_a_column_whose_type_is_another_one_when_it_is_published(warehouse: "Warehouse", config_of: Configure) -> None:
+    """The table stays as it is, the rows wait."""
+    config = config_of(warehouse, COLUMNS)
+    load(config, 1)
+    with open_destination(config, "incremental") as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job, has_history=True))
+        destination.write_records(rows_of([record(2)], first=2))
+        warehouse.client.delete_table(f"{warehouse.dataset}.items")
+        warehouse.ask(f"CREATE TABLE `{warehouse.project}.{warehouse.dataset}.items` (id INT64, text INT64)")
+        with pytest.raises(FinalizeError, match=r"column 'text' of table .* is INTEGER.*run again to publish"):
+            destination.finalize()
+    assert warehouse.rows("items") == []
+    warehouse.client.delete_table(f"{warehouse.dataset}.items")
+    with open_destination(config, "incremental", job) as destination:
+        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, exhausted=True, epoch=2))
+        destination.finalize()
+    assert ids(warehouse) == [2]
+
+
+@STREAMED
+def test_a_column_that_is_dropped_under_a_stream(warehouse: "Warehouse", config_of: Configure) -> None:
+    """The rows are refused, not written without it; the next start adds the column."""
+    config = config_of(warehouse, COLUMNS)
+    load(config, 1, mode="stream")
+    with open_destination(config, "stream") as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        destination.write_records(rows_of([record(2)], first=2))
+        alter(warehouse, "DROP COLUMN text")
+        with pytest.raises(DestinationError):
+            destination.write_records(rows_of([record(3)], first=3))
+    load(config, 3, mode="stream")
+    assert ids(warehouse) == [1, 2, 3]
+    assert [row["text"] for row in warehouse.rows("items") if int(row["id"]) == 3] == ["text 3"]
