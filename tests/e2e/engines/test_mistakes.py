@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import Engine
+from ports import free_port
 from postgres import PASSWORD, PrivateServer
 from rabbitmq_server import Broker
-from servers import free_port
 
 SECRET = "s3cr3t-passw0rd"
 NOWHERE = {"type": "kafka", "config": {"queue": {"bootstrap_server": "127.0.0.1:1"}}}

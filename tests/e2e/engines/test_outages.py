@@ -8,10 +8,11 @@ import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import Engine
 from kafka import tansu
+from ports import free_port
 from postgres import Place
 from proxy import Proxy
 from rabbitmq_server import Broker, Node, can_start
-from servers import free_port, server_or_skip
+from servers import server_or_skip
 
 PAGES = 8
 OUTAGE = 30  # seconds; longer than any one attempt to connect, shorter than every patience

@@ -7,7 +7,7 @@ import pytest
 from engine.queue.kafka_kit import Ends, numbers, put, put_until_it_fails, take
 from kafka import Broker, noida, tansu_on_s3
 from loguru import logger
-from servers import free_port
+from ports import free_port
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.kafka import client, receiver, topic

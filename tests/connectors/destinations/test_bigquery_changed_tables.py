@@ -1,4 +1,4 @@
-"""Somebody changes a table of BigQuery while a run writes: nothing is lost in silence, and the next run goes on."""
+"""Somebody changes or deletes a table of BigQuery under a run: nothing is lost in silence, the next run goes on."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from destinations import open_destination, rows_of
 
 from bizon.common.errors.errors import DestinationError, FinalizeError
+from bizon.connectors.destinations.bigquery_streaming_v2.src import appends
 from bizon.engine.pipeline.models import ResumePoint
 
 if TYPE_CHECKING:
@@ -90,3 +91,35 @@ def test_a_column_that_is_dropped_under_a_stream(warehouse: "Warehouse", config_
     load(config, 3, mode="stream")
     assert ids(warehouse) == [1, 2, 3]
     assert [row["text"] for row in warehouse.rows("items") if int(row["id"]) == 3] == ["text 3"]
+
+
+def test_staging_that_is_deleted_under_the_run(warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ``bigquery``, whose objects outlive it: ``test_bigquery_faults.py``."""
+    monkeypatch.setattr(appends, "_WAITS", (0.01, 0.01))
+    config = v2.config_of(warehouse, COLUMNS)
+    with open_destination(config) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job))
+        destination.write_records(rows_of([record(1)]))
+        warehouse.client.delete_table(f"{warehouse.dataset}.items_temp")
+        destination.batch = type(destination.batch)(1, 1)
+        with pytest.raises(DestinationError, match="items_temp"):
+            destination.write_records(rows_of([record(2)], first=2))
+    with (
+        open_destination(config, job_id=job) as destination,
+        pytest.raises(DestinationError, match=r"1 rows were committed, but staging holds 0.*--fresh"),
+    ):
+        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, epoch=2))
+    assert warehouse.tables() == []
+
+
+@STAGED
+def test_the_table_that_is_deleted_before_publishing_is_made_anew(warehouse: "Warehouse", config_of: Configure) -> None:
+    config = config_of(warehouse, COLUMNS)
+    load(config, 1)
+    with open_destination(config, "incremental") as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
+        destination.write_records(rows_of([record(2)], first=2))
+        warehouse.client.delete_table(f"{warehouse.dataset}.items")
+        destination.finalize()
+    assert ids(warehouse) == [2]
