@@ -1,12 +1,11 @@
 """What Google's services do when they have a bad day: nothing is lost, nothing comes twice, and errors are clear."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from destinations import open_destination, rows_of
-from http_proxy import HttpProxy, http_proxy
+from http_proxy import HttpProxy
 
 from bizon.common.errors.errors import (
     DestinationConnectionError,
@@ -23,24 +22,6 @@ if TYPE_CHECKING:
 Rows = list[tuple[str, str]]
 JOBS = "/bigquery/v2/projects/test-project/jobs"
 TWO = [{"n": 1}, {"n": 2}]
-
-
-@pytest.fixture
-def bigquery_proxy(warehouse: "Warehouse") -> Iterator[HttpProxy]:
-    with http_proxy(warehouse.google.api_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def storage_proxy(warehouse: "Warehouse") -> Iterator[HttpProxy]:
-    with http_proxy(warehouse.google.storage_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def config(warehouse: "Warehouse", bigquery_proxy: HttpProxy, storage_proxy: HttpProxy) -> BigQueryConfig:
-    emulator = {"api_endpoint": bigquery_proxy.url, "storage_endpoint": storage_proxy.url}
-    return config_of(warehouse, emulator=emulator)
 
 
 def config_of(warehouse: "Warehouse", **keys: Any) -> BigQueryConfig:
@@ -150,50 +131,6 @@ def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "
         destination.write_records(rows_of([{"n": 3}], first=2))
         destination.finalize()
     assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
-
-
-def ended_in(reason: str, message: str) -> str:
-    """A load job as BigQuery tells of it that has ended in an error."""
-    error = {"reason": reason, "message": message, "location": "gs://b/o"}
-    more = {"reason": reason, "message": "Error while reading data: column 'n', row 7"}
-    return json.dumps(
-        {
-            "jobReference": {"projectId": "test-project", "jobId": "j", "location": "US"},
-            "configuration": {"jobType": "LOAD", "load": {}},
-            "status": {"state": "DONE", "errorResult": error, "errors": [error, more]},
-        }
-    )
-
-
-def test_a_load_job_that_ends_in_an_error_ends_the_run_and_says_why(
-    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
-) -> None:
-    with open_destination(config) as destination:
-        job = destination.sync_metadata.job_id
-        destination.prepare(ResumePoint(job))
-        bigquery_proxy.fail("POST", JOBS, 200, body=ended_in("invalid", "1 error in 1 row"))
-        with pytest.raises(DestinationWriteError, match=r"load job '\w+' failed: 1 error in 1 row; Error .* row 7"):
-            destination.write_records(rows_of(TWO))
-    with open_destination(config, job_id=job) as destination:
-        destination.prepare(ResumePoint(job, epoch=2))
-        destination.write_records(rows_of(TWO))
-        destination.finalize()
-    assert published(warehouse) == ONCE
-
-
-def test_a_load_job_that_fails_for_a_reason_that_passes_is_done_again(
-    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
-) -> None:
-    bigquery_proxy.fail("POST", JOBS, 200, times=2, body=ended_in("backendError", "try again"))
-    run(config)
-    assert published(warehouse) == ONCE
-
-
-def test_a_load_job_that_fails_again_and_again_ends_the_run(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
-    bigquery_proxy.fail("POST", JOBS, 200, times=100, body=ended_in("backendError", "try again"))
-    with pytest.raises(DestinationWriteError, match="failed: try again"):
-        run(config)
-    assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 5
 
 
 def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehouse") -> None:

@@ -13,6 +13,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.exceptions import InvalidResponse
+from loguru import logger
 from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import Timeout
 
@@ -34,15 +35,14 @@ PASSING_REASONS = frozenset(
     }
 )
 """What BigQuery calls errors that are not the request's fault."""
+_UNREACHED = (ConnectionLost, Timeout, TransportError)
 _PASSING = (
     exceptions.TooManyRequests,
     exceptions.InternalServerError,
     exceptions.BadGateway,
     exceptions.ServiceUnavailable,
     exceptions.GatewayTimeout,
-    ConnectionLost,
-    Timeout,
-    TransportError,
+    *_UNREACHED,
 )
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _ADDRESS = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) https?://\S+: ")
@@ -58,7 +58,35 @@ def is_passing(error: BaseException) -> bool:
     return bool(reasons & PASSING_REASONS)
 
 
-RETRY = Retry(predicate=is_passing, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR)
+def text_of(error: BaseException) -> str:
+    """An error in one line, without the address that was asked."""
+    if isinstance(error, exceptions.RetryError) and error.cause is not None:
+        return f"{text_of(error.cause)}, for {_RETRY_FOR:.0f} seconds"
+    if isinstance(error, exceptions.GoogleAPICallError):
+        details = [str(detail.get("message") or "") for detail in error.errors if isinstance(detail, dict)]
+        text = next(filter(None, details), _ADDRESS.sub("", str(error.message)))
+        return f"{error.code or ''} {text}".strip().splitlines()[0]
+    if isinstance(error, _UNREACHED):
+        return f"no connection: {_first_line(_innermost(error))}"
+    return _first_line(error)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What the HTTP library has wrapped, several times."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _tell(error: BaseException) -> None:
+    logger.warning(f"bigquery: {text_of(error)}; trying again")
+
+
+RETRY = Retry(predicate=is_passing, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR, on_error=_tell)
 """The one policy of requests: repeated while the reason passes, and for a bounded time."""
 HOW: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
 """Keywords of every request."""
@@ -128,12 +156,3 @@ def connecting(what: str, remedy: str = "") -> Iterator[None]:
     except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionLost, Timeout) as error:
         more = f"; {remedy}" if remedy and isinstance(error, exceptions.NotFound | exceptions.Forbidden) else ""
         raise DestinationConnectionError(f"{what}: {text_of(error)}{more}") from error
-
-
-def text_of(error: BaseException) -> str:
-    """An error in one line, without the address that was asked."""
-    if isinstance(error, exceptions.GoogleAPICallError):
-        details = [str(detail.get("message") or "") for detail in error.errors if isinstance(detail, dict)]
-        text = next(filter(None, details), _ADDRESS.sub("", str(error.message)))
-        return f"{error.code or ''} {text}".strip().splitlines()[0]
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -88,7 +88,7 @@ class WriteStream:
                 wait = next(waits, None)
                 if wait is None:
                     raise DestinationWriteError(f"stream '{self.name}': {error}", retryable=True) from error
-                logger.debug(f"bigquery: {error}; appending again in {wait} s")
+                logger.warning(f"bigquery: {error}; appending again in {wait} s")
                 self._sleep(wait)
 
     def _answers(self, requests: Sequence[Request]) -> Iterator[None]:

@@ -1,0 +1,83 @@
+"""What is told of trouble: jobs that end in an error, and a service that stays away."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from connectors.destinations.bigquery.test_bigquery_faults import JOBS, ONCE, TWO, published, run
+from destinations import open_destination, rows_of
+from http_proxy import HttpProxy
+from loguru import logger
+from ports import free_port
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
+from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
+from bizon.engine.pipeline.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bigquery import Warehouse
+
+
+def ended_in(reason: str, message: str) -> str:
+    """A load job as BigQuery tells of it that has ended in an error."""
+    error = {"reason": reason, "message": message, "location": "gs://b/o"}
+    more = {"reason": reason, "message": "Error while reading data: column 'n', row 7"}
+    return json.dumps(
+        {
+            "jobReference": {"projectId": "test-project", "jobId": "j", "location": "US"},
+            "configuration": {"jobType": "LOAD", "load": {}},
+            "status": {"state": "DONE", "errorResult": error, "errors": [error, more]},
+        }
+    )
+
+
+def test_a_load_job_that_ends_in_an_error_ends_the_run_and_says_why(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
+) -> None:
+    with open_destination(config) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job))
+        bigquery_proxy.fail("POST", JOBS, 200, body=ended_in("invalid", "1 error in 1 row"))
+        with pytest.raises(DestinationWriteError, match=r"load job '\w+' failed: 1 error in 1 row; Error .* row 7"):
+            destination.write_records(rows_of(TWO))
+    with open_destination(config, job_id=job) as destination:
+        destination.prepare(ResumePoint(job, epoch=2))
+        destination.write_records(rows_of(TWO))
+        destination.finalize()
+    assert published(warehouse) == ONCE
+
+
+def test_a_load_job_that_fails_for_a_reason_that_passes_is_done_again(
+    warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
+) -> None:
+    bigquery_proxy.fail("POST", JOBS, 200, times=2, body=ended_in("backendError", "try again"))
+    run(config)
+    assert published(warehouse) == ONCE
+
+
+def test_a_load_job_that_fails_again_and_again_ends_the_run(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
+    bigquery_proxy.fail("POST", JOBS, 200, times=100, body=ended_in("backendError", "try again"))
+    with pytest.raises(DestinationWriteError, match="failed: try again"):
+        run(config)
+    assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 5
+
+
+def test_a_service_that_stays_away_is_told_in_a_line() -> None:
+    from google.api_core.retry import Retry
+
+    from bizon.connectors.destinations.bigquery.src import client
+
+    told: list[str] = []
+    sink = logger.add(told.append, format="{level} {message}", level="WARNING")
+    brief = Retry(predicate=client.is_passing, initial=0.01, maximum=0.01, timeout=0.03, on_error=client._tell)
+    with (
+        pytest.raises(
+            DestinationConnectionError, match=r"^here: no connection: .*Connection refused, for 120 seconds$"
+        ),
+        client.connecting("here"),
+    ):
+        brief(requests.get)(f"http://127.0.0.1:{free_port()}/secret")
+    logger.remove(sink)
+    assert "WARNING bigquery: no connection: [Errno 111] Connection refused; trying again\n" in told
+    assert "secret" not in str(told)
