@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "performance.png"
 COMMITTED = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-_PACKAGES = ("orjson", "polars", "pydantic", "requests", "sqlalchemy", "typer")
+_PACKAGES = ("orjson", "polars", "protobuf", "pydantic", "requests", "sqlalchemy", "typer")
 Results = dict[str, Any]
 
 
@@ -99,18 +99,8 @@ def merged(found: Sequence[Results]) -> list[tuple[Row, list[Claim]]]:
 
 def render(found: Sequence[Results]) -> str:
     """The Markdown between the markers of the page."""
-    newest = found[-1]
-    machine, how = newest["machine"], f"medians of {newest['runs']} runs"
-    if len(found) > 1:
-        how += f", of {len(found)} benchmarks the worst figure each"
-    size = (
-        "Full size"
-        if newest["size"] == "full"
-        else "Small sizes, start-up taken off (`make bench-quick`): an impression, no verdict"
-    )
     lines = [
-        f"{size}; {how}; {newest['measured_at'][:10]}, {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB, {machine['system']}.",
+        *_measured(found),
         "",
         "| row | work | figure | measured | target | |",
         "|---|---|---|---|---|---|",
@@ -120,8 +110,37 @@ def render(found: Sequence[Results]) -> str:
             first = (f"`{row.name}`", row.work) if number == 0 else ("", "")
             verdict = claim.verdict if not claim.reason else f"{claim.verdict}: {_cell(claim.reason)}"
             lines.append(f"| {' | '.join((*first, claim.name, claim.measured, claim.target, verdict))} |")
-    named = ", ".join(f"{name} {number}" for name, number in newest["versions"].items())
+    versions = {name: number for one in found for name, number in one["versions"].items()}
+    named = ", ".join(f"{name} {number}" for name, number in versions.items())
     return "\n".join([*lines, "", f"Versions: {named}."])
+
+
+def _measured(found: Sequence[Results]) -> list[str]:
+    """What was measured when and where: a line for the results that have the same rows; most rows first."""
+    groups: dict[tuple[str, ...], list[Results]] = {}
+    for one in found:
+        groups.setdefault(tuple(sorted(one["rows"])), []).append(one)
+    usual, *others = sorted(groups, key=len, reverse=True)
+    lines = [_how(groups[usual])]
+    for rows in others:
+        lines += ["", f"{', '.join(f'`{name}`' for name in rows)}: {_how(groups[rows])}"]
+    return lines
+
+
+def _how(found: Sequence[Results]) -> str:
+    newest = found[-1]
+    machine, how = newest["machine"], f"medians of {newest['runs']} runs"
+    if len(found) > 1:
+        how += f", of {len(found)} benchmarks the worst figure each"
+    size = (
+        "Full size"
+        if newest["size"] == "full"
+        else "Small sizes, start-up taken off (`make bench-quick`): an impression, no verdict"
+    )
+    return (
+        f"{size}; {how}; {newest['measured_at'][:10]}, {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gb']} GB, {machine['system']}."
+    )
 
 
 def _cell(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import rows_brokers, rows_engine, rows_records, rows_start
+from benchmarks import rows_bigquery, rows_brokers, rows_engine, rows_records, rows_start
 from benchmarks.claims import Claim
 from benchmarks.workload import Bench
 
@@ -74,5 +74,21 @@ ROWS: tuple[Row, ...] = (
         "1,000,000 messages of about 450 bytes in a topic of two partitions, JSON: the `kafka` source, full refresh, "
         "into NDJSON. Bare loop: `consume`, and each value is written to a file",
         rows_brokers.kafka_source,
+    ),
+    Row(
+        "storage-write",
+        "1,000,000 rows of the six columns and the mark of their batch become messages, packed into requests of "
+        "Storage Write. Bare loop: the same messages from rows that are ready, each serialised",
+        rows_bigquery.storage_write,
+    ),
+    Row(
+        "load-objects",
+        "1,000,000 rows become Parquet objects for load jobs, beside `write_parquet` of the same frames",
+        rows_bigquery.load_objects,
+    ),
+    Row(
+        "bigquery-memory",
+        "200,000 records into BigQuery (emulators) with `buffer_size: 5`, beside 50,000",
+        rows_bigquery.memory,
     ),
 )

@@ -66,6 +66,14 @@ def test_the_table_shows_the_worst_figure_of_each_claim() -> None:
     assert "of 2 benchmarks the worst figure each" in table
 
 
+def test_rows_that_were_measured_apart_say_when_and_where() -> None:
+    apart = results([(ROWS[2], [FAST])], "full", 3) | {"measured_at": "2024-06-07T10:00:00+00:00"}
+    both = results([(ROWS[0], [FAST]), (ROWS[1], [FAST])], "full", 5)
+    lines = render([apart, both, both]).splitlines()
+    assert lines[0].startswith("Full size; medians of 5 runs, of 2 benchmarks the worst figure each; ")
+    assert lines[2].startswith(f"`{ROWS[2].name}`: Full size; medians of 3 runs; 2024-06-07")
+
+
 def test_what_was_not_measured_says_why_in_one_cell() -> None:
     table = render([found(replace(FAST, figure=None, reason="a | b\nc"))])
     assert "| - | <= 1.30 x | not run: a \\| b c |" in table
