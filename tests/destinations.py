@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import polars as pl
@@ -18,6 +18,10 @@ from bizon.engine.backend.config import BackendTypes
 from bizon.monitoring.monitor import MonitorFactory
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.testing.destination import DestinationConformance
+
+if TYPE_CHECKING:
+    from bigquery import Warehouse
 
 MOMENT = datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -60,3 +64,12 @@ def rows_of(records: Sequence[dict[str, Any]], first: int = 0) -> pl.DataFrame:
         },
         schema=DESTINATION_SCHEMA,
     )
+
+
+class InWarehouse(DestinationConformance):
+    """Behaviours of every destination, of one that writes to BigQuery; its ``config`` keeps the warehouse."""
+
+    warehouse: "Warehouse"
+
+    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
+        return self.warehouse.records((destination_id or config.config.destination_id).rpartition(".")[2])

@@ -1,25 +1,22 @@
 """The bigquery destination claims the behaviours of every destination, against the emulators."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from destinations import InWarehouse
 
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
-from bizon.testing.destination import DestinationConformance
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
 
-class TestBigQuery(DestinationConformance):
+class TestBigQuery(InWarehouse):
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         keys = {**warehouse.keys, "gcs_buffer_bucket": warehouse.bucket, "destination_id": "items"}
         return BigQueryConfig(name="bigquery", config=keys)
-
-    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
-        return self._warehouse.records((destination_id or config.config.destination_id).rpartition(".")[2])
 
 
 class TestBigQueryAside(TestBigQuery):
@@ -27,7 +24,7 @@ class TestBigQueryAside(TestBigQuery):
 
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         keys = {**warehouse.keys, "gcs_buffer_bucket": warehouse.bucket, "destination_id": "items"}
         aside = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs": 1}
         return BigQueryConfig(name="bigquery", config={**keys, **aside})

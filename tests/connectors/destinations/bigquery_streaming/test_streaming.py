@@ -4,13 +4,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from destinations import MOMENT, open_destination, rows_of
+from destinations import MOMENT, InWarehouse, open_destination, rows_of
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfig
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.source.config import SourceSyncModes
-from bizon.testing.destination import DestinationConformance
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -36,7 +35,7 @@ def data_of(warehouse: "Warehouse") -> list[Any]:
     return [json.loads(row["source_data"]) for row in found]
 
 
-class TestBigQueryStreaming(DestinationConformance):
+class TestBigQueryStreaming(InWarehouse):
     """It appends in every sync mode, so that only ``stream`` is as the contract has it."""
 
     exactly_once = False
@@ -44,11 +43,8 @@ class TestBigQueryStreaming(DestinationConformance):
 
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         return config_of(warehouse)
-
-    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
-        return self._warehouse.records((destination_id or config.config.destination_id).rpartition(".")[2])
 
 
 @pytest.mark.parametrize("mode", ["full_refresh", "incremental", "stream"])

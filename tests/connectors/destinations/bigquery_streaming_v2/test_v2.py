@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from connectors.destinations.bigquery.test_bigquery_unnest import BESIDES, EXPECTED, PLAIN, RECORD
-from destinations import MOMENT, open_destination, rows_of
+from destinations import MOMENT, InWarehouse, open_destination, rows_of
 
 from bizon.common.errors.errors import FinalizeError, RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
 from bizon.engine.pipeline.models import ResumePoint
-from bizon.testing.destination import DestinationConformance
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -25,20 +24,17 @@ def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = Non
     return BigQueryStreamingV2Config(name="bigquery_streaming_v2", config=block)
 
 
-class TestStreamingV2(DestinationConformance):
+class TestStreamingV2(InWarehouse):
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         return config_of(warehouse)
-
-    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
-        return self._warehouse.records((destination_id or config.config.destination_id).rpartition(".")[2])
 
 
 class TestStreamingV2WithOffsets(TestStreamingV2):
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         return config_of(warehouse, use_offsets=True, max_concurrent_threads=2, request_size=0.4)
 
 
