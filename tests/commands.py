@@ -41,6 +41,8 @@ MEANS = ((os, "fork"), (os, "pidfd_open"), (socket, "send_fds"))
 READ_EARLY = re.compile(
     r"_?PYTHON(?!PATH$)|LANG|LC_|TZ$|LD_|GLIBC_|MALLOC_|_RJEM_|RUST_|RAYON_|OPENSSL_|SSL"  # by Python and by libraries
     r"|POLARS_|LOGURU_|PYDANTIC_|PSYCOPG_|TYPER_|HOME$|CI$|PYCHARM_HOSTED$|BUILDING_SPHINX_DOCS$"  # on import
+    r"|API_|CLOUDSDK_|ENABLE_GCS_|GOOGLE_|GRPC_|OTEL_|PROTOCOL_BUFFERS_|TEMPORARILY_DISABLE_PROTOBUF_"  # by Google's
+    r"|NPY_|NUMPY_|OPENBLAS_|PANDAS_"  # which read these
 )
 LONGEST_MESSAGE = 1_000_000  # bytes; the names of what is loaded
 SUFFIXES = ("", ".py", ".pyc", ".so")

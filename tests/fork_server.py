@@ -34,6 +34,7 @@ LIBRARIES = (
     *(f"pydantic.{part}" for part in ("functional_serializers", "json_schema", "main", "type_adapter")),
     *("sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
     *("multiprocessing.spawn", "multiprocessing.sharedctypes"),
+    *(f"google.cloud.{part}" for part in ("bigquery", "bigquery_storage_v1", "storage")),
 )
 BIZON = (
     *("bizon.cli.main", "bizon.cli.run", "bizon.cli.state", "bizon.cli.checking"),

@@ -6,6 +6,7 @@ import pytest
 from destinations import InWarehouse
 
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
+from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -20,7 +21,9 @@ class TestBigQuery(InWarehouse):
 
 
 class TestBigQueryAside(TestBigQuery):
-    """Objects are loaded while the run goes on."""
+    """Objects are loaded while the run goes on; not in sync mode stream."""
+
+    modes = (SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL)
 
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:

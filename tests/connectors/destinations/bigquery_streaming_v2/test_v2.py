@@ -12,6 +12,7 @@ from destinations import MOMENT, InWarehouse, open_destination, rows_of
 from bizon.common.errors.errors import FinalizeError, RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
 from bizon.engine.pipeline.models import ResumePoint
+from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -32,6 +33,10 @@ class TestStreamingV2(InWarehouse):
 
 
 class TestStreamingV2WithOffsets(TestStreamingV2):
+    """Which the other sync modes have anyway."""
+
+    modes = (SourceSyncModes.STREAM,)
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:
         self.warehouse = warehouse
