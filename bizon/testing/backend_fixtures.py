@@ -1,7 +1,7 @@
 """What the behaviours of backends are tried with."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,7 +15,12 @@ OpenBackend = Callable[[], AbstractBackend]
 
 
 class BackendFixtures:
-    """The fixtures of the suite: ``open_backend``, which a backend's test overrides, and ``backend``."""
+    """The fixtures of the suite: ``open_backend``, which a backend's test overrides, and ``backend``.
+
+    ``rounds``: how often two that work at once meet in one test; fewer for a state whose statements take long.
+    """
+
+    rounds: ClassVar[int] = 20
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:

@@ -12,7 +12,6 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, OpenBackend, alive, commit, holder
 
 STARTS = 6
-PAGES = 20
 PATIENCE = 60  # seconds; a process that takes longer hangs
 HOUR = 3600.0
 
@@ -76,14 +75,14 @@ class SharingBehaviours(BackendFixtures):
         def work(_number: int) -> int:
             committed = 0
             with open_backend() as own:
-                for page in range(PAGES):
+                for page in range(self.rounds):
                     together.wait(PATIENCE)
                     committed += _committed(own, job_id, page)
             return committed
 
         with ThreadPoolExecutor(2) as pool:
-            assert sum(pool.map(work, range(2))) == PAGES
-        assert backend.get_number_of_written_rows_for_job(job_id) == PAGES
+            assert sum(pool.map(work, range(2))) == self.rounds
+        assert backend.get_number_of_written_rows_for_job(job_id) == self.rounds
 
     def test_two_starts_at_once_never_have_the_same_epoch(
         self, backend: AbstractBackend, open_backend: OpenBackend
@@ -94,21 +93,21 @@ class SharingBehaviours(BackendFixtures):
         def work(_number: int) -> list[int]:
             with open_backend() as own:
                 together.wait(PATIENCE)
-                return [own.open_epoch(job_id) for _ in range(PAGES)]
+                return [own.open_epoch(job_id) for _ in range(self.rounds)]
 
         with ThreadPoolExecutor(2) as pool:
             epochs = [epoch for found in pool.map(work, range(2)) for epoch in found]
-        assert sorted(epochs) == list(range(1, 2 * PAGES + 1))
+        assert sorted(epochs) == list(range(1, 2 * self.rounds + 1))
 
     def test_processes_share_one_state(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
         """They start at once, fight for the lease and for one job, and commit to a job of their own in between."""
         contested = backend.create_stream_job(KEY, "full_refresh").id
         own_jobs = [backend.create_stream_job(KEY, "full_refresh").id for _ in range(2)]
-        answers = _in_processes(_work, open_backend, [(contested, job_id) for job_id in own_jobs])
+        answers = _in_processes(_work, open_backend, [(self.rounds, contested, job_id) for job_id in own_jobs])
         assert sorted(taken for taken, _ in answers) == [False, True]
-        assert sum(committed for _, committed in answers) == PAGES
+        assert sum(committed for _, committed in answers) == self.rounds
         for job_id in (contested, *own_jobs):
-            assert backend.get_number_of_written_rows_for_job(job_id) == PAGES
+            assert backend.get_number_of_written_rows_for_job(job_id) == self.rounds
 
     def test_first_starts_of_processes_make_the_tables_once(self, open_backend: OpenBackend) -> None:
         answers = _in_processes(_first_start, open_backend, [("first",), ("second",)])
@@ -126,11 +125,11 @@ def _committed(backend: AbstractBackend, job_id: str, page: int) -> bool:
     return True
 
 
-def _work(backend: AbstractBackend, barrier: Barrier, contested: str, own: str) -> tuple[bool, int]:
+def _work(backend: AbstractBackend, barrier: Barrier, rounds: int, contested: str, own: str) -> tuple[bool, int]:
     barrier.wait(PATIENCE)
     taken = backend.acquire_lease(KEY, holder(own), HOUR, alive) is None
     committed = 0
-    for page in range(PAGES):
+    for page in range(rounds):
         commit(backend, own, page, page)
         barrier.wait(PATIENCE)
         committed += _committed(backend, contested, page)
@@ -145,7 +144,7 @@ def _first_start(backend: AbstractBackend, barrier: Barrier, name: str) -> bool:
     return taken
 
 
-def _in_processes(work: Callable[..., Any], open_backend: OpenBackend, arguments: list[tuple[str, ...]]) -> list[Any]:
+def _in_processes(work: Callable[..., Any], open_backend: OpenBackend, arguments: list[tuple[Any, ...]]) -> list[Any]:
     """What ``work(backend, barrier, *arguments)`` answers in a process each, with a backend of its own."""
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(len(arguments)), spawn.SimpleQueue()
@@ -160,7 +159,7 @@ def _in_processes(work: Callable[..., Any], open_backend: OpenBackend, arguments
 
 
 def _answer(
-    answers: Any, work: Callable[..., Any], open_backend: OpenBackend, barrier: Barrier, arguments: tuple[str, ...]
+    answers: Any, work: Callable[..., Any], open_backend: OpenBackend, barrier: Barrier, arguments: tuple[Any, ...]
 ) -> None:
     with open_backend() as backend:
         answers.put(work(backend, barrier, *arguments))

@@ -234,11 +234,12 @@ class DestinationConformance:
         assert self.ids(config) == ["a", "c"]
         assert self.ids(config, other) == ["b"]
 
+    @pytest.mark.parametrize("mode", [STREAM])
     def test_in_stream_mode_rows_are_seen_at_once_in_the_table_they_name(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         other = self.other_table(config)
-        job = pipeline(STREAM).job()
+        job = pipeline(mode).job()
         job.start()
         job.commit(0, records("a"))
         assert self.ids(config) == ["a"]

@@ -25,6 +25,7 @@ from ports import free_port
 PROJECT = "test-project"
 _DATASET, _BUCKET = "demo", "demo"
 _HOME = Path(__file__).parents[2] / ".emulator"
+_ONE_THREAD = Path(__file__).with_name("one_thread")
 _START_TIMEOUT, _STOP_TIMEOUT, _ATTEMPTS = 60.0, 10.0, 3  # seconds, seconds, times
 
 
@@ -111,7 +112,8 @@ def emulators(folder: Path) -> Iterator[Google]:
         storage, port, grpc_port = cloud_storage(place / "storage"), free_port(), free_port()
         ports = ["--port", str(port), "--grpc-port", str(grpc_port)]
         command = [str(program), *ports, "--data-dir", str(place / "data"), "--project", PROJECT]
-        env = {"STORAGE_EMULATOR_HOST": storage.url.removesuffix("/storage/v1/b"), "HOME": str(_HOME)}
+        gcs = storage.url.removesuffix("/storage/v1/b")
+        env = {"STORAGE_EMULATOR_HOST": gcs, "HOME": str(_HOME), "PYTHONPATH": str(_ONE_THREAD)}
         bigquery = Server(command, f"http://127.0.0.1:{port}", place / "bigquery.log", env)
         with ExitStack() as running:
             for server in (storage, bigquery):
@@ -123,7 +125,7 @@ def emulators(folder: Path) -> Iterator[Google]:
                 if attempt + 1 < _ATTEMPTS:  # somebody may have been quicker to take a port
                     continue
                 raise
-            yield Google(bigquery.url, f"127.0.0.1:{grpc_port}", env["STORAGE_EMULATOR_HOST"])
+            yield Google(bigquery.url, f"127.0.0.1:{grpc_port}", gcs)
             return
 
 

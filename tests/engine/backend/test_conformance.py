@@ -39,6 +39,8 @@ class TestPostgres(SharedBackendConformance):
 class TestBigQuery(SharedBackendConformance):
     """Against the emulator."""
 
+    rounds = 4
+
     @pytest.fixture
     def open_backend(self, warehouse: Warehouse) -> OpenBackend:
         place = {"database": warehouse.project, "schema": warehouse.dataset}
