@@ -154,7 +154,7 @@ class NeedsToBePrepared(Tables):
         (PublishesTwice, "publishing_again_after_a_crash_changes_nothing", INCREMENTAL),
         (PublishesOnlyWhatItWrote, "a_job_without_rows_is_published_too", FULL_REFRESH),
         (RoundsMoments, "every_value_arrives_as_it_was", STREAM),
-        (WritesToOneTable, "in_stream_mode_rows_are_seen_at_once_in_the_table_they_name", None),
+        (WritesToOneTable, "in_stream_mode_rows_are_seen_at_once_in_the_table_they_name", STREAM),
         (LosesLargeBatches, "many_batches_of_all_sizes_arrive", FULL_REFRESH),
         (NeedsToBePrepared, "it_can_be_closed_before_it_was_used", None),
     ],
