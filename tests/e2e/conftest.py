@@ -56,7 +56,9 @@ class Pipeline:
 
     @property
     def command(self) -> list[str]:
-        (self.folder / "config.yml").write_text(yaml.safe_dump(self.config))
+        aside = self.folder / "config.yml.new"
+        aside.write_text(yaml.safe_dump(self.config))
+        aside.replace(self.folder / "config.yml")  # one that was started before may be about to read it
         return [*commands.BIZON, "run", "config.yml"]
 
     def run(self, *flags: str, expect: int | None = 0, timeout: float = 60) -> subprocess.CompletedProcess[str]:
