@@ -113,11 +113,16 @@ def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime)
     on_postgres = connection.dialect.name == "postgresql"
     return Lease(
         holder=LeaseHolder(row.owner, row.host, row.pid, row.place, row.started),
-        age=(now - row.acquired_at).total_seconds(),
-        idle=(now - row.renewed_at).total_seconds(),
+        age=_seconds(now - row.acquired_at),
+        idle=_seconds(now - row.renewed_at),
         expires_in=(row.expires_at - now).total_seconds(),
         gone=on_postgres and is_gone(connection, lease_lock(schema or "", key, row.owner), row.renewed_at),
     )
+
+
+def _seconds(passed: timedelta) -> float:
+    """What has passed; nothing, where the lease was taken between reading the clock and reading the lease."""
+    return max(passed.total_seconds(), 0.0)
 
 
 def _database_time(connection: Connection) -> datetime:
