@@ -10,7 +10,7 @@ frame carries ``destination_id`` as a seventh column until the loader has routed
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import polars as pl
 
-from bizon.common.clock import as_utc
+from bizon.common.clock import as_utc, microseconds
 from bizon.source.models import SourceRecord
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ DESTINATION_COLUMNS = DESTINATION_SCHEMA.names()
 _LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _JOB_DIGITS = 16
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS_AT_ONCE = 512  # the memory of so many is still near the processor when the next ones take their place
 _ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
@@ -174,8 +173,7 @@ def same_moment(moment: datetime, rows: int) -> pl.Series:
 
 def _from_microseconds(moments: Sequence[datetime]) -> pl.Series:
     # a datetime in a list takes Polars a hundred times as long as the number of its microseconds
-    numbers = [(moment - _EPOCH) // timedelta(microseconds=1) for moment in moments]
-    return pl.Series(numbers, dtype=pl.Int64).cast(UTC_MICROSECONDS)
+    return pl.Series([microseconds(moment) for moment in moments], dtype=pl.Int64).cast(UTC_MICROSECONDS)
 
 
 def _texts(name: str, texts: Sequence[str | None]) -> pl.Series:

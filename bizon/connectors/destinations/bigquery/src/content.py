@@ -9,7 +9,7 @@ from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, Bi
 from bizon.connectors.destinations.bigquery.src.config import ColumnMode as Mode
 from bizon.connectors.destinations.bigquery.src.config import ColumnType as Type
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row, load_line
-from bizon.connectors.destinations.bigquery.src.schema import NAMES, declared_schema
+from bizon.connectors.destinations.bigquery.src.schema import declared_schema, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 _TYPES: dict[Type, pl.DataType] = {
@@ -43,7 +43,7 @@ class Content:
     def of(self, frame: pl.DataFrame) -> bytes:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         if self._unnester is None:
-            return _parquet(frame.select(pl.col(name).alias(called) for name, called in NAMES.items()))
+            return _parquet(six_columns(frame))
         rows = self._unnester.rows(frame)
         if self.format == "json":
             return b"".join(load_line(json_row(row), self._fields) for row in rows)

@@ -14,6 +14,16 @@ from bizon.connectors.destinations.bigquery.src.tables import Target
 _FORMATS = {"parquet": "PARQUET", "json": "NEWLINE_DELIMITED_JSON"}
 
 
+def appending(format: str, target: Target) -> bigquery.LoadJobConfig:
+    """The configuration of a load job that appends to a table that is there. ``format``: parquet, or json in lines."""
+    return bigquery.LoadJobConfig(
+        source_format=_FORMATS[format],
+        schema=target.schema,
+        write_disposition="WRITE_APPEND",
+        create_disposition="CREATE_NEVER",
+    )
+
+
 class Loads:
     """Load jobs of one job of a pipeline."""
 
@@ -25,12 +35,7 @@ class Loads:
 
     def load(self, parts: Sequence[Part], target: Target, label: str) -> None:
         """Append objects of one format, at most 10,000, unless a job of this label did; returns once it is done."""
-        config = bigquery.LoadJobConfig(
-            source_format=_FORMATS[parts[0].format],
-            schema=target.schema,
-            write_disposition="WRITE_APPEND",
-            create_disposition="CREATE_NEVER",
-        )
+        config = appending(parts[0].format, target)
         if parts[0].format == "parquet":
             config.parquet_options = bigquery.ParquetOptions()
             config.parquet_options.enable_list_inference = True

@@ -16,6 +16,7 @@ from google.api_core import exceptions
 from google.cloud.storage import Client as StorageClient
 
 from bizon.common.sync import SyncMetadata
+from bizon.connectors.destinations.bigquery.src.batches import each_page_once
 from bizon.connectors.destinations.bigquery.src.client import HOW
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
@@ -99,14 +100,8 @@ def committed(parts: Iterable[Part], last: int | None) -> list[Part]:
     """The objects that hold the pages up to ``last``, each page once; pages without rows have none."""
     if last is None:
         return []
-    chosen: list[Part] = []
-    following = 0
-    for part in sorted(parts, key=lambda part: (part.first, -part.epoch, part.last)):
-        if part.first < following or part.last > last:
-            continue
-        chosen.append(part)
-        following = part.last + 1
-    return chosen
+    recorded = [part for part in parts if part.last <= last]
+    return each_page_once(sorted(recorded, key=lambda part: (part.first, -part.epoch, part.last)))
 
 
 def _read(name: str) -> Part | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import polars as pl
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
@@ -16,6 +17,8 @@ NAMES = {
     "bizon_id": "_bizon_id",
 }
 """Columns of the destination frame, and what they are called in BigQuery; in the order of the table."""
+MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
+"""Those of them that are TIMESTAMP."""
 _SAME = {ColumnType.FLOAT64: "FLOAT", ColumnType.INT64: "INTEGER"}
 _ALIASES = {"FLOAT64": "FLOAT", "INT64": "INTEGER", "BOOL": "BOOLEAN", "STRUCT": "RECORD", "DECIMAL": "NUMERIC"}
 
@@ -32,6 +35,11 @@ def record_schema(data_type: str, mode: str) -> list[SchemaField]:
         )
         for name, called in NAMES.items()
     ]
+
+
+def six_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """Those of a destination frame as the table calls them."""
+    return frame.select(pl.col(name).alias(called) for name, called in NAMES.items())
 
 
 def declared_schema(columns: Iterable[BigQueryColumn]) -> list[SchemaField]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 from google.api_core import exceptions
-from google.cloud import bigquery
 from loguru import logger
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
@@ -16,6 +15,7 @@ from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestin
 from bizon.connectors.destinations.bigquery.src.client import HOW, writing
 from bizon.connectors.destinations.bigquery.src.jobs import Job
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
+from bizon.connectors.destinations.bigquery.src.loads import appending
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
 from bizon.connectors.destinations.bigquery_streaming.src.rows import ROW_BYTES, Row, Rows, packed
@@ -86,12 +86,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         if not rows:
             return
         content = b"".join(load_line(row.json, target.schema) for row in rows)
-        how = bigquery.LoadJobConfig(
-            source_format="NEWLINE_DELIMITED_JSON",
-            schema=target.schema,
-            write_disposition="WRITE_APPEND",
-            create_disposition="CREATE_NEVER",
-        )
+        how = appending("json", target)
 
         def start(job_id: str) -> Job:
             file = io.BytesIO(content)

@@ -8,13 +8,12 @@ import polars as pl
 
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
-from bizon.connectors.destinations.bigquery.src.schema import NAMES
+from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 REQUEST_BYTES = 5_000_000  # of one request; BigQuery takes 10 MB
 ROW_BYTES = 900_000  # of one row; BigQuery takes 1 MB
 _AROUND = 40  # bytes that a row has around it in a request, its id not counted
-_MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
 
 
 class Row(NamedTuple):
@@ -57,5 +56,5 @@ def packed(rows: Sequence[Row], most_rows: int) -> Iterator[list[Row]]:
 
 
 def _plain(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    texts = frame.with_columns(pl.col(_MOMENTS).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
-    return texts.select(pl.col(name).alias(called) for name, called in NAMES.items()).iter_rows(named=True)
+    texts = frame.with_columns(pl.col(MOMENTS).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    return six_columns(texts).iter_rows(named=True)

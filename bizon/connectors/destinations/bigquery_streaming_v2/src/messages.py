@@ -1,7 +1,7 @@
 """From rows to protocol buffers: a message type per table, made of its schema, and the bytes of each row."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +13,9 @@ from google.protobuf import (
     message_factory,
 )
 
+from bizon.common.clock import microseconds
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.schema import NAMES
+from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 BATCH = "_bizon_batch"
@@ -30,8 +31,7 @@ _KINDS: dict[str, Any] = {
     "TIMESTAMP": _Kind.TYPE_INT64,
 }
 """What BigQuery takes for a type; for all others, text."""
-_EPOCH, _FIRST_DAY = datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1)
-_MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
+_FIRST_DAY = date(1970, 1, 1)
 _ROOT = "Row"
 
 
@@ -59,7 +59,7 @@ class Messages:
 
 
 def _plain(frame: pl.DataFrame, batch: str | None) -> Iterator[dict[str, Any]]:
-    numbers = frame.with_columns(pl.col(_MOMENTS).dt.epoch("us")).rename(NAMES).select(NAMES.values())
+    numbers = six_columns(frame.with_columns(pl.col(MOMENTS).dt.epoch("us")))
     if batch is not None:
         numbers = numbers.with_columns(pl.lit(batch).alias(BATCH))
     return numbers.iter_rows(named=True)
@@ -79,17 +79,12 @@ def _value(value: Any, field: SchemaField) -> Any:
     if isinstance(value, dict):
         return _message_values(value, field.fields)
     if isinstance(value, datetime):
-        return _microseconds(value) if value.tzinfo is not None else value.isoformat(sep=" ")
+        return microseconds(value) if value.tzinfo is not None else value.isoformat(sep=" ")
     if isinstance(value, date):
         return (value - _FIRST_DAY).days
     if isinstance(value, time):
         return value.isoformat()
     return format(value, "f") if isinstance(value, Decimal) else value
-
-
-def _microseconds(moment: datetime) -> int:
-    passed = moment - _EPOCH
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
 def _described(name: str, fields: Sequence[SchemaField]) -> descriptor_pb2.DescriptorProto:

@@ -14,6 +14,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
+from bizon.connectors.destinations.bigquery.src.batches import each_page_once
 from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.jobs import Job, Jobs
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
@@ -111,13 +112,7 @@ class MarkedStaging:
 
 def committed(written: Iterable[Written]) -> list[Written]:
     """The tries that hold the pages of a job, each page once; pages without rows are in none."""
-    chosen: list[Written] = []
-    following = 0
-    for each in sorted(written, key=lambda each: (each.first, -each.epoch, -each.attempt)):
-        if each.first >= following:
-            chosen.append(each)
-            following = each.last + 1
-    return chosen
+    return each_page_once(sorted(written, key=lambda each: (each.first, -each.epoch, -each.attempt)))
 
 
 def _missing(wanted: int, found: int) -> DestinationError:
