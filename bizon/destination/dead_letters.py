@@ -27,7 +27,11 @@ class DeadLetters:
     def prepare(self, resume: ResumePoint) -> None:
         """Make the staged dead letters those of the committed pages."""
         if self.destination is not None:
-            self.destination.prepare(replace(resume, rows_written=resume.dead_letters))
+            self.destination.prepare(
+                replace(
+                    resume, rows_written=resume.dead_letters, committed=resume.committed_letters, committed_letters=()
+                )
+            )
 
     def describe(self) -> str | None:
         """Where dead letters are, in words; None when there is no such place."""

@@ -1,15 +1,16 @@
 """The interface a destination connector implements, and the factory that builds one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import CommittedBatch
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
@@ -28,12 +29,28 @@ class BatchRange:
     to_iteration: int
 
 
+@dataclass(frozen=True, slots=True)
+class OutputState:
+    """The published output as a destination finds it.
+
+    ``identity`` tells it from other outputs: destination, place and format, for example ``{"destination": "file",
+    "place": "/data/out.json", "format": "json"}``. ``published_by`` is the id of the job of this pipeline that
+    published last, read from a mark that lies with the output; None without one. ``has_rows`` is False for an output
+    that is gone or empty, None where the destination cannot tell.
+    """
+
+    identity: Mapping[str, str]
+    published_by: str | None = None
+    has_rows: bool | None = None
+
+
 class AbstractDestination(ABC):
     """Writes rows somewhere. A destination never decides when to write, and never records a checkpoint.
 
-    One instance serves one run, on one thread. The loader calls, in this order: ``check_connection`` once,
-    ``prepare`` once, ``write_records`` any number of times (perhaps never), ``finalize`` once if and only if the
-    source was exhausted without an error and every row is committed, ``close`` once in any case.
+    One instance serves one run, on one thread. The loader calls, in this order: ``check_connection`` once, ``output``
+    and ``prepare`` once, ``write_records`` any number of times (perhaps never), each followed by ``receipt``; then, if
+    and only if the source was exhausted without an error and every row is committed, ``verify``, ``finalize`` and
+    ``output`` once each; ``close`` once in any case.
 
     Set by the loader before each ``write_records``: ``destination_id``, the table the rows belong to, and ``batch``,
     the range of pages they come from.
@@ -79,6 +96,31 @@ class AbstractDestination(ABC):
         """
         return self.batch.to_iteration
 
+    def receipt(self) -> Mapping[str, Any] | None:
+        """How the rows of the last ``write_records`` call can be recognised in staging: where they are, and a checksum.
+
+        A small JSON object. The checkpoint of the batch keeps it; ``prepare`` and ``verify`` are given it back. None,
+        the default, for destinations that do not stage or that count their rows in another way.
+        """
+        return None
+
+    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """See that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
+
+        ``committed``: every batch of the job as its checkpoint records it, in page order, with those that have no rows.
+        Raises FinalizeError when rows are missing, foreign or damaged; nothing is published then. The default suits
+        destinations that write to their final place.
+        """
+        return None
+
+    def output(self) -> OutputState:
+        """The published output as it is now. Called before ``prepare`` and after ``finalize``.
+
+        The state keeps what it answers after publishing: an incremental run whose watermark belongs to another output,
+        or to one that is gone or empty now, stops before anything is fetched. The default knows the name only.
+        """
+        return OutputState({"destination": self.sync_metadata.destination_name, "place": self.default_destination_id})
+
     def finalize(self) -> bool:
         """Publish what was staged. Return True when the output is complete.
 
@@ -93,8 +135,12 @@ class AbstractDestination(ABC):
 
         Called once per run before anything is written. For a fresh job (``resume.last_iteration`` is None) empty the
         staging area of this job; for a resumed one drop what was staged after ``resume.last_iteration``: a crash
-        between a write and its checkpoint leaves such rows. The default does nothing, which makes the destination
-        at-least-once: the pages of a torn batch are written twice.
+        between a write and its checkpoint leaves such rows. ``resume.committed`` lists the batches that count.
+
+        A run may be frozen here and wake up when another start has taken over. So every step that removes or replaces
+        something checks ``resume.fence`` in the same place and step: a start that finds a higher fence than its own
+        raises OvertakenError and touches nothing. The default does nothing, which makes the destination at-least-once:
+        the pages of a torn batch are written twice.
         """
         return None
 

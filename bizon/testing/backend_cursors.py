@@ -7,7 +7,7 @@ import pytest
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CursorStatus, DestinationCursor
+from bizon.engine.backend.models import CommittedBatch, CursorStatus, DestinationCursor
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, commit
 
 PAGINATIONS: list[dict[str, Any]] = [
@@ -55,6 +55,16 @@ class CursorBehaviours(BackendFixtures):
         cursor = _last(backend, job_id)
         assert (cursor.job_id, cursor.from_source_iteration, cursor.rows_written) == (job_id, 0, 5)
         assert cursor.created_at.tzinfo is not None
+
+    def test_every_cursor_of_a_job_is_listed_with_its_receipts(self, backend: AbstractBackend, job_id: str) -> None:
+        receipt = {"file": "Zo\u00eb", "size": 2**40, "crc32": 7}
+        commit(backend, job_id, 0, 1, rows=5, receipt=receipt)
+        commit(backend, job_id, 2, 2, rows=0, dead_letters=3, letters_receipt={"file": "letters"})
+        first, second = backend.get_cursors_by_job_id(job_id)
+        assert first.batch == CommittedBatch(0, 1, 5, receipt)
+        assert first.letters == CommittedBatch(0, 1, 0, None)
+        assert second.batch == CommittedBatch(2, 2, 0, None)
+        assert second.letters == CommittedBatch(2, 2, 3, {"file": "letters"})
 
     @pytest.mark.parametrize(("first", "last"), [(0, 3), (3, 4), (2, 2)])
     def test_a_page_is_committed_once(self, backend: AbstractBackend, job_id: str, first: int, last: int) -> None:

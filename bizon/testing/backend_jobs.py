@@ -120,6 +120,14 @@ class JobBehaviours(BackendFixtures):
             found = _found(backend, job_id)
             assert (found.status, found.error_message) == (JobStatus.SUCCEEDED, None)
 
+    def test_the_output_of_a_job_is_noted_by_its_current_start_alone(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "incremental").id
+        first, second = backend.open_epoch(job_id), backend.open_epoch(job_id)
+        assert _found(backend, job_id).output is None
+        backend.note_output(job_id, {"place": "Zo\u00eb"}, epoch=second)
+        backend.note_output(job_id, {"place": "elsewhere"}, epoch=first)
+        assert _found(backend, job_id).output == {"place": "Zo\u00eb"}
+
     def test_a_reset_waits_for_a_job_and_belongs_to_it(self, backend: AbstractBackend) -> None:
         backend.request_stream_reset(KEY)
         backend.request_stream_reset(KEY)

@@ -1,8 +1,10 @@
 """Jobs that load into a destination, with the parts of the loader and of the state played by the test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
 from uuid import uuid4
 
 import polars as pl
@@ -12,6 +14,7 @@ from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import CommittedBatch
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import NoOpSourceCallback
@@ -20,6 +23,8 @@ from bizon.source.models import SourceRecord
 
 EXTRACTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LOADED = EXTRACTED + timedelta(seconds=7, microseconds=1)
+
+_CREATED = count(1)  # each job is later than the one before
 
 Page = Sequence[SourceRecord]
 Build = Callable[..., AbstractDestination]
@@ -78,9 +83,11 @@ class Job:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._id = uuid4().hex
+        self.id = uuid4().hex
+        self._created = next(_CREATED)
         self._last: int | None = None
-        self._rows = 0
+        self._committed: list[CommittedBatch] = []
+        self._receipt: Mapping[str, Any] | None = None
         self._exhausted = False
         self._starts = 0
         self.destination: AbstractDestination
@@ -88,17 +95,22 @@ class Job:
     def start(self) -> None:
         """A run that begins where the last checkpoint says."""
         self._starts += 1
-        self.destination = self._pipeline.open(self._id)
+        self.destination = self._pipeline.open(self.id)
         assert self.destination.check_connection() is True
-        self.destination.prepare(
-            ResumePoint(
-                self._id,
-                last_iteration=self._last,
-                rows_written=self._rows,
-                exhausted=self._exhausted,
-                has_history=self._pipeline.has_history,
-                epoch=self._starts,
-            )
+        self.destination.prepare(self.resume_point())
+
+    def resume_point(self) -> ResumePoint:
+        """What the start that began last was told."""
+        is_stream = self._pipeline.sync_mode is SourceSyncModes.STREAM
+        return ResumePoint(
+            self.id,
+            last_iteration=self._last,
+            rows_written=sum(batch.rows for batch in self._committed),
+            exhausted=self._exhausted,
+            has_history=self._pipeline.has_history,
+            epoch=self._starts,
+            job_created_us=self._created,
+            committed=() if is_stream else tuple(self._committed),
         )
 
     def write(self, first: int, *pages: Page, table: str | None = None) -> pl.DataFrame:
@@ -106,16 +118,19 @@ class Job:
         found = [
             SourcePage(first + place, EXTRACTED, records_to_frame(page, EXTRACTED)) for place, page in enumerate(pages)
         ]
-        rows = to_destination_frame(found, self._id, LOADED)[DESTINATION_COLUMNS]
+        rows = to_destination_frame(found, self.id, LOADED)[DESTINATION_COLUMNS]
         self.destination.batch = BatchRange(first, first + len(pages) - 1)
         self.destination.destination_id = table or self.destination.default_destination_id
         answer = self.destination.write_records(rows)
         assert answer == (True, None), f"write_records answered {answer}"
+        self._receipt = self.destination.receipt()
         return rows
 
     def record(self, last: int, rows: int) -> None:
         """The checkpoint: pages up to ``last`` are safe, ``rows`` more than before."""
-        self._last, self._rows, self._pipeline.has_history = last, self._rows + rows, True
+        first = 0 if self._last is None else self._last + 1
+        self._committed.append(CommittedBatch(first, last, rows, self._receipt if rows else None))
+        self._last, self._pipeline.has_history = last, True
 
     def commit(self, first: int, *pages: Page) -> None:
         """Write a batch and record it; pages without records are only recorded."""
@@ -129,8 +144,9 @@ class Job:
         self._exhausted = True
 
     def publish(self) -> None:
-        """The loader's last call of a job."""
+        """The loader's last calls of a job."""
         self.exhaust()
+        self.destination.verify(self._committed)
         assert self.destination.finalize() is True, "finalize did not answer True"
 
     def end(self) -> None:

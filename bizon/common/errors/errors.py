@@ -15,7 +15,8 @@ BizonError
    |- DestinationConnectionError
    |- DestinationWriteError  write_records answered False or raised; nothing was recorded
    |  '- RowsRejectedError   some rows can never be written; what becomes of them, on_error says
-   '- FinalizeError          the output was not published; the job can be run again
+   |- FinalizeError          the output was not published; the job can be run again
+   '- WatermarkError         the output is not the one that the watermark belongs to; nothing was fetched
 
 The class says where; ``retryable`` says what to do. Messages say what happened, to which stream, and the remedy;
 they never contain a configured secret.
@@ -141,3 +142,7 @@ class RowsRejectedError(DestinationWriteError):
 
 class FinalizeError(DestinationError):
     """All rows are staged and committed, but the output was not published. The next run publishes it."""
+
+
+class WatermarkError(DestinationError):
+    """An incremental run would go on from a watermark that belongs to another output. Nothing was fetched."""

@@ -89,6 +89,12 @@ class AbstractBackend(ABC):
         """Replace what is noted of how the job is doing, any JSON object; display only."""
 
     @abstractmethod
+    def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
+        """Replace what is noted of the output of a job, any JSON object: that it is to be adopted, or what was
+        published. Part of the watermark once the job has succeeded. Nothing is noted when ``epoch`` is not the job's
+        current one."""
+
+    @abstractmethod
     def open_epoch(self, job_id: str, half: Half | None = None) -> int:
         """Increment ``attempt`` and return it: the number of this start of the job, from 1. ``half``: what starts, None
         for both; unless it is the consumer alone, the number becomes ``producer_epoch`` too."""
@@ -126,6 +132,10 @@ class AbstractBackend(ABC):
     @abstractmethod
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
         """The destination cursor with the highest ``to_source_iteration``, or None."""
+
+    @abstractmethod
+    def get_cursors_by_job_id(self, job_id: str) -> list[DestinationCursor]:
+        """All destination cursors of the job, in page order."""
 
     @abstractmethod
     def get_number_of_written_rows_for_job(self, job_id: str) -> int:

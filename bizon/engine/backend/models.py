@@ -1,5 +1,6 @@
 """Rows of the state tables, as plain values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,7 +51,8 @@ class StreamJob:
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
 
     ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
-    0 before the first. ``progress``: as noted last.
+    0 before the first. ``progress``: as noted last. ``output``: what is noted of the output it was told to adopt, or
+    has published.
     """
 
     id: str
@@ -65,6 +67,17 @@ class StreamJob:
     updated_at: datetime | None = None
     producer_epoch: int = 0
     progress: dict[str, Any] | None = None
+    output: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedBatch:
+    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
+
+    from_iteration: int
+    to_iteration: int
+    rows: int
+    receipt: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,7 @@ class DestinationCursor:
     """The slip: everything up to and including ``to_source_iteration`` is safe in the destination.
 
     ``pagination`` is that of the last page in the batch: where to go on; ``{}`` when the source was exhausted.
+    ``receipt`` and ``letters_receipt`` are as in :class:`CommitRecord`.
     """
 
     id: str
@@ -81,6 +95,20 @@ class DestinationCursor:
     rows_written: int
     pagination: dict[str, Any]
     created_at: datetime
+    dead_letters: int = 0
+    receipt: dict[str, Any] | None = None
+    letters_receipt: dict[str, Any] | None = None
+
+    @property
+    def batch(self) -> CommittedBatch:
+        """The rows that were delivered."""
+        return CommittedBatch(self.from_source_iteration, self.to_source_iteration, self.rows_written, self.receipt)
+
+    @property
+    def letters(self) -> CommittedBatch:
+        """The dead letters."""
+        first, last = self.from_source_iteration, self.to_source_iteration
+        return CommittedBatch(first, last, self.dead_letters, self.letters_receipt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +153,9 @@ class Lease:
 class CommitRecord:
     """What the loader records after a write: one destination cursor, in one transaction.
 
-    ``extends``: the last cursor of the job is moved on instead of a new one being made, for jobs that never end.
+    ``extends``: the last cursor of the job is moved on instead of a new one being made, for jobs that never end; no
+    receipts are kept then. ``receipt``: how the destination recognises the rows of the batch while they are staged;
+    ``letters_receipt``: the same for its dead letters.
     """
 
     job_id: str
@@ -139,3 +169,5 @@ class CommitRecord:
     next_state: dict[str, Any] | None = None
     dead_letters: int = 0
     extends: bool = False
+    receipt: Mapping[str, Any] | None = None
+    letters_receipt: Mapping[str, Any] | None = None

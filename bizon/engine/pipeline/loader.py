@@ -12,6 +12,12 @@ The protocol of a batch:
 A process that dies between 2 and 3 leaves rows that no cursor vouches for: ``prepare`` removes them at the next start.
 A process that dies between 3 and 4 leaves pages unacknowledged: they arrive again and are recognised as a repeat.
 
+To publish:
+
+5. Reconcile: staging must hold the rows of every destination cursor, unchanged (``verify``), or nothing is published.
+6. ``finalize``, for the dead letters, then for the output.
+7. Note which output was published: the next watermark belongs to it.
+
 Invariants: a cursor exists only for a batch whose write returned true and whose rows have landed (I1); the cursors of a
 job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` runs only when asked for by an end that was
 complete (I3).
@@ -20,12 +26,12 @@ complete (I3).
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import polars as pl
 from loguru import logger
 
 from bizon.common.errors.errors import (
-    DestinationError,
     DestinationWriteError,
     FinalizeError,
     QueueError,
@@ -38,8 +44,10 @@ from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord, StreamKey
+from bizon.engine.pipeline.failures import publishing, writing
 from bizon.engine.pipeline.models import Batch, Progress, ResumePoint, WrittenBatch
 from bizon.engine.pipeline.retries import with_retries
+from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.models import SourceIteration
@@ -48,42 +56,30 @@ Ack = Callable[[int], None]
 """Told the last committed page."""
 
 
+@dataclass(kw_only=True)
 class Loader:
     """Writes, then records. One per run, used by the consuming side on one thread.
 
     ``routed``: rows go to the table their record names, else to the configured one; otherwise all go to the latter.
     """
 
-    def __init__(
-        self,
-        *,
-        destination: AbstractDestination,
-        backend: AbstractBackend,
-        key: StreamKey,
-        resume: ResumePoint,
-        epoch: int,
-        ack: Ack,
-        callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
-        progress: Progress,
-        routed: bool,
-        dead_letters: DeadLetters = DeadLetters(),  # noqa: B008 - frozen
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._destination = destination
-        self._backend = backend
-        self._key = key
-        self._resume = resume
-        self._epoch = epoch
-        self._ack = ack
-        self._callback = callback
-        self._monitor = monitor
-        self._progress = progress
-        self._routed = routed
-        self._dead_letters = dead_letters
-        self._sleep = sleep
-        self._next_iteration = resume.next_iteration
-        self._waiting: deque[WrittenBatch] = deque()
+    destination: AbstractDestination
+    backend: AbstractBackend
+    key: StreamKey
+    resume: ResumePoint
+    epoch: int
+    ack: Ack
+    callback: AbstractSourceCallback
+    monitor: AbstractMonitor
+    progress: Progress
+    routed: bool
+    dead_letters: DeadLetters = field(default_factory=DeadLetters)
+    sleep: Callable[[float], None] = time.sleep
+    _next_iteration: int = field(init=False)
+    _waiting: deque[WrittenBatch] = field(init=False, default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._next_iteration = self.resume.next_iteration
 
     @property
     def next_iteration(self) -> int:
@@ -92,15 +88,16 @@ class Loader:
 
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""
-        self._destination.prepare(self._resume)
-        self._dead_letters.prepare(self._resume)
+        check_watermark(self.destination.output(), self.resume)
+        self.destination.prepare(self.resume)
+        self.dead_letters.prepare(self.resume)
 
     def write(self, batch: Batch) -> None:
         """Steps 2 to 4 for one batch. Raises DestinationWriteError, BackendError, or QueueError on a gap."""
         if batch.to_iteration < self._next_iteration:
             logger.debug(f"pages {batch.from_iteration}-{batch.to_iteration} are written already, skipped")
             if not self._waiting or batch.to_iteration < self._waiting[0].first:
-                self._ack(batch.to_iteration)
+                self.ack(batch.to_iteration)
             return
         if batch.from_iteration != self._next_iteration:
             raise QueueError(
@@ -108,15 +105,19 @@ class Loader:
                 f"run again to resume"
             )
         rows, rejected = split_rejected(batch.frame)
-        default = self._destination.default_destination_id
-        for destination_id, table in rows_by_table(rows, default) if self._routed else [(default, rows)]:
+        default = self.destination.default_destination_id
+        for destination_id, table in rows_by_table(rows, default) if self.routed else [(default, rows)]:
             rejected.vstack(self._write_table(batch, destination_id, table), in_place=True)
-        letters, file = self._dead_letters.of(rejected), self._dead_letters.destination
+        letters, file = self.dead_letters.of(rejected), self.dead_letters.destination
         if letters.height and file is not None:
             self._write(file, batch, file.default_destination_id, letters)
         written = batch.frame.height - rejected.height
         self._next_iteration = batch.to_iteration + 1
-        self._waiting.append(WrittenBatch(batch.pages, written, rejected.height, letters.height))
+        receipts = (
+            self.destination.receipt() if written else None,
+            file.receipt() if letters.height and file is not None else None,
+        )
+        self._waiting.append(WrittenBatch(batch.pages, written, rejected.height, letters.height, *receipts))
         self.settle(wait=False)
 
     def settle(self, *, wait: bool) -> None:
@@ -124,7 +125,7 @@ class Loader:
         write. Raises DestinationWriteError, BackendError."""
         if not self._waiting:
             return
-        landed = self._destination.landed(wait=wait) if any(each.written for each in self._waiting) else -1
+        landed = self.destination.landed(wait=wait) if any(each.written for each in self._waiting) else -1
         while self._waiting and (not self._waiting[0].written or self._waiting[0].last <= landed):
             batch = self._waiting[0]
             self._record(batch)
@@ -132,34 +133,31 @@ class Loader:
             self._acknowledge(batch)
 
     def publish(self) -> None:
-        """Publish dead letters, then the output. Raises FinalizeError, and BackendError in a run that was overtaken."""
+        """Steps 5 to 7. Raises FinalizeError, and OvertakenError in a superseded run."""
         self.settle(wait=True)
-        self._backend.check_epoch(self._resume.job_id, self._epoch)
-        for destination in (self._dead_letters.destination, self._destination):
-            if destination is not None:
-                self._finalize(destination)
-
-    def _finalize(self, destination: AbstractDestination) -> None:
-        try:
-            done = destination.finalize()
-        except FinalizeError:
-            raise
-        except Exception as error:
-            text = str(error) if isinstance(error, DestinationError) else f"{type(error).__name__}: {error}"
-            raise FinalizeError(f"publishing failed: {text}") from error
-        if done is not True:
-            raise FinalizeError("publishing failed: the destination's finalize() did not return True")
+        self.backend.check_epoch(self.resume.job_id, self.epoch)
+        cursors = self.backend.get_cursors_by_job_id(self.resume.job_id)
+        outputs = [(self.destination, [cursor.batch for cursor in cursors])]
+        if self.dead_letters.destination is not None:
+            outputs.insert(0, (self.dead_letters.destination, [cursor.letters for cursor in cursors]))
+        with publishing():
+            for destination, committed in outputs:
+                destination.verify(committed)
+            for destination, _ in outputs:
+                if destination.finalize() is not True:
+                    raise FinalizeError("publishing failed: the destination's finalize() did not return True")
+        self.backend.note_output(self.resume.job_id, published_output(self.destination.output()), epoch=self.epoch)
 
     def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> pl.DataFrame:
         """One table of a batch, without the rows that the destination refuses, which are returned."""
         rejected = take_out(rows, {})[1]
         while rows.height:
             try:
-                self._write(self._destination, batch, destination_id, rows[DESTINATION_COLUMNS])
+                self._write(self.destination, batch, destination_id, rows[DESTINATION_COLUMNS])
                 break
             except RowsRejectedError as error:
                 rows, refused = take_out(rows, error.reasons)
-                if self._dead_letters.on_error is OnError.FAIL or not refused.height:
+                if self.dead_letters.on_error is OnError.FAIL or not refused.height:
                     raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
                 rejected.vstack(refused, in_place=True)
         return rejected
@@ -167,48 +165,43 @@ class Loader:
     def _write(self, destination: AbstractDestination, batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
         destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
         destination.destination_id = destination_id
-        with_retries(lambda: self._write_once(destination, batch, rows), self._sleep)
+        with_retries(lambda: self._write_once(destination, batch, rows), self.sleep)
 
     def _write_once(self, destination: AbstractDestination, batch: Batch, rows: pl.DataFrame) -> None:
         where = self._where(batch, destination.destination_id)
-        try:
-            with self._monitor.trace("destination.write"):
-                written, reason = destination.write_records(rows)
-        except DestinationError:
-            raise
-        except Exception as error:
-            raise DestinationWriteError(
-                f"{where}: {type(error).__name__}: {error}", retryable=bool(getattr(error, "retryable", False))
-            ) from error
+        with writing(where), self.monitor.trace("destination.write"):
+            written, reason = destination.write_records(rows)
         if written is not True:
             raise DestinationWriteError(f"{where}: {reason or 'the destination gave no reason'}")
 
     def _record(self, batch: WrittenBatch) -> None:
         last = batch.pages[-1]
         states = [page.next_state for page in batch.pages if page.next_state is not None]
-        self._backend.create_destination_cursor(
+        self.backend.create_destination_cursor(
             CommitRecord(
-                job_id=self._resume.job_id,
-                epoch=self._epoch,
-                key=self._key,
-                destination_name=self._destination.sync_metadata.destination_name,
+                job_id=self.resume.job_id,
+                epoch=self.epoch,
+                key=self.key,
+                destination_name=self.destination.sync_metadata.destination_name,
                 from_source_iteration=batch.first,
                 to_source_iteration=batch.last,
                 rows_written=batch.written,
                 dead_letters=batch.dead_letters,
                 pagination=last.pagination,
                 next_state=states[-1] if states else None,
-                extends=self._routed,
+                extends=self.routed,
+                receipt=batch.receipt,
+                letters_receipt=batch.letters_receipt,
             )
         )
 
     def _acknowledge(self, batch: WrittenBatch) -> None:
-        self._ack(batch.last)
-        self._callback.on_iterations_written(
+        self.ack(batch.last)
+        self.callback.on_iterations_written(
             [SourceIteration(next_pagination=page.pagination, next_state=page.next_state) for page in batch.pages]
         )
-        self._progress.committed(batch.written, batch.rejected)
-        self._monitor.track_records_synced(batch.written, self._destination.default_destination_id)
+        self.progress.committed(batch.written, batch.rejected)
+        self.monitor.track_records_synced(batch.written, self.destination.default_destination_id)
         logger.debug(f"committed pages {batch.first}-{batch.last}: {batch.written} records")
 
     def _where(self, batch: Batch, destination_id: str) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from bizon.engine.backend.models import CommittedBatch
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -24,6 +26,16 @@ class PipelineReturnStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedOutput:
+    """The output that a watermark vouches for, as the state recorded it when ``job_id`` published. ``identity``: what
+    tells it from other outputs; ``has_rows`` is None when the destination could not tell."""
+
+    job_id: str
+    identity: Mapping[str, str]
+    has_rows: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResumePoint:
     """Where a run starts: read once from the last destination cursor.
 
@@ -31,8 +43,12 @@ class ResumePoint:
     ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows,
     ``dead_letters`` committed dead letters.
     ``has_history``: some run of the stream, this job's or an earlier one, has committed something; without it, an
-    output that this pipeline wrote means that the state was lost. ``adopt``: append to such an output all the same.
+    output that this pipeline wrote means that the state was lost. ``adopt``: take an output over all the same.
     ``epoch``: number of this start of the job, from 1; whatever an earlier start does from now on is not committed.
+    ``job_created_us``: when the job was created, in microseconds since 1970; later for each job of a stream.
+    ``committed``: the batches behind ``rows_written``, in page order, and ``committed_letters`` those behind
+    ``dead_letters``; empty in sync mode ``stream``, whose single checkpoint is moved on. ``published``: the output that
+    the watermark of an incremental run belongs to, None when nothing hangs on one.
     """
 
     job_id: str
@@ -44,6 +60,15 @@ class ResumePoint:
     has_history: bool = True
     adopt: bool = False
     epoch: int = 1
+    job_created_us: int = 0
+    committed: tuple[CommittedBatch, ...] = ()
+    committed_letters: tuple[CommittedBatch, ...] = ()
+    published: PublishedOutput | None = None
+
+    @property
+    def fence(self) -> tuple[int, int]:
+        """Grows with every start: a destination refuses a start whose fence is below one it has seen."""
+        return self.job_created_us, self.epoch
 
     @property
     def next_iteration(self) -> int:
@@ -81,12 +106,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class WrittenBatch:
-    """A batch that the destination has taken and that is not recorded yet. ``written``: rows that were delivered."""
+    """A batch that the destination has taken and that is not recorded yet. ``written``: rows that were delivered;
+    ``receipt`` and ``letters_receipt``: how the two destinations recognise what they wrote."""
 
     pages: tuple[PageMark, ...]
     written: int
     rejected: int
     dead_letters: int
+    receipt: Mapping[str, Any] | None = None
+    letters_receipt: Mapping[str, Any] | None = None
 
     @property
     def first(self) -> int:
@@ -106,6 +134,7 @@ class WorkerResult:
     ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
     ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
     ``dead_letters`` where those are that could not be delivered. ``overtaken``: another start has taken the job over.
+    ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
     """
 
     status: PipelineReturnStatus
@@ -115,6 +144,7 @@ class WorkerResult:
     where: str | None = None
     dead_letters: str | None = None
     overtaken: bool = False
+    watermark_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

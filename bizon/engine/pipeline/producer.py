@@ -32,6 +32,8 @@ class StopFlag(Protocol):
 
     def set(self) -> None: ...
 
+    def clear(self) -> None: ...
+
 
 class PageFetcher:
     """Asks the source for one page and turns it into a queue message. Shared by the producer and the stream runner."""

@@ -28,14 +28,17 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from bizon.common.clock import utc_now
+from bizon.common.clock import microseconds, utc_now
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, Half, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.models import RunnerStatus
 from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceIncrementalState
+
+_ADOPTED = "adopted"  # noted on a job that was started with --adopt, so that its resumes need not be
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def open_job(
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     is_reset = backend.is_reset(job.id)
+    if config.source.adopt_output:
+        backend.note_output(job.id, {_ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
     incremental = None if is_reset else _incremental_state(config, job, previous)
@@ -165,16 +170,26 @@ def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: B
 def _resume_point(
     backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
 ) -> ResumePoint:
-    cursor = backend.get_last_cursor_by_job_id(job.id)
-    if cursor is None:
-        return ResumePoint(job.id, has_history=previous is not None, adopt=config.source.adopt_output)
-    return ResumePoint(
-        job_id=job.id,
-        last_iteration=cursor.to_source_iteration,
-        pagination=cursor.pagination,
-        rows_written=backend.get_number_of_written_rows_for_job(job.id),
-        dead_letters=backend.get_number_of_dead_letters_for_job(job.id),
-        exhausted=not cursor.pagination and job.sync_mode != SourceSyncModes.STREAM,
+    appends = config.source.sync_mode is SourceSyncModes.INCREMENTAL and not backend.is_reset(job.id)
+    start = ResumePoint(
+        job.id,
+        adopt=config.source.adopt_output or (job.output or {}).get(_ADOPTED) is True,
+        job_created_us=microseconds(job.created_at),
+        published=recorded_output(previous.id, previous.output) if appends and previous is not None else None,
+    )
+    cursors = backend.get_cursors_by_job_id(job.id)
+    if not cursors:
+        return replace(start, has_history=previous is not None)
+    last, is_stream = cursors[-1], job.sync_mode == SourceSyncModes.STREAM
+    return replace(
+        start,
+        last_iteration=last.to_source_iteration,
+        pagination=last.pagination,
+        rows_written=sum(cursor.rows_written for cursor in cursors),
+        dead_letters=sum(cursor.dead_letters for cursor in cursors),
+        exhausted=not last.pagination and not is_stream,
+        committed=() if is_stream else tuple(cursor.batch for cursor in cursors),
+        committed_letters=() if is_stream else tuple(cursor.letters for cursor in cursors),
     )
 
 

@@ -78,7 +78,8 @@ class RunnerStatus:
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
     ``interrupted``: somebody called ``stop``. ``records_fetched``: handed to the queue; ``records_written``: committed;
     ``records_rejected``: could not be delivered, and were skipped or became dead letters.
-    ``overtaken``: another start took the job over. ``where``, ``dead_letters``: in words, where both are.
+    ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
+    belongs to; nothing was fetched. ``where``, ``dead_letters``: in words, where both are.
     """
 
     job_id: str
@@ -94,6 +95,7 @@ class RunnerStatus:
     records_rejected: int = 0
     resumed_from: int | None = None
     overtaken: bool = False
+    watermark_refused: bool = False
     where: str | None = None
     dead_letters: str | None = None
 

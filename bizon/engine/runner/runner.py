@@ -45,6 +45,7 @@ class AbstractRunner(ABC):
         self._stop: StopFlag = stop or self._stopping
         self._progress = progress or Progress()
         self._stop_requested = False
+        self._is_lost = False
 
     def run(self) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
@@ -71,8 +72,18 @@ class AbstractRunner(ABC):
         while True:
             opened = open_job(backend, self.bizon_config)
             status = self._run_job(backend, opened)
-            if not (opened.then_another and status.published):
+            if status.watermark_refused and self.bizon_config.source.force_ignore_checkpoint and self._may_go_on():
+                backend.request_stream_reset(opened.job.key)
+            elif not (opened.then_another and status.published):
                 return status
+
+    def _may_go_on(self) -> bool:
+        """After a job that nothing but its output stood in the way of. Whether the run may open another one."""
+        if self._stop_requested or self._is_lost:
+            return False
+        self._stop.clear()
+        self._stopping.clear()
+        return True
 
     def _lease(self, backend: AbstractBackend, half: Half) -> AbstractContextManager[LeaseHolder]:
         key, ttl = stream_key(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
@@ -110,6 +121,7 @@ class AbstractRunner(ABC):
     def _lose(self, reason: str) -> None:
         """The lease is gone: stop, without counting it as a stop on request."""
         logger.error(reason)
+        self._is_lost = True
         self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
@@ -135,6 +147,7 @@ class AbstractRunner(ABC):
             where=next((result.where for result in results.values() if result.where is not None), None),
             dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
             overtaken=any(result.overtaken for result in results.values()),
+            watermark_refused=any(result.watermark_refused for result in results.values()),
             resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
         )
         logger.debug(status.to_string())

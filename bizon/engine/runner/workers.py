@@ -20,6 +20,7 @@ from bizon.common.errors.errors import (
     SourceError,
     SourceFetchError,
     TransformError,
+    WatermarkError,
 )
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
@@ -147,6 +148,19 @@ def log_failure(context: RunContext, error: Exception) -> str:
     return text
 
 
+def failure(context: RunContext, error: Exception, status: PipelineReturnStatus) -> WorkerResult:
+    """The result of a worker that an error ended; the error is logged once."""
+    if isinstance(error, OvertakenError):
+        logger.info(str(error))
+        return WorkerResult(status, error=str(error), overtaken=True)
+    if isinstance(error, WatermarkError):
+        if context.config.source.force_ignore_checkpoint:
+            logger.info("The watermark belongs to another output: everything is loaded")
+            return WorkerResult(status, error=str(error), watermark_refused=True)
+        return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
+    return WorkerResult(status, error=log_failure(context, error))
+
+
 def _is_mistake_in_code(error: Exception) -> bool:
     """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
@@ -220,7 +234,4 @@ def _failed(context: RunContext, links: Links, error: Exception, default: Pipeli
     if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
         return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and said why
     links.stop.set()
-    if isinstance(error, OvertakenError):
-        logger.info(str(error))
-        return WorkerResult(status, error=str(error), overtaken=True)
-    return WorkerResult(status, error=log_failure(context, error))
+    return failure(context, error, status)

@@ -82,7 +82,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     stream = ["name", "source_name", "stream_name"]
     assert columns["stream_jobs"] == [
         *["id", *stream, "sync_mode", "attempt", "total_records_to_fetch", "created_at", "updated_at"],
-        *["incremental_state", "status", "error_message", "producer_epoch", "progress"],
+        *["incremental_state", "status", "error_message", "producer_epoch", "progress", "output"],
     ]
     assert columns["source_cursors"] == [
         *["id", "job_id", *stream, "iteration", "rows_fetched", "next_pagination", "attempt", "status"],
@@ -99,6 +99,8 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
             "updated_at",
             "pagination",
             "dead_letters",
+            "receipt",
+            "letters_receipt",
         ],
     ]
 
@@ -143,5 +145,5 @@ def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     with connection:
         connection.execute("INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
     connection.close()
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 3: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 4: .*newer bizon"):
         open_backend(tmp_path / "state")

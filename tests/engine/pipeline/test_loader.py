@@ -76,7 +76,7 @@ def test_a_batch_is_written_recorded_and_acknowledged_in_this_order() -> None:
 def test_a_batch_is_acknowledged_once_its_checkpoint_is_there() -> None:
     bench = Bench()
     committed: list[int | None] = []
-    bench.loader._ack = lambda _to: committed.append(bench.committed())
+    bench.loader.ack = lambda _to: committed.append(bench.committed())
     bench.callback.on_iterations_written = lambda _pages: committed.append(bench.committed())  # type: ignore[method-assign]
     bench.write(0, 2)
     bench.write(3, 3)

@@ -23,7 +23,7 @@ class Slow(ListDestination):
 @pytest.fixture
 def bench() -> Bench:
     made = Bench()
-    made.destination = made.loader._destination = Slow()
+    made.destination = made.loader.destination = Slow()
     return made
 
 

@@ -46,6 +46,9 @@ class SharedFlag:
     def set(self) -> None:
         self.memory[0] = 1
 
+    def clear(self) -> None:
+        self.memory[0] = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -33,7 +33,7 @@ from bizon.engine.runner.workers import (
     check_destination,
     check_source,
     close_destination,
-    log_failure,
+    failure,
     source_callback,
     status_of,
     track_end,
@@ -86,8 +86,7 @@ class StreamingRunner(AbstractRunner):
         try:
             result = self._move(context, backend)
         except Exception as error:
-            status = status_of(error, PipelineReturnStatus.SOURCE_ERROR)
-            result = WorkerResult(status, error=log_failure(context, error))
+            result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
         return {"stream": track_end(build_monitor(context), result)}
 
     def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:

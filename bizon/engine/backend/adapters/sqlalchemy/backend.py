@@ -93,6 +93,9 @@ class SQLAlchemyBackend(AbstractBackend):
     def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
         self._transactions.run(lambda connection: jobs.note_progress(connection, job_id, progress), patient=False)
 
+    def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
+        self._transactions.run(lambda connection: jobs.note_output(connection, job_id, output, epoch))
+
     def open_epoch(self, job_id: str, half: Half | None = None) -> int:
         job = self._transactions.run(lambda connection: jobs.open_epoch(connection, job_id, half))
         return self._existing(job_id, job).attempt
@@ -107,6 +110,9 @@ class SQLAlchemyBackend(AbstractBackend):
 
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
         return self._transactions.run(lambda connection: commits.last(connection, job_id))
+
+    def get_cursors_by_job_id(self, job_id: str) -> list[DestinationCursor]:
+        return self._transactions.run(lambda connection: commits.of_job(connection, job_id))
 
     def get_number_of_written_rows_for_job(self, job_id: str) -> int:
         column = destination_cursors.c.rows_written

@@ -73,6 +73,11 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         "success": True,
         "created_at": now,
         "pagination": to_text(commit.pagination),
+        **{
+            name: to_text(receipt)
+            for name, receipt in (("receipt", commit.receipt), ("letters_receipt", commit.letters_receipt))
+            if receipt is not None
+        },
     }
     if enforces_keys(connection):
         connection.execute(_INSERT, values)
@@ -86,6 +91,7 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         rows_written=commit.rows_written,
         pagination=commit.pagination,
         created_at=as_utc(now),
+        dead_letters=commit.dead_letters,
     )
 
 
@@ -126,6 +132,12 @@ def last(connection: Connection, job_id: str) -> DestinationCursor | None:
         .limit(1)
     ).first()
     return None if row is None else destination_cursor(row)
+
+
+def of_job(connection: Connection, job_id: str) -> list[DestinationCursor]:
+    """All cursors of the job, in page order."""
+    chosen = select(destination_cursors).where(_cursors.job_id == job_id, _cursors.success)
+    return [destination_cursor(row) for row in connection.execute(chosen.order_by(_cursors.to_source_iteration))]
 
 
 def total(connection: Connection, job_id: str, column: Column[int]) -> int:

@@ -71,6 +71,11 @@ def note_progress(connection: Connection, job_id: str, progress: dict[str, Any])
     _update(connection, job_id, progress=to_text(progress))
 
 
+def note_output(connection: Connection, job_id: str, output: dict[str, Any], epoch: int) -> None:
+    """Replace the note of the job's output while ``epoch`` is the current one."""
+    _update(connection, job_id, stream_jobs.c.attempt == epoch, output=to_text(output))
+
+
 def open_epoch(connection: Connection, job_id: str, half: Half | None) -> StreamJob | None:
     """Count one more start. No other start can have the same number: the row is this transaction's until it ends."""
     if not enforces_keys(connection):

@@ -66,6 +66,7 @@ def _make_where_nothing_waits(connection: Connection) -> None:
     """All tables as they are today, by statements that several first starts may run at once."""
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
+        _complete(connection, table)
     connection.execute(insert(schema_version).values(version=CURRENT, applied_at=naive_now()))
 
 
@@ -100,6 +101,13 @@ def _to_version_3(connection: Connection) -> None:
     _add_if_missing(connection, stream_jobs.c.progress)
 
 
+def _to_version_4(connection: Connection) -> None:
+    """Keep what a destination needs to recognise a committed batch, and which output a job has published."""
+    _add_if_missing(connection, destination_cursors.c.receipt)
+    _add_if_missing(connection, destination_cursors.c.letters_receipt)
+    _add_if_missing(connection, stream_jobs.c.output)
+
+
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:
     if column.name not in _columns(connection, column.table):
         _add(connection, column)
@@ -122,7 +130,8 @@ def _columns(connection: Connection, table: Table) -> set[str]:
 
 def _add(connection: Connection, column: Column[Any]) -> None:
     declaration = CreateColumn(column).compile(dialect=connection.dialect)
-    _alter(connection, column, f"ADD COLUMN {declaration}")
+    unless_there = "" if enforces_keys(connection) else "IF NOT EXISTS "
+    _alter(connection, column, f"ADD COLUMN {unless_there}{declaration}")
 
 
 def _alter(connection: Connection, column: Column[Any], change: str) -> None:
@@ -132,5 +141,5 @@ def _alter(connection: Connection, column: Column[Any], change: str) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {table} {change}")
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2, _to_version_3)
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2, _to_version_3, _to_version_4)
 CURRENT = len(STEPS)

@@ -1,5 +1,6 @@
 """Between rows of the state tables and the plain values of the contract."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +55,7 @@ def _is_there(connection: Connection, table: Table, id_: str) -> bool:
     return connection.execute(select(table.c.id).where(table.c.id == id_)).first() is not None
 
 
-def to_text(value: dict[str, Any] | None) -> str | None:
+def to_text(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
@@ -76,6 +77,7 @@ def stream_job(row: Row[Any]) -> StreamJob:
         updated_at=None if row.updated_at is None else as_utc(row.updated_at),
         producer_epoch=row.producer_epoch,
         progress=from_text(row.progress),
+        output=from_text(row.output),
     )
 
 
@@ -88,4 +90,7 @@ def destination_cursor(row: Row[Any]) -> DestinationCursor:
         rows_written=row.rows_written,
         pagination=from_text(row.pagination) or {},
         created_at=row.created_at.replace(tzinfo=UTC),
+        dead_letters=row.dead_letters,
+        receipt=from_text(row.receipt),
+        letters_receipt=from_text(row.letters_receipt),
     )

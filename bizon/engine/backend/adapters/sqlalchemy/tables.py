@@ -34,6 +34,7 @@ stream_jobs = Table(
     Column("error_message", String(ERROR_LENGTH)),
     Column("producer_epoch", Integer, nullable=False, server_default="0"),
     Column("progress", Text),
+    Column("output", Text),
     Index("ix_stream_jobs_stream", "name", "source_name", "stream_name", "created_at"),
 )
 
@@ -95,5 +96,7 @@ destination_cursors = Table(
     Column("updated_at", DateTime),
     Column("pagination", Text),
     Column("dead_letters", BigInteger, nullable=False, server_default="0"),
+    Column("receipt", Text),
+    Column("letters_receipt", Text),
     Index("ix_destination_cursors_job", "job_id", "to_source_iteration"),
 )

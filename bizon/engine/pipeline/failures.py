@@ -1,0 +1,35 @@
+"""From whatever a destination raises to the errors of the tree, with what was not done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bizon.common.errors.errors import (
+    DestinationError,
+    DestinationWriteError,
+    FinalizeError,
+    OvertakenError,
+)
+
+
+@contextmanager
+def writing(where: str) -> Iterator[None]:
+    """Within: a batch is written. ``where``: words that name the batch, and that nothing was recorded."""
+    try:
+        yield
+    except (DestinationError, OvertakenError):
+        raise
+    except Exception as error:
+        retryable = bool(getattr(error, "retryable", False))
+        raise DestinationWriteError(f"{where}: {type(error).__name__}: {error}", retryable=retryable) from error
+
+
+@contextmanager
+def publishing() -> Iterator[None]:
+    """Within: what is staged is verified and published."""
+    try:
+        yield
+    except (FinalizeError, OvertakenError):
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, DestinationError) else f"{type(error).__name__}: {error}"
+        raise FinalizeError(f"publishing failed: {text}") from error

@@ -1,0 +1,54 @@
+"""A watermark belongs to the output it vouches for: what it says is loaded has to be there, and nowhere else."""
+
+from typing import Any
+
+from bizon.common.errors.errors import WatermarkError
+from bizon.destination.destination import OutputState
+from bizon.engine.pipeline.models import PublishedOutput, ResumePoint
+
+_CHOICES = (
+    "Run with --fresh to load everything into it, with --adopt to load only what has changed since, or give a pipeline "
+    "of its own an `id:`"
+)
+
+
+def check_watermark(found: OutputState, resume: ResumePoint) -> None:
+    """Raise WatermarkError when the run would go on from a watermark that belongs to another output, or to rows that
+    are not there any more. Called before anything is fetched."""
+    published = resume.published
+    if published is None or resume.adopt:
+        return
+    is_marked = found.published_by in (published.job_id, resume.job_id)
+    if not is_marked and dict(found.identity) != dict(published.identity):
+        raise WatermarkError(
+            f"the last run published to {_shown(published.identity)}, this one writes to {_shown(found.identity)}: "
+            f"only records that changed since would be loaded. {_CHOICES}"
+        )
+    if not is_marked and found.published_by is not None:
+        raise WatermarkError(
+            f"{_shown(found.identity)} was published last by job {found.published_by}, of which the state knows "
+            f"nothing: it does not belong to the watermark of job {published.job_id}. {_CHOICES}"
+        )
+    if published.has_rows and found.has_rows is False:
+        raise WatermarkError(
+            f"{_shown(found.identity)} is gone or empty, but the last run published rows to it: only records that "
+            f"changed since would be loaded. {_CHOICES}"
+        )
+
+
+def published_output(found: OutputState) -> dict[str, Any]:
+    """What the state notes of the output of a job that has published."""
+    return {"identity": dict(found.identity), "has_rows": found.has_rows}
+
+
+def recorded_output(job_id: str, note: dict[str, Any] | None) -> PublishedOutput | None:
+    """The output of a job by the note of the state; None when there is none."""
+    if note is None or "identity" not in note:
+        return None
+    return PublishedOutput(job_id, note["identity"], note.get("has_rows"))
+
+
+def _shown(identity: Any) -> str:
+    details = [str(value) for name, value in identity.items() if name not in ("destination", "place")]
+    suffix = f" ({', '.join(details)})" if details else ""
+    return f"{identity.get('destination')} '{identity.get('place')}'{suffix}"
