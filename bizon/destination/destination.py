@@ -10,8 +10,7 @@ from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CommittedBatch
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 

@@ -7,7 +7,8 @@ import pytest
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CommittedBatch, CursorStatus, DestinationCursor
+from bizon.engine.backend.models import CursorStatus, DestinationCursor
+from bizon.engine.pipeline.models import CommittedBatch
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, commit
 
 PAGINATIONS: list[dict[str, Any]] = [

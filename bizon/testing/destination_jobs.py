@@ -3,19 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import polars as pl
 
+from bizon.common.clock import microseconds
 from bizon.common.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CommittedBatch
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -24,7 +23,7 @@ from bizon.source.models import SourceRecord
 EXTRACTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LOADED = EXTRACTED + timedelta(seconds=7, microseconds=1)
 
-_CREATED = count(1)  # each job is later than the one before
+SOURCE_NAME, STREAM_NAME = "source", "items"
 
 Page = Sequence[SourceRecord]
 Build = Callable[..., AbstractDestination]
@@ -61,13 +60,13 @@ class Pipeline:
         metadata = SyncMetadata(
             name=self.name,
             job_id=job_id,
-            source_name="source",
-            stream_name="items",
+            source_name=SOURCE_NAME,
+            stream_name=STREAM_NAME,
             sync_mode=self.sync_mode,
             destination_name=self.config.name.value,
             destination_alias=self.config.alias,
         )
-        callback = NoOpSourceCallback(SourceConfig(name="source", stream="items", sync_mode=self.sync_mode))
+        callback = NoOpSourceCallback(SourceConfig(name=SOURCE_NAME, stream=STREAM_NAME, sync_mode=self.sync_mode))
         destination = self.build(metadata, self.config.config, self.backend, callback, NoOpMonitor(metadata))
         self.opened.append(destination)
         return destination
@@ -83,8 +82,10 @@ class Job:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self.id = uuid4().hex
-        self._created = next(_CREATED)
+        job = pipeline.backend.create_stream_job(
+            StreamKey(pipeline.name, SOURCE_NAME, STREAM_NAME), pipeline.sync_mode.value
+        )
+        self.id, self._created = job.id, microseconds(job.created_at)
         self._last: int | None = None
         self._committed: list[CommittedBatch] = []
         self._receipt: Mapping[str, Any] | None = None

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from bizon.engine.pipeline.models import CommittedBatch
+
 
 class JobStatus(StrEnum):
     """State of a job; written by ``engine/runner/jobs.py`` only."""
@@ -68,16 +70,6 @@ class StreamJob:
     producer_epoch: int = 0
     progress: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CommittedBatch:
-    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
-
-    from_iteration: int
-    to_iteration: int
-    rows: int
-    receipt: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

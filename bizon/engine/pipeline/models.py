@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bizon.engine.backend.models import CommittedBatch
-
 if TYPE_CHECKING:
     import polars as pl
 
@@ -23,6 +21,16 @@ class PipelineReturnStatus(StrEnum):
     DESTINATION_ERROR = "destination_error"
     BACKEND_ERROR = "backend_error"
     STREAM_ERROR = "stream_error"
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedBatch:
+    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
+
+    from_iteration: int
+    to_iteration: int
+    rows: int
+    receipt: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from threading import Event, Thread
 from uuid import uuid4
 
 from loguru import logger
 
 from bizon.common.errors.errors import BackendError, JobLockedError
+from bizon.common.processes import is_gone, place, started
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, Lease, LeaseHolder, StreamKey
 
@@ -71,33 +71,12 @@ def lease_key(key: StreamKey, half: Half) -> StreamKey:
 def this_process() -> LeaseHolder:
     """A new run of the current process."""
     pid = os.getpid()
-    return LeaseHolder(uuid4().hex, socket.gethostname(), pid, _place(), _started(pid))
+    return LeaseHolder(uuid4().hex, socket.gethostname(), pid, place(), started(pid))
 
 
 def is_dead(holder: LeaseHolder) -> bool:
     """True when it is certain that the holder's process is gone: it lived among the same process ids as this one."""
-    if not (holder.place and holder.started) or holder.place != _place():
-        return False
-    return _started(holder.pid) != holder.started
-
-
-def _place() -> str:
-    """Names the set of process ids this process sees: boot and namespace. Empty where the system does not tell."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks since boot; empty when there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    state, began = fields[0], fields[19]
-    return "" if state in "ZX" else began
+    return is_gone(holder.pid, holder.place, holder.started)
 
 
 def _locked(key: StreamKey, lease: Lease) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from bizon.connectors.destinations.file.src.config import FileDestinationDetails
 from bizon.connectors.destinations.file.src.destination import FileDestination
 from bizon.destination.destination import BatchRange
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -43,6 +44,13 @@ def rows_of(*ids: str, data: list[dict[str, Any]] | None = None) -> pl.DataFrame
     )
 
 
+class _State:
+    """It knows every job."""
+
+    def get_stream_job_by_id(self, job_id: str) -> str:
+        return job_id
+
+
 @dataclass
 class Job:
     """One job over its restarts: what the state database knows of it, and how to run it."""
@@ -52,9 +60,11 @@ class Job:
     pipeline: str = "pipe"
     config: dict[str, Any] = field(default_factory=dict)
     last: int | None = None
-    rows: int = 0
+    committed: list[CommittedBatch] = field(default_factory=list)
+    adopt: bool = False
     exhausted: bool = False
     starts: int = 0
+    destination: FileDestination = field(init=False)
 
     def open(self) -> FileDestination:
         """A destination of a new run, not prepared."""
@@ -70,7 +80,7 @@ class Job:
         return FileDestination(
             sync_metadata=metadata,
             config=FileDestinationDetailsConfig(**{"destination_id": "out", **self.config}),
-            backend=cast("AbstractBackend", None),
+            backend=cast("AbstractBackend", _State()),
             source_callback=NoOpSourceCallback(SourceConfig(name="src", stream="things")),
             monitor=NoOpMonitor(metadata),
         )
@@ -84,11 +94,15 @@ class Job:
             ResumePoint(
                 self.job_id,
                 last_iteration=self.last,
-                rows_written=self.rows,
+                rows_written=sum(batch.rows for batch in self.committed),
                 exhausted=self.exhausted,
+                adopt=self.adopt,
                 epoch=self.starts,
+                job_created_us=int(re.sub(r"\D", "", self.job_id)),
+                committed=() if self.sync_mode == "stream" else tuple(self.committed),
             )
         )
+        self.destination = destination
         return destination
 
     def write(
@@ -100,8 +114,21 @@ class Job:
         return destination.write_records(frame)
 
     def commit(self, last: int, rows: int) -> None:
-        """The checkpoint is recorded."""
-        self.last, self.rows = last, self.rows + rows
+        """The checkpoint of the last write is recorded."""
+        first = 0 if self.last is None else self.last + 1
+        receipt = self.destination.receipt() if rows else None
+        self.committed.append(CommittedBatch(first, last, rows, receipt))
+        self.last = last
+
+    def add(self, destination: FileDestination, page: int, *ids: str) -> None:
+        """Write a page and record it."""
+        assert self.write(destination, page, page, rows_of(*ids)) == (True, None)
+        self.commit(page, len(ids))
+
+    def publish(self, destination: FileDestination) -> None:
+        """The loader's last calls of a job."""
+        destination.verify(self.committed)
+        assert destination.finalize() is True
 
     def run(self, pages: list[list[str]]) -> FileDestination:
         """A whole run from the resume point to the publication; a page without ids has no rows."""
@@ -112,7 +139,7 @@ class Job:
                     assert self.write(destination, page, page, rows_of(*pages[page])) == (True, None)
                 self.commit(page, len(pages[page]))
             self.exhausted = self.sync_mode != "stream"
-        assert destination.finalize() is True
+        self.publish(destination)
         return destination
 
 

@@ -1,33 +1,41 @@
 """The ``file`` destination: rows in a local file, each exactly once."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError
+from bizon.common.errors.errors import (
+    DestinationConnectionError,
+    DestinationError,
+    FinalizeError,
+    RowsRejectedError,
+)
 from bizon.common.models import SyncMetadata
+from bizon.connectors.destinations.file.src.columns import check_columns, has_rows
 from bizon.connectors.destinations.file.src.config import (
     FileDestinationDetailsConfig,
     FileFormat,
     check_stem,
     path_stem,
 )
-from bizon.connectors.destinations.file.src.durable import make_folder
-from bizon.connectors.destinations.file.src.manifest import Output, Owner, State
+from bizon.connectors.destinations.file.src.manifest import Owner, State
+from bizon.connectors.destinations.file.src.output import Claimant, ForeignPathError, Output, is_below, real_path
+from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.rows import RowShape, write_rows
 from bizon.connectors.destinations.file.src.staging import Staging
 from bizon.connectors.destinations.file.src.staging_lines import LineStaging
 from bizon.connectors.destinations.file.src.staging_parts import PartStaging
 from bizon.connectors.destinations.file.src.streaming import StreamTables
-from bizon.destination.destination import AbstractDestination
+from bizon.destination.destination import AbstractDestination, OutputState
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.models import CommittedBatch
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
@@ -45,8 +53,8 @@ class FileDestination(AbstractDestination):
     file in one step; a reader sees the old file or the new one. stream: rows go to the file at once.
 
     ``destination_id`` is the path without extension, relative to the working directory; folders are created, ``~`` is
-    not expanded. A file belongs to the pipeline (name, source, stream) that writes it; another one is refused. Not
-    promised: network file systems that do not honour fsync and rename; two runs of a pipeline at the same time.
+    not expanded. A file belongs to the pipeline (name, source, stream) that writes it; another pipeline is refused, as
+    is a file that bizon did not write. Not promised: network file systems that do not honour fsync, rename and locks.
     """
 
     config: FileDestinationDetailsConfig
@@ -67,14 +75,16 @@ class FileDestination(AbstractDestination):
             monitor=monitor,
         )
         self._stream = sync_metadata.sync_mode is SourceSyncModes.STREAM
-        self._owner = Owner(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
+        self._appends = sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL
+        owner = Owner(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
+        self._claimant = Claimant(owner, sync_metadata.job_id, knows=self._knows)
         self._shape = RowShape(config.format, self.record_schemas if config.unnest else None)
-        self._output = self._output_of(self.default_destination_id)
+        self._output = Output(self._main(self.default_destination_id), self._claimant)
         staging = LineStaging if config.format is FileFormat.JSON else PartStaging
         self._staging: Staging = staging(self._output, config.format)
-        self._tables = StreamTables(self._output, config.format, self._output_of)
+        self._presence = Presence()
+        self._tables = StreamTables(self._output, config.format, self._output_of, self._presence)
         self._written: dict[str, None] = {}
-        self._claimed = False
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the folder cannot be written, the file is another pipeline's,
@@ -88,7 +98,7 @@ class FileDestination(AbstractDestination):
             if not self._stream:
                 self._shape.empty(self.default_destination_id)
             self._output.check_owner()
-            make_folder(self._output.folder)
+            self._output.make_folders()
             with TemporaryFile(dir=self._output.folder):
                 return True
         except (OSError, ValueError) as error:
@@ -97,57 +107,85 @@ class FileDestination(AbstractDestination):
     def prepare(self, resume: "ResumePoint") -> None:
         """Drop what no checkpoint vouches for, and what dead jobs of this pipeline left.
 
-        Raises DestinationError when committed rows are missing from staging, and DestinationConnectionError when the
-        file is another pipeline's.
+        Raises DestinationError when committed rows are missing from staging or damaged, DestinationConnectionError
+        when the file is another pipeline's, bizon did not write it, or a run is at work on it, and OvertakenError in a
+        superseded start.
         """
+        self._claimant = replace(self._claimant, fence=resume.fence, adopt=resume.adopt)
+        self._output.claimant, self._staging.epoch = self._claimant, resume.epoch
         with self._disk_errors():
             if self._stream:
-                self._tables.prepare(resume.last_iteration)
+                self._tables.prepare(resume.last_iteration, self._claimant)
                 return
-            self._output.check_owner()
+            self._output.check_free()
             self._refuse_to_append_again(resume)
+            self._check_columns()
+            self._presence.claim(self._output, State.STAGING)
             if resume.exhausted and self._output.own_state() in (State.PUBLISHING, State.PUBLISHED):
                 return
-            self._claim()
-            self._staging.discard_other_jobs()
-            if resume.last_iteration is None:
-                self._staging.empty(resume.epoch)
-            else:
-                self._staging.trim(resume.last_iteration, resume.rows_written, resume.epoch)
+            with self._output.fenced():
+                self._staging.discard_other_jobs()
+                if resume.last_iteration is None:
+                    self._staging.empty(resume.epoch)
+                else:
+                    self._staging.trim(resume.committed, resume.epoch)
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Write one batch and put it on disk. The same pages written again replace the first write."""
+        """Write one batch and put it on disk. The same pages written again replace the first write.
+
+        Raises RowsRejectedError for rows that name a file they must not write.
+        """
         first, last = self.batch.from_iteration, self.batch.to_iteration
         try:
             rows = self._shape.shape(self.destination_id, df_destination_records)
             write = partial(write_rows, rows, self.config.format)
             if self._stream:
-                self._tables.append(self.destination_id, first, last, write)
+                self._append(first, last, df_destination_records.height, write)
             elif self._path(self.destination_id) != self._path(self.default_destination_id):
                 mode, only = self.sync_metadata.sync_mode, self.default_destination_id
                 return False, f"sync mode {mode} writes one file, '{only}'; the rows are for '{self.destination_id}'"
             else:
-                self._claim()
                 self._staging.write(first, last, rows.height, write)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             return False, str(error)
         self._written[self.destination_id] = None
         return True, None
 
+    def receipt(self) -> dict[str, Any] | None:
+        """Where the rows of the last write are in staging, and their checksum."""
+        return None if self._stream else self._staging.receipt()
+
+    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """See that staging holds every committed batch, unless an earlier start has published them already."""
+        if self._stream or self._publisher().is_published():
+            return
+        self._staging.verify(committed)
+
+    def output(self) -> OutputState:
+        """The file as it is now, and the job of this pipeline that published it last."""
+        main = self._output.main
+        identity = {"destination": "file", "place": str(main), "format": self.config.format.value}
+        if self._stream:
+            return OutputState(identity)
+        found = self._output.manifest()
+        is_own = found is not None and found.owner == self._claimant.owner
+        return OutputState(identity, found.published_by if found is not None and is_own else None, has_rows(main))
+
     def finalize(self) -> bool:
         """Publish what is staged; see ``publish.py``. Raises FinalizeError, and the file is the old one then."""
         if self._stream:
             return True
-        append = self.sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL
         try:
-            self._output.check_owner()
-            empty = self._shape.empty(self.default_destination_id)
-            Publisher(self._staging, self.config.format, append=append).publish(empty)
-        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            self._publisher().publish(self._shape.empty(self.default_destination_id))
+        except (OSError, ValueError, DestinationError, pl.exceptions.PolarsError) as error:
             raise FinalizeError(
                 f"'{self._output.main}' was not replaced: {error}; all rows are staged, run again to publish them"
             ) from error
         return True
+
+    def close(self) -> None:
+        """The run is over: another one may write the file."""
+        self._presence.close()
 
     def describe(self) -> str:
         """Path of the file; of the files written in this run in sync mode stream."""
@@ -161,31 +199,57 @@ class FileDestination(AbstractDestination):
         """Beside the file: ``out.json`` has its dead letters in ``out.dead_letters.json``."""
         return f"{path_stem(self.default_destination_id, self.config.format)}.dead_letters"
 
+    def _publisher(self) -> Publisher:
+        return Publisher(self._staging, self.config.format, append=self._appends)
+
     def _refuse_to_append_again(self, resume: "ResumePoint") -> None:
         """The state knows of no run, but this pipeline has written the file: everything would be added once more."""
-        appends = self.sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL
-        if not appends or resume.has_history or resume.adopt:
+        if not self._appends or resume.has_history or resume.adopt:
             return
-        main, found = self._output.main, self._output.manifest()
-        if found is not None and found.owner == self._owner and main.exists() and main.stat().st_size:
+        found, owner = self._output.manifest(), self._claimant.owner
+        if found is not None and found.owner == owner and has_rows(self._output.main):
             raise DestinationError(
-                f"'{main}' was written by {self._owner}, but its state knows of no run: was the state file lost or is "
-                f"it elsewhere? This run would append everything again. Run with --fresh to replace the file, or with "
-                f"--adopt to append to it"
+                f"'{self._output.main}' was written by {owner}, but its state knows of no run: was the state file lost "
+                f"or is it elsewhere? This run would append everything again. Run with --fresh to replace the file, or "
+                f"with --adopt to append to it"
             )
+
+    def _check_columns(self) -> None:
+        """Rows that can never be appended are not worth fetching."""
+        main = self._output.main
+        if self._appends and self.config.format is FileFormat.PARQUET and has_rows(main):
+            check_columns(main, self._shape.empty(self.default_destination_id).schema)
+
+    def _append(self, first: int, last: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
+        """Rows to the file that their record names, if it may choose that one."""
+        name = self.destination_id
+        try:
+            self._tables.append(name, first, last, write)
+        except (ForeignPathError, DestinationConnectionError) as error:
+            if name == self.default_destination_id:
+                raise
+            raise RowsRejectedError(dict.fromkeys(range(rows), f"destination_id {name!r}: {error}")) from error
+
+    def _knows(self, job_id: str) -> bool:
+        return self.backend.get_stream_job_by_id(job_id) is not None
 
     def _path(self, destination_id: str) -> str:
         return f"{path_stem(destination_id, self.config.format)}.{self.config.format}"
 
-    def _output_of(self, destination_id: str) -> Output:
-        """The output a destination_id names; links are followed, so that a link is not replaced by a file."""
-        main = Path(os.path.realpath(self._path(check_stem(destination_id))))
-        return Output(main, self._owner, self.sync_metadata.job_id)
+    def _main(self, destination_id: str) -> Path:
+        return real_path(self._path(check_stem(destination_id)))
 
-    def _claim(self) -> None:
-        if not self._claimed:
-            self._output.claim(State.STAGING)
-            self._claimed = True
+    def _output_of(self, destination_id: str) -> Output:
+        """The output that a record names: the configured one, or one in the same folder or below it."""
+        if destination_id == self.default_destination_id:
+            return self._output
+        try:
+            main = self._main(destination_id)
+        except ValueError as error:
+            raise ForeignPathError(str(error)) from error
+        if not is_below(main, self._output.main.parent):
+            raise ForeignPathError(f"a record may only name files in '{self._output.main.parent}' and below")
+        return Output(main, self._claimant)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:

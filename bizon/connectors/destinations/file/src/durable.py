@@ -1,12 +1,10 @@
 """File operations that survive a power cut: a file is on disk when its bytes and its folder entry are."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-TEMPORARY_SUFFIX = ".tmp"
 _NEWLINE = b"\n"
 _BLOCK = 1024 * 1024
 
@@ -32,51 +30,41 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
-def write_aside(temporary: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Create ``temporary`` with what ``write`` writes, on disk. An error removes it, a crash leaves it."""
-    try:
-        with temporary.open("wb") as handle:
-            write(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-    except Exception:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_file(path: Path, write: Callable[[BinaryIO], None], temporary: Path | None = None) -> None:
-    """Create or replace ``path`` in one step: a reader, and a crash, finds the old content or the new."""
-    temporary = temporary or path.with_name(path.name + TEMPORARY_SUFFIX)
-    write_aside(temporary, write)
-    os.replace(temporary, path)
-    sync_folder(path.parent)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """:func:`write_file` with ready bytes."""
-
-    def write(handle: BinaryIO) -> None:
-        handle.write(content)
-
-    write_file(path, write)
-
-
-def truncate(path: Path, size: int) -> None:
-    """Cut a file to ``size`` bytes; a file that is shorter, or absent, stays as it is."""
-    if not path.exists() or path.stat().st_size <= size:
-        return
-    with path.open("r+b") as handle:
-        handle.truncate(size)
+def truncate(handle: BinaryIO, size: int) -> None:
+    """Cut an open file to ``size`` bytes, on disk; one that is shorter stays as it is. Whoever has replaced the file
+    under its name meanwhile loses nothing by it."""
+    if os.fstat(handle.fileno()).st_size > size:
+        os.ftruncate(handle.fileno(), size)
         os.fsync(handle.fileno())
 
 
-def lacks_newline(path: Path) -> bool:
-    """True when a file has content and its last line is not ended: text appended to it would be glued to that line."""
-    if not path.exists() or not path.stat().st_size:
-        return False
+def truncate_file(path: Path, size: int) -> None:
+    """:func:`truncate` by name; a file that is absent stays so."""
+    if path.exists():
+        with path.open("r+b") as handle:
+            truncate(handle, size)
+
+
+def ends_a_line(path: Path, size: int) -> bool:
+    """False when the first ``size`` bytes of a file do not end a line: text appended to them would be glued to it."""
+    if not size:
+        return True
     with path.open("rb") as handle:
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1) != _NEWLINE
+        handle.seek(size - 1)
+        return handle.read(1) == _NEWLINE
+
+
+def checksum(path: Path, start: int, end: int) -> int:
+    """CRC-32 of the bytes of a file from ``start`` up to ``end``. Raises EOFError when it has fewer."""
+    with path.open("rb", buffering=0) as handle:
+        handle.seek(start)
+        found, left = 0, end - start
+        while left > 0:
+            block = handle.read(min(left, _BLOCK))
+            if not block:
+                raise EOFError(f"'{path}' ends {left} bytes early")
+            found, left = zlib.crc32(block, found), left - len(block)
+    return found
 
 
 def drop_from_cache(handle: BinaryIO) -> None:
@@ -84,33 +72,6 @@ def drop_from_cache(handle: BinaryIO) -> None:
     the next batch gets the same pages again."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-@dataclass(frozen=True, slots=True)
-class LineEnd:
-    """Where a line of a file ends: bytes up to and with its newline; ``lines`` there are up to it."""
-
-    lines: int
-    offset: int
-
-
-def end_of_line(path: Path, number: int) -> LineEnd:
-    """The end of the ``number``-th line, or of the last whole line when there are fewer."""
-    lines = offset = 0
-    end = LineEnd(0, 0)
-    with path.open("rb") as handle:
-        while lines < number and (block := handle.read(_BLOCK)):
-            found = block.count(_NEWLINE)
-            if lines + found < number:
-                if found:
-                    end = LineEnd(lines + found, offset + block.rindex(_NEWLINE) + 1)
-            else:
-                at = -1
-                for _ in range(number - lines):
-                    at = block.index(_NEWLINE, at + 1)
-                end = LineEnd(number, offset + at + 1)
-            lines, offset = lines + found, offset + len(block)
-    return end
 
 
 def concatenate(sources: list[tuple[Path, int]], target: BinaryIO) -> None:

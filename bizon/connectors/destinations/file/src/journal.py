@@ -2,23 +2,36 @@
 
 ``.bizon/<file name>/journal`` has one line per append, on disk before the append begins:
 ``{"job_id": ..., "from": ..., "to": ..., "size": <bytes of the main file before it>}``.
+
+Both files are opened within the fence, and written to outside of it. A start that takes over from one that may still
+live, frozen in the middle of an append, puts copies in the place of both: the other one then goes on writing to a file
+that has no name any more.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
 from bizon.connectors.destinations.file.src.durable import (
-    lacks_newline,
+    copy_bytes,
+    ends_a_line,
     make_folder,
     sync_folder,
     truncate,
-    write_bytes,
+    truncate_file,
 )
-from bizon.connectors.destinations.file.src.manifest import Output
+from bizon.connectors.destinations.file.src.output import Output
+from bizon.connectors.destinations.file.src.private import (
+    append_private,
+    append_published,
+    published_mode,
+    temporary_beside,
+)
+from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
 
 _KEPT_LINES = 1_000  # how far back a trim can reach, in appends
 _MOST_LINES = 10_000
@@ -50,63 +63,74 @@ class Journal:
         self.path = output.folder / "journal"
         self._appends: list[Append] = []
 
-    def trim(self, last_iteration: int | None) -> None:
-        """Cut the main file back to the committed appends of this job, and read the journal. Called once per run."""
-        appends, intact = self._read()
-        mine = [append for append in appends if append.job_id == self.output.job_id]
-        committed = [append for append in mine if last_iteration is not None and append.to_iteration <= last_iteration]
-        if len(committed) < len(mine):
-            truncate(self.output.main, mine[len(committed)].size)
-        self._appends = committed[-_KEPT_LINES:]
-        if self._appends != appends or not intact:
-            self._rewrite()
+    def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None:
+        """Cut the main file back to the committed appends of this job, and read the journal. Called once per run.
+
+        ``may_be_open``: a start before this one was not seen to end, and may hold the files open.
+        """
+        with self.output.fenced():
+            appends, intact = self._read()
+            mine = [append for append in appends if append.job_id == self.output.claimant.job_id]
+            committed = [each for each in mine if last_iteration is not None and each.to_iteration <= last_iteration]
+            main = self.output.main
+            size = mine[len(committed)].size if len(committed) < len(mine) else None
+            if may_be_open and main.exists():
+                _replace_by_copy(main, main.stat().st_size if size is None else size)
+            elif size is not None:
+                truncate_file(main, size)
+            self._appends = committed[-_KEPT_LINES:]
+            if self._appends != appends or not intact or may_be_open:
+                self._rewrite()
 
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
         """Add rows, on disk when this returns. A second append of the same pages replaces the first. Raises OSError."""
-        main = self.output.main
-        make_folder(main.parent)
-        last = self._appends[-1] if self._appends else None
-        if last is not None and (last.from_iteration, last.to_iteration) == (from_iteration, to_iteration):
-            truncate(main, last.size)
-        else:
-            size = main.stat().st_size if main.exists() else 0
-            last = Append(self.output.job_id, from_iteration, to_iteration, size)
-            self._note(last)
-        try:
-            self._extend(write)
-        except Exception:
-            truncate(main, last.size)
-            raise
-
-    def _extend(self, write: Callable[[BinaryIO], None]) -> None:
-        main = self.output.main
-        existed, glued = main.exists(), lacks_newline(main)
-        with main.open("ab") as handle:
-            if glued:
-                handle.write(b"\n")
-                handle.flush()
-            write(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
+        make_folder(self.output.main.parent)
+        with self.output.fenced():
+            existed = self.output.main.exists()
+            handle, journal = append_published(self.output.main), append_private(self.path)
+        with handle, journal:
+            last = self._appends[-1] if self._appends else None
+            if last is not None and (last.from_iteration, last.to_iteration) == (from_iteration, to_iteration):
+                truncate(handle, last.size)
+            else:
+                size = os.fstat(handle.fileno()).st_size
+                last = Append(self.output.claimant.job_id, from_iteration, to_iteration, size)
+                self._note(journal, last)
+            try:
+                self._extend(handle, last.size, write)
+            except Exception:
+                truncate(handle, last.size)
+                raise
         if not existed:
-            sync_folder(main.parent)
+            sync_folder(self.output.main.parent)
+        self._shorten()
 
-    def _note(self, append: Append) -> None:
-        size = self.path.stat().st_size if self.path.exists() else 0
+    def _extend(self, handle: BinaryIO, size: int, write: Callable[[BinaryIO], None]) -> None:
+        if not ends_a_line(self.output.main, size):
+            handle.write(b"\n")
+            handle.flush()
+        write(handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+    def _note(self, journal: BinaryIO, append: Append) -> None:
+        size = os.fstat(journal.fileno()).st_size
         try:
-            with self.path.open("ab") as handle:
-                handle.write(append.line())
-                handle.flush()
-                os.fsync(handle.fileno())
+            journal.write(append.line())
+            journal.flush()
+            os.fsync(journal.fileno())
         except Exception:
-            truncate(self.path, size)
+            truncate(journal, size)
             raise
         if not size:
             sync_folder(self.path.parent)
         self._appends.append(append)
+
+    def _shorten(self) -> None:
         if len(self._appends) > _MOST_LINES:
-            self._appends = self._appends[-_KEPT_LINES:]
-            self._rewrite()
+            with self.output.fenced():
+                self._appends = self._appends[-_KEPT_LINES:]
+                self._rewrite()
 
     def _rewrite(self) -> None:
         write_bytes(self.path, b"".join(append.line() for append in self._appends))
@@ -124,3 +148,18 @@ class Journal:
             if not line.endswith(b"\n"):
                 return appends, False
         return appends, True
+
+
+def _replace_by_copy(path: Path, size: int) -> None:
+    """Put a copy of the first ``size`` bytes in the place of a file: who has it open writes to the old one."""
+    copy = temporary_beside(path)
+    mode = published_mode(path)
+
+    def write(target: BinaryIO) -> None:
+        with path.open("rb") as source:
+            copy_bytes(source, target, size)
+
+    write_aside(copy, write)
+    copy.chmod(mode)
+    os.replace(copy, path)
+    sync_folder(path.parent)

@@ -3,15 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from typing import Any
 
 import orjson
 
-from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.file.src.durable import make_folder, write_bytes
-
-HIDDEN_FOLDER = ".bizon"
-_VERSION = 1
+_VERSION = 2
+_OLDEST_READ = 1
 
 
 class State(StrEnum):
@@ -42,79 +39,46 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Content of ``manifest.json``."""
+    """Content of ``manifest.json``.
+
+    ``fence``: when the job was created, in microseconds, and the number of the start that claimed the output last.
+    ``written``: what the file holds was written by bizon. ``published_by``: the job that published it last.
+    """
 
     owner: Owner
     job_id: str
     state: State
+    fence: tuple[int, int]
+    written: bool
+    published_by: str | None
 
-
-class Output:
-    """One main file, and the hidden folder beside it that holds everything not published yet."""
-
-    def __init__(self, main: Path, owner: Owner, job_id: str) -> None:
-        self.main = main
-        self.owner = owner
-        self.job_id = job_id
-        self.folder = main.parent / HIDDEN_FOLDER / main.name
-        self.manifest_path = self.folder / "manifest.json"
-
-    def manifest(self) -> Manifest | None:
-        """The manifest, or None. Raises DestinationConnectionError when it cannot be understood."""
-        try:
-            return _parse(self.manifest_path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DestinationConnectionError(
-                f"'{self.manifest_path}' cannot be understood ({error}); delete it to hand '{self.main}' to "
-                f"{self.owner}"
-            ) from error
-
-    def own_state(self) -> State | None:
-        """The state of this job, or None when the manifest is of another job or absent."""
-        found = self.manifest()
-        mine = found is not None and found.owner == self.owner and found.job_id == self.job_id
-        return found.state if found is not None and mine else None
-
-    def check_owner(self) -> None:
-        """Raise DestinationConnectionError when another pipeline writes this file.
-
-        A file without a manifest is taken over, and so is the name of a finished output that was deleted.
-        """
-        found = self.manifest()
-        if found is None or found.owner == self.owner:
-            return
-        if not self.main.exists() and found.state in (State.PUBLISHED, State.STREAMING):
-            return
-        raise DestinationConnectionError(
-            f"'{self.main}' belongs to {found.owner}, {self.owner} must not write it: use another destination_id, "
-            f"or delete '{self.manifest_path}' to hand the file over"
-        )
-
-    def claim(self, state: State) -> None:
-        """Write ``state`` of this job into the manifest unless it is there. Raises DestinationConnectionError."""
-        self.check_owner()
-        if self.own_state() is not state:
-            make_folder(self.folder)
-            self.mark(state)
-
-    def mark(self, state: State) -> None:
-        """Write the manifest, in one step."""
+    def to_bytes(self) -> bytes:
+        """As it is stored."""
         content = {
             "version": _VERSION,
             "pipeline": self.owner.pipeline,
             "source": self.owner.source,
             "stream": self.owner.stream,
             "job_id": self.job_id,
-            "state": state.value,
+            "state": self.state.value,
+            "fence": self.fence,
+            "written": self.written,
+            "published_by": self.published_by,
         }
-        write_bytes(self.manifest_path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def _parse(text: bytes) -> Manifest:
-    content = orjson.loads(text)
-    if content["version"] != _VERSION:
+def parse(text: bytes) -> Manifest:
+    """Raises ValueError, KeyError or TypeError for what is not a manifest."""
+    content: dict[str, Any] = orjson.loads(text)
+    if not _OLDEST_READ <= content["version"] <= _VERSION:
         raise ValueError(f"version {content['version']}")
     owner = Owner(content["pipeline"], content["source"], content["stream"])
-    return Manifest(owner, content["job_id"], State(content["state"]))
+    state = State(content["state"])
+    if content["version"] == _OLDEST_READ:  # it knew neither fences nor files of others
+        published_by = content["job_id"] if state is State.PUBLISHED else None
+        return Manifest(owner, content["job_id"], state, (0, 0), written=True, published_by=published_by)
+    created, start = content["fence"]
+    return Manifest(
+        owner, content["job_id"], state, (int(created), int(start)), content["written"] is True, content["published_by"]
+    )

@@ -5,8 +5,8 @@
 | after step                             | what is there                                | next ``finalize`` |
 |----------------------------------------|----------------------------------------------|-------------------|
 | 0 nothing                              | state staging, parts, old main               | does all          |
-| 1 state staging, ``ready`` removed     | same                                         | does all          |
-| 2 ``ready`` written, perhaps in part   | same, and a file that is thrown away in 1    | does all          |
+| 1 state staging, ``ready-*`` removed   | same                                         | does all          |
+| 2 ``ready-<epoch>`` written, or in part| same, and a file that is thrown away in 1    | does all          |
 | 3 manifest says publishing             | state publishing, ``ready``, parts, old main | does all          |
 | 4 ``ready`` renamed over main          | state publishing, no ``ready``, parts        | goes on at 5      |
 | 5 manifest says published              | state published, parts                       | goes on at 6      |
@@ -16,7 +16,10 @@ Only 4 is visible to a reader of the main file. Parts live until 6, so that 1 to
 without ``ready`` can only mean that 4 is done: ``ready`` is on disk before 3, and 1 goes back to staging before it
 takes ``ready`` away. A crash in the middle of 6 leaves some parts: state published says that they are spent.
 
-An incremental run without rows has nothing to do in 1 to 4, unless there is no main file yet.
+Steps 1, 3 with 4, and 5 with 6 are fenced: a start that is superseded does none of them. Step 2 writes a file of this
+start alone.
+
+An incremental run without rows has nothing to do in 2 to 4, unless there is no main file yet.
 """
 
 import os
@@ -26,12 +29,15 @@ from typing import BinaryIO
 
 import polars as pl
 
+from bizon.connectors.destinations.file.src.columns import aligned
 from bizon.connectors.destinations.file.src.config import FileFormat
-from bizon.connectors.destinations.file.src.durable import concatenate, make_folder, sync_folder, write_aside
+from bizon.connectors.destinations.file.src.durable import concatenate, sync_folder
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
+from bizon.connectors.destinations.file.src.private import make_private_folder, published_mode
+from bizon.connectors.destinations.file.src.replace import write_aside
 from bizon.connectors.destinations.file.src.rows import write_rows
-from bizon.connectors.destinations.file.src.staging import Source, Staging
+from bizon.connectors.destinations.file.src.staging import Source, Staging, signature
 
 
 class Publisher:
@@ -42,51 +48,61 @@ class Publisher:
         self.output = staging.output
         self.format = format
         self.append = append
-        self.ready = staging.folder / f"ready.{format}"
+        self.ready = staging.folder / f"ready-{staging.epoch:06d}.{format}"
+
+    def is_published(self) -> bool:
+        """Whether an earlier start of the job got as far as step 4."""
+        state = self.output.own_state()
+        return state is State.PUBLISHED or (state is State.PUBLISHING and not self._ready_files())
 
     def publish(self, empty: pl.DataFrame) -> None:
         """Do what the table above says is left to do. ``empty``: a frame of the file's columns without rows.
 
-        Raises OSError or PolarsError; the main file is the old one then.
+        Raises OSError or PolarsError, and the main file is the old one then; OvertakenError in a superseded start.
         """
-        state = self.output.own_state()
-        if state is State.PUBLISHED:
-            self.staging.discard()
-            return
-        if state is State.PUBLISHING and self.ready.exists():
-            self.output.mark(State.STAGING)
-            state = State.STAGING
-        if state is not State.PUBLISHING:
+        if not self.is_published():
             self._replace_main(empty)
-        self.output.mark(State.PUBLISHED)
-        self.staging.discard()
+        with self.output.fenced() as manifest:
+            self.output.mark(manifest, State.PUBLISHED)
+            self.staging.discard()
 
     def _replace_main(self, empty: pl.DataFrame) -> None:
         main = self.output.main
+        with self.output.fenced() as manifest:
+            if manifest.state is State.PUBLISHING:
+                self.output.mark(manifest, State.STAGING)
+            for path in self._ready_files():
+                path.unlink()
         sources = self.staging.sources()
-        if self.append and main.exists():
+        before = _signature(main)
+        if self.append and before is not None:
             if not sources:
                 return
             sources.insert(0, Source(main, main.stat().st_size, is_ours=False))
-        self.ready.unlink(missing_ok=True)
         try:
             self._build(sources, empty)
         except Exception:
             self.ready.unlink(missing_ok=True)
             raise
-        self.output.mark(State.PUBLISHING)
-        os.replace(self.ready, main)
-        sync_folder(main.parent)
+        with self.output.fenced() as manifest:  # from here on ``ready`` stays until it is the main file, see the table
+            self.output.check_may_replace(manifest)
+            if self.append and _signature(main) != before:
+                raise OSError("it was changed by somebody else meanwhile")
+            self.output.mark(manifest, State.PUBLISHING)
+            os.replace(self.ready, main)
+            sync_folder(main.parent)
 
     def _build(self, sources: list[Source], empty: pl.DataFrame) -> None:
         """Step 2. The parts are not consumed: a single one gets a second name, where the file system can."""
-        make_folder(self.staging.folder)
+        make_private_folder(self.staging.folder)
         single = sources[0] if len(sources) == 1 and sources[0].is_ours else None
         if single is None or not _link(single.path, self.ready):
             write_aside(self.ready, self._writer(sources, empty))
-        if self.output.main.exists():
-            self.ready.chmod(self.output.main.stat().st_mode & 0o7777)
+        self.ready.chmod(published_mode(self.output.main))
         sync_folder(self.staging.folder)
+
+    def _ready_files(self) -> list[Path]:
+        return list(self.staging.folder.glob("ready-*"))
 
     def _writer(self, sources: list[Source], empty: pl.DataFrame) -> Callable[[BinaryIO], None]:
         def write(target: BinaryIO) -> None:
@@ -97,7 +113,7 @@ class Publisher:
             elif can_merge(paths := [source.path for source in sources]):
                 merge(paths, target)
             else:  # another tool has written the main file, or its columns have changed
-                frames = [pl.scan_parquet(path, glob=False) for path in paths]
+                frames = aligned(paths)
                 pl.concat(frames, how="diagonal").sink_parquet(target, compression="zstd", maintain_order=True)
 
         return write
@@ -110,3 +126,7 @@ def _link(source: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _signature(main: Path) -> tuple[int, int, int] | None:
+    return signature(main) if main.exists() else None

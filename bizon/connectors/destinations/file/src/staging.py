@@ -1,20 +1,25 @@
 """Rows of a job that are not published yet: a folder of the job, ``.bizon/<file name>/<job id>.<owner key>/``.
 
 Lines are appended to one file, which becomes the output as it is; Parquet, which cannot be appended to, has a file per
-write. Either tells from names and content alone what is staged, so that it can be compared with what is committed; and
-either tells what a run adds after another has taken over (it was frozen meanwhile, and cannot commit) from what counts.
+write. The checkpoint of each batch keeps a receipt: where its bytes are, and their CRC-32. The receipts alone say what
+counts; what a crash, or a start that was superseded, has left beside that is removed or left out.
 """
 
+import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.file.src.durable import make_folder, sync_folder
-from bizon.connectors.destinations.file.src.manifest import Output
+from bizon.connectors.destinations.file.src.durable import checksum, sync_folder
+from bizon.connectors.destinations.file.src.output import Output
+from bizon.connectors.destinations.file.src.private import make_private_folder
+from bizon.engine.pipeline.models import CommittedBatch
+
+_TRASH = ".trash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,64 +32,148 @@ class Source:
     is_ours: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The bytes of one committed batch."""
+
+    batch: CommittedBatch
+    path: Path
+    start: int
+    end: int
+    crc32: int
+
+
 class Staging(ABC):
     """The staged rows of one job."""
 
     def __init__(self, output: Output, extension: str) -> None:
         self.output = output
         self.extension = extension
-        self.folder = output.folder / f"{output.job_id}.{output.owner.key}"
+        self.folder = output.folder / f"{output.claimant.job_id}.{output.claimant.owner.key}"
         self.epoch = 1
-
-    @abstractmethod
-    def sources(self) -> list[Source]:
-        """What counts, in page order. Raises DestinationError when something is missing."""
+        self._sources: list[Source] | None = None
+        self._seen: dict[Path, tuple[int, int, int]] = {}
 
     @abstractmethod
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
         """Add rows, on disk when this returns; a second write of the same pages replaces the first. Raises OSError."""
 
-    def empty(self, epoch: int) -> None:
-        """Start with an empty folder, as the start ``epoch`` of the job."""
-        self.discard()
-        make_folder(self.folder)
-        self.epoch = epoch
+    @abstractmethod
+    def receipt(self) -> dict[str, Any]:
+        """Of the last write."""
 
     @abstractmethod
-    def trim(self, last_iteration: int, rows_committed: int, epoch: int) -> None:
-        """Keep the rows of the pages up to ``last_iteration``, which are ``rows_committed``.
+    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
+        """Where the rows of a batch are. Raises KeyError, TypeError or ValueError for a receipt it did not give."""
 
-        Raises DestinationError when there are fewer: publishing would lose rows.
+    @abstractmethod
+    def _kept(self, pieces: Sequence[Piece]) -> None:
+        """After ``trim``: nothing but these pieces counts."""
+
+    @abstractmethod
+    def _source(self, path: Path, size: int) -> Source:
+        """A file whose first ``size`` bytes count."""
+
+    def empty(self, epoch: int) -> None:
+        """Start with an empty folder, as the start ``epoch`` of the job. Call it within ``fenced``."""
+        self.discard()
+        self.epoch = epoch
+
+    def trim(self, committed: Sequence[CommittedBatch], epoch: int) -> None:
+        """Keep the rows of the committed batches and nothing else. Call it within ``fenced``.
+
+        Raises DestinationError when rows are missing or damaged: publishing would lose them.
         """
+        make_private_folder(self.folder)
+        pieces = self._checked(committed)
+        names = {piece.path.name for piece in pieces}
+        for path in self.folder.iterdir():
+            if path.name not in names:
+                path.unlink()
+        self._kept(pieces)
+        sync_folder(self.folder)
+        self.epoch = epoch
+
+    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """See that the rows of every committed batch are there, unchanged, and note the files that hold them.
+
+        A file that this run has written or read already, and that nobody has touched since, is not read again. Raises
+        DestinationError.
+        """
+        sizes: dict[Path, int] = {}
+        for piece in self._checked(committed):
+            sizes[piece.path] = piece.end
+        self._sources = [self._source(path, size) for path, size in sizes.items()]
+
+    def sources(self) -> list[Source]:
+        """The files that ``verify`` has found to hold the committed rows, in page order."""
+        if self._sources is None:
+            raise DestinationError("what is staged was not verified, so nothing is published")
+        return list(self._sources)
 
     def discard(self) -> None:
-        """Remove the folder of this job."""
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
-            sync_folder(self.folder.parent)
+        """Remove the folder of this job. Call it within ``fenced``."""
+        _remove(self.folder)
 
     def discard_other_jobs(self) -> None:
-        """Remove what dead jobs of the same pipeline left; folders of other pipelines stay."""
-        for path in self.output.folder.glob(f"*.{self.output.owner.key}"):
+        """Remove what dead jobs of the same pipeline left; folders of other pipelines stay. Call it within ``fenced``:
+        no job that is at work has another claim to the output."""
+        key = self.output.claimant.owner.key
+        for path in [*self.output.folder.glob(f"*.{key}"), *self.output.folder.glob(f"*.{key}{_TRASH}")]:
             if path != self.folder and path.is_dir():
-                shutil.rmtree(path)
+                _remove(path)
 
-    def _keep_only(self, names: set[str]) -> None:
-        others = [path for path in self.folder.iterdir() if path.name not in names]
-        for path in others:
-            path.unlink()
-        if others:
-            sync_folder(self.folder)
+    def _checked(self, committed: Sequence[CommittedBatch]) -> list[Piece]:
+        pieces = [self._piece(batch) for batch in committed if batch.rows]
+        ends: dict[Path, int] = {}
+        fresh: dict[Path, tuple[int, int, int]] = {}
+        for piece in pieces:
+            if piece.start != ends.get(piece.path, 0):
+                raise self._differs(piece, f"begins at byte {piece.start}, not {ends.get(piece.path, 0)}")
+            ends[piece.path] = piece.end
+            try:
+                fresh.setdefault(piece.path, signature(piece.path))
+                if self._seen.get(piece.path) == fresh[piece.path]:
+                    continue
+                if checksum(piece.path, piece.start, piece.end) != piece.crc32:
+                    raise self._differs(piece, "was changed: its checksum differs")
+            except (FileNotFoundError, EOFError):
+                raise self._differs(piece, "is missing or cut") from None
+        self._seen.update(fresh)
+        return pieces
 
-    def _lacking(self, staged: int, committed: int) -> DestinationError:
+    def _piece(self, batch: CommittedBatch) -> Piece:
+        try:
+            return self._located(batch, batch.receipt or {})
+        except (KeyError, TypeError, ValueError):
+            raise DestinationError(
+                f"pages {batch.from_iteration}-{batch.to_iteration} of job {self.output.claimant.job_id} were not "
+                f"staged for '{self.output.main}': was another destination, format or release at work? Undo that, or "
+                f"run with --fresh to fetch everything again"
+            ) from None
+
+    def _differs(self, piece: Piece, what: str) -> DestinationError:
+        batch = piece.batch
         return DestinationError(
-            f"'{self.folder}' holds {staged} of the {committed} committed rows of job {self.output.job_id}: "
-            f"were destination_id, format or the working directory changed, or files deleted? Undo that, or set "
-            f"force_ignore_checkpoint: true to fetch everything again"
+            f"staging does not hold what was committed: pages {batch.from_iteration}-{batch.to_iteration} ("
+            f"{batch.rows} rows) in '{piece.path}': {what}. Was the working directory changed, or is another run at "
+            f"work? Undo that, or run with --fresh to fetch everything again"
         )
 
-    def _gone(self, path: Path) -> DestinationError:
-        return DestinationError(
-            f"'{path}' is gone or cut: was it deleted, or is another run at work? "
-            f"Set force_ignore_checkpoint: true to fetch everything again"
-        )
+
+def signature(path: Path) -> tuple[int, int, int]:
+    """Changes whenever the content of a file does."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def _remove(folder: Path) -> None:
+    """Take a folder away in one step, then remove it: who still writes to it gets an error instead of a new folder."""
+    if not folder.is_dir():
+        return
+    trash = folder if folder.name.endswith(_TRASH) else folder.with_name(folder.name + _TRASH)
+    if trash != folder:
+        shutil.rmtree(trash, ignore_errors=True)
+        os.replace(folder, trash)
+        sync_folder(folder.parent)
+    shutil.rmtree(trash)

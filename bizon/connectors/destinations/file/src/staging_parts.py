@@ -1,101 +1,52 @@
 """Staging of Parquet: one part file per write.
 
 ``<from>-<to>-<rows>-<epoch>.parquet``: the name says which pages a part holds, how many rows, and which start of the
-job wrote it.
+job wrote it, so that no start ever writes the file of another.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.file.src.durable import make_folder, write_file
-from bizon.connectors.destinations.file.src.staging import Source, Staging
-
-_PART_NAME = re.compile(r"(\d{10})-(\d{10})-(\d+)-(\d+)\.[a-z]+")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Part:
-    """A finished part file; pages are inclusive at both ends."""
-
-    from_iteration: int
-    to_iteration: int
-    rows: int
-    epoch: int
-    path: Path
+from bizon.connectors.destinations.file.src.durable import checksum
+from bizon.connectors.destinations.file.src.private import make_private_folder
+from bizon.connectors.destinations.file.src.replace import write_file
+from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
+from bizon.engine.pipeline.models import CommittedBatch
 
 
 class PartStaging(Staging):
     """The parts of one job."""
 
-    _known: set[str] | None = None
-
-    def sources(self) -> list[Source]:
-        """The parts that ``empty`` or ``trim`` left and this run has written. Before both: all, except that an earlier
-        start of the job counts only up to where a later one went on. Raises DestinationError."""
-        found = self._found()
-        if self._known is None:
-            parts = _not_overtaken(found)
-        else:
-            parts = [part for part in found if part.path.name in self._known]
-            missing = self._known.difference(part.path.name for part in parts)
-            if missing:
-                raise self._gone(self.folder / min(missing))
-        for before, after in pairwise(parts):
-            if after.from_iteration <= before.to_iteration:
-                raise DestinationError(f"'{before.path}' and '{after.path.name}' hold the same pages")
-        return [Source(part.path, part.path.stat().st_size, is_ours=True) for part in parts]
+    _last: Path | None = None
+    _pages = (-1, -1)
 
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
-        make_folder(self.folder)
+        make_private_folder(self.folder)
         name = f"{from_iteration:010d}-{to_iteration:010d}-{rows}-{self.epoch}.{self.extension}"
-        write_file(self.folder / name, write)
-        mine = (from_iteration, to_iteration, self.epoch)
-        twins = {
-            part.path.name
-            for part in self._found()
-            if (part.from_iteration, part.to_iteration, part.epoch) == mine and part.path.name != name
-        }
-        for twin in twins:
-            (self.folder / twin).unlink()
-        if self._known is not None:
-            self._known = self._known.difference(twins) | {name}
+        path = self.folder / name
+        write_file(path, write)
+        if self._pages == (from_iteration, to_iteration) and self._last is not None and self._last != path:
+            self._last.unlink(missing_ok=True)  # the same pages, without rows that were refused since
+        self._last, self._pages = path, (from_iteration, to_iteration)
 
-    def empty(self, epoch: int) -> None:
-        super().empty(epoch)
-        self._known = set()
+    def receipt(self) -> dict[str, Any]:
+        if self._last is None:
+            raise ValueError("nothing was written")
+        size = self._last.stat().st_size
+        seen = signature(self._last)
+        crc32 = checksum(self._last, 0, size)
+        self._seen[self._last] = seen
+        return {"file": self._last.name, "size": size, "crc32": crc32}
 
-    def trim(self, last_iteration: int, rows_committed: int, epoch: int) -> None:
-        """Pages without rows have no part, so gaps are legal; the number of rows tells whether a part is missing."""
-        make_folder(self.folder)
-        kept = _not_overtaken([part for part in self._found() if part.to_iteration <= last_iteration])
-        names = {part.path.name for part in kept}
-        staged = sum(part.rows for part in kept)
-        if staged != rows_committed:
-            raise self._lacking(staged, rows_committed)
-        self._keep_only(names)
-        self.epoch, self._known = epoch, names
+    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
+        name = str(receipt["file"])
+        if Path(name).name != name or not name.endswith(f".{self.extension}"):
+            raise ValueError(name)
+        return Piece(batch, self.folder / name, 0, int(receipt["size"]), int(receipt["crc32"]))
 
-    def _found(self) -> list[Part]:
-        if not self.folder.is_dir():
-            return []
-        matches = [(_PART_NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
-        return sorted(
-            Part(int(name[1]), int(name[2]), int(name[3]), int(name[4]), path) for name, path in matches if name
-        )
+    def _kept(self, pieces: Sequence[Piece]) -> None:
+        return None
 
-
-def _not_overtaken(parts: list[Part]) -> list[Part]:
-    """A later start goes on where the commits end: what an earlier one staged from there on was never committed."""
-    first_pages: dict[int, int] = {}
-    for part in parts:
-        first_pages[part.epoch] = min(part.from_iteration, first_pages.get(part.epoch, part.from_iteration))
-    ends = {
-        epoch: min((first for later, first in first_pages.items() if later > epoch), default=None)
-        for epoch in first_pages
-    }
-    return [part for part in parts if (end := ends[part.epoch]) is None or part.to_iteration < end]
+    def _source(self, path: Path, size: int) -> Source:
+        return Source(path, size, is_ours=True)

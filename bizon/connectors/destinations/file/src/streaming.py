@@ -7,6 +7,7 @@ for. Doing that only when a file is written next would be too late: by then othe
 and they look committed.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -14,19 +15,17 @@ from typing import BinaryIO, Protocol
 import orjson
 
 from bizon.connectors.destinations.file.src.config import FileFormat
-from bizon.connectors.destinations.file.src.durable import (
-    TEMPORARY_SUFFIX,
-    make_folder,
-    sync_folder,
-    write_bytes,
-    write_file,
-)
+from bizon.connectors.destinations.file.src.durable import make_folder, sync_folder
 from bizon.connectors.destinations.file.src.journal import Journal
-from bizon.connectors.destinations.file.src.manifest import Output, State
+from bizon.connectors.destinations.file.src.manifest import State
+from bizon.connectors.destinations.file.src.output import Claimant, Output
+from bizon.connectors.destinations.file.src.presence import Presence
+from bizon.connectors.destinations.file.src.private import published_mode, temporary_beside
+from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
 
 
 class _Table(Protocol):
-    def trim(self, last_iteration: int | None) -> None: ...
+    def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None: ...
 
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None: ...
 
@@ -37,58 +36,66 @@ class PartFolder:
     def __init__(self, output: Output) -> None:
         self.output = output
 
-    def trim(self, last_iteration: int | None) -> None:
+    def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None:
         """Remove the files of this job that no checkpoint vouches for."""
-        for path in self.output.folder.glob(f"*{TEMPORARY_SUFFIX}"):
-            path.unlink()
-        dropped = [
-            path
-            for path in self.output.main.glob(f"{self.output.job_id}-*.parquet")
-            if last_iteration is None or int(path.stem.rsplit("-", 1)[1]) > last_iteration
-        ]
-        for path in dropped:
-            path.unlink()
-        if dropped:
-            sync_folder(self.output.main)
+        with self.output.fenced():
+            dropped = [
+                path
+                for path in self.output.main.glob(f"{self.output.claimant.job_id}-*.parquet")
+                if last_iteration is None or int(path.stem.rsplit("-", 1)[1]) > last_iteration
+            ]
+            for path in dropped:
+                path.unlink()
+            if dropped:
+                sync_folder(self.output.main)
 
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
         """Add a file, on disk when this returns; it replaces a file of the same pages. Raises OSError."""
         make_folder(self.output.main)
-        name = f"{self.output.job_id}-{from_iteration:010d}-{to_iteration:010d}.parquet"
-        write_file(self.output.main / name, write, temporary=self.output.folder / f"{name}{TEMPORARY_SUFFIX}")
+        name = f"{self.output.claimant.job_id}-{from_iteration:010d}-{to_iteration:010d}.parquet"
+        temporary = temporary_beside(self.output.folder / name)
+        write_aside(temporary, write)
+        temporary.chmod(published_mode(self.output.main / name))
+        with self.output.fenced():
+            os.replace(temporary, self.output.main / name)
+        sync_folder(self.output.main)
 
 
 class StreamTables:
-    """The files one stream job writes."""
+    """The files one stream job writes. ``output_of`` gives the output that a record names, or raises ValueError."""
 
-    def __init__(self, default: Output, format: FileFormat, output_of: Callable[[str], Output]) -> None:
+    def __init__(
+        self, default: Output, format: FileFormat, output_of: Callable[[str], Output], presence: Presence
+    ) -> None:
         self._format = format
         self._output_of = output_of
-        self._list_path = default.folder / f"tables-{default.owner.key}.json"
+        self._presence = presence
+        name = f"tables-{default.claimant.owner.key}"
+        self._list = Output(default.folder / f"{name}.json", default.claimant, default.folder / name)
         self._last_iteration: int | None = None
-        self._prepared = False
         self._listed: list[str] = []
         self._open: dict[str, _Table] = {}
         self._names: dict[Path, str] = {}
 
-    def prepare(self, last_iteration: int | None) -> None:
+    def prepare(self, last_iteration: int | None, claimant: Claimant) -> None:
         """Take back, in every listed file, what no checkpoint vouches for. Called once per run."""
-        self._last_iteration, self._prepared = last_iteration, True
-        if self._list_path.exists():
-            self._listed = [str(name) for name in orjson.loads(self._list_path.read_bytes())]
+        self._last_iteration, self._list.claimant = last_iteration, claimant
+        self._list.claim(State.STREAMING)
+        if self._list.main.exists():
+            self._listed = [str(name) for name in orjson.loads(self._list.main.read_bytes())]
         for destination_id in self._listed:
             output = self._output_of(destination_id)
             found = output.manifest()
-            if found is not None and found.owner == output.owner:
-                self._table(output).trim(last_iteration)
+            if found is not None and found.owner == output.claimant.owner:
+                self._claimed(output)
 
     def append(
         self, destination_id: str, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]
     ) -> None:
         """Add rows to a file, on disk when this returns.
 
-        Raises OSError, DestinationConnectionError when the file is another pipeline's, and ValueError when two
-        destination_ids of this run name the same file.
+        Raises OSError, DestinationConnectionError when the file is another pipeline's, ValueError when two
+        destination_ids of this run name the same file, and OvertakenError in a superseded start.
         """
         table = self._open.get(destination_id) or self._first_use(destination_id)
         table.append(from_iteration, to_iteration, write)
@@ -98,16 +105,17 @@ class StreamTables:
         other = self._names.setdefault(output.main, destination_id)
         if other != destination_id:
             raise ValueError(f"destination_ids '{other}' and '{destination_id}' name the same file '{output.main}'")
-        output.claim(State.STREAMING)
         if destination_id not in self._listed:
-            make_folder(self._list_path.parent)
-            write_bytes(self._list_path, orjson.dumps([*self._listed, destination_id]))
+            output.check_free()
+            with self._list.fenced():
+                write_bytes(self._list.main, orjson.dumps([*self._listed, destination_id]))
             self._listed.append(destination_id)
-        table = self._table(output)
-        if self._prepared:
-            table.trim(self._last_iteration)
-        self._open[destination_id] = table
-        return table
+        self._open[destination_id] = self._claimed(output)
+        return self._open[destination_id]
 
-    def _table(self, output: Output) -> _Table:
-        return Journal(output) if self._format is FileFormat.JSON else PartFolder(output)
+    def _claimed(self, output: Output) -> _Table:
+        """The table of an output that this start alone changes from now on."""
+        may_be_open = self._presence.claim(output, State.STREAMING)
+        table: _Table = Journal(output) if self._format is FileFormat.JSON else PartFolder(output)
+        table.trim(self._last_iteration, may_be_open=may_be_open)
+        return table

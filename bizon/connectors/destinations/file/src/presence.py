@@ -1,0 +1,104 @@
+"""Who is at work on an output: ``.bizon/<file name>/owner.json``, a process and a heartbeat.
+
+Runs whose states know each other exclude each other by the lease of the state, and the later one wins. Runs whose
+states do not (state in memory, a run started from another folder) meet here: the second one stops before it fetches.
+"""
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+import orjson
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.processes import is_gone, place, started
+from bizon.connectors.destinations.file.src.manifest import State
+from bizon.connectors.destinations.file.src.output import Output
+from bizon.connectors.destinations.file.src.replace import write_bytes
+
+_BEAT = 5.0  # seconds between heartbeats
+_SILENT_FOR = 60.0  # seconds after which a process on another host counts as dead
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Content of ``owner.json``; the time of its last change is the heartbeat."""
+
+    job_id: str
+    host: str
+    pid: int
+    place: str
+    started: str
+
+
+class Presence:
+    """The outputs that this run is at work on. One thread keeps them all alive until ``close``."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, int] = {}
+        self._over = Event()
+        self._heartbeat: Thread | None = None
+
+    def claim(self, output: Output, state: State) -> bool:
+        """Claim an output, and say that this run is at work on it. True when one before it may still be: it was not
+        seen to end.
+
+        Raises DestinationConnectionError when a living run is at work whose job the state of this one does not know,
+        and whatever ``Output.claim`` raises.
+        """
+        path = output.folder / "owner.json"
+        before = None if path in self._files else _read(path)
+        may_live = before is not None and not is_gone(before.pid, before.place, before.started)
+        if before is not None and may_live:
+            _check(output, path, before)
+        output.claim(state)
+        if path not in self._files:
+            self._announce(output, path)
+        return may_live
+
+    def close(self) -> None:
+        """The run is over."""
+        self._over.set()
+        if self._heartbeat is not None:
+            self._heartbeat.join()
+        for path, handle in self._files.items():
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(handle)):
+                path.unlink(missing_ok=True)
+            os.close(handle)
+        self._files.clear()
+
+    def _announce(self, output: Output, path: Path) -> None:
+        pid = os.getpid()
+        worker = Worker(output.claimant.job_id, socket.gethostname(), pid, place(), started(pid))
+        write_bytes(path, orjson.dumps(asdict(worker)))
+        self._files[path] = os.open(path, os.O_RDONLY)
+        if self._heartbeat is None:
+            self._heartbeat = Thread(target=self._beat, name="bizon-output", daemon=True)
+            self._heartbeat.start()
+
+    def _beat(self) -> None:
+        while not self._over.wait(_BEAT):
+            for handle in list(self._files.values()):
+                os.utime(handle)
+
+
+def _check(output: Output, path: Path, before: Worker) -> None:
+    mine = output.claimant
+    silent = time.time() - path.stat().st_mtime
+    if silent > _SILENT_FOR or before.job_id == mine.job_id or mine.knows(before.job_id):
+        return
+    raise DestinationConnectionError(
+        f"'{output.main}' is being written by process {before.pid} on host '{before.host}', whose job the state of "
+        f"this run does not know: wait until it ends, or give both runs the same state (engine.backend)"
+    )
+
+
+def _read(path: Path) -> Worker | None:
+    """None when nobody is at work, and for a file that a power cut has torn."""
+    try:
+        return Worker(**orjson.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
