@@ -5,19 +5,10 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from bizon.common.private_files import sync_folder
+
 _NEWLINE = b"\n"
 _BLOCK = 1024 * 1024
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the entries of a folder on disk: what was created, renamed or removed in it."""
-    if os.name == "nt":
-        return  # Windows cannot open a folder, and journals its entries
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def make_folder(folder: Path) -> None:

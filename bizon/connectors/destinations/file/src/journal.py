@@ -16,21 +16,10 @@ from typing import BinaryIO
 
 import orjson
 
-from bizon.connectors.destinations.file.src.durable import (
-    copy_bytes,
-    ends_a_line,
-    make_folder,
-    sync_folder,
-    truncate,
-    truncate_file,
-)
+from bizon.common.private_files import append_private, sync_folder
+from bizon.connectors.destinations.file.src.durable import copy_bytes, ends_a_line, make_folder, truncate, truncate_file
 from bizon.connectors.destinations.file.src.output import Output
-from bizon.connectors.destinations.file.src.private import (
-    append_private,
-    append_published,
-    published_mode,
-    temporary_beside,
-)
+from bizon.connectors.destinations.file.src.permissions import append_published, published_mode, temporary_beside
 from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
 
 _KEPT_LINES = 1_000  # how far back a trim can reach, in appends

@@ -13,14 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
+from bizon.common.private_files import append_private, check_private_folder, make_private_folder
 from bizon.connectors.destinations.file.src.durable import make_folder
 from bizon.connectors.destinations.file.src.manifest import Manifest, Owner, State, parse
-from bizon.connectors.destinations.file.src.private import (
-    append_private,
-    check_private_folder,
-    make_private_folder,
-    remove_temporaries,
-)
+from bizon.connectors.destinations.file.src.permissions import remove_temporaries
 from bizon.connectors.destinations.file.src.replace import write_bytes
 
 try:

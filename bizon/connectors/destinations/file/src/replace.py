@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from bizon.connectors.destinations.file.src.durable import sync_folder
-from bizon.connectors.destinations.file.src.private import create_private, temporary_beside
+from bizon.common.private_files import create_private, sync_folder
+from bizon.connectors.destinations.file.src.permissions import temporary_beside
 
 
 def write_aside(temporary: Path, write: Callable[[BinaryIO], None]) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.file.src.durable import checksum, sync_folder
+from bizon.common.private_files import make_private_folder, sync_folder
+from bizon.connectors.destinations.file.src.durable import checksum
 from bizon.connectors.destinations.file.src.output import Output
-from bizon.connectors.destinations.file.src.private import make_private_folder
 from bizon.engine.pipeline.models import CommittedBatch
 
 _TRASH = ".trash"

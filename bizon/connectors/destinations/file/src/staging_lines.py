@@ -11,14 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bizon.connectors.destinations.file.src.durable import (
-    checksum,
-    drop_from_cache,
-    sync_folder,
-    truncate,
-    truncate_file,
-)
-from bizon.connectors.destinations.file.src.private import append_private, make_private_folder
+from bizon.common.private_files import append_private, make_private_folder, sync_folder
+from bizon.connectors.destinations.file.src.durable import checksum, drop_from_cache, truncate, truncate_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
 from bizon.engine.pipeline.models import CommittedBatch
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bizon.common.private_files import make_private_folder
 from bizon.connectors.destinations.file.src.durable import checksum
-from bizon.connectors.destinations.file.src.private import make_private_folder
 from bizon.connectors.destinations.file.src.replace import write_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
 from bizon.engine.pipeline.models import CommittedBatch

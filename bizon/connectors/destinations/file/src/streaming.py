@@ -14,13 +14,14 @@ from typing import BinaryIO, Protocol
 
 import orjson
 
+from bizon.common.private_files import sync_folder
 from bizon.connectors.destinations.file.src.config import FileFormat
-from bizon.connectors.destinations.file.src.durable import make_folder, sync_folder
+from bizon.connectors.destinations.file.src.durable import make_folder
 from bizon.connectors.destinations.file.src.journal import Journal
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, Output
+from bizon.connectors.destinations.file.src.permissions import published_mode, temporary_beside
 from bizon.connectors.destinations.file.src.presence import Presence
-from bizon.connectors.destinations.file.src.private import published_mode, temporary_beside
 from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
 
 

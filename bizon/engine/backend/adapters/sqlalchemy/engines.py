@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from bizon.common.errors.errors import BackendError, MissingDependencyError
+from bizon.common.private_files import create_private_if_missing, make_private_folders
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
@@ -82,12 +83,12 @@ class FileDatabase(Database):
         return self._path.exists()
 
     def make_room(self) -> None:
+        """The state holds paginations and errors: the file is this user's alone, and so is a folder made for it."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folders(self._path.parent)
+            create_private_if_missing(self._path)
         except OSError as error:
-            raise BackendError(
-                f"the folder of the state file '{self._path}' cannot be made: {error.strerror}"
-            ) from error
+            raise BackendError(f"the state file '{self._path}' cannot be made: {error.strerror or error}") from error
 
     def explain(self, error: SQLAlchemyError) -> str:
         """What the database says; SQLite calls a full disk an I/O error when it finds out in its shared index."""
