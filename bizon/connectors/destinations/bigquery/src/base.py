@@ -13,6 +13,7 @@ from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails, BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.jobs import Jobs
+from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged, record_schema
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target, owner_mark
 from bizon.destination.destination import AbstractDestination
@@ -53,6 +54,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._owner = owner_mark(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
         self._clients = Clients(config)
         self._targets: dict[str, Target] = {}
+        self._landed = Landed()
 
     @property
     def default_destination_id(self) -> str:
