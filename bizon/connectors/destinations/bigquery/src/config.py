@@ -107,8 +107,8 @@ class BigQueryRecordSchemaConfig(RecordSchemaConfig):
     @model_validator(mode="after")
     def _columns_are_sound(self) -> "BigQueryRecordSchemaConfig":
         _refuse_twice(self.record_schema)
-        names = {column.name for column in self.record_schema}
-        unknown = [key for key in self.clustering_keys or () if key not in names]
+        names = {column.name.lower() for column in self.record_schema}
+        unknown = [key for key in self.clustering_keys or () if key.lower() not in names]
         if unknown:
             raise ValueError(f"clustering key '{unknown[0]}' is no column of '{self.destination_id}'")
         if _depth(self.record_schema) > _DEEPEST:

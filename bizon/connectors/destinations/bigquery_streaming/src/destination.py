@@ -56,7 +56,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         if not self._is_stream and (reason := self._one_table(table)) is not None:
             return False, reason
         if table not in self._rows:
-            self._rows[table] = Rows(self._schema_of(table))
+            self._rows[table] = Rows(self._schema_of(table), self._target(table).schema)
         with writing(f"bigquery: table '{table}'"):
             target = self._ensured(table)
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))

@@ -69,7 +69,7 @@ class BigQueryStreamingV2Destination(StagedDestination):
         self._staging = MarkedStaging(client, self._tables, self._jobs, self.temp_table_id, wanted, name)
 
     def _prepare_staging(self, resume: ResumePoint, final: bigquery.Table | None) -> None:
-        self._staging.prepare(resume)
+        self._staging.prepare(resume, final)
 
     def _publish(self, *, append: bool) -> None:
         self._staging.publish(append=append)
