@@ -83,7 +83,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials."""
         dataset = f"{self.config.project_id}.{self.config.dataset_id}"
-        for name in dict.fromkeys((dataset, self.default_destination_id.rpartition(".")[0])):
+        for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
         with connecting(f"bigquery: dataset '{dataset}'"):
             self._keep_legacy_name()
@@ -137,7 +137,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         """A table as it is to be. Raises DestinationConnectionError where ``unnest`` has no columns for it."""
         if table not in self._targets:
             found = self._declared(table)
-            self._check_dataset(table.rpartition(".")[0], make=False)
+            if _dataset_of(table) != _dataset_of(self.default_destination_id):  # a stream's, named by its records
+                self._check_dataset(_dataset_of(table), make=False)
             there = self._tables.find(table)
             fields = () if there is None else there.schema
             if found is None:
@@ -188,3 +189,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     @cached_property
     def _jobs(self) -> Jobs:
         return Jobs(self._clients.bigquery, self.config.dataset_location)
+
+
+def _dataset_of(table: str) -> str:
+    return table.rpartition(".")[0]

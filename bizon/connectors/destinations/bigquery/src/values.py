@@ -20,7 +20,7 @@ _DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # befo
 _EXACT = Context(prec=100)  # digits; more than both together
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
 _FRACTION = re.compile(r"(\.\d{6})\d+")  # BigQuery keeps microseconds
-_LARGE_EXPONENT = re.compile(r"[eE]\+?\d{3}")  # in JSON: a number that a 64-bit float may not hold
+_LARGE = re.compile(r"[eE]\+?\d{3}|\d{300}")  # in JSON: a number that a 64-bit float may not hold
 _INTEGER_DIGITS = 19  # of 2**63
 _SHAPE = re.compile(
     r"\s*(\{|(POINT|LINESTRING|POLYGON|MULTIPOINT|MULTILINESTRING|MULTIPOLYGON|GEOMETRYCOLLECTION|FULLGLOBE)\b"
@@ -123,14 +123,14 @@ def _string(value: Any) -> str:
 
 def _json(value: Any) -> str:
     text = encode_data(value).decode()
-    if _LARGE_EXPONENT.search(text) and not all(map(math.isfinite, _numbers(value))):
+    if _LARGE.search(text) and not all(map(math.isfinite, _numbers(value))):
         raise OverflowError
     return text
 
 
 def _numbers(value: Any) -> Iterable[float]:
     """All numbers in a value of JSON, as BigQuery keeps them; infinite when it cannot."""
-    if isinstance(value, Decimal):
+    if isinstance(value, int | Decimal):
         yield float(value)
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:

@@ -51,6 +51,10 @@ class _PassingError(Exception):
     """The same request may succeed later."""
 
 
+class _EndedError(_PassingError):
+    """The connection has ended without a word."""
+
+
 class WriteStream:
     """A stream of one table. ``name``: of the stream; ``offset``: where its next row goes, None for the default stream.
 
@@ -73,7 +77,7 @@ class WriteStream:
         self._offset = offset
         self._sleep = sleep
 
-    def append(self, requests: Sequence[Request], confirmed: Confirmed) -> None:
+    def append(self, requests: Sequence[Request], confirmed: Confirmed | None = None) -> None:
         """Append the rows of the requests in order; returns once all are confirmed, and notes those that are.
 
         A request with a row that BigQuery refuses is not appended, the others are. Raises RowsRejectedError for all
@@ -81,10 +85,12 @@ class WriteStream:
         """
         waiting, waits = list(requests), iter(_WAITS)
         reasons: dict[int, str] = {}
+        confirmed = [] if confirmed is None else confirmed
         while waiting:
             before = len(waiting)
             try:
-                self._append_once(waiting, confirmed, reasons)
+                if not self._append_once(waiting, confirmed, reasons):
+                    break
             except (*_PASSING, _PassingError) as error:
                 waits = iter(_WAITS) if len(waiting) < before else waits
                 wait = next(waits, None)
@@ -95,9 +101,12 @@ class WriteStream:
         if reasons:
             raise RowsRejectedError(reasons)
 
-    def _append_once(self, waiting: list[Request], confirmed: Confirmed, reasons: dict[int, str]) -> None:
+    def _append_once(self, waiting: list[Request], confirmed: Confirmed, reasons: dict[int, str]) -> bool:
         """Send what waits, and take out of it what is done or refused. All answers are read, also behind a refusal:
-        what was sent may be done. Where there are offsets, those behind a refusal were wrong, and it was not."""
+        what was sent may be done. Where there are offsets, those behind a refusal were wrong, and it was not.
+
+        False: the connection has ended behind a refusal; what waits is left to the next call.
+        """
         place, is_off = 0, False
         try:
             for answer in self._answers(list(waiting)):
@@ -117,6 +126,11 @@ class WriteStream:
         except exceptions.OutOfRange:
             if not is_off:
                 raise
+        except _EndedError:
+            if not is_off:
+                raise
+            return False
+        return True
 
     def _answers(self, requests: Sequence[Request]) -> Iterator[types.AppendRowsResponse]:
         """One for each request."""
@@ -126,7 +140,7 @@ class WriteStream:
             for _ in requests:
                 answer = next(answers, None)
                 if answer is None:
-                    raise _PassingError("the connection ended before all requests were answered")
+                    raise _EndedError("the connection ended before all requests were answered")
                 yield answer
         finally:
             answers.cancel()
