@@ -49,6 +49,8 @@ class Staging:
             self._empty()
         elif self._count() != self._rows:
             self._rebuild()
+        else:
+            self.widen(self.target.schema)
 
     def write(self, part: Part, content: bytes, rows: int, aside: LoadsAside | None) -> None:
         """Add the rows of a batch; returns once they are in the table, or with ``aside``, in the bucket."""
@@ -66,7 +68,7 @@ class Staging:
             self._rebuild()
 
     def widen(self, schema: Sequence[SchemaField]) -> None:
-        """Add the columns that somebody has added to the final table since: a copy job wants the same ones."""
+        """Add the columns that the final table has got since: what is published has the same ones."""
         there = self._tables.find(self.target.table_id)
         if there is not None:
             self._tables.widen(there, schema)

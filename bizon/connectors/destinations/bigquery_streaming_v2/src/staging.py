@@ -57,8 +57,11 @@ class MarkedStaging:
         if resume.last_iteration is None:
             self._tables.remove(self.table.table_id)
             self._tables.make(self.table, like)
-        elif self._tables.find(self.table.table_id) is None:
+            return
+        there = self._tables.find(self.table.table_id)
+        if there is None:
             raise _missing(self._rows, 0)
+        self._tables.widen(there, self.table.schema)  # by the columns that the final table has got since
 
     def mark(self, epoch: int, first: int, last: int) -> str:
         """Of the next try of a write."""
