@@ -46,13 +46,19 @@ def make(warehouse: "Warehouse", fields: list[SchemaField]) -> None:
 
 @EVERY
 @MODES
-@pytest.mark.parametrize("columns", [PLAIN, AS_LINES], ids=["plain", "lines"])
-def test_a_table_in_another_case(
-    warehouse: "Warehouse", config_of: Configure, mode: str, columns: list[dict[str, Any]]
-) -> None:
+def test_a_table_in_another_case(warehouse: "Warehouse", config_of: Configure, mode: str) -> None:
+    load_into_another_case(warehouse, config_of(warehouse, PLAIN), mode)
+
+
+@MODES
+def test_a_table_in_another_case_by_lines_of_json(warehouse: "Warehouse", mode: str) -> None:
+    load_into_another_case(warehouse, loads.config_of(warehouse, AS_LINES), mode)
+
+
+def load_into_another_case(warehouse: "Warehouse", config: Any, mode: str) -> None:
     place = SchemaField("Place", "RECORD", fields=[SchemaField("CITY", "STRING")])
     make(warehouse, [SchemaField("ID", "INTEGER"), SchemaField("Email", "STRING"), place])
-    load(config_of(warehouse, columns), mode, [{"id": 1, "email": "a@b", "place": {"city": "Lyon"}}])
+    load(config, mode, [{"id": 1, "email": "a@b", "place": {"city": "Lyon"}}])
     (row,) = warehouse.rows("items")
     assert {name: row[name] for name in ("ID", "Email", "Place")} == {
         "ID": 1,
