@@ -161,3 +161,19 @@ def test_a_column_that_is_required_needs_a_value_although_it_has_a_default(wareh
         with pytest.raises(RowsRejectedError) as raised:
             destination.write_records(rows_of([{"id": 1, "x": "a"}, {"id": 2}]))
     assert raised.value.reasons == {1: "record '1' of 'items': column 'x' is REQUIRED, the record has none"}
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_a_table_with_columns_that_nobody_declared(warehouse: "Warehouse", mode: str) -> None:
+    """They stay, at every depth, and are empty in new rows."""
+    place = {"name": "place", "type": "RECORD", "fields": [{"name": "city", "type": "STRING"}]}
+    more = {"name": "place", "type": "RECORD", "fields": [*place["fields"], {"name": "zip", "type": "STRING"}]}
+    first = [{"name": "id", "type": "INTEGER"}, more, {"name": "old", "type": "STRING"}]
+    for columns in (first, [{"name": "id", "type": "INTEGER"}, place]):
+        with open_destination(config_of(warehouse, columns), mode) as destination:
+            destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
+            destination.write_records(rows_of([{"id": len(columns), "place": {"city": "Lyon"}}]))
+            destination.finalize()
+    found = sorted(warehouse.rows("items"), key=lambda row: int(row["id"]))
+    assert found[0] == {"id": 2, "place": {"city": "Lyon", "zip": None}, "old": None}
+    assert len(found) == (1 if mode == "full_refresh" else 2)

@@ -15,6 +15,7 @@ from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
 from bizon.connectors.destinations.bigquery.src.objects import Objects
 from bizon.connectors.destinations.bigquery.src.publish import columns_of, replacing
+from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
 from bizon.connectors.destinations.bigquery.src.staging import Staging
 from bizon.connectors.destinations.bigquery.src.tables import Target
@@ -62,7 +63,7 @@ class BigQueryDestination(StagedDestination):
                 self._objects.remove_job()
         elif self.config.async_load:
             how = (self.config.load_files_per_job, self.config.load_max_in_flight_jobs)
-            self._aside = LoadsAside(self._loads, self._staging.target, *how)
+            self._aside = LoadsAside(self._loads, self._staging.loaded, *how)
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Load one batch. The same pages loaded again in a run are loaded once."""
@@ -98,7 +99,9 @@ class BigQueryDestination(StagedDestination):
 
     def _open_staging(self, wanted: Target) -> None:
         staged = replace(wanted, table_id=self.temp_table_id)
-        self._staging = Staging(self._tables, self._loads, self._objects, staged)
+        written = self._target(self.default_destination_id).schema
+        loaded = replace(staged, schema=narrowed(staged.schema, written))
+        self._staging = Staging(self._tables, self._loads, self._objects, staged, loaded)
 
     def _prepare_staging(self, resume: ResumePoint, final: bigquery.Table | None) -> None:
         self._staging.prepare(resume, final)

@@ -71,6 +71,13 @@ def _as_there(column: BigQueryColumn, field: SchemaField) -> BigQueryColumn:
     return column.model_copy(update=changes)
 
 
+def narrowed(schema: Sequence[SchemaField], written: Sequence[SchemaField]) -> list[SchemaField]:
+    """The columns of a table that rows are written with: a load job names those that are in its objects."""
+    found = {field.name.lower(): field for field in schema}
+    kept = [(found[field.name.lower()], field.fields) for field in written]
+    return [_copy(field, field.mode, narrowed(field.fields, inner)) for field, inner in kept]
+
+
 def _names(schema: Sequence[SchemaField]) -> dict[str, str]:
     return {field.name.lower(): field.name for field in schema}
 
