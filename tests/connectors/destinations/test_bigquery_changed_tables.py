@@ -57,6 +57,24 @@ def test_a_column_that_is_added_before_publishing(warehouse: "Warehouse", config
 
 
 @STAGED
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_a_column_that_is_added_between_two_starts(warehouse: "Warehouse", config_of: Configure, mode: str) -> None:
+    config = config_of(warehouse, COLUMNS)
+    load(config, 1)
+    with open_destination(config, mode) as destination:
+        job = destination.sync_metadata.job_id
+        destination.prepare(ResumePoint(job, has_history=True))
+        destination.write_records(rows_of([record(2)], first=2))
+    alter(warehouse, "ADD COLUMN more STRING")
+    with open_destination(config, mode, job) as destination:
+        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, has_history=True, epoch=2))
+        destination.batch = type(destination.batch)(1, 1)
+        destination.write_records(rows_of([record(3)], first=3))
+        destination.finalize()
+    assert ids(warehouse) == ([2, 3] if mode == "full_refresh" else [1, 2, 3])
+
+
+@STAGED
 def test_a_column_whose_type_is_another_one_when_it_is_published(warehouse: "Warehouse", config_of: Configure) -> None:
     """The table stays as it is, the rows wait."""
     config = config_of(warehouse, COLUMNS)

@@ -62,15 +62,11 @@ BESIDES = [
 ]
 
 
-def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]]) -> BigQueryConfig:
-    keys = {
-        **warehouse.keys,
-        "gcs_buffer_bucket": warehouse.bucket,
-        "destination_id": "items",
-        "unnest": True,
-        "record_schemas": [{"destination_id": "items", "record_schema": columns}],
-    }
-    return BigQueryConfig(name="bigquery", config=keys)
+def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = None, **keys: Any) -> BigQueryConfig:
+    block = {**warehouse.keys, "gcs_buffer_bucket": warehouse.bucket, "destination_id": "items", **keys}
+    if columns is not None:
+        block |= {"unnest": True, "record_schemas": [{"destination_id": "items", "record_schema": columns}]}
+    return BigQueryConfig(name="bigquery", config=block)
 
 
 def load(config: BigQueryConfig, records: list[dict[str, Any]]) -> None:
@@ -155,3 +151,29 @@ def test_a_value_that_does_not_fit_names_record_and_column(
     assert list(raised.value.reasons) == [1]
     assert raised.value.reasons[1].startswith("record '1' of 'items': column 'x")
     assert reason in raised.value.reasons[1]
+
+
+def test_a_column_that_is_required_needs_a_value_although_it_has_a_default(warehouse: "Warehouse") -> None:
+    """A load job fills in none: it would fail as a whole."""
+    column = {"name": "x", "type": "STRING", "mode": "REQUIRED", "default_value_expression": "'none'"}
+    with open_destination(config_of(warehouse, [{"name": "id", "type": "INTEGER"}, column])) as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        with pytest.raises(RowsRejectedError) as raised:
+            destination.write_records(rows_of([{"id": 1, "x": "a"}, {"id": 2}]))
+    assert raised.value.reasons == {1: "record '1' of 'items': column 'x' is REQUIRED, the record has none"}
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_a_table_with_columns_that_nobody_declared(warehouse: "Warehouse", mode: str) -> None:
+    """They stay, at every depth, and are empty in new rows."""
+    place = {"name": "place", "type": "RECORD", "fields": [{"name": "city", "type": "STRING"}]}
+    more = {"name": "place", "type": "RECORD", "fields": [*place["fields"], {"name": "zip", "type": "STRING"}]}
+    first = [{"name": "id", "type": "INTEGER"}, more, {"name": "old", "type": "STRING"}]
+    for columns in (first, [{"name": "id", "type": "INTEGER"}, place]):
+        with open_destination(config_of(warehouse, columns), mode) as destination:
+            destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
+            destination.write_records(rows_of([{"id": len(columns), "place": {"city": "Lyon"}}]))
+            destination.finalize()
+    found = sorted(warehouse.rows("items"), key=lambda row: int(row["id"]))
+    assert found[0] == {"id": 2, "place": {"city": "Lyon", "zip": None}, "old": None}
+    assert len(found) == (1 if mode == "full_refresh" else 2)

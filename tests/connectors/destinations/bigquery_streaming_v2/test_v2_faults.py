@@ -81,9 +81,11 @@ class Answers:
     def __init__(self, *scripts: list[Any]) -> None:
         self.scripts = list(scripts)
         self.offsets: list[list[int]] = []
+        self.requests: list[types.AppendRowsRequest] = []
 
     def append_rows(self, requests: Iterator[types.AppendRowsRequest], **_: Any) -> "Call":
         sent = list(requests)
+        self.requests += sent
         self.offsets.append([request.offset for request in sent])
         return Call(self.scripts.pop(0))
 
@@ -189,3 +191,11 @@ def test_a_column_that_was_just_added_is_waited_for() -> None:
     answers = Answers([ok(code_pb2.INVALID_ARGUMENT, "SCHEMA_MISMATCH_EXTRA_FIELDS")], [ok(), ok(), ok()])
     stream_of(answers, waits).append(THREE)
     assert waits == [0.5]
+
+
+def test_a_column_that_a_row_does_not_have_gets_its_default() -> None:
+    """The emulator knows no defaults; BigQuery makes such columns NULL unless a request says otherwise."""
+    answers = Answers([ok(), ok(), ok()])
+    stream_of(answers).append(THREE)
+    default = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
+    assert [request.default_missing_value_interpretation for request in answers.requests] == [default] * 3

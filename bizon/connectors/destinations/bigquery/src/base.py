@@ -13,7 +13,15 @@ from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails, BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.jobs import Jobs
-from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged, record_schema
+from bizon.connectors.destinations.bigquery.src.landed import Landed
+from bizon.connectors.destinations.bigquery.src.locations import check_dataset
+from bizon.connectors.destinations.bigquery.src.schema import (
+    as_there,
+    declared_schema,
+    merged,
+    record_schema,
+    renamed,
+)
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target, owner_mark
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.backend.backend import AbstractBackend
@@ -53,6 +61,9 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._owner = owner_mark(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
         self._clients = Clients(config)
         self._targets: dict[str, Target] = {}
+        self._schemas: dict[str, BigQueryRecordSchemaConfig | None] = {}
+        self._datasets: set[str] = set()
+        self._landed = Landed()
 
     @property
     def default_destination_id(self) -> str:
@@ -72,20 +83,30 @@ class BigQueryFamilyDestination(AbstractDestination):
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials."""
         dataset = f"{self.config.project_id}.{self.config.dataset_id}"
+        for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
+            self._check_dataset(name, make=self.config.create_dataset and name == dataset)
+        with connecting(f"bigquery: dataset '{dataset}'"):
+            self._keep_legacy_name()
+            if not self._is_stream:
+                self._target(self.default_destination_id)
+        return True
+
+    def _check_dataset(self, dataset: str, *, make: bool) -> None:
+        """That it is there, or made, and where it should be. Raises DestinationConnectionError."""
+        if dataset in self._datasets:
+            return
         with connecting(
             f"bigquery: dataset '{dataset}'",
             "make it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
         ):
             try:
-                self._clients.bigquery.get_dataset(dataset, **HOW)
+                location = self._clients.bigquery.get_dataset(dataset, **HOW).location
             except exceptions.NotFound:
-                if not self.config.create_dataset:
+                if not make:
                     raise
-                self._make_dataset(dataset)
-            self._keep_legacy_name()
-        if not self._is_stream:
-            self._target(self.default_destination_id)
-        return True
+                location = self._make_dataset(dataset)
+        check_dataset(dataset, location, self.config.dataset_location)
+        self._datasets.add(dataset)
 
     def describe(self) -> str:
         """The tables of this run."""
@@ -115,23 +136,30 @@ class BigQueryFamilyDestination(AbstractDestination):
     def _target(self, table: str) -> Target:
         """A table as it is to be. Raises DestinationConnectionError where ``unnest`` has no columns for it."""
         if table not in self._targets:
-            schema = self._schema_of(table)
-            self._targets[table] = (
-                Target(table, record_schema(self.data_type, self.mode), None)
-                if schema is None
-                else Target(table, declared_schema(schema.record_schema), schema.clustering_keys)
-            )
+            found = self._declared(table)
+            if _dataset_of(table) != _dataset_of(self.default_destination_id):  # a stream's, named by its records
+                self._check_dataset(_dataset_of(table), make=False)
+            there = self._tables.find(table)
+            fields = () if there is None else there.schema
+            if found is None:
+                target = Target(table, renamed(record_schema(self.data_type, self.mode), fields), None)
+            else:
+                found = found.model_copy(update={"record_schema": as_there(found.record_schema, fields)})
+                target = Target(table, declared_schema(found.record_schema), found.clustering_keys)
+            self._schemas[table], self._targets[table] = found, target
         return self._targets[table]
 
-    def _wanted(self, final: bigquery.Table | None) -> Target:
-        """The table once it is published: what is appended to has the columns it had, and those that are new."""
-        target = self._target(self.default_destination_id)
-        if self._mode is SourceSyncModes.INCREMENTAL and final is not None:
-            return replace(target, schema=merged(final.schema, target.schema, final.table_id))
-        return target
-
     def _schema_of(self, table: str) -> BigQueryRecordSchemaConfig | None:
-        """The declared columns of a table; None where records are not unnested."""
+        """The declared columns of a table, as it calls them; None where records are not unnested."""
+        self._target(table)
+        return self._schemas[table]
+
+    def _wanted(self, final: bigquery.Table | None) -> Target:
+        """The table once it is published: it has the columns it had, and those that are new."""
+        target = self._target(self.default_destination_id)
+        return target if final is None else replace(target, schema=merged(final.schema, target.schema, final.table_id))
+
+    def _declared(self, table: str) -> BigQueryRecordSchemaConfig | None:
         if not self.config.unnest:
             return None
         schemas: Sequence[BigQueryRecordSchemaConfig] = self.config.record_schemas or ()
@@ -148,10 +176,11 @@ class BigQueryFamilyDestination(AbstractDestination):
         if self.config.destination_id is None and self._tables.find(self.config.table_of(legacy)) is not None:
             self._automatic_name = legacy
 
-    def _make_dataset(self, dataset: str) -> None:
+    def _make_dataset(self, dataset: str) -> str | None:
         made = bigquery.Dataset(dataset)
         made.location = self.config.dataset_location
-        self._clients.bigquery.create_dataset(made, exists_ok=True, **HOW)
+        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **HOW).location
+        return location
 
     @cached_property
     def _tables(self) -> Tables:
@@ -160,3 +189,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     @cached_property
     def _jobs(self) -> Jobs:
         return Jobs(self._clients.bigquery, self.config.dataset_location)
+
+
+def _dataset_of(table: str) -> str:
+    return table.rpartition(".")[0]

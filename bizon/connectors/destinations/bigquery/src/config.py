@@ -67,7 +67,8 @@ class BigQueryColumn(DestinationColumn):
     type: ColumnType = Field(description="BigQuery type of the column.")
     mode: ColumnMode = Field(default=ColumnMode.NULLABLE, description="NULLABLE | REQUIRED | REPEATED.")
     default_value_expression: str | None = Field(
-        default=None, description="SQL expression for rows that have no value, as in `CURRENT_TIMESTAMP()`."
+        default=None,
+        description="SQL expression for rows that have no value, as in `CURRENT_TIMESTAMP()`; load jobs do not use it.",
     )
     fields: "list[BigQueryColumn] | None" = Field(
         default=None, min_length=1, description="Columns inside one of type RECORD."
@@ -107,8 +108,8 @@ class BigQueryRecordSchemaConfig(RecordSchemaConfig):
     @model_validator(mode="after")
     def _columns_are_sound(self) -> "BigQueryRecordSchemaConfig":
         _refuse_twice(self.record_schema)
-        names = {column.name for column in self.record_schema}
-        unknown = [key for key in self.clustering_keys or () if key not in names]
+        names = {column.name.lower() for column in self.record_schema}
+        unknown = [key for key in self.clustering_keys or () if key.lower() not in names]
         if unknown:
             raise ValueError(f"clustering key '{unknown[0]}' is no column of '{self.destination_id}'")
         if _depth(self.record_schema) > _DEEPEST:
@@ -152,7 +153,11 @@ class BigQueryFamilyDetails(AbstractDestinationDetailsConfig):
 
     project_id: str = Field(min_length=1, description="Project of the dataset, which also pays for the jobs.")
     dataset_id: str = Field(min_length=1, description="Dataset of the tables.")
-    dataset_location: str = Field(default="US", min_length=1, description="Where the dataset is, as in `EU`.")
+    dataset_location: str = Field(
+        default="US",
+        min_length=1,
+        description="Where the dataset is, as in `EU`; compared before anything is fetched.",
+    )
     create_dataset: bool = Field(default=False, description="Make the dataset when there is none.")
     table_prefix: str = Field(
         default="_bizon_",
@@ -208,7 +213,8 @@ class BigQueryConfigDetails(BigQueryFamilyDetails):
     """Settings of the ``bigquery`` destination."""
 
     gcs_buffer_bucket: str = Field(
-        min_length=1, description="Bucket for the objects that are loaded, without `gs://`; where the dataset is."
+        min_length=1,
+        description="Bucket for the objects that are loaded, without `gs://`; compared with `dataset_location`.",
     )
     gcs_buffer_format: GCSBufferFormat = Field(
         default=GCSBufferFormat.PARQUET,

@@ -1,15 +1,17 @@
 """From rows to the content of an object: Parquet, or lines of JSON where Parquet cannot carry a column."""
 
 import io
+from collections.abc import Sequence
 
 import polars as pl
+from google.cloud.bigquery import SchemaField
 
 from bizon.common.frames import UTC_MICROSECONDS
 from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.config import ColumnMode as Mode
 from bizon.connectors.destinations.bigquery.src.config import ColumnType as Type
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row, load_line
-from bizon.connectors.destinations.bigquery.src.schema import declared_schema, six_columns
+from bizon.connectors.destinations.bigquery.src.schema import six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 _TYPES: dict[Type, pl.DataType] = {
@@ -31,24 +33,30 @@ every column as one that may be null."""
 
 
 class Content:
-    """Makes the content of objects of one table. ``schema``: of an unnested table."""
+    """Makes the content of objects of one table with the columns ``fields``. ``schema``: of an unnested table."""
 
-    def __init__(self, schema: BigQueryRecordSchemaConfig | None) -> None:
-        self._unnester = None if schema is None else Unnester(schema)
+    def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
+        self._unnester = None if schema is None else Unnester(_without_defaults(schema))
         columns = schema.record_schema if schema is not None else ()
         self.format = "parquet" if all(map(_fits_parquet, columns)) else "json"
         self._columns = columns
-        self._fields = declared_schema(columns)
+        self._fields = fields
 
     def of(self, frame: pl.DataFrame) -> bytes:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         if self._unnester is None:
-            return _parquet(six_columns(frame))
+            return _parquet(six_columns(frame, self._fields))
         rows = self._unnester.rows(frame)
         if self.format == "json":
             return b"".join(load_line(json_row(row), self._fields) for row in rows)
         schema = {column.name: _data_type(column) for column in self._columns}
         return _parquet(pl.DataFrame({name: [row[name] for row in rows] for name in schema}, schema=schema))
+
+
+def _without_defaults(schema: BigQueryRecordSchemaConfig) -> BigQueryRecordSchemaConfig:
+    """A load job fills in no default, so that a column that is REQUIRED has to have a value."""
+    columns = [column.model_copy(update={"default_value_expression": None}) for column in schema.record_schema]
+    return schema.model_copy(update={"record_schema": columns})
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from google.api_core import exceptions
 from google.cloud.storage import Client as StorageClient
+from loguru import logger
 
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.batches import each_page_once
@@ -52,6 +53,15 @@ class Objects:
         """List the bucket, which needs the permissions that a run needs."""
         for _ in self._client.list_blobs(self._bucket, prefix=self._pipeline, max_results=1, **HOW):
             pass
+
+    def location(self) -> str | None:
+        """Where the bucket is; None when the account may not know it (``storage.buckets.get``)."""
+        try:
+            location: str | None = self._client.get_bucket(self._bucket.name, **HOW).location
+        except exceptions.Forbidden:
+            logger.debug(f"bigquery: the account may not ask where bucket '{self._bucket.name}' is")
+            return None
+        return location
 
     def part(self, epoch: int, load: int, first: int, last: int, table: str, format: str) -> Part:
         """The object of a batch."""

@@ -1,6 +1,7 @@
 """Schemas of tables: the six columns of every record, or those that ``record_schemas`` declares."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import polars as pl
 from google.cloud.bigquery import SchemaField
@@ -37,9 +38,48 @@ def record_schema(data_type: str, mode: str) -> list[SchemaField]:
     ]
 
 
-def six_columns(frame: pl.DataFrame) -> pl.DataFrame:
-    """Those of a destination frame as the table calls them."""
-    return frame.select(pl.col(name).alias(called) for name, called in NAMES.items())
+def six_columns(frame: pl.DataFrame, schema: Sequence[SchemaField]) -> pl.DataFrame:
+    """Those of a destination frame as a table with this schema calls them."""
+    called = _names(schema)
+    return frame.select(pl.col(name).alias(called[column.lower()]) for name, column in NAMES.items())
+
+
+def renamed(fields: Sequence[SchemaField], there: Sequence[SchemaField]) -> list[SchemaField]:
+    """Columns under the names that a table has for them: BigQuery's names are the same in any case."""
+    called = _names(there)
+    return [
+        SchemaField.from_api_repr({**field.to_api_repr(), "name": called.get(field.name.lower(), field.name)})
+        for field in fields
+    ]
+
+
+def as_there(columns: Iterable[BigQueryColumn], there: Sequence[SchemaField]) -> list[BigQueryColumn]:
+    """Declared columns under the names that a table has for them, at every depth; where the declaration leaves the mode
+    open, one that the table requires is required."""
+    found = {field.name.lower(): field for field in there}
+    return [
+        column if (field := found.get(column.name.lower())) is None else _as_there(column, field) for column in columns
+    ]
+
+
+def _as_there(column: BigQueryColumn, field: SchemaField) -> BigQueryColumn:
+    changes: dict[str, Any] = {"name": field.name}
+    if "mode" not in column.model_fields_set and field.mode == ColumnMode.REQUIRED:
+        changes["mode"] = ColumnMode.REQUIRED
+    if column.fields is not None:
+        changes["fields"] = as_there(column.fields, field.fields)
+    return column.model_copy(update=changes)
+
+
+def narrowed(schema: Sequence[SchemaField], written: Sequence[SchemaField]) -> list[SchemaField]:
+    """The columns of a table that rows are written with: a load job names those that are in its objects."""
+    found = {field.name.lower(): field for field in schema}
+    kept = [(found[field.name.lower()], field.fields) for field in written]
+    return [_copy(field, field.mode, narrowed(field.fields, inner)) for field, inner in kept]
+
+
+def _names(schema: Sequence[SchemaField]) -> dict[str, str]:
+    return {field.name.lower(): field.name for field in schema}
 
 
 def declared_schema(columns: Iterable[BigQueryColumn]) -> list[SchemaField]:

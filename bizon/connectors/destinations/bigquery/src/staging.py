@@ -21,13 +21,15 @@ _URIS_AT_ONCE = 10_000  # what one load job takes
 
 
 class Staging:
-    """The staging table of one job. ``target`` is that table; ``like``: it is partitioned as this one is."""
+    """The staging table of one job. ``target`` is that table; ``loaded``: with the columns that objects have; ``like``:
+    it is partitioned as this one is."""
 
-    def __init__(self, tables: Tables, loads: Loads, objects: Objects, target: Target) -> None:
+    def __init__(self, tables: Tables, loads: Loads, objects: Objects, target: Target, loaded: Target) -> None:
         self._tables = tables
         self._loads = loads
         self._objects = objects
         self.target = target
+        self.loaded = loaded
         self._like: bigquery.Table | None = None
         self._parts: dict[str, Part] = {}
         self._rows = 0
@@ -49,12 +51,14 @@ class Staging:
             self._empty()
         elif self._count() != self._rows:
             self._rebuild()
+        else:
+            self.widen(self.target.schema)
 
     def write(self, part: Part, content: bytes, rows: int, aside: LoadsAside | None) -> None:
         """Add the rows of a batch; returns once they are in the table, or with ``aside``, in the bucket."""
         self._objects.write(part, content)
         if aside is None:
-            self._loads.load([part], self.target, part.label)
+            self._loads.load([part], self.loaded, part.label)
         else:
             aside.add(part)
         self._rows += 0 if part.name in self._parts else rows
@@ -66,7 +70,7 @@ class Staging:
             self._rebuild()
 
     def widen(self, schema: Sequence[SchemaField]) -> None:
-        """Add the columns that somebody has added to the final table since: a copy job wants the same ones."""
+        """Add the columns that the final table has got since: what is published has the same ones."""
         there = self._tables.find(self.target.table_id)
         if there is not None:
             self._tables.widen(there, schema)
@@ -92,7 +96,7 @@ class Staging:
             parts = [part for part in self._parts.values() if part.format == format]
             for first in range(0, len(parts), _URIS_AT_ONCE):
                 label = f"{self._epoch}_again_{self._rebuilds}_{format}_{first}"
-                self._loads.load(parts[first : first + _URIS_AT_ONCE], self.target, label)
+                self._loads.load(parts[first : first + _URIS_AT_ONCE], self.loaded, label)
         found = self._count()
         if found != self._rows:
             raise DestinationError(

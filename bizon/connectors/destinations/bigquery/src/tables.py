@@ -45,10 +45,13 @@ class Tables:
             return None
 
     def make(self, target: Target, like: bigquery.Table | None) -> bigquery.Table:
-        """Make an empty table, partitioned and clustered like another one, else as configured."""
+        """Make an empty table, partitioned, clustered and encrypted like another one, whose expiration it does not
+        have; else as configured."""
         table = bigquery.Table(target.table_id, schema=target.schema)
         if like is not None:
-            table.time_partitioning, table.clustering_fields = like.time_partitioning, like.clustering_fields
+            table.time_partitioning, table.range_partitioning = _kept(like.time_partitioning), like.range_partitioning
+            table.clustering_fields = like.clustering_fields
+            table.encryption_configuration = like.encryption_configuration
         else:
             table.time_partitioning = self._partitioning(target.schema)
             table.clustering_fields = list(target.clustering) if target.clustering else None
@@ -98,10 +101,13 @@ class Tables:
 
     def check_partitioning(self, table: bigquery.Table) -> None:
         """Warn of a table that is partitioned in another way than configured, or raise DestinationError."""
-        wanted, there = self._partitioning(table.schema), table.time_partitioning
-        if _shown(wanted) == _shown(there):
+        wanted, there = (
+            _shown(self._partitioning(table.schema), None),
+            _shown(table.time_partitioning, table.range_partitioning),
+        )
+        if wanted.lower() == there.lower():
             return
-        text = f"table '{table.table_id}' is partitioned by {_shown(there)}, time_partitioning says {_shown(wanted)}"
+        text = f"table '{table.table_id}' is partitioned by {there}, time_partitioning says {wanted}"
         if self._config.enforce_partitioning:
             raise DestinationError(f"{text}: make it anew, or change time_partitioning or enforce_partitioning")
         logger.warning(f"{text}; it stays as it is")
@@ -110,11 +116,13 @@ class Tables:
         wanted = self._config.time_partitioning
         if wanted is None:
             return None
-        if wanted.field is not None and wanted.field not in {field.name for field in schema}:
+        names = {field.name.lower(): field.name for field in schema}
+        if wanted.field is not None and wanted.field.lower() not in names:
             if "field" not in wanted.model_fields_set:
                 return None  # an unnested table without the column that the default names
             raise DestinationError(f"time_partitioning.field '{wanted.field}' is no column of the table")
-        return bigquery.TimePartitioning(type_=wanted.type.value, field=wanted.field)
+        field = None if wanted.field is None else names[wanted.field.lower()]
+        return bigquery.TimePartitioning(type_=wanted.type.value, field=field)
 
 
 def owner_mark(pipeline: str, source: str, stream: str) -> str:
@@ -122,7 +130,14 @@ def owner_mark(pipeline: str, source: str, stream: str) -> str:
     return hashlib.sha256("\0".join((pipeline, source, stream)).encode()).hexdigest()[:32]
 
 
-def _shown(partitioning: bigquery.TimePartitioning | None) -> str:
+def _kept(partitioning: bigquery.TimePartitioning | None) -> bigquery.TimePartitioning | None:
+    """How staging is partitioned: as the table, but nothing expires before it is published."""
     if partitioning is None:
-        return "nothing"
-    return f"{partitioning.type_} of {partitioning.field or 'arrival'}"
+        return None
+    return bigquery.TimePartitioning(type_=partitioning.type_, field=partitioning.field)
+
+
+def _shown(time: bigquery.TimePartitioning | None, range_: bigquery.RangePartitioning | None) -> str:
+    if time is not None:
+        return f"{time.type_} of {time.field or 'arrival'}"
+    return "nothing" if range_ is None else f"ranges of {range_.field}"

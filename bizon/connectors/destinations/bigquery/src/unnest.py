@@ -1,6 +1,8 @@
 """From JSON text to the values of declared columns; what does not fit names record and column."""
 
-from typing import Any
+import json
+from decimal import Decimal
+from typing import Any, Never
 
 import polars as pl
 from loguru import logger
@@ -8,12 +10,15 @@ from loguru import logger
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.exact_json import loads_exact
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.values import MisfitError, converter
+from bizon.connectors.destinations.bigquery.src.values import MisfitError, by_column, converter
 
 
 class Unnester:
-    """Columns of one table. A missing key becomes null; a key that the schema does not have is dropped, with one
-    warning per run."""
+    """Columns of one table. A missing key becomes null; a key that the schema does not have, in any case, is dropped,
+    with one warning per run.
+
+    The one place where a record meets its columns: whatever goes wrong there refuses the record, and nothing else.
+    """
 
     def __init__(self, schema: BigQueryRecordSchemaConfig) -> None:
         self._table = schema.destination_id
@@ -26,15 +31,23 @@ class Unnester:
         reasons: dict[int, str] = {}
         for position, (text, record_id) in enumerate(zip(frame["source_data"], frame["source_record_id"], strict=True)):
             try:
-                record = _object(text)
-                rows.append({name: convert(record.get(name)) for name, convert in self._convert.items()})
+                rows.append(self._row(text))
             except MisfitError as error:
                 reasons[position] = f"record '{record_id}' of '{self._table}': {error}"
-            else:
-                self._warn_of(record.keys() - self._convert.keys())
+            except Exception as error:  # noqa: BLE001 - one record must not stop the others
+                reasons[position] = (
+                    f"record '{record_id}' of '{self._table}' does not fit its columns: {type(error).__name__}"
+                )
         if reasons:
             raise RowsRejectedError(reasons)
         return rows
+
+    def _row(self, text: str) -> dict[str, Any]:
+        record = _object(text)
+        if not record.keys() <= self._convert.keys():
+            record = by_column(record, self._convert.keys())
+            self._warn_of(record.keys() - self._convert.keys())
+        return {name: convert(record.get(name)) for name, convert in self._convert.items()}
 
     def _warn_of(self, unknown: set[str]) -> None:
         if unknown and not self._dropped:
@@ -45,9 +58,20 @@ class Unnester:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        record = loads_exact(text)
+        record = _decoded(text)
     except ValueError as error:
-        raise MisfitError(f"is no JSON: {error}") from None
+        raise MisfitError(f"is not valid JSON: {error}") from None
     if not isinstance(record, dict):
-        raise MisfitError("is no JSON object")
+        raise MisfitError("is not a JSON object")
     return record
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return loads_exact(text)
+    except ValueError:  # valid JSON may have numbers that no float holds, as 1E+400
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is not JSON")

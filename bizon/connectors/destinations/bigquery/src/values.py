@@ -1,15 +1,15 @@
 """From a value of JSON to the value of a column, for each type of BigQuery.
 
-What cannot be held exactly is refused: a number in quotes is no number, 1.5 is no integer, and a decimal with more
-digits than its type has is not rounded.
+What cannot be held exactly is refused: a number in quotes is no number, 1.5 is no integer, a number is no moment, and a
+decimal with more digits than its type has is not rounded.
 """
 
 import base64
-import binascii
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Any
 
 from bizon.common.frames import encode_data
@@ -20,6 +20,14 @@ _DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # befo
 _EXACT = Context(prec=100)  # digits; more than both together
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
 _FRACTION = re.compile(r"(\.\d{6})\d+")  # BigQuery keeps microseconds
+_LARGE = re.compile(r"[eE]\+?\d{3}|\d{300}")  # in JSON: a number that a 64-bit float may not hold
+_INTEGER_DIGITS = 19  # of 2**63
+_SHAPE = re.compile(
+    r"\s*(\{|(POINT|LINESTRING|POLYGON|MULTIPOINT|MULTILINESTRING|MULTIPOLYGON|GEOMETRYCOLLECTION|FULLGLOBE)\b"
+    r"|([0-9a-f]{2}){5,}\s*$)",
+    re.IGNORECASE | re.ASCII,
+)
+"""How a GEOGRAPHY begins: GeoJSON, WKT, or all of it is WKB in hexadecimal digits."""
 
 
 class MisfitError(ValueError):
@@ -45,7 +53,7 @@ def converter(column: BigQueryColumn, path: str = "") -> Convert:
             return scalar(value)
         except MisfitError:
             raise
-        except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error):
+        except Exception:  # noqa: BLE001 - whatever a value does to its conversion, it does not fit
             raise _misfit(here, f"{described}, the record has {_kind(value)} that does not fit") from None
 
     if column.mode is ColumnMode.REPEATED:
@@ -83,23 +91,60 @@ def _record(column: BigQueryColumn, path: str) -> Convert:
     def convert(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise TypeError
-        return {name: of(value.get(name)) for name, of in inner.items()}
+        named = value if value.keys() <= inner.keys() else by_column(value, inner.keys())
+        return {name: of(named.get(name)) for name, of in inner.items()}
 
     return convert
 
 
+def by_column(record: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """A record whose keys are columns wherever they differ from one in case only: BigQuery's names are the same in any
+    case. A key that is a column as it is counts before others. Raises MisfitError for two keys that are one column."""
+    named = dict(record)
+    missing = {column.lower(): column for column in columns if column not in record}
+    found: dict[str, str] = {}
+    for key in record:
+        column = missing.get(key.lower())
+        if column is not None:
+            if column in found:
+                raise _misfit(column, f"is in the record twice, as '{found[column]}' and as '{key}'")
+            found[column] = key
+            named[column] = named.pop(key)
+    return named
+
+
 def _string(value: Any) -> str:
-    return value if isinstance(value, str) else encode_data(value).decode()
+    if not isinstance(value, str):
+        return encode_data(value).decode()
+    if not value.isascii():
+        value.encode()  # half of a surrogate pair is no text
+    return value
 
 
 def _json(value: Any) -> str:
-    return encode_data(value).decode()
+    text = encode_data(value).decode()
+    if _LARGE.search(text) and not all(map(math.isfinite, _numbers(value))):
+        raise OverflowError
+    return text
+
+
+def _numbers(value: Any) -> Iterable[float]:
+    """All numbers in a value of JSON, as BigQuery keeps them; infinite when it cannot."""
+    if isinstance(value, int | Decimal):
+        yield float(value)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError
+    if isinstance(value, Decimal) and value and value.adjusted() >= _INTEGER_DIGITS:
+        raise OverflowError  # before int() writes out the digits of 1E+999999999
     whole = int(value)
+    if value != whole:
+        raise TypeError
     if not _SMALLEST <= whole <= _LARGEST:
         raise OverflowError
     return whole
@@ -108,7 +153,10 @@ def _integer(value: Any) -> int:
 def _float(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise OverflowError
+    return number
 
 
 def _boolean(value: Any) -> bool:
@@ -119,6 +167,7 @@ def _boolean(value: Any) -> bool:
 
 def _decimal(type: ColumnType) -> Convert:
     before, behind = _DIGITS[type]
+    smallest = Decimal(1).scaleb(-behind)
 
     def convert(value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
@@ -126,9 +175,14 @@ def _decimal(type: ColumnType) -> Convert:
         number = Decimal(str(value))
         if not number.is_finite():
             raise ValueError
-        if number.adjusted() >= before or number != number.quantize(Decimal(1).scaleb(-behind), context=_EXACT):
+        if not number:
+            return Decimal(0)  # whose exponent may be anything
+        if number.adjusted() >= before:
             raise OverflowError
-        return number
+        rounded = number.quantize(smallest, context=_EXACT)
+        if number != rounded:
+            raise OverflowError
+        return number if -behind <= int(number.as_tuple().exponent) <= 0 else rounded
 
     return convert
 
@@ -143,7 +197,7 @@ def _time(value: Any) -> time:
     return time.fromisoformat(value.zfill(len(value) + 1) if value[1] == ":" else value)
 
 
-def _moment(value: Any) -> datetime:
+def _moment(value: str) -> datetime:
     return datetime.fromisoformat(_FRACTION.sub(r"\1", value.strip()))
 
 
@@ -164,9 +218,10 @@ def _bytes(value: Any) -> bytes:
 def _geography(value: Any) -> str:
     if isinstance(value, dict):
         return _json(value)  # GeoJSON
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+    text = _string(value)
+    if not _SHAPE.match(text):
+        raise ValueError
+    return text
 
 
 _SCALARS: dict[ColumnType, Convert] = {

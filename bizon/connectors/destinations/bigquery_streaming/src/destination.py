@@ -3,7 +3,8 @@
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestin
 from bizon.connectors.destinations.bigquery.src.client import HOW, writing
 from bizon.connectors.destinations.bigquery.src.jobs import Job
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
+from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.loads import appending
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
@@ -25,6 +27,7 @@ _STOPPED = "stopped"  # a row that is good, in a request with one that is not
 _SETTLING = 120.0  # seconds until insertAll knows a table or a column that was just made
 _PAUSE = 2.0  # seconds between tries while it does not
 _Errors = Sequence[Mapping[str, Any]]
+_POSITION = attrgetter("position")
 
 
 class BigQueryStreamingDestination(BigQueryFamilyDestination):
@@ -53,18 +56,30 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         if not self._is_stream and (reason := self._one_table(table)) is not None:
             return False, reason
         if table not in self._rows:
-            self._rows[table] = Rows(self._schema_of(table))
-        rows = self._rows[table].of(df_destination_records)
+            self._rows[table] = Rows(self._schema_of(table), self._target(table).schema)
         with writing(f"bigquery: table '{table}'"):
             target = self._ensured(table)
-            for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
-                self._insert(target, request)
-                logger.trace(f"bigquery: request {number} of {len(request)} rows")
-            self._load(target, [row for row in rows if row.size > ROW_BYTES])
+            self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 
-    def _insert(self, target: Target, request: list[Row]) -> None:
-        """Insert the rows of a request; waits while BigQuery does not know a table or a column that was just made."""
+    def _append(self, target: Target, frame: pl.DataFrame, confirmed: Confirmed) -> None:
+        """Insert rows, request by request; one with a refused row inserts none of its rows, the others do."""
+        rows = self._rows[target.table_id].of(frame)
+        reasons: dict[int, str] = {}
+        for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
+            refused = self._insert(target, request)
+            if refused:
+                reasons.update(refused)
+            else:
+                confirmed.append(map(_POSITION, request))
+            logger.trace(f"bigquery: request {number} of {len(request)} rows")
+        if reasons:
+            raise RowsRejectedError(reasons)
+        self._load(target, [row for row in rows if row.size > ROW_BYTES])
+
+    def _insert(self, target: Target, request: list[Row]) -> dict[int, str]:
+        """Insert the rows of a request, or say why some of them are refused, by their position; waits while BigQuery
+        does not know a table or a column that was just made."""
         deadline = self._made_at + _SETTLING
         while True:
             try:
@@ -76,9 +91,9 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
                     raise
             else:
                 if not errors:
-                    return
+                    return {}
                 if time.monotonic() > deadline or not _is_unknown_field(errors):
-                    raise _refused(request, errors, target.table_id)
+                    return _refused(request, errors, target.table_id)
             time.sleep(_PAUSE)
 
     def _load(self, target: Target, rows: list[Row]) -> None:
@@ -113,8 +128,8 @@ def _is_unknown_field(errors: _Errors) -> bool:
     return any("no such field" in message.lower() for message in messages)
 
 
-def _refused(request: list[Row], errors: _Errors, table: str) -> DestinationWriteError:
-    """Rows that BigQuery names; where it names none, the request failed as a whole."""
+def _refused(request: list[Row], errors: _Errors, table: str) -> dict[int, str]:
+    """Rows that BigQuery names. Where it names none, the request failed as a whole: raises DestinationWriteError."""
     reasons: dict[int, str] = {}
     for error in errors:
         details = [detail for detail in error.get("errors", ()) if detail.get("reason") != _STOPPED]
@@ -122,8 +137,8 @@ def _refused(request: list[Row], errors: _Errors, table: str) -> DestinationWrit
             row = request[int(error["index"])]
             reasons[row.position] = f"row '{row.id}' of '{table}': {_shown(details)}"
     if reasons:
-        return RowsRejectedError(reasons)
-    return DestinationWriteError(f"bigquery: table '{table}': no row was inserted: {_shown(errors)}")
+        return reasons
+    raise DestinationWriteError(f"bigquery: table '{table}': no row was inserted: {_shown(errors)}")
 
 
 def _shown(details: Iterable[Mapping[str, Any]]) -> str:

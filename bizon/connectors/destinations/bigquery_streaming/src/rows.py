@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import polars as pl
+from google.cloud.bigquery import SchemaField
 
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
@@ -26,14 +27,15 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """Makes the rows of one table. ``schema``: of an unnested table."""
+    """Makes the rows of one table with the columns ``fields``. ``schema``: of an unnested table."""
 
-    def __init__(self, schema: BigQueryRecordSchemaConfig | None) -> None:
+    def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
+        self._fields = fields
         self._unnester = None if schema is None else Unnester(schema)
 
     def of(self, frame: pl.DataFrame) -> list[Row]:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
-        values = _plain(frame) if self._unnester is None else map(json_row, self._unnester.rows(frame))
+        values = _plain(frame, self._fields) if self._unnester is None else map(json_row, self._unnester.rows(frame))
         pairs = enumerate(zip(frame["bizon_id"], values, strict=True))
         return [Row(position, id_, row, len(orjson.dumps(row))) for position, (id_, row) in pairs]
 
@@ -55,6 +57,6 @@ def packed(rows: Sequence[Row], most_rows: int) -> Iterator[list[Row]]:
         yield request
 
 
-def _plain(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _plain(frame: pl.DataFrame, fields: Sequence[SchemaField]) -> Iterator[dict[str, Any]]:
     texts = frame.with_columns(pl.col(MOMENTS).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
-    return six_columns(texts).iter_rows(named=True)
+    return six_columns(texts, fields).iter_rows(named=True)

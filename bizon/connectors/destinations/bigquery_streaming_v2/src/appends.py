@@ -15,6 +15,7 @@ from google.rpc import code_pb2
 from loguru import logger
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a request without success
 _ANSWER = 300.0  # seconds for all answers to the requests of one call
@@ -34,6 +35,8 @@ _PASSING_CODES = frozenset(
         *(code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE),
     }
 )
+_DEFAULT_VALUE = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
+"""A column that a row does not have gets its default, NULL where it has none; BigQuery's own way is NULL."""
 _UNKNOWN_COLUMN = "EXTRA_FIELDS"  # in the answer while BigQuery does not know a column that was just added
 
 
@@ -46,6 +49,10 @@ class Request(NamedTuple):
 
 class _PassingError(Exception):
     """The same request may succeed later."""
+
+
+class _EndedError(_PassingError):
+    """The connection has ended without a word."""
 
 
 class WriteStream:
@@ -70,38 +77,71 @@ class WriteStream:
         self._offset = offset
         self._sleep = sleep
 
-    def append(self, requests: Sequence[Request]) -> None:
-        """Append the rows of the requests in order; returns once all are confirmed.
+    def append(self, requests: Sequence[Request], confirmed: Confirmed | None = None) -> None:
+        """Append the rows of the requests in order; returns once all are confirmed, and notes those that are.
 
-        Raises RowsRejectedError for rows that BigQuery names, and DestinationWriteError.
+        A request with a row that BigQuery refuses is not appended, the others are. Raises RowsRejectedError for all
+        such rows at the end, and DestinationWriteError.
         """
-        done, waits = 0, iter(_WAITS)
-        while done < len(requests):
-            before = done
+        waiting, waits = list(requests), iter(_WAITS)
+        reasons: dict[int, str] = {}
+        confirmed = [] if confirmed is None else confirmed
+        while waiting:
+            before = len(waiting)
             try:
-                for _ in self._answers(requests[done:]):
-                    if self._offset is not None:
-                        self._offset += len(requests[done].rows)
-                    done += 1
+                if not self._append_once(waiting, confirmed, reasons):
+                    break
             except (*_PASSING, _PassingError) as error:
-                waits = iter(_WAITS) if done > before else waits
+                waits = iter(_WAITS) if len(waiting) < before else waits
                 wait = next(waits, None)
                 if wait is None:
                     raise DestinationWriteError(f"stream '{self.name}': {error}", retryable=True) from error
                 logger.warning(f"bigquery: {error}; appending again in {wait} s")
                 self._sleep(wait)
+        if reasons:
+            raise RowsRejectedError(reasons)
 
-    def _answers(self, requests: Sequence[Request]) -> Iterator[None]:
-        """One item for each request that was done."""
+    def _append_once(self, waiting: list[Request], confirmed: Confirmed, reasons: dict[int, str]) -> bool:
+        """Send what waits, and take out of it what is done or refused. All answers are read, also behind a refusal:
+        what was sent may be done. Where there are offsets, those behind a refusal were wrong, and it was not.
+
+        False: the connection has ended behind a refusal; what waits is left to the next call.
+        """
+        place, is_off = 0, False
+        try:
+            for answer in self._answers(list(waiting)):
+                request = waiting[place]
+                if answer.row_errors:
+                    is_off = self._offset is not None
+                    reasons.update(_refused(request, answer))
+                elif is_off and answer.error.code == code_pb2.OUT_OF_RANGE:
+                    place += 1
+                    continue
+                else:
+                    self._check(answer)
+                    if self._offset is not None:
+                        self._offset += len(request.rows)
+                    confirmed.append(range(request.first, request.first + len(request.rows)))
+                del waiting[place]
+        except exceptions.OutOfRange:
+            if not is_off:
+                raise
+        except _EndedError:
+            if not is_off:
+                raise
+            return False
+        return True
+
+    def _answers(self, requests: Sequence[Request]) -> Iterator[types.AppendRowsResponse]:
+        """One for each request."""
         routing = (("x-goog-request-params", f"write_stream={self.name}"),)
         answers: Any = self._client.append_rows(self._wire(requests), retry=None, timeout=_ANSWER, metadata=routing)
         try:
-            for request in requests:
+            for _ in requests:
                 answer = next(answers, None)
                 if answer is None:
-                    raise _PassingError("the connection ended before all requests were answered")
-                self._check(request, answer)
-                yield
+                    raise _EndedError("the connection ended before all requests were answered")
+                yield answer
         finally:
             answers.cancel()
 
@@ -112,20 +152,25 @@ class WriteStream:
             data = types.AppendRowsRequest.ProtoData(rows=rows)
             if number == 0:
                 data.writer_schema = self._schema
-            made = types.AppendRowsRequest(write_stream=self.name if number == 0 else "", proto_rows=data)
+            made = types.AppendRowsRequest(
+                write_stream=self.name if number == 0 else "",
+                proto_rows=data,
+                default_missing_value_interpretation=_DEFAULT_VALUE,
+            )
             if offset is not None:
                 made.offset = offset
                 offset += len(request.rows)
             yield made
 
-    def _check(self, request: Request, answer: types.AppendRowsResponse) -> None:
-        if answer.row_errors:
-            raise RowsRejectedError(
-                {request.first + error.index: f"{error.code.name}: {error.message}" for error in answer.row_errors}
-            )
+    def _check(self, answer: types.AppendRowsResponse) -> None:
         code, text = answer.error.code, answer.error.message
         if code in (code_pb2.OK, code_pb2.ALREADY_EXISTS):
             return
         if code in _PASSING_CODES or _UNKNOWN_COLUMN in text:
             raise _PassingError(text)
         raise DestinationWriteError(f"stream '{self.name}': {code_pb2.Code.Name(code)}: {text}")
+
+
+def _refused(request: Request, answer: types.AppendRowsResponse) -> dict[int, str]:
+    """The rows that BigQuery names, by their place in the frame."""
+    return {request.first + error.index: f"{error.code.name}: {error.message}" for error in answer.row_errors}

@@ -1,6 +1,6 @@
 """The ``bigquery_streaming_v2`` destination: rows are appended by the Storage Write API."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import grpc
 import polars as pl
@@ -10,6 +10,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.client import writing
+from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
@@ -50,10 +51,10 @@ class BigQueryStreamingV2Destination(StagedDestination):
         with writing(f"bigquery: table '{table}'"):
             writer = self._writer(table)
             if self._is_stream:
-                writer.write(writer.messages.of(df_destination_records, None))
+                self._landed.write((table, self.batch), df_destination_records, partial(_append, writer, None))
                 return True, None
             mark = self._staging.mark(self._epoch, self.batch.from_iteration, self.batch.to_iteration)
-            writer.write(writer.messages.of(df_destination_records, mark))
+            _append(writer, mark, df_destination_records, [])
             self._staging.wrote(df_destination_records.height)
         return True, None
 
@@ -68,7 +69,7 @@ class BigQueryStreamingV2Destination(StagedDestination):
         self._staging = MarkedStaging(client, self._tables, self._jobs, self.temp_table_id, wanted, name)
 
     def _prepare_staging(self, resume: ResumePoint, final: bigquery.Table | None) -> None:
-        self._staging.prepare(resume)
+        self._staging.prepare(resume, final)
 
     def _publish(self, *, append: bool) -> None:
         self._staging.publish(append=append)
@@ -104,3 +105,7 @@ class BigQueryStreamingV2Destination(StagedDestination):
             return BigQueryWriteClient(credentials=self._clients.credentials)
         channel = grpc.insecure_channel(emulator.write_endpoint)
         return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
+
+
+def _append(writer: TableWriter, mark: str | None, rows: pl.DataFrame, confirmed: Confirmed) -> None:
+    writer.write(writer.messages.of(rows, mark), confirmed)

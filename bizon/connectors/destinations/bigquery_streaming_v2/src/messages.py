@@ -49,7 +49,11 @@ class Messages:
         """The rows of a destination frame in order. Raises RowsRejectedError for records that do not fit their columns,
         before the first row."""
         message = self.message
-        rows = _plain(frame, batch) if self._unnester is None else self._of_records(self._unnester.rows(frame), batch)
+        rows = (
+            _plain(frame, self._fields, batch)
+            if self._unnester is None
+            else self._of_records(self._unnester.rows(frame), batch)
+        )
         for row in rows:
             yield message(**row).SerializeToString()
 
@@ -58,8 +62,8 @@ class Messages:
         return (_message_values(record, self._fields) | more for record in records)
 
 
-def _plain(frame: pl.DataFrame, batch: str | None) -> Iterator[dict[str, Any]]:
-    numbers = six_columns(frame.with_columns(pl.col(MOMENTS).dt.epoch("us")))
+def _plain(frame: pl.DataFrame, fields: Sequence[SchemaField], batch: str | None) -> Iterator[dict[str, Any]]:
+    numbers = six_columns(frame.with_columns(pl.col(MOMENTS).dt.epoch("us")), fields)
     if batch is not None:
         numbers = numbers.with_columns(pl.lit(batch).alias(BATCH))
     return numbers.iter_rows(named=True)

@@ -17,8 +17,8 @@ from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.batches import each_page_once
 from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.jobs import Job, Jobs
+from bizon.connectors.destinations.bigquery.src.publish import appending, columns_of, replacing
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.connectors.destinations.bigquery_streaming_v2.src.ddl import columns_of, create_or_replace
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.engine.pipeline.models import ResumePoint
 
@@ -51,14 +51,17 @@ class MarkedStaging:
         self._attempts = 0
         self.table = Target(table_id, [*target.schema, SchemaField(BATCH, "STRING")], None)
 
-    def prepare(self, resume: ResumePoint) -> None:
-        """Begin with an empty table, or go on with the one that is there."""
+    def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+        """Begin with an empty table, partitioned as another one is, or go on with the one that is there."""
         self._rows = resume.rows_written
         if resume.last_iteration is None:
             self._tables.remove(self.table.table_id)
-            self._tables.make(self.table, None)
-        elif self._tables.find(self.table.table_id) is None:
+            self._tables.make(self.table, like)
+            return
+        there = self._tables.find(self.table.table_id)
+        if there is None:
             raise _missing(self._rows, 0)
+        self._tables.widen(there, self.table.schema)  # by the columns that the final table has got since
 
     def mark(self, epoch: int, first: int, last: int) -> str:
         """Of the next try of a write."""
@@ -77,20 +80,14 @@ class MarkedStaging:
             raise _missing(self._rows, found)
         final = self._tables.find(self._target.table_id)
         if final is None:
-            final = self._tables.make(self._target, None)
-        elif append:
+            self._tables.make(self._target, None)
+        else:
             self._tables.widen(final, self._target.schema)
-        names = columns_of(self._target.schema)
-        query = f"SELECT {names} FROM `{self.table.table_id}` WHERE `{BATCH}` IN UNNEST(@marks)"
+        columns = columns_of(self._target.schema)
+        rows = f"SELECT {columns} FROM `{self.table.table_id}` WHERE `{BATCH}` IN UNNEST(@marks)"
+        query = (appending if append else replacing)(self._target.table_id, columns, rows)
         marks = bigquery.ArrayQueryParameter("marks", "STRING", [each.mark for each in chosen])
         config = bigquery.QueryJobConfig(query_parameters=[marks])
-        if append:
-            query = f"INSERT INTO `{self._target.table_id}` ({names}) {query}"
-        elif final.time_partitioning is not None and final.time_partitioning.field is None:
-            config.destination, config.write_disposition = final.reference, "WRITE_TRUNCATE"
-            config.time_partitioning, config.clustering_fields = final.time_partitioning, final.clustering_fields
-        else:
-            query = f"{create_or_replace(final, self._target.schema)} AS {query}"
 
         def start(job_id: str) -> Job:
             return self._client.query(query, job_config=config, job_id=job_id, job_retry=None, **HOW)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
+from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
@@ -36,30 +37,30 @@ class TableWriter:
         self._offsets = offsets
         self._streams: list[WriteStream] = []
 
-    def write(self, rows: Iterable[bytes]) -> None:
-        """Append rows; returns once all are confirmed. Raises what ``WriteStream.append`` raises, and RowsRejectedError
-        for rows that are too large; some of the others may have been written then."""
+    def write(self, rows: Iterable[bytes], confirmed: Confirmed) -> None:
+        """Append rows; returns once all are confirmed, and notes those that are. Raises what ``WriteStream.append``
+        raises; for rows that are too large, RowsRejectedError before any is appended."""
         requests = packed(rows, self._request_bytes)
         share = -(-len(requests) // self._threads) or 1
         shares = [requests[first : first + share] for first in range(0, len(requests), share)]
         try:
-            self._append(shares)
+            self._append(shares, confirmed)
         except BaseException:
             self._streams.clear()  # where they end is not known
             raise
 
-    def _append(self, shares: list[list[Request]]) -> None:
+    def _append(self, shares: list[list[Request]], confirmed: Confirmed) -> None:
         while len(self._streams) < len(shares):
             self._streams.append(self._open())
         if len(shares) == 1:
-            self._streams[0].append(shares[0])
+            self._streams[0].append(shares[0], confirmed)
             return
         with ThreadPoolExecutor(len(shares) or 1, "bigquery-append") as threads:
             under_way = [
-                threads.submit(stream.append, each) for stream, each in zip(self._streams, shares, strict=False)
+                threads.submit(stream.append, each, confirmed)
+                for stream, each in zip(self._streams, shares, strict=False)
             ]
-        for each in under_way:
-            each.result()
+        _raise_all([error for each in under_way if (error := each.exception()) is not None])
 
     def _open(self) -> WriteStream:
         if not self._offsets:
@@ -67,6 +68,17 @@ class TableWriter:
         wanted = types.WriteStream(type_=types.WriteStream.Type.COMMITTED)
         made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, timeout=_CREATE_TIMEOUT)
         return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
+
+
+def _raise_all(errors: list[BaseException]) -> None:
+    """The first error that is not about rows, else one for all rows that were refused."""
+    reasons: dict[int, str] = {}
+    for error in errors:
+        if not isinstance(error, RowsRejectedError):
+            raise error
+        reasons.update(error.reasons)
+    if reasons:
+        raise RowsRejectedError(reasons)
 
 
 def packed(rows: Iterable[bytes], most_bytes: int) -> list[Request]:
