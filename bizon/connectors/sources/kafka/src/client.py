@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
-from loguru import logger
 
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.common.secret import Secret
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.troubles import Troubles
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
@@ -26,6 +26,7 @@ _EVICTED = (
 _PASSING_CODES = frozenset(getattr(KafkaError, name) for name in _PASSING.split())
 _EVICTED_CODES = frozenset(getattr(KafkaError, name) for name in _EVICTED.split())
 _END_OF_PARTITION = -191  # _PARTITION_EOF
+_ASTRAY_CODES = frozenset(getattr(KafkaError, name) for name in ("_AUTO_OFFSET_RESET", "_LOG_TRUNCATION", "_NO_OFFSET"))
 
 
 class Client:
@@ -34,12 +35,14 @@ class Client:
     def __init__(self, config: KafkaSourceConfig) -> None:
         self._config = config
         self._complaint = ""
+        self._troubles = Troubles()
 
     def consumer(self, **settings: Any) -> Consumer:
         """A new consumer, not connected yet. Raises SourceConnectionError when librdkafka refuses a setting."""
-        merged = {**settings_of(self._config), **settings, "error_cb": self._note}
         try:
-            return Consumer({key: value for key, value in merged.items() if value != ""}, logger=_log)
+            return Consumer(
+                without_empty({**settings_of(self._config), **settings, "error_cb": self._note}), logger=_log
+            )
         except KafkaException as error:
             raise SourceConnectionError(f"consumer_config: {text_of(error)}") from None
 
@@ -56,6 +59,11 @@ class Client:
         return sorted(found.partitions)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Those of a consumer, for a client of another kind."""
+        return without_empty({**settings_of(self._config), "error_cb": self._note})
+
+    @property
     def complaint(self) -> str:
         """What librdkafka last reported beside the messages, or empty."""
         return self._complaint
@@ -63,11 +71,15 @@ class Client:
     def heard(self) -> None:
         """Messages arrive: what was wrong is over."""
         self._complaint = ""
+        self._troubles.over()
+
+    def trouble(self, error: KafkaError, text: str) -> None:
+        """Something failed that will be tried again."""
+        self._troubles.note("unreachable" if is_passing(error) else str(error.name()), text)
 
     def _note(self, error: KafkaError) -> None:
-        if error.str() != self._complaint:
-            self._complaint = error.str()
-            logger.warning(f"kafka: {self._complaint}")
+        self._complaint = error.str()
+        self.trouble(error, self._complaint)
 
 
 def split_errors(messages: list[Message], on_error: Callable[[Message, KafkaError], None]) -> list[Message]:
@@ -102,6 +114,11 @@ def is_end(error: KafkaError) -> bool:
     return error.code() == _END_OF_PARTITION
 
 
+def is_astray(error: KafkaError) -> bool:
+    """The broker does not have the offset that is to be read next."""
+    return error.code() in _ASTRAY_CODES
+
+
 def is_passing(error: KafkaError) -> bool:
     """It may be over by itself."""
     return error.retriable() or error.code() in _PASSING_CODES
@@ -120,10 +137,15 @@ def settings_of(config: KafkaSourceConfig) -> dict[str, Any]:
         own = {"sasl.mechanism": "PLAIN", **own, "sasl.username": params.username, "sasl.password": params.password}
     fixed = {
         "bootstrap.servers": config.bootstrap_servers,
-        "group.id": config.group_id,
+        "group.id": config.group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
     }
     return {
         key: each.get_secret_value() if isinstance(each, Secret) else each for key, each in {**own, **fixed}.items()
     }
+
+
+def without_empty(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that are to be left to librdkafka."""
+    return {key: value for key, value in settings.items() if value != ""}
