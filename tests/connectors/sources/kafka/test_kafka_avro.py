@@ -58,7 +58,8 @@ def registry(httpserver: HTTPServer) -> Callable[[int, Parts], None]:
         httpserver.expect_request(f"/apis/registry/v2/ids/globalIds/{schema_id}").respond_with_json(schema)
         httpserver.expect_request(f"/schemas/ids/{schema_id}").respond_with_json({"schema": json.dumps(schema)})
 
-    httpserver.expect_request(re.compile(r".*/404")).respond_with_data("", status=404)
+    unknown = {"message": "No artifact", "error_code": 404, "name": "ArtifactNotFoundException"}
+    httpserver.expect_request(re.compile(r".*/404")).respond_with_json(unknown, status=404)
     return add
 
 
@@ -125,9 +126,9 @@ def test_a_schema_is_asked_for_once_and_kept_by_its_id(
 def test_only_so_many_schemas_are_kept(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bizon.connectors.sources.kafka.src import avro as avro_module
+    from bizon.connectors.sources.kafka.src import registry as registry_module
 
-    monkeypatch.setattr(avro_module, "_MOST_SCHEMAS", 2)
+    monkeypatch.setattr(registry_module, "_MOST_SCHEMAS", 2)
     topic = kafka_topics()
     for schema_id in (1, 2, 3):
         registry(schema_id, USER)
@@ -221,7 +222,8 @@ def test_a_schema_that_is_registered_later_is_found(
     topic = kafka_topics()
     produce(kafka_url, topic, [encoded(USER, {"n": n}, 9) for n in range(2)])
     block = config(kafka_url, topic, batch_size=1, skip_message_on_decode_error=True, **avro(httpserver))
-    httpserver.expect_oneshot_request("/apis/registry/v2/ids/globalIds/9").respond_with_data("", status=404)
+    unknown = {"error_code": 404, "detail": "ArtifactNotFoundException: No artifact with ID '9'"}
+    httpserver.expect_oneshot_request("/apis/registry/v2/ids/globalIds/9").respond_with_json(unknown, status=404)
     with opened(block) as source:
         first = source.get({})
         assert first.records == []

@@ -50,9 +50,10 @@ def topic_ids(settings: dict[str, Any], topics: Iterable[str]) -> dict[str, str]
     wanted = sorted(set(topics))
     ids = dict.fromkeys(wanted, "")
     with suppress(KafkaException, ValueError):
-        told = AdminClient(settings).describe_topics(TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT)
+        admin = AdminClient(settings)  # answers come as long as it lives
+        told = admin.describe_topics(TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT)
         for topic, answer in told.items():
-            with suppress(KafkaException):
+            with suppress(KafkaException, TimeoutError):
                 ids[topic] = str(answer.result(REQUEST_TIMEOUT).topic_id).replace(_NO_ID, "")
     return ids
 
