@@ -1,9 +1,11 @@
 """The consumer group of a pipeline that names none, and the move from the one that all of them had."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from connectors.sources.kafka.kafka_kit import (
     committed,
     numbered,
@@ -25,7 +27,8 @@ from bizon.engine.runner.assembly import build_source
 Topics = Callable[..., str]
 
 
-def pipeline(name: str, **source: Any) -> str:
+def group_of(folder: Path, name: str, **source: Any) -> str:
+    """The group of a pipeline with this name, as the runner makes its source."""
     block = {
         "name": "kafka",
         "stream": "topic",
@@ -36,31 +39,33 @@ def pipeline(name: str, **source: Any) -> str:
         "consumer_config": {"security.protocol": "PLAINTEXT"},
         **source,
     }
-    built = build_source(load_config({"name": name, "source": block, "destination": {"name": "logger"}}).config)
+    path = folder / "pipeline.yml"
+    path.write_text(yaml.safe_dump({"name": name, "source": block, "destination": {"name": "logger"}}))
+    built = build_source(load_config(str(path)).config)
     assert isinstance(built.config, KafkaSourceConfig)
     assert str(built.config.settings["group.instance.id"]).startswith(f"{built.config.group}-")
     return built.config.group
 
 
-def test_each_pipeline_has_a_group_of_its_own() -> None:
+def test_each_pipeline_has_a_group_of_its_own(tmp_path: Path) -> None:
     """Two pipelines of one host used to be one member of the group `bizon`, and evicted each other."""
-    first, second = pipeline("shop"), pipeline("shop 2")
+    first, second = group_of(tmp_path, "shop"), group_of(tmp_path, "shop 2")
     assert first.startswith("bizon.shop-kafka-topic.")
     assert first != second
-    assert first == pipeline("shop")
+    assert first == group_of(tmp_path, "shop")
 
 
 @pytest.mark.parametrize("group", ["bizon", "mine"])
-def test_a_group_that_is_named_stays(group: str) -> None:
-    assert pipeline("shop", group_id=group) == group
+def test_a_group_that_is_named_stays(tmp_path: Path, group: str) -> None:
+    assert group_of(tmp_path, "shop", group_id=group) == group
 
 
 @pytest.fixture
-def older(kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def older(kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch) -> str:
     """In place of "bizon", which other tests have on the same broker."""
     name = f"older-{kafka_topics()}"
     monkeypatch.setattr(older_group, "OLDER_GROUP", name)
-    yield name
+    return name
 
 
 def of_default_group(url: str, topic: str) -> KafkaSourceConfig:

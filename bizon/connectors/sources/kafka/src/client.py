@@ -1,10 +1,10 @@
 """The consumer of librdkafka: its settings, what its errors mean, and how it is asked for messages."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.common.secret import Secret
@@ -60,8 +60,8 @@ class Client:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Those of a consumer, for a client of another kind."""
-        return without_empty({**settings_of(self._config), "error_cb": self._note})
+        """Those of a consumer, for a client of another kind, which would call back on a thread of its own."""
+        return without_empty(settings_of(self._config))
 
     @property
     def complaint(self) -> str:
@@ -122,6 +122,24 @@ def is_astray(error: KafkaError) -> bool:
 def is_passing(error: KafkaError) -> bool:
     """It may be over by itself."""
     return error.retriable() or error.code() in _PASSING_CODES
+
+
+def is_cooperative(settings: Mapping[str, Any]) -> bool:
+    """Partitions come and go one by one, not all at once."""
+    strategy = str(settings.get("partition.assignment.strategy", ""))
+    return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+
+
+def go_on_at(
+    consumer: Consumer, assigned: Mapping[Partition, int], moved: Mapping[Partition, int], *, cooperative: bool
+) -> None:
+    """Read the ``moved`` among the ``assigned`` partitions from other offsets."""
+    wanted = [TopicPartition(*key, offset) for key, offset in (moved if cooperative else assigned).items()]
+    if not cooperative:
+        consumer.assign(wanted)
+        return
+    consumer.incremental_unassign(wanted)
+    consumer.incremental_assign(wanted)
 
 
 def fetch_error(what: str, error: KafkaError) -> SourceFetchError:

@@ -24,7 +24,9 @@ from bizon.connectors.sources.kafka.src.client import (
     Partition,
     error_of,
     fetch_error,
+    go_on_at,
     is_astray,
+    is_cooperative,
     is_eviction,
     is_passing,
     split_errors,
@@ -36,6 +38,7 @@ from bizon.connectors.sources.kafka.src.placement import Placement, Start
 
 Offsets = dict[Partition, int]
 _SLICE = 0.2  # seconds of one wait inside librdkafka; what has arrived by then makes a page
+_IDS_INTERVAL = 60.0  # seconds between two looks at the ids of topics
 _LOOKUP_TIMEOUT = 30.0  # seconds; for where partitions begin
 _MOST_EVICTIONS = 5  # in a row, without a commit in between
 _MOST_FAILED_COMMITS = 20  # in a row
@@ -58,6 +61,8 @@ class GroupReader:
         self._fault: SourceError | None = None  # found in a callback
         self._evictions = self._failed_commits = 0
         self._rebalanced = False
+        self._is_cooperative = is_cooperative(config.settings)
+        self._ids_due = time.monotonic() + _IDS_INTERVAL
 
     def resume(self, pagination: Mapping[str, Any]) -> None:
         """Start where a checkpoint says, by the rule above. Called before the first ``read``, if at all."""
@@ -83,6 +88,7 @@ class GroupReader:
                 messages = [each for each in messages if (each.topic(), each.partition()) in self._following]
                 self._commit_starts()
             self._following.update(_following(messages))
+            self._look_for_other_topics()
             self._find_again()
         if messages:
             self._client.heard()
@@ -203,6 +209,12 @@ class GroupReader:
         elif not is_passing(error):
             raise fetch_error("reading" if key[0] is None else f"reading of topic '{key[0]}'", error)
 
+    def _look_for_other_topics(self) -> None:
+        """Messages of a topic that was deleted and created again look like those that come next."""
+        if self._following and time.monotonic() >= self._ids_due:
+            self._astray.update(self._placement.of_other_topics(self._following))
+            self._ids_due = time.monotonic() + _IDS_INTERVAL
+
     def _find_again(self) -> None:
         """Go on with partitions that have lost what was to be returned next, if ``on_data_loss`` has it so."""
         positions = {key: self._following[key] for key in self._astray if key in self._following}
@@ -216,15 +228,7 @@ class GroupReader:
         self._following.update(moved)
         for key, offset in moved.items():
             (self._ahead if key in self._ahead else self._safe)[key] = offset
-        self._place(self._consumer, moved if self._is_cooperative else self._following)
-
-    def _place(self, consumer: Consumer, offsets: Offsets) -> None:
-        wanted = [TopicPartition(*key, offset) for key, offset in offsets.items()]
-        if not self._is_cooperative:
-            consumer.assign(wanted)
-            return
-        consumer.incremental_unassign(wanted)
-        consumer.incremental_assign(wanted)
+        go_on_at(self._consumer, self._following, moved, cooperative=self._is_cooperative)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalanced = True
@@ -274,12 +278,6 @@ class GroupReader:
             following = self._safe.pop(key, committed)
             if following >= 0:
                 self._placement.keep(key, committed, following)
-
-    @property
-    def _is_cooperative(self) -> bool:
-        settings = self._config.settings
-        strategy = str(settings.get("partition.assignment.strategy", ""))
-        return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
 
 
 def _following(messages: Iterable[Message]) -> Offsets:

@@ -13,7 +13,7 @@ librdkafka would begin somewhere by itself, and skip what is gone without a word
 A start that is before the first message, behind the end, or in a topic that is another one now, is a loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer
@@ -50,6 +50,7 @@ class Placement:
         self._known: dict[Partition, Start] = {}  # of partitions that are not assigned now
         self._topics: set[str] = set()  # of which something has been read
         self._ids: dict[str, str] = {}  # of topics, as far as known
+        self._told_ids: dict[str, str] = {}  # as the brokers told them last
         self._older.heed({})
 
     def resume(self, pagination: Mapping[str, Any]) -> None:
@@ -123,11 +124,22 @@ class Placement:
         self._ids.update({topic: each for topic, each in ids.items() if each})
         return found
 
+    def of_other_topics(self, keys: Iterable[Partition]) -> list[Partition]:
+        """The partitions whose topic is another one now, of the same name."""
+        wanted = list(keys)
+        self._told_ids = topic_ids(self._client.settings, (topic for topic, _ in wanted))
+        return [key for key in wanted if self.id_of(key[0]) and self._told_ids[key[0]] not in ("", self.id_of(key[0]))]
+
     def moved(self, consumer: Consumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
         """Where to go on when the brokers do not have the positions of a member. Raises as ``starts`` does."""
         edges = bounds(consumer, positions)
-        losses = {key: loss.gap(key, position, edges[key]) for key, position in positions.items()}
+        others = set(self.of_other_topics(positions))
+        losses = {
+            key: loss.recreated(key, position) if key in others else loss.gap(key, position, edges[key])
+            for key, position in positions.items()
+        }
         self._policy.report([each for each in losses.values() if each is not None])
+        self._ids.update({topic: each for topic, each in self._told_ids.items() if each})
         return {key: edges[key][0] if losses[key] else position for key, position in positions.items()}
 
     def _start(self, key: Partition, stand: Stand, edges: tuple[int, int], topic_id: str) -> tuple[int, Loss | None]:
