@@ -264,6 +264,17 @@ def test_where_an_operator_moves_the_offsets_is_heeded_and_no_loss(kafka_url: st
     assert lines == []
 
 
+def test_an_operator_who_wants_the_first_batch_again_gets_it(kafka_url: str, kafka_topics: Topics) -> None:
+    """The group stands at 0 then, as it did when the only checkpoint was made."""
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    set_committed(kafka_url, block.group, topic, 0)
+    with opened(block) as source:
+        assert numbers(read_stream(source, 10, pagination=checkpoint)) == list(range(10))
+
+
 def test_auto_offset_reset_error_is_kept(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     text = error_of(make(kafka_url, topic, consumer_config={"auto.offset.reset": "error"}))
@@ -305,7 +316,7 @@ def test_a_topic_that_is_created_again_during_the_run_is_known_by_its_id(
         ids["now"] = "second"
         if policy == "fail":
             with pytest.raises(SourceFetchError, match="its topic was deleted and created again"):
-                read_stream(source, 5)
+                read_stream(source, 15)
             return
         with told() as lines:
             assert numbers(read_stream(source, 15)) == [*range(5, 10), *range(10)]

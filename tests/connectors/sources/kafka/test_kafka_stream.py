@@ -115,7 +115,7 @@ def test_a_checkpoint_whose_offsets_were_not_committed_is_gone_on_from(kafka_url
     assert committed(kafka_url, block.group, topic) == [11]
 
 
-@pytest.mark.parametrize("offset", [2, 7])
+@pytest.mark.parametrize("offset", [0, 2, 5, 7])
 def test_offsets_that_were_moved_meanwhile_win_over_the_checkpoint(
     kafka_url: str, kafka_topics: Topics, offset: int
 ) -> None:

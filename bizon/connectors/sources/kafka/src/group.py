@@ -6,9 +6,10 @@
 
 A member that dies between 2 and 3 delivers messages again. So that this does not happen where it need not, a page's
 pagination holds ``[committed, next]`` of each partition: a run that is resumed with it starts such a partition at
-``next``, provided that the group still stands at ``committed``, so that nobody else, and no reset of the offsets, has
-come in between. A member that was evicted comes back by the same rule. Where a partition begins that the group has no
-offset of is committed before anything of it is returned: a group without offsets has lost them.
+``next``, provided that the group still stands at ``committed`` by a commit of this source, so that nobody else, and no
+reset of the offsets, has come in between. A member that was evicted comes back by the same rule. Where a partition
+begins that the group has no offset of is committed before anything of it is returned: a group without offsets has lost
+them.
 """
 
 import time
@@ -33,7 +34,7 @@ from bizon.connectors.sources.kafka.src.client import (
     text_of,
 )
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
-from bizon.connectors.sources.kafka.src.lookups import NOTHING, with_topic_id
+from bizon.connectors.sources.kafka.src.lookups import NOTHING, marked
 from bizon.connectors.sources.kafka.src.placement import Placement, Start
 
 Offsets = dict[Partition, int]
@@ -75,6 +76,7 @@ class GroupReader:
         """
         messages: list[Message] = []
         while not messages and (left := deadline - time.monotonic()) > 0:
+            self._find_again()
             consumer = self._consumer or self._joined()
             self._rebalanced = False
             try:
@@ -89,7 +91,6 @@ class GroupReader:
                 self._commit_starts()
             self._following.update(_following(messages))
             self._look_for_other_topics()
-            self._find_again()
         if messages:
             self._client.heard()
         return messages
@@ -165,7 +166,7 @@ class GroupReader:
         if self._consumer is None:
             return None
         ids = self._placement.id_of
-        wanted = [with_topic_id(key, offset, ids(key[0])) for key, offset in offsets.items()]
+        wanted = [marked(key, offset, ids(key[0])) for key, offset in offsets.items()]
         try:
             answers = self._consumer.commit(offsets=wanted, asynchronous=False) or []
         except KafkaException as error:
@@ -201,13 +202,13 @@ class GroupReader:
         self.close()
 
     def _on_event(self, message: Message | None, error: KafkaError) -> None:
-        key = (message.topic(), message.partition()) if message is not None else (None, None)
+        topic, number = (message.topic(), message.partition()) if message is not None else (None, None)
         if is_eviction(error):
             self._rejoin(error)
-        elif is_astray(error) and key in self._following:
-            self._astray.add(key)
+        elif is_astray(error) and topic is not None and number is not None:
+            self._astray.add((topic, number))
         elif not is_passing(error):
-            raise fetch_error("reading" if key[0] is None else f"reading of topic '{key[0]}'", error)
+            raise fetch_error("reading" if topic is None else f"reading of topic '{topic}'", error)
 
     def _look_for_other_topics(self) -> None:
         """Messages of a topic that was deleted and created again look like those that come next."""
@@ -216,7 +217,8 @@ class GroupReader:
             self._ids_due = time.monotonic() + _IDS_INTERVAL
 
     def _find_again(self) -> None:
-        """Go on with partitions that have lost what was to be returned next, if ``on_data_loss`` has it so."""
+        """Go on with partitions that have lost what was to be returned next, if ``on_data_loss`` has it so. Called
+        when what was returned is noted, so that the offsets that follow it wait for it."""
         positions = {key: self._following[key] for key in self._astray if key in self._following}
         self._astray.clear()
         if not positions or self._consumer is None:

@@ -12,14 +12,17 @@ from bizon.connectors.sources.kafka.src.client import REQUEST_TIMEOUT, Partition
 NOTHING = -1
 """The offset of a group that has none."""
 _EARLIEST, _LATEST = -2, -1  # what Kafka's ListOffsets takes in place of a moment
-_ID = "topic-id="
+_OURS = "bizon"  # the metadata of an offset; a tool that moves offsets writes none
+_ID = " topic-id="
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker that gives topics none
 
 
 class Stand(NamedTuple):
-    """What a group has committed of a partition; ``topic_id`` of the topic it was committed for, where known."""
+    """What a group has committed of a partition. ``is_ours``: by this source, and not by somebody who moved it;
+    ``topic_id`` of the topic it was committed for, where known."""
 
     offset: int = NOTHING
+    is_ours: bool = False
     topic_id: str = ""
 
 
@@ -29,12 +32,12 @@ def stands(consumer: Consumer, keys: Iterable[Partition]) -> dict[Partition, Sta
     failed = next((each.error for each in found if each.error is not None), None)
     if failed is not None:
         raise KafkaException(failed)
-    return {(each.topic, each.partition): Stand(max(each.offset, NOTHING), _topic_id(each.metadata)) for each in found}
+    return {(each.topic, each.partition): _stand(each) for each in found}
 
 
-def with_topic_id(key: Partition, offset: int, topic_id: str) -> TopicPartition:
-    """An offset to commit, from which ``stands`` gets the id of the topic back."""
-    return TopicPartition(*key, offset, _ID + topic_id) if topic_id else TopicPartition(*key, offset)
+def marked(key: Partition, offset: int, topic_id: str) -> TopicPartition:
+    """An offset to commit, which ``stands`` knows again, with the id of the topic."""
+    return TopicPartition(*key, offset, f"{_OURS}{_ID}{topic_id}" if topic_id else _OURS)
 
 
 def bounds(consumer: Consumer, keys: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
@@ -66,5 +69,6 @@ def _offsets(consumer: Consumer, keys: list[Partition], which: int) -> dict[Part
     return {(each.topic, each.partition): each.offset for each in found}
 
 
-def _topic_id(metadata: str | None) -> str:
-    return metadata.removeprefix(_ID) if metadata is not None and metadata.startswith(_ID) else ""
+def _stand(found: TopicPartition) -> Stand:
+    owner, _, topic_id = (found.metadata or "").partition(_ID)
+    return Stand(max(found.offset, NOTHING), owner == _OURS, topic_id)

@@ -4,7 +4,7 @@ librdkafka would begin somewhere by itself, and skip what is gone without a word
 
 | the group stands at                 | the checkpoint says       | start                                             |
 |-------------------------------------|---------------------------|---------------------------------------------------|
-| an offset                           | committed there, and next | next: the run died before it could commit         |
+| an offset that this source has set  | committed there, and next | next: the run died before it could commit         |
 | an offset                           | anything else, or nothing | the offset                                        |
 | nothing: its offsets are gone       | that it has been read     | by ``auto.offset.reset``, with a word on it       |
 | nothing: it has never had one       | nothing                   | by ``auto.offset.reset``; the first message, when |
@@ -50,12 +50,14 @@ class Placement:
         self._known: dict[Partition, Start] = {}  # of partitions that are not assigned now
         self._topics: set[str] = set()  # of which something has been read
         self._ids: dict[str, str] = {}  # of topics, as far as known
+        self._is_older_state = False  # of a release whose commits bear no mark
         self._told_ids: dict[str, str] = {}  # as the brokers told them last
         self._older.heed({})
 
     def resume(self, pagination: Mapping[str, Any]) -> None:
         """What the last checkpoint says."""
         self._older.heed(pagination)
+        self._is_older_state = "group" not in pagination
         group = pagination.get("group", self._config.group)
         if group != self._config.group:
             logger.warning(
@@ -64,7 +66,7 @@ class Placement:
             )
             return
         self._ids = dict(pagination.get("ids", {}))
-        if "group" in pagination:  # an older release does not say of which partitions nothing has been read
+        if not self._is_older_state:  # which does not say of which partitions nothing has been read
             self._topics.update(pagination.get("topics", {}))
         for topic, partitions in pagination.get("topics", {}).items():
             for number, (committed, following) in partitions.items():
@@ -164,13 +166,15 @@ class Placement:
     def _position(self, key: Partition, stand: Stand) -> int:
         """Up to where a partition has been read, as far as is known."""
         known = self._known.get(key)
-        if known is not None and stand.offset in (NOTHING, known.committed):
+        if known is not None and (stand.offset == NOTHING or self._died_before_commit(key, stand)):
             return known.following
         return stand.offset
 
     def _died_before_commit(self, key: Partition, stand: Stand) -> bool:
+        """The group stands where the checkpoint saw it, and not because somebody has moved it back there."""
         known = self._known.get(key)
-        return known is not None and known.committed == stand.offset
+        is_untouched = stand.is_ours or stand.offset == NOTHING or self._is_older_state
+        return known is not None and known.committed == stand.offset and is_untouched
 
     def _read_before(self, key: Partition, stand: Stand) -> int:
         """Up to where a partition had been read whose offsets are gone; 0 for others."""
