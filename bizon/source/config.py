@@ -114,6 +114,7 @@ class SourceConfig(StrictModel):
         default=True, description="False lets a connector skip set-up calls in its constructor; used by its tests."
     )
     _streams_config: tuple[StreamConfig, ...] = PrivateAttr(default=())
+    _pipeline_id: str = PrivateAttr(default="")
 
     @classmethod
     def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence[StreamConfig]) -> Mapping[str, Any]:
@@ -129,6 +130,18 @@ class SourceConfig(StrictModel):
         copy = self.model_copy()
         copy._streams_config = tuple(streams)  # noqa: SLF001 - of the same class
         return copy
+
+    def of_pipeline(self, pipeline_id: str) -> Self:
+        """The same configuration, in the pipeline of this id. Called by the runner before it makes the source."""
+        copy = self.model_copy()
+        copy._pipeline_id = pipeline_id  # noqa: SLF001 - of the same class
+        return copy
+
+    @property
+    def pipeline_id(self) -> str:
+        """A name that no other pipeline and stream have, for what a source keeps outside, as a consumer group. Empty
+        when the source is used without a pipeline."""
+        return self._pipeline_id
 
     @property
     def streams_config(self) -> tuple[StreamConfig, ...]:

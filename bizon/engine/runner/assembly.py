@@ -18,7 +18,7 @@ from bizon.engine.backend.models import Half, StreamKey
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.producer import PageFetcher, Producer
-from bizon.engine.queue.models import QueueMessage
+from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, replay
 from bizon.engine.runner.models import Links, RunContext
@@ -33,7 +33,8 @@ from bizon.transform.transform import Transform
 
 def build_source(config: BizonConfig) -> AbstractSource:
     """The source of the pipeline, not contacted yet."""
-    return resolve_source_class(config.source)(config.source)
+    key = StreamKey(config.job_name, config.source.name, config.source.stream)
+    return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
 
 
 def build_backend(config: BizonConfig) -> AbstractBackend:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from loguru import logger
 
 from bizon.common.clock import utc_now
 from bizon.common.pages import page_to_frame
@@ -76,6 +77,44 @@ def set_committed(url: str, group: str, topic: str, offset: int) -> None:
     consumer = Consumer({"bootstrap.servers": url, "group.id": group})
     consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
     consumer.close()
+
+
+def delete_records(url: str, topic: str, before: int, partition: int = 0) -> None:
+    """Remove what is before an offset, as retention does."""
+    admin = AdminClient({"bootstrap.servers": url})
+    admin.delete_records([TopicPartition(topic, partition, before)])[TopicPartition(topic, partition)].result(PATIENCE)
+
+
+def recreate(url: str, topic: str, partitions: int = 1) -> None:
+    """Delete a topic, and create another one of the same name."""
+    admin = AdminClient({"bootstrap.servers": url})
+    admin.delete_topics([topic])[topic].result(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(PATIENCE)
+        except KafkaException:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
+
+
+def delete_group(url: str, group: str) -> None:
+    """Remove an empty group with its offsets, as an operator, or the broker after a week, does."""
+    admin = AdminClient({"bootstrap.servers": url})  # answers come as long as it lives
+    admin.delete_consumer_groups([group])[group].result(PATIENCE)
+
+
+@contextmanager
+def told(level: str = "WARNING") -> Iterator[list[str]]:
+    """What is logged meanwhile."""
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(str(line).rstrip()), level=level, format="{message}")
+    try:
+        yield lines
+    finally:
+        logger.remove(sink)
 
 
 def config(url: str, *topics: str, **keys: Any) -> KafkaSourceConfig:

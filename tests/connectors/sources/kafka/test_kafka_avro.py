@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import SourceFetchError
+from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.common.frames import RecordError
 from bizon.common.pages import page_to_frame
 
@@ -44,7 +44,7 @@ LOGICAL = {
 }
 
 
-def encoded(schema: Parts, value: Any, schema_id: int, *, apicurio: bool = False) -> bytes:
+def encoded(schema: Parts | str, value: Any, schema_id: int, *, apicurio: bool = False) -> bytes:
     data = BytesIO()
     fastavro.schemaless_writer(data, fastavro.parse_schema(schema), value)
     return b"\0" + schema_id.to_bytes(8 if apicurio else 4, "big") + data.getvalue()
@@ -58,7 +58,8 @@ def registry(httpserver: HTTPServer) -> Callable[[int, Parts], None]:
         httpserver.expect_request(f"/apis/registry/v2/ids/globalIds/{schema_id}").respond_with_json(schema)
         httpserver.expect_request(f"/schemas/ids/{schema_id}").respond_with_json({"schema": json.dumps(schema)})
 
-    httpserver.expect_request(re.compile(r".*/404")).respond_with_data("", status=404)
+    unknown = {"message": "No artifact", "error_code": 404, "name": "ArtifactNotFoundException"}
+    httpserver.expect_request(re.compile(r".*/404")).respond_with_json(unknown, status=404)
     return add
 
 
@@ -125,9 +126,9 @@ def test_a_schema_is_asked_for_once_and_kept_by_its_id(
 def test_only_so_many_schemas_are_kept(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bizon.connectors.sources.kafka.src import avro as avro_module
+    from bizon.connectors.sources.kafka.src import registry as registry_module
 
-    monkeypatch.setattr(avro_module, "_MOST_SCHEMAS", 2)
+    monkeypatch.setattr(registry_module, "_MOST_SCHEMAS", 2)
     topic = kafka_topics()
     for schema_id in (1, 2, 3):
         registry(schema_id, USER)
@@ -221,9 +222,94 @@ def test_a_schema_that_is_registered_later_is_found(
     topic = kafka_topics()
     produce(kafka_url, topic, [encoded(USER, {"n": n}, 9) for n in range(2)])
     block = config(kafka_url, topic, batch_size=1, skip_message_on_decode_error=True, **avro(httpserver))
-    httpserver.expect_oneshot_request("/apis/registry/v2/ids/globalIds/9").respond_with_data("", status=404)
+    unknown = {"error_code": 404, "detail": "ArtifactNotFoundException: No artifact with ID '9'"}
+    httpserver.expect_oneshot_request("/apis/registry/v2/ids/globalIds/9").respond_with_json(unknown, status=404)
     with opened(block) as source:
         first = source.get({})
         assert first.records == []
         registry(9, USER)
         assert rows(source.get(first.next_pagination))[0]["data"]["value"] == {"n": 1}
+
+
+NOT_FOUND = {  # how registries answer, by what is wrong
+    "confluent, path": {"error_code": 404, "message": "HTTP 404 Not Found"},
+    "apicurio, path": {"error_code": 404, "message": "RESTEASY003210", "name": "NotFoundException"},
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("kind", ["apicurio", "confluent"])
+@pytest.mark.parametrize("body", NOT_FOUND.values(), ids=list(NOT_FOUND))
+def test_a_404_for_the_path_is_no_bad_message(
+    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, body: Any
+) -> None:
+    """Every message used to be skipped, and its offset committed, when the URL of the registry was wrong."""
+    topic = kafka_topics()
+    produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
+    httpserver.expect_request(re.compile(".*")).respond_with_json(body, status=404)
+    block = config(kafka_url, topic, skip_message_on_decode_error=True, **avro(httpserver, kind))
+    path = "/schemas/ids/5" if kind == "confluent" else "/apis/registry/v2/ids/globalIds/5"
+    with (
+        opened(block) as source,
+        pytest.raises(SourceConnectionError, match=re.escape(f"at the path {path}: ")) as caught,
+    ):
+        source.get({})
+    assert "authentication.schema_registry_url" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "body"),
+    [
+        ("apicurio", "text/html", "<html>"),
+        ("confluent", "text/html", "<html>"),
+        ("confluent", "application/json", "{}"),
+    ],
+)
+def test_an_answer_that_is_no_registrys_is_no_bad_message(
+    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, content: str, body: str
+) -> None:
+    """The console of a registry, or a page to log in, answers any path with 200."""
+    topic = kafka_topics()
+    produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
+    httpserver.expect_request(re.compile(".*")).respond_with_data(body, content_type=content)
+    block = config(kafka_url, topic, skip_message_on_decode_error=True, **avro(httpserver, kind))
+    with opened(block) as source, pytest.raises(SourceConnectionError, match="the answer is not a registry's"):
+        source.get({})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("confluent", {"error_code": 40403, "message": "Schema not found"}),
+        ("apicurio", {"error_code": 404, "name": "ArtifactNotFoundException"}),
+        ("apicurio", {"error_code": 404, "detail": "io.apicurio.registry.storage.ArtifactNotFoundException: No"}),
+    ],
+)
+def test_a_404_for_the_schema_is_a_bad_message(
+    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, body: Any
+) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
+    httpserver.expect_request(re.compile(".*")).respond_with_json(body, status=404)
+    with opened(config(kafka_url, topic, **avro(httpserver, kind))) as source:
+        page = source.get({})
+    with pytest.raises(RecordError, match="the registry has no schema 5"):
+        page_to_frame(page.records, utc_now())
+
+
+def test_keys_in_avro_are_decoded_and_others_keep_their_value(
+    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, registry: Any
+) -> None:
+    topic = kafka_topics()
+    registry(1, USER)
+    registry(2, "long")
+    keys = [encoded("long", 64, 2), encoded("long", 65, 2), encoded(USER, {"n": 7}, 1)]
+    others = [b"plain", b"\0\0\0\1\x94\xff", b"\0\0\0\0\2", b"\xff", b"", None]
+    for key in [*keys, *others]:
+        produce(kafka_url, topic, [encoded(USER, {"n": 1}, 1)], key=key)
+    with opened(config(kafka_url, topic, **avro(httpserver))) as source:
+        found = [row["data"] for page in read_all(source) for row in rows(page)]
+    in_base64 = base64.b64encode(others[1] or b"").decode()
+    expected = [64, 65, {"n": 7}, "plain", in_base64, "\0\0\0\0\x02", "/w==", "", None]
+    assert [each["keys"] for each in found] == expected
+    assert [row for row, each in enumerate(found) if "keys_encoding" in each] == [4, 6]

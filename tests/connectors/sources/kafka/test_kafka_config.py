@@ -33,7 +33,8 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     block = {key: value for key, value in BLOCK.items() if key not in ("message_encoding", "consumer_config")}
     registry = {"schema_registry_url": "https://registry.example.com/"}
     source = load(tmp_path, {**block, "authentication": {**SASL, **registry}})
-    assert (source.group_id, source.batch_size, source.consumer_timeout) == ("bizon", 100, 10)
+    assert (source.group_id, source.batch_size, source.consumer_timeout) == (None, 100, 10)
+    assert source.on_data_loss == "fail"
     assert source.skip_message_empty_value
     assert not source.skip_message_invalid_keys
     assert not source.skip_message_on_decode_error

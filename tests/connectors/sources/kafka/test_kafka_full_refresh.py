@@ -1,21 +1,27 @@
 """A full refresh of topics: from their start to the end they have when it begins, on a real broker."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.sources.kafka.kafka_kit import (
     PATIENCE,
     config,
+    delete_records,
     numbered,
     numbers,
     opened,
     produce,
     produce_transaction,
     read_all,
+    recreate,
     rows,
+    told,
 )
+
+from bizon.common.errors.errors import SourceFetchError
 
 Topics = Callable[..., str]
 
@@ -136,3 +142,54 @@ def test_no_offset_is_committed(kafka_url: str, kafka_topics: Topics) -> None:
         assert consumer.committed([TopicPartition(topic, 0)], timeout=PATIENCE)[0].offset < 0
     finally:
         consumer.close()
+
+
+def test_what_is_deleted_meanwhile_is_counted(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(30)))
+    block = config(kafka_url, topic, batch_size=10)
+    with opened(block) as source:
+        first = source.get({})
+    delete_records(kafka_url, topic, 15)
+    produce(kafka_url, topic, numbered([99]))
+    with told() as lines, opened(block) as source:
+        assert numbers(read_all(source, first.next_pagination)) == list(range(15, 30))
+    assert [line for line in lines if "5 messages (offsets 10 to 14) were removed" in line]
+
+
+@pytest.mark.parametrize("policy", ["fail", "warn"])
+def test_a_topic_that_is_cut_off_between_two_runs_is_told(kafka_url: str, kafka_topics: Topics, policy: str) -> None:
+    topic = kafka_topics(partitions=2)
+    for partition in range(2):
+        produce(kafka_url, topic, numbered(range(30)), partition)
+    block = config(kafka_url, topic, batch_size=10, on_data_loss=policy)
+    with opened(block) as source:
+        first = source.get({})
+    recreate(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(12)))
+    if policy == "fail":
+        with opened(block) as source, pytest.raises(SourceFetchError, match=r"now ends at 12.*--fresh"):
+            source.get(first.next_pagination)
+        return
+    with told() as lines, opened(block) as source:
+        read_all(source, first.next_pagination)
+    assert [line for line in lines if "now ends at 12" in line]
+    assert [line for line in lines if "partition 1" in line and "is not there any more" in line]
+
+
+def test_a_topic_that_is_created_again_is_known_by_its_id(tansu_url: str) -> None:
+    """On a broker that gives topics ids, also when the new topic has more messages."""
+    topic = f"again-{uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": tansu_url})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE)
+    for number in range(4):  # each by itself: the broker tells a wrong end of what comes together
+        produce(tansu_url, topic, numbered([number]))
+    block = config(tansu_url, topic, batch_size=1)
+    with opened(block) as source:
+        first = source.get({})
+    assert first.next_pagination["ids"][topic]
+    recreate(tansu_url, topic)
+    for number in range(6):
+        produce(tansu_url, topic, numbered([number]))
+    with opened(block) as source, pytest.raises(SourceFetchError, match="its topic was deleted and created again"):
+        source.get(first.next_pagination)

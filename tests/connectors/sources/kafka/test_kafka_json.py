@@ -29,7 +29,7 @@ def test_valid_json_stays_as_it_is(value: bytes) -> None:
     ("value", "expected"),
     [
         (None, None),
-        (b"", None),
+        (b"", ""),
         (b"text", "text"),
         (b'{"a":1', '{"a":1'),
         (b'1,"offset":5', '1,"offset":5'),
@@ -79,7 +79,8 @@ def test_base64_gives_the_bytes_back(value: bytes) -> None:
     ("values", "texts"),
     [
         ([b"1", b"0", b"12345678901234567890123"], [b"1", b"0", b"12345678901234567890123"]),
-        ([b"1", None, b""], [b"1", b"null", b"null"]),
+        ([b"1", None, b""], [b"1", b"null", b'""']),
+        ([b"", None], [b'""', b"null"]),
         ([None, None], [b"null", b"null"]),
         ([b"1", b"007"], [b"1", b'"007"']),
         ([b"1", b"2\n3"], [b"1", b'"2\\n3"']),

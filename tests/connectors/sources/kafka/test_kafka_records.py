@@ -49,7 +49,15 @@ def test_a_timestamp_that_is_none_gives_way_to_the_arrival(kafka_url: str, kafka
 
 @pytest.mark.parametrize(
     ("key", "shown"),
-    [(None, None), (b"text", "text"), (b"12", 12), (b'["a"]', ["a"]), (b"\xff", "\ufffd"), (b'a"b\\', 'a"b\\')],
+    [
+        (None, None),
+        (b"", ""),
+        (b"text", "text"),
+        (b"12", 12),
+        (b'["a"]', ["a"]),
+        ("é".encode(), "é"),
+        (b'a"b\\', 'a"b\\'),
+    ],
 )
 def test_keys_are_json_or_text(kafka_url: str, kafka_topics: Topics, key: bytes | None, shown: Any) -> None:
     topic = kafka_topics()
@@ -66,22 +74,64 @@ def test_keys_that_are_no_json_may_be_left_out(kafka_url: str, kafka_topics: Top
 
 
 @pytest.mark.lesson("0.3.3")
-def test_headers_are_texts_whatever_is_in_them(kafka_url: str, kafka_topics: Topics) -> None:
+def test_headers_are_texts_and_base64_where_they_are_none(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     headers = [("a", b"1"), ("b", None), ("c", b"\xff\x01"), ("a", b"2"), ("a", None), ('"', b"}")]
     produce(kafka_url, topic, [b"1"], headers=headers)
     produce(kafka_url, topic, [b"2"])
     first, second = (record["data"]["headers"] for record in records_of(kafka_url, topic))
-    assert first == {"a": ["1", "2", None], "b": None, "c": "\ufffd\x01", '"': "}"}
+    assert first == {"a": ["1", "2", None], "b": None, "c": {"base64": "/wE="}, '"': "}"}
     assert second == {}
 
 
 def test_tombstones_are_left_out_or_delivered_as_null(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
-    produce(kafka_url, topic, [b"1", None, b"", b"2"])
+    produce(kafka_url, topic, [b"1", None, b"2"])
     assert [record["data"]["value"] for record in records_of(kafka_url, topic)] == [1, 2]
     found = records_of(kafka_url, topic, skip_message_empty_value=False)
-    assert [record["data"]["value"] for record in found] == [1, None, None, 2]
+    assert [record["data"]["value"] for record in found] == [1, None, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+@pytest.mark.parametrize("skip", [True, False])
+def test_an_empty_text_is_a_value_and_no_tombstone(
+    kafka_url: str, kafka_topics: Topics, skip: bool, encoding: str
+) -> None:
+    topic = kafka_topics()
+    produce(kafka_url, topic, [b""], key=b"")
+    (record,) = records_of(kafka_url, topic, skip_message_empty_value=skip, message_encoding=encoding)
+    assert (record["data"]["keys"], record["data"]["value"]) == ("", "")
+
+
+def test_binary_keys_keep_their_value_and_say_so(kafka_url: str, kafka_topics: Topics) -> None:
+    """They used to become text, in which all that is no UTF-8 is the same: different keys were one."""
+    topic = kafka_topics()
+    keys = [b"\xff", b"\xfe", b"plain", b'{"name":"caf\xe9"}']
+    for key in keys:
+        produce(kafka_url, topic, [b"1"], key=key)
+    found = [record["data"] for record in records_of(kafka_url, topic)]
+    assert [each.get("keys_encoding") for each in found] == ["base64", "base64", None, "base64"]
+    assert [base64.b64decode(each["keys"]) for each in found if "keys_encoding" in each] == [keys[0], keys[1], keys[3]]
+    assert found[2]["keys"] == "plain"
+
+
+def test_a_repair_changes_the_broken_text_and_no_byte_beside_it(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    amount = b'"amount": 12345678901234567.89, "rate":1e400,"n":1.10'
+    broken = {
+        b'{"memo":"tab\there",%s}': '{"memo":"tab\\u0009here",%s}',
+        b'{"memo":"caf\xe9",%s}': '{"memo":"caf\ufffd",%s}',
+        b'{"memo":"\\ud83d",%s}': '{"memo":"\ufffd",%s}',
+        b'{"x":NaN,%s}': '{"x":null,%s}',
+        b"\xef\xbb\xbf{%s}": "{%s}",
+        b"{%s}": "{%s}",
+    }
+    produce(kafka_url, topic, [text % amount for text in broken])
+    with opened(config(kafka_url, topic)) as source:
+        lines = list(source.get({}).records.text)  # type: ignore[union-attr]
+    assert [line.partition('"value":')[2] for line in lines] == [
+        text % amount.decode() + "}" for text in broken.values()
+    ]
 
 
 @pytest.mark.lesson("0.3.3")

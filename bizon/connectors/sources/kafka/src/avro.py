@@ -1,102 +1,24 @@
-"""Avro values: which schema, and what it makes of the bytes.
+"""Avro values and keys: which schema, and what it makes of the bytes.
 
 A value is a magic byte 0, the id of its schema and the data. The id has 4 bytes (Confluent's form); when these are 0 it
 has 8 (Apicurio's form).
 """
 
 from base64 import b64encode
-from collections import OrderedDict
-from dataclasses import dataclass
 from decimal import Decimal
-from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
 import fastavro
 import orjson
-import requests
 
-from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.kafka.src.config import KafkaAuthConfig, SchemaRegistryType
-from bizon.source.session import Session
+from bizon.connectors.sources.kafka.src.registry import DecodeError, Registry, Schema
 
-_MOST_SCHEMAS = 1_000  # kept in memory
 _SHORT, _LONG = 5, 9  # bytes before the data
 
 
-class DecodeError(ValueError):
-    """The bytes are no value of their schema. The message holds nothing of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """A schema of the registry, ready for use. ``shown``: what a record says of it, as JSON text."""
-
-    parsed: Any
-    shown: bytes
-
-
-class Registry:
-    """Schemas by id, fetched once each and kept while they are among the last thousand."""
-
-    def __init__(self, config: KafkaAuthConfig, session: Session) -> None:
-        self._config = config
-        self._session = session
-        self._known: OrderedDict[int, Schema | DecodeError] = OrderedDict()
-
-    def schema(self, schema_id: int) -> Schema:
-        """Raises DecodeError when there is none that can be used, SourceFetchError when nobody can be asked."""
-        known = self._known.get(schema_id)
-        if known is None:
-            try:
-                known = self._fetched(schema_id)
-            except DecodeError as error:
-                known = error
-            self._known[schema_id] = known
-            if len(self._known) > _MOST_SCHEMAS:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(schema_id)
-        if isinstance(known, DecodeError):
-            raise known
-        return known
-
-    def forget_failures(self) -> None:
-        """Ask again for schemas that could not be used: they may be registered by now. Called once per page."""
-        for schema_id in [each for each, known in self._known.items() if isinstance(known, DecodeError)]:
-            del self._known[schema_id]
-
-    def _fetched(self, schema_id: int) -> Schema:
-        config = self._config
-        confluent = config.schema_registry_type is SchemaRegistryType.CONFLUENT
-        path = f"schemas/ids/{schema_id}" if confluent else f"apis/registry/v2/ids/globalIds/{schema_id}"
-        try:
-            body = self._session.get(f"{config.schema_registry_url}/{path}").content
-        except requests.HTTPError as error:
-            if error.response is not None and error.response.status_code == HTTPStatus.NOT_FOUND:
-                raise DecodeError(f"the registry has no schema {schema_id}") from None
-            raise SourceFetchError(f"kafka: schema registry: {error}") from None
-        except requests.RequestException as error:
-            raise SourceFetchError(f"kafka: schema registry: {error}") from None
-        try:
-            parsed = fastavro.parse_schema(_avro_schema(body) if confluent else orjson.loads(body))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a schema of somebody's
-            reason = f"schema {schema_id} is no Avro schema, or refers to others ({type(error).__name__})"
-            raise DecodeError(reason) from None
-        name = parsed.get("name") if isinstance(parsed, dict) else None
-        return Schema(parsed, orjson.dumps({"id": schema_id, "name": name}))
-
-
-def _avro_schema(answer: bytes) -> Any:
-    """The schema in an answer of Confluent's registry. Raises ValueError and others when there is none of Avro."""
-    found = orjson.loads(answer)
-    if found.get("schemaType", "AVRO") != "AVRO":
-        raise ValueError("another type of schema")
-    return orjson.loads(found["schema"])
-
-
 def decode(value: bytes, registry: Registry) -> tuple[bytes, Schema]:
-    """A value as JSON text, and its schema. Raises DecodeError."""
+    """A value as JSON text, and its schema. Raises DecodeError, and the errors of the registry."""
     schema_id, data = _parts(value)
     schema = registry.schema(schema_id)
     stream = BytesIO(data)
@@ -109,6 +31,16 @@ def decode(value: bytes, registry: Registry) -> tuple[bytes, Schema]:
     if left:
         raise DecodeError(f"the value does not fit schema {schema_id}: {left} bytes are left over")
     return text, schema
+
+
+def decoded_key(key: bytes, registry: Registry) -> bytes | None:
+    """A key in Avro as JSON text; None for one that is not: a plain text, or bytes of another kind."""
+    if key[:1] != b"\0":
+        return None
+    try:
+        return decode(key, registry)[0]
+    except DecodeError:
+        return None
 
 
 def _parts(value: bytes) -> tuple[int, bytes]:

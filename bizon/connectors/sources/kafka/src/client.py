@@ -1,15 +1,15 @@
 """The consumer of librdkafka: its settings, what its errors mean, and how it is asked for messages."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
-from loguru import logger
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.common.secret import Secret
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.troubles import Troubles
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
@@ -26,6 +26,7 @@ _EVICTED = (
 _PASSING_CODES = frozenset(getattr(KafkaError, name) for name in _PASSING.split())
 _EVICTED_CODES = frozenset(getattr(KafkaError, name) for name in _EVICTED.split())
 _END_OF_PARTITION = -191  # _PARTITION_EOF
+_ASTRAY_CODES = frozenset(getattr(KafkaError, name) for name in ("_AUTO_OFFSET_RESET", "_LOG_TRUNCATION", "_NO_OFFSET"))
 
 
 class Client:
@@ -34,12 +35,14 @@ class Client:
     def __init__(self, config: KafkaSourceConfig) -> None:
         self._config = config
         self._complaint = ""
+        self._troubles = Troubles()
 
     def consumer(self, **settings: Any) -> Consumer:
         """A new consumer, not connected yet. Raises SourceConnectionError when librdkafka refuses a setting."""
-        merged = {**settings_of(self._config), **settings, "error_cb": self._note}
         try:
-            return Consumer({key: value for key, value in merged.items() if value != ""}, logger=_log)
+            return Consumer(
+                without_empty({**settings_of(self._config), **settings, "error_cb": self._note}), logger=_log
+            )
         except KafkaException as error:
             raise SourceConnectionError(f"consumer_config: {text_of(error)}") from None
 
@@ -56,6 +59,11 @@ class Client:
         return sorted(found.partitions)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Those of a consumer, for a client of another kind, which would call back on a thread of its own."""
+        return without_empty(settings_of(self._config))
+
+    @property
     def complaint(self) -> str:
         """What librdkafka last reported beside the messages, or empty."""
         return self._complaint
@@ -63,11 +71,15 @@ class Client:
     def heard(self) -> None:
         """Messages arrive: what was wrong is over."""
         self._complaint = ""
+        self._troubles.over()
+
+    def trouble(self, error: KafkaError, text: str) -> None:
+        """Something failed that will be tried again."""
+        self._troubles.note("unreachable" if is_passing(error) else str(error.name()), text)
 
     def _note(self, error: KafkaError) -> None:
-        if error.str() != self._complaint:
-            self._complaint = error.str()
-            logger.warning(f"kafka: {self._complaint}")
+        self._complaint = error.str()
+        self.trouble(error, self._complaint)
 
 
 def split_errors(messages: list[Message], on_error: Callable[[Message, KafkaError], None]) -> list[Message]:
@@ -102,9 +114,32 @@ def is_end(error: KafkaError) -> bool:
     return error.code() == _END_OF_PARTITION
 
 
+def is_astray(error: KafkaError) -> bool:
+    """The broker does not have the offset that is to be read next."""
+    return error.code() in _ASTRAY_CODES
+
+
 def is_passing(error: KafkaError) -> bool:
     """It may be over by itself."""
     return error.retriable() or error.code() in _PASSING_CODES
+
+
+def is_cooperative(settings: Mapping[str, Any]) -> bool:
+    """Partitions come and go one by one, not all at once."""
+    strategy = str(settings.get("partition.assignment.strategy", ""))
+    return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+
+
+def go_on_at(
+    consumer: Consumer, assigned: Mapping[Partition, int], moved: Mapping[Partition, int], *, cooperative: bool
+) -> None:
+    """Read the ``moved`` among the ``assigned`` partitions from other offsets."""
+    wanted = [TopicPartition(*key, offset) for key, offset in (moved if cooperative else assigned).items()]
+    if not cooperative:
+        consumer.assign(wanted)
+        return
+    consumer.incremental_unassign(wanted)
+    consumer.incremental_assign(wanted)
 
 
 def fetch_error(what: str, error: KafkaError) -> SourceFetchError:
@@ -120,10 +155,15 @@ def settings_of(config: KafkaSourceConfig) -> dict[str, Any]:
         own = {"sasl.mechanism": "PLAIN", **own, "sasl.username": params.username, "sasl.password": params.password}
     fixed = {
         "bootstrap.servers": config.bootstrap_servers,
-        "group.id": config.group_id,
+        "group.id": config.group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
     }
     return {
         key: each.get_secret_value() if isinstance(each, Secret) else each for key, each in {**own, **fixed}.items()
     }
+
+
+def without_empty(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that are to be left to librdkafka."""
+    return {key: value for key, value in settings.items() if value != ""}

@@ -25,6 +25,7 @@ CONSUMER_DEFAULTS: dict[str, ConsumerSetting] = {
     "security.protocol": "SASL_SSL",
     "max.poll.interval.ms": 600_000,
 }
+OLDER_GROUP = "bizon"  # what group_id was by default in older releases, for all pipelines
 _OWN_KEYS = {  # set by the source itself -> what to write instead
     "bootstrap.servers": "source.bootstrap_servers",
     "group.id": "source.group_id",
@@ -49,6 +50,13 @@ class MessageEncoding(StrEnum):
     AVRO = "avro"
     UTF_8 = "utf-8"
     BYTES = "bytes"
+
+
+class OnDataLoss(StrEnum):
+    """What becomes of a run that finds unread messages gone."""
+
+    FAIL = "fail"
+    WARN = "warn"
 
 
 class SchemaRegistryType(StrEnum):
@@ -110,11 +118,21 @@ class KafkaSourceConfig(SourceConfig):
         description="Topics to read, at least one; default those of the top-level `streams`.",
     )
     bootstrap_servers: str = Field(min_length=1, description="Brokers to begin with: `host:port,host:port`.")
-    group_id: str = Field(
-        default="bizon", min_length=1, description="Consumer group, which keeps the offsets of sync mode stream."
+    group_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Consumer group, which keeps the offsets of sync mode stream; null = one of the pipeline's own, "
+        "named after pipeline, source and stream.",
+    )
+    on_data_loss: OnDataLoss = Field(
+        default=OnDataLoss.FAIL,
+        description="Messages that were removed before they were read, by retention or with their topic: fail = end "
+        "the run, naming them | warn = count them in the log and go on with the first message that is there.",
     )
     skip_message_empty_value: bool = Field(
-        default=True, description="Leave out messages without a value (tombstones); false = deliver them, value null."
+        default=True,
+        description="Leave out messages without a value (tombstones); false = deliver them, value null. An empty text "
+        "is a value.",
     )
     skip_message_invalid_keys: bool = Field(
         default=False, description="Leave out messages whose key is no JSON; false = deliver the key as text."
@@ -209,10 +227,15 @@ class KafkaSourceConfig(SourceConfig):
         return value
 
     @property
+    def group(self) -> str:
+        """The consumer group: the configured one, else the pipeline's own."""
+        return self.group_id or self.pipeline_id or OLDER_GROUP
+
+    @property
     def settings(self) -> dict[str, ConsumerSetting]:
         """``consumer_config`` over the defaults."""
         return {
             **CONSUMER_DEFAULTS,
-            "group.instance.id": f"{self.group_id}-{socket.gethostname()}",
+            "group.instance.id": f"{self.group}-{socket.gethostname()}",
             **self.consumer_config,
         }

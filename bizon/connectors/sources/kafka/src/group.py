@@ -5,9 +5,11 @@
 3. ``commit`` gives these offsets to the group.
 
 A member that dies between 2 and 3 delivers messages again. So that this does not happen where it need not, a page's
-pagination holds ``[committed, next]`` of each partition that is ahead of the group: a run that is resumed with it
-starts such a partition at ``next``, provided that the group still stands at ``committed``, so that nobody else, and no
-reset of the offsets, has come in between. A member that was evicted comes back by the same rule.
+pagination holds ``[committed, next]`` of each partition: a run that is resumed with it starts such a partition at
+``next``, provided that the group still stands at ``committed`` by a commit of this source, so that nobody else, and no
+reset of the offsets, has come in between. A member that was evicted comes back by the same rule. Where a partition
+begins that the group has no offset of is committed before anything of it is returned: a group without offsets has lost
+them.
 """
 
 import time
@@ -17,25 +19,31 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from loguru import logger
 
-from bizon.common.errors.errors import SourceFetchError
+from bizon.common.errors.errors import SourceError, SourceFetchError
 from bizon.connectors.sources.kafka.src.client import (
-    REQUEST_TIMEOUT,
     Client,
     Partition,
     error_of,
     fetch_error,
+    go_on_at,
+    is_astray,
+    is_cooperative,
     is_eviction,
     is_passing,
     split_errors,
     text_of,
 )
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.lookups import NOTHING, marked
+from bizon.connectors.sources.kafka.src.placement import Placement, Start
 
 Offsets = dict[Partition, int]
 _SLICE = 0.2  # seconds of one wait inside librdkafka; what has arrived by then makes a page
+_IDS_INTERVAL = 60.0  # seconds between two looks at the ids of topics
+_LOOKUP_TIMEOUT = 30.0  # seconds; for where partitions begin
 _MOST_EVICTIONS = 5  # in a row, without a commit in between
 _MOST_FAILED_COMMITS = 20  # in a row
-_NOTHING = -1  # the group has no offset of a partition
+_SETTINGS = {"auto.offset.reset": "error"}  # librdkafka would skip what is gone; each start comes from Placement
 
 
 class GroupReader:
@@ -44,19 +52,22 @@ class GroupReader:
     def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
         self._config = config
         self._client = client
+        self._placement = Placement(config, client)
         self._consumer: Consumer | None = None
+        self._following: Offsets = {}  # to be returned next; has the partitions that are assigned, and no others
+        self._committed: Offsets = {}  # where the group stands with them
         self._ahead: Offsets = {}  # returned, perhaps not safe yet
         self._safe: Offsets = {}  # safe, and not given to the group yet
-        self._committed: Offsets = {}  # where the group stands; has the partitions that are assigned, and no others
-        self._starts: dict[Partition, tuple[int, int]] = {}  # (committed, next) of partitions that may come (back)
+        self._astray: set[Partition] = set()  # the broker does not have what is to be returned next
+        self._fault: SourceError | None = None  # found in a callback
         self._evictions = self._failed_commits = 0
         self._rebalanced = False
+        self._is_cooperative = is_cooperative(config.settings)
+        self._ids_due = time.monotonic() + _IDS_INTERVAL
 
     def resume(self, pagination: Mapping[str, Any]) -> None:
         """Start where a checkpoint says, by the rule above. Called before the first ``read``, if at all."""
-        for topic, partitions in pagination.get("topics", {}).items():
-            for number, (committed, following) in partitions.items():
-                self._starts[topic, int(number)] = (committed, following)
+        self._placement.resume(pagination)
 
     def read(self, deadline: float) -> list[Message]:
         """Messages as soon as there are some, at most ``batch_size``; none when there are none until ``deadline``.
@@ -65,16 +76,21 @@ class GroupReader:
         """
         messages: list[Message] = []
         while not messages and (left := deadline - time.monotonic()) > 0:
+            self._find_again()
             consumer = self._consumer or self._joined()
             self._rebalanced = False
             try:
                 messages = consumer.consume(self._config.batch_size, min(left, _SLICE))
             except KafkaException as error:
                 self._on_event(None, error_of(error))
-                continue
+            if self._fault is not None:
+                raise self._fault
             messages = split_errors(messages, self._on_event)
             if self._rebalanced:
-                messages = [each for each in messages if (each.topic(), each.partition()) in self._committed]
+                messages = [each for each in messages if (each.topic(), each.partition()) in self._following]
+                self._commit_starts()
+            self._following.update(_following(messages))
+            self._look_for_other_topics()
         if messages:
             self._client.heard()
         return messages
@@ -93,7 +109,7 @@ class GroupReader:
     def commit(self) -> None:
         """Everything noted is safe: give its offsets to the group.
 
-        An eviction is mended by joining anew, under the same name when membership is static. A commit that fails for
+        An eviction is mended by joining again, under the same name when membership is static. A commit that fails for
         the moment is made good by the next one, or before the partition goes to another member. Raises SourceFetchError
         when it fails for good.
         """
@@ -108,17 +124,15 @@ class GroupReader:
             self._rejoin(failure)
         elif is_passing(failure) and self._failed_commits < _MOST_FAILED_COMMITS:
             self._failed_commits += 1
-            logger.warning(f"kafka: offsets are not committed yet: {failure.str()}; the next commit covers them")
+            self._client.trouble(
+                failure, f"offsets are not committed yet: {failure.str()}; the next commit covers them"
+            )
         else:
             raise fetch_error("offsets cannot be committed, what they stand for is safe", failure)
 
     def pagination(self) -> dict[str, Any]:
-        """What ``resume`` takes: the partitions that are ahead of the group."""
-        topics: dict[str, dict[str, list[int]]] = {}
-        for (topic, number), following in {**self._safe, **self._ahead}.items():
-            committed = self._committed.get((topic, number), _NOTHING)
-            topics.setdefault(topic, {})[str(number)] = [committed, following]
-        return {"topics": topics} if topics else {}
+        """What ``resume`` takes."""
+        return self._placement.pagination(self._committed, self._following)
 
     def lag(self) -> int | None:
         """Messages between what was returned and the ends of this member's partitions, as the last fetch told them.
@@ -128,12 +142,10 @@ class GroupReader:
         if self._consumer is None:
             return None
         lag, is_known = 0, False
-        for topic, number in self._committed:
-            partition = TopicPartition(topic, number)
-            bounds = self._consumer.get_watermark_offsets(partition, cached=True)
-            (here,) = self._consumer.position([partition])
-            if bounds is not None and bounds[1] >= 0 and here.offset >= 0:
-                lag, is_known = lag + max(bounds[1] - here.offset, 0), True
+        for key, following in self._following.items():
+            bounds = self._consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
+            if bounds is not None and bounds[1] >= 0:
+                lag, is_known = lag + max(bounds[1] - following, 0), True
         return lag if is_known else None
 
     def close(self) -> None:
@@ -143,7 +155,8 @@ class GroupReader:
             self._consumer = None
 
     def _joined(self) -> Consumer:
-        self._consumer = consumer = self._client.consumer()
+        self._consumer = consumer = self._client.consumer(**_SETTINGS)
+        self._placement.check_partitions(consumer)
         names = [topic.name for topic in self._config.topics]
         consumer.subscribe(names, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         return consumer
@@ -152,7 +165,8 @@ class GroupReader:
         """Why the group did not take them, or None; what it took is no longer waiting."""
         if self._consumer is None:
             return None
-        wanted = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
+        ids = self._placement.id_of
+        wanted = [marked(key, offset, ids(key[0])) for key, offset in offsets.items()]
         try:
             answers = self._consumer.commit(offsets=wanted, asynchronous=False) or []
         except KafkaException as error:
@@ -166,47 +180,84 @@ class GroupReader:
                 failure = answer.error
         return failure
 
+    def _commit_starts(self) -> None:
+        """A group that has an offset of each partition: one without has lost it, or a partition is new."""
+        starts = {key: offset for key, offset in self._safe.items() if key not in self._ahead}
+        failure = self._commit(starts) if starts else None
+        if failure is not None:  # the next commit covers them
+            logger.debug(f"kafka: the start of partitions is not committed yet: {failure.str()}")
+
     def _rejoin(self, cause: KafkaError) -> None:
         self._evictions += 1
+        group, member = self._config.group, self._config.settings["group.instance.id"]
         if self._evictions > _MOST_EVICTIONS:
             raise SourceFetchError(
-                f"kafka: evicted from group '{self._config.group_id}' {_MOST_EVICTIONS} times in a row: {cause.str()}; "
-                f"is another consumer at work with group.instance.id '{self._config.settings['group.instance.id']}'?"
+                f"kafka: evicted from group '{group}' {_MOST_EVICTIONS} times in a row: {cause.str()}; "
+                f"is another consumer at work with group.instance.id '{member}'?"
             )
-        logger.warning(f"kafka: evicted from group '{self._config.group_id}' ({cause.str()}): joining again")
-        if self._evictions == 1 and not cause.fatal() and not self._config.settings["group.instance.id"]:
+        logger.warning(f"kafka: evicted from group '{group}' ({cause.str()}): joining again")
+        if self._evictions == 1 and not cause.fatal() and not member:
             return  # librdkafka joins by itself; a member that left instead would set off one more rebalance
-        self._let_go(list(self._committed))
+        self._let_go(list(self._following))
         self.close()
 
     def _on_event(self, message: Message | None, error: KafkaError) -> None:
+        topic, number = (message.topic(), message.partition()) if message is not None else (None, None)
         if is_eviction(error):
             self._rejoin(error)
+        elif is_astray(error) and topic is not None and number is not None:
+            self._astray.add((topic, number))
         elif not is_passing(error):
-            where = "" if message is None or message.topic() is None else f" of topic '{message.topic()}'"
-            raise fetch_error(f"reading{where}", error)
+            raise fetch_error("reading" if topic is None else f"reading of topic '{topic}'", error)
+
+    def _look_for_other_topics(self) -> None:
+        """Messages of a topic that was deleted and created again look like those that come next."""
+        if self._following and time.monotonic() >= self._ids_due:
+            self._astray.update(self._placement.of_other_topics(self._following))
+            self._ids_due = time.monotonic() + _IDS_INTERVAL
+
+    def _find_again(self) -> None:
+        """Go on with partitions that have lost what was to be returned next, if ``on_data_loss`` has it so. Called
+        when what was returned is noted, so that the offsets that follow it wait for it."""
+        positions = {key: self._following[key] for key in self._astray if key in self._following}
+        self._astray.clear()
+        if not positions or self._consumer is None:
+            return
+        try:
+            moved = self._placement.moved(self._consumer, positions)
+        except KafkaException as error:
+            raise fetch_error("offsets of partitions", error_of(error)) from None
+        self._following.update(moved)
+        for key, offset in moved.items():
+            (self._ahead if key in self._ahead else self._safe)[key] = offset
+        go_on_at(self._consumer, self._following, moved, cooperative=self._is_cooperative)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        stands = self._stands(consumer, partitions)
-        moved = False
+        self._rebalanced = True
+        try:
+            starts = self._starts(consumer, [(each.topic, each.partition) for each in partitions])
+        except SourceError as error:
+            self._fault = error
+            return
         for partition in partitions:
             key = (partition.topic, partition.partition)
-            self._committed[key] = stands.get(key, _NOTHING)
-            committed, following = self._starts.pop(key, (None, _NOTHING))
-            if key in stands and stands[key] == committed:
-                self._safe[key] = partition.offset = following
-                moved = True
-        if moved:
-            (consumer.incremental_assign if self._is_cooperative else consumer.assign)(partitions)
+            self._committed[key], self._following[key] = starts[key]
+            partition.offset = self._following[key]
+            if self._following[key] != self._committed[key]:
+                self._safe[key] = self._following[key]
+        (consumer.incremental_assign if self._is_cooperative else consumer.assign)(partitions)
 
-    def _stands(self, consumer: Consumer, partitions: list[TopicPartition]) -> Offsets:
-        """What the group has committed, as far as it can be told."""
-        try:
-            found = consumer.committed(partitions, timeout=REQUEST_TIMEOUT) if partitions else []
-        except KafkaException as error:
-            logger.warning(f"kafka: the offsets of the group are not told: {text_of(error)}")
-            return {}
-        return {(each.topic, each.partition): max(each.offset, _NOTHING) for each in found if each.error is None}
+    def _starts(self, consumer: Consumer, keys: list[Partition]) -> dict[Partition, Start]:
+        """Asks until the brokers tell, as they may be electing a leader or a coordinator now."""
+        deadline = time.monotonic() + _LOOKUP_TIMEOUT
+        while True:
+            try:
+                return self._placement.starts(consumer, keys)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise fetch_error("where partitions begin is not told", error_of(error)) from None
+                self._client.trouble(error_of(error), f"where partitions begin is not told yet: {text_of(error)}")
+            time.sleep(_SLICE)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         keys = [(partition.topic, partition.partition) for partition in partitions]
@@ -224,16 +275,11 @@ class GroupReader:
         self._rebalanced = True
         for key in keys:
             self._ahead.pop(key, None)
-            following = self._safe.pop(key, None)
-            committed = self._committed.pop(key, _NOTHING)
-            if following is not None:
-                self._starts[key] = (committed, following)
-
-    @property
-    def _is_cooperative(self) -> bool:
-        settings = self._config.settings
-        strategy = str(settings.get("partition.assignment.strategy", ""))
-        return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+            self._following.pop(key, None)
+            committed = self._committed.pop(key, NOTHING)
+            following = self._safe.pop(key, committed)
+            if following >= 0:
+                self._placement.keep(key, committed, following)
 
 
 def _following(messages: Iterable[Message]) -> Offsets:

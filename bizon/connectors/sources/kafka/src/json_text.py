@@ -1,65 +1,113 @@
-"""From the bytes of a message to JSON text, whatever they are."""
+"""From the bytes of a message to JSON text, whatever they are.
+
+What is valid stays as it was sent, byte for byte. A repair works on the text and touches the broken part alone: the
+numbers beside it are never parsed and printed again.
+"""
 
 import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import NoReturn
 
 import orjson
 import polars as pl
-
-from bizon.common.frames import encode_data
 
 NULL = b"null"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a pair, as Polars does not mind and orjson does
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
 _NUMBERS = re.compile(rb"(?:(?:0|[1-9][0-9]*)\n)+")
 _MAY_BEGIN_JSON = frozenset(b'{["-0123456789tfn \t\r\n')
+_TO_REPAIR = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN|[\r\n]', re.DOTALL)
+_IN_A_STRING = re.compile(r"(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..|(\\.)|[\x00-\x1f]", re.DOTALL)
 
 
 def json_texts(values: Sequence[bytes | None]) -> list[bytes]:
-    """Each value as JSON text: valid JSON as it is, other text as a JSON string, None and nothing as null.
+    """Each value as JSON text: valid JSON as it is, other text as a JSON string, None as null.
 
     Line breaks between the parts of a JSON value become blanks. Repaired: bytes that are no UTF-8 and lone surrogates
     become U+FFFD, control characters inside strings are escaped, NaN and infinities become null.
     """
     given = [value for value in values if value]
     if not given:
-        return [NULL] * len(values)
+        return [json_text(value) for value in values]
     is_plain = _are_objects if given[0][:1] == b"{" else _are_numbers
     if is_plain(given):
-        return [value or NULL for value in values]
+        return [value or json_text(value) for value in values]
     return [json_text(value) for value in values]
 
 
 def json_text(value: bytes | None) -> bytes:
     """The same for one value."""
-    if not value:
+    if value is None:
         return NULL
     valid = valid_json(value)
     if valid is not None:
         return valid
     text = value.decode("utf-8", "replace").removeprefix("\ufeff")
-    try:
-        return encode_data(json.loads(text, strict=False))
-    except (ValueError, TypeError, RecursionError):
-        return orjson.dumps(text)
+    return _TO_REPAIR.sub(_repaired, text).encode() if _is_json(text, strict=False) else orjson.dumps(text)
 
 
 def valid_json(value: bytes) -> bytes | None:
     """The value on one line, when it is valid JSON; None when it is not."""
-    if value[0] not in _MAY_BEGIN_JSON:
+    if not value or value[0] not in _MAY_BEGIN_JSON:
         return None
     try:
         orjson.loads(value)
     except ValueError:
-        return None
+        if not _is_valid(value):
+            return None
     return value.translate(_NEWLINES) if b"\n" in value or b"\r" in value else value  # in no string of valid JSON
 
 
 def base64_text(value: bytes | None) -> bytes:
     """The value as a JSON string in base64, None as null."""
     return NULL if value is None else b'"' + b64encode(value) + b'"'
+
+
+def is_text(value: bytes) -> bool:
+    """Whether it is UTF-8."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_valid(value: bytes) -> bool:
+    """Whether it is JSON that orjson refuses: a number that no float can hold is one, half of a pair is not."""
+    return is_text(value) and not _SURROGATE.search(value) and _is_json(value.decode(), strict=True)
+
+
+def _is_json(text: str, *, strict: bool) -> bool:
+    """Whether it is JSON, whatever its numbers are. Not ``strict``: with control characters, NaN, infinities."""
+    constant = _refuse if strict else _nothing
+    try:
+        json.loads(text, strict=strict, parse_int=_nothing, parse_float=_nothing, parse_constant=constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _repaired(part: re.Match[str]) -> str:
+    text = part[0]
+    if text[0] != '"':
+        return " " if text in "\r\n" else "null"
+    return _IN_A_STRING.sub(_repaired_in_a_string, text)
+
+
+def _repaired_in_a_string(part: re.Match[str]) -> str:
+    if part[1] or part[2]:
+        return part[0]
+    return "\ufffd" if part[0][0] == "\\" else f"\\u{ord(part[0]):04x}"
+
+
+def _nothing(_text: str) -> None:
+    return None
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(text)
 
 
 def _are_objects(values: list[bytes]) -> bool:

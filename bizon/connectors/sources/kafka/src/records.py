@@ -1,5 +1,6 @@
 """From messages to a page: one line of JSON per message, put together as columns."""
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -9,12 +10,15 @@ import polars as pl
 from confluent_kafka import Message
 from loguru import logger
 
-from bizon.connectors.sources.kafka.src.avro import DecodeError, Registry, decode
+from bizon.connectors.sources.kafka.src.avro import decode, decoded_key
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
-from bizon.connectors.sources.kafka.src.json_text import NULL, base64_text, json_texts, valid_json
+from bizon.connectors.sources.kafka.src.json_text import NULL, base64_text, is_text, json_text, json_texts, valid_json
+from bizon.connectors.sources.kafka.src.registry import DecodeError, Registry
 from bizon.source.models import JsonLines
 
 _T = TypeVar("_T")
+_IN_BASE64 = b',"keys_encoding":"base64"'  # the next field of the record
+_NO_VALUE = "without a value"
 _NO_TIMESTAMP = 0  # the type of a timestamp that is not there
 _LAST_MOMENT = 253_402_300_799_999  # milliseconds; the end of the year 9999
 
@@ -41,22 +45,22 @@ class PageBuilder:
         """The page of these messages, None when all are left out. Raises SourceFetchError."""
         skipped: Counter[str] = Counter()
         if self._config.skip_message_empty_value:
-            messages = _kept(messages, [bool(message.value()) for message in messages], "an empty value", skipped)
+            messages = _kept(messages, [message.value() is not None for message in messages], _NO_VALUE, skipped)
         keys = self._keys(messages)
         if self._config.skip_message_invalid_keys:
             valid = [key is not None for key in keys]
-            messages = _kept(messages, valid, "a key that is no JSON", skipped)
+            messages = _kept(messages, valid, "with a key that is no JSON", skipped)
             keys = [key for key in keys if key is not None]
         decoded = self._decoded([message.value() for message in messages])
         if decoded.faults and self._config.skip_message_on_decode_error:
             good = [row not in decoded.faults for row in range(len(messages))]
-            messages = _kept(messages, good, "a value that cannot be decoded", skipped)
+            messages = _kept(messages, good, "with a value that cannot be decoded", skipped)
             keys = _where(keys, good)
             schemas = decoded.schemas and _where(decoded.schemas, good)
             decoded = Decoded(_where(decoded.texts, good), schemas)
         for reason, count in skipped.items():
-            log = logger.debug if reason == "an empty value" else logger.warning
-            log(f"kafka: {count} messages with {reason} left out")
+            log = logger.debug if reason == _NO_VALUE else logger.warning
+            log(f"kafka: {count} messages {reason} left out")
         return self._lines(messages, keys, decoded) if messages else None
 
     def _keys(self, messages: list[Message]) -> Sequence[bytes | None]:
@@ -64,9 +68,19 @@ class PageBuilder:
         raw = [message.key() for message in messages]
         if self._is_binary:
             return [base64_text(key) for key in raw]
+        if self._registry is not None:
+            return [self._avro_key(key, self._registry) for key in raw]
         if self._config.skip_message_invalid_keys:
-            return [valid_json(key) if key else NULL for key in raw]
-        return json_texts(raw)
+            return [NULL if key is None else valid_json(key) for key in raw]
+        if is_text(b"\n".join(filter(None, raw))):  # a break between them: no two keys make one letter
+            return json_texts(raw)
+        return [_key_text(key) for key in raw]
+
+    def _avro_key(self, key: bytes | None, registry: Registry) -> bytes | None:
+        decoded = decoded_key(key, registry) if key is not None else NULL
+        if decoded is not None or key is None:
+            return decoded
+        return valid_json(key) if self._config.skip_message_invalid_keys else _key_text(key)
 
     def _decoded(self, values: Sequence[bytes | None]) -> Decoded:
         if self._is_binary:
@@ -78,7 +92,7 @@ class PageBuilder:
         for row, value in enumerate(values):
             text, shown = NULL, NULL
             try:
-                if value:
+                if value is not None:
                     text, schema = decode(value, self._registry)
                     shown = schema.shown
             except DecodeError as error:
@@ -137,11 +151,12 @@ class PageBuilder:
 
 
 def headers_text(headers: object) -> bytes:
-    """Headers as a JSON object of texts; what is no UTF-8 is repaired, a name that comes again has a list."""
+    """Headers as a JSON object of texts; one that is no UTF-8 is ``{"base64": ...}``, a name that comes again has a
+    list."""
     found: dict[str, object] = {}
     lists: set[str] = set()
     for name, value in headers if isinstance(headers, list) else ():
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        text = _header(value) if isinstance(value, bytes) else value
         if name not in found:
             found[name] = text
             continue
@@ -150,6 +165,16 @@ def headers_text(headers: object) -> bytes:
             found[name] = [found[name]]
         found[name].append(text)  # type: ignore[attr-defined]
     return orjson.dumps(found)
+
+
+def _header(value: bytes) -> str | dict[str, str]:
+    return value.decode() if is_text(value) else {"base64": b64encode(value).decode()}
+
+
+def _key_text(key: bytes | None) -> bytes:
+    """A key as JSON text. One that is no UTF-8 is no text to be repaired: it tells messages apart, and keeps its value
+    in base64, with a field that says so."""
+    return json_text(key) if key is None or is_text(key) else base64_text(key) + _IN_BASE64
 
 
 def _fault(message: Message, reason: str) -> str:

@@ -3,33 +3,40 @@
 A page's pagination holds ``[next, end]`` of each partition that is not read to its end yet, so that a run that is
 resumed reads exactly the rest. What ends a partition is its position, not a message: the last offsets may belong to
 transaction markers, aborted messages or compacted ones.
+
+Messages that are removed in between are counted in the log, whatever ``on_data_loss`` says: a full refresh has what
+the topic has. A partition that is cut off at its end, gone or another topic's is for ``on_data_loss`` to decide.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.connectors.sources.kafka.src import loss
 from bizon.connectors.sources.kafka.src.client import (
-    REQUEST_TIMEOUT,
     Client,
     Partition,
     fetch_error,
+    is_astray,
     is_end,
     is_passing,
     split_errors,
     text_of,
 )
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.lookups import bounds, topic_ids
+from bizon.connectors.sources.kafka.src.loss import LossPolicy
 
 Ranges = dict[Partition, tuple[int, int]]
 """Next offset and end of partitions; the end itself is not read."""
 
 _SLICE = 0.2  # seconds of one wait inside librdkafka; what has arrived by then makes a page
 _PATIENCE = 60.0  # seconds without progress after which the run fails; more when consumer_timeout is
-_SETTINGS = {"enable.partition.eof": True, "auto.offset.reset": "earliest", "group.instance.id": ""}
+_SETTINGS = {"enable.partition.eof": True, "auto.offset.reset": "error", "group.instance.id": ""}
+_REMEDY = "start again with --fresh; source.on_data_loss: warn goes on with what is there"
 
 
 class SnapshotReader:
@@ -42,6 +49,9 @@ class SnapshotReader:
         self._first: Ranges | None = None
         self._assigned: Ranges = {}
         self._left: Ranges = {}
+        self._astray: set[Partition] = set()  # the broker does not have what is to be read next
+        self._ids: dict[str, str] = {}
+        self._policy = LossPolicy(config.on_data_loss, _REMEDY)
 
     def total(self) -> int:
         """Offsets between start and end of all partitions; markers and compacted messages among them."""
@@ -50,7 +60,7 @@ class SnapshotReader:
     def read(self, pagination: Mapping[str, Any]) -> tuple[list[Message], dict[str, Any]]:
         """Messages, at most ``batch_size``, and the pagination behind them, ``{}`` at the end. The first page has the
         pagination ``{}``. Raises SourceFetchError, also when nothing arrives for long."""
-        self._left = _ranges(pagination) if pagination else self._start()
+        self._left = self._resumed(pagination) if pagination else self._start()
         self._left = {key: (following, end) for key, (following, end) in self._left.items() if following < end}
         if not self._left:
             return [], {}
@@ -66,9 +76,11 @@ class SnapshotReader:
             except KafkaException as error:
                 raise SourceFetchError(f"kafka: reading: {text_of(error)}") from None
             messages = self._inside(split_errors(found, self._on_event))
+            if self._astray:
+                self._find_again(consumer)
         self._client.heard()
         self._assigned = dict(self._left)
-        return messages, _pagination(self._left)
+        return messages, _pagination(self._left, self._ids)
 
     def close(self) -> None:
         """Close the consumer."""
@@ -79,26 +91,64 @@ class SnapshotReader:
     def _start(self) -> Ranges:
         """The ranges of the run, asked for once."""
         if self._first is None:
-            consumer = self._consumer = self._consumer or self._client.consumer(**_SETTINGS)
-            self._first = {
-                (topic.name, number): self._bounds(consumer, topic.name, number)
-                for topic in self._config.topics
-                for number in self._client.partitions(consumer, topic.name)
-            }
+            self._first = self._bounds(self._partitions())
+            self._ids = self._ids or topic_ids(self._client.settings, self._names)
         return self._first
 
-    def _bounds(self, consumer: Consumer, topic: str, number: int) -> tuple[int, int]:
+    @property
+    def _names(self) -> list[str]:
+        return [topic.name for topic in self._config.topics]
+
+    def _connected(self) -> Consumer:
+        self._consumer = self._consumer or self._client.consumer(**_SETTINGS)
+        return self._consumer
+
+    def _partitions(self) -> list[Partition]:
+        consumer = self._connected()
+        return [(name, number) for name in self._names for number in self._client.partitions(consumer, name)]
+
+    def _bounds(self, keys: Iterable[Partition]) -> Ranges:
         try:
-            bounds = consumer.get_watermark_offsets(TopicPartition(topic, number), REQUEST_TIMEOUT)
+            return bounds(self._connected(), keys)
         except KafkaException as error:
-            raise SourceFetchError(f"kafka: offsets of topic '{topic}', partition {number}: {text_of(error)}") from None
-        if bounds is None:
-            raise SourceFetchError(f"kafka: offsets of topic '{topic}', partition {number}: no answer")
-        return bounds
+            raise SourceFetchError(f"kafka: offsets of topics {', '.join(self._names)}: {text_of(error)}") from None
+
+    def _resumed(self, pagination: Mapping[str, Any]) -> Ranges:
+        """What a pagination says is left, as far as it is there: that is looked at when a run is resumed."""
+        ranges = _ranges(pagination)
+        if self._assigned:
+            return ranges
+        ids = topic_ids(self._client.settings, self._names)
+        there = self._bounds(key for key in self._partitions() if key in ranges)
+        before = pagination.get("ids", {})
+        others = {topic for topic, now in ids.items() if now and before.get(topic, now) != now}
+        self._report(_missing(key, each, there.get(key), key[0] in others) for key, each in ranges.items())
+        self._ids = ids
+        return {
+            key: (max(following, there[key][0]), min(end, there[key][1]))
+            for key, (following, end) in ranges.items()
+            if key in there
+        }
+
+    def _find_again(self, consumer: Consumer) -> None:
+        """Go on with partitions that have lost what was to be read next, if ``on_data_loss`` has it so."""
+        keys = [key for key in self._astray if key in self._left]
+        self._astray.clear()
+        there = self._bounds(keys)
+        self._report(_missing(key, self._left[key], there[key]) for key in keys)
+        for key in keys:
+            (following, end), (first, now) = self._left[key], there[key]
+            self._reached(key, end if following > now else max(following, first))
+        consumer.assign([TopicPartition(*key, following) for key, (following, _) in self._left.items()])
+
+    def _report(self, found: Iterable[loss.Loss | None]) -> None:
+        losses = [each for each in found if each is not None]
+        self._policy.report([each for each in losses if each.missing is None])
+        self._policy.report([each for each in losses if each.missing is not None], only_warn=True)
 
     def _standing_at(self, ranges: Ranges) -> Consumer:
         """The consumer, reading from there; it already does, from the page before, unless this is the first page."""
-        consumer = self._consumer = self._consumer or self._client.consumer(**_SETTINGS)
+        consumer = self._connected()
         if ranges != self._assigned:
             wanted = [TopicPartition(*key, following) for key, (following, _) in ranges.items()]
             consumer.assign(wanted)
@@ -138,6 +188,8 @@ class SnapshotReader:
         if is_end(error):
             if topic is not None and number is not None and offset is not None:
                 self._reached((topic, number), offset)
+        elif is_astray(error) and topic is not None and number is not None:
+            self._astray.add((topic, number))
         elif not is_passing(error):
             raise fetch_error(f"reading topic '{topic}'", error)
 
@@ -145,6 +197,19 @@ class SnapshotReader:
         (topic, number), (following, end) = next(iter(self._left.items()))
         text = f"kafka: topic '{topic}', partition {number} stays at offset {following} before its end {end}"
         return ": ".join(filter(None, (text, self._client.complaint or "was it truncated?")))
+
+
+def _missing(
+    key: Partition, left: tuple[int, int], there: tuple[int, int] | None, is_another: bool = False
+) -> loss.Loss | None:
+    """What is gone of the part of a partition that is ``left``; ``there``: its bounds now."""
+    following, end = left
+    if there is None:
+        return loss.gone(key, following)
+    if is_another:
+        return loss.recreated(key, following)
+    first, now = there
+    return loss.gap(key, following, (min(first, end), now)) or (loss.cut(key, end, now) if end > now else None)
 
 
 def _ranges(pagination: Mapping[str, Any]) -> Ranges:
@@ -155,8 +220,9 @@ def _ranges(pagination: Mapping[str, Any]) -> Ranges:
     }
 
 
-def _pagination(ranges: Ranges) -> dict[str, Any]:
+def _pagination(ranges: Ranges, ids: Mapping[str, str]) -> dict[str, Any]:
     topics: dict[str, dict[str, list[int]]] = {}
     for (topic, number), (following, end) in ranges.items():
         topics.setdefault(topic, {})[str(number)] = [following, end]
-    return {"topics": topics} if topics else {}
+    known = {topic: ids[topic] for topic in topics if ids.get(topic)}
+    return {"topics": topics, **({"ids": known} if known else {})} if topics else {}

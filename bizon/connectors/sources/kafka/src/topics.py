@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bizon.connectors.sources.kafka.src.avro import Registry
 from bizon.connectors.sources.kafka.src.client import Client
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
 from bizon.connectors.sources.kafka.src.group import GroupReader
 from bizon.connectors.sources.kafka.src.records import PageBuilder
+from bizon.connectors.sources.kafka.src.registry import Registry
 from bizon.connectors.sources.kafka.src.snapshot import SnapshotReader
 from bizon.source.models import SourceIteration
 from bizon.source.session import Session

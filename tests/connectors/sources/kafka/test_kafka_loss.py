@@ -1,0 +1,338 @@
+"""Messages that are gone before a stream has read them: by retention, with their topic, or with the group's offsets."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+from connectors.sources.kafka.kafka_kit import (
+    PATIENCE,
+    add_partitions,
+    committed,
+    delete_group,
+    delete_records,
+    numbered,
+    numbers,
+    opened,
+    produce,
+    read_stream,
+    recreate,
+    set_committed,
+    stream,
+    told,
+)
+
+from bizon.common.errors.errors import SourceFetchError
+from bizon.connectors.sources.kafka.src import group, placement
+from bizon.connectors.sources.kafka.src.client import Client
+from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.lookups import topic_ids
+
+Topics = Callable[..., str]
+Pagination = dict[str, Any]
+DYNAMIC = {"group.instance.id": ""}  # a member that leaves gives way at once
+LATEST = {**DYNAMIC, "auto.offset.reset": "latest"}
+
+
+def make(url: str, *topics: str, **keys: Any) -> KafkaSourceConfig:
+    settings = {**DYNAMIC, **keys.pop("consumer_config", {})}
+    return stream(url, *topics, consumer_config=settings, **keys)
+
+
+def with_keys(block: KafkaSourceConfig, **keys: Any) -> KafkaSourceConfig:
+    return block.model_copy(update=keys)
+
+
+def read(block: KafkaSourceConfig, count: int, pagination: Pagination | None = None) -> Pagination:
+    """Read and commit so many messages; the checkpoint behind them."""
+    with opened(block) as source:
+        return read_stream(source, count, pagination=pagination)[-1].next_pagination
+
+
+def error_of(block: KafkaSourceConfig, pagination: Pagination | None = None) -> str:
+    with opened(block) as source:
+        for _ in range(5):
+            try:
+                source.get(pagination or {})
+            except SourceFetchError as error:
+                return str(error)
+    raise AssertionError("the stream goes on")
+
+
+def test_what_retention_removes_while_a_stream_is_stopped_ends_the_run(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    produce(kafka_url, topic, numbered(range(10, 25)))
+    delete_records(kafka_url, topic, 15)
+    for pagination in (checkpoint, {}):  # with the state, and without
+        text = error_of(block, pagination)
+        assert f"topic '{topic}', partition 0: 5 messages (offsets 10 to 14) were removed before they were read" in text
+        assert "source.on_data_loss: warn" in text
+    assert committed(kafka_url, block.group, topic) == [10]
+
+
+def test_with_warn_it_is_counted_once_and_the_stream_goes_on(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics(partitions=2)
+    block = make(kafka_url, topic, on_data_loss="warn")
+    for partition in range(2):
+        produce(kafka_url, topic, numbered(range(10)), partition)
+    checkpoint = read(block, 20)
+    for partition, first in ((0, 13), (1, 14)):
+        produce(kafka_url, topic, numbered(range(10, 20)), partition)
+        delete_records(kafka_url, topic, first, partition)
+    with told() as lines, opened(block) as source:
+        found = numbers(read_stream(source, 13, pagination=checkpoint))
+    assert sorted(found) == sorted([*range(13, 20), *range(14, 20)])
+    assert [line for line in lines if "3 messages (offsets 10 to 12) were removed" in line]
+    assert [line for line in lines if "7 messages missing in this run" in line]
+    produce(kafka_url, topic, numbered([20]))
+    with told() as lines:
+        read(with_keys(block, on_data_loss="fail"), 1, checkpoint)
+    assert lines == []
+
+
+def test_a_loss_that_is_accepted_is_not_told_again_when_nothing_follows(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    block = make(kafka_url, topic, on_data_loss="warn", consumer_timeout=1)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    produce(kafka_url, topic, numbered(range(10)))
+    delete_records(kafka_url, topic, 20)
+    with told() as lines, opened(block) as source:
+        while not lines:
+            assert source.get(checkpoint).records == []
+    assert committed(kafka_url, block.group, topic) == [20]
+
+
+def slow(size: int) -> dict[str, Any]:
+    """Settings with which librdkafka fetches nothing while it holds so much: what is removed then it has not seen."""
+    return {"queued.max.messages.kbytes": size, "queued.min.messages": 1}
+
+
+@pytest.mark.parametrize("policy", ["fail", "warn"])
+def test_what_retention_removes_during_the_run_is_told_too(kafka_url: str, kafka_topics: Topics, policy: str) -> None:
+    """librdkafka used to begin again at the first message that is there, without a word."""
+    topic = kafka_topics(partitions=2)
+    padded = [b'{"n":%d,"pad":"%s"}' % (number, b"x" * 2000) for number in range(25)]
+    block = make(kafka_url, topic, batch_size=1, on_data_loss=policy, consumer_config=slow(4))
+    produce(kafka_url, topic, padded[:10])
+    with opened(block) as source:
+        found = numbers(read_stream(source, 1))
+        produce(kafka_url, topic, padded[10:])
+        delete_records(kafka_url, topic, 15)
+        if policy == "fail":
+            with pytest.raises(SourceFetchError, match=r"5 messages \(offsets 10 to 14\) were removed"):
+                read_stream(source, 24)
+            return
+        with told() as lines:
+            found += numbers(read_stream(source, 19))
+        assert found == [*range(10), *range(15, 25)]
+        assert len([line for line in lines if "5 messages missing in this run" in line]) == 1
+    assert committed(kafka_url, block.group, topic, 2) == [25, 0]
+
+
+@pytest.mark.parametrize("policy", ["fail", "warn"])
+def test_offsets_beyond_the_end_are_a_topic_that_was_created_again(
+    kafka_url: str, kafka_topics: Topics, policy: str
+) -> None:
+    """The broker of this test keeps offsets of a topic that is deleted, as one does that is truncated."""
+    topic = kafka_topics()
+    block = make(kafka_url, topic, on_data_loss=policy)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    recreate(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(100, 103)))
+    if policy == "fail":
+        text = error_of(block, checkpoint)
+        assert f"topic '{topic}', partition 0: was read up to offset 10, and now ends at 3, 7 before it" in text
+        return
+    with told() as lines, opened(block) as source:
+        assert numbers(read_stream(source, 3, pagination=checkpoint)) == [100, 101, 102]
+    assert [line for line in lines if "now ends at 3" in line]
+
+
+@pytest.mark.parametrize("policy", ["fail", "warn"])
+def test_a_partition_that_is_gone_is_told(kafka_url: str, kafka_topics: Topics, policy: str) -> None:
+    topic = kafka_topics(partitions=2)
+    block = make(kafka_url, topic, on_data_loss=policy)
+    for partition in range(2):
+        produce(kafka_url, topic, numbered(range(3)), partition)
+    checkpoint = read(block, 6)
+    recreate(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(4)))
+    if policy == "fail":
+        text = error_of(block, checkpoint)
+        assert f"topic '{topic}', partition 1: was read up to offset 3, and is not there any more" in text
+        return
+    with told() as lines, opened(block) as source:
+        read_stream(source, 1, pagination=checkpoint)
+    assert [line for line in lines if "partition 1: was read up to offset 3, and is not there any more" in line]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_group_that_was_deleted_reads_again_with_a_word_on_it(
+    kafka_url: str, kafka_topics: Topics, batches: int
+) -> None:
+    """With one batch before, the checkpoint used to be taken for that of a run that died before its first commit."""
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    checkpoint: Pagination = {}
+    for batch in range(batches):
+        produce(kafka_url, topic, numbered(range(batch * 5, batch * 5 + 5)))
+        checkpoint = read(block, 5, checkpoint)
+    delete_group(kafka_url, block.group)
+    with told() as lines, opened(block) as source:
+        found = numbers(read_stream(source, batches * 5, pagination=checkpoint))
+    assert found == list(range(batches * 5))
+    assert len([line for line in lines if f"{batches * 5} messages that were read before come again" in line]) == 1
+
+
+def test_a_group_that_was_deleted_and_messages_that_were_removed_are_a_loss(
+    kafka_url: str, kafka_topics: Topics
+) -> None:
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(5)))
+    checkpoint = read(block, 5)
+    produce(kafka_url, topic, numbered(range(5)))
+    delete_records(kafka_url, topic, 7)
+    delete_group(kafka_url, block.group)
+    assert "2 messages (offsets 5 to 6) were removed before they were read" in error_of(block, checkpoint)
+
+
+def test_a_group_that_was_deleted_does_not_skip_to_the_end_in_silence(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    block = make(kafka_url, topic, consumer_config=LATEST, consumer_timeout=0.5)
+    with opened(block) as source:
+        while committed(kafka_url, block.group, topic) != [0]:
+            source.get({})
+        produce(kafka_url, topic, numbered(range(5)))
+        checkpoint = read_stream(source, 5)[-1].next_pagination
+    produce(kafka_url, topic, numbered(range(5, 8)))
+    delete_group(kafka_url, block.group)
+    text = error_of(block, checkpoint)
+    assert "3 messages (offsets 5 to 7) were not read, the offsets of the group are gone" in text
+    with told() as lines, opened(with_keys(block, on_data_loss="warn")) as source:
+        while committed(kafka_url, block.group, topic) != [8]:
+            source.get(checkpoint)
+    assert [line for line in lines if "3 messages missing in this run" in line]
+
+
+def test_what_arrives_before_the_first_message_is_read_counts_with_latest_too(
+    kafka_url: str, kafka_topics: Topics
+) -> None:
+    """A stream that has seen no message used to have no offset: the next run began at the end again."""
+    topic = kafka_topics(partitions=2)
+    produce(kafka_url, topic, numbered(range(3)))
+    block = make(kafka_url, topic, consumer_config=LATEST, consumer_timeout=0.5)
+    with opened(block) as source:
+        while committed(kafka_url, block.group, topic, 2) != [3, 0]:
+            source.get({})
+    produce(kafka_url, topic, numbered(range(3, 6)))
+    produce(kafka_url, topic, numbered(range(6, 8)), 1)
+    with opened(block) as source:
+        assert sorted(numbers(read_stream(source, 5))) == [3, 4, 5, 6, 7]
+
+
+def test_a_partition_that_is_added_is_read_from_its_first_message_with_latest_too(
+    kafka_url: str, kafka_topics: Topics
+) -> None:
+    topic = kafka_topics()
+    settings = {**LATEST, "topic.metadata.refresh.interval.ms": 200}
+    block = make(kafka_url, topic, consumer_config=settings, consumer_timeout=0.5)
+    with opened(block) as source:
+        while committed(kafka_url, block.group, topic) != [0]:
+            source.get({})
+        add_partitions(kafka_url, topic, 2)
+        produce(kafka_url, topic, numbered(range(3)), 1)
+        assert numbers(read_stream(source, 3)) == [0, 1, 2]
+
+
+def test_where_an_operator_moves_the_offsets_is_heeded_and_no_loss(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    produce(kafka_url, topic, numbered(range(10, 20)))
+    set_committed(kafka_url, block.group, topic, 18)
+    with told() as lines, opened(block) as source:
+        assert numbers(read_stream(source, 2, pagination=checkpoint)) == [18, 19]
+    assert lines == []
+
+
+def test_an_operator_who_wants_the_first_batch_again_gets_it(kafka_url: str, kafka_topics: Topics) -> None:
+    """The group stands at 0 then, as it did when the only checkpoint was made."""
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    set_committed(kafka_url, block.group, topic, 0)
+    with opened(block) as source:
+        assert numbers(read_stream(source, 10, pagination=checkpoint)) == list(range(10))
+
+
+def test_auto_offset_reset_error_is_kept(kafka_url: str, kafka_topics: Topics) -> None:
+    topic = kafka_topics()
+    text = error_of(make(kafka_url, topic, consumer_config={"auto.offset.reset": "error"}))
+    assert re.search(rf"has no offset of topic '{topic}', partition 0, and auto.offset.reset is error", text)
+
+
+@pytest.mark.parametrize("knows", ["group", "checkpoint"])
+def test_a_topic_that_was_created_again_is_known_by_its_id(
+    kafka_url: str, kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch, knows: str
+) -> None:
+    """Also when the new topic has more messages. The ids are a stand-in: neither broker of the tests has them, keeps
+    what is noted with an offset, and lets a member join at once."""
+    ids = iter(["first", "second"])
+    monkeypatch.setattr(placement, "topic_ids", lambda _, topics: dict.fromkeys(topics, next(ids)))
+    topic = kafka_topics()
+    block = make(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(10)))
+    checkpoint = read(block, 10)
+    recreate(kafka_url, topic)
+    produce(kafka_url, topic, numbered(range(20)))
+    if knows == "checkpoint":
+        delete_group(kafka_url, block.group)
+    text = error_of(block, checkpoint if knows == "checkpoint" else {})
+    assert f"topic '{topic}', partition 0: was read up to offset 10, then its topic was deleted and created" in text
+
+
+@pytest.mark.parametrize("policy", ["fail", "warn"])
+def test_a_topic_that_is_created_again_during_the_run_is_known_by_its_id(
+    kafka_url: str, kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    ids = {"now": "first"}
+    monkeypatch.setattr(placement, "topic_ids", lambda _, topics: dict.fromkeys(topics, ids["now"]))
+    monkeypatch.setattr(group, "_IDS_INTERVAL", 0.0)
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(10)))
+    block = make(kafka_url, topic, on_data_loss=policy, batch_size=5)
+    with opened(block) as source:
+        read_stream(source, 5)
+        ids["now"] = "second"
+        if policy == "fail":
+            with pytest.raises(SourceFetchError, match="its topic was deleted and created again"):
+                read_stream(source, 15)
+            return
+        with told() as lines:
+            assert numbers(read_stream(source, 15)) == [*range(5, 10), *range(10)]
+    assert len(lines) == 1
+    assert "was read up to offset 10, then its topic was deleted and created again" in lines[0]
+    assert committed(kafka_url, block.group, topic) == [10]
+
+
+def test_ids_of_topics_are_told_apart_on_a_broker_that_has_them(tansu_url: str) -> None:
+    topic = f"again-{uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": tansu_url})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE)
+    settings = Client(make(tansu_url, topic)).settings
+    first = topic_ids(settings, [topic])
+    assert first[topic]
+    assert topic_ids(settings, [topic]) == first
+    recreate(tansu_url, topic)
+    assert topic_ids(settings, [topic]) != first
+    assert topic_ids(settings, ["no-such-topic"]) == {"no-such-topic": ""}
