@@ -135,12 +135,13 @@ def read(path: Path) -> Iterator[QueueMessage]:
     """The messages of one file up to the first that is torn."""
     try:
         with path.open("rb") as file:
+            left = path.stat().st_size
             while len(prefix := file.read(_LENGTH.size)) == _LENGTH.size:
                 (length,) = _LENGTH.unpack(prefix)
-                payload = file.read(length)
-                if len(payload) < length:
+                left -= _LENGTH.size + length
+                if left < 0:  # before so much memory is asked for
                     return
-                yield decode(payload)
+                yield decode(file.read(length))
     except (OSError, QueueError) as error:
         logger.debug(f"the rest of '{path}' is left out, its pages are fetched again: {error}")
 

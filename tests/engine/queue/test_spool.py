@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from engine.queue.mangle import PREFIX, with_checksum, zones
 from fakes import FakeClock
 
 from bizon.common.frames import records_to_frame
@@ -119,6 +120,28 @@ def test_a_damaged_page_is_left_out_with_all_behind_it(tmp_path: Path, spooled: 
     content = bytearray(path.read_bytes())
     content[len(content) // 4] ^= 0xFF
     path.write_bytes(content)
+    assert replayed(tmp_path) == []
+
+
+def test_a_page_that_says_it_is_longer_than_its_file_is_left_out(tmp_path: Path, spooled: Spooled) -> None:
+    """Memory for it is not even asked for: the process might not get it."""
+    spooled(0, 1).close()
+    (path,) = tmp_path.iterdir()
+    first = 4 + int.from_bytes(path.read_bytes()[:4])
+    path.write_bytes(path.read_bytes()[:first] + b"\xff\xff\xff\xff" + path.read_bytes()[first + 4 :])
+    assert replayed(tmp_path) == [0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_page_that_is_damaged_with_a_right_checksum_is_left_out(tmp_path: Path, spooled: Spooled, seed: int) -> None:
+    spooled(0).close()
+    (path,) = tmp_path.iterdir()
+    rest = bytearray(path.read_bytes()[4 + PREFIX :])
+    sizes = zones(bytes(rest))["batch"]
+    rest[sizes.start + 8 :][: seed + 1] = b"\xff" * (seed + 1)
+    rest[sizes.stop - 8 * (seed + 1) : sizes.stop] = b"\x7f" * 8 * (seed + 1)
+    payload = with_checksum(bytes(rest))
+    path.write_bytes(len(payload).to_bytes(4) + payload)
     assert replayed(tmp_path) == []
 
 

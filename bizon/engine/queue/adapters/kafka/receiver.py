@@ -22,7 +22,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import Joiner
-from bizon.engine.queue.codec import decode
+from bizon.engine.queue.codec import StrangerError, decode
 from bizon.engine.queue.deliveries import Deliveries
 from bizon.engine.queue.models import QueueMessage
 
@@ -147,8 +147,9 @@ class Receiver:
             whole = self._joiner.add(body)
             message = None if whole is None else replace(decode(whole), tag=offset)
         except QueueError as error:
-            self._strangers += 1
-            level = "WARNING" if self._strangers == 1 else "DEBUG"
+            is_stranger = isinstance(error, StrangerError)
+            self._strangers += is_stranger
+            level = "DEBUG" if is_stranger and self._strangers > 1 else "WARNING"
             logger.log(level, f"message {offset} on Kafka topic '{self._topic}' is skipped: {error}")
             self._deliveries.add(offset, None, len(body))
             return None

@@ -122,7 +122,7 @@ class Receiver:
             whole = self._joiner.add(arrival.body)
             message = decode(whole) if whole is not None else None
         except QueueError as error:
-            logger.warning(f"queue '{self._queue}': a message is skipped: {error}")
+            logger.warning(f"queue '{self._queue}': message {arrival.tag} is skipped: {error}")
             whole = b""
         with self._changed:
             if arrival.tag <= self._before:  # its channel was lost meanwhile: it will come again
