@@ -155,9 +155,13 @@ class AbstractBackend(ABC):
     ) -> Lease | None:
         """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease that stands in the way.
 
-        Takes over an expired lease, one whose holder ``is_dead``, and one whose holder is ``gone`` (see ``Lease``). Of
-        several that try at once, one succeeds.
+        Takes over an expired lease, one whose holder ``is_dead``, and one whose holder is ``gone`` (see ``Lease``), for
+        which it may wait some seconds. Of several that try at once, one succeeds.
         """
+
+    def heartbeat_interval(self, ttl: float) -> float:
+        """Seconds between two calls of ``renew_lease`` for a lease of ``ttl`` seconds."""
+        return ttl / 4
 
     @abstractmethod
     def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:
