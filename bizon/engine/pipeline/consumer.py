@@ -5,7 +5,7 @@ from collections.abc import Callable
 from loguru import logger
 
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import OvertakenError
+from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.frames import SourcePage, to_destination_frame
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.in_order import InOrder
@@ -72,7 +72,7 @@ class Consumer:
             self.flush_if_due()
             if message is None:
                 self._loader.settle(wait=False)
-            if self.outcome is None and self._is_over(message is None):
+            if self.outcome is None and self._ends_early(message is None):
                 self.finish()
                 self.outcome = False
         return self.outcome
@@ -97,6 +97,12 @@ class Consumer:
         else:
             for each in self._in_order.take(message):
                 self._take(each)
+
+    def _ends_early(self, was_empty: bool) -> bool:
+        try:
+            return self._is_over(was_empty)
+        except QueueError as error:
+            raise QueueError(f"page {self._in_order.next_iteration} is missing: {error}") from error
 
     def _leave_out(self, message: QueueMessage) -> None:
         if message.job_id not in self._old_jobs:

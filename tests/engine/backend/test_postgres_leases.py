@@ -91,7 +91,7 @@ def test_a_lease_whose_holder_has_died_on_whatever_host_is_taken_over_as_soon_as
 def test_a_holder_that_has_lost_its_session_and_is_heard_of_is_left_alone(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A time-out, a proxy or an administrator ends the session, not the run. The lease used to be taken over at once."""
+    """A time-out, a proxy or an administrator ends the session, not the run. The lease was taken over at once."""
     waits: list[float] = []
     told: list[str] = []
     logger.add(lambda line: told.append(str(line)), level="INFO", format="{message}")

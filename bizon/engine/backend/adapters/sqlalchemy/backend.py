@@ -129,6 +129,15 @@ class SQLAlchemyBackend(AbstractBackend):
         note = (uuid4().hex, job_id, key, iteration, rows_fetched, next_pagination, cursor_status)
         self._transactions.run(lambda connection: jobs.note_source_cursor(connection, *note))
 
+    def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
+        cursor_id, pulled = uuid4().hex, CursorStatus.PULLED
+        self._transactions.run(
+            lambda connection: jobs.note_source_cursor(connection, cursor_id, job_id, key, 0, 0, {}, pulled, epoch)
+        )
+
+    def has_all_sent(self, job_id: str, epoch: int) -> bool:
+        return self._transactions.run(lambda connection: jobs.has_all_sent(connection, job_id, epoch))
+
     def request_stream_reset(self, key: StreamKey) -> None:
         reset_id = uuid4().hex
         self._transactions.run(lambda connection: resets.request(connection, reset_id, key))
