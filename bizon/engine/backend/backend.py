@@ -147,13 +147,13 @@ class AbstractBackend(ABC):
     ) -> None:
         """Note how far the source was read; every ``syncCursorInDBEvery`` pages, for display."""
 
-    @abstractmethod
     def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
         """Note that the producer's start ``epoch`` has sent all pages and a complete end; its consumer is elsewhere."""
+        return None
 
-    @abstractmethod
     def has_all_sent(self, job_id: str, epoch: int) -> bool:
-        """True when that was noted."""
+        """True when that was noted; False where nothing is."""
+        return False
 
     # -- lease: engine/runner/lease.py --------------------------------------------------------------------------
 

@@ -149,6 +149,12 @@ def test_a_message_of_a_later_start_of_the_producer_ends_the_consumer() -> None:
     assert bench.destination.calls == []
 
 
+def test_what_is_missing_is_named_when_it_will_not_come() -> None:
+    bench = Bench(over=3, gives_up=True)
+    with pytest.raises(QueueError, match="page 2 is missing: it does not arrive"):
+        bench.consume(bench.page(0), bench.page(1), bench.page(3))
+
+
 def test_a_message_of_a_start_that_the_producer_never_had_is_forged_and_left_out() -> None:
     """It ended every consumer, for as long as it was in the queue: each thought that it was overtaken."""
     bench = Bench()
