@@ -90,14 +90,15 @@ class Spool:
 
     @contextmanager
     def kept(self) -> Iterator["Spool"]:
-        """Within: a thread writes what has waited long enough. A full disk only ends the spooling."""
+        """Within: a thread writes what has waited long enough. A full disk, or a page that cannot be encoded, only ends
+        the spooling."""
         done = Event()
 
         def loop() -> None:
             while not done.wait(_TICK):
                 try:
                     self.tick()
-                except OSError as error:
+                except (OSError, QueueError) as error:  # QueueError: a page whose pagination is too large to be kept
                     logger.warning(f"pages that wait are not kept on disk any longer: {error}")
                     self._give_up()
                     return
