@@ -52,12 +52,12 @@ def read_frame(stream: memoryview) -> pl.DataFrame:
     """The frame back. Raises ValueError, struct.error or a PolarsError when ``write_frame`` cannot have written it."""
     batch = stream[_length(stream) :]
     metadata_ends = _length(batch)
-    columns = _check(bytes(batch[_START.size : metadata_ends]), batch[metadata_ends:], _largest(len(stream)))
+    columns, buffers = _check(bytes(batch[_START.size : metadata_ends]), batch[metadata_ends:], _largest(len(stream)))
     try:
         frame = pl.read_ipc_stream(io.BytesIO(b"".join((_schema_message(columns), batch))))
     except pl.exceptions.PanicException as error:  # no Exception, so that nobody would expect it
         raise ValueError(f"Arrow gives up: {error}") from None
-    _check_values(frame, columns, _largest(len(stream)))
+    _check_values(frame, columns, buffers, _largest(len(stream)))
     return frame
 
 
@@ -81,9 +81,9 @@ def _schema_message(columns: int) -> bytes:
     return bytes(written[: _length(written)])
 
 
-def _check(metadata: bytes, body: memoryview, largest: int) -> int:
+def _check(metadata: bytes, body: memoryview, largest: int) -> tuple[int, list[int]]:
     """Compare all that the metadata of a record batch says with each other and with the body, which the end of the
-    stream follows. The number of its columns."""
+    stream follows. The number of its columns, and for each of text how many buffers its long values are in."""
     message = Table.root(metadata)
     length = message.number(3, "q")
     if message.number(0, "h") != _VERSION or message.number(1, "B") != _RECORD_BATCH:
@@ -97,10 +97,11 @@ def _check(metadata: bytes, body: memoryview, largest: int) -> int:
     if len(nodes) not in _SCHEMAS or rows < 0 or any(node[0] != rows or not 0 <= node[1] <= rows for node in nodes):
         raise ValueError(f"the frame does not have {rows} rows in each of its {len(nodes)} columns")
     sizes = _sizes(buffers, body[:length], compressed=_is_compressed(batch))
-    _check_sizes(sizes, rows, [nulls for _, nulls in nodes], [count for (count,) in batch.vector(4, "q")])
+    more = [count for (count,) in batch.vector(4, "q")]
+    _check_sizes(sizes, rows, [nulls for _, nulls in nodes], more)
     if sum(sizes) > largest:
         raise ValueError(f"the frame says that it unpacks to {sum(sizes)} bytes, more than {largest}")
-    return len(nodes)
+    return len(nodes), more
 
 
 def _is_compressed(batch: Table) -> bool:
@@ -151,7 +152,7 @@ def _check_sizes(sizes: list[int], rows: int, nulls: list[int], more: list[int])
         raise ValueError("the frame has more buffers than columns need")
 
 
-def _check_values(frame: pl.DataFrame, columns: int, largest: int) -> None:
+def _check_values(frame: pl.DataFrame, columns: int, buffers: list[int], largest: int) -> None:
     """Nulls only where a source frame may have some; moments that have a year; not more text than is allowed, as many
     rows may share the same bytes."""
     if frame.schema != _SCHEMAS[columns]:
@@ -163,6 +164,7 @@ def _check_values(frame: pl.DataFrame, columns: int, largest: int) -> None:
     if frame.height and not (_FIRST <= moments.min() <= moments.max() <= _LAST):  # type: ignore[operator]
         raise ValueError("the frame has timestamps before the year 1 or after 9999")
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    total = sum(frame[name].str.len_bytes().sum() for name in texts)
+    # a value without a buffer is a few bytes, which were counted as a part of its row
+    total = sum(frame[name].str.len_bytes().sum() for name, count in zip(texts, buffers, strict=True) if count)
     if total > largest:
         raise ValueError(f"the frame has {total} bytes of text, more than {largest}")

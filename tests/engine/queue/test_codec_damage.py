@@ -150,7 +150,7 @@ def test_a_text_that_many_rows_share_is_counted_for_each(monkeypatch: pytest.Mon
     assert len(payload) < 1_000_000
     monkeypatch.setattr(ipc, "_SMALL", 1_000_000)
     monkeypatch.setattr(ipc, "_RATIO", 1)
-    with pytest.raises(QueueError, match="has 10001000 bytes of text, more than 1000000"):
+    with pytest.raises(QueueError, match="has 10000000 bytes of text, more than 1000000"):
         decode(payload)
 
 
