@@ -8,6 +8,8 @@ class TestMyQueue(BrokerConformance):
 """
 
 import multiprocessing
+import struct
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -15,10 +17,13 @@ import pytest
 from loguru import logger
 
 from bizon.engine.backend.models import StreamKey
+from bizon.engine.queue.codec import MAGIC, VERSION, encode
 from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import QueueEnd, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.queue import BUDGET, JOB, OpenEnd, QueueConformance, end, page
+
+_PREFIX = struct.calcsize(">2sBI")
 
 
 class BrokerConformance(QueueConformance, ABC):
@@ -144,6 +149,45 @@ class BrokerConformance(QueueConformance, ABC):
         assert self.take_numbers(consume()) == [1]
         assert len(warnings) == 1
 
+    @pytest.mark.parametrize("damage", [b"", b"\xff" * 8, b"\xff" * 300], ids=["torn", "without an end", "garbage"])
+    def test_a_page_that_was_damaged_before_its_checksum_is_skipped_by_name_and_comes_no_more(
+        self,
+        producer: AbstractQueue,
+        consume: Callable[[], AbstractQueue],
+        config: AbstractQueueConfig,
+        stream: StreamKey,
+        damage: bytes,
+    ) -> None:
+        """Arrow would end the process, and so would the next one that gets it."""
+        warnings: list[str] = []
+        logger.add(lambda line: warnings.append(str(line)), level="WARNING", format="{message}")
+        for number in range(2):
+            self.put_bytes(config, stream, _with_checksum(encode(page(number, size=500))[_PREFIX:-300] + damage))
+        self.put(producer, page(2))
+        first = consume()
+        assert self.take_numbers(first) == [2]
+        assert [f"(page {number} of job '{JOB}')" in line for number, line in enumerate(warnings)] == [True, True]
+        first.ack(JOB, 2)
+        first.close()
+        self.put(producer, page(3))
+        assert self.take_numbers(consume()) == [3]
+        assert len(warnings) == 2
+
+    def test_the_broker_says_when_nothing_is_left(self, producer: AbstractQueue, consumer: AbstractQueue) -> None:
+        """What has come counts as gone, also while it is not acknowledged."""
+        for number in range(2):
+            self.put(producer, page(number))
+            self.until(lambda: producer.flush(timeout=1))
+            self.until(lambda: not consumer.is_drained())
+            assert self.take_numbers(consumer) == [number]
+            self.until(lambda: consumer.get(timeout=0.01) is None and consumer.is_drained())
+
+    def test_a_producer_that_gives_up_closes_at_once(self, producer: AbstractQueue) -> None:
+        self.put(producer, page(0))
+        producer.abandon()
+        producer.close()
+        producer.close()
+
     def test_a_producer_of_the_next_start_goes_on_behind_the_one_before(
         self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
     ) -> None:
@@ -165,6 +209,10 @@ class BrokerConformance(QueueConformance, ABC):
         finally:
             child.kill()
             child.join()
+
+
+def _with_checksum(rest: bytes) -> bytes:
+    return struct.pack(">2sBI", MAGIC, VERSION, zlib.crc32(rest)) + rest
 
 
 def produce(config: AbstractQueueConfig, stream: StreamKey, count: int) -> None:

@@ -113,6 +113,12 @@ class QueueConformance:
             while not queue.put(message, timeout=1):
                 assert monotonic() < deadline, f"no room for message {message.iteration}"
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it is true."""
+        deadline = monotonic() + self.patience
+        while not condition():
+            assert monotonic() < deadline, "waited in vain"
+
     def take(self, queue: AbstractQueue, count: int = 1) -> list[QueueMessage]:
         """The next messages."""
         taken: list[QueueMessage] = []

@@ -54,7 +54,7 @@ def test_a_run_keeps_its_state_in_the_named_schema_and_none_on_disk(pipeline: "P
 
 @pytest.mark.lesson("F-08", "F-09")
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_run_that_was_killed_on_another_host_is_resumed_at_once(
+def test_a_run_that_was_killed_on_another_host_is_resumed_within_seconds(
     pipeline: "Pipeline", postgres: Place, wait_for: WaitFor, runner: str
 ) -> None:
     child = held_at_page_2(with_state_in(postgres, pipeline), wait_for, "--runner", runner)

@@ -157,6 +157,14 @@ class AbstractBackend(ABC):
     ) -> None:
         """Note how far the source was read; every ``syncCursorInDBEvery`` pages, for display."""
 
+    def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
+        """Note that the producer's start ``epoch`` has sent all pages and a complete end; its consumer is elsewhere."""
+        return None
+
+    def has_all_sent(self, job_id: str, epoch: int) -> bool:
+        """True when that was noted; False where nothing is."""
+        return False
+
     # -- lease: engine/runner/lease.py --------------------------------------------------------------------------
 
     @abstractmethod
@@ -165,9 +173,13 @@ class AbstractBackend(ABC):
     ) -> Lease | None:
         """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease that stands in the way.
 
-        Takes over an expired lease, one whose holder ``is_dead``, and one whose holder is ``gone`` (see ``Lease``). Of
-        several that try at once, one succeeds.
+        Takes over an expired lease, one whose holder ``is_dead``, and one whose holder is ``gone`` (see ``Lease``), for
+        which it may wait some seconds. Of several that try at once, one succeeds.
         """
+
+    def heartbeat_interval(self, ttl: float) -> float:
+        """Seconds between two calls of ``renew_lease`` for a lease of ``ttl`` seconds."""
+        return ttl / 4
 
     @abstractmethod
     def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:

@@ -132,13 +132,16 @@ class LeaseHolder:
 class Lease:
     """A lease as it stands. Times are the database's, so clocks of hosts need not agree; ``idle`` is the seconds since
     the last heartbeat, ``age`` since it was taken, ``expires_in`` is negative once it has expired. ``gone``: the
-    database knows that the holder has died, wherever it ran; False where the database cannot know."""
+    database has lost its session with the holder, wherever that ran; False where the database has no such sessions. Its
+    holder has died if it is not heard of within ``silent_in`` seconds either. ``renewed_at``: the last heartbeat."""
 
     holder: LeaseHolder
     age: float
     idle: float
     expires_in: float
     gone: bool = False
+    silent_in: float = 0.0
+    renewed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

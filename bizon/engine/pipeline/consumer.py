@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from loguru import logger
+
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import OvertakenError
+from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.frames import SourcePage, to_destination_frame
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.in_order import InOrder
@@ -18,12 +20,17 @@ def _never(_: object) -> bool:
     return False
 
 
+def _always(_: object) -> bool:
+    return True
+
+
 class Consumer:
     """The loop. Runs on one thread; raises the error that ends it, after which ``flush`` may still be called.
 
     ``epoch``: messages of an older start of the producer are left out. ``is_newer_job``: whether a message of another
-    job means that this one was replaced; asked once per job. ``is_over``: looked at after each message, and told
-    whether there was none; True ends the loop as an ABORTED end would.
+    job means that this one was replaced; asked once per job. ``has_started``: whether the producer has had a start of
+    this epoch; a message of a later one that it has not had is forged, or damaged. ``is_over``: looked at after each
+    message, and told whether there was none; True ends the loop as an ABORTED end would.
     """
 
     def __init__(
@@ -37,6 +44,7 @@ class Consumer:
         epoch: int,
         poll_interval: float,
         is_newer_job: Callable[[str], bool] = _never,
+        has_started: Callable[[int], bool] = _always,
         is_over: Callable[[bool], bool] = _never,
     ) -> None:
         self._queue = queue
@@ -48,6 +56,7 @@ class Consumer:
         self._epoch = epoch
         self._poll_interval = poll_interval
         self._is_newer_job = is_newer_job
+        self._has_started = has_started
         self._is_over = is_over
         self._old_jobs: set[str] = set()
         self._marks: list[PageMark] = []
@@ -63,7 +72,7 @@ class Consumer:
             self.flush_if_due()
             if message is None:
                 self._loader.settle(wait=False)
-            if self.outcome is None and self._is_over(message is None):
+            if self.outcome is None and self._ends_early(message is None):
                 self.finish()
                 self.outcome = False
         return self.outcome
@@ -76,7 +85,11 @@ class Consumer:
         elif message.epoch < self._epoch:
             self._queue.settle(message)
         elif message.epoch > self._epoch:
-            raise OvertakenError(self._job_id)
+            if self._has_started(message.epoch):
+                raise OvertakenError(self._job_id)
+            where = f"page {message.iteration} of job '{message.job_id}'"
+            logger.warning(f"{where} in the queue is skipped: there was no start {message.epoch} of the job")
+            self._queue.settle(message)
         elif message.signal is Signal.ABORTED:  # what it follows may be missing for good
             self._end(message)
         elif self._in_order.is_repeat(message):
@@ -84,6 +97,12 @@ class Consumer:
         else:
             for each in self._in_order.take(message):
                 self._take(each)
+
+    def _ends_early(self, was_empty: bool) -> bool:
+        try:
+            return self._is_over(was_empty)
+        except QueueError as error:
+            raise QueueError(f"page {self._in_order.next_iteration} is missing: {error}") from error
 
     def _leave_out(self, message: QueueMessage) -> None:
         if message.job_id not in self._old_jobs:

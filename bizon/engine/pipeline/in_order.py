@@ -19,6 +19,11 @@ class InOrder:
         self._early: dict[int, QueueMessage] = {}
         self._waiting_since = 0.0
 
+    @property
+    def next_iteration(self) -> int:
+        """The first page that has not come."""
+        return self._next
+
     def is_repeat(self, message: QueueMessage) -> bool:
         """True for what came before."""
         return message.iteration < self._next or message.iteration in self._early

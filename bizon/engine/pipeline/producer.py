@@ -23,6 +23,8 @@ from bizon.source.source import AbstractSource
 
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
 _TRIES_ONCE_STOPPED = 30
+_USED_UP = 0.001  # of a patience of 1
+_TRIES_WHILE_STALLED = 2  # a broker that takes nothing may do so for hours
 
 
 class StopFlag(Protocol):
@@ -33,6 +35,33 @@ class StopFlag(Protocol):
     def set(self) -> None: ...
 
     def clear(self) -> None: ...
+
+
+class Patience:
+    """How long is waited for a queue: until the run must end, and then not for long."""
+
+    def __init__(self, queue: AbstractQueue, stop: StopFlag) -> None:
+        self._queue = queue
+        self._stop = stop
+        self._left = 1.0
+
+    def check(self) -> None:
+        """Raise QueueError when it is used up; called after each wait of a second."""
+        if self._stop.is_set():
+            self._left -= 1 / (_TRIES_WHILE_STALLED if self._queue.is_stalled else _TRIES_ONCE_STOPPED)
+        if self._left < _USED_UP:
+            raise QueueError("the queue has no room, and the run was told to end")
+
+
+def deliver(queue: AbstractQueue, stop: StopFlag) -> None:
+    """Wait until all that was put is safe; once the run must end, not for long: the next one fetches it again."""
+    patience = Patience(queue, stop)
+    try:
+        while not queue.flush(timeout=_PUT_TIMEOUT):
+            patience.check()
+    except QueueError:
+        queue.abandon()
+        raise
 
 
 class PageFetcher:
@@ -198,11 +227,9 @@ class Producer:
 
     def _put(self, message: QueueMessage) -> None:
         """Wait for room: the consumer is writing, or its host is away. Once the run must end, not for long."""
-        tries_left = _TRIES_ONCE_STOPPED
+        patience = Patience(self._queue, self._stop)
         while not self._queue.put(message, timeout=_PUT_TIMEOUT):
-            tries_left -= self._stop.is_set()
-            if not tries_left:
-                raise QueueError("the queue has no room, and the run was told to end")
+            patience.check()
 
     def _note_position(self) -> None:
         self._backend.create_source_cursor(

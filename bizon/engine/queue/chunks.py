@@ -36,7 +36,7 @@ class Joiner:
     """Puts pieces together again. Used by the consuming side, on one thread."""
 
     def __init__(self) -> None:
-        self._incomplete: dict[bytes, dict[int, bytes]] = {}
+        self._incomplete: dict[bytes, tuple[int, dict[int, bytes]]] = {}  # how many there are, and those that have come
 
     def add(self, body: bytes) -> bytes | None:
         """The message that ``body`` is, or completes; None when pieces are still missing. Raises QueueError for a piece
@@ -49,11 +49,13 @@ class Joiner:
             raise QueueError("a piece of a queue message is damaged") from None
         if version != _VERSION or number >= count:
             raise QueueError(f"not a piece of format {_VERSION}: was it written by another version of bizon?")
-        pieces = self._incomplete.pop(identity, {})
+        known, pieces = self._incomplete.pop(identity, (count, {}))
+        if known != count:
+            raise QueueError(f"a piece of a queue message is damaged: it is one of {count}, those before of {known}")
         pieces[number] = body[_HEADER.size :]
         if len(pieces) == count:
             return b"".join(pieces[index] for index in range(count))
-        self._incomplete[identity] = pieces
+        self._incomplete[identity] = count, pieces
         if len(self._incomplete) > _INCOMPLETE:
             del self._incomplete[next(iter(self._incomplete))]
         return None

@@ -4,7 +4,7 @@
     | header, JSON | frame, Arrow IPC stream                                         integers are big endian
 
 ``decode(encode(message)) == message`` for every message. A reader refuses what is not its own version, and what is
-torn or damaged.
+torn or damaged, whatever its checksum says: a message may have been damaged before it was sent, or forged.
 """
 
 import io
@@ -17,16 +17,35 @@ import orjson
 import polars as pl
 
 from bizon.common.errors.errors import QueueError
+from bizon.engine.queue.ipc import read_frame, write_frame
 from bizon.engine.queue.models import QueueMessage, Signal
 
 MAGIC = b"BZ"
 VERSION = 1
+LARGEST_HEADER = 32 * 1024 * 1024  # bytes; pagination and state of a page, which a checkpoint has to hold
 _PREFIX = struct.Struct(">2sBI")
 _HEADER_LENGTH = struct.Struct(">I")
+_HEADER: dict[str, tuple[type, ...]] = {
+    "job_id": (str,),
+    "epoch": (int,),
+    "iteration": (int,),
+    "extracted_at": (str,),
+    "pagination": (dict,),
+    "next_state": (dict, type(None)),
+    "signal": (str, type(None)),
+}
+_LARGEST_NUMBER = 2**53  # of an epoch, of an iteration
+_LONGEST = 200  # characters of a message's place in an error: a forged one may have a long name
+_DAMAGED = (struct.error, ValueError, KeyError, TypeError, OverflowError)
+
+
+class StrangerError(QueueError):
+    """Bytes that do not even claim to be a message of this version: of another program, or of another release."""
 
 
 def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
-    """The message as bytes; uncompressed where they only cross a process boundary."""
+    """The message as bytes; uncompressed where they only cross a process boundary. Raises QueueError for a page whose
+    pagination and state are larger than a reader takes."""
     header = orjson.dumps(
         {
             "job_id": message.job_id,
@@ -38,36 +57,57 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
             "signal": message.signal,
         }
     )
+    if len(header) > LARGEST_HEADER:
+        raise QueueError(
+            f"next_pagination and next_state of page {message.iteration} are {len(header)} bytes of JSON, more than "
+            f"{LARGEST_HEADER}: return where to go on, not what is left"
+        )
     body = io.BytesIO()
     body.write(_HEADER_LENGTH.pack(len(header)))
     body.write(header)
-    # Polars locks a frame while it writes to a Python file, and needs the interpreter meanwhile: a thread that has the
-    # interpreter and looks at the same frame would wait for ever. A clone has the same columns and a lock of its own.
-    message.frame.clone().write_ipc_stream(body, compression="zstd" if compressed else "uncompressed")
+    write_frame(message.frame, body, compressed=compressed)
     return _PREFIX.pack(MAGIC, VERSION, zlib.crc32(body.getbuffer())) + body.getbuffer()
 
 
 def decode(payload: bytes) -> QueueMessage:
-    """The message back. Raises QueueError when the bytes are no message of this version."""
+    """The message back. Raises StrangerError when the bytes are no message of this version, QueueError when they are a
+    damaged one."""
+    where = "a queue message is damaged"
     try:
         magic, version, checksum = _PREFIX.unpack_from(payload)
         if magic != MAGIC or version != VERSION:
-            raise QueueError(f"not a message of wire format {VERSION}: was it written by another version of bizon?")
+            raise StrangerError(f"not a message of wire format {VERSION}: was it written by another version of bizon?")
         rest = memoryview(payload)[_PREFIX.size :]
         if zlib.crc32(rest) != checksum:
-            raise QueueError("a queue message is damaged: its checksum does not match")
-        body = _HEADER_LENGTH.size + _HEADER_LENGTH.unpack_from(rest)[0]
+            raise QueueError(f"{where}: its checksum does not match")
+        (length,) = _HEADER_LENGTH.unpack_from(rest)
+        body = _HEADER_LENGTH.size + length
+        if length > min(LARGEST_HEADER, len(rest) - _HEADER_LENGTH.size):
+            raise ValueError(f"it says that its header has {length} bytes")
         header: dict[str, Any] = orjson.loads(rest[_HEADER_LENGTH.size : body])
-        frame = pl.read_ipc_stream(io.BytesIO(rest[body:]))
-        return QueueMessage(
-            job_id=header["job_id"],
-            epoch=header["epoch"],
-            iteration=header["iteration"],
-            frame=frame,
-            extracted_at=datetime.fromisoformat(header["extracted_at"]),
-            pagination=header["pagination"],
-            next_state=header["next_state"],
-            signal=None if header["signal"] is None else Signal(header["signal"]),
-        )
-    except (struct.error, ValueError, KeyError, pl.exceptions.PolarsError) as error:
-        raise QueueError(f"a queue message is damaged: {type(error).__name__}: {error}") from error
+        where += f" (page {header['iteration']} of job '{header['job_id']}')"
+        return _message(header, read_frame(rest[body:]))
+    except (*_DAMAGED, pl.exceptions.PolarsError) as error:
+        raise QueueError(f"{where[:_LONGEST]}: {type(error).__name__}: {error}") from error
+
+
+def _message(header: dict[str, Any], frame: pl.DataFrame) -> QueueMessage:
+    """Raises ValueError, TypeError or KeyError for a header that ``encode`` cannot have written."""
+    for name, kinds in _HEADER.items():
+        if type(header[name]) not in kinds:  # True is an int, too
+            raise TypeError(f"{name} is {type(header[name]).__name__}")
+    extracted_at = datetime.fromisoformat(header["extracted_at"])
+    if extracted_at.utcoffset() is None:
+        raise ValueError("extracted_at has no time zone")
+    if min(header["epoch"], header["iteration"]) < 0 or max(header["epoch"], header["iteration"]) > _LARGEST_NUMBER:
+        raise ValueError(f"epoch is {header['epoch']}, iteration {header['iteration']}")
+    return QueueMessage(
+        job_id=header["job_id"],
+        epoch=header["epoch"],
+        iteration=header["iteration"],
+        frame=frame,
+        extracted_at=extracted_at,
+        pagination=header["pagination"],
+        next_state=header["next_state"],
+        signal=None if header["signal"] is None else Signal(header["signal"]),
+    )

@@ -46,6 +46,25 @@ class AbstractQueue(ABC):
         older epoch, or one that came before. The default does nothing; a broker's queue lets it be forgotten."""
         return None
 
+    def flush(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds until all that was put is safe; False: not yet. Called by the producer when
+        it has put the end. Raises :class:`~bizon.common.errors.errors.QueueError` when it never will be."""
+        return True
+
+    def abandon(self) -> None:
+        """What was put and is not safe yet need not arrive any more: from now on nothing waits for it."""
+        return None
+
+    @property
+    def is_stalled(self) -> bool:
+        """For the producer: True while a broker takes nothing, and nobody knows for how long."""
+        return False
+
+    def is_drained(self) -> bool:
+        """For the consumer: True when a broker says that it has nothing that ``get`` did not return. Asked repeatedly,
+        as an answer may be a little old."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """This side is done; a queue inside a run lets the other side notice. What was put is on its way by then: with

@@ -90,14 +90,15 @@ class Spool:
 
     @contextmanager
     def kept(self) -> Iterator["Spool"]:
-        """Within: a thread writes what has waited long enough. A full disk only ends the spooling."""
+        """Within: a thread writes what has waited long enough. A full disk, or a page that cannot be encoded, only ends
+        the spooling."""
         done = Event()
 
         def loop() -> None:
             while not done.wait(_TICK):
                 try:
                     self.tick()
-                except OSError as error:
+                except (OSError, QueueError) as error:  # QueueError: a page whose pagination is too large to be kept
                     logger.warning(f"pages that wait are not kept on disk any longer: {error}")
                     self._give_up()
                     return
@@ -135,12 +136,13 @@ def read(path: Path) -> Iterator[QueueMessage]:
     """The messages of one file up to the first that is torn."""
     try:
         with path.open("rb") as file:
+            left = path.stat().st_size
             while len(prefix := file.read(_LENGTH.size)) == _LENGTH.size:
                 (length,) = _LENGTH.unpack(prefix)
-                payload = file.read(length)
-                if len(payload) < length:
+                left -= _LENGTH.size + length
+                if left < 0:  # before so much memory is asked for
                     return
-                yield decode(payload)
+                yield decode(file.read(length))
     except (OSError, QueueError) as error:
         logger.debug(f"the rest of '{path}' is left out, its pages are fetched again: {error}")
 

@@ -164,6 +164,7 @@ def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consume
         epoch=context.producer_epoch,
         poll_interval=config.engine.queue.config.consumer.poll_interval,
         is_newer_job=lambda job_id: _is_newest(links.backend, context.key, job_id),
+        has_started=lambda epoch: _has_started(links.backend, context.resume.job_id, epoch),
         is_over=links.is_over,
     )
 
@@ -186,6 +187,11 @@ def _buffer(config: BizonConfig) -> DestinationBuffer:
 def _is_newest(backend: AbstractBackend, key: StreamKey, job_id: str) -> bool:
     newest = backend.get_last_stream_job(key)
     return newest is not None and newest.id == job_id
+
+
+def _has_started(backend: AbstractBackend, job_id: str, epoch: int) -> bool:
+    job = backend.get_stream_job_by_id(job_id)
+    return job is not None and epoch <= job.producer_epoch
 
 
 def _replayed(context: RunContext) -> Iterator[QueueMessage]:

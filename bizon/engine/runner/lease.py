@@ -20,7 +20,6 @@ from bizon.common.processes import is_gone, place, started
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, Lease, LeaseHolder, StreamKey
 
-_HEARTBEATS_PER_TTL = 4
 _LONGEST_NAME = 80  # characters; columns have room for 100
 
 
@@ -40,13 +39,16 @@ def held_lease(
     over = Event()
 
     def keep_alive() -> None:
-        while not over.wait(ttl / _HEARTBEATS_PER_TTL):
+        level = "WARNING"
+        while not over.wait(backend.heartbeat_interval(ttl)):
             try:
                 if not backend.renew_lease(key, holder.owner, ttl):
                     on_lost("another run has taken over: this one was silent for longer than its lease")
                     return
+                level = "WARNING"
             except BackendError as error:
-                logger.warning(f"the lease could not be renewed, trying again: {error}")
+                logger.log(level, f"the lease could not be renewed, trying again: {error}")
+                level = "DEBUG"
 
     heartbeat = Thread(target=keep_alive, name="bizon-lease", daemon=True)
     heartbeat.start()

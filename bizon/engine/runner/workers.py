@@ -26,6 +26,7 @@ from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.producer import deliver
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import (
     build_consumer,
@@ -186,6 +187,7 @@ def _produce(context: RunContext, links: Links) -> WorkerResult:
             raise
     finally:
         source.close()
+    deliver(links.queue, links.stop)
     links.queue.close()
     status = PipelineReturnStatus.KILLED_BY_RUNNER if end.stopped else PipelineReturnStatus.SUCCESS
     return track_end(monitor, WorkerResult(status, capped=end.capped))
@@ -224,7 +226,10 @@ def _publish(loader: Loader) -> bool:
 def _close(links: Links) -> None:
     """After all that counts was confirmed, or the run has failed anyway."""
     try:
-        links.queue.close()
+        try:
+            deliver(links.queue, links.stop)
+        finally:
+            links.queue.close()
     except QueueError as error:
         logger.debug(f"the queue was not closed in order: {error}")
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fakes import KEY
+from loguru import logger
 from postgres import Place, PrivateServer
 
 from bizon.common.errors.errors import BackendError
@@ -57,6 +58,12 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A holder that lives would be heard of twice within 40 ms."""
+    monkeypatch.setattr(session_locks, "_LONGEST_BEAT", 0.02)
+
+
+@pytest.fixture
 def runs(postgres: Place) -> Iterator[Runs]:
     made = Runs(postgres)
     yield made
@@ -73,11 +80,84 @@ def test_a_lease_whose_holder_lives_keeps_others_out_by_its_row_and_its_session(
 
 
 @pytest.mark.lesson("F-08")
-def test_a_lease_whose_holder_has_died_on_whatever_host_is_taken_over_at_once(runs: Runs) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_a_lease_whose_holder_has_died_on_whatever_host_is_taken_over_as_soon_as_it_is_sure(runs: Runs) -> None:
     runs.one.close()
     until(lambda: runs.standing().gone)
     assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None
     assert (runs.standing().holder, runs.standing().gone) == (SECOND, False)
+
+
+def test_a_holder_that_has_lost_its_session_and_is_heard_of_is_left_alone(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time-out, a proxy or an administrator ends the session, not the run. The lease was taken over at once."""
+    waits: list[float] = []
+    told: list[str] = []
+    logger.add(lambda line: told.append(str(line)), level="INFO", format="{message}")
+
+    def heartbeat(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            runs.place.rows("UPDATE stream_leases SET renewed_at = renewed_at + interval '1 second'")
+
+    monkeypatch.setattr(runs.other._transactions, "_sleep", heartbeat)
+    runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
+    in_the_way = runs.other.acquire_lease(KEY, SECOND, HOUR, alive)
+    assert in_the_way is not None
+    assert (in_the_way.holder, in_the_way.gone) == (FIRST, True), "it has no other session yet, and was heard of"
+    assert len(waits) == 3
+    assert [line.partition(";")[0] for line in told] == ["The run on host 'host of first' has lost its session"]
+
+
+def test_a_holder_that_opens_another_session_meanwhile_is_left_alone(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heartbeat(_seconds: float) -> None:
+        assert runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+
+    monkeypatch.setattr(runs.other._transactions, "_sleep", heartbeat)
+    runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
+    in_the_way = runs.other.acquire_lease(KEY, SECOND, HOUR, alive)
+    assert in_the_way is not None
+    assert (in_the_way.holder, in_the_way.gone) == (FIRST, False)
+
+
+def test_a_heartbeat_renews_the_row_although_no_session_can_be_had(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise BackendError("too many connections")
+
+    before = runs.standing().renewed_at
+    monkeypatch.setattr(runs.one._database, "prove_alive", none_left)
+    with pytest.raises(BackendError, match="too many connections"):
+        runs.one.renew_lease(KEY, FIRST.owner, HOUR)
+    after = runs.standing().renewed_at
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_a_holder_is_heard_of_twice_before_it_is_held_dead() -> None:
+    for ttl in (1.0, 8.0, 60.0, HOUR):
+        beat = session_locks.heartbeat_interval(ttl)
+        assert beat <= min(ttl / 4, 5)
+        assert 2 * beat <= session_locks.longest_silence(ttl) <= min(ttl / 2, 10)
+
+
+def test_a_session_that_is_idle_for_longer_than_the_server_allows_is_kept(private_postgres: PrivateServer) -> None:
+    place = private_postgres.place
+    place.rows("ALTER ROLE CURRENT_USER SET idle_session_timeout = '100ms'")
+    runs = Runs(place)
+    try:
+        (session,) = runs.sessions()
+        others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bizon' AND pid <> %s"
+        until(lambda: place.rows(others, session) == [(0,)])
+        assert runs.sessions() == [session]
+        assert not runs.standing().gone
+    finally:
+        runs.one.close()
+        runs.other.close()
+        place.rows("ALTER ROLE CURRENT_USER RESET idle_session_timeout")
 
 
 def test_a_lease_that_was_given_back_leaves_no_session(runs: Runs) -> None:
@@ -103,6 +183,7 @@ def test_a_heartbeat_keeps_the_session(runs: Runs) -> None:
     assert runs.sessions() == before
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_run_whose_lease_was_taken_over_in_between_does_not_get_it_back(runs: Runs) -> None:
     runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
     assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None

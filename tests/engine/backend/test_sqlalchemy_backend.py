@@ -13,7 +13,7 @@ from bizon.engine.backend.adapters.sqlalchemy import leases, rows
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import CommitRecord, LeaseHolder
+from bizon.engine.backend.models import CommitRecord, CursorStatus, LeaseHolder
 
 
 def open_backend(path: Path) -> SQLAlchemyBackend:
@@ -147,3 +147,13 @@ def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 4: .*newer bizon"):
         open_backend(tmp_path / "state")
+
+
+def test_a_start_that_has_sent_all_is_told_from_others() -> None:
+    """For a consumer elsewhere: what does not come then will not come at all."""
+    backend = memory_backend()
+    job, other = (backend.create_stream_job(KEY, "full_refresh").id for _ in range(2))
+    backend.create_source_cursor(job, KEY, 10, 100, {}, CursorStatus.PULLED)
+    backend.note_all_sent(job, KEY, 3)
+    asked = [(job, 2), (job, 3), (job, 4), (other, 3)]
+    assert [backend.has_all_sent(*each) for each in asked] == [False, True, False, False]

@@ -39,6 +39,7 @@ class Bench:
 
     def __init__(self, *, buffer_size: int = 0, over: int = 1000, gives_up: bool = False) -> None:
         self.newer: set[str] = set()
+        self.never_started: set[int] = set()
         self.asked: list[str] = []
         self.looks: list[bool] = []
         self.over = over
@@ -69,6 +70,7 @@ class Bench:
             epoch=self.epoch,
             poll_interval=0.01,
             is_newer_job=self.is_newer_job,
+            has_started=lambda epoch: epoch not in self.never_started,
             is_over=self.is_over,
         )
 
@@ -145,6 +147,23 @@ def test_a_message_of_a_later_start_of_the_producer_ends_the_consumer() -> None:
         bench.consume(bench.page(0), replace(bench.page(0), epoch=3))
     assert bench.queue.settled == []
     assert bench.destination.calls == []
+
+
+def test_what_is_missing_is_named_when_it_will_not_come() -> None:
+    bench = Bench(over=3, gives_up=True)
+    with pytest.raises(QueueError, match="page 2 is missing: it does not arrive"):
+        bench.consume(bench.page(0), bench.page(1), bench.page(3))
+
+
+def test_a_message_of_a_start_that_the_producer_never_had_is_forged_and_left_out() -> None:
+    """It ended every consumer, for as long as it was in the queue: each thought that it was overtaken."""
+    bench = Bench()
+    bench.never_started.add(900)
+    forged = replace(bench.page(0, "forged"), epoch=900)
+    complete = bench.end(Signal.COMPLETE)
+    assert bench.consume(forged, bench.page(0), complete) is True
+    assert bench.queue.settled == [forged, complete]
+    assert bench.destination.rows == {"table": ["mine"]}
 
 
 @pytest.mark.parametrize("signal", list(Signal))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from fakes import KEY, Page, ScriptedSource, memory_backend, new_job
 
-from bizon.common.errors.errors import SourceFetchError
+from bizon.common.errors.errors import QueueError, SourceFetchError
 from bizon.engine.pipeline.models import Progress
-from bizon.engine.pipeline.producer import PageFetcher, Producer, ProducerEnd
+from bizon.engine.pipeline.producer import PageFetcher, Producer, ProducerEnd, deliver
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
@@ -26,6 +26,30 @@ class Flag:
 
     def set(self) -> None:
         self.raised = True
+
+
+class FullQueue(PythonQueue):
+    """Takes nothing."""
+
+    def __init__(self, *, stalled: bool) -> None:
+        super().__init__(PythonQueueConfigDetails())
+        self.stalled = stalled
+        self.tries = 0
+        self.abandoned = False
+
+    def put(self, message: QueueMessage, timeout: float) -> bool:
+        self.tries += 1
+        return False
+
+    def flush(self, timeout: float) -> bool:
+        return self.put(None, timeout)  # type: ignore[arg-type]
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    @property
+    def is_stalled(self) -> bool:
+        return self.stalled
 
 
 class Bench:
@@ -182,3 +206,18 @@ def test_a_spool_that_holds_the_last_page_leaves_nothing_to_fetch() -> None:
     bench.producer.run(exhausted=False)
     assert bench.source.asked == []
     assert bench.signals() == [None, None, Signal.COMPLETE]
+
+
+@pytest.mark.parametrize(("stalled", "tries"), [(False, 30), (True, 2)])
+def test_a_queue_without_room_is_waited_for_only_until_the_run_must_end(stalled: bool, tries: int) -> None:
+    """A broker that takes nothing may do so for hours: a stop must not wait for it."""
+    bench = Bench([])
+    full = FullQueue(stalled=stalled)
+    bench.producer._queue = full
+    bench.stop.set()
+    with pytest.raises(QueueError, match="no room, and the run was told to end"):
+        bench.producer.send_end(Signal.ABORTED)
+    assert full.tries == tries
+    with pytest.raises(QueueError, match="no room, and the run was told to end"):
+        deliver(full, bench.stop)
+    assert (full.tries, full.abandoned) == (2 * tries, True)

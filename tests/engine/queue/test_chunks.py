@@ -32,6 +32,19 @@ def test_messages_that_are_never_completed_are_given_up() -> None:
     assert len(joiner._incomplete) < 10
 
 
+def test_pieces_that_do_not_agree_how_many_there_are_are_refused() -> None:
+    """They ended the consumer with a KeyError, at each of its starts."""
+    pieces = split(b"x" * 300, 80)
+    forged = bytearray(pieces[5])
+    forged[23:27] = (2).to_bytes(4)  # the number of pieces
+    forged[19:23] = (1).to_bytes(4)
+    joiner = Joiner()
+    assert joiner.add(pieces[5]) is None
+    with pytest.raises(QueueError, match="it is one of 2, those before of 6"):
+        joiner.add(bytes(forged))
+    assert [joiner.add(piece) for piece in pieces][-1] == b"x" * 300
+
+
 def test_what_is_no_piece_of_this_format_is_refused() -> None:
     piece = bytearray(split(b"x" * 100, 60)[0])
     piece[2] += 1

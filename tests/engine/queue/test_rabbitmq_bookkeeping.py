@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
+from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
 from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
-from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure
+from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure, connection_reason
 
 
 def published(outbox: Outbox) -> list[bytes]:
@@ -234,3 +235,13 @@ def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
 def test_a_channel_is_given_up_only_when_another_would_fare_no_better(error: Exception, said: str | None) -> None:
     reason = channel_failure(error, "q")
     assert reason is None if said is None else said in (reason or "")
+
+
+def test_a_page_that_waited_too_long_for_its_acknowledgement_is_told_with_the_remedy() -> None:
+    """It was told as a broker that does not answer: the broker's own text has the word "Timeout" in it."""
+    said = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 10000 ms."
+    reason = connection_reason(ChannelClosedByBroker(406, said), RabbitMQQueueConfig(host="h"))
+    assert said in reason
+    assert reason.endswith(
+        "raise its consumer_timeout, or lower buffer_flush_timeout or buffer_size of the destination"
+    )

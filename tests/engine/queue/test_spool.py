@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from engine.queue.mangle import PREFIX, with_checksum, zones
 from fakes import FakeClock
+from loguru import logger
 
+from bizon.common.clock import monotonic
 from bizon.common.frames import records_to_frame
+from bizon.engine.queue import codec
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.spool import LONGEST_WAIT, Spool, discard, replay
 from bizon.source.models import SourceRecord
@@ -120,6 +124,45 @@ def test_a_damaged_page_is_left_out_with_all_behind_it(tmp_path: Path, spooled: 
     content[len(content) // 4] ^= 0xFF
     path.write_bytes(content)
     assert replayed(tmp_path) == []
+
+
+def test_a_page_that_says_it_is_longer_than_its_file_is_left_out(tmp_path: Path, spooled: Spooled) -> None:
+    """Memory for it is not even asked for: the process might not get it."""
+    spooled(0, 1).close()
+    (path,) = tmp_path.iterdir()
+    first = 4 + int.from_bytes(path.read_bytes()[:4])
+    path.write_bytes(path.read_bytes()[:first] + b"\xff\xff\xff\xff" + path.read_bytes()[first + 4 :])
+    assert replayed(tmp_path) == [0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_page_that_is_damaged_with_a_right_checksum_is_left_out(tmp_path: Path, spooled: Spooled, seed: int) -> None:
+    spooled(0).close()
+    (path,) = tmp_path.iterdir()
+    rest = bytearray(path.read_bytes()[4 + PREFIX :])
+    sizes = zones(bytes(rest))["batch"]
+    rest[sizes.start + 8 :][: seed + 1] = b"\xff" * (seed + 1)
+    rest[sizes.stop - 8 * (seed + 1) : sizes.stop] = b"\x7f" * 8 * (seed + 1)
+    payload = with_checksum(bytes(rest))
+    path.write_bytes(len(payload).to_bytes(4) + payload)
+    assert replayed(tmp_path) == []
+
+
+def test_a_page_that_cannot_be_encoded_only_ends_the_spooling(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread would end with a traceback."""
+    told: list[str] = []
+    logger.add(lambda line: told.append(str(line)), level="WARNING", format="{message}")
+    monkeypatch.setattr(codec, "LARGEST_HEADER", 10)
+    spool = Spool(tmp_path, "job", 1, clock)
+    with spool.kept():
+        spool.note(page(0))
+        clock.advance(LONGEST_WAIT)
+        deadline = monotonic() + 30
+        while not told:
+            assert monotonic() < deadline
+    assert "pages that wait are not kept on disk any longer: next_pagination" in told[0]
 
 
 def test_spools_of_other_jobs_are_discarded_and_the_end_of_a_stream_is_not_kept(

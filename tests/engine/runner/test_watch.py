@@ -5,7 +5,7 @@ from fakes import FakeClock
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.watch import PATIENCE, ProducerState, ProducerWatch, state_of
+from bizon.engine.runner.watch import DRAINED, PATIENCE, ProducerState, ProducerWatch, state_of
 
 AT_WORK, DONE, FAILED = ProducerState
 
@@ -16,7 +16,8 @@ class Bench:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.state = AT_WORK
-        self.watch = ProducerWatch(lambda: self.state, clock)
+        self.drained = False
+        self.watch = ProducerWatch(lambda: self.state, clock, lambda: self.drained)
 
 
 @pytest.fixture
@@ -55,6 +56,29 @@ def test_an_end_that_was_sent_and_never_comes_is_an_error_with_a_remedy(bench: B
     bench.clock.advance(PATIENCE + 1)
     with pytest.raises(QueueError, match=r"does not arrive: was the queue emptied\? run again"):
         bench.watch(True)
+
+
+def test_an_end_that_the_broker_does_not_have_any_more_is_not_waited_for_long(bench: Bench) -> None:
+    bench.state = DONE
+    bench.drained = True
+    assert bench.watch(True) is False
+    bench.clock.advance(DRAINED)
+    bench.drained = False  # a page has come, or another consumer may give some back
+    assert bench.watch(True) is False
+    bench.drained = True
+    assert bench.watch(True) is False
+    bench.clock.advance(DRAINED)
+    assert bench.watch(True) is False
+    bench.clock.advance(0.1)
+    with pytest.raises(QueueError, match=r"nothing is left in the queue: .* \(message-ttl, max-length, .* run again"):
+        bench.watch(True)
+
+
+def test_a_queue_is_empty_for_as_long_as_the_producer_likes(bench: Bench) -> None:
+    bench.drained = True
+    for _ in range(3):
+        assert bench.watch(True) is False
+        bench.clock.advance(DRAINED + 1)
 
 
 def test_patience_begins_anew_with_each_page_that_comes(bench: Bench) -> None:

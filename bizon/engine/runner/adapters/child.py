@@ -112,7 +112,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
     ):
         spool = until_the_end.enter_context(open_spool(context)) if half is Half.CONSUMER else None
         queue = _queue(half, context, wiring, spool)
-        watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]))
+        watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters), watch)
         run = run_producer if half is Half.PRODUCER else run_consumer
         result = run(context, links)

@@ -12,6 +12,7 @@ from threading import Event
 
 from loguru import logger
 
+from bizon.common.clock import Monotonic, monotonic
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, JobStatus
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -19,8 +20,10 @@ from bizon.engine.runner.assembly import build_queue
 from bizon.engine.runner.jobs import join_job, open_job, stream_key
 from bizon.engine.runner.models import Links, RunContext, RunnerStatus
 from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer
 
+_ASK_EVERY = 5.0  # seconds; how late it is seen that the other half has sent everything
 _LOOK_EVERY = 1.0  # seconds; how late it is seen what the other half has done with a job
 
 
@@ -60,7 +63,10 @@ class ProducerRunner(_HalfRunner):
         links = Links(
             build_queue(context.config, context.key, Half.PRODUCER), backend, self._stop, gate, self._progress
         )
-        return {"producer": run_producer(context, links)}
+        result = run_producer(context, links)
+        if result.status is PipelineReturnStatus.SUCCESS and not result.capped:
+            backend.note_all_sent(context.resume.job_id, context.key, context.epoch)
+        return {"producer": result}
 
 
 class ConsumerRunner(_HalfRunner):
@@ -98,9 +104,30 @@ class ConsumerRunner(_HalfRunner):
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         queue, failed, gate = build_queue(context.config, context.key, Half.CONSUMER), Event(), Event()
-        is_over = lambda _: self._stop.is_set()  # noqa: E731
+        sent = _Sent(backend, context.resume.job_id, context.producer_epoch)
+        watch = ProducerWatch(sent.state, is_drained=queue.is_drained)
+        is_over = lambda was_empty: self._stop.is_set() or watch(was_empty)  # noqa: E731
         links = Links(queue, backend, failed, gate, self._progress, is_over)
         return {"consumer": run_consumer(context, links)}
+
+
+class _Sent:
+    """Whether a start of the producer, elsewhere, has sent all: as long as it has not, it is waited for, also when it
+    failed. Asked whenever the queue is empty; looks into the state now and then."""
+
+    def __init__(self, backend: AbstractBackend, job_id: str, epoch: int, clock: Monotonic = monotonic) -> None:
+        self._backend = backend
+        self._job_id = job_id
+        self._epoch = epoch
+        self._clock = clock
+        self._look_at = clock() + _ASK_EVERY
+        self._all = False
+
+    def state(self) -> ProducerState:
+        if not self._all and self._clock() >= self._look_at:
+            self._all = self._backend.has_all_sent(self._job_id, self._epoch)
+            self._look_at = self._clock() + _ASK_EVERY
+        return ProducerState.DONE if self._all else ProducerState.AT_WORK
 
 
 def _is_unpublished(backend: AbstractBackend, job_id: str) -> bool:

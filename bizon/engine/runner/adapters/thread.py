@@ -29,7 +29,7 @@ class ThreadRunner(AbstractRunner):
             links = Links(sending, backend, self._stop, Event(), self._progress)
             producer = pool.submit(run_producer, context, links)
             self._stopping.wait(settings.consumer_start_delay)
-            watch = ProducerWatch(lambda: _state(producer))
+            watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained)
             consumer = pool.submit(run_consumer, context, replace(links, queue=receiving, is_over=watch))
             waiting: set[Future[WorkerResult]] = {producer, consumer}
             while waiting:  # in slices, so that the main thread also gets to handle signals

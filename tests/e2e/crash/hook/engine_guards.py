@@ -235,3 +235,16 @@ def spool_is_replayed_across_gaps(module: ModuleType) -> None:
 )
 def damaged_pages_are_read(module: ModuleType) -> None:
     swap(module, "zlib", lambda zlib: Instead(zlib, crc32=lambda _content: 0))
+
+
+@guard("engine.queue.ipc", "tests/engine/queue/test_codec_damage.py")
+def sizes_in_a_frame_are_trusted(module: ModuleType) -> None:
+    swap(module, "_check_sizes", nothing)
+
+
+@guard(
+    "engine.backend.adapters.sqlalchemy.leases",
+    "tests/engine/backend/test_postgres_leases.py::test_a_holder_that_has_lost_its_session_and_is_heard_of_is_left_alone",
+)
+def a_session_that_ended_proves_that_its_run_has_died(module: ModuleType) -> None:
+    swap(module, "longest_silence", lambda _inner: lambda _ttl: 0.0)

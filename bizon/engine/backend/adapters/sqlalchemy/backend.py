@@ -1,6 +1,7 @@
 """State in a SQL database, through SQLAlchemy Core."""
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,15 @@ class SQLAlchemyBackend(AbstractBackend):
         note = (uuid4().hex, job_id, key, iteration, rows_fetched, next_pagination, cursor_status)
         self._transactions.run(lambda connection: jobs.note_source_cursor(connection, *note))
 
+    def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
+        cursor_id, pulled = uuid4().hex, CursorStatus.PULLED
+        self._transactions.run(
+            lambda connection: jobs.note_source_cursor(connection, cursor_id, job_id, key, 0, 0, {}, pulled, epoch)
+        )
+
+    def has_all_sent(self, job_id: str, epoch: int) -> bool:
+        return self._transactions.run(lambda connection: jobs.has_all_sent(connection, job_id, epoch))
+
     def request_stream_reset(self, key: StreamKey) -> None:
         reset_id = uuid4().hex
         self._transactions.run(lambda connection: resets.request(connection, reset_id, key))
@@ -151,16 +161,21 @@ class SQLAlchemyBackend(AbstractBackend):
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
     ) -> Lease | None:
         self._transactions.attempt(lambda: self._database.prove_alive(key, holder.owner))
-        standing = self._transactions.run(lambda connection: leases.acquire(connection, key, holder, ttl, is_dead))
+        acquire = partial(leases.acquire, key=key, holder=holder, ttl=ttl, is_dead=is_dead)
+        standing = leases.once_sure(lambda: self._transactions.run(acquire), self._transactions.pause)
         if standing is not None:
             self._database.stop_proving(key, holder.owner)
         return standing
 
+    def heartbeat_interval(self, ttl: float) -> float:
+        return self._database.heartbeat_interval(ttl)
+
     def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:
-        """No longer than it takes: the heartbeat comes again."""
-        self._transactions.attempt(lambda: self._database.prove_alive(key, owner), patient=False)
+        """No longer than it takes: the heartbeat comes again. The row is first: it does not wait for a lost session."""
         held = self._transactions.run(lambda connection: leases.renew(connection, key, owner, ttl), patient=False)
-        if not held:
+        if held:
+            self._transactions.attempt(lambda: self._database.prove_alive(key, owner), patient=False)
+        else:
             self._database.stop_proving(key, owner)
         return held
 

@@ -44,6 +44,10 @@ class Database:
     def stop_proving(self, key: StreamKey, owner: str) -> None:
         """Take it back; harmless when there is nothing to take back."""
 
+    def heartbeat_interval(self, ttl: float) -> float:
+        """Seconds between two heartbeats of a lease of ``ttl`` seconds."""
+        return ttl / 4
+
     def close(self) -> None:
         """Close all connections; idempotent."""
         self.engine.dispose()

@@ -105,6 +105,7 @@ def note_source_cursor(
     rows_fetched: int,
     next_pagination: dict[str, Any],
     status: CursorStatus,
+    epoch: int = 0,
 ) -> None:
     """Insert a note of how far the source was read."""
     row = {
@@ -114,10 +115,18 @@ def note_source_cursor(
         "iteration": iteration,
         "rows_fetched": rows_fetched,
         "next_pagination": to_text(next_pagination),
+        "attempt": epoch,
         "status": status.value,
         "created_at": naive_now(),
     }
     insert_once(connection, source_cursors, row)
+
+
+def has_all_sent(connection: Connection, job_id: str, epoch: int) -> bool:
+    """True when there is a note that this start of the producer has read all, and sent it."""
+    columns = source_cursors.c
+    of_start = (columns.job_id == job_id, columns.attempt == epoch, columns.status == CursorStatus.PULLED.value)
+    return connection.execute(select(columns.id).where(*of_start).limit(1)).first() is not None
 
 
 def _newest(connection: Connection, *conditions: Any) -> StreamJob | None:

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from loguru import logger
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bizon.engine.backend.adapters.sqlalchemy.rows import enforces_keys, of_stream, stream_values
-from bizon.engine.backend.adapters.sqlalchemy.session_locks import is_gone, lease_lock
+from bizon.engine.backend.adapters.sqlalchemy.session_locks import is_gone, lease_lock, longest_silence
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
 from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
 
 _NOBODY = ""  # the owner of a row that is there to be taken
 _LONG_AGO = datetime(2000, 1, 1)  # noqa: DTZ001 - as all times here
+_LOOK = 0.5  # seconds between two looks at a lease whose holder may have died
 
 
 def acquire(
@@ -47,6 +49,23 @@ def acquire(
             return None
 
 
+def once_sure(attempt: Callable[[], Lease | None], sleep: Callable[[float], None]) -> Lease | None:
+    """Take a lease by ``attempt``, which answers as ``acquire``. While it is not sure that the holder has died, wait:
+    until its next heartbeats have failed to come, or one has come, or its session is there again."""
+    standing = first = attempt()
+    while standing is not None and standing.gone and standing.silent_in > 0:
+        if first is None or standing.renewed_at != first.renewed_at:
+            break
+        if standing is first:
+            logger.info(
+                f"The run on host '{standing.holder.host}' has lost its session; taking over in "
+                f"{standing.silent_in:.0f} s, unless it is heard of"
+            )
+        sleep(min(standing.silent_in, _LOOK))
+        standing = attempt()
+    return standing
+
+
 def renew(connection: Connection, key: StreamKey, owner: str, ttl: float) -> bool:
     """Extend the lease; False when it is somebody else's."""
     now = _database_time(connection)
@@ -71,7 +90,8 @@ def current(connection: Connection, key: StreamKey) -> Lease | None:
 
 def _counts(lease: Lease, is_dead: Callable[[LeaseHolder], bool]) -> bool:
     """True while a lease keeps others out."""
-    return lease.expires_in > 0 and not lease.gone and not is_dead(lease.holder)
+    is_gone_for_sure = lease.gone and lease.silent_in <= 0
+    return lease.expires_in > 0 and not is_gone_for_sure and not is_dead(lease.holder)
 
 
 def _insert(connection: Connection, key: StreamKey, values: dict[str, Any]) -> bool:
@@ -111,12 +131,16 @@ def _row(connection: Connection, key: StreamKey) -> Row[Any] | None:
 def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime) -> Lease:
     schema = connection.schema_for_object(stream_leases)
     on_postgres = connection.dialect.name == "postgresql"
+    ttl = (row.expires_at - row.renewed_at).total_seconds()
+    idle = _seconds(now - row.renewed_at)
     return Lease(
         holder=LeaseHolder(row.owner, row.host, row.pid, row.place, row.started),
         age=_seconds(now - row.acquired_at),
-        idle=_seconds(now - row.renewed_at),
+        idle=idle,
         expires_in=(row.expires_at - now).total_seconds(),
         gone=on_postgres and is_gone(connection, lease_lock(schema or "", key, row.owner), row.renewed_at),
+        silent_in=max(longest_silence(ttl) - idle, 0.0),
+        renewed_at=row.renewed_at,
     )
 
 

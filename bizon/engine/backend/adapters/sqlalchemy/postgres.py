@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
-from bizon.engine.backend.adapters.sqlalchemy.session_locks import SessionLocks, lease_lock
+from bizon.engine.backend.adapters.sqlalchemy.session_locks import SessionLocks, heartbeat_interval, lease_lock
 from bizon.engine.backend.models import StreamKey
 
 _CONNECT_TIMEOUT = 10  # seconds
@@ -28,6 +28,7 @@ _PASSING = (
     "40P01",  # deadlock
 )
 _MISSING_RIGHT = "42501"
+_FULL = ("too many connections", "connection slots are reserved", "too many clients")
 _COMES_AND_GOES = "the database system is "  # starting up, shutting down, in recovery mode
 
 
@@ -50,6 +51,8 @@ class PostgresDatabase(Database):
                 f"; role '{config.username}' needs the rights USAGE and CREATE on schema '{config.schema_name}', or "
                 f"CREATE on database '{config.database}' when the schema is missing, and all on the state tables"
             )
+        elif any(sign in text for sign in _FULL):
+            text += "; a run needs about five connections: raise the limit of the role, the database or the server"
         return text
 
     def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
@@ -66,6 +69,9 @@ class PostgresDatabase(Database):
 
     def stop_proving(self, key: StreamKey, owner: str) -> None:
         self._locks.drop(lease_lock(self._config.schema_name, key, owner))
+
+    def heartbeat_interval(self, ttl: float) -> float:
+        return heartbeat_interval(ttl)
 
     def close(self) -> None:
         self._locks.close()

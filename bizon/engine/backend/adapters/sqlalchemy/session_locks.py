@@ -4,6 +4,10 @@ Each lease has a lock of its own, held by a connection that does nothing else. W
 whatever host, its connection is closed, the server gives the lock up, and the next run may take the lease over at once.
 The lease itself is the row: who holds it is decided there, and these locks only tell whether the holder lives.
 
+A session may end although its holder lives: an administrator, a proxy or a time-out ends it. So a lock that is gone
+proves something only once the holder has missed two heartbeats as well, which renew the row by another connection. The
+session is kept from ending for want of work: it may be idle for as long as it likes.
+
 A lock says nothing when the server was started after the last heartbeat: all sessions have ended then. The lease
 counts until it expires, and the next heartbeat takes the lock again. Behind a pooler that gives each transaction
 another session the lock may outlive its holder: then too the lease counts until it expires.
@@ -28,6 +32,20 @@ _HELD = """EXISTS (
 _IS_HELD = text(f"SELECT {_HELD}")
 _IS_GONE = text(f"SELECT :renewed_at > timezone('UTC', pg_postmaster_start_time()) AND NOT {_HELD}")
 _TAKE = text("SELECT pg_try_advisory_lock(:lock)")
+_NEVER_IDLE = text(  # servers before Postgres 14 do not know it
+    "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'"
+)
+_LONGEST_BEAT = 5.0  # seconds; it bounds how long a run waits for the lease of one that has died
+
+
+def heartbeat_interval(ttl: float) -> float:
+    """Seconds between two heartbeats of a lease."""
+    return min(ttl / 4, _LONGEST_BEAT)
+
+
+def longest_silence(ttl: float) -> float:
+    """Seconds since the last heartbeat after which a holder without a session is dead."""
+    return 2 * heartbeat_interval(ttl)
 
 
 def lease_lock(schema: str, key: StreamKey, owner: str) -> int:
@@ -84,6 +102,7 @@ class SessionLocks:
     def _connect(self) -> Connection:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # closing it ends the session, and with it the lock
+        connection.execute(_NEVER_IDLE)
         return connection
 
 

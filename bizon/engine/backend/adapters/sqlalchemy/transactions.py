@@ -38,6 +38,10 @@ class Transactions:
         self._clock = clock
         self._reached = False
 
+    def pause(self, seconds: float) -> None:
+        """Wait between two transactions."""
+        self._sleep(seconds)
+
     def run(self, work: Callable[[Connection], Result], *, patient: bool = True) -> Result:
         """Call ``work`` in a transaction, and commit it. Raises BackendError when the database fails.
 

@@ -64,6 +64,20 @@ class KafkaQueue(AbstractQueue):
     def settle(self, message: QueueMessage) -> None:
         self._reading().settle(message)
 
+    def flush(self, timeout: float) -> bool:
+        return self._sender is None or self._sender.flush(timeout)
+
+    def abandon(self) -> None:
+        if self._sender is not None:
+            self._sender.abandon()
+
+    @property
+    def is_stalled(self) -> bool:
+        return self._sender is not None and self._sender.is_stalled
+
+    def is_drained(self) -> bool:
+        return self._reading().is_drained()
+
     def close(self) -> None:
         """Idempotent. The producing end raises QueueError when the broker has not confirmed all within a minute."""
         sender, self._sender = self._sender, None

@@ -22,7 +22,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import Joiner
-from bizon.engine.queue.codec import decode
+from bizon.engine.queue.codec import StrangerError, decode
 from bizon.engine.queue.deliveries import Deliveries
 from bizon.engine.queue.models import QueueMessage
 
@@ -58,6 +58,7 @@ class Receiver:
         self._joiner = Joiner()
         self._deliveries = Deliveries()
         self._done = self._committed = -1
+        self._next = 0  # offset behind the last message that has come
         self._strangers = 0
         self._probe_at = monotonic() + _IDLE
         own = {
@@ -79,7 +80,7 @@ class Receiver:
         if committed is None:
             start = OFFSET_BEGINNING if self._reset == "earliest" else OFFSET_END
         else:
-            start = self._done = self._committed = committed
+            start = self._done = self._committed = self._next = committed
         self._consumer.assign([self._place(start)])
 
     def get(self, timeout: float) -> QueueMessage | None:
@@ -97,6 +98,14 @@ class Receiver:
                 return message
             if monotonic() >= deadline:
                 return None
+
+    def is_drained(self) -> bool:
+        """As AbstractQueue.is_drained has it."""
+        try:
+            first, behind_last = self._consumer.get_watermark_offsets(self._place(), timeout=_ATTEMPT)
+        except KafkaException:
+            return False
+        return bool(behind_last <= max(self._next, first))
 
     def ack(self, job_id: str, to_iteration: int) -> None:
         """Commit the offset behind the pages that are committed. A failure is a warning: pages that come again are
@@ -143,12 +152,14 @@ class Receiver:
             return None
         self._probe_at = monotonic() + _IDLE
         body, offset = received.value() or b"", received.offset() or 0
+        self._next = offset + 1
         try:
             whole = self._joiner.add(body)
             message = None if whole is None else replace(decode(whole), tag=offset)
         except QueueError as error:
-            self._strangers += 1
-            level = "WARNING" if self._strangers == 1 else "DEBUG"
+            is_stranger = isinstance(error, StrangerError)
+            self._strangers += is_stranger
+            level = "DEBUG" if is_stranger and self._strangers > 1 else "WARNING"
             logger.log(level, f"message {offset} on Kafka topic '{self._topic}' is skipped: {error}")
             self._deliveries.add(offset, None, len(body))
             return None

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
+from loguru import logger
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
@@ -64,6 +65,27 @@ class Sender:
         self._encoded = None
         self._send(payload, message.frame.height)
         return True
+
+    @property
+    def is_stalled(self) -> bool:
+        """True while the brokers are away."""
+        return self._watch.is_in_doubt
+
+    def flush(self, timeout: float) -> bool:
+        """As AbstractQueue.flush has it. Brokers that are away are waited for, for five minutes."""
+        deadline = monotonic() + timeout
+        while self._bytes > 0 and not self._failed and monotonic() < deadline:
+            self._serve(min(_LOOK, timeout))
+        return self._bytes == 0 or self._failed
+
+    def abandon(self) -> None:
+        """As AbstractQueue.abandon has it."""
+        if self._bytes > 0 and not self._failed:
+            logger.warning(
+                f"{len(self._producer)} messages have not reached Kafka topic '{self._topic}'; the next run fetches "
+                "their pages again"
+            )
+        self._failed = True
 
     def close(self) -> None:
         """Wait until all is confirmed, a minute at most. Raises QueueError when it is not, unless put has done so."""

@@ -20,6 +20,7 @@ AWAY = 90.0  # seconds a broker may be away before the run fails; less than the 
 _STEADY = 10.0  # seconds; a connection that does not last as long does not end an absence
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two attempts
 _OPENING = 30.0  # seconds for the first connection, its channel and the queue
+_CLOSING_AT_ONCE = 0.5  # seconds
 _CLOSING = 10.0  # seconds for closing it; then it is left to the operating system
 
 
@@ -61,6 +62,16 @@ class BrokerConnection:
         self._ready_at: float | None = None
         self._away_since: float | None = None
         self._pause = _FIRST_PAUSE
+        self._blocked_since: float | None = None
+        self._blocked_by = ""
+
+    @property
+    def stall(self) -> str | None:
+        """For how long the broker has taken nothing, and why, None when it takes what comes. From any thread."""
+        since = self._blocked_since
+        if since is None:
+            return None
+        return f"at {self._where} has taken nothing for {monotonic() - since:.0f} s ({self._blocked_by})"
 
     def open(self) -> None:
         """Returns once the queue is there. Raises QueueError when it cannot be; nothing is tried twice."""
@@ -80,11 +91,12 @@ class BrokerConnection:
         """The same after a while. Only on the connection's thread."""
         self._loop.call_later(seconds, work)
 
-    def close(self) -> None:
-        """Close the connection when the work it was given is done. Waits for it, within a bound. Idempotent."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Close the connection when the work it was given is done. Waits within a bound; hardly with ``at_once``, as
+        a broker that is short of something does not even read that it is to be closed. Idempotent."""
         if self._thread.is_alive():
             self.call(self._close)
-            self._left.wait(_CLOSING)
+            self._left.wait(_CLOSING_AT_ONCE if at_once else _CLOSING)
 
     def fail(self, reason: str) -> None:
         """Give up for good. Only on the connection's thread."""
@@ -123,9 +135,26 @@ class BrokerConnection:
         if self._closing:
             connection.close()
             return
-        connection.add_on_connection_blocked_callback(lambda *_: self._handler.blocked(True))
-        connection.add_on_connection_unblocked_callback(lambda *_: self._handler.blocked(False))
+        connection.add_on_connection_blocked_callback(self._is_blocked)
+        connection.add_on_connection_unblocked_callback(self._is_unblocked)
         connection.channel(on_open_callback=self._declare)
+
+    def _is_blocked(self, _connection: Any, frame: Any) -> None:
+        """The broker has raised an alarm. It says so again for another one, and once when all are over."""
+        if self._blocked_since is None:
+            self._blocked_since = monotonic()
+            self._blocked_by = str(frame.method.reason or "no reason given")
+            logger.warning(
+                f"RabbitMQ at {self._where} takes no pages ({self._blocked_by}): it has raised a resource alarm; "
+                "waiting until that is over, look at the broker's memory and disk"
+            )
+        self._handler.blocked(True)
+
+    def _is_unblocked(self, *_: Any) -> None:
+        if self._blocked_since is not None:
+            logger.info(f"RabbitMQ at {self._where} takes pages again, after {monotonic() - self._blocked_since:.0f} s")
+            self._blocked_since = None
+        self._handler.blocked(False)
 
     def _declare(self, channel: Any) -> None:
         def declared(_frame: Any) -> None:
@@ -163,6 +192,7 @@ class BrokerConnection:
     def _gone(self, _connection: Any, error: BaseException) -> None:
         """The connection was not made, or was lost, or is closed as was asked for."""
         self._handler.lost()
+        self._blocked_since = None
         if self._closing:
             self._loop.stop()
             return

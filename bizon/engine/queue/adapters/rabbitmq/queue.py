@@ -47,6 +47,20 @@ class RabbitMQQueue(AbstractQueue):
     def settle(self, message: QueueMessage) -> None:
         self._consuming().settle(message.tag)
 
+    def flush(self, timeout: float) -> bool:
+        return not isinstance(self._side, Sender) or self._closed or self._side.flush(timeout)
+
+    def abandon(self) -> None:
+        if isinstance(self._side, Sender):
+            self._side.abandon()
+
+    @property
+    def is_stalled(self) -> bool:
+        return isinstance(self._side, Sender) and self._side.is_stalled
+
+    def is_drained(self) -> bool:
+        return self._consuming().is_drained()
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True

@@ -9,6 +9,7 @@ from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
 _NOT_ALLOWED = 530
 _NOT_FOUND = 404
 _PRECONDITION_FAILED = 406
+_TOO_SLOW = "delivery acknowledgement"  # of a consumer that took longer than the broker's consumer_timeout
 
 
 def gone(name: str) -> str:
@@ -32,10 +33,15 @@ def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
         return f"no encrypted connection: {cause.reason or cause}; check tls and port"
     if isinstance(cause, exceptions.IncompatibleProtocolError):
         return "what answers there is no RabbitMQ, or speaks TLS only: check port and tls"
-    if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ or "Timeout" in str(cause):
-        return "no answer in time"
+    if isinstance(cause, exceptions.ChannelClosed) and _TOO_SLOW in cause.reply_text:
+        return (
+            f"the broker has waited too long for the acknowledgement of a page, it said: {cause.reply_text}; raise its "
+            "consumer_timeout, or lower buffer_flush_timeout or buffer_size of the destination"
+        )
     if isinstance(cause, exceptions.ConnectionClosed | exceptions.ChannelClosed):
         return f"the broker said: {cause.reply_text}"
+    if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ or "Timeout" in str(cause):
+        return "no answer in time"
     return str(cause) or type(cause).__name__
 
 
@@ -50,7 +56,7 @@ def channel_failure(error: BaseException, name: str) -> str | None:
         return None
     if error.reply_code != _PRECONDITION_FAILED:
         return f"queue '{name}': the broker said: {text}"
-    if "delivery acknowledgement" in text:  # a consumer that took longer than the broker's consumer_timeout
+    if _TOO_SLOW in text:
         return None
     if "message size" in text:
         return f"queue '{name}': the broker said: {text}; set max_message_size to less than its max_message_size"

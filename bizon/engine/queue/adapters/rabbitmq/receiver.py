@@ -42,7 +42,8 @@ class Receiver:
         self._portions = Portions(room)
         self._channel: Any = None
         self._consumer: str | None = None
-        self._asking = False
+        self._asking = self._counting = False
+        self._is_empty = False  # the queue, when the broker was asked last
         self._failure: QueueError | None = None
         self._connection = BrokerConnection(config, queue_name, self)
 
@@ -74,6 +75,13 @@ class Receiver:
         with self._changed:
             self._forget(self._deliveries.settle(tag))
 
+    def is_drained(self) -> bool:
+        """As :meth:`AbstractQueue.is_drained`: what the broker answered to the question before."""
+        with self._changed:
+            answer = self._is_empty and not self._waiting
+        self._connection.call(self._count)
+        return answer
+
     def ready(self, channel: Any) -> None:
         """Ask for the first portion."""
         self._channel = channel
@@ -84,7 +92,7 @@ class Receiver:
         """All that is not acknowledged will come again."""
         with self._changed:
             self._channel = self._consumer = None
-            self._asking = False
+            self._asking = self._counting = self._is_empty = False
             self._portions.lost()
             self._waiting.clear()
             self._waiting_size = 0
@@ -122,7 +130,7 @@ class Receiver:
             whole = self._joiner.add(arrival.body)
             message = decode(whole) if whole is not None else None
         except QueueError as error:
-            logger.warning(f"queue '{self._queue}': a message is skipped: {error}")
+            logger.warning(f"queue '{self._queue}': message {arrival.tag} is skipped: {error}")
             whole = b""
         with self._changed:
             if arrival.tag <= self._before:  # its channel was lost meanwhile: it will come again
@@ -146,6 +154,7 @@ class Receiver:
 
     def _arrived(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         with self._changed:
+            self._is_empty = False
             self._highest = self._before + method.delivery_tag
             self._waiting.append(_Arrival(self._highest, body))
             self._waiting_size += len(body)
@@ -184,6 +193,17 @@ class Receiver:
             then(None)
         else:
             self._channel.basic_cancel(self._consumer, callback=then)
+
+    def _count(self) -> None:
+        if self._channel is not None and self._channel.is_open and not self._counting:
+            self._counting = True
+            self._channel.queue_declare(self._queue, passive=True, callback=self._counted)
+
+    def _counted(self, frame: Any) -> None:
+        """Another consumer may have messages that will come back: one that died, and whose end is not noticed yet."""
+        with self._changed:
+            self._counting = False
+            self._is_empty = frame.method.message_count == 0 and frame.method.consumer_count <= 1
 
     def _cancelled(self, _frame: Any) -> None:
         self._connection.fail(gone(self._queue))

@@ -3,6 +3,8 @@
 from threading import Condition
 from typing import Any
 
+from loguru import logger
+
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
@@ -38,6 +40,7 @@ class Sender:
         self._counting = False
         self._failure: QueueError | None = None
         self._told = False
+        self._abandoned = False
         self._connection = BrokerConnection(config, queue_name, self)
 
     def open(self) -> None:
@@ -57,21 +60,41 @@ class Sender:
             self._connection.call(self._count)
         return True
 
+    @property
+    def is_stalled(self) -> bool:
+        """True while the broker is short of something, or away."""
+        return self._blocked or self._channel is None
+
+    def flush(self, timeout: float) -> bool:
+        """As :meth:`AbstractQueue.flush`."""
+        deadline = monotonic() + timeout
+        with self._changed:
+            self._confirmed_at = self._confirmed_at or monotonic()
+            while self._is_open and monotonic() < deadline:
+                self._wait_for_confirmation(deadline)
+            if len(self._outbox) and not self._abandoned:
+                self._raise_failure()
+            return not self._is_open
+
+    def abandon(self) -> None:
+        """As :meth:`AbstractQueue.abandon`."""
+        with self._changed:
+            if self._is_open:
+                stall = self._connection.stall or "is busy or away"
+                logger.warning(
+                    f"RabbitMQ {stall}: {len(self._outbox)} messages have not reached queue '{self._queue}'; the next "
+                    "run fetches their pages again"
+                )
+            self._abandoned = True
+
     def close(self) -> None:
-        """Waits for the confirmations. Raises QueueError when they do not come, unless ``put`` has said why."""
+        """Waits for the confirmations. Raises QueueError when they do not come, unless that was said already."""
         with self._changed:
             self._confirmed_at = monotonic()
-            while len(self._outbox) and self._failure is None:
-                remaining = self._confirmed_at + _PATIENCE - monotonic()
-                if remaining <= 0:
-                    self._failure = QueueError(
-                        f"queue '{self._queue}' at RabbitMQ has not taken {len(self._outbox)} messages in "
-                        f"{_PATIENCE:.0f} seconds: is it full, and is its consumer at work? Run again to resume"
-                    )
-                else:
-                    self._changed.wait(remaining)
-        self._connection.close()
-        if len(self._outbox) and not self._told:
+            while self._is_open:
+                self._wait_for_confirmation(monotonic() + _PATIENCE)
+        self._connection.close(at_once=self._abandoned)
+        if len(self._outbox) and not self._told and not self._abandoned:
             self._raise_failure()
 
     def ready(self, channel: Any) -> None:
@@ -103,6 +126,25 @@ class Sender:
         with self._changed:
             self._blocked = is_blocked
             self._changed.notify_all()
+
+    @property
+    def _is_open(self) -> bool:
+        """True while there is something to wait for."""
+        return bool(len(self._outbox)) and self._failure is None and not self._abandoned
+
+    def _wait_for_confirmation(self, deadline: float) -> None:
+        """One, or ``deadline``. A broker that says that it is short of something is waited for."""
+        now = monotonic()
+        if self._blocked:
+            self._confirmed_at = now
+        remaining = self._confirmed_at + _PATIENCE - now
+        if remaining > 0:
+            self._changed.wait(min(remaining, deadline - now))
+            return
+        self._failure = QueueError(
+            f"queue '{self._queue}' at RabbitMQ has not taken {len(self._outbox)} messages in "
+            f"{_PATIENCE:.0f} seconds: is it full, and is its consumer at work? Run again to resume"
+        )
 
     def _wait_for_room(self, message: QueueMessage, deadline: float) -> bool:
         """An end is small, and always has room."""

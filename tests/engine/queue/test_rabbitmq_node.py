@@ -1,0 +1,139 @@
+"""The RabbitMQ queue when the broker dies, is short of something, or does what its operator has told it to do."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+from engine.queue.rabbitmq_kit import ends_at, flow, put, take, until
+from rabbitmq_server import Node, can_start
+from servers import server_or_skip
+
+from bizon.engine.queue.adapters.rabbitmq import sender
+from bizon.engine.queue.models import QueueEnd
+from bizon.testing.queue import end, page
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A broker that a test may kill."""
+    if not can_start():
+        server_or_skip("RabbitMQ", "no rabbitmq-server to start and to kill")
+    with Node(tmp_path_factory.mktemp("node")) as started:
+        yield started
+
+
+def test_a_broker_that_is_killed_and_starts_again_has_lost_nothing(node: Node) -> None:
+    with ends_at(node.broker) as ends:
+        producer, consumer = (ends.open(which) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+        node.remember()
+
+        def restart() -> None:
+            node.kill()
+            until(lambda: ends.losses() == 2, "the loss was not noticed")
+            threading.Thread(target=node.start).start()
+
+        flow(ends, producer, consumer, 200, {50: restart})
+
+
+def test_a_broker_that_is_short_of_disk_makes_the_producer_wait(node: Node) -> None:
+    with ends_at(node.broker) as ends:
+        producer = ends.open(QueueEnd.PRODUCER)
+        node.control("set_disk_free_limit", str(10**18))
+        put(producer, page(0))  # RabbitMQ says that it is short when the first one comes
+        until(lambda: not producer.put(page(1), timeout=0.1), "there was room all the time")
+        node.control("set_disk_free_limit", str(10**6))
+        put(producer, page(2))
+        producer.close()
+        assert ends.broker.waiting(ends.name) >= 2
+        (warning,) = ends.warnings
+        assert "takes no pages (low on disk): it has raised a resource alarm" in warning
+
+
+def alarm(node: Node, *, over: bool = False) -> None:
+    """The broker is short of disk, as far as it knows."""
+    node.control("set_disk_free_limit", str(10**6 if over else 10**18))
+
+
+def test_what_a_broker_in_an_alarm_does_not_take_can_be_given_up(node: Node) -> None:
+    """A stop used to wait for it for minutes."""
+    with ends_at(node.broker) as ends:
+        producer = ends.open(QueueEnd.PRODUCER)
+        alarm(node)
+        try:
+            put(producer, page(0))
+            until(lambda: producer.is_stalled, "no alarm")
+            put(producer, end(1))
+            assert not producer.flush(timeout=0.05)
+            producer.abandon()
+            assert producer.flush(timeout=0.05), "nothing is waited for any more"
+            producer.close()
+        finally:
+            alarm(node, over=True)
+        reported, given_up = ends.warnings
+        assert "takes no pages (low on disk)" in reported
+        assert "has taken nothing for" in given_up
+        assert "2 messages have not reached queue" in given_up
+
+
+def test_a_broker_in_an_alarm_is_waited_for_however_long_it_takes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "_PATIENCE", 0.05)
+    with ends_at(node.broker) as ends:
+        producer = ends.open(QueueEnd.PRODUCER)
+        alarm(node)
+        try:
+            put(producer, page(0))
+            until(lambda: producer.is_stalled, "no alarm")
+            for _ in range(5):
+                assert not producer.flush(timeout=0.05)
+        finally:
+            monkeypatch.undo()
+            alarm(node, over=True)
+        until(lambda: producer.flush(timeout=0.1), "it was not taken")
+        producer.close()
+
+
+@pytest.mark.parametrize("policy", [{"message-ttl": 1}, {"max-length": 1}], ids=lambda policy: next(iter(policy)))
+def test_a_queue_whose_pages_have_expired_or_were_dropped_is_empty(node: Node, policy: dict[str, int]) -> None:
+    node.control("set_policy", "p", ".*", json.dumps(policy), "--apply-to", "queues")
+    try:
+        with ends_at(node.broker) as ends:
+            producer = ends.open(QueueEnd.PRODUCER)
+            put(producer, *(page(number) for number in range(5)), end(5))
+            producer.close()
+            until(lambda: ends.broker.waiting(ends.name) <= 1, "the policy does nothing")
+            consumer = ends.open(QueueEnd.CONSUMER)
+            until(lambda: consumer.get(timeout=0.05) is None and consumer.is_drained(), "it is not empty")
+    finally:
+        node.control("clear_policy", "p")
+
+
+def test_while_another_consumer_may_give_pages_back_a_queue_is_not_empty(node: Node) -> None:
+    with ends_at(node.broker) as ends:
+        dead = ends.open(QueueEnd.CONSUMER)
+        consumer = ends.open(QueueEnd.CONSUMER)
+        until(lambda: ends.consumers() == 2, "both are at work")
+        for _ in range(20):
+            assert not consumer.is_drained()
+            assert consumer.get(timeout=0.01) is None
+        dead.close()
+        until(lambda: consumer.get(timeout=0.05) is None and consumer.is_drained(), "it is not empty")
+
+
+def test_a_page_whose_acknowledgement_the_broker_does_not_wait_for_comes_again(node: Node) -> None:
+    short = (
+        "application:set_env(rabbit, channel_tick_interval, 100), application:set_env(rabbit, consumer_timeout, 200)."
+    )
+    node.control("eval", short)
+    try:
+        with ends_at(node.broker) as ends:
+            producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER)
+            put(producer, page(0))
+            first = take(consumer)
+            again = take(consumer)
+            assert (first.iteration, again.iteration) == (0, 0)
+            (warning, *_) = ends.warnings
+            assert "delivery acknowledgement" in warning
+            assert "raise its consumer_timeout, or lower buffer_flush_timeout or buffer_size" in warning
+    finally:
+        node.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
