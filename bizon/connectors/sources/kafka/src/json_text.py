@@ -7,7 +7,7 @@ numbers beside it are never parsed and printed again.
 import json
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import orjson
@@ -22,23 +22,12 @@ _TO_REPAIR = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN|[\r\n]', re.DOTALL)
 _IN_A_STRING = re.compile(r"(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..|(\\.)|[\x00-\x1f]", re.DOTALL)
 
 
-def json_texts(values: Sequence[bytes | None]) -> list[bytes]:
-    """Each value as JSON text: valid JSON as it is, other text as a JSON string, None as null.
+def json_text(value: bytes | None) -> bytes:
+    """A value as JSON text: valid JSON as it is, other text as a JSON string, None as null.
 
     Line breaks between the parts of a JSON value become blanks. Repaired: bytes that are no UTF-8 and lone surrogates
     become U+FFFD, control characters inside strings are escaped, NaN and infinities become null.
     """
-    given = [value for value in values if value]
-    if not given:
-        return [json_text(value) for value in values]
-    is_plain = _are_objects if given[0][:1] == b"{" else _are_numbers
-    if is_plain(given):
-        return [value or json_text(value) for value in values]
-    return [json_text(value) for value in values]
-
-
-def json_text(value: bytes | None) -> bytes:
-    """The same for one value."""
     if value is None:
         return NULL
     valid = valid_json(value)
@@ -46,6 +35,18 @@ def json_text(value: bytes | None) -> bytes:
         return valid
     text = value.decode("utf-8", "replace").removeprefix("\ufeff")
     return _TO_REPAIR.sub(_repaired, text).encode() if _is_json(text, strict=False) else orjson.dumps(text)
+
+
+def json_texts(values: Sequence[bytes | None], each: Callable[[bytes | None], bytes] = json_text) -> list[bytes]:
+    """The same for many values, faster where all are objects or whole numbers; ``each`` makes the text of one that may
+    be neither."""
+    given = [value for value in values if value]
+    if not given:
+        return [each(value) for value in values]
+    is_plain = _are_objects if given[0][:1] == b"{" else _are_numbers
+    if is_plain(given):
+        return [value or each(value) for value in values]
+    return [each(value) for value in values]
 
 
 def valid_json(value: bytes) -> bytes | None:

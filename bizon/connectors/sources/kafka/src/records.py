@@ -72,9 +72,7 @@ class PageBuilder:
             return [self._avro_key(key, self._registry) for key in raw]
         if self._config.skip_message_invalid_keys:
             return [NULL if key is None else valid_json(key) for key in raw]
-        if is_text(b"\n".join(filter(None, raw))):  # a break between them: no two keys make one letter
-            return json_texts(raw)
-        return [_key_text(key) for key in raw]
+        return json_texts(raw, _key_text)
 
     def _avro_key(self, key: bytes | None, registry: Registry) -> bytes | None:
         decoded = decoded_key(key, registry) if key is not None else NULL
