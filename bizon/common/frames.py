@@ -44,7 +44,7 @@ _LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _JOB_DIGITS = 16
 _TEXTS_AT_ONCE = 512  # the memory of so many is still near the processor when the next ones take their place
-_ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
+ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
 class RecordError(ValueError):
@@ -62,15 +62,16 @@ def encode_data(data: Any) -> bytes:
     surrogate as U+FFFD. NaN and infinities become null. Raises TypeError for anything else that is no JSON.
     """
     try:
-        return orjson.dumps(data, default=_encode_extra, option=_ENCODE_OPTIONS)
+        return orjson.dumps(data, default=encode_extra, option=ENCODE_OPTIONS)
     except TypeError:  # rare: walk the record and repair what can be
         try:
-            return orjson.dumps(_repaired(data), default=_encode_extra, option=_ENCODE_OPTIONS)
+            return orjson.dumps(_repaired(data), default=encode_extra, option=ENCODE_OPTIONS)
         except RecursionError:
             raise NestingError("refers to itself, or is nested too deeply") from None
 
 
-def _encode_extra(value: Any) -> Any:
+def encode_extra(value: Any) -> Any:
+    """What ``orjson`` is to encode for a value that it does not know. Raises TypeError."""
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value)) if value.is_finite() else None
     raise TypeError(f"{type(value).__name__} is not JSON")
@@ -111,7 +112,7 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
     stamps: dict[int, datetime] = {}
     tables: dict[int, str] = {}
     columns: list[pl.Series] = []
-    dumps, extra, waiting = orjson.dumps, _encode_extra, iter(records)
+    dumps, extra, waiting = orjson.dumps, encode_extra, iter(records)
     while True:
         data: list[bytes] = []
         for record in islice(waiting, _TEXTS_AT_ONCE):
