@@ -83,7 +83,7 @@ def _repaired(value: Any) -> Any:
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else orjson.Fragment(str(value))
+        return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else orjson.Fragment(_digits(value))
     if isinstance(value, dict):
         return {_repaired_key(key): _repaired(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -91,11 +91,15 @@ def _repaired(value: Any) -> Any:
     return value
 
 
+def _digits(number: int) -> str:
+    return str(Decimal(number))  # ``str`` of an integer ends at 4,300 digits
+
+
 def _repaired_key(key: Any) -> Any:
     if isinstance(key, str):
         return _repaired(key)
     repaired = _repaired(key)
-    return str(key) if isinstance(repaired, orjson.Fragment) else repaired
+    return _digits(key) if isinstance(repaired, orjson.Fragment) else repaired
 
 
 Stand = Callable[[Any, int, str], SourceRecord]

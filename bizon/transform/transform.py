@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import polars as pl
 
 from bizon.common.errors.errors import TransformError
-from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers, is_reproduced
-from bizon.common.frames import encode_data
+from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
 from bizon.common.on_error import OnError
 from bizon.common.rejects import Stage, reject, rejected_rows
 from bizon.transform.config import TransformModel
@@ -20,7 +18,7 @@ class Transform:
 
     def __init__(self, transforms: Sequence[TransformModel], on_error: OnError = OnError.FAIL) -> None:
         self._on_error = on_error
-        self._sent = SentNumbers()
+        self._json = SentNumbers()
         self._steps = [(model.label, compile_snippet(model.label, model.python)) for model in transforms]
 
     def apply_transforms(self, df_source_records: pl.DataFrame) -> pl.DataFrame:
@@ -63,7 +61,7 @@ class Transform:
     def _transformed(self, record_id: str, text: str, careful: bool) -> str | None:
         label = self._steps[0][0]
         try:
-            data, sent = self._decoded(text, careful)
+            data: Any = self._json.loads(text, careful=careful)
         except ValueError as error:
             raise TransformError(label, record_id, f"the record is no JSON: {error}") from None
         for label, step in self._steps:
@@ -76,16 +74,6 @@ class Transform:
             if not isinstance(data, dict):
                 raise TransformError(label, record_id, f"`data` must stay a dict, it became {type(data).__name__}")
         try:
-            return encode_data(data).decode() if sent is None else sent.dumps(data)
+            return self._json.dumps(data)
         except TypeError as error:
             raise TransformError(label, record_id, f"the result is not JSON: {error}") from None
-
-    def _decoded(self, text: str, careful: bool) -> tuple[Any, SentNumbers | None]:
-        """A record, and what remembers its numbers where they need it. Raises ValueError."""
-        try:
-            data = orjson.loads(text)
-            if not careful or is_reproduced(text, data):
-                return data, None
-        except ValueError:  # half a surrogate pair, a number beyond a float; or no JSON
-            pass
-        return self._sent.loads(text), self._sent
