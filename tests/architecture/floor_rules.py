@@ -18,7 +18,10 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (3, "engine/queue/spool.py engine/queue/chunks.py engine/queue/deliveries.py"),
     (3, "engine/pipeline/retries.py engine/pipeline/in_order.py"),
     (3, "destination/buffer.py transform/transform.py source/cursor.py source/discover*.py"),
-    (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
+    (
+        2,
+        "source/source.py source/callback.py source/session.py source/body.py source/auth/builder.py destination/destination.py",
+    ),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
     (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
