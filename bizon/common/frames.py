@@ -134,7 +134,7 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
         if len(data) < _TEXTS_AT_ONCE:
             break
     texts = pl.concat(columns, rechunk=True)
-    return pl.DataFrame([_texts("id", ids), texts, _moments(stamps, now, len(ids)), _tables(tables, len(ids))])
+    return pl.DataFrame([text_series("id", ids), texts, _moments(stamps, now, len(ids)), _tables(tables, len(ids))])
 
 
 def _encodable(record: SourceRecord, position: int, stand_in: Stand | None) -> SourceRecord:
@@ -163,7 +163,7 @@ def _moments(stamps: Mapping[int, datetime], now: datetime, rows: int) -> pl.Ser
 def _tables(tables: Mapping[int, str], rows: int) -> pl.Series:
     if not tables:
         return no_text(rows).alias("destination_id")
-    return _texts("destination_id", [tables.get(row) for row in range(rows)])
+    return text_series("destination_id", [tables.get(row) for row in range(rows)])
 
 
 def no_text(rows: int) -> pl.Series:
@@ -181,7 +181,8 @@ def _from_microseconds(moments: Sequence[datetime]) -> pl.Series:
     return pl.Series([microseconds(moment) for moment in moments], dtype=pl.Int64).cast(UTC_MICROSECONDS)
 
 
-def _texts(name: str, texts: Sequence[str | None]) -> pl.Series:
+def text_series(name: str, texts: Sequence[str | None]) -> pl.Series:
+    """A column of text; half a surrogate pair becomes U+FFFD."""
     try:
         return pl.Series(name, texts, dtype=pl.String)
     except UnicodeEncodeError:  # an id or a table name with a lone surrogate

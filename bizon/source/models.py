@@ -71,8 +71,8 @@ class SourceRecord:
 class JsonLines:
     """Records as the JSON text they already are, one object per line; ``source_data`` is that text, unchanged.
 
-    ``text``: one text of many lines, a list of lines, or a Polars series of them; UTF-8 where it is bytes. In one text
-    empty lines do not count. The id of a record is its field ``id_field``, text or a number, for which each line is
+    ``text``: one text of many lines, a list of lines, or a Polars series of them; UTF-8 where it is bytes, and a line that
+    is not is refused. In one text empty lines do not count. The id of a record is its field ``id_field``, text or a number, for which each line is
     parsed. A source that knows the ``ids`` gives one per line, and vouches for its lines: they are only seen to begin
     and end like an object.
 
@@ -94,8 +94,8 @@ class JsonLines:
 class RecordFrame:
     """Records as the rows of a Polars frame; ``data`` of a record holds every column, ``id`` names that of its id.
 
-    A moment is written as RFC 3339 text (a naive one is taken as UTC), a decimal as text, NaN as null; binary columns
-    have to be made text first. ``timestamp`` and ``destination_id`` name the columns for these, where there are any.
+    At every depth a moment is written as RFC 3339 text (a naive one is taken as UTC), a decimal as text, NaN as null;
+    binary values have to be made text first. ``timestamp`` and ``destination_id`` name the columns for these, where there are any.
     """
 
     frame: "pl.DataFrame"
