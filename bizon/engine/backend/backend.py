@@ -86,7 +86,8 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
-        """Replace what is noted of how the job is doing, any JSON object; display only."""
+        """Replace what is noted of the job, any JSON object: how a stream is doing, for display; of an incremental job
+        where its window ends."""
 
     @abstractmethod
     def open_epoch(self, job_id: str, half: Half | None = None) -> int:

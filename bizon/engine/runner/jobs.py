@@ -35,7 +35,10 @@ from bizon.engine.backend.models import RESUMABLE, Half, JobStatus, StreamJob, S
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.runner.models import RunnerStatus
 from bizon.source.config import SourceSyncModes
+from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
+
+_WINDOW = "window"  # in the notes of an incremental job
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def open_job(
     is_reset = backend.is_reset(job.id)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
-    incremental = None if is_reset else _incremental_state(config, job, previous)
+    incremental = None if is_reset else _incremental_state(backend, config, job, previous)
     replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
     return OpenedJob(job, epoch, resume, incremental, replaces, producer_epoch=epoch, then_another=leftover)
 
@@ -179,16 +182,36 @@ def _resume_point(
 
 
 def _incremental_state(
-    config: BizonConfig, job: StreamJob, previous: StreamJob | None
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
 ) -> SourceIncrementalState | None:
     if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
         return None
+    begin, end = _noted_window(job) or _window(backend, config, job, previous)
     return SourceIncrementalState(
-        last_run=previous.created_at - timedelta(seconds=config.source.incremental_lookback),
+        last_run=begin,
         state=previous.incremental_state or {},
         cursor_field=config.source.cursor_field,
-        run_started_at=job.created_at,
+        run_started_at=end,
     )
+
+
+def _window(
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob
+) -> tuple[datetime, datetime]:
+    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
+    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
+    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
+    before = _noted_window(previous)
+    begin = floored(floored(before[1] if before else previous.created_at, unit) - lookback, unit)
+    end = floored(job.created_at, unit)
+    if unit:
+        backend.note_progress(job.id, {_WINDOW: [begin.isoformat(), end.isoformat()]})
+    return begin, end
+
+
+def _noted_window(job: StreamJob) -> tuple[datetime, datetime] | None:
+    noted = (job.progress or {}).get(_WINDOW)
+    return None if noted is None else (datetime.fromisoformat(noted[0]), datetime.fromisoformat(noted[1]))
 
 
 def _log_start(job: StreamJob, resume: ResumePoint) -> None:
