@@ -31,14 +31,10 @@ def json_texts(frame: pl.DataFrame) -> tuple[pl.Series, dict[int, str]]:
     """Each row as JSON text; and the rows that hold a moment beyond Polars' calendar, with its column: null is there.
     The frame has no column of a type without JSON.
     """
-    faults: dict[int, str] = {}
-    for name, beyond in ((name, _beyond(dtype)) for name, dtype in frame.schema.items()):
-        if beyond is not None:
-            rows = frame.select(beyond(pl.col(name)).fill_null(False)).to_series().arg_true()
-            faults.update((row, name) for row in rows if row not in faults)
+    faults = _rows_beyond(frame)
     rules = {name: _readable(dtype, bool(faults)) for name, dtype in frame.schema.items()}
-    readable = frame.with_columns(rule(pl.col(name)).alias(name) for name, rule in rules.items() if rule is not None)
-    return readable.select(pl.struct(pl.all()).struct.json_encode()).to_series(), faults
+    columns = [pl.col(name) if rule is None else rule(pl.col(name)).alias(name) for name, rule in rules.items()]
+    return frame.select(pl.struct(columns).struct.json_encode()).to_series(), faults
 
 
 def moments_in_utc(moments: pl.Series) -> tuple[pl.Series, list[int]]:
@@ -46,11 +42,38 @@ def moments_in_utc(moments: pl.Series) -> tuple[pl.Series, list[int]]:
     null there. ``moments`` is of type Datetime; naive ones are taken as UTC."""
     unit = _PER_SECOND[getattr(moments.dtype, "time_unit", "us")]
     first, last = max(_YEAR_1 * unit, -(2**63)), min(_YEAR_10_000 * unit - 1, 2**63 - 1)  # nanoseconds are all inside
-    known = moments.to_physical().is_between(first, last)
-    wrong = (~known).arg_true().to_list()
-    rule = _in_utc if getattr(moments.dtype, "time_zone", None) is None else _as_it_is
-    inside = pl.when(known).then(pl.col("at")) if wrong else pl.col("at")
-    return moments.to_frame("at").select(rule(inside).cast(UTC_MICROSECONDS)).to_series(), wrong
+    ticks = moments.to_physical()
+    lowest, highest = ticks.min(), ticks.max()
+    naive = getattr(moments.dtype, "time_zone", None) is None
+    wrong: list[int] = []
+    if isinstance(lowest, int) and isinstance(highest, int) and not first <= lowest <= highest <= last:
+        known = ticks.is_between(first, last)
+        wrong = (~known).arg_true().to_list()
+        moments = moments.to_frame("at").select(pl.when(known).then(pl.col("at"))).to_series()
+    return (moments.dt.replace_time_zone("UTC") if naive else moments).cast(UTC_MICROSECONDS), wrong
+
+
+def _rows_beyond(frame: pl.DataFrame) -> dict[int, str]:
+    rules = {name: _beyond(dtype) for name, dtype in frame.schema.items()}
+    tests = {
+        name: rule(pl.col(name)).fill_null(False)
+        for name, rule in rules.items()
+        if rule is not None and not _is_inside(frame[name])
+    }
+    faults: dict[int, str] = {}
+    for name, test in tests.items():
+        faults.update((row, name) for row in frame.select(test).to_series().arg_true() if row not in faults)
+    return faults
+
+
+def _is_inside(moments: pl.Series) -> bool:
+    """Whether the least and the greatest value of a column are within the calendar; False for a nested one."""
+    limit = _limit(moments.dtype)
+    if limit is None:
+        return False
+    ticks = moments.to_physical()
+    lowest, highest = ticks.min(), ticks.max()
+    return not (isinstance(lowest, int) and isinstance(highest, int)) or -limit <= lowest <= highest <= limit
 
 
 def _path_without_json(path: str, dtype: pl.DataType) -> tuple[str, str] | None:
@@ -111,15 +134,17 @@ def _beyond(dtype: pl.DataType) -> _Rule | None:
     if isinstance(dtype, pl.List | pl.Array):
         inner = _beyond(_type(dtype.inner))
         return None if inner is None else _any_item(inner, dtype)
+    limit = _limit(dtype)
+    return None if limit is None else lambda value: ~value.to_physical().is_between(-limit, limit)
+
+
+def _limit(dtype: pl.DataType) -> int | None:
+    """How far from 1970 a value of this type may be, in its own unit; None for what has no such limit."""
     if isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns":
-        limit = _LAST_SECOND * _PER_SECOND[dtype.time_unit]
-    elif isinstance(dtype, pl.Date):
-        limit = _LAST_DAY
-    elif isinstance(dtype, pl.Duration):
-        limit = _LONGEST
-    else:
-        return None
-    return lambda value: ~value.to_physical().is_between(-limit, limit)
+        return _LAST_SECOND * _PER_SECOND[dtype.time_unit]
+    if isinstance(dtype, pl.Date):
+        return _LAST_DAY
+    return _LONGEST if isinstance(dtype, pl.Duration) else None
 
 
 def _any_field(rules: Mapping[str, _Rule]) -> _Rule:

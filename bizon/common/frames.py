@@ -10,7 +10,7 @@ frame carries ``destination_id`` as a seventh column until the loader has routed
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,6 +43,7 @@ DESTINATION_COLUMNS = DESTINATION_SCHEMA.names()
 _LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _JOB_DIGITS = 16
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS_AT_ONCE = 512  # the memory of so many is still near the processor when the next ones take their place
 ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
@@ -55,17 +56,19 @@ class NestingError(TypeError):
     """A record refers to itself, or is nested beyond what JSON readers take."""
 
 
-def encode_data(data: Any) -> bytes:
+def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
     Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
-    surrogate as U+FFFD. NaN and infinities become null. Raises TypeError for anything else that is no JSON.
+    surrogate as U+FFFD. NaN and infinities become null. ``default`` says what stands for anything else that is no JSON;
+    without it that raises TypeError.
     """
+    extra = default or encode_extra
     try:
-        return orjson.dumps(data, default=encode_extra, option=ENCODE_OPTIONS)
+        return orjson.dumps(data, default=extra, option=ENCODE_OPTIONS)
     except TypeError:  # rare: walk the record and repair what can be
         try:
-            return orjson.dumps(_repaired(data), default=encode_extra, option=ENCODE_OPTIONS)
+            return orjson.dumps(_repaired(data), default=extra, option=ENCODE_OPTIONS)
         except RecursionError:
             raise NestingError("refers to itself, or is nested too deeply") from None
 
@@ -121,12 +124,15 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
         data: list[bytes] = []
         for record in islice(waiting, _TEXTS_AT_ONCE):
             try:
-                data.append(dumps(record.data, extra))
-            except (TypeError, ValueError, AttributeError):  # a record that needs more than orjson does, or is at fault
+                text, stamp = dumps(record.data, extra), record.own_timestamp
+                moment = None if stamp is None else as_utc(stamp)
+            except Exception:  # noqa: BLE001 - a record that needs more than orjson does, or is at fault in any way
                 record = _encodable(record, len(ids), stand_in)
-                data.append(encode_data(record.data))
-            if record.own_timestamp is not None:
-                stamps[len(ids)] = record.own_timestamp
+                text, stamp = encode_data(record.data), record.own_timestamp
+                moment = None if stamp is None else as_utc(stamp)
+            data.append(text)
+            if moment is not None:
+                stamps[len(ids)] = moment
             if record.destination_id is not None:
                 tables[len(ids)] = record.destination_id
             ids.append(record.id)
@@ -157,7 +163,7 @@ def _decoded(data: Sequence[bytes]) -> pl.Series:
 def _moments(stamps: Mapping[int, datetime], now: datetime, rows: int) -> pl.Series:
     if not stamps:
         return same_moment(now, rows).alias("timestamp")
-    return pl.Series("timestamp", [as_utc(stamps.get(row, now)) for row in range(rows)], dtype=UTC_MICROSECONDS)
+    return pl.Series("timestamp", [stamps.get(row, now) for row in range(rows)], dtype=UTC_MICROSECONDS)
 
 
 def _tables(tables: Mapping[int, str], rows: int) -> pl.Series:
@@ -199,6 +205,17 @@ def fault_of(record: Any, position: int) -> str | None:
         return f"record {record.id!r}: data: {error}"
     except (TypeError, ValueError) as error:
         return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
+    except Exception as error:  # noqa: BLE001 - of whatever a source has put there
+        return f"record {record.id!r}: data: {type(error).__name__}: {error}"
+    return fault_of_timestamp(record)
+
+
+def fault_of_timestamp(record: SourceRecord) -> str | None:
+    """Why the timestamp of a record cannot be a moment in UTC, or None when it can."""
+    try:
+        as_utc(record.own_timestamp or _BEGINNING)
+    except Exception as error:  # noqa: BLE001 - of a moment outside the calendar, or of the source's own time zone
+        return f"record {record.id!r}: its timestamp cannot be told in UTC: {type(error).__name__}: {error}"
     return None
 
 

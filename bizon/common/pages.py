@@ -91,14 +91,28 @@ def _found(field: str, lines: pl.Series) -> pl.Series | None:
 
     None as well when an id may not be what was sent: a number that is not whole, or half a surrogate pair.
     """
-    try:
-        ids = pl.read_ndjson("\n".join(lines).encode("utf-8", "replace"), schema={field: pl.String()})[field]
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    text = "\n".join(lines).encode("utf-8", "replace")
+    whole = _read(text, field, pl.Int64()) if _begins_with_a_number(lines, field) else None
+    if whole is not None:
+        return whole.cast(pl.String)
+    ids = _read(text, field, pl.String())
+    if ids is None or ids.str.contains("\0", literal=True).any():
         return None
     fraction = rf'"{re.escape(field)}"\s*:\s*-?\d+[.eE]'
-    if lines.str.contains(fraction).any() or ids.str.contains("\0", literal=True).any():
+    like_numbers = ids.cast(pl.Float64, strict=False).is_not_null().any()
+    return None if like_numbers and lines.str.contains(fraction).any() else ids
+
+
+def _read(lines: bytes, field: str, dtype: pl.DataType) -> pl.Series | None:
+    try:
+        return pl.read_ndjson(lines, schema={field: dtype})[field]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
-    return ids
+
+
+def _begins_with_a_number(lines: pl.Series, field: str) -> bool:
+    """Whether the first id is a whole number, as the others are then: they can be read as such."""
+    return lines.len() > 0 and re.search(rf'"{re.escape(field)}"\s*:\s*-?\d+\s*[,}}]', lines[0]) is not None
 
 
 def _given(ids: Sequence[str] | pl.Series, lines: pl.Series, page: JsonLines) -> pl.Series | None:
