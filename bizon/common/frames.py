@@ -8,10 +8,8 @@ Records become a source frame once, at the producer, and stay columns from there
 frame carries ``destination_id`` as a seventh column until the loader has routed the rows.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +17,8 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc, microseconds
+from bizon.common.encoding import NestingError, encode_extra, without_surrogates
+from bizon.common.encoding import encode_data as encode_data  # where it is looked for: it makes the text of a record
 from bizon.source.models import SourceRecord
 
 if TYPE_CHECKING:
@@ -40,69 +40,13 @@ DESTINATION_SCHEMA = pl.Schema(
     }
 )
 DESTINATION_COLUMNS = DESTINATION_SCHEMA.names()
-_LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _JOB_DIGITS = 16
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS_AT_ONCE = 512  # the memory of so many is still near the processor when the next ones take their place
-ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
 class RecordError(ValueError):
     """A record of a page cannot be encoded. The message names the record."""
-
-
-class NestingError(TypeError):
-    """A record refers to itself, or is nested beyond what JSON readers take."""
-
-
-def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
-    """JSON text of one record, as ``orjson.dumps`` writes it.
-
-    Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
-    surrogate as U+FFFD. NaN and infinities become null. ``default`` says what stands for anything else that is no JSON;
-    without it that raises TypeError.
-    """
-    extra = default or encode_extra
-    try:
-        return orjson.dumps(data, default=extra, option=ENCODE_OPTIONS)
-    except TypeError:  # rare: walk the record and repair what can be
-        try:
-            return orjson.dumps(_repaired(data), default=extra, option=ENCODE_OPTIONS)
-        except RecursionError:
-            raise NestingError("refers to itself, or is nested too deeply") from None
-
-
-def encode_extra(value: Any) -> Any:
-    """What ``orjson`` is to encode for a value that it does not know. Raises TypeError."""
-    if isinstance(value, Decimal):
-        return orjson.Fragment(str(value)) if value.is_finite() else None
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _repaired(value: Any) -> Any:
-    if isinstance(value, str):
-        if _SURROGATES.search(value):
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else orjson.Fragment(_digits(value))
-    if isinstance(value, dict):
-        return {_repaired_key(key): _repaired(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_repaired(item) for item in value]
-    return value
-
-
-def _digits(number: int) -> str:
-    return str(Decimal(number))  # ``str`` of an integer ends at 4,300 digits
-
-
-def _repaired_key(key: Any) -> Any:
-    if isinstance(key, str):
-        return _repaired(key)
-    repaired = _repaired(key)
-    return _digits(key) if isinstance(repaired, orjson.Fragment) else repaired
 
 
 Stand = Callable[[Any, int, str], SourceRecord]
@@ -124,15 +68,16 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
         data: list[bytes] = []
         for record in islice(waiting, _TEXTS_AT_ONCE):
             try:
-                text, stamp = dumps(record.data, extra), record.own_timestamp
-                moment = None if stamp is None else as_utc(stamp)
+                data.append(dumps(record.data, extra))
             except Exception:  # noqa: BLE001 - a record that needs more than orjson does, or is at fault in any way
                 record = _encodable(record, len(ids), stand_in)
-                text, stamp = encode_data(record.data), record.own_timestamp
-                moment = None if stamp is None else as_utc(stamp)
-            data.append(text)
-            if moment is not None:
-                stamps[len(ids)] = moment
+                data.append(encode_data(record.data))
+            if record.own_timestamp is not None:
+                try:
+                    stamps[len(ids)] = as_utc(record.own_timestamp)
+                except Exception:  # noqa: BLE001 - of a moment outside the calendar, or of the source's own time zone
+                    record = _encodable(record, len(ids), stand_in)
+                    data[-1] = encode_data(record.data)
             if record.destination_id is not None:
                 tables[len(ids)] = record.destination_id
             ids.append(record.id)
@@ -192,7 +137,7 @@ def text_series(name: str, texts: Sequence[str | None]) -> pl.Series:
     try:
         return pl.Series(name, texts, dtype=pl.String)
     except UnicodeEncodeError:  # an id or a table name with a lone surrogate
-        return pl.Series(name, [_repaired(text) for text in texts], dtype=pl.String)
+        return pl.Series(name, [None if text is None else without_surrogates(text) for text in texts], dtype=pl.String)
 
 
 def fault_of(record: Any, position: int) -> str | None:
