@@ -1,15 +1,137 @@
-"""Decoding JSON so that no digit is lost."""
+"""Decoding JSON so that no digit is lost, and encoding it again as it was sent."""
 
 import json
 import re
+import sys
 from decimal import Decimal
-from typing import Any
+from typing import Any, Never
 
 import orjson
 
+from bizon.common.encoding import ENCODE_OPTIONS, NestingError, encode_data, encode_extra
+
 _MANY_DIGITS = re.compile(r"[\d.]{16}")  # a 64-bit float keeps 15 digits; more need exact decoding
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SIXTEEN_DIGITS = "|".join([*(rf"\d{{{whole}}}\.\d{{{16 - whole}}}" for whole in range(1, 16)), r"\d{16,}\."])
+PERHAPS_NOT_REPRODUCED = (
+    rf"[:,\[]\s*(?:-0[,\]}}\s]|-?(?:\d{{19}}|\d+\.\d+0[,\]}}\s]|\d+(?:\.\d+)?[eE]|0\.0000|{_SIXTEEN_DIGITS}))"
+)
+"""Finds JSON with a number that ``orjson`` may write otherwise than it was read: 1.10, 1e5, -0, more than 15 digits.
+For Polars, which is fast because it begins with three characters; it also finds some texts that look like a number."""
+_NEGATIVE_ZERO = re.compile(r"-0\s*[,\]}]")
+_LISTS = (list, tuple)
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def loads_exact(text: str) -> Any:
     """Decode JSON; a number that a float could not hold is a Decimal. Raises ValueError."""
     return json.loads(text, parse_float=Decimal) if _MANY_DIGITS.search(text) else orjson.loads(text)
+
+
+class SentNumbers:
+    """A JSON document that is read, perhaps changed, and written: what was not touched is written as it was sent.
+
+    ``loads`` gives plain values: the numbers are those of ``json.loads``, for code that computes with them. The very
+    objects are remembered with their text until the next ``loads``, so a number keeps it wherever it is moved, and one
+    that was computed has none. A number beyond the range of a float is infinite, one of thousands of digits too. Half a
+    surrogate pair stays the escape that it was. As fast as ``orjson`` where nothing has to be remembered. Used on one
+    thread.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[int, tuple[float, str]] = {}  # by id; the objects are held, so that no other can get their id
+        self._usual = json.JSONDecoder(parse_float=self._float, parse_constant=_refuse)
+        self._unusual = json.JSONDecoder(parse_float=self._float, parse_int=self._int, parse_constant=_refuse)
+
+    def loads(self, text: str, *, careful: bool = True) -> Any:
+        """Decode JSON; not ``careful``: where ``PERHAPS_NOT_REPRODUCED`` was not found. Raises ValueError."""
+        if self._sent:
+            self._sent.clear()
+        try:
+            data = orjson.loads(text)
+        except ValueError:  # half a surrogate pair, a number beyond a float; or no JSON
+            return self._carefully(text)
+        return self._carefully(text) if careful and orjson.dumps(data) != text.encode() else data
+
+    def _carefully(self, text: str) -> Any:
+        has_unusual_integers = 0 < sys.get_int_max_str_digits() < len(text) or _NEGATIVE_ZERO.search(text)
+        try:
+            return (self._unusual if has_unusual_integers else self._usual).decode(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+    def dumps(self, data: Any) -> str:
+        """JSON text of ``data``, in the form of ``encode_data`` where it was not sent. Raises TypeError."""
+        try:
+            restored = self._restored(data) if self._sent else data
+            return orjson.dumps(restored, default=encode_extra, option=ENCODE_OPTIONS).decode()
+        except TypeError:  # rare: a surrogate, an integer beyond 64 bits; or no JSON
+            return self._dumped(data)
+        except RecursionError:
+            raise _nested() from None
+
+    def _dumped(self, data: Any) -> str:
+        try:
+            return self._text(data)
+        except RecursionError:
+            raise _nested() from None
+
+    def _float(self, text: str) -> float:
+        value = float(text)
+        return value if repr(value) == text and "e" not in text else self._remembered(value, text)
+
+    def _int(self, text: str) -> float:
+        if text == "-0":
+            return self._remembered(_NegativeZero(), text)
+        limit = sys.get_int_max_str_digits()
+        return self._remembered(float(text), text) if 0 < limit < len(text) else int(text)
+
+    def _remembered(self, value: float, text: str) -> float:
+        self._sent[id(value)] = value, text
+        return value
+
+    def _restored(self, value: Any) -> Any:
+        """A copy in which each number that was remembered is its text."""
+        if value.__class__ is dict or isinstance(value, dict):
+            return {key: item if item.__class__ in _PLAIN else self._restored(item) for key, item in value.items()}
+        if value.__class__ is list or isinstance(value, _LISTS):
+            return [item if item.__class__ in _PLAIN else self._restored(item) for item in value]
+        known = self._sent.get(id(value))
+        return value if known is None else orjson.Fragment(known[1])
+
+    def _text(self, value: Any) -> str:
+        """The same as text, for what ``orjson`` does not take."""
+        if isinstance(value, dict):
+            return f"{{{','.join([f'{_key(key)}:{self._text(item)}' for key, item in value.items()])}}}"
+        if isinstance(value, _LISTS):
+            return f"[{','.join(map(self._text, value))}]"
+        if id(value) in self._sent:
+            return self._sent[id(value)][1]
+        if isinstance(value, str) and _SURROGATE.search(value):
+            return _escaped(value)
+        return encode_data(value).decode()
+
+
+class _NegativeZero(int):
+    """The integer -0: equal to 0, but an object of its own."""
+
+    __slots__ = ()
+
+
+def _nested() -> NestingError:
+    return NestingError("refers to itself, or is nested too deeply")
+
+
+def _refuse(text: str) -> Never:
+    raise ValueError(f"{text} is not a number")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return _escaped(key) if _SURROGATE.search(key) else encode_data(key).decode()
+    return encode_data({key: None}).decode()[1 : -len(":null}")]
+
+
+def _escaped(text: str) -> str:
+    """JSON text of a string with halves of surrogate pairs."""
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(text, ensure_ascii=False))

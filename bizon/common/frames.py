@@ -8,10 +8,8 @@ Records become a source frame once, at the producer, and stay columns from there
 frame carries ``destination_id`` as a seventh column until the loader has routed the rows.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +17,8 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc, microseconds
+from bizon.common.encoding import NestingError, encode_extra, without_surrogates
+from bizon.common.encoding import encode_data as encode_data  # where it is looked for: it makes the text of a record
 from bizon.source.models import SourceRecord
 
 if TYPE_CHECKING:
@@ -40,61 +40,13 @@ DESTINATION_SCHEMA = pl.Schema(
     }
 )
 DESTINATION_COLUMNS = DESTINATION_SCHEMA.names()
-_LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _JOB_DIGITS = 16
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS_AT_ONCE = 512  # the memory of so many is still near the processor when the next ones take their place
-_ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
 class RecordError(ValueError):
     """A record of a page cannot be encoded. The message names the record."""
-
-
-class NestingError(TypeError):
-    """A record refers to itself, or is nested beyond what JSON readers take."""
-
-
-def encode_data(data: Any) -> bytes:
-    """JSON text of one record, as ``orjson.dumps`` writes it.
-
-    Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
-    surrogate as U+FFFD. NaN and infinities become null. Raises TypeError for anything else that is no JSON.
-    """
-    try:
-        return orjson.dumps(data, default=_encode_extra, option=_ENCODE_OPTIONS)
-    except TypeError:  # rare: walk the record and repair what can be
-        try:
-            return orjson.dumps(_repaired(data), default=_encode_extra, option=_ENCODE_OPTIONS)
-        except RecursionError:
-            raise NestingError("refers to itself, or is nested too deeply") from None
-
-
-def _encode_extra(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(str(value)) if value.is_finite() else None
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _repaired(value: Any) -> Any:
-    if isinstance(value, str):
-        if _SURROGATES.search(value):
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else orjson.Fragment(str(value))
-    if isinstance(value, dict):
-        return {_repaired_key(key): _repaired(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_repaired(item) for item in value]
-    return value
-
-
-def _repaired_key(key: Any) -> Any:
-    if isinstance(key, str):
-        return _repaired(key)
-    repaired = _repaired(key)
-    return str(key) if isinstance(repaired, orjson.Fragment) else repaired
 
 
 Stand = Callable[[Any, int, str], SourceRecord]
@@ -111,17 +63,21 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
     stamps: dict[int, datetime] = {}
     tables: dict[int, str] = {}
     columns: list[pl.Series] = []
-    dumps, extra, waiting = orjson.dumps, _encode_extra, iter(records)
+    dumps, extra, waiting = orjson.dumps, encode_extra, iter(records)
     while True:
         data: list[bytes] = []
         for record in islice(waiting, _TEXTS_AT_ONCE):
             try:
                 data.append(dumps(record.data, extra))
-            except (TypeError, ValueError, AttributeError):  # a record that needs more than orjson does, or is at fault
+            except Exception:  # noqa: BLE001 - a record that needs more than orjson does, or is at fault in any way
                 record = _encodable(record, len(ids), stand_in)
                 data.append(encode_data(record.data))
             if record.own_timestamp is not None:
-                stamps[len(ids)] = record.own_timestamp
+                try:
+                    stamps[len(ids)] = as_utc(record.own_timestamp)
+                except Exception:  # noqa: BLE001 - of a moment outside the calendar, or of the source's own time zone
+                    record = _encodable(record, len(ids), stand_in)
+                    data[-1] = encode_data(record.data)
             if record.destination_id is not None:
                 tables[len(ids)] = record.destination_id
             ids.append(record.id)
@@ -129,7 +85,7 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
         if len(data) < _TEXTS_AT_ONCE:
             break
     texts = pl.concat(columns, rechunk=True)
-    return pl.DataFrame([_texts("id", ids), texts, _moments(stamps, now, len(ids)), _tables(tables, len(ids))])
+    return pl.DataFrame([text_series("id", ids), texts, _moments(stamps, now, len(ids)), _tables(tables, len(ids))])
 
 
 def _encodable(record: SourceRecord, position: int, stand_in: Stand | None) -> SourceRecord:
@@ -152,13 +108,13 @@ def _decoded(data: Sequence[bytes]) -> pl.Series:
 def _moments(stamps: Mapping[int, datetime], now: datetime, rows: int) -> pl.Series:
     if not stamps:
         return same_moment(now, rows).alias("timestamp")
-    return pl.Series("timestamp", [as_utc(stamps.get(row, now)) for row in range(rows)], dtype=UTC_MICROSECONDS)
+    return pl.Series("timestamp", [stamps.get(row, now) for row in range(rows)], dtype=UTC_MICROSECONDS)
 
 
 def _tables(tables: Mapping[int, str], rows: int) -> pl.Series:
     if not tables:
         return no_text(rows).alias("destination_id")
-    return _texts("destination_id", [tables.get(row) for row in range(rows)])
+    return text_series("destination_id", [tables.get(row) for row in range(rows)])
 
 
 def no_text(rows: int) -> pl.Series:
@@ -176,11 +132,12 @@ def _from_microseconds(moments: Sequence[datetime]) -> pl.Series:
     return pl.Series([microseconds(moment) for moment in moments], dtype=pl.Int64).cast(UTC_MICROSECONDS)
 
 
-def _texts(name: str, texts: Sequence[str | None]) -> pl.Series:
+def text_series(name: str, texts: Sequence[str | None]) -> pl.Series:
+    """A column of text; half a surrogate pair becomes U+FFFD."""
     try:
         return pl.Series(name, texts, dtype=pl.String)
     except UnicodeEncodeError:  # an id or a table name with a lone surrogate
-        return pl.Series(name, [_repaired(text) for text in texts], dtype=pl.String)
+        return pl.Series(name, [None if text is None else without_surrogates(text) for text in texts], dtype=pl.String)
 
 
 def fault_of(record: Any, position: int) -> str | None:
@@ -193,6 +150,17 @@ def fault_of(record: Any, position: int) -> str | None:
         return f"record {record.id!r}: data: {error}"
     except (TypeError, ValueError) as error:
         return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
+    except Exception as error:  # noqa: BLE001 - of whatever a source has put there
+        return f"record {record.id!r}: data: {type(error).__name__}: {error}"
+    return fault_of_timestamp(record)
+
+
+def fault_of_timestamp(record: SourceRecord) -> str | None:
+    """Why the timestamp of a record cannot be a moment in UTC, or None when it can."""
+    try:
+        as_utc(record.own_timestamp or _BEGINNING)
+    except Exception as error:  # noqa: BLE001 - of a moment outside the calendar, or of the source's own time zone
+        return f"record {record.id!r}: its timestamp cannot be told in UTC: {type(error).__name__}: {error}"
     return None
 
 

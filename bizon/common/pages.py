@@ -1,5 +1,6 @@
 """From what a source hands over for a page to a source frame: a list of records, lines of JSON, or a frame."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,8 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc
+from bizon.common.exact_json import SentNumbers
+from bizon.common.frame_json import column_without_json, json_texts, moments_in_utc
 from bizon.common.frames import (
     SOURCE_SCHEMA,
     UTC_MICROSECONDS,
@@ -15,7 +18,9 @@ from bizon.common.frames import (
     no_text,
     records_to_frame,
     same_moment,
+    text_series,
 )
+from bizon.common.lines import split_lines
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
 
@@ -57,7 +62,7 @@ def _in_turn(records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
 
 
 def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame:
-    lines = _split(page.text)
+    lines, undecoded = split_lines(page.text)
     for name in ("ids", "timestamps", "destination_ids"):
         given = getattr(page, name)
         if given is not None and len(given) != lines.len():
@@ -67,45 +72,47 @@ def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame
     beyond = [row for row in page.faults if not 0 <= row < lines.len()]
     if beyond:
         raise RecordError(f"JsonLines has {lines.len()} lines and a fault in line {beyond[0]}, counted from 0")
-    ids = _found(page.id_field, lines) if page.ids is None else _given(page.ids, lines, page)
+    ids = None if undecoded else _found(page.id_field, lines) if page.ids is None else _given(page.ids, lines, page)
     data, reasons = lines, dict(page.faults)
     if ids is None or ids.len() != lines.len() or ids.null_count():
-        ids, data, found = _one_by_one(lines.to_list(), page)
+        ids, data, found = _one_by_one(lines.to_list(), page, undecoded)
         reasons = {**found, **page.faults}
+    stamps, unknown = _stamps(page.timestamps, now)
+    for row in unknown:
+        reasons.setdefault(row, f"line {row + 1} of the page: its timestamp is not of the years 1 to 9999")
     if reasons and not refuse:
         raise RecordError(reasons[min(reasons)])
     tables = None if page.destination_ids is None else pl.Series(page.destination_ids, dtype=pl.String)
-    return reject(_source_frame(ids, data, now, _stamps(page.timestamps, now), tables), reasons, Stage.SOURCE)
-
-
-def _split(text: bytes | str | Sequence[bytes] | Sequence[str] | pl.Series) -> pl.Series:
-    """The lines as a series of text; what is no UTF-8 is repaired."""
-    if isinstance(text, pl.Series):
-        return text if text.dtype == pl.String else _decoded(text)
-    if not isinstance(text, bytes | str):
-        if {*map(type, text)} <= {bytes}:
-            return _decoded(pl.Series(text, dtype=pl.Binary))
-        return pl.Series(
-            [line.decode("utf-8", "replace") if isinstance(line, bytes) else line for line in text], dtype=pl.String
-        )
-    decoded = text if isinstance(text, str) else text.decode("utf-8", "replace")
-    lines = (decoded.replace("\r\n", "\n") if "\r" in decoded else decoded).split("\n")
-    return pl.Series([line for line in lines if line and not line.isspace()], dtype=pl.String)
-
-
-def _decoded(lines: pl.Series) -> pl.Series:
-    try:
-        return lines.cast(pl.String)
-    except pl.exceptions.PolarsError:  # some line is no UTF-8
-        return pl.Series([line.decode("utf-8", "replace") for line in lines], dtype=pl.String)
+    return reject(_source_frame(ids, data, now, stamps, tables), reasons, Stage.SOURCE)
 
 
 def _found(field: str, lines: pl.Series) -> pl.Series | None:
-    """A field of each line, as text; None when some line is no JSON object. Every line is parsed on the way."""
-    try:
-        return pl.read_ndjson("\n".join(lines).encode("utf-8", "replace"), schema={field: pl.String()})[field]
-    except pl.exceptions.PolarsError:
+    """A field of each line, as text; None when some line is no JSON object. Every line is parsed on the way.
+
+    None as well when an id may not be what was sent: a number that is not whole, or half a surrogate pair.
+    """
+    text = "\n".join(lines).encode("utf-8", "replace")
+    whole = _read(text, field, pl.Int64()) if _begins_with_a_number(lines, field) else None
+    if whole is not None:
+        return whole.cast(pl.String)
+    ids = _read(text, field, pl.String())
+    if ids is None or ids.str.contains("\0", literal=True).any():
         return None
+    fraction = rf'"{re.escape(field)}"\s*:\s*-?\d+[.eE]'
+    like_numbers = ids.cast(pl.Float64, strict=False).is_not_null().any()
+    return None if like_numbers and lines.str.contains(fraction).any() else ids
+
+
+def _read(lines: bytes, field: str, dtype: pl.DataType) -> pl.Series | None:
+    try:
+        return pl.read_ndjson(lines, schema={field: dtype})[field]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+
+
+def _begins_with_a_number(lines: pl.Series, field: str) -> bool:
+    """Whether the first id is a whole number, as the others are then: they can be read as such."""
+    return lines.len() > 0 and re.search(rf'"{re.escape(field)}"\s*:\s*-?\d+\s*[,}}]', lines[0]) is not None
 
 
 def _given(ids: Sequence[str] | pl.Series, lines: pl.Series, page: JsonLines) -> pl.Series | None:
@@ -127,20 +134,26 @@ def _look_like_objects(lines: Sequence[bytes] | Sequence[str] | pl.Series) -> bo
     return all(lines) and {line[0] for line in lines} <= _OPENING and {line[-1] for line in lines} <= _CLOSING
 
 
-def _stamps(given: Sequence[datetime | None] | pl.Series | None, now: datetime) -> pl.Series | None:
-    """The moments that came with the lines, ``now`` where there is none."""
+def _stamps(
+    given: Sequence[datetime | None] | pl.Series | None, now: datetime
+) -> tuple[pl.Series | None, Sequence[int]]:
+    """The moments that came with the lines, ``now`` where there is none; and the rows of which it cannot be told."""
     if given is None:
-        return None
+        return None, ()
     if isinstance(given, pl.Series):
-        return _aware(given, "timestamps").fill_null(now)
-    return pl.Series([now if moment is None else as_utc(moment) for moment in given], dtype=UTC_MICROSECONDS)
+        moments, unknown = _aware(given, "timestamps")
+        return moments.fill_null(now), unknown
+    return pl.Series([now if moment is None else as_utc(moment) for moment in given], dtype=UTC_MICROSECONDS), ()
 
 
-def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, pl.Series, dict[int, str]]:
+def _one_by_one(
+    lines: list[str], page: JsonLines, undecoded: dict[int, str]
+) -> tuple[pl.Series, pl.Series, dict[int, str]]:
     """Ids and texts of lines of which some are faulty, and what is wrong with those, by position."""
-    ids, texts, reasons = [], [], {}
+    ids, texts, reasons = [], [], dict(undecoded)
+    exact = SentNumbers()
     for position, line in enumerate(lines):
-        id_, reason = _id_of(line, page.id_field)
+        id_, reason = (None, None) if position in undecoded else _id_of(line, page.id_field, exact)
         if page.ids is not None:
             id_ = str(page.ids[position])
             reason = None if reason == _no_id(page.id_field) else reason
@@ -148,13 +161,13 @@ def _one_by_one(lines: list[str], page: JsonLines) -> tuple[pl.Series, pl.Series
             reasons[position] = f"line {position + 1} of the page {reason}"
         ids.append(f"#{position}" if id_ is None else id_)
         texts.append(line if reason is None else orjson.dumps({"line": line}).decode())
-    return pl.Series(ids, dtype=pl.String), pl.Series(texts, dtype=pl.String), reasons
+    return text_series("id", ids), pl.Series(texts, dtype=pl.String), reasons
 
 
-def _id_of(line: str, field: str) -> tuple[str | None, str | None]:
+def _id_of(line: str, field: str, exact: SentNumbers) -> tuple[str | None, str | None]:
     """Id and fault of a line."""
     try:
-        record: Any = orjson.loads(line)
+        record: Any = exact.loads(line, careful=False)
     except ValueError as error:
         return None, f"is no JSON: {error}"
     if not isinstance(record, dict):
@@ -162,7 +175,9 @@ def _id_of(line: str, field: str) -> tuple[str | None, str | None]:
     id_ = record.get(field)
     if id_ is None:
         return None, _no_id(field)
-    return id_ if isinstance(id_, str) else orjson.dumps(id_).decode(), None
+    if isinstance(id_, float):  # or an integer beyond 64 bits
+        id_ = exact.loads(line)[field]
+    return id_ if isinstance(id_, str) else exact.dumps(id_), None
 
 
 def _no_id(field: str) -> str:
@@ -174,33 +189,34 @@ def _from_frame(page: RecordFrame, now: datetime, *, refuse: bool) -> pl.DataFra
     for name in filter(None, (page.id, page.timestamp, page.destination_id)):
         if name not in frame.columns:
             raise RecordError(f"the frame of the page has no column '{name}', it has: {', '.join(frame.columns)}")
-    binary = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
-    if binary:
-        raise RecordError(f"column '{binary[0]}' of the page is binary, which is no JSON: make it text first")
-    naive = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime and dtype.time_zone is None]  # type: ignore[attr-defined]
-    data = frame.with_columns(pl.col(naive).dt.replace_time_zone("UTC")).select(
-        pl.struct(pl.all()).struct.json_encode()
-    )
-    ids = frame[page.id].cast(pl.String)
-    reasons = {row: f"row {row} of the page has no '{page.id}'" for row in ids.is_null().arg_true()}
+    without = column_without_json(frame)
+    if without is not None:
+        raise RecordError(f"column '{without[0]}' of the page is {without[1]}, which is no JSON: make it text first")
+    try:
+        data, beyond = json_texts(frame)
+        ids = frame[page.id].cast(pl.String)
+        table = None if page.destination_id is None else frame[page.destination_id].cast(pl.String)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise RecordError(f"the frame of the page cannot be read: {str(error).splitlines()[0]}") from None
+    moments, unknown = None, list[int]()
+    if page.timestamp is not None:
+        moments, unknown = _aware(frame[page.timestamp], f"column '{page.timestamp}'")
+        moments = moments.fill_null(now)
+    reasons = {
+        **{row: f"has a moment in column '{name}' beyond the calendar" for row, name in beyond.items()},
+        **dict.fromkeys(unknown, f"has a '{page.timestamp}' that is not of the years 1 to 9999"),
+        **dict.fromkeys(ids.is_null().arg_true(), f"has no '{page.id}'"),
+    }
+    reasons = {row: f"row {row} of the page {reason}" for row, reason in reasons.items()}
     if reasons and not refuse:
         raise RecordError(reasons[min(reasons)])
-    table = None if page.destination_id is None else frame[page.destination_id].cast(pl.String)
-    source = _source_frame(ids.fill_null("#"), data.to_series(), now, _moments(page, now), table)
-    return reject(source, reasons, Stage.SOURCE)
+    return reject(_source_frame(ids.fill_null("#"), data, now, moments, table), reasons, Stage.SOURCE)
 
 
-def _moments(page: RecordFrame, now: datetime) -> pl.Series | None:
-    if page.timestamp is None:
-        return None
-    return _aware(page.frame[page.timestamp], f"column '{page.timestamp}'").fill_null(now)
-
-
-def _aware(moments: pl.Series, name: str) -> pl.Series:
+def _aware(moments: pl.Series, name: str) -> tuple[pl.Series, list[int]]:
     if not isinstance(moments.dtype, pl.Datetime):
         raise RecordError(f"{name} of the page is {moments.dtype}, not Datetime")
-    aware = moments.dt.replace_time_zone("UTC") if moments.dtype.time_zone is None else moments
-    return aware.cast(UTC_MICROSECONDS)
+    return moments_in_utc(moments)
 
 
 def _source_frame(

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from bizon.common.frames import records_to_frame
+from bizon.common.encoding import encode_data, encode_extra
+from bizon.common.frames import fault_of_timestamp, records_to_frame
 from bizon.source.models import SourceRecord
 
 REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})
@@ -84,16 +85,34 @@ def records_and_rejects_to_frame(records: Iterable[Any], now: datetime) -> pl.Da
 def _stand_in(record: Any, position: int) -> SourceRecord:
     if not isinstance(record, SourceRecord):
         return SourceRecord(id=f"#{position}", data={"record": _as_text(record)})
-    return SourceRecord(record.id, _readable(record.data), record.own_timestamp, record.destination_id)
+    stamp = None if fault_of_timestamp(record) else record.own_timestamp
+    return SourceRecord(record.id, _readable(record.data), stamp, record.destination_id)
 
 
-def _readable(data: Any) -> dict[str, Any]:
-    """The data with what is no JSON as text; all of it as text when that is not possible."""
+def _readable(data: dict[Any, Any]) -> dict[Any, Any]:
+    """The data as it would be encoded, with what is no JSON as text."""
     try:
-        readable = orjson.loads(orjson.dumps(data, default=_as_text, option=orjson.OPT_NON_STR_KEYS))
-    except (TypeError, ValueError):
-        readable = None
-    return readable if isinstance(readable, dict) else {"record": _as_text(data)}
+        return {_key(key): orjson.Fragment(_encoded(value)) for key, value in data.items()}
+    except Exception:  # noqa: BLE001 - of whatever a source has put there
+        return {"record": _as_text(data)}
+
+
+def _key(key: Any) -> Any:
+    return key if key is None or isinstance(key, str | int | float) else _as_text(key)
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return encode_data(value, default=_shown)
+    except Exception:  # noqa: BLE001 - refers to itself, or fails when it is looked at
+        return orjson.dumps(_as_text(value))
+
+
+def _shown(value: Any) -> Any:
+    try:
+        return encode_extra(value)
+    except TypeError:
+        return _as_text(value)
 
 
 def _as_text(value: Any) -> str:

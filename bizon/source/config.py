@@ -90,6 +90,13 @@ class SourceConfig(StrictModel):
         description="Seconds by which an incremental run reaches back behind the last run, for records that become "
         "visible late. Records in the overlap are delivered again.",
     )
+    cursor_resolution: float = Field(
+        default=0,
+        ge=0,
+        le=31_622_400,
+        description="Seconds; the unit of the API's timestamps, 60 when they are cut to the minute. An incremental run "
+        "begins and ends at whole units. Without this key: what the source declares, or 0.",
+    )
     force_ignore_checkpoint: bool = Field(
         default=False, description="Cancel an unfinished job of this stream and start from the first page."
     )

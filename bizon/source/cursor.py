@@ -1,11 +1,16 @@
-"""The producer's place in a stream."""
+"""The producer's place in a stream, and the unit in which an incremental source tells time."""
 
 from copy import deepcopy
+from datetime import datetime, timedelta
 from typing import Any, Self
 
-from bizon.common.clock import utc_now
-from bizon.common.errors.errors import SourceFetchError
+from bizon.common.clock import microseconds, utc_now
+from bizon.common.errors.errors import ConfigError, MissingDependencyError, SourceFetchError
 from bizon.engine.backend.models import JobStatus
+from bizon.source.config import SourceConfig
+from bizon.source.discover import resolve_source_class
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Cursor:
@@ -96,3 +101,24 @@ class Cursor:
         self.iteration += 1
         self.rows_fetched += nb_records_fetched
         self._pagination = deepcopy(pagination_dict)
+
+
+def cursor_resolution(config: SourceConfig) -> timedelta:
+    """The unit of the timestamps of a source: as configured, else as its class declares. Raises ConfigError."""
+    if "cursor_resolution" in config.model_fields_set:
+        return timedelta(seconds=config.cursor_resolution)
+    try:
+        source_class = resolve_source_class(config)
+    except (ConfigError, MissingDependencyError):  # told where the source is built
+        return timedelta(0)
+    declared = source_class.cursor_resolution
+    if isinstance(declared, bool) or not isinstance(declared, int | float) or declared < 0:
+        raise ConfigError(
+            f"cursor_resolution of {source_class.__name__} must be a number of seconds, 0 or more, it is {declared!r}"
+        )
+    return timedelta(seconds=declared)
+
+
+def floored(moment: datetime, unit: timedelta) -> datetime:
+    """The beginning of the unit that an aware moment is in, counted from 1970 in UTC; the moment itself for no unit."""
+    return moment - timedelta(microseconds=microseconds(moment) % (unit // _MICROSECOND)) if unit else moment

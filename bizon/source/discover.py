@@ -1,11 +1,8 @@
 """From a source's name, or a file, to its class. The one door through which connectors are imported."""
 
 import difflib
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import re
 import sys
 import textwrap
 import traceback
@@ -19,6 +16,7 @@ from typing import Any
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover_ast import SourceInfo, find_sources, inspect_source, is_stub_text
+from bizon.source.discover_modules import loaded_of, module_name, package_of, unload
 from bizon.source.source import AbstractSource
 
 SOURCES_ROOT = Path(__file__).resolve().parents[1] / "connectors" / "sources"
@@ -68,9 +66,10 @@ def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
 def load_custom_source(path: str | Path, stream: str | None = None) -> type[AbstractSource]:
     """The source class in a file of the user's; with ``stream``, the one that offers it.
 
-    The file is executed once per process, under a module name derived from its absolute path, so its classes pickle;
-    a process that is to unpickle them calls this first. Its folder joins ``sys.path``, at the end, for modules beside
-    it. Raises ConfigError, which names the line, when the file is not a Python file with a usable source class.
+    The file is executed once per process, as a module of the private package of its folder, so its classes pickle; a
+    process that is to unpickle them calls this first. It imports modules beside it by their plain names, and shares
+    them with no other folder: see ``discover_modules.py``. Raises ConfigError, which names the line, when the file is
+    not a Python file with a usable source class.
     """
     file = Path(path).expanduser().absolute()
     classes = _source_classes(_custom_module(file), file)
@@ -153,30 +152,17 @@ def _import_source(info: SourceInfo) -> ModuleType:
 
 
 def _custom_module(file: Path) -> ModuleType:
-    stem = re.sub(r"\W", "_", file.stem)
-    digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]
-    name = f"bizon_custom_source_{stem}_{digest}"
     with _custom_lock:
+        name = module_name(file)
         if name in sys.modules:
             return sys.modules[name]
         _check_file(file)
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"{file}: not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        folder = str(file.parent)
-        added = folder not in sys.path
-        if added:
-            sys.path.append(folder)
-        sys.modules[name] = module
+        before = loaded_of(package_of(name))
         try:
-            spec.loader.exec_module(module)
+            return importlib.import_module(name)
         except (Exception, SystemExit) as error:
-            del sys.modules[name]
-            if added:
-                sys.path.remove(folder)
-            raise ConfigError(_execution_error(file, error)) from error
-        return module
+            unload(loaded_of(package_of(name)) - before)
+            raise ConfigError(_execution_error(file, error).replace(f"{package_of(name)}.", "")) from error
 
 
 def _check_file(file: Path) -> None:

@@ -71,10 +71,10 @@ class SourceRecord:
 class JsonLines:
     """Records as the JSON text they already are, one object per line; ``source_data`` is that text, unchanged.
 
-    ``text``: one text of many lines, a list of lines, or a Polars series of them; UTF-8 where it is bytes. In one text
-    empty lines do not count. The id of a record is its field ``id_field``, text or a number, for which each line is
-    parsed. A source that knows the ``ids`` gives one per line, and vouches for its lines: they are only seen to begin
-    and end like an object.
+    ``text``: one text of many lines, a list of lines, or a Polars series of them; UTF-8 where it is bytes, and a line
+    that is not is refused. In one text empty lines do not count. The id of a record is its field ``id_field``, text or
+    a number, for which each line is parsed. A source that knows the ``ids`` gives one per line, and vouches for its
+    lines: they are only seen to begin and end like an object.
 
     ``timestamps``: when each record was made, None = when the page arrived; a naive one is taken as UTC.
     ``destination_ids``: the table of each record, None = the configured one. ``faults``: what no record can be made
@@ -94,8 +94,9 @@ class JsonLines:
 class RecordFrame:
     """Records as the rows of a Polars frame; ``data`` of a record holds every column, ``id`` names that of its id.
 
-    A moment is written as RFC 3339 text (a naive one is taken as UTC), a decimal as text, NaN as null; binary columns
-    have to be made text first. ``timestamp`` and ``destination_id`` name the columns for these, where there are any.
+    At every depth a moment is written as RFC 3339 text (a naive one is taken as UTC), a decimal as text, NaN as null;
+    binary values have to be made text first. ``timestamp`` and ``destination_id`` name the columns for these, where
+    there are any.
     """
 
     frame: "pl.DataFrame"
@@ -121,11 +122,11 @@ class SourceIteration:
 
 @dataclass(slots=True)
 class SourceIncrementalState:
-    """Where an incremental page starts.
+    """The window of an incremental run: ``last_run <= changed < run_started_at``. Windows of runs tile.
 
-    ``last_run``: when the last succeeded job was created, less ``source.incremental_lookback``; aware, UTC.
-    ``run_started_at``: when the current job was created: with ``last_run`` it makes windows that tile.
-    ``state``: the last ``next_state`` of the last succeeded job. ``cursor_field``: as configured.
+    ``last_run``: where the window of the last succeeded job ended, less ``source.incremental_lookback``; aware, UTC.
+    ``run_started_at``: when the current job was created. Both are whole units of ``cursor_resolution``, where there is
+    one. ``state``: the last ``next_state`` of the last succeeded job. ``cursor_field``: as configured.
     """
 
     last_run: datetime
@@ -137,3 +138,8 @@ class SourceIncrementalState:
         self.last_run = as_utc(self.last_run)
         if self.run_started_at is not None:
             self.run_started_at = as_utc(self.run_started_at)
+
+    def covers(self, changed: datetime) -> bool:
+        """Whether a record that changed then belongs to the window; a naive moment is taken as UTC."""
+        moment = as_utc(changed)
+        return self.last_run <= moment and (self.run_started_at is None or moment < self.run_started_at)

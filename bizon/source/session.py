@@ -6,17 +6,17 @@ from http import HTTPStatus
 from itertools import takewhile
 from ssl import SSLCertVerificationError
 from typing import Any, Self, cast
-from urllib.parse import urlsplit
 
 import requests
 from loguru import logger
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import InvalidHeader, MaxRetryError, SSLError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
+from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 
 _POOL_SIZE = 64  # connections kept open, for connectors that fetch on several threads
@@ -32,7 +32,8 @@ class Session(requests.Session):
     that fails for good raises what requests raises (``HTTPError``, ``ConnectionError``, ``Timeout``...), with a text
     that holds neither query string, credentials, header nor body. ``raise_for_status=False`` hands 4xx and 5xx
     answers to the caller instead. ``timeout`` is (connect, read) in seconds; the read limit is for each wait on the
-    socket, not for the whole answer. Not promised: that a retried POST reached the server only once.
+    socket, not for the whole answer. ``json`` of an answer decodes JSON as JSON, whatever its label: see ``body.py``.
+    Not promised: that a retried POST reached the server only once.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Session(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Response:
         """As in requests; a request without ``timeout`` gets the one of the session."""
         try:
-            return super().request(method, url, *args, **kwargs)
+            return cast(Response, super().request(method, url, *args, **kwargs))
         except requests.RequestException as error:
             raise _without_secrets(error, method, url) from None
 
@@ -62,9 +63,12 @@ class Session(requests.Session):
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.timeout
         try:
-            return super().send(request, **kwargs)
+            response = super().send(request, **kwargs)
         except requests.RequestException as error:
             raise _without_secrets(error, request.method, request.url) from None
+        if response.__class__ is requests.Response:  # adapters of requests know no other
+            response.__class__ = Response
+        return cast(Response, response)
 
     def call(
         self, method: str, url: str, content_type: str | None = "application/json", *args: Any, **kwargs: Any
@@ -78,7 +82,7 @@ class Session(requests.Session):
             headers.setdefault("Content-Type", content_type)
         return self.request(method.upper(), url, *args, headers=headers, **kwargs)
 
-    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: requests.Response) -> None:
         """Called by requests for each redirect: what authenticates follows to the same host and to no other.
 
         requests does this for ``Authorization`` alone; here it also holds for headers and cookies of the builder.
@@ -146,7 +150,7 @@ class CappedRetry(Retry):
         policy = super().increment(method, url, *args, **kwargs)
         last = policy.history[-1]
         cause = f"HTTP {last.status}" if last.error is None else type(last.error).__name__
-        place = f"{getattr(kwargs.get('_pool'), 'host', '')}{_shown(url)}"
+        place = f"{getattr(kwargs.get('_pool'), 'host', '')}{shown_url(url)}"
         logger.warning(f"{method} {place}: {cause}; trying again, {policy.total} retries left")
         return policy
 
@@ -160,7 +164,7 @@ class _SafeText(str):
     __slots__ = ()
 
 
-def _raise_for_status(response: Response, *_args: Any, **_kwargs: Any) -> Response:
+def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) -> requests.Response:
     code = response.status_code
     if code < HTTPStatus.BAD_REQUEST:
         return response
@@ -168,14 +172,14 @@ def _raise_for_status(response: Response, *_args: Any, **_kwargs: Any) -> Respon
         _ = response.content  # for whoever catches the error, and the connection goes back to the pool
     known = code in HTTPStatus._value2member_map_
     phrase = HTTPStatus(code).phrase if known else "unknown status"
-    text = f"{response.request.method} {_shown(response.url)}: HTTP {code} {phrase}"
+    text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
     raise requests.HTTPError(_SafeText(text), response=response)
 
 
 def _without_secrets(error: requests.RequestException, method: Any, url: Any) -> requests.RequestException:
     """The same error with a text that is safe to show, cut off from the urllib3 errors that quote the whole URL."""
     if not (error.args and isinstance(error.args[0], _SafeText)):
-        error.args = (_SafeText(f"{method} {_shown(url)}: {_reason(error)}"),)
+        error.args = (_SafeText(f"{method} {shown_url(url)}: {_reason(error)}"),)
     error.__context__ = None
     return error
 
@@ -189,17 +193,3 @@ def _reason(error: requests.RequestException) -> str:
     inner = error.args[0] if error.args else ""
     inner = getattr(inner, "reason", inner)  # urllib3: MaxRetryError quotes the URL, its reason does not
     return f"{name}: {_USER_INFO.sub('://', str(inner).partition('?')[0])}"
-
-
-def _shown(url: Any) -> str:
-    """A URL without user, query and fragment."""
-    text = url.decode("utf-8", "replace") if isinstance(url, bytes) else str(url)
-    text = text.partition("?")[0]
-    try:
-        parts = urlsplit(text)
-        host = parts.netloc.rpartition("@")[2]
-        if parts.port is None and ":" in host.rpartition("]")[2]:
-            return "<not a URL>"
-    except ValueError:
-        return "<not a URL>"
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path

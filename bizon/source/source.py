@@ -25,6 +25,10 @@ class AbstractSource(ABC):
     """In sync mode ``stream``: True when the first ``get`` of a run wants the pagination of the last checkpoint. All
     other calls there have none: a stream goes on where its source stands."""
 
+    cursor_resolution: ClassVar[float] = 0
+    """Seconds; the unit of the timestamps by which the API filters, for example 60 when they are cut to the minute. The
+    windows of incremental runs then begin and end at whole units. ``source.cursor_resolution`` in the YAML wins."""
+
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
         self.session = self.get_session()
@@ -78,6 +82,8 @@ class AbstractSource(ABC):
     ) -> SourceIteration:
         """Fetch one page of what changed since ``source_state.last_run``; pagination works as in ``get``.
 
+        ``source_state.covers`` tells whether a record belongs to the window. An API that only takes the beginning may
+        also answer with what is newer: delivered now, it comes once more in the next run.
         Called instead of ``get`` when ``sync_mode`` is ``incremental`` and an earlier job succeeded. A source that
         does not override it is refused for ``incremental`` when the configuration is validated.
         """

@@ -128,6 +128,13 @@ class JobBehaviours(BackendFixtures):
         backend.note_output(job_id, {"place": "elsewhere"}, epoch=first)
         assert _found(backend, job_id).output == {"place": "Zo\u00eb"}
 
+    def test_the_window_of_a_job_comes_back_as_it_was(self, backend: AbstractBackend) -> None:
+        job_id = backend.create_stream_job(KEY, "incremental").id
+        assert _found(backend, job_id).window is None
+        window = (datetime(2024, 2, 29, 12, 30, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC))
+        backend.note_window(job_id, window)
+        assert _found(backend, job_id).window == window
+
     def test_a_reset_waits_for_a_job_and_belongs_to_it(self, backend: AbstractBackend) -> None:
         backend.request_stream_reset(KEY)
         backend.request_stream_reset(KEY)

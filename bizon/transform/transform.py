@@ -1,20 +1,16 @@
 """Applying the user's transforms to a page."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import polars as pl
 
 from bizon.common.errors.errors import TransformError
-from bizon.common.frames import encode_data
+from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
 from bizon.common.on_error import OnError
 from bizon.common.rejects import Stage, reject, rejected_rows
 from bizon.transform.config import TransformModel
 from bizon.transform.snippet import compile_snippet
-
-_PERHAPS_BEYOND_64_BITS = r"\d{19}"
 
 
 class Transform:
@@ -22,48 +18,50 @@ class Transform:
 
     def __init__(self, transforms: Sequence[TransformModel], on_error: OnError = OnError.FAIL) -> None:
         self._on_error = on_error
+        self._json = SentNumbers()
         self._steps = [(model.label, compile_snippet(model.label, model.python)) for model in transforms]
 
     def apply_transforms(self, df_source_records: pl.DataFrame) -> pl.DataFrame:
         """A source frame in, a source frame out; a record whose ``data`` became None is gone.
+
+        A value that no snippet touches stays what it was: a number keeps its text, whatever a float would make of it.
 
         A snippet that raises, or leaves something else than a dict, is a TransformError with label and record id. It
         is raised with ``on_error: fail``; else the record is refused, as the source gave it: see ``common/rejects.py``.
         """
         if not self._steps or df_source_records.is_empty():
             return df_source_records
-        ids, data = df_source_records["id"], df_source_records["data"]
-        # orjson reads an integer beyond 64 bits as a float; a page that may hold one takes the exact, slower way
-        loads = json.loads if data.str.contains(_PERHAPS_BEYOND_64_BITS).any() else orjson.loads
+        needs_care = df_source_records["data"].str.contains(PERHAPS_NOT_REPRODUCED).to_list()
         if self._on_error is OnError.FAIL:
+            ids, data = df_source_records["id"].to_list(), df_source_records["data"].to_list()
             texts: list[str | None] = [
-                self._transformed(record_id, text, loads)
-                for record_id, text in zip(ids.to_list(), data.to_list(), strict=True)
+                self._transformed(record_id, text, careful)
+                for record_id, text, careful in zip(ids, data, needs_care, strict=True)
             ]
             frame = df_source_records
         else:
-            texts, reasons = self._transformed_or_refused(df_source_records, loads)
+            texts, reasons = self._transformed_or_refused(df_source_records, needs_care)
             frame = reject(df_source_records, reasons, Stage.TRANSFORM)
         return frame.with_columns(pl.Series("data", texts, pl.String)).filter(pl.col("data").is_not_null())
 
     def _transformed_or_refused(
-        self, frame: pl.DataFrame, loads: Callable[[str], Any]
+        self, frame: pl.DataFrame, needs_care: Sequence[bool]
     ) -> tuple[list[str | None], dict[int, str]]:
         texts: list[str | None] = []
         reasons = {}
-        rows = zip(frame["id"].to_list(), frame["data"].to_list(), rejected_rows(frame), strict=True)
-        for position, (record_id, text, was_refused) in enumerate(rows):
+        rows = zip(frame["id"].to_list(), frame["data"].to_list(), needs_care, rejected_rows(frame), strict=True)
+        for position, (record_id, text, careful, was_refused) in enumerate(rows):
             try:
-                texts.append(text if was_refused else self._transformed(record_id, text, loads))
+                texts.append(text if was_refused else self._transformed(record_id, text, careful))
             except TransformError as error:
                 texts.append(text)
                 reasons[position] = str(error)
         return texts, reasons
 
-    def _transformed(self, record_id: str, text: str, loads: Callable[[str], Any]) -> str | None:
+    def _transformed(self, record_id: str, text: str, careful: bool) -> str | None:
         label = self._steps[0][0]
         try:
-            data: Any = loads(text)
+            data: Any = self._json.loads(text, careful=careful)
         except ValueError as error:
             raise TransformError(label, record_id, f"the record is no JSON: {error}") from None
         for label, step in self._steps:
@@ -76,6 +74,6 @@ class Transform:
             if not isinstance(data, dict):
                 raise TransformError(label, record_id, f"`data` must stay a dict, it became {type(data).__name__}")
         try:
-            return encode_data(data).decode()
+            return self._json.dumps(data)
         except TypeError as error:
             raise TransformError(label, record_id, f"the result is not JSON: {error}") from None

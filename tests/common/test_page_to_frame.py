@@ -1,6 +1,7 @@
 """What a source may hand over for a page, and the source frame it becomes."""
 
 import json
+from base64 import b64decode
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -106,9 +107,62 @@ def test_ids_must_be_as_many_as_lines() -> None:
         lines_of("{}", "{}", ids=["a"])
 
 
-def test_bytes_that_are_no_utf_8_are_refused_alone() -> None:
-    page = page_to_frame(JsonLines(b'{"id":1}\n{"id":"\xff"}\n{"id":3'), NOW, refuse=True)
-    assert page["id"].to_list() == ["1", "\ufffd", "#2"]
+@pytest.mark.parametrize(
+    "text", [b'{"id":1}\n{"id":"\xff"}\r\n\n{"id":3}', [b'{"id":1}', b'{"id":"\xff"}', b'{"id":3}']]
+)
+@pytest.mark.parametrize("ids", [None, ["1", "two", "3"]])
+def test_bytes_that_are_not_utf_8_are_refused_alone(text: Any, ids: list[str] | None) -> None:
+    """They became U+FFFD, and the record was delivered."""
+    reason = "line 2 of the page is not valid UTF-8 at byte 7"
+    for lines in (text, pl.Series(text, dtype=pl.Binary)) if isinstance(text, list) else (text,):
+        with pytest.raises(RecordError, match=reason):
+            page_to_frame(JsonLines(lines, ids=ids), NOW)
+        page = page_to_frame(JsonLines(lines, ids=ids), NOW, refuse=True)
+        assert page["id"].to_list() == ["1", ids[1] if ids else "#1", "3"]
+        assert page["reason"].to_list() == [None, reason, None]
+        shown = json.loads(page["data"][1])
+        assert b64decode(shown["line_base64"]) == b'{"id":"\xff"}'
+
+
+def test_a_byte_order_mark_before_the_lines_does_not_count() -> None:
+    for text in ('\ufeff{"id":1}\n{"id":2}', '\ufeff{"id":1}\n{"id":2}'.encode()):
+        assert page_to_frame(JsonLines(text), NOW)["data"].to_list() == ['{"id":1}', '{"id":2}']
+    page = page_to_frame(JsonLines(b'\xef\xbb\xbf{"id":1}\n{"id":"\xff"}'), NOW, refuse=True)
+    assert page["reason"].null_count() == 1
+
+
+@pytest.mark.parametrize("line", ['{"id":1,"n":1e400}', '{"id":1,"t":"cut \\ud83d"}', '{"id":1,"n":1E+999999999}'])
+def test_a_line_that_few_readers_take_is_json_all_the_same(line: str) -> None:
+    page = page_to_frame(JsonLines([line, '{"id":2}']), NOW)
+    assert page["data"].to_list() == [line, '{"id":2}']
+    assert page["id"].to_list() == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "id_"),
+    [
+        ("1.10", "1.10"), ("12345678901234567.89", "12345678901234567.89"), ("1e5", "1e5"), ("1.0", "1.0"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"), ("9" * 60, "9" * 60),
+        ("-7", "-7"), ('"1.10"', "1.10"),
+        ('"cut \\ud83d"', "cut \ufffd"), ('"nul \\u0000"', "nul \0"),
+    ],
+)  # fmt: skip
+def test_the_id_of_a_line_is_the_number_that_was_sent(sent: str, id_: str) -> None:
+    assert lines_of('{"id":"x"}', f'{{"id":{sent}}}')["id"].to_list() == ["x", id_]
+
+
+def test_half_a_surrogate_pair_as_a_character_becomes_the_escape_that_json_has_for_it() -> None:
+    page = page_to_frame(JsonLines(['{"a":"cut \ud83d"}'], ids=["a"]), NOW)
+    assert page["data"].to_list() == ['{"a":"cut \\ud83d"}']
+
+
+def test_a_timestamp_that_no_calendar_has_is_refused_alone() -> None:
+    stamps = pl.Series([0, 2**62, None], dtype=pl.Int64).cast(pl.Datetime("us"))
+    lines = JsonLines(["{}"] * 3, ids=["a", "b", "c"], timestamps=stamps)
+    with pytest.raises(RecordError, match="line 2 of the page: its timestamp is not of the years 1 to 9999"):
+        page_to_frame(lines, NOW)
+    page = page_to_frame(lines, NOW, refuse=True)
+    assert page["timestamp"].to_list() == [datetime(1970, 1, 1, tzinfo=UTC), NOW, NOW]
     assert page["reason"].null_count() == 2
 
 
@@ -151,6 +205,10 @@ def test_an_empty_frame_is_a_page_without_records() -> None:
     [
         (RecordFrame(pl.DataFrame({"a": [1]})), "has no column 'id', it has: a"),
         (RecordFrame(pl.DataFrame({"id": [1], "b": [b"x"]})), "column 'b' of the page is binary"),
+        (RecordFrame(pl.DataFrame({"id": [1], "b": [{"c": b"x"}]})), "column 'b.c' of the page is binary"),
+        (RecordFrame(pl.DataFrame({"id": [1], "b": [[{"c": [b"x"]}]]})), r"column 'b\[\].c\[\]' of the page is binary"),
+        (RecordFrame(pl.DataFrame({"id": [1], "b": pl.Series([{1}], dtype=pl.Object)})), "'b' of the page is object"),
+        (RecordFrame(pl.DataFrame({"id": [[1]]})), "the frame of the page cannot be read: "),
         (RecordFrame(pl.DataFrame({"id": [1], "t": ["x"]}), timestamp="t"), "column 't' of the page is String"),
         (RecordFrame(pl.DataFrame({"id": [1, None]})), "row 1 of the page has no 'id'"),
     ],
@@ -229,8 +287,3 @@ def test_what_goes_with_the_lines_must_fit_them(columns: dict[str, Any], reason:
         lines_of("{}", "{}", ids=["a", "b"], **columns)
     with pytest.raises(RecordError, match="a line of JsonLines is null"):
         page_to_frame(JsonLines(pl.Series(["{}", None]), ids=["a", "b"]), NOW)
-
-
-def test_bytes_that_are_no_utf_8_are_repaired_in_a_list_too() -> None:
-    page = page_to_frame(JsonLines([b'{"a":"\xff"}', b"{}"], ids=["a", "b"]), NOW)
-    assert page["data"].to_list() == ['{"a":"\ufffd"}', "{}"]

@@ -1,12 +1,13 @@
 """Records that cannot be delivered stay in the frame of their page, with the reason."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from bizon.common.frames import SOURCE_SCHEMA, SourcePage, records_to_frame, to_destination_frame
+from bizon.common.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
 from bizon.source.models import SourceRecord
 
@@ -50,6 +51,50 @@ def test_whatever_is_no_json_is_shown_as_well_as_it_can_be(data: dict[Any, Any])
     frame = records_and_rejects_to_frame([SourceRecord(id=1, data=data)], NOW)
     assert frame["reason"].null_count() == 0
     assert isinstance(json.loads(frame["data"][0]), dict)
+
+
+def test_all_that_is_json_in_a_refused_record_is_shown_exactly() -> None:
+    """One value that was no JSON made a text of 10,000 characters of the whole record, or of its numbers."""
+    data = {
+        "bad": object(),
+        "d": Decimal("1.10"),
+        "n": [2**70, 10**5000],
+        "e": Decimal("1E+999999999"),
+        "t": "é" * 20_000,
+    }
+    shown = records_and_rejects_to_frame([SourceRecord(id=1, data=data)], NOW)["data"][0]
+    digits = "1" + "0" * 5000
+    assert f'"d":1.10,"n":[1180591620717411303424,{digits}],"e":1E+999999999,"t":"{"é" * 20_000}"' in shown
+
+
+class Lost(tzinfo):
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        raise LookupError("nowhere")
+
+
+@pytest.mark.parametrize(
+    "stamp", [datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 1, tzinfo=Lost())]
+)
+def test_a_timestamp_that_cannot_be_told_in_utc_is_refused_alone(stamp: datetime) -> None:
+    records = [SourceRecord(id="a", data={}), SourceRecord(id="b", data={"n": 1}, timestamp=stamp)]
+    frame = records_and_rejects_to_frame(records, NOW)
+    assert frame["reason"][0] is None
+    assert frame["reason"][1].startswith("record 'b': its timestamp cannot be told in UTC: ")
+    assert frame["timestamp"].to_list() == [NOW, NOW]
+    assert json.loads(frame["data"][1]) == {"n": 1}
+    with pytest.raises(RecordError, match="record 'b': its timestamp"):
+        records_to_frame(records, NOW)
+
+
+class Failing(dict[str, Any]):
+    def items(self) -> Any:
+        raise OSError("gone")
+
+
+def test_whatever_fails_while_a_record_is_encoded_is_the_fault_of_that_record() -> None:
+    records = [SourceRecord(id="a", data={}), SourceRecord(id="b", data=Failing(n=2**70))]
+    frame = records_and_rejects_to_frame(records, NOW)
+    assert frame["reason"].to_list() == [None, "record 'b': data: OSError: gone"]
 
 
 def test_a_record_shown_as_text_is_cut() -> None:

@@ -135,3 +135,36 @@ def test_a_record_that_was_refused_before_is_not_transformed() -> None:
     changed = Transform([model], OnError.SKIP).apply_transforms(page)
     assert changed["id"].to_list() == ["a"]
     assert changed["stage"].to_list() == ["source"]
+
+
+UNTOUCHED = (
+    '{"z":1.10,"a":1e400,"e":1E5,"i":123456789012345678901234567890,"m":-0,"d":12345678901234567.89,'
+    '"r":0.12345678901234567890,"t":"cut \\ud83d","n":{"deep":[0.50,{"x":2.0}]},"s":"1.10"}'
+)
+
+
+def of_text(*texts: str) -> pl.DataFrame:
+    return frame(*({} for _ in texts)).with_columns(pl.Series("data", texts))
+
+
+@pytest.mark.parametrize("on_error", list(OnError))
+def test_a_value_that_no_snippet_touches_leaves_it_byte_for_byte(on_error: OnError) -> None:
+    steps = [
+        TransformModel(label="t", python="data['seen'] = True"),
+        TransformModel(label="u", python="data['x'] = 1.5"),
+    ]
+    page = of_text(UNTOUCHED, '{"plain":1}')
+    changed = Transform(steps, on_error).apply_transforms(page)["data"].to_list()
+    assert changed == [UNTOUCHED[:-1] + ',"seen":true,"x":1.5}', '{"plain":1,"seen":true,"x":1.5}']
+
+
+def test_a_value_that_is_moved_stays_what_it_was() -> None:
+    model = TransformModel(label="t", python="data = {'amount': data.pop('d'), 'all': [data], 'half': data['z'] / 2}")
+    changed = Transform([model]).apply_transforms(of_text('{"z":1.10,"d":12345678901234567.89}'))["data"].to_list()
+    assert changed == ['{"amount":12345678901234567.89,"all":[{"z":1.10}],"half":0.55}']
+
+
+@pytest.mark.parametrize("text", ['{"a":NaN}', '{"a":1.10,}', '{"a":1.10'])
+def test_what_is_no_json_is_refused_beside_such_numbers_too(text: str) -> None:
+    with pytest.raises(TransformError, match="record 'r0': the record is no JSON"):
+        Transform([TransformModel(label="t", python="pass")]).apply_transforms(of_text(text))

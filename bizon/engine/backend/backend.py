@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
@@ -86,7 +87,12 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
-        """Replace what is noted of how the job is doing, any JSON object; display only."""
+        """Replace what is noted of the job, any JSON object: how a stream is doing, for display; of an incremental job
+        where its window ends."""
+
+    @abstractmethod
+    def note_window(self, job_id: str, window: tuple[datetime, datetime]) -> None:
+        """Note where the window of an incremental job begins and ends, aware moments; the next window begins there."""
 
     @abstractmethod
     def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:

@@ -53,7 +53,7 @@ class StreamJob:
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
 
     ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
-    0 before the first. ``progress``: as noted last. ``output``: what is noted of the output it was told to adopt, or
+    0 before the first. ``progress`` and ``window``: as noted last. ``output``: what is noted of the output it was told to adopt, or
     has published.
     """
 
@@ -70,6 +70,7 @@ class StreamJob:
     producer_epoch: int = 0
     progress: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
+    window: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.models import RunnerStatus
 from bizon.source.config import SourceSyncModes
+from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
 _ADOPTED = "adopted"  # noted on a job that was started with --adopt, so that its resumes need not be
@@ -96,7 +97,7 @@ def open_job(
         backend.note_output(job.id, {_ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
-    incremental = None if is_reset else _incremental_state(config, job, previous)
+    incremental = None if is_reset else _incremental_state(backend, config, job, previous)
     replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
     return OpenedJob(job, epoch, resume, incremental, replaces, producer_epoch=epoch, then_another=leftover)
 
@@ -194,16 +195,31 @@ def _resume_point(
 
 
 def _incremental_state(
-    config: BizonConfig, job: StreamJob, previous: StreamJob | None
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
 ) -> SourceIncrementalState | None:
     if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
         return None
+    begin, end = job.window or _window(backend, config, job, previous)
     return SourceIncrementalState(
-        last_run=previous.created_at - timedelta(seconds=config.source.incremental_lookback),
+        last_run=begin,
         state=previous.incremental_state or {},
         cursor_field=config.source.cursor_field,
-        run_started_at=job.created_at,
+        run_started_at=end,
     )
+
+
+def _window(
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob
+) -> tuple[datetime, datetime]:
+    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
+    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
+    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
+    before = previous.window[1] if previous.window else previous.created_at
+    begin = floored(floored(before, unit) - lookback, unit)
+    end = floored(job.created_at, unit)
+    if unit:
+        backend.note_window(job.id, (begin, end))
+    return begin, end
 
 
 def _log_start(job: StreamJob, resume: ResumePoint) -> None:

@@ -16,7 +16,7 @@ from loguru import logger
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.common.frames import DESTINATION_SCHEMA, encode_data
 from bizon.connectors.destinations.file.src.config import FileRecordSchemaConfig
-from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
+from bizon.connectors.destinations.file.src.unnest import Unnester
 
 MISSING = object()
 BIG = 10**50
@@ -89,6 +89,14 @@ def test_null_and_a_missing_key_become_null(kind: str) -> None:
         ("datetime", 1704067200),
         ("datetime", "2024-01-01T25:00:00Z"),
         ("datetime", ""),
+        ("integer", Decimal("1E+999999999")),
+        ("integer", Decimal("1E+2")),
+        ("integer", 1.0),
+        ("float", Decimal("1E+400")),
+        ("float", Decimal("-1E+999999999")),
+        ("boolean", Decimal("1E+400")),
+        ("date", Decimal("1E+400")),
+        ("datetime", Decimal("1E+400")),
     ],
 )
 def test_a_value_that_does_not_fit_names_column_and_record(kind: str, value: Any) -> None:
@@ -97,6 +105,57 @@ def test_a_value_that_does_not_fit_names_column_and_record(kind: str, value: Any
         Unnester(schema_of(good="integer", bad=kind)).apply(frame_of(good, good, {"good": 1, "bad": value}, good))
     assert f"column 'bad' of 'out' is {kind}" in str(misfit.value)
     assert "record 'r2'" in str(misfit.value)
+
+
+SENT = [
+    "1.10", "1.0", "-0", "-0.0", "1e400", "1E5", "12345678901234567.89", "0.12345678901234567890", "0.00001",
+    "9007199254740993.0", "123456789012345678901234567890", str(10**60), "9" * 5000, "5e-324", "1E+999999999",
+    "[1.10, 1e400]",     '{"a":1.0,"b":[-0]}',
+    '["a\\"b\\u0001"]', '{"a\\"b":1}', "12", "1.5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["string", "json"])
+@pytest.mark.parametrize("sent", SENT, ids=lambda sent: sent[:24])
+def test_a_number_in_a_column_of_text_is_as_it_was_sent(sent: str, kind: str) -> None:
+    """It lost its digits: 12345678901234567.89 became 12345678901234568, 1.10 became 1.1."""
+    records = ['{"c":"x"}', f'{{"a":1, "c":{sent},"z":[]}}', '{"c":"1.10"}', '{"c":true}']
+    values = Unnester(schema_of(c=kind, a="integer")).apply(frame_of(*records))["c"].to_list()
+    quote = "" if kind == "string" else '"'
+    assert values == [f"{quote}x{quote}", sent.replace(" ", ""), f"{quote}1.10{quote}", "true"]
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00", "\\ud83dx", "\\ud83d\\u0041", "\\ud83d\\ud83d\\ude00"])
+def test_half_a_surrogate_pair_is_no_text(half: str) -> None:
+    """It ended every run, or became a character that nobody had sent."""
+    records = ['{"c":"a","j":1}', f'{{"c":"cut {half}"}}', '{"c":"nul \\u0000","j":"\\ud83d\\ude00"}']
+    with pytest.raises(
+        RowsRejectedError, match="column 'c' of 'out' is string, record 'r1' has half a surr"
+    ) as refused:
+        Unnester(schema_of(c="string", j="json")).apply(frame_of(*records))
+    assert set(refused.value.reasons) == {1}
+    rows = Unnester(schema_of(c="string", j="json")).apply(frame_of(records[0], records[2]))
+    assert rows.rows() == [("a", "1"), ("nul \0", '"😀"')]
+    assert Unnester(schema_of(j="json")).apply(frame_of(f'{{"j":"{half}"}}'))["j"][0].startswith('"\\u')
+
+
+@pytest.mark.parametrize("poison", ['"cut \\ud83d"', "1e400", "1E+999999999", "9" * 5000, '{"\\udc00":1}'], ids=str)
+def test_what_no_column_could_hold_does_no_harm_in_a_key_that_is_dropped(poison: str) -> None:
+    poison = poison[:5000]
+    rows = Unnester(schema_of(id="integer", t="string")).apply(
+        frame_of({"id": 1, "t": "a"}, f'{{"id":2,"t":"b","n":{poison}}}', {"id": 3, "t": "c"})
+    )
+    assert rows.rows() == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_each_row_that_cannot_be_converted_is_refused_whatever_is_wrong_with_it() -> None:
+    records = ['{"n":1,"s":"\\ud83d"}', '{"n":1e400}', '{"n":2,"s":"ok"}', "[]", '{"n":"x"}', '{"n":3', '{"j":NaN}']
+    for schema in ({"n": "integer", "s": "string"}, {"n": "integer", "s": "string", "j": "json"}):
+        with pytest.raises(RowsRejectedError) as refused:
+            Unnester(schema_of(**schema)).apply(frame_of(*records))
+        assert sorted(refused.value.reasons) == [0, 1, 3, 4, 5, 6]
+        for row, reason in refused.value.reasons.items():
+            assert f"record 'r{row}'" in reason
 
 
 @pytest.mark.parametrize("bad", [{0}, {3}, {0, 1, 2, 3, 4, 5, 6}, {1, 2, 6}])
@@ -121,8 +180,9 @@ def test_the_error_does_not_show_the_value() -> None:
 @pytest.mark.parametrize("kind", ["integer", "json"])
 def test_a_record_that_is_no_object_is_refused(record: str, kind: str) -> None:
     """Data used to be checked with assert, which python -O removes."""
-    with pytest.raises(MisfitError, match="record 'r1'"):
+    with pytest.raises(RowsRejectedError, match="record 'r1' of 'out'") as refused:
         Unnester(schema_of(c=kind)).apply(frame_of({"c": 1}, record, {"c": 1}))
+    assert set(refused.value.reasons) == {1}
 
 
 def test_a_record_written_over_several_lines_is_one_record() -> None:

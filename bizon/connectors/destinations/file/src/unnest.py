@@ -1,38 +1,35 @@
 """From JSON text to typed columns.
 
-Values are decoded by Polars, in columns; its reader refuses a value that is not of the declared type. Two things are
-done in Python: columns of type json, because no reader of columns keeps a nested value's numbers and key order exact,
-and records that hold an integer beyond 128 bits, which the reader cannot parse.
+Values are decoded by Polars, in columns; its reader refuses a value that is not of the declared type. Python reads
+columns of type json, because no reader of columns keeps a nested value's numbers and key order exact; records with a
+number or an array in a column of text, which the reader would write in its own way; and all records of a write in which
+the reader meets one that it cannot parse.
 """
 
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import orjson
 import polars as pl
 from loguru import logger
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.common.exact_json import loads_exact
-from bizon.common.frames import UTC_MICROSECONDS, encode_data
+from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
 from bizon.connectors.destinations.file.src.config import ColumnType, column_type
+from bizon.connectors.destinations.file.src.typed_columns import (
+    COLUMN_TYPES,
+    Kinds,
+    decode,
+    kind_of,
+    perhaps_not_as_sent,
+    with_rows,
+)
 from bizon.destination.config import RecordSchemaConfig
 
-_Kinds = dict[str, ColumnType]
-_TYPES: dict[ColumnType, pl.DataType] = {
-    ColumnType.STRING: pl.String(),
-    ColumnType.INTEGER: pl.Int64(),
-    ColumnType.FLOAT: pl.Float64(),
-    ColumnType.BOOLEAN: pl.Boolean(),
-    ColumnType.DATE: pl.Date(),
-    ColumnType.DATETIME: UTC_MICROSECONDS,
-    ColumnType.JSON: pl.String(),
-}
-_READ_AS_TEXT = (ColumnType.DATE, ColumnType.DATETIME)
-_OFFSET = r"T.*([+-]\d\d:?\d\d)$"
 _MISFITS_NAMED = 1_000  # per write; the next try finds more
 _RECORDS_SEARCHED = 1_000  # per write, for keys that the schema does not know
+_NOTHING = "{}"
 
 
 class MisfitError(ValueError):
@@ -43,15 +40,18 @@ class Unnester:
     """Columns of one file, in schema order.
 
     A missing key becomes null; a key the schema does not have is dropped, with one warning per run if it is seen among
-    the first 1,000 records of a write. string: text of the value, an object or array as JSON. integer: 64 bits.
-    float: any number. boolean: true, false. date: ``2024-12-31``. datetime: RFC 3339, in UTC when it has no offset;
-    or a date. json: the value as JSON text. Numbers in quotes are no numbers.
+    the first 1,000 records of a write. string: text of the value, a number as it was sent, an object or array as JSON.
+    integer: 64 bits. float: any number within its range. boolean: true, false. date: ``2024-12-31``. datetime: RFC
+    3339, in UTC when it has no offset, cut to microseconds; or a date. json: the value as JSON text, its numbers as
+    they were sent. Numbers in quotes are no numbers. Half a surrogate pair is no text.
     """
 
     def __init__(self, schema: RecordSchemaConfig) -> None:
         self._table = schema.destination_id
         self._types = {column.name: column_type(column.type) for column in schema.record_schema}
-        self.schema = pl.Schema({name: _TYPES[kind] for name, kind in self._types.items()})
+        self._scalars: Kinds = {name: kind for name, kind in self._types.items() if kind is not ColumnType.JSON}
+        self.schema = pl.Schema({name: COLUMN_TYPES[kind] for name, kind in self._types.items()})
+        self._json = SentNumbers()
         self._warned = False
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -60,72 +60,105 @@ class Unnester:
         Raises RowsRejectedError, which names column and record of the rows that do not fit, the first of them at least.
         """
         texts, ids = frame["source_data"], frame["source_record_id"]
-        self._warn_of_unknown_keys(texts, ids)
-        columns = self._json_columns(texts, ids)
-        scalars: _Kinds = {name: kind for name, kind in self._types.items() if kind is not ColumnType.JSON}
-        decoded = _decode(texts, scalars)
+        self._warn_of_unknown_keys(texts.head(_RECORDS_SEARCHED))
+        reasons: dict[int, str] = {}
+        columns = self._json_columns(texts, ids, reasons)
+        decoded = decode(texts, self._scalars)
         if decoded is None:
-            texts = pl.Series([self._project(text, key, scalars) for text, key in zip(texts, ids, strict=True)])
-            decoded = _decode(texts, scalars)
-        if decoded is None:
-            raise RowsRejectedError(dict(islice(self._misfits(texts, ids, scalars), _MISFITS_NAMED)))
+            decoded = self._one_by_one(texts, ids, range(texts.len()), reasons)
+        elif rows := perhaps_not_as_sent(decoded, texts, self._scalars):
+            exact = self._one_by_one(texts.gather(rows), ids.gather(rows), rows, reasons)
+            decoded = decoded if exact is None else with_rows(decoded, rows, exact)
+        if reasons or decoded is None:
+            raise RowsRejectedError(reasons)
         columns.update(decoded.to_dict())
         return pl.DataFrame({name: columns[name] for name in self.schema}, schema=self.schema)
 
-    def _json_columns(self, texts: pl.Series, ids: pl.Series) -> dict[str, pl.Series]:
+    def _json_columns(self, texts: pl.Series, ids: pl.Series, reasons: dict[int, str]) -> dict[str, pl.Series]:
         names = [name for name, kind in self._types.items() if kind is ColumnType.JSON]
         if not names:
             return {}
-        records = [self._load(text, key) for text, key in zip(texts, ids, strict=True)]
-        return {name: pl.Series([_as_json(record.get(name)) for record in records], dtype=pl.String) for name in names}
+        found: dict[str, list[str | None]] = {name: [] for name in names}
+        needs_care = texts.str.contains(PERHAPS_NOT_REPRODUCED)
+        for row, (text, record_id, careful) in enumerate(zip(texts, ids, needs_care, strict=True)):
+            try:
+                record = self._load(text, record_id, careful=careful)
+            except MisfitError as error:
+                reasons[row], record = str(error), {}
+            for name in names:
+                value = record.get(name)
+                found[name].append(None if value is None else self._json.dumps(value))
+        return {name: pl.Series(values, dtype=pl.String) for name, values in found.items()}
 
-    def _project(self, text: str, record_id: str, names: _Kinds) -> str:
-        """The record again with only the columns that Polars is to read, and huge integers of text columns as text."""
+    def _one_by_one(
+        self, texts: pl.Series, ids: pl.Series, rows: Sequence[int], reasons: dict[int, str]
+    ) -> pl.DataFrame | None:
+        """The columns of these records, with nothing in those that are at fault; None when Polars refuses some of them.
+        What is wrong is added to ``reasons``, by the number in ``rows``."""
+        projected = texts.to_list()
+        for position, (text, record_id) in enumerate(zip(texts, ids, strict=True)):
+            try:
+                projected[position] = self._project(text, record_id)
+            except MisfitError as error:
+                reasons.setdefault(rows[position], str(error))
+                projected[position] = _NOTHING
+        readable = pl.Series(projected, dtype=pl.String)
+        decoded = decode(readable, self._scalars)
+        if decoded is None:
+            found = islice(self._misfits(readable, ids), _MISFITS_NAMED)
+            reasons.update((rows[position], reason) for position, reason in found)
+        return decoded
+
+    def _project(self, text: str, record_id: str) -> str:
+        """The record again, with only the columns that Polars is to read and the values of columns of text as text."""
         record = self._load(text, record_id)
-        kept = {name: record[name] for name in names if name in record}
+        kept = {name: record[name] for name in self._scalars if name in record}
         for name, value in kept.items():
-            if names[name] is ColumnType.STRING and isinstance(value, int) and not isinstance(value, bool):
-                kept[name] = str(value)
-            elif names[name] is ColumnType.FLOAT and isinstance(value, int | Decimal):
+            if self._scalars[name] is ColumnType.STRING and value is not None and not isinstance(value, bool):
+                kept[name] = value if isinstance(value, str) else self._json.dumps(value)
+                if not _is_text(kept[name]):
+                    raise MisfitError(self._misfit(name, record_id, "half a surrogate pair, which is not text"))
+            elif self._scalars[name] is ColumnType.FLOAT and isinstance(value, int) and not isinstance(value, bool):
                 kept[name] = _as_float(value)
-        return encode_data(kept).decode()
+        return self._json.dumps(kept)
 
-    def _load(self, text: str, record_id: str) -> dict[str, Any]:
+    def _load(self, text: str, record_id: str, *, careful: bool = True) -> dict[str, Any]:
         try:
-            record = loads_exact(text)
+            record = self._json.loads(text, careful=careful)
         except ValueError as error:
             raise MisfitError(f"record '{record_id}' of '{self._table}' is no JSON: {error}") from error
         if not isinstance(record, dict):
-            raise MisfitError(f"record '{record_id}' of '{self._table}' is {_kind(record)}, not an object")
+            raise MisfitError(f"record '{record_id}' of '{self._table}' is {kind_of(record)}, not an object")
         return record
 
-    def _misfits(self, texts: pl.Series, ids: pl.Series, types: _Kinds, first: int = 0) -> Iterator[tuple[int, str]]:
+    def _misfits(self, texts: pl.Series, ids: pl.Series, first: int = 0) -> Iterator[tuple[int, str]]:
         """Position and reason of the records that cannot be decoded, in order, by halving."""
-        if _decode(texts, types) is not None:
+        if decode(texts, self._scalars) is not None:
             return
         if texts.len() == 1:
-            yield first, self._reason(texts[0], ids[0], types)
+            yield first, self._reason(texts[0], ids[0])
             return
         half = texts.len() // 2
-        yield from self._misfits(texts[:half], ids[:half], types, first)
-        yield from self._misfits(texts[half:], ids[half:], types, first + half)
+        yield from self._misfits(texts[:half], ids[:half], first)
+        yield from self._misfits(texts[half:], ids[half:], first + half)
 
-    def _reason(self, text: str, record_id: str, types: _Kinds) -> str:
+    def _reason(self, text: str, record_id: str) -> str:
         for name, value in self._load(text, record_id).items():
-            alone = pl.Series([encode_data({name: value}).decode()])
-            if name in types and _decode(alone, {name: types[name]}) is None:
-                return (
-                    f"column '{name}' of '{self._table}' is {types[name]}, record '{record_id}' has {_kind(value)} "
-                    f"that does not fit"
-                )
+            if name in self._scalars:
+                alone = pl.Series([self._json.dumps({name: value})])
+                if decode(alone, {name: self._scalars[name]}) is None:
+                    return self._misfit(name, record_id, f"{kind_of(value)} that does not fit")
         return f"record '{record_id}' of '{self._table}' cannot be decoded"
 
-    def _warn_of_unknown_keys(self, texts: pl.Series, ids: pl.Series) -> None:
+    def _misfit(self, column: str, record_id: str, what: str) -> str:
+        return f"column '{column}' of '{self._table}' is {self._types[column]}, record '{record_id}' has {what}"
+
+    def _warn_of_unknown_keys(self, texts: Sequence[str] | pl.Series) -> None:
         if self._warned:
             return
         unknown: dict[str, None] = {}
-        for text, record_id in zip(texts.head(_RECORDS_SEARCHED), ids.head(_RECORDS_SEARCHED), strict=True):
-            unknown.update(dict.fromkeys(key for key in self._load(text, record_id) if key not in self._types))
+        for text in texts:
+            unknown.update(dict.fromkeys(key for key in _keys_of(text) if key not in self._types))
         if unknown:
             self._warned = True
             logger.warning(
@@ -133,48 +166,24 @@ class Unnester:
             )
 
 
-def _decode(texts: pl.Series, types: _Kinds) -> pl.DataFrame | None:
-    """Typed columns of records; None when a value does not fit its type, or is missing altogether."""
-    if not types or not texts.len():
-        return pl.DataFrame(schema={name: _TYPES[kind] for name, kind in types.items()})
-    if texts.str.contains("\n", literal=True).any():
-        return None  # is not one line per record
-    read = {name: pl.String() if kind in _READ_AS_TEXT else _TYPES[kind] for name, kind in types.items()}
+def _keys_of(text: str) -> Iterable[str]:
     try:
-        raw = pl.read_ndjson(str(texts.str.join("\n")[0]).encode(), schema=read)
-    except pl.exceptions.PolarsError:
-        return None
-    if raw.height != texts.len():
-        return None
-    decoded = raw.with_columns(
-        _parsed(pl.col(name), kind).alias(name) for name, kind in types.items() if kind in _READ_AS_TEXT
-    )
-    return decoded if decoded.null_count().equals(raw.null_count()) else None
+        record = orjson.loads(text)
+    except ValueError:
+        return ()
+    return record if isinstance(record, dict) else ()
 
 
-def _parsed(text: pl.Expr, kind: ColumnType) -> pl.Expr:
-    day = text.str.to_date("%Y-%m-%d", strict=False)
-    if kind is ColumnType.DATE:
-        return day
-    normal = text.str.replace(" ", "T", literal=True).str.replace("[Zz]$", "+00:00")
-    moment = pl.when(normal.str.contains(_OFFSET)).then(normal).otherwise(normal + "+00:00")
-    parsed = moment.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
-    return pl.coalesce(parsed, day.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _as_json(value: Any) -> str | None:
-    return None if value is None else encode_data(value).decode()
-
-
-def _as_float(value: int | Decimal) -> Any:
+def _as_float(value: int) -> Any:
     try:
         return float(value)
     except OverflowError:
         return str(value)  # is no number, so that the reader refuses it
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    names = {str: "a string", int: "an integer", float: "a number", Decimal: "a number", list: "an array"}
-    return names.get(type(value), "null" if value is None else "an object")

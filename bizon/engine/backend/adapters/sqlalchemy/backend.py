@@ -1,6 +1,7 @@
 """State in a SQL database, through SQLAlchemy Core."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -93,6 +94,9 @@ class SQLAlchemyBackend(AbstractBackend):
 
     def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
         self._transactions.run(lambda connection: jobs.note_progress(connection, job_id, progress), patient=False)
+
+    def note_window(self, job_id: str, window: tuple[datetime, datetime]) -> None:
+        self._transactions.run(lambda connection: jobs.note_window(connection, job_id, window))
 
     def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
         self._transactions.run(lambda connection: jobs.note_output(connection, job_id, output, epoch))

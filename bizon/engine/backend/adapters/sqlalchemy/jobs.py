@@ -1,7 +1,7 @@
 """Jobs, and the notes of how far their source was read. Each function runs in the caller's transaction."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, or_, select, update
@@ -69,6 +69,12 @@ def set_total(connection: Connection, job_id: str, total: int) -> None:
 def note_progress(connection: Connection, job_id: str, progress: dict[str, Any]) -> None:
     """Replace the note of how the job is doing."""
     _update(connection, job_id, progress=to_text(progress))
+
+
+def note_window(connection: Connection, job_id: str, window: tuple[datetime, datetime]) -> None:
+    """Replace the note of the job's window."""
+    begin, end = window
+    _update(connection, job_id, window=to_text({"begin": begin.isoformat(), "end": end.isoformat()}))
 
 
 def note_output(connection: Connection, job_id: str, output: dict[str, Any], epoch: int) -> None:

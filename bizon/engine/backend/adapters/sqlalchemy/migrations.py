@@ -102,10 +102,11 @@ def _to_version_3(connection: Connection) -> None:
 
 
 def _to_version_4(connection: Connection) -> None:
-    """Keep what a destination needs to recognise a committed batch, and which output a job has published."""
+    """Keep how a committed batch is recognised, which output a job has published, and the window it covers."""
     _add_if_missing(connection, destination_cursors.c.receipt)
     _add_if_missing(connection, destination_cursors.c.letters_receipt)
     _add_if_missing(connection, stream_jobs.c.output)
+    _add_if_missing(connection, stream_jobs.c.window)
 
 
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:

@@ -78,7 +78,12 @@ def stream_job(row: Row[Any]) -> StreamJob:
         producer_epoch=row.producer_epoch,
         progress=from_text(row.progress),
         output=from_text(row.output),
+        window=None if row.window is None else _window(from_text(row.window)),
     )
+
+
+def _window(noted: dict[str, str]) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(noted["begin"]), datetime.fromisoformat(noted["end"])
 
 
 def destination_cursor(row: Row[Any]) -> DestinationCursor:

@@ -1,0 +1,68 @@
+"""From what a source hands over as a record to JSON text."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
+_LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class NestingError(TypeError):
+    """A record refers to itself, or is nested beyond what JSON readers take."""
+
+
+def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """JSON text of one record, as ``orjson.dumps`` writes it.
+
+    Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
+    surrogate as U+FFFD. NaN and infinities become null. ``default`` says what stands for anything else that is no JSON;
+    without it that raises TypeError.
+    """
+    extra = default or encode_extra
+    try:
+        return orjson.dumps(data, default=extra, option=ENCODE_OPTIONS)
+    except TypeError:  # rare: walk the record and repair what can be
+        try:
+            return orjson.dumps(_repaired(data), default=extra, option=ENCODE_OPTIONS)
+        except RecursionError:
+            raise NestingError("refers to itself, or is nested too deeply") from None
+
+
+def encode_extra(value: Any) -> Any:
+    """What ``orjson`` is to encode for a value that it does not know. Raises TypeError."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value)) if value.is_finite() else None
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _repaired(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_surrogates(value) if _SURROGATES.search(value) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else orjson.Fragment(_digits(value))
+    if isinstance(value, dict):
+        return {_repaired_key(key): _repaired(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_repaired(item) for item in value]
+    return value
+
+
+def _digits(number: int) -> str:
+    return str(Decimal(number))  # ``str`` of an integer ends at 4,300 digits
+
+
+def _repaired_key(key: Any) -> Any:
+    if isinstance(key, str):
+        return _repaired(key)
+    repaired = _repaired(key)
+    return _digits(key) if isinstance(repaired, orjson.Fragment) else repaired
+
+
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD in the place of half a surrogate pair; two halves that belong together are joined."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

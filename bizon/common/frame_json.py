@@ -1,0 +1,167 @@
+"""The rows of a Polars frame as JSON text, by rules that hold at every depth: in structs, lists, arrays and lists of
+structs.
+
+A moment is RFC 3339 text, a naive one is taken as UTC; a decimal, a duration, a time and a category are text; NaN and
+infinities are null. Polars does most of that itself. Done here is what it writes otherwise, or what makes it panic.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+
+from bizon.common.frames import UTC_MICROSECONDS
+
+_PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+_LAST_SECOND = 8_200_000_000_000  # after 1970, and before: about the year 261,800, close to the end of Polars' calendar
+_LAST_DAY = _LAST_SECOND // 86_400
+_LONGEST = 2**62  # of a duration, in its own unit
+_YEAR_1, _YEAR_10_000 = -62_135_596_800, 253_402_300_800  # seconds; between them are the moments that Python knows
+
+_Rule = Callable[[pl.Expr], pl.Expr]
+
+
+def column_without_json(frame: pl.DataFrame) -> tuple[str, str] | None:
+    """Path of the first value of a type that has no JSON, as ``a.b`` or ``a[]``, and the type; None when all have."""
+    found = (_path_without_json(name, dtype) for name, dtype in frame.schema.items())
+    return next((each for each in found if each is not None), None)
+
+
+def json_texts(frame: pl.DataFrame) -> tuple[pl.Series, dict[int, str]]:
+    """Each row as JSON text; and the rows that hold a moment beyond Polars' calendar, with its column: null is there.
+    The frame has no column of a type without JSON.
+    """
+    faults = _rows_beyond(frame)
+    rules = {name: _readable(dtype, bool(faults)) for name, dtype in frame.schema.items()}
+    columns = [pl.col(name) if rule is None else rule(pl.col(name)).alias(name) for name, rule in rules.items()]
+    return frame.select(pl.struct(columns).struct.json_encode()).to_series(), faults
+
+
+def moments_in_utc(moments: pl.Series) -> tuple[pl.Series, list[int]]:
+    """A column of moments as that of a source frame, and the rows whose moment is not of the years 1 to 9999: it is
+    null there. ``moments`` is of type Datetime; naive ones are taken as UTC."""
+    unit = _PER_SECOND[getattr(moments.dtype, "time_unit", "us")]
+    first, last = max(_YEAR_1 * unit, -(2**63)), min(_YEAR_10_000 * unit - 1, 2**63 - 1)  # nanoseconds are all inside
+    ticks = moments.to_physical()
+    lowest, highest = ticks.min(), ticks.max()
+    naive = getattr(moments.dtype, "time_zone", None) is None
+    wrong: list[int] = []
+    if isinstance(lowest, int) and isinstance(highest, int) and not first <= lowest <= highest <= last:
+        known = ticks.is_between(first, last)
+        wrong = (~known).arg_true().to_list()
+        moments = moments.to_frame("at").select(pl.when(known).then(pl.col("at"))).to_series()
+    return (moments.dt.replace_time_zone("UTC") if naive else moments).cast(UTC_MICROSECONDS), wrong
+
+
+def _rows_beyond(frame: pl.DataFrame) -> dict[int, str]:
+    rules = {name: _beyond(dtype) for name, dtype in frame.schema.items()}
+    tests = {
+        name: rule(pl.col(name)).fill_null(False)
+        for name, rule in rules.items()
+        if rule is not None and not _is_inside(frame[name])
+    }
+    faults: dict[int, str] = {}
+    for name, test in tests.items():
+        faults.update((row, name) for row in frame.select(test).to_series().arg_true() if row not in faults)
+    return faults
+
+
+def _is_inside(moments: pl.Series) -> bool:
+    """Whether the least and the greatest value of a column are within the calendar; False for a nested one."""
+    limit = _limit(moments.dtype)
+    if limit is None:
+        return False
+    ticks = moments.to_physical()
+    lowest, highest = ticks.min(), ticks.max()
+    return not (isinstance(lowest, int) and isinstance(highest, int)) or -limit <= lowest <= highest <= limit
+
+
+def _path_without_json(path: str, dtype: pl.DataType) -> tuple[str, str] | None:
+    if isinstance(dtype, pl.Struct):
+        found = (_path_without_json(f"{path}.{field.name}", _type(field.dtype)) for field in dtype.fields)
+        return next((each for each in found if each is not None), None)
+    if isinstance(dtype, pl.List | pl.Array):
+        return _path_without_json(f"{path}[]", _type(dtype.inner))
+    return (path, str(dtype).lower()) if isinstance(dtype, pl.Binary | pl.Object | pl.Unknown) else None
+
+
+def _readable(dtype: pl.DataType, cut: bool) -> _Rule | None:
+    """What makes values of this type such that Polars writes them by the rules; None when it does so by itself.
+    ``cut``: moments beyond the calendar become null."""
+    if isinstance(dtype, pl.Struct):
+        rules = {field.name: _readable(_type(field.dtype), cut) for field in dtype.fields}
+        return _of_fields(rules) if any(rules.values()) else None
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = _readable(_type(dtype.inner), cut)
+        return None if inner is None else _of_items(inner, dtype)
+    zoned = _in_utc if isinstance(dtype, pl.Datetime) and dtype.time_zone is None else None
+    beyond = _beyond(dtype) if cut else None
+    if beyond is None:
+        return zoned
+    named = zoned or _as_it_is
+    return lambda value: named(pl.when(~beyond(value)).then(value))
+
+
+def _in_utc(value: pl.Expr) -> pl.Expr:
+    return value.dt.replace_time_zone("UTC")
+
+
+def _as_it_is(value: pl.Expr) -> pl.Expr:
+    return value
+
+
+def _of_fields(rules: Mapping[str, _Rule | None]) -> _Rule:
+    def rule(value: pl.Expr) -> pl.Expr:
+        fields = [
+            (value.struct.field(name) if inner is None else inner(value.struct.field(name))).alias(name)
+            for name, inner in rules.items()
+        ]
+        return pl.when(value.is_not_null()).then(pl.struct(fields))
+
+    return rule
+
+
+def _of_items(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
+    return lambda value: _as_list(value, dtype).list.eval(inner(pl.element()))
+
+
+def _beyond(dtype: pl.DataType) -> _Rule | None:
+    """Whether a value of this type holds a moment beyond the calendar, at any depth; None where it cannot."""
+    if isinstance(dtype, pl.Struct):
+        rules = {field.name: _beyond(_type(field.dtype)) for field in dtype.fields}
+        known = {name: rule for name, rule in rules.items() if rule is not None}
+        return _any_field(known) if known else None
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = _beyond(_type(dtype.inner))
+        return None if inner is None else _any_item(inner, dtype)
+    limit = _limit(dtype)
+    return None if limit is None else lambda value: ~value.to_physical().is_between(-limit, limit)
+
+
+def _limit(dtype: pl.DataType) -> int | None:
+    """How far from 1970 a value of this type may be, in its own unit; None for what has no such limit."""
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns":
+        return _LAST_SECOND * _PER_SECOND[dtype.time_unit]
+    if isinstance(dtype, pl.Date):
+        return _LAST_DAY
+    return _LONGEST if isinstance(dtype, pl.Duration) else None
+
+
+def _any_field(rules: Mapping[str, _Rule]) -> _Rule:
+    return lambda value: pl.any_horizontal(
+        [rule(value.struct.field(name)).fill_null(False) for name, rule in rules.items()]
+    )
+
+
+def _any_item(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
+    return lambda value: _of_items(inner, dtype)(value).list.any()
+
+
+def _as_list(value: pl.Expr, dtype: pl.List | pl.Array) -> pl.Expr:
+    return value.arr.to_list() if isinstance(dtype, pl.Array) else value
+
+
+def _type(dtype: Any) -> pl.DataType:
+    """An instance, where Polars hands out a class."""
+    instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return instance

@@ -1,0 +1,123 @@
+"""Bodies of answers: JSON is decoded as JSON, whatever its label says, and never with a character replaced."""
+
+import json
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE, lookup
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from bizon.common.errors.errors import SourceFetchError
+
+_MARKS = (
+    (BOM_UTF8, "utf-8"),
+    (BOM_UTF32_LE, "utf-32-le"),  # before the mark of UTF-16, which it begins with
+    (BOM_UTF32_BE, "utf-32-be"),
+    (BOM_UTF16_LE, "utf-16-le"),
+    (BOM_UTF16_BE, "utf-16-be"),
+)
+_BY_ZERO_BYTES: dict[
+    tuple[bool, ...], str
+] = {  # of the first four bytes, of which JSON has at least two that are ASCII
+    (True, True, True, False): "utf-32-be",
+    (False, True, True, True): "utf-32-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True, False, True): "utf-16-le",
+}
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.IGNORECASE)
+_JSON_TYPE = re.compile(
+    r"\s*[\w.-]+/(?:[\w.-]+\+)?(?:x-)?(?:json|ndjson|jsonl|jsonlines|json-seq)\s*(?:;|$)", re.IGNORECASE
+)
+
+
+class Response(requests.Response):
+    """What a session answers: as in requests, but for ``json``, and ``text`` where the label says that it is JSON.
+
+    requests takes a body that is labelled ``text/...`` for Latin-1, and replaces bytes that are not valid by U+FFFD.
+    Here a body is UTF-8, or UTF-16 or UTF-32 by its first bytes, with or without a byte order mark; else it is in the
+    charset that its label declares. Raises SourceFetchError, with path and offset, when it is in neither.
+    """
+
+    def json(self, **kwargs: Any) -> Any:
+        """The decoded body; arguments are those of ``json.loads``. Raises what requests raises when it is not JSON."""
+        text = self._decoded()
+        try:
+            return json.loads(text, **kwargs)
+        except json.JSONDecodeError as error:
+            reason = f"{self._place()}: the body is not valid JSON: {error.msg}"
+            raise requests.JSONDecodeError(reason, error.doc, error.pos) from None
+
+    @property
+    def text(self) -> str:
+        """The body as text. Raises SourceFetchError when it is labelled as JSON and cannot be decoded."""
+        if _JSON_TYPE.match(self.headers.get("Content-Type", "")):
+            return self._decoded()
+        return super().text
+
+    def _decoded(self) -> str:
+        body = self.content or b""
+        declared = _CHARSET.search(self.headers.get("Content-Type", ""))
+        try:
+            return decode_json(body, declared[1] if declared else None)
+        except UnicodeDecodeError as error:
+            raise SourceFetchError(
+                f"{self._place()}: the body is not valid {error.encoding.upper()} at byte {error.start} "
+                f"(0x{body[error.start]:02x}); JSON is UTF-8 unless its Content-Type declares another charset. Where "
+                "the API is wrong, decode `response.content` in the source"
+            ) from None
+
+    def _place(self) -> str:
+        return f"{self.request.method} {shown_url(self.url)}"
+
+
+def decode_json(body: bytes, charset: str | None = None) -> str:
+    """The text of a JSON document, without a byte order mark. Raises UnicodeDecodeError, at its byte in ``body``.
+
+    A label is believed where the bytes leave a choice: they are ASCII, which some charsets use for other characters
+    too, or are not UTF-8.
+    """
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            return _decode(body, encoding, len(mark))
+    wide = _BY_ZERO_BYTES.get(tuple(not byte for byte in body[:4]))
+    if wide is not None:
+        return _decode(body, wide)
+    known = None if charset is None else _known(charset)
+    if known is not None and body.isascii():
+        return _decode(body, known)
+    try:
+        return _decode(body, "utf-8")
+    except UnicodeDecodeError:
+        if known in (None, "utf-8"):
+            raise
+    return _decode(body, known)
+
+
+def shown_url(url: Any) -> str:
+    """A URL without user, query and fragment."""
+    text = url.decode("utf-8", "replace") if isinstance(url, bytes) else str(url)
+    text = text.partition("?")[0]
+    try:
+        parts = urlsplit(text)
+        host = parts.netloc.rpartition("@")[2]
+        if parts.port is None and ":" in host.rpartition("]")[2]:
+            return "<not a URL>"
+    except ValueError:
+        return "<not a URL>"
+    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+
+
+def _decode(body: bytes, encoding: str, start: int = 0) -> str:
+    try:
+        return body[start:].decode(encoding) if start else body.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UnicodeDecodeError(encoding, body, error.start + start, error.end + start, error.reason) from None
+
+
+def _known(charset: str) -> str | None:
+    """The name of a charset in Python; None when there is no such charset."""
+    try:
+        return lookup(charset).name
+    except LookupError:
+        return None

@@ -1,0 +1,140 @@
+"""Modules of custom source files: each folder is a private package, so that two sources never share a helper.
+
+A file ``shop/source.py`` is the module ``bizon_custom_source_shop_<digest of the folder>.source``, and ``client.py``
+beside it is ``bizon_custom_source_shop_<digest>.client``. Code of that package reaches it by ``from . import client``
+and by plain ``import client``. Neither ``sys.path`` nor a module that is called ``client`` is involved.
+
+A plain name is looked for in this order: the standard library and installed packages, the folder of the file, whatever
+else ``sys.path`` offers. Not promised: ``importlib.import_module("client")``, which does not say who asks; it takes the
+relative form, ``import_module(".client", __package__)``.
+"""
+
+import builtins
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import invalidate_caches
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_PREFIX = "bizon_custom_source_"
+_NEVER_BESIDE = sys.stdlib_module_names | {"bizon"}
+_INSTALLED = ("site-packages", "dist-packages")
+_folders: dict[str, str] = {}  # by package
+_files: dict[str, Path] = {}  # of the source files, by module; their helpers are found by name
+
+
+def module_name(file: Path) -> str:
+    """The name under which a custom source file can be imported from now on. ``file`` is an absolute path."""
+    folder = file.parent.resolve()
+    package = f"{_PREFIX}{_identifier(folder.name)}_{_digest(str(folder))}"
+    stem = _identifier(file.stem)
+    name = f"{package}.{stem}" if stem == file.stem else f"{package}.{stem}_{_digest(file.name)}"
+    _folders[package] = str(folder)
+    _files.setdefault(name, file)
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())  # before the one that would find a module by the path of its package
+    return name
+
+
+def package_of(name: str) -> str:
+    """The private package of a module."""
+    return name.partition(".")[0]
+
+
+def loaded_of(package: str) -> set[str]:
+    """The modules of a private package that are loaded."""
+    return {name for name in list(sys.modules) if package_of(name) == package}
+
+
+def unload(modules: set[str]) -> None:
+    """Forget modules of a source that could not be loaded, so that it can be mended and tried again."""
+    for name in modules:
+        parent, _, attribute = name.rpartition(".")
+        if parent in sys.modules:
+            vars(sys.modules[parent]).pop(attribute, None)
+        sys.modules.pop(name, None)
+    invalidate_caches()
+
+
+def _identifier(text: str) -> str:
+    return re.sub(r"\W", "_", text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class _Finder(MetaPathFinder):
+    """Finds the private packages and all that is in them, and nothing else."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(_PREFIX):
+            return None
+        if fullname in _folders:
+            spec = ModuleSpec(fullname, None, is_package=True)
+            spec.submodule_search_locations = [_folders[fullname]]
+            return spec
+        file = _files.get(fullname)
+        found = PathFinder.find_spec(fullname, path) if file is None else spec_from_file_location(fullname, file)
+        if found is not None and isinstance(found.loader, SourceFileLoader):
+            found.loader = _Loader(fullname, found.loader.path)
+        return found
+
+
+class _Loader(SourceFileLoader):
+    """Executes a file of a private package with an ``import`` of its own."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        package = package_of(module.__name__)
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _import_of(package)}
+        super().exec_module(module)
+
+
+def _import_of(package: str) -> Callable[..., ModuleType]:
+    """What ``import`` calls in the modules of a private package; takes what ``builtins.__import__`` takes."""
+    known: dict[str, bool] = {}
+
+    def is_beside(top: str) -> bool:
+        if top not in known:
+            found = _is_beside(package, top)
+            if found is None:
+                return False
+            known[top] = found
+        return known[top]
+
+    def import_(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        plain: Callable[..., ModuleType] = vars(builtins)["__import__"]
+        top = name.partition(".")[0]
+        private = f"{package}.{top}"
+        is_itself = globals is not None and globals.get("__name__") == private  # a file named after what it imports
+        if level or top in _NEVER_BESIDE or is_itself or not is_beside(top):
+            return plain(name, globals, locals, fromlist, level)
+        module = plain(f"{package}.{name}", globals, locals, fromlist, 0)
+        return module if fromlist else sys.modules[private]
+
+    return import_
+
+
+def _is_beside(package: str, top: str) -> bool | None:
+    """Whether a plain name means a module in the folder of the package; None when it is found nowhere."""
+    beside = PathFinder.find_spec(f"{package}.{top}", [_folders[package]])
+    installed = PathFinder.find_spec(top, [path for path in sys.path if Path(path).name in _INSTALLED])
+    if beside is None:
+        return None if installed is None and PathFinder.find_spec(top) is None else False
+    if beside.origin is None:  # a folder without __init__.py: any module of that name comes before it
+        return PathFinder.find_spec(top) is None
+    return installed is None or installed.origin is None
