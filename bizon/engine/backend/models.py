@@ -53,8 +53,8 @@ class StreamJob:
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
 
     ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
-    0 before the first. ``progress`` and ``window``: as noted last. ``output``: what is noted of the output it was told to adopt, or
-    has published.
+    0 before the first. ``progress`` and ``window``: as noted last. ``output``: what is noted of the output
+    it was told to adopt, or has published.
     """
 
     id: str

@@ -82,7 +82,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     stream = ["name", "source_name", "stream_name"]
     assert columns["stream_jobs"] == [
         *["id", *stream, "sync_mode", "attempt", "total_records_to_fetch", "created_at", "updated_at"],
-        *["incremental_state", "status", "error_message", "producer_epoch", "progress", "output", "window"],
+        *["incremental_state", "status", "error_message", "producer_epoch", "progress", "output", "incremental_window"],
     ]
     assert columns["source_cursors"] == [
         *["id", "job_id", *stream, "iteration", "rows_fetched", "next_pagination", "attempt", "status"],

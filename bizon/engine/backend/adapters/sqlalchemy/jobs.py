@@ -74,7 +74,7 @@ def note_progress(connection: Connection, job_id: str, progress: dict[str, Any])
 def note_window(connection: Connection, job_id: str, window: tuple[datetime, datetime]) -> None:
     """Replace the note of the job's window."""
     begin, end = window
-    _update(connection, job_id, window=to_text({"begin": begin.isoformat(), "end": end.isoformat()}))
+    _update(connection, job_id, incremental_window=to_text({"begin": begin.isoformat(), "end": end.isoformat()}))
 
 
 def note_output(connection: Connection, job_id: str, output: dict[str, Any], epoch: int) -> None:

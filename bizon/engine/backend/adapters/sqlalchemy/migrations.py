@@ -106,7 +106,7 @@ def _to_version_4(connection: Connection) -> None:
     _add_if_missing(connection, destination_cursors.c.receipt)
     _add_if_missing(connection, destination_cursors.c.letters_receipt)
     _add_if_missing(connection, stream_jobs.c.output)
-    _add_if_missing(connection, stream_jobs.c.window)
+    _add_if_missing(connection, stream_jobs.c.incremental_window)
 
 
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:

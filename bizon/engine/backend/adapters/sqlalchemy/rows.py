@@ -78,7 +78,7 @@ def stream_job(row: Row[Any]) -> StreamJob:
         producer_epoch=row.producer_epoch,
         progress=from_text(row.progress),
         output=from_text(row.output),
-        window=None if row.window is None else _window(from_text(row.window)),
+        window=None if row.incremental_window is None else _window(from_text(row.incremental_window)),
     )
 
 

@@ -35,7 +35,7 @@ stream_jobs = Table(
     Column("producer_epoch", Integer, nullable=False, server_default="0"),
     Column("progress", Text),
     Column("output", Text),
-    Column("window", Text),
+    Column("incremental_window", Text),
     Index("ix_stream_jobs_stream", "name", "source_name", "stream_name", "created_at"),
 )
 
