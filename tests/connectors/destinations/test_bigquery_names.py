@@ -111,7 +111,7 @@ def test_a_key_that_is_a_column_as_it_is_counts_before_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "column"), [({"ID": 1, "Id": 2}, "id"), ({"place": {"CITY": "a", "City": "b"}}, "city")]
+    ("record", "column"), [({"ID": 1, "Id": 2}, "id"), ({"place": {"CITY": "a", "City": "b"}}, "place.city")]
 )
 def test_two_keys_that_are_the_same_column_are_refused(record: dict[str, Any], column: str) -> None:
     with pytest.raises(RowsRejectedError, match=f"record '0' of 'items': column '{column}' is in the record twice"):

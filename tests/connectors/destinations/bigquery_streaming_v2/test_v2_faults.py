@@ -199,3 +199,28 @@ def test_a_column_that_a_row_does_not_have_gets_its_default() -> None:
     stream_of(answers).append(THREE)
     default = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
     assert [request.default_missing_value_interpretation for request in answers.requests] == [default] * 3
+
+
+def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
+    """The client's own policy tries for 20 minutes without a word."""
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+
+    from bizon.connectors.destinations.bigquery.src.client import HOW
+    from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
+
+    asked: list[dict[str, Any]] = []
+
+    class Client:
+        def table_path(self, *names: str) -> str:
+            return "/".join(names)
+
+        def create_write_stream(self, **how: Any) -> types.WriteStream:
+            asked.append(how)
+            return types.WriteStream(name="s")
+
+    class Rows:
+        descriptor = DescriptorProto(name="Row")
+
+    writer = TableWriter(Client(), "p.d.t", Rows(), request_bytes=9, threads=1, offsets=True)  # type: ignore[arg-type]
+    writer._open()
+    assert {name: asked[0][name] for name in HOW} == HOW

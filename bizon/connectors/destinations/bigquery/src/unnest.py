@@ -10,7 +10,9 @@ from loguru import logger
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.exact_json import loads_exact
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.values import MisfitError, by_column, converter
+from bizon.connectors.destinations.bigquery.src.keys import Keys
+from bizon.connectors.destinations.bigquery.src.misfits import MisfitError
+from bizon.connectors.destinations.bigquery.src.values import converter
 
 
 class Unnester:
@@ -23,7 +25,8 @@ class Unnester:
     def __init__(self, schema: BigQueryRecordSchemaConfig) -> None:
         self._table = schema.destination_id
         self._convert = {column.name: converter(column) for column in schema.record_schema}
-        self._dropped: set[str] = set()
+        self._keys = Keys(self._convert)
+        self._has_warned = False
 
     def rows(self, frame: pl.DataFrame) -> list[dict[str, Any]]:
         """The values of each record of a destination frame, see ``values.converter``. Raises RowsRejectedError."""
@@ -43,15 +46,14 @@ class Unnester:
         return rows
 
     def _row(self, text: str) -> dict[str, Any]:
-        record = _object(text)
-        if not record.keys() <= self._convert.keys():
-            record = by_column(record, self._convert.keys())
-            self._warn_of(record.keys() - self._convert.keys())
+        record = self._keys.by_column(_object(text))
+        if not self._has_warned:
+            self._warn_of(self._keys.unknown(record))
         return {name: convert(record.get(name)) for name, convert in self._convert.items()}
 
     def _warn_of(self, unknown: set[str]) -> None:
-        if unknown and not self._dropped:
-            self._dropped = unknown
+        if unknown:
+            self._has_warned = True
             names = ", ".join(sorted(unknown))
             logger.warning(f"keys that `record_schemas` of '{self._table}' does not have are dropped: {names}")
 

@@ -7,13 +7,15 @@ decimal with more digits than its type has is not rounded.
 import base64
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
 from typing import Any
 
 from bizon.common.frames import encode_data
 from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, ColumnMode, ColumnType
+from bizon.connectors.destinations.bigquery.src.keys import Keys
+from bizon.connectors.destinations.bigquery.src.misfits import MisfitError, misfit
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # before and behind the point
@@ -28,14 +30,6 @@ _SHAPE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """How a GEOGRAPHY begins: GeoJSON, WKT, or all of it is WKB in hexadecimal digits."""
-
-
-class MisfitError(ValueError):
-    """A record, or one of its values, does not fit the columns."""
-
-
-def _misfit(path: str, reason: str) -> MisfitError:
-    return MisfitError(f"column '{path}' {reason}")
 
 
 Convert = Callable[[Any], Any]
@@ -54,7 +48,7 @@ def converter(column: BigQueryColumn, path: str = "") -> Convert:
         except MisfitError:
             raise
         except Exception:  # noqa: BLE001 - whatever a value does to its conversion, it does not fit
-            raise _misfit(here, f"{described}, the record has {_kind(value)} that does not fit") from None
+            raise misfit(here, f"{described}, the record has {_kind(value)} that does not fit") from None
 
     if column.mode is ColumnMode.REPEATED:
         return _repeated(one, here)
@@ -68,9 +62,9 @@ def _repeated(one: Convert, path: str) -> Convert:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise _misfit(path, f"is REPEATED, the record has {_kind(value)}, not an array")
+            raise misfit(path, f"is REPEATED, the record has {_kind(value)}, not an array")
         if None in value:
-            raise _misfit(path, "is REPEATED, and BigQuery keeps no null in an array")
+            raise misfit(path, "is REPEATED, and BigQuery keeps no null in an array")
         return [one(item) for item in value]
 
     return convert
@@ -79,7 +73,7 @@ def _repeated(one: Convert, path: str) -> Convert:
 def _required(one: Convert, path: str) -> Convert:
     def convert(value: Any) -> Any:
         if value is None:
-            raise _misfit(path, "is REQUIRED, the record has none")
+            raise misfit(path, "is REQUIRED, the record has none")
         return one(value)
 
     return convert
@@ -87,30 +81,15 @@ def _required(one: Convert, path: str) -> Convert:
 
 def _record(column: BigQueryColumn, path: str) -> Convert:
     inner = {field.name: converter(field, path) for field in column.fields or ()}
+    keys = Keys(inner, f"{path}.")
 
     def convert(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise TypeError
-        named = value if value.keys() <= inner.keys() else by_column(value, inner.keys())
+        named = keys.by_column(value)
         return {name: of(named.get(name)) for name, of in inner.items()}
 
     return convert
-
-
-def by_column(record: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
-    """A record whose keys are columns wherever they differ from one in case only: BigQuery's names are the same in any
-    case. A key that is a column as it is counts before others. Raises MisfitError for two keys that are one column."""
-    named = dict(record)
-    missing = {column.lower(): column for column in columns if column not in record}
-    found: dict[str, str] = {}
-    for key in record:
-        column = missing.get(key.lower())
-        if column is not None:
-            if column in found:
-                raise _misfit(column, f"is in the record twice, as '{found[column]}' and as '{key}'")
-            found[column] = key
-            named[column] = named.pop(key)
-    return named
 
 
 def _string(value: Any) -> str:

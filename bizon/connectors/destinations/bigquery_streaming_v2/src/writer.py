@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
+from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
 ROW_BYTES = 8_000_000  # of one row; BigQuery takes requests of 10 MB
 _AROUND = 8  # bytes that a row has around it in a request, at most
-_CREATE_TIMEOUT = 60.0  # seconds
 
 
 class TableWriter:
@@ -66,7 +66,7 @@ class TableWriter:
         if not self._offsets:
             return WriteStream(self._client, f"{self._parent}/streams/_default", self.messages.descriptor, offset=None)
         wanted = types.WriteStream(type_=types.WriteStream.Type.COMMITTED)
-        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, timeout=_CREATE_TIMEOUT)
+        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, **HOW)
         return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
 
 
