@@ -10,6 +10,7 @@ that has no name any more.
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from bizon.connectors.destinations.file.src.durable import (
     ends_a_line,
     make_folder,
     sync_folder,
+    take_back,
     truncate,
     truncate_file,
 )
@@ -85,10 +87,11 @@ class Journal:
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
         """Add rows, on disk when this returns. A second append of the same pages replaces the first. Raises OSError."""
         make_folder(self.output.main.parent)
-        with self.output.fenced():
-            existed = self.output.main.exists()
-            handle, journal = append_published(self.output.main), append_private(self.path)
-        with handle, journal:
+        with ExitStack() as files:
+            with self.output.fenced():
+                existed = self.output.main.exists()
+                handle = files.enter_context(append_published(self.output.main))
+                journal = files.enter_context(append_private(self.path))
             last = self._appends[-1] if self._appends else None
             if last is not None and (last.from_iteration, last.to_iteration) == (from_iteration, to_iteration):
                 truncate(handle, last.size)
@@ -99,7 +102,7 @@ class Journal:
             try:
                 self._extend(handle, last.size, write)
             except Exception:
-                truncate(handle, last.size)
+                take_back(handle, last.size)
                 raise
         if not existed:
             sync_folder(self.output.main.parent)
@@ -120,7 +123,7 @@ class Journal:
             journal.flush()
             os.fsync(journal.fileno())
         except Exception:
-            truncate(journal, size)
+            take_back(journal, size)
             raise
         if not size:
             sync_folder(self.path.parent)

@@ -15,6 +15,7 @@ from bizon.connectors.destinations.file.src.durable import (
     checksum,
     drop_from_cache,
     sync_folder,
+    take_back,
     truncate,
     truncate_file,
 )
@@ -47,7 +48,7 @@ class LineStaging(Staging):
                 self._crc32 = checksum(self._own, start, end)
                 drop_from_cache(handle)
             except Exception:
-                truncate(handle, start)
+                take_back(handle, start)
                 raise
         if not start:
             sync_folder(self.folder)
@@ -65,6 +66,8 @@ class LineStaging(Staging):
 
     def trim(self, committed: Sequence[CommittedBatch], epoch: int) -> None:
         super().trim(committed, epoch)
+        sealed = [int(path.name[:6]) for path in self.folder.iterdir()]
+        self.epoch = max([epoch, *(number + 1 for number in sealed)])  # a restored state counts some starts twice
         self._begin()
 
     @property
