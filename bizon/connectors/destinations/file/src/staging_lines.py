@@ -27,6 +27,7 @@ from bizon.engine.pipeline.models import CommittedBatch
 class LineStaging(Staging):
     """The lines of one job."""
 
+    may_grow = True
     _last: tuple[int, int, int] | None = None  # pages of the last write, and where it began
     _size = 0
     _crc32 = 0
