@@ -87,23 +87,25 @@ class Job:
         _opened.append(destination)
         return destination
 
+    def next_start(self) -> ResumePoint:
+        """What a start that begins now is told."""
+        self.starts += 1
+        return ResumePoint(
+            self.job_id,
+            last_iteration=self.last,
+            rows_written=sum(batch.rows for batch in self.committed),
+            exhausted=self.exhausted,
+            adopt=self.adopt,
+            epoch=self.starts,
+            job_created_us=int(re.sub(r"\D", "", self.job_id)),
+            committed=() if self.sync_mode == "stream" else tuple(self.committed),
+        )
+
     def prepared(self) -> FileDestination:
         """A destination of a new run at the resume point."""
         destination = self.open()
         assert destination.check_connection() is True
-        self.starts += 1
-        destination.prepare(
-            ResumePoint(
-                self.job_id,
-                last_iteration=self.last,
-                rows_written=sum(batch.rows for batch in self.committed),
-                exhausted=self.exhausted,
-                adopt=self.adopt,
-                epoch=self.starts,
-                job_created_us=int(re.sub(r"\D", "", self.job_id)),
-                committed=() if self.sync_mode == "stream" else tuple(self.committed),
-            )
-        )
+        destination.prepare(self.next_start())
         self.destination = destination
         return destination
 

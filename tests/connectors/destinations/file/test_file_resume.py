@@ -268,7 +268,7 @@ class TestOwnership:
             "prepare": lambda: destination.prepare(ResumePoint("job2")),
             "publish": lambda: mine.publish(destination),
         }
-        with pytest.raises((DestinationConnectionError, OvertakenError), match="belongs to pipeline 'first'|job2"):
+        with pytest.raises((DestinationConnectionError, OvertakenError), match=r"belongs to pipeline 'first'|job2"):
             calls[call]()
         assert ids_in(Path("out.json")) == ["1"]
 

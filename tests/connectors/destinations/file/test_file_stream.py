@@ -190,7 +190,7 @@ def test_a_routed_file_of_another_pipeline_is_refused_and_untouched() -> None:
     Job("job0", pipeline="first", config={"destination_id": "a"}).run([["1"]])
     job = stream()
     destination = job.prepared()
-    with pytest.raises(RowsRejectedError, match="destination_id 'a'.*'first'"):
+    with pytest.raises(RowsRejectedError, match=r"destination_id 'a'.*'first'"):
         job.write(destination, 0, 0, rows_of("2"), "a")
     assert ids_in(Path("a.json")) == ["1"]
     assert job.prepared() is not None
