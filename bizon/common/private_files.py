@@ -31,6 +31,7 @@ def make_private_folder(folder: Path) -> None:
         sync_folder(folder.parent)
     except FileExistsError:
         check_private_folder(folder)
+        _tighten(folder)
 
 
 def check_private_folder(folder: Path) -> None:
@@ -45,6 +46,12 @@ def check_private_folder(folder: Path) -> None:
         raise PermissionError(
             f"'{folder}' belongs to user {found.st_uid}, who could replace its files: remove it, or run as that user"
         )
+
+
+def _tighten(folder: Path) -> None:
+    """An older release made its folders with the permissions that the umask left."""
+    if stat.S_IMODE(folder.lstat().st_mode) & ~_FOLDER:
+        folder.chmod(_FOLDER)
 
 
 def create_private(path: Path) -> BinaryIO:

@@ -5,7 +5,7 @@ write batches and publish, and let it die in between by making another one. What
 No test measures time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -19,22 +19,20 @@ from bizon.engine.backend.config import BackendTypes
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
-from bizon.testing.destination_jobs import Pipeline, records
+from bizon.testing.destination_guards import FULL_REFRESH, INCREMENTAL, DestinationGuards, staged
+from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
 from bizon.testing.destination_rows import HOSTILE, comparable
 
-FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
-staged = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
+STREAM = SourceSyncModes.STREAM
 every_mode = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL, STREAM])
 
-OpenPipeline = Callable[..., Pipeline]
 
-
-class DestinationConformance:
+class DestinationConformance(DestinationGuards):
     """Behaviours of every destination. Override the fixture ``config`` and the method ``read``.
 
     ``exactly_once``: in sync modes full_refresh and incremental a batch that was written, but not recorded, is not
     published twice; ``exactly_once_in_stream``: nor does it stay in sync mode stream. False where the docstring of the
-    destination says at-least-once. ``modes``: the sync modes it knows.
+    destination says at-least-once. ``modes``: the sync modes it knows. More in ``DestinationGuards``.
     """
 
     exactly_once: ClassVar[bool] = True

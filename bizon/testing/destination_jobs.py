@@ -1,6 +1,7 @@
 """Jobs that load into a destination, with the parts of the loader and of the state played by the test."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from bizon.common.clock import microseconds
+from bizon.common.errors.errors import BizonError
 from bizon.common.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
@@ -28,6 +30,7 @@ SOURCE_NAME, STREAM_NAME = "source", "items"
 Page = Sequence[SourceRecord]
 Build = Callable[..., AbstractDestination]
 """Called as ``DestinationConformance.build``."""
+OpenPipeline = Callable[..., "Pipeline"]
 
 
 def records(*ids: str) -> list[SourceRecord]:
@@ -95,10 +98,15 @@ class Job:
 
     def start(self) -> None:
         """A run that begins where the last checkpoint says."""
+        self.destination, resume = self.connect()
+        self.destination.prepare(resume)
+
+    def connect(self) -> tuple[AbstractDestination, ResumePoint]:
+        """A run that has not prepared yet, and what it was told when it began."""
         self._starts += 1
-        self.destination = self._pipeline.open(self.id)
-        assert self.destination.check_connection() is True
-        self.destination.prepare(self.resume_point())
+        destination = self._pipeline.open(self.id)
+        assert destination.check_connection() is True
+        return destination, self.resume_point()
 
     def resume_point(self) -> ResumePoint:
         """What the start that began last was told."""
@@ -133,6 +141,10 @@ class Job:
         self._committed.append(CommittedBatch(first, last, rows, self._receipt if rows else None))
         self._last, self._pipeline.has_history = last, True
 
+    def forget_receipt(self) -> None:
+        """No batch was written since the last checkpoint."""
+        self._receipt = None
+
     def commit(self, first: int, *pages: Page) -> None:
         """Write a batch and record it; pages without records are only recorded."""
         rows, last = self.write(first, *pages).height if any(pages) else 0, first + len(pages) - 1
@@ -150,6 +162,12 @@ class Job:
         self.destination.verify(self._committed)
         assert self.destination.finalize() is True, "finalize did not answer True"
 
+    def restart_and_publish(self) -> None:
+        """A run that finds nothing left but to publish."""
+        self.exhaust()
+        self.start()
+        self.publish()
+
     def end(self) -> None:
         """All pages are recorded: the loader publishes, except in sync mode stream."""
         if self._pipeline.sync_mode is not SourceSyncModes.STREAM:
@@ -161,3 +179,15 @@ class Job:
         for number, page in enumerate(pages):
             self.commit(number, page)
         self.end()
+
+
+def late_start(job: Job) -> Callable[[], None]:
+    """A start that is frozen before it prepares. Call the result to wake it up: it prepares, or finds that another has
+    taken over."""
+    destination, resume = job.connect()
+
+    def wake_up() -> None:
+        with suppress(BizonError):
+            destination.prepare(resume)
+
+    return wake_up

@@ -77,31 +77,35 @@ class Job:
             destination_name="file",
             destination_alias="file",
         )
-        return FileDestination(
+        destination = FileDestination(
             sync_metadata=metadata,
             config=FileDestinationDetailsConfig(**{"destination_id": "out", **self.config}),
             backend=cast("AbstractBackend", _State()),
             source_callback=NoOpSourceCallback(SourceConfig(name="src", stream="things")),
             monitor=NoOpMonitor(metadata),
         )
+        _opened.append(destination)
+        return destination
+
+    def next_start(self) -> ResumePoint:
+        """What a start that begins now is told."""
+        self.starts += 1
+        return ResumePoint(
+            self.job_id,
+            last_iteration=self.last,
+            rows_written=sum(batch.rows for batch in self.committed),
+            exhausted=self.exhausted,
+            adopt=self.adopt,
+            epoch=self.starts,
+            job_created_us=int(re.sub(r"\D", "", self.job_id)),
+            committed=() if self.sync_mode == "stream" else tuple(self.committed),
+        )
 
     def prepared(self) -> FileDestination:
         """A destination of a new run at the resume point."""
         destination = self.open()
         assert destination.check_connection() is True
-        self.starts += 1
-        destination.prepare(
-            ResumePoint(
-                self.job_id,
-                last_iteration=self.last,
-                rows_written=sum(batch.rows for batch in self.committed),
-                exhausted=self.exhausted,
-                adopt=self.adopt,
-                epoch=self.starts,
-                job_created_us=int(re.sub(r"\D", "", self.job_id)),
-                committed=() if self.sync_mode == "stream" else tuple(self.committed),
-            )
-        )
+        destination.prepare(self.next_start())
         self.destination = destination
         return destination
 
@@ -120,10 +124,11 @@ class Job:
         self.committed.append(CommittedBatch(first, last, rows, receipt))
         self.last = last
 
-    def add(self, destination: FileDestination, page: int, *ids: str) -> None:
-        """Write a page and record it."""
-        assert self.write(destination, page, page, rows_of(*ids)) == (True, None)
-        self.commit(page, len(ids))
+    def add(self, destination: FileDestination, page: int, *ids: str, last: int | None = None) -> None:
+        """Write pages, ``page`` to ``last``, and record them."""
+        last = page if last is None else last
+        assert self.write(destination, page, last, rows_of(*ids)) == (True, None)
+        self.commit(last, len(ids))
 
     def publish(self, destination: FileDestination) -> None:
         """The loader's last calls of a job."""
@@ -163,14 +168,39 @@ def _tear(handle: int) -> None:
     """What was not synced is lost in part when the machine dies."""
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode) and found.st_size > _TORN:
-        os.ftruncate(handle, found.st_size - _TORN)
+        _truncate(handle, found.st_size - _TORN)
 
 
 class Crash(BaseException):
     """The process dies here; nothing in the code under test catches it."""
 
 
-_CALLS = ("replace", "fsync", "link", "unlink", "rmdir", "mkdir", "copy_file_range", "chmod")
+_CALLS = ("replace", "fsync", "link", "unlink", "rmdir", "mkdir", "copy_file_range", "chmod", "ftruncate", "open")
+_truncate = os.ftruncate
+_opened: list[FileDestination] = []
+
+
+def bury() -> None:
+    """The processes that are at work in a test die: their heartbeats end, what they left on disk stays."""
+    while _opened:
+        presence = _opened.pop()._presence
+        presence._over.set()
+        if presence._heartbeat is not None:
+            presence._heartbeat.join()
+        for handle in presence._files.values():
+            os.close(handle)
+        presence._files.clear()
+
+
+def forget_their_processes() -> None:
+    """Whoever is noted to be at work is seen to be gone."""
+    for path in Path(".bizon").rglob("owner.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "started": "long ago"}))
+
+
+def is_counted(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether a call changes what is on the disk: opening does where it creates."""
+    return name != "open" or bool(args[1] & os.O_CREAT)
 
 
 @contextmanager
@@ -182,11 +212,13 @@ def dying_before(number: int, look: Callable[[], None] = lambda: None) -> Iterat
     patch = pytest.MonkeyPatch()
     done = 0
 
-    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         tears = real is _no_fsync
 
         def call(*args: Any, **keys: Any) -> Any:
             nonlocal done
+            if not is_counted(name, args):
+                return real(*args, **keys)
             look()
             if done == number:
                 if tears:
@@ -198,7 +230,7 @@ def dying_before(number: int, look: Callable[[], None] = lambda: None) -> Iterat
         return call
 
     for name in _CALLS:
-        patch.setattr(os, name, wrap(getattr(os, name) if name != "fsync" else _no_fsync))
+        patch.setattr(os, name, wrap(name, getattr(os, name) if name != "fsync" else _no_fsync))
     try:
         yield
     finally:
@@ -212,4 +244,6 @@ def survived(work: Callable[[], object], number: int, look: Callable[[], None] =
             work()
     except Crash:
         return False
+    finally:
+        bury()
     return True

@@ -12,7 +12,7 @@ from bizon.testing.destination import DestinationConformance
 
 
 class TestLines(DestinationConformance):
-    exactly_once_in_stream = True
+    exactly_once_in_stream = counts_staged_rows = fenced = marks_output = True
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> FileDestinationConfig:
@@ -24,7 +24,7 @@ class TestLines(DestinationConformance):
 
 
 class TestParquet(DestinationConformance):
-    exactly_once_in_stream = True
+    exactly_once_in_stream = counts_staged_rows = fenced = marks_output = True
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> FileDestinationConfig:

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_disk_that_is_full_while_publishing_keeps_the_old_file(sync_mode: str,
         job.commit(page, 20)
     job.exhausted = True
     with largest_file(4_000), pytest.raises(FinalizeError, match=r"File too large.*run again"):
-        destination.finalize()
+        job.publish(destination)
     assert ids_in(Path(f"out.{format}")) == ["old"]
     assert not list(Path(".bizon").rglob("ready*"))
     job.run([])
@@ -86,8 +87,9 @@ def test_an_error_of_the_disk_leaves_the_part_unwritten(monkeypatch: pytest.Monk
     job = Job()
     destination = job.prepared()
 
-    def broken(_handle: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+    def broken(handle: int) -> None:
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as failing:
         failing.setattr(os, "fsync", broken)
@@ -113,14 +115,14 @@ def test_a_file_that_shrinks_while_it_is_copied_stops_the_publication(monkeypatc
     job = Job(sync_mode="incremental")
     destination = job.prepared()
     for page in (0, 1):
-        job.write(destination, page, page, rows_of(str(page)))
+        job.add(destination, page, str(page))
 
     def lazy(_source: int, _target: int, _count: int) -> int:
         return 0
 
     monkeypatch.setattr(os, "copy_file_range", lazy)
     with pytest.raises(FinalizeError, match="changed while it was copied"):
-        destination.finalize()
+        job.publish(destination)
     assert ids_in(Path("out.json")) == ["old"]
 
 
@@ -128,11 +130,11 @@ def test_a_file_that_shrinks_while_it_is_copied_stops_the_publication(monkeypatc
 def test_what_a_run_adds_that_was_frozen_and_overtaken_is_not_published(format: str) -> None:
     job = Job(config={"format": format})
     overtaken, current = job.prepared(), job.prepared()
-    job.write(current, 0, 1, rows_of("a", "b"))
+    job.add(current, 0, "a", "b", last=1)
     job.write(overtaken, 0, 1, rows_of("stray", "stray"))
     job.write(overtaken, 2, 3, rows_of("stray", "stray"))
-    job.write(current, 2, 2, rows_of("c"))
-    current.finalize()
+    job.add(current, 2, "c")
+    job.publish(current)
     assert ids_in(Path(f"out.{format}")) == ["a", "b", "c"]
 
 
@@ -145,25 +147,25 @@ def test_what_a_run_adds_that_was_frozen_and_overtaken_does_not_disturb_a_resume
         job.write(overtaken, 0, 0, rows_of("a"))
     job.commit(0, rows_before)
     job.write(current := job.prepared(), 1, 3, rows_of("b", "c", "d"))
-    job.write(overtaken, 1, 2, rows_of("stray", "stray"))
     job.commit(3, 3)
+    job.write(overtaken, 1, 2, rows_of("stray", "stray"))
     job.exhausted = True
     assert job.write(current, 4, 4, rows_of("never committed")) == (True, None)
     job.write(overtaken, 3, 4, rows_of("stray", "stray"))
     resumed = job.prepared()
     job.write(overtaken, 5, 5, rows_of("stray"))
-    resumed.finalize()
+    job.publish(resumed)
     assert ids_in(Path(f"out.{format}")) == ["a", "b", "c", "d"][1 - rows_before :]
 
 
-def test_parts_that_hold_the_same_pages_stop_the_publication() -> None:
+def test_a_part_of_pages_that_another_part_holds_is_left_out() -> None:
     job = Job(config={"format": "parquet"})
     destination = job.prepared()
-    job.write(destination, 0, 1, rows_of("a", "b"))
-    job.write(destination, 1, 2, rows_of("b", "c"))
-    with pytest.raises(DestinationError, match="hold the same pages"):
-        destination.finalize()
-    assert not Path("out.parquet").exists()
+    job.add(destination, 0, "a", "b", last=1)
+    assert job.write(destination, 1, 2, rows_of("b", "c")) == (True, None)
+    job.add(destination, 2, "c")
+    job.publish(destination)
+    assert ids_in(Path("out.parquet")) == ["a", "b", "c"]
 
 
 @FORMATS
@@ -172,20 +174,18 @@ def test_staged_rows_that_somebody_removed_stop_the_publication(format: str) -> 
     job = Job(config={"format": format})
     destination = job.prepared()
     for page in (0, 1):
-        job.write(destination, page, page, rows_of(str(page)))
+        job.add(destination, page, str(page))
     next(Path(".bizon").rglob("0*")).unlink()
-    with pytest.raises(DestinationError, match=r"is gone or cut"):
-        destination.finalize()
+    with pytest.raises(DestinationError, match=r"staging does not hold what was committed: .* is missing or cut"):
+        job.publish(destination)
     assert not Path(f"out.{format}").exists()
 
 
 def test_an_old_parquet_file_that_is_none_stays_as_it_is() -> None:
     Path("out.parquet").write_bytes(b"not parquet")
-    job = Job(sync_mode="incremental", config={"format": "parquet"})
-    destination = job.prepared()
-    job.write(destination, 0, 0, rows_of("0"))
-    with pytest.raises(FinalizeError, match=r"out\.parquet' was not replaced"):
-        destination.finalize()
+    job = Job(sync_mode="incremental", config={"format": "parquet"}, adopt=True)
+    with pytest.raises(DestinationError, match=r"'.*out\.parquet' is not a Parquet file"):
+        job.prepared()
     assert Path("out.parquet").read_bytes() == b"not parquet"
 
 

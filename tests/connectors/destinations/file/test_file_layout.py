@@ -13,7 +13,8 @@ from bizon.common.frames import DESTINATION_SCHEMA
 def publish(job: Job, frame: pl.DataFrame) -> None:
     destination = job.prepared()
     assert job.write(destination, 0, 0, frame) == (True, None)
-    assert destination.finalize() is True
+    job.commit(0, frame.height)
+    job.publish(destination)
 
 
 def test_a_line_has_the_six_columns_in_order_with_rfc_3339_timestamps() -> None:
@@ -101,9 +102,9 @@ def test_the_permissions_of_the_file_outlive_its_replacement() -> None:
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
 def test_nothing_but_the_file_and_one_hidden_folder_is_left(tmp_path: Path, sync_mode: str, format: str) -> None:
     job = Job(sync_mode=sync_mode, config={"format": format})
-    job.run([["1"], [], ["2", "3"]])
+    job.run([["1"], [], ["2", "3"]]).close()
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert left == [f".bizon/out.{format}/manifest.json", f"out.{format}"]
+    assert left == [f".bizon/out.{format}/lock", f".bizon/out.{format}/manifest.json", f"out.{format}"]
 
 
 def test_rows_for_another_table_are_refused_outside_sync_mode_stream() -> None:

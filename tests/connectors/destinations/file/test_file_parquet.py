@@ -10,7 +10,7 @@ from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bizon.connectors.destinations.file.src import parquet
+from bizon.connectors.destinations.file.src import parquet, publish
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
 from bizon.connectors.destinations.file.src.thrift import (
     BINARY,
@@ -104,14 +104,14 @@ def test_what_is_no_parquet_is_not_merged(tmp_path: Path, content: bytes) -> Non
 def test_parts_are_published_without_being_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(sync_mode="incremental", config={"format": "parquet"})
     job.run([["1", "2"], ["3"]])
-    monkeypatch.setattr(pl, "scan_parquet", None)
+    monkeypatch.setattr(publish, "aligned", None)
     Job("job2", "incremental", config={"format": "parquet"}).run([["4"], ["5"]])
     assert ids_in(Path("out.parquet")) == ["1", "2", "3", "4", "5"]
 
 
 def test_a_main_file_of_another_tool_is_decoded_and_kept() -> None:
     rows_of("old").with_columns(more=pl.lit(1)).write_parquet("out.parquet", compression="snappy")
-    Job(sync_mode="incremental", config={"format": "parquet"}).run([["1"], ["2"]])
+    Job(sync_mode="incremental", config={"format": "parquet"}, adopt=True).run([["1"], ["2"]])
     assert ids_in(Path("out.parquet")) == ["old", "1", "2"]
 
 

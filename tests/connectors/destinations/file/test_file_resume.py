@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, OvertakenError
+from bizon.engine.pipeline.models import ResumePoint
 
 
 def staged() -> list[str]:
@@ -51,8 +52,8 @@ def test_trimming_keeps_the_committed_lines_and_seals_them() -> None:
     job = half_done()
     assert staged() == ["000001.json"]
     job.prepared()
-    assert staged() == ["000001-2.json"]
-    assert ids_in(next(Path(".bizon").rglob("000001-2.json"))) == ["0", "1"]
+    assert staged() == ["000001-sealed.json"]
+    assert ids_in(next(Path(".bizon").rglob("000001-sealed.json"))) == ["0", "1"]
 
 
 def test_each_start_of_a_job_has_a_file_of_lines() -> None:
@@ -60,7 +61,7 @@ def test_each_start_of_a_job_has_a_file_of_lines() -> None:
     for page in (2, 3):
         job.write(job.prepared(), page, page, rows_of(str(page)))
         job.commit(page, 1)
-    assert staged() == ["000001-2.json", "000002-1.json", "000003.json"]
+    assert staged() == ["000001-sealed.json", "000002-sealed.json", "000003.json"]
     job.run([[], [], [], [], ["4"]])
     assert ids_in(Path("out.json")) == ["0", "1", "2", "3", "4"]
 
@@ -68,7 +69,8 @@ def test_each_start_of_a_job_has_a_file_of_lines() -> None:
 def test_lines_that_were_sealed_and_whose_checkpoints_a_power_cut_took_back_are_cut_off() -> None:
     job = half_done()
     job.prepared()
-    job.last, job.rows = 0, 1
+    job.last = 0
+    job.committed.pop()
     job.run([["0"], ["b"], ["c"]])
     assert ids_in(Path("out.json")) == ["0", "b", "c"]
 
@@ -80,9 +82,9 @@ def test_half_written_lines_are_cut_off() -> None:
     lines = next(Path(".bizon").rglob("000001.json"))
     with lines.open("ab") as handle:
         handle.write(b'{"bizon')
-    lines.with_name("ready.json").write_bytes(b"{")
+    lines.with_name("ready-000001.json").write_bytes(b"{")
     job.prepared()
-    assert [path.name for path in lines.parent.iterdir()] == ["000001-2.json"]
+    assert [path.name for path in lines.parent.iterdir()] == ["000001-sealed.json"]
     job.run([["0"], ["1"], ["2"]])
     assert ids_in(Path("out.json")) == ["0", "1", "2"]
 
@@ -91,7 +93,7 @@ def test_half_written_parts_are_dropped() -> None:
     job = half_done(config={"format": "parquet"})
     part = next(Path(".bizon").rglob("0000000001*"))
     part.with_name("0000000002-0000000002-1-1.parquet.tmp").write_bytes(b"PAR1")
-    part.with_name("ready.parquet").write_bytes(b"P")
+    part.with_name("ready-000001.parquet").write_bytes(b"P")
     job.prepared()
     assert sorted(path.name for path in part.parent.iterdir()) == [
         "0000000000-0000000000-1-1.parquet",
@@ -103,9 +105,9 @@ def test_lines_of_a_run_that_is_not_interrupted_become_the_output_without_a_copy
     job = Job()
     destination = job.prepared()
     for page in range(3):
-        job.write(destination, page, page, rows_of(str(page)))
+        job.add(destination, page, str(page))
     staged_file = next(Path(".bizon").rglob("000001.json")).stat().st_ino
-    destination.finalize()
+    job.publish(destination)
     assert Path("out.json").stat().st_ino == staged_file
 
 
@@ -113,10 +115,10 @@ def test_lines_of_a_run_that_is_not_interrupted_become_the_output_without_a_copy
 def test_the_same_pages_written_again_replace_the_first_write(format: str) -> None:
     job = Job(config={"format": format})
     destination = job.prepared()
-    job.write(destination, 0, 0, rows_of("0"))
+    job.add(destination, 0, "0")
     job.write(destination, 1, 2, rows_of("1", "2"))
-    job.write(destination, 1, 2, rows_of("1", "two", "2"))
-    destination.finalize()
+    job.add(destination, 1, "1", "two", "2", last=2)
+    job.publish(destination)
     assert ids_in(Path(f"out.{format}")) == ["0", "1", "two", "2"]
 
 
@@ -174,8 +176,11 @@ def test_committed_rows_that_are_not_staged_stop_the_run(loss: str) -> None:
         job.config = {"destination_id": "another"}
     else:
         job.config = {"format": "parquet"}
-    with pytest.raises(DestinationError, match=r"of the 2 committed rows .* force_ignore_checkpoint"):
+    foreign = loss in ("destination_id changed", "format changed")
+    message = r"were not staged for|staging does not hold" if foreign else "staging does not hold what was committed"
+    with pytest.raises(DestinationError, match=rf"({message}).*pages|pages.*({message})") as refused:
         job.prepared()
+    assert "--fresh" in str(refused.value)
 
 
 def test_an_exhausted_job_publishes_without_writing() -> None:
@@ -206,14 +211,29 @@ def test_finalize_called_twice_gives_the_same_file(sync_mode: str) -> None:
     assert Path("out.json").stat() == before
 
 
-def test_without_prepare_rows_are_staged_and_published() -> None:
-    """A script may use the class without the engine."""
-    for number in range(2):
-        job = Job(sync_mode="incremental")
-        destination = job.open()
-        job.write(destination, 0, 0, rows_of(str(number)))
+@pytest.mark.parametrize("format", ["json", "parquet"])
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_a_destination_that_was_not_prepared_publishes_nothing(sync_mode: str, format: str) -> None:
+    Job("job0", sync_mode, config={"format": format}).run([["old"]])
+    job = Job("job1", sync_mode, config={"format": format})
+    destination = job.open()
+    job.write(destination, 0, 0, rows_of("new"))
+    with pytest.raises((FinalizeError, OvertakenError)):
         destination.finalize()
-    assert ids_in(Path("out.json")) == ["0", "1"]
+    assert ids_in(Path(f"out.{format}")) == ["old"]
+
+
+@pytest.mark.parametrize("format", ["json", "parquet"])
+@pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
+def test_what_was_not_verified_is_not_published(sync_mode: str, format: str) -> None:
+    job = Job("job1", sync_mode, config={"format": format})
+    destination = job.prepared()
+    job.add(destination, 0, "new")
+    with pytest.raises(FinalizeError, match="was not verified"):
+        destination.finalize()
+    assert not Path(f"out.{format}").exists()
+    job.publish(destination)
+    assert ids_in(Path(f"out.{format}")) == ["new"]
 
 
 class TestOwnership:
@@ -234,18 +254,23 @@ class TestOwnership:
         with pytest.raises(DestinationConnectionError, match="'first'"):
             Job("job2", pipeline="second").open().check_connection()
 
-    @pytest.mark.parametrize("call", ["prepare", "write", "finalize"])
+    @pytest.mark.parametrize("call", ["check", "prepare", "publish"])
     def test_every_later_step_refuses_it_too(self, call: str) -> None:
         mine = Job("job2", pipeline="second")
-        destination = mine.open()
+        destination = mine.prepared() if call == "publish" else mine.open()
+        if call == "publish":
+            mine.add(destination, 0, "2")
+            destination.close()
+            Path(".bizon/out.json/manifest.json").unlink()
         Job(pipeline="first").run([["1"]])
         calls = {
-            "prepare": mine.prepared,
-            "write": lambda: mine.write(destination, 0, 0, rows_of("2")),
-            "finalize": destination.finalize,
+            "check": destination.check_connection,
+            "prepare": lambda: destination.prepare(ResumePoint("job2")),
+            "publish": lambda: mine.publish(destination),
         }
-        with pytest.raises(DestinationConnectionError, match="belongs to pipeline 'first'"):
+        with pytest.raises((DestinationConnectionError, OvertakenError), match=r"belongs to pipeline 'first'|job2"):
             calls[call]()
+        assert ids_in(Path("out.json")) == ["1"]
 
     def test_the_name_of_a_finished_output_that_was_deleted_is_free(self) -> None:
         Job(pipeline="first").run([["1"]])
@@ -253,9 +278,44 @@ class TestOwnership:
         Job("job2", pipeline="second").run([["2"]])
         assert ids_in(Path("out.json")) == ["2"]
 
-    def test_a_file_without_a_manifest_is_adopted(self) -> None:
-        Path("out.json").write_text("anything\n")
-        Job().run([["1"]])
+    @pytest.mark.parametrize("format", ["json", "parquet"])
+    @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
+    def test_a_file_that_bizon_did_not_write_is_refused_and_untouched(self, sync_mode: str, format: str) -> None:
+        main = Path(f"out.{format}")
+        if (sync_mode, format) == ("stream", "parquet"):
+            main.mkdir()
+            rows_of("theirs").write_parquet(main / "theirs.parquet")
+        else:
+            write = {"json": rows_of("theirs").write_ndjson, "parquet": rows_of("theirs").write_parquet}
+            write[format](main)
+        job = Job(sync_mode=sync_mode, config={"format": format})
+        with pytest.raises(DestinationConnectionError, match=r"bizon did not write it: .*--adopt"):
+            job.run([["1"]])
+        assert ids_in(main) == ["theirs"]
+
+    @pytest.mark.parametrize("format", ["json", "parquet"])
+    @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
+    def test_with_adopt_it_is_taken_over(self, sync_mode: str, format: str) -> None:
+        main = Path(f"out.{format}")
+        if (sync_mode, format) == ("stream", "parquet"):
+            main.mkdir()
+            rows_of("theirs").write_parquet(main / "theirs.parquet")
+        else:
+            write = {"json": rows_of("theirs").write_ndjson, "parquet": rows_of("theirs").write_parquet}
+            write[format](main)
+        job = Job(sync_mode=sync_mode, config={"format": format}, adopt=True)
+        job.run([["1"]])
+        old = [] if sync_mode == "full_refresh" else ["theirs"]
+        assert sorted(ids_in(main)) == ["1", *old]
+        job.run([["1"], ["2"]] if sync_mode == "stream" else [])
+        after = Job("job2", sync_mode, config={"format": format})
+        after.run([["3"]])
+        assert "3" in ids_in(main), "it is bizon's from now on, without --adopt"
+
+    @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
+    def test_an_empty_file_is_nobodys(self, sync_mode: str) -> None:
+        Path("out.json").touch()
+        Job(sync_mode=sync_mode).run([["1"]])
         assert ids_in(Path("out.json")) == ["1"]
 
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"version":1}', '{"version":99,"pipeline":"pipe"}'])

@@ -55,15 +55,15 @@ def test_a_first_incremental_run_without_rows_creates_an_empty_file(format: str)
     assert ids_in(Path(f"out.{format}")) == []
 
 
-def test_incremental_appends_to_a_file_somebody_else_wrote() -> None:
+def test_incremental_appends_to_a_file_that_it_adopts() -> None:
     Path("out.json").write_text('{"source_record_id":"0"}\n')
-    Job("job1", "incremental").run([["1"]])
+    Job("job1", "incremental", adopt=True).run([["1"]])
     assert ids_in(Path("out.json")) == ["0", "1"]
 
 
 def test_a_last_line_without_an_end_is_not_glued_to_the_first_new_row() -> None:
     Path("out.json").write_text('{"source_record_id":"0"}')
-    Job("job1", "incremental").run([["1"], ["2"]])
+    Job("job1", "incremental", adopt=True).run([["1"], ["2"]])
     assert ids_in(Path("out.json")) == ["0", "1", "2"]
 
 
@@ -89,8 +89,8 @@ def test_the_same_pages_written_twice_count_once() -> None:
     job = Job()
     destination = job.prepared()
     job.write(destination, 0, 3, rows_of("1", "2"))
-    job.write(destination, 0, 3, rows_of("1", "2", "3"))
-    destination.finalize()
+    job.add(destination, 0, "1", "2", "3", last=3)
+    job.publish(destination)
     assert ids_in(Path("out.json")) == ["1", "2", "3"]
 
 
@@ -125,5 +125,6 @@ def test_a_column_added_to_a_parquet_schema_is_null_in_the_old_rows() -> None:
         now = job(number, *columns)
         destination = now.prepared()
         now.write(destination, 0, 0, rows_of("x", data=[{"a": f"a{number}", "b": "b"} if number else {"a": "a0"}]))
-        destination.finalize()
+        now.commit(0, 1)
+        now.publish(destination)
     assert pl.read_parquet("out.parquet").rows() == [("a0", None), ("a1", "b")]

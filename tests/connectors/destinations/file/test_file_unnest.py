@@ -270,7 +270,8 @@ class TestInTheFile:
         job = self.job("json")
         destination = job.prepared()
         assert job.write(destination, 0, 0, frame_of(self.RECORD)) == (True, None)
-        destination.finalize()
+        job.commit(0, 1)
+        job.publish(destination)
         assert Path("out.json").read_text() == (
             '{"when":"2024-01-02T02:04:05.000000+00:00","day":"2024-01-02","id":7,"name":"é",'
             '"tags":"{\\"a\\":[1]}","score":2.0,"ok":true}\n'
@@ -280,7 +281,8 @@ class TestInTheFile:
         job = self.job("parquet")
         destination = job.prepared()
         job.write(destination, 0, 0, frame_of(self.RECORD))
-        destination.finalize()
+        job.commit(0, 1)
+        job.publish(destination)
         assert pl.read_parquet("out.parquet").schema == {
             "when": pl.Datetime("us", "UTC"), "day": pl.Date(), "id": pl.Int64(), "name": pl.String(),
             "tags": pl.String(), "score": pl.Float64(), "ok": pl.Boolean(),

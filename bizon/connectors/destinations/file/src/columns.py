@@ -14,7 +14,7 @@ Schema = dict[str, pl.DataType]
 def aligned(paths: Sequence[Path]) -> list[pl.LazyFrame]:
     """The rows of each file, with the columns they share of one type. Raises DestinationError where there is none."""
     frames = [pl.scan_parquet(path, glob=False) for path in paths]
-    schemas: list[Schema] = [dict(frame.collect_schema()) for frame in frames]
+    schemas = [_schema(frame, path) for frame, path in zip(frames, paths, strict=True)]
     wanted = schemas[0]
     for path, schema in zip(paths, schemas, strict=True):
         wanted = _agreed(wanted, schema, path)
@@ -24,7 +24,7 @@ def aligned(paths: Sequence[Path]) -> list[pl.LazyFrame]:
 def check_columns(main: Path, wanted: pl.Schema) -> None:
     """Raise DestinationError when rows of the columns ``wanted`` cannot be appended to a Parquet file."""
     frame = pl.scan_parquet(main, glob=False)
-    schema: Schema = dict(frame.collect_schema())
+    schema = _schema(frame, main)
     _widened(frame, schema, _agreed(schema, dict(wanted), main), main)
 
 
@@ -38,6 +38,16 @@ def has_rows(main: Path) -> bool:
         return bool(pl.scan_parquet(main, glob=False).select(pl.len()).collect().item())
     except pl.exceptions.PolarsError:
         return True  # something is there: publishing will say what is wrong with it
+
+
+def _schema(frame: pl.LazyFrame, path: Path) -> Schema:
+    try:
+        return dict(frame.collect_schema())
+    except pl.exceptions.PolarsError:
+        raise DestinationError(
+            f"'{path}' is not a Parquet file: move it away, write to another destination_id, or run with --fresh to "
+            f"load everything again"
+        ) from None
 
 
 def _agreed(left: Schema, right: Schema, path: Path) -> Schema:

@@ -2,6 +2,8 @@
 
 import os
 import zlib
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,12 +23,21 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
-def truncate(handle: BinaryIO, size: int) -> None:
+def truncate(handle: BinaryIO | FileIO, size: int) -> None:
     """Cut an open file to ``size`` bytes, on disk; one that is shorter stays as it is. Whoever has replaced the file
     under its name meanwhile loses nothing by it."""
     if os.fstat(handle.fileno()).st_size > size:
         os.ftruncate(handle.fileno(), size)
         os.fsync(handle.fileno())
+
+
+def take_back(handle: BinaryIO, size: int) -> None:
+    """Close a file after a write that failed, and cut it to ``size`` bytes: closing writes what is still buffered."""
+    rest = os.dup(handle.fileno())
+    with os.fdopen(rest, "r+b", buffering=0) as file:
+        with suppress(OSError):
+            handle.close()
+        truncate(file, size)
 
 
 def truncate_file(path: Path, size: int) -> None:

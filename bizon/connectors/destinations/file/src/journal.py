@@ -10,6 +10,7 @@ that has no name any more.
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,14 @@ from typing import BinaryIO
 import orjson
 
 from bizon.common.private_files import append_private, sync_folder
-from bizon.connectors.destinations.file.src.durable import copy_bytes, ends_a_line, make_folder, truncate, truncate_file
+from bizon.connectors.destinations.file.src.durable import (
+    copy_bytes,
+    ends_a_line,
+    make_folder,
+    take_back,
+    truncate,
+    truncate_file,
+)
 from bizon.connectors.destinations.file.src.output import Output
 from bizon.connectors.destinations.file.src.permissions import append_published, published_mode, temporary_beside
 from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
@@ -74,10 +82,11 @@ class Journal:
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
         """Add rows, on disk when this returns. A second append of the same pages replaces the first. Raises OSError."""
         make_folder(self.output.main.parent)
-        with self.output.fenced():
-            existed = self.output.main.exists()
-            handle, journal = append_published(self.output.main), append_private(self.path)
-        with handle, journal:
+        with ExitStack() as files:
+            with self.output.fenced():
+                existed = self.output.main.exists()
+                handle = files.enter_context(append_published(self.output.main))
+                journal = files.enter_context(append_private(self.path))
             last = self._appends[-1] if self._appends else None
             if last is not None and (last.from_iteration, last.to_iteration) == (from_iteration, to_iteration):
                 truncate(handle, last.size)
@@ -88,7 +97,7 @@ class Journal:
             try:
                 self._extend(handle, last.size, write)
             except Exception:
-                truncate(handle, last.size)
+                take_back(handle, last.size)
                 raise
         if not existed:
             sync_folder(self.output.main.parent)
@@ -109,7 +118,7 @@ class Journal:
             journal.flush()
             os.fsync(journal.fileno())
         except Exception:
-            truncate(journal, size)
+            take_back(journal, size)
             raise
         if not size:
             sync_folder(self.path.parent)

@@ -30,7 +30,7 @@ from typing import BinaryIO
 import polars as pl
 
 from bizon.common.private_files import make_private_folder, sync_folder
-from bizon.connectors.destinations.file.src.columns import aligned
+from bizon.connectors.destinations.file.src.columns import aligned, has_rows
 from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.durable import concatenate
 from bizon.connectors.destinations.file.src.manifest import State
@@ -79,7 +79,8 @@ class Publisher:
         if self.append and before is not None:
             if not sources:
                 return
-            sources.insert(0, Source(main, main.stat().st_size, is_ours=False))
+            if has_rows(main):
+                sources.insert(0, Source(main, main.stat().st_size, is_ours=False))
         try:
             self._build(sources, empty)
         except Exception:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.private_files import make_private_folder, sync_folder
@@ -44,7 +44,9 @@ class Piece:
 
 
 class Staging(ABC):
-    """The staged rows of one job."""
+    """The staged rows of one job. ``may_grow``: what lies in a file behind its committed rows does not matter."""
+
+    may_grow: ClassVar[bool]
 
     def __init__(self, output: Output, extension: str) -> None:
         self.output = output
@@ -132,7 +134,9 @@ class Staging(ABC):
                 raise self._differs(piece, f"begins at byte {piece.start}, not {ends.get(piece.path, 0)}")
             ends[piece.path] = piece.end
             try:
-                fresh.setdefault(piece.path, signature(piece.path))
+                _, size, _ = fresh.setdefault(piece.path, signature(piece.path))
+                if size > piece.end and not self.may_grow:
+                    raise self._differs(piece, f"has {size} bytes, not {piece.end}")
                 if self._seen.get(piece.path) == fresh[piece.path]:
                     continue
                 if checksum(piece.path, piece.start, piece.end) != piece.crc32:

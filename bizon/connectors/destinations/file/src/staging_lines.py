@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
-from bizon.connectors.destinations.file.src.durable import checksum, drop_from_cache, truncate, truncate_file
+from bizon.connectors.destinations.file.src.durable import checksum, drop_from_cache, take_back, truncate, truncate_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
 from bizon.engine.pipeline.models import CommittedBatch
 
@@ -20,6 +20,7 @@ from bizon.engine.pipeline.models import CommittedBatch
 class LineStaging(Staging):
     """The lines of one job."""
 
+    may_grow = True
     _last: tuple[int, int, int] | None = None  # pages of the last write, and where it began
     _size = 0
     _crc32 = 0
@@ -41,7 +42,7 @@ class LineStaging(Staging):
                 self._crc32 = checksum(self._own, start, end)
                 drop_from_cache(handle)
             except Exception:
-                truncate(handle, start)
+                take_back(handle, start)
                 raise
         if not start:
             sync_folder(self.folder)
@@ -59,6 +60,8 @@ class LineStaging(Staging):
 
     def trim(self, committed: Sequence[CommittedBatch], epoch: int) -> None:
         super().trim(committed, epoch)
+        sealed = [int(path.name[:6]) for path in self.folder.iterdir()]
+        self.epoch = max([epoch, *(number + 1 for number in sealed)])  # a restored state counts some starts twice
         self._begin()
 
     @property

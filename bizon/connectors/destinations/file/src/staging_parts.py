@@ -18,6 +18,7 @@ from bizon.engine.pipeline.models import CommittedBatch
 class PartStaging(Staging):
     """The parts of one job."""
 
+    may_grow = False
     _last: Path | None = None
     _pages = (-1, -1)
 
