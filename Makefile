@@ -46,8 +46,8 @@ run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
 test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/common -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
-chaos: $(STAMP) ## Kill a run at random, N times; SEED=1 repeats the same delays.
-	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1)
+chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it.
+	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE))
 
 chaos-mutants: $(STAMP) ## Switch off one guard after the other: a test must fail each time.
 	@$(BIN)/python tests/e2e/crash/mutants.py $(GUARDS)

@@ -1,16 +1,23 @@
-"""Kills runs at random until nothing can be said to be luck: ``python tests/e2e/crash/chaos.py --n 200 --seed 1``.
+"""Kills and freezes runs at random until nothing can be said to be luck:
+``python tests/e2e/crash/chaos.py --n 200 --seed 1``, or ``make chaos N=200 SEED=1``.
 
-Pipeline after pipeline, of any sync mode, format and buffer, loads a slow source into a file. Each is run, killed by
-SIGKILL after a random time, and run again until it succeeds; then its source changes, and the same again, until there
-were ``--n`` kills. After each kill the published output must be the old one or the new one, and at the end each record
-must be there once.
+Pipeline after pipeline, of any sync mode, runner, format and buffer, with and without dead letters, loads a slow source
+into a file. A storm blows over each: its runs die by SIGKILL, or are frozen by SIGSTOP for longer than their lease
+while others take over, and thawed again, at random moments, several at once; then one more run has to succeed. Then
+its source changes, and the same again, until there were ``--n`` kills and freezes. Some full refreshes keep their state
+in memory, and some pipelines have two states, so that their runs do not know each other. After each event the published
+output must be the old one or the new one, and at the end each record must be there once. In sync mode ``stream`` no
+record may ever be there twice.
 
 One line is printed:
 
 * ``lost``, ``duplicated``: records; ``half``: outputs that were neither old nor new, or could not be parsed;
   ``stuck``: runs that did not end in time, failed by themselves, or left a job or files behind. Any of them: exit 1.
-* ``fetched again``: pages that had been served and were asked for once more, and how long before the kill the oldest
-  of them had been served; a page in flight is counted apart.
+* ``fetched again``, of pipelines whose runs were only killed: pages that had been served and were asked for once more,
+  and how long before the kill the oldest of them had been served; a page in flight is counted apart.
+
+A run with two states may find that one of the other state has removed what it had staged. It says so and asks for
+``--fresh``, which then has to succeed.
 """
 
 import argparse
@@ -28,42 +35,51 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))
 from commands import bytecode_kept_in
-from e2e.crash.crash_kit import FORMATS, MODES, Rig
+from e2e.crash.crash_kit import FORMATS, MODES, STREAMED, Rig, Row, rows_of
+from e2e.crash.pages_again import PagesAgain
+from e2e.crash.storm import Storm
 
+RUNNERS = ["thread", "process", "stream"]
 BUFFERS = [{"buffer_size": 0}, {"buffer_size": 50, "buffer_flush_timeout": 1}, {"buffer_size": 50}]
-SHORTEST = 0.3  # seconds before a kill
+MICRO_BATCHES = [{"max_records": 1}, {"max_records": 7, "max_seconds": 0.3}]
 DEAD_LETTERS = 0.3  # share of the pipelines in which some records cannot be delivered
-KILLS_PER_PHASE = 12  # then it is let through
+ONLY_KILLS = 0.2  # share of those that are not frozen
+STRANGERS = 0.2  # share of those whose runs do not know each other
+MOST_EVENTS = 10  # in a phase
 PHASES = 2
+LEASE_TTL = 1.0  # seconds
 
 
 @dataclass
 class Tally:
     """What is printed."""
 
-    kills: int = 0
-    resumes: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     duplicated: int = 0
     half: int = 0
     stuck: int = 0
-    again: int = 0
-    in_flight: int = 0
-    oldest: float = 0
-    complaints: list[str] = field(default_factory=list)
+    pages: PagesAgain = field(default_factory=PagesAgain)
+
+    @property
+    def events(self) -> int:
+        return self.counts["kills"] + self.counts["freezes"]
 
     @property
     def bad(self) -> int:
         return self.lost + self.duplicated + self.half + self.stuck
 
     def complain(self, rig: Rig, text: str) -> None:
-        self.complaints.append(f"{rig.folder} ({rig.source['sync_mode']}, {rig.destination}): {text}")
+        about = f"{rig.source['sync_mode']}, {rig.runner}, {rig.destination}, dead letters {rig.dead_letters}"
+        print(f"{rig.folder} ({about}): {text}", file=sys.stderr, flush=True)
 
     def line(self) -> str:
+        counts = ", ".join(
+            f"{self.counts[name]} {name}" for name in ("kills", "freezes", "thaws", "overtaken", "resumes")
+        )
         return (
-            f"{self.kills} kills, {self.resumes} resumes, {self.lost} lost, {self.duplicated} duplicated, "
-            f"{self.half} half, {self.stuck} stuck; {self.again} pages fetched again, the oldest served "
-            f"{self.oldest:.2f} s before the kill, and {self.in_flight} in flight"
+            f"{counts}, {self.lost} lost, {self.duplicated} duplicated, {self.half} half, {self.stuck} stuck; "
+            f"{self.pages}"
         )
 
 
@@ -79,77 +95,109 @@ class Chaos:
 
     def run(self) -> Tally:
         for number in itertools.count():
-            if self.tally.kills >= self.options.n or self.tally.stuck:
+            if self.tally.events >= self.options.n or self.tally.stuck:
                 return self.tally
             bad = self.tally.bad
-            rig = self._rig(f"round{number}", self.random.choice(MODES), self.random.choice(FORMATS))
-            rig.destination |= self.random.choice(BUFFERS)
-            rig.dead_letters = self.random.random() < DEAD_LETTERS
-            self._round(rig)
+            rig, states = self._pipeline(f"round{number}")
+            freezes = self.random.random() >= ONLY_KILLS
+            for phase in range(PHASES):
+                if not self.tally.bad > bad:
+                    self._phase(rig, phase, states, freezes)
             if self.tally.bad == bad:
                 shutil.rmtree(rig.folder)
+            if self.options.progress:
+                print(f"{rig.source['sync_mode']}, {rig.runner}: {self.tally.line()}", file=sys.stderr, flush=True)
         raise AssertionError
 
+    def _pipeline(self, name: str) -> tuple[Rig, list[str | None]]:
+        """A pipeline, and its states."""
+        mode = self.options.mode or self.random.choice([*MODES, STREAMED])
+        runner = STREAMED if mode == STREAMED else self.options.runner or self.random.choice(RUNNERS)
+        rig = self._rig(name, mode, self.random.choice(FORMATS), runner)
+        rig.destination |= self.random.choice(BUFFERS)
+        rig.dead_letters = self.random.random() < DEAD_LETTERS
+        rig.micro_batch = self.random.choice(MICRO_BATCHES)
+        states: list[str | None] = ["state"]
+        if mode != STREAMED and self.random.random() < STRANGERS:
+            in_memory = mode == "full_refresh" and runner != "process" and self.random.random() < 0.5
+            states = [None] if in_memory else ["state", "another"]
+        return rig, states
+
     def _typical(self) -> float:
-        """Seconds of a run that nobody kills; the first one also compiles."""
+        """Seconds of a run that nobody disturbs; the first one also compiles."""
         for number in range(2):
-            rig = self._rig(f"typical{number}", *MODES[:1], *FORMATS[:1])
+            rig = self._rig(f"typical{number}", MODES[0], FORMATS[0], self.options.runner or RUNNERS[0])
             began = time.monotonic()
             if rig.run(timeout=self.options.patience) != 0:
                 raise SystemExit(rig.log())
         return time.monotonic() - began
 
-    def _rig(self, name: str, mode: str, format: str) -> Rig:
+    def _rig(self, name: str, mode: str, format: str, runner: str) -> Rig:
         folder = self.folder / name
         folder.mkdir()
-        return Rig(folder, mode, format, self.options.runner, pages=self.options.pages, delay=self.options.delay)
+        pages = self.options.pages
+        keys = {"max_iterations": PHASES * pages + 2} if mode == STREAMED else {}
+        rig = Rig(folder, mode, format, runner, pages=pages, delay=self.options.delay, **keys)
+        rig.lease_ttl = LEASE_TTL
+        return rig
 
-    def _round(self, rig: Rig) -> None:
-        for phase in range(PHASES):
-            if phase:
-                rig.change()
-            (rig.folder / "trace.txt").unlink(missing_ok=True)
-            self._phase(rig, phase)
-            self._count_pages(rig)
-            if self.tally.stuck:
-                return
-
-    def _phase(self, rig: Rig, phase: int) -> None:
-        """One version of the source, until it is loaded."""
+    def _phase(self, rig: Rig, phase: int, states: list[str | None], freezes: bool) -> None:
+        """One version of the source: a storm, and a run that has to load it."""
+        if phase:
+            rig.change()
+        (rig.folder / "trace.txt").unlink(missing_ok=True)
         old = rig.rows()
-        for kills in itertools.count():
-            more = kills < KILLS_PER_PHASE and self.tally.kills < self.options.n
-            delay = self.random.uniform(SHORTEST, self.typical) if more else self.options.patience
-            self.tally.resumes += kills > 0
-            try:
-                killed, code = rig.run_and_kill(delay)
-            except subprocess.TimeoutExpired:
-                killed, code = True, None
-            if killed and more:
-                self.tally.kills += 1
-            if not self._is_whole(rig, old):
-                return
-            done = rig.statuses() == ["succeeded"] * (phase + 1)
-            if killed and not more:
-                return self._stuck(rig, f"did not end within {delay:.0f} s")
-            if not killed and (code != 0 or not done):
-                return self._stuck(rig, f"exit {code}, jobs {rig.statuses()}")
-            if done:
-                return self._check(rig, killed)
-        raise AssertionError
+        storm = Storm(
+            rig=rig,
+            chance=self.random,
+            typical=self.typical,
+            patience=self.options.patience,
+            states=states,
+            look=lambda: self._is_whole(rig, old),
+            complain=lambda text: self._stuck(rig, text),
+            freezes=freezes,
+        )
+        left = self.options.n - self.tally.events
+        good = storm.blow(min(left, self.random.randint(1, MOST_EVENTS)))
+        self.tally.counts += storm.counts
+        if good and self._finish(rig, states):
+            self._check(rig, states)
+            if not freezes:
+                self.tally.pages.read(rig.folder / "trace.txt")
 
-    def _is_whole(self, rig: Rig, old: list[tuple[int, int]] | None) -> bool:
+    def _finish(self, rig: Rig, states: list[str | None]) -> bool:
+        """Whether a run that nobody disturbs loads everything."""
+        rig.state = states[0]
         try:
-            rows = rig.rows()
+            code = rig.run(timeout=self.options.patience)
+            if code == 1 and len(states) > 1 and "run with --fresh" in rig.log()[-2_000:].lower():
+                code = rig.run(None, "--fresh", timeout=self.options.patience)
+        except subprocess.TimeoutExpired:
+            self._stuck(rig, "the last run did not end")
+            return False
+        if code != 0:
+            self._stuck(rig, f"exit {code} of the last run, jobs {rig.statuses()}")
+        return code == 0
+
+    def _is_whole(self, rig: Rig, old: list[Row] | None) -> bool:
+        """Look at what a reader sees now."""
+        try:
+            rows = seen_of_stream(rig) if rig.is_stream else rig.rows()
         except Exception as error:
-            self.tally.complain(rig, f"the output cannot be read: {error}")
+            self.tally.complain(rig, f"the output cannot be read: {type(error).__name__}: {error}")
             self.tally.half += 1
             return False
+        if rig.is_stream:
+            twice = (Counter(rows) - Counter(rig.expected())).total()
+            self.tally.duplicated += twice
+            if twice:
+                self.tally.complain(rig, f"{twice} records are there too often while runs are at work")
+            return not twice
         if rows not in rig.allowed(old) and not self._differ(rig, rows or []):
             self.tally.half += 1
         return True
 
-    def _differ(self, rig: Rig, rows: list[tuple[int, int]]) -> bool:
+    def _differ(self, rig: Rig, rows: list[Row]) -> bool:
         """Count what is missing and what is there too often in a published output."""
         found, wanted = Counter(rows), Counter(rig.expected())
         lost, twice = (wanted - found).total(), (found - wanted).total()
@@ -158,44 +206,35 @@ class Chaos:
         self.tally.complain(rig, f"{lost} records are missing, {twice} are there too often")
         return lost + twice > 0
 
-    def _check(self, rig: Rig, killed: bool) -> None:
+    def _check(self, rig: Rig, states: list[str | None]) -> None:
         rows = rig.rows()
         if rows != rig.expected():
             self._differ(rig, rows or [])
-        if not killed and rig.leftovers():
+        if rig.leftovers():
             self._stuck(rig, f"left behind: {rig.leftovers()}")
+        if not rig.is_stream and len(states) == 1 and set(rig.statuses()) - {"succeeded"}:
+            self._stuck(rig, f"jobs {rig.statuses()}")
+        if "Traceback" in rig.log():
+            self._stuck(rig, "a traceback")
 
     def _stuck(self, rig: Rig, text: str) -> None:
         self.tally.stuck += 1
         self.tally.complain(rig, text)
 
-    def _count_pages(self, rig: Rig) -> None:
-        """Read the trace: what was served in a run that was killed, and asked for in a later one."""
-        served: dict[str, float] = {}
-        lost_at: dict[str, float] = {}
-        in_flight: str | None = None
-        for line in (rig.folder / "trace.txt").read_text().splitlines():
-            what, page, at = line.split()
-            if what == "killed":
-                lost_at |= {known: float(at) - when for known, when in served.items() if known not in lost_at}
-                self.tally.in_flight += in_flight is not None
-                in_flight = None
-            elif what == "asked":
-                in_flight = page
-                if served.pop(page, None) is not None:  # until it is served again, it is in flight
-                    self.tally.again += 1
-                    self.tally.oldest = max(self.tally.oldest, lost_at.pop(page, 0))
-            else:
-                in_flight = None
-                served[page] = float(at)
-                lost_at.pop(page, None)
+
+def seen_of_stream(rig: Rig) -> list[Row]:
+    """The rows of a stream that may be written to this moment: a line without an end does not count yet."""
+    paths = [rig.output, *([rig.folder / "out.dead_letters.json"] if rig.dead_letters else [])]
+    return [row for path in paths if path.exists() for row in rows_of(path, growing=True)]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Kill runs at random; count what is lost, twice or stuck.")
-    parser.add_argument("--n", type=int, default=200, help="kills")
+    parser = argparse.ArgumentParser(description="Kill and freeze runs at random; count what is lost, twice or stuck.")
+    parser.add_argument("--n", type=int, default=200, help="kills and freezes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runner", choices=["thread", "process", "stream"], default="thread")
+    parser.add_argument("--runner", choices=RUNNERS, help="any, when not given")
+    parser.add_argument("--mode", choices=[*MODES, STREAMED], help="sync mode; any, when not given")
+    parser.add_argument("--progress", action="store_true", help="a line for each pipeline")
     parser.add_argument("--pages", type=int, default=30)
     parser.add_argument("--delay", type=float, default=0.1, help="seconds per page")
     parser.add_argument("--patience", type=float, default=120, help="seconds after which a run counts as stuck")
@@ -203,9 +242,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     os.environ.update(bytecode_kept_in(folder / "bytecode"))
     tally = Chaos(options, folder).run()
-    for complaint in tally.complaints:
-        print(complaint, file=sys.stderr)
-    print(f"chaos, {options.runner}, seed {options.seed}: {tally.line()}")
+    print(f"chaos, {options.mode or 'any mode'}, {options.runner or 'any runner'}, seed {options.seed}: {tally.line()}")
     if tally.bad:
         return 1
     shutil.rmtree(folder)

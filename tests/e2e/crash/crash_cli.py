@@ -1,16 +1,34 @@
 """The bizon command, killed at a point: ``python crash_cli.py POINT[:N] run config.yml``, the Nth time it is passed.
 
+In the order of a run; what concerns a file happens once for the output and once for its dead letters:
+
 | point            | the run dies by SIGKILL                                                          |
 |------------------|----------------------------------------------------------------------------------|
+| before_prepare   | nothing on the disk has changed                                                  |
+| before_claim     | a file is about to be claimed                                                    |
+| after_claim      | the manifest names this start, owner.json does not                               |
+| after_announce   | owner.json names this process; in a stream it holds what is committed            |
+| before_cut       | a stream: an output is claimed, and holds more than what is committed            |
+| after_seal       | the lines of the start before have their last name, and are not cut yet          |
+| after_trim       | staging holds what is committed; with after_cut: an output of a stream does      |
+| after_prepare    | the output is ready to be written to                                             |
+| after_note       | a stream: the journal has the next append, nothing of it is written              |
+| appending        | a stream: as after_note, and both files are open                                 |
+| part_written     | a stream: a part is on disk under a temporary name                               |
 | after_write      | the destination has written a batch, its cursor is not recorded                  |
+| after_receipt    | the destination has given its receipt, its cursor is not recorded                |
 | after_cursor     | the cursor is recorded, the queue does not know                                  |
+| after_verify     | staging was compared with the receipts, nothing is published                     |
 | before_finalize  | all is committed, nothing is published                                           |
 | ready_torn       | the new output is put together, half of it is on disk                            |
+| after_ready      | the new output is put together                                                   |
 | after_publishing | the manifest says publishing                                                     |
 | before_replace   | as after_publishing, in the last moment before the new output takes its place    |
 | after_replace    | the new output is in place, the manifest does not say so                         |
 | after_published  | the manifest says published, the parts are still there                           |
 | discarding       | what was staged is being removed; with N = 2 one part is gone                    |
+| after_discard    | what was staged is gone; the first time is in prepare of a job that is new       |
+| after_watermark  | the state knows which output was published                                       |
 | before_success   | all is published, the job is not SUCCEEDED                                       |
 | after_success    | the job is SUCCEEDED, the lease is still held                                    |
 | random           | before the Nth fsync, replace or unlink                                          |
@@ -21,8 +39,8 @@
 | removing         | BigQuery: staging is about to be removed                                         |
 
 The whole process group dies, which the command has to lead; ``POINT@self`` kills only the process that passes the
-point, which with the process runner may be a child. The code that runs is the shipped one; the hook is
-``hook/sitecustomize.py``.
+point, which with the process runner may be a child. ``POINT@frozen`` stops the group there by SIGSTOP: it goes on when
+it gets SIGCONT. The code that runs is the shipped one; the hook is ``hook/points.py``.
 """
 
 import os
@@ -39,6 +57,8 @@ def environment(point: str) -> dict[str, str]:
     found = {**os.environ, "CRASH_AT": name, "PYTHONPATH": os.pathsep.join(paths)}
     if scope != "self":
         found["CRASH_GROUP"] = "own"
+    if scope == "frozen":
+        found["CRASH_FREEZES"] = "1"
     return found
 
 

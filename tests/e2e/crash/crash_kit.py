@@ -6,8 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from e2e.crash.crash_cli import environment
 HERE = Path(__file__).parent
 STREAM = "items"
 MODES = ["full_refresh", "incremental"]
+STREAMED = "stream"
 FORMATS = ["json", "parquet"]
 REFUSED = 5
 """With dead letters, every fifth item is one."""
@@ -27,10 +27,13 @@ DEAD_LETTERS = {
     "on_error": "dead_letter",
     "transforms": [{"label": "refuse", "python": f"if data['id'] % {REFUSED} == 0: raise ValueError('refused')"}],
 }
-RUNNER = {"is_alive_check_interval": 0.2, "micro_batch": {"max_records": 1}}
-"""A stream is written page by page."""
+PAGE_BY_PAGE = {"max_records": 1}
+"""Micro-batch of a stream that is written page by page."""
 Row = tuple[int, int]
 """An item and its version."""
+PERMANENT = ("manifest.json", "lock")
+LISTS = ("journal", "tables-*.json", "tables-*", "tables-*/manifest.json", "tables-*/lock")
+"""In ``.bizon/<file name>/`` after a clean end; LISTS in sync mode stream."""
 
 
 class Rig:
@@ -39,6 +42,9 @@ class Rig:
     def __init__(self, folder: Path, mode: str, format: str, runner: str = "thread", **source: Any) -> None:
         self.folder = folder
         self.runner = runner
+        self.state: str | None = "state"
+        self.lease_ttl = 60.0
+        self.micro_batch: dict[str, Any] = PAGE_BY_PAGE
         self.output = folder / f"out.{format}"
         self.source: dict[str, Any] = {
             "name": "paged",
@@ -55,12 +61,16 @@ class Rig:
         self.source["version"] = self.source.get("version", 1) + 1
         self.source["changed_at"] = datetime.now(UTC).isoformat()
 
+    @property
+    def is_stream(self) -> bool:
+        return bool(self.source["sync_mode"] == STREAMED)
+
     def expected(self, pages: int = 4, size: int = 3) -> list[Row]:
         """The output after all versions so far: the last one, or each of them where changes are appended. With dead
         letters, what is in both files."""
         pages = self.source.get("pages", pages)
         version = self.source.get("version", 1)
-        versions = range(1, version + 1) if self.source["sync_mode"] == "incremental" else [version]
+        versions = [version] if self.source["sync_mode"] == "full_refresh" else range(1, version + 1)
         ids = [page * size + row for page in range(pages) if page != 1 for row in range(size)]
         return sorted((id_, version) for version in versions for id_ in ids)
 
@@ -70,7 +80,8 @@ class Rig:
             return None
         found = rows_of(self.output)
         if self.dead_letters:
-            letters = rows_of(self.folder / "out.dead_letters.json")
+            path = self.folder / "out.dead_letters.json"
+            letters = [] if self.is_stream and not path.exists() else rows_of(path)
             if any(id_ % REFUSED == 0 for id_, _ in found) or any(id_ % REFUSED for id_, _ in letters):
                 raise ValueError("a record is in the wrong file")
             found += letters
@@ -89,6 +100,18 @@ class Rig:
         """What the config says of the destination."""
         return {"name": "file", "config": self.destination}
 
+    @property
+    def runner_block(self) -> dict[str, Any]:
+        """Settings of the runner."""
+        return {"is_alive_check_interval": 0.2, "micro_batch": self.micro_batch, "lease_ttl": self.lease_ttl}
+
+    @property
+    def backend_block(self) -> dict[str, Any]:
+        """Where the state is; ``state`` None: in memory."""
+        if self.state is None:
+            return {"type": "sqlite_in_memory"}
+        return {"type": "sqlite", "config": {"database": self.state, "schema": "public"}}
+
     def command(self, *flags: str) -> list[str]:
         """The command line; writes the config."""
         config = {
@@ -97,18 +120,20 @@ class Rig:
             "destination": self.destination_block,
             **(DEAD_LETTERS if self.dead_letters else {}),
             "engine": {
-                "backend": {"type": "sqlite", "config": {"database": "state", "schema": "public"}},
-                "runner": {"type": self.runner, "config": RUNNER},
+                "backend": self.backend_block,
+                "queue": {"type": "python_queue", "config": {"consumer": {"poll_interval": 0.05}}},
+                "runner": {"type": self.runner, "config": self.runner_block},
             },
         }
-        (self.folder / "config.yml").write_text(yaml.safe_dump(config))
+        aside = self.folder / "config.yml.new"
+        aside.write_text(yaml.safe_dump(config))
+        aside.replace(self.folder / "config.yml")  # one that was started before may be about to read it
         return [*commands.BIZON, "run", "config.yml", *flags]
 
-    @contextlib.contextmanager
-    def started(self, point: str | None = None, *flags: str) -> Iterator["subprocess.Popen[str]"]:
-        """Within: the command runs, leading a process group; nothing of it is left afterwards."""
+    def start(self, point: str | None = None, *flags: str) -> "subprocess.Popen[str]":
+        """Start the command, leading a process group."""
         with (self.folder / "log.txt").open("a") as log:
-            child: subprocess.Popen[str] = commands.Popen(
+            return commands.Popen(
                 self.command(*flags),
                 cwd=self.folder,
                 stdout=log,
@@ -117,10 +142,15 @@ class Rig:
                 process_group=0,
                 env=None if point is None else environment(point),
             )
-            try:
-                yield child
-            finally:
-                kill_group(child)
+
+    @contextlib.contextmanager
+    def started(self, point: str | None = None, *flags: str) -> Iterator["subprocess.Popen[str]"]:
+        """Within: the command runs; nothing of it is left afterwards."""
+        child = self.start(point, *flags)
+        try:
+            yield child
+        finally:
+            kill_group(child)
 
     def run(self, point: str | None = None, *flags: str, timeout: float = 60) -> int:
         """Run to its end, or to its death at ``point``; the exit code."""
@@ -133,8 +163,6 @@ class Rig:
             try:
                 return False, child.wait(delay)
             except subprocess.TimeoutExpired:
-                with (self.folder / "trace.txt").open("a") as trace:
-                    trace.write(f"killed 0 {time.time():.3f}\n")
                 return True, None
 
     def log(self) -> str:
@@ -144,7 +172,7 @@ class Rig:
 
     def statuses(self) -> list[str]:
         """The status of each job, oldest first."""
-        path = self.folder / "state.sqlite3"
+        path = self.folder / f"{self.state}.sqlite3"
         if not path.exists():
             return []
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -157,20 +185,30 @@ class Rig:
     def leftovers(self) -> list[str]:
         """Files and folders beside the output and the state that a finished run should not leave."""
         hidden = self.folder / ".bizon"
-        outputs = [hidden / name for name in (self.output.name, "out.dead_letters.json")]
-        kept = {hidden, *outputs, *(output / "manifest.json" for output in outputs)}
-        own = [path for path in hidden.rglob("*") if path not in kept] + list(self.folder.rglob("*.spool"))
+        patterns = (*PERMANENT, *LISTS) if self.is_stream else PERMANENT
+        kept = {hidden}
+        for output in (hidden / self.output.name, hidden / "out.dead_letters.json"):
+            kept |= {output, *(path for pattern in patterns for path in output.glob(pattern))}
+        own = [path for path in hidden.rglob("*") if path not in kept]
+        own += [path for name in ("*.spool", "*.tmp") for path in self.folder.rglob(name) if path not in own]
         return sorted(str(path.relative_to(self.folder)) for path in own)
 
 
-def rows_of(path: Path) -> list[Row]:
-    """The items of a file, in its order. Raises ValueError on a line that cannot be parsed."""
-    if path.suffix == ".parquet":
-        lines: list[dict[str, Any]] = pl.read_parquet(path).to_dicts()
+Build = Callable[[str, str, str], Rig]
+"""Mode, format, runner: a pipeline that has published version 1, and whose source has version 2 now."""
+
+
+def rows_of(path: Path, *, growing: bool = False) -> list[Row]:
+    """The items of a file, in its order. Raises ValueError on a line that cannot be parsed; what a file that is
+    ``growing`` ends with may be half of one."""
+    if path.is_dir():
+        lines = [line for part in sorted(path.iterdir()) for line in _rows_of_parquet(part)]
+    elif path.suffix == ".parquet":
+        lines = _rows_of_parquet(path)
     else:
-        text = path.read_text()
-        if text and not text.endswith("\n"):
-            raise ValueError(f"the last line is torn: {text[-80:]!r}")
+        text, _, torn = path.read_text().rpartition("\n")
+        if torn and not growing:
+            raise ValueError(f"the last line is torn: {torn[-80:]!r}")
         lines = [json.loads(line) for line in text.splitlines()]
     found = []
     for line in lines:
@@ -181,8 +219,37 @@ def rows_of(path: Path) -> list[Row]:
     return found
 
 
+def _rows_of_parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        return pl.read_parquet(path).to_dicts()
+    except FileNotFoundError:  # a part of a stream that was taken back this moment
+        if path.parent.suffix != path.suffix:
+            raise
+        return []
+
+
 def kill_group(child: "subprocess.Popen[str]") -> None:
     """SIGKILL to all processes of a command's group, and wait for the command."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def freeze(child: "subprocess.Popen[str]") -> None:
+    """SIGSTOP to all processes of a command's group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGSTOP)
+
+
+def thaw(child: "subprocess.Popen[str]") -> None:
+    """SIGCONT to all of them."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGCONT)
+
+
+def is_frozen(child: "subprocess.Popen[str]") -> bool:
+    """Whether the command itself is stopped."""
+    try:
+        return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False

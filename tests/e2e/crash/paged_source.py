@@ -1,13 +1,17 @@
-"""The source of the crash tests: numbered items in a version, page by page; the second page has no records."""
+"""The source of the crash tests: numbered items in a version, page by page; the second page has no records.
+
+In sync mode ``stream`` it is a log that the pages of each version are appended to. It keeps the offset of its consumer,
+as a broker does, and goes on from the pagination of the checkpoint where there is one.
+"""
 
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from bizon.source.config import SourceConfig
+from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.source import AbstractSource
 
@@ -20,11 +24,14 @@ class PagedConfig(SourceConfig):
     version: int = Field(default=1, description="Content of the items.")
     changed_at: datetime | None = Field(default=None, description="When all items got their version.")
     delay: float = Field(default=0, description="Seconds each page takes.")
+    offset: str = Field(default="offset.txt", description="File with the offset of the consumer of a stream.")
     trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per page served.")
 
 
 class PagedSource(AbstractSource):
     config: PagedConfig
+    resumes_streams: ClassVar[bool] = True
+    _position: int | None = None
 
     @staticmethod
     def streams() -> list[str]:
@@ -44,7 +51,13 @@ class PagedSource(AbstractSource):
         return None
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        return self._page((pagination or {}).get("page", 0))
+        if self.config.sync_mode is SourceSyncModes.STREAM:
+            return self._follow((pagination or {}).get("page"))
+        return self._page((pagination or {}).get("page", 0), self.config.version)
+
+    def commit(self) -> None:
+        if self.config.sync_mode is SourceSyncModes.STREAM:
+            Path(self.config.offset).write_text(str(self._position))
 
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
@@ -54,12 +67,26 @@ class PagedSource(AbstractSource):
             return SourceIteration(records=[], next_pagination={})
         return self.get(pagination)
 
-    def _page(self, number: int) -> SourceIteration:
+    def _follow(self, checkpoint: int | None) -> SourceIteration:
+        """The next page of the log; one without records behind its end."""
+        offset = Path(self.config.offset)
+        if checkpoint is not None:
+            self._position = checkpoint
+        elif self._position is None:
+            self._position = int(offset.read_text()) if offset.exists() else 0
+        number, pages = self._position, self.config.pages
+        if number == pages * self.config.version:
+            return SourceIteration(records=[], next_pagination={})
+        self._position += 1
+        page = self._page(number % pages, number // pages + 1)
+        return SourceIteration(records=page.records, next_pagination={"page": self._position})
+
+    def _page(self, number: int, version: int) -> SourceIteration:
         self._note("asked", number)
         time.sleep(self.config.delay)
         first = number * self.config.page_size
         ids = range(first, first + self.config.page_size) if number != EMPTY_PAGE else range(0)
-        records = [SourceRecord(id=id_, data={"id": id_, "version": self.config.version}) for id_ in ids]
+        records = [SourceRecord(id=id_, data={"id": id_, "version": version}) for id_ in ids]
         self._note("served", number)
         more = number + 1 < self.config.pages
         return SourceIteration(records=records, next_pagination={"page": number + 1} if more else {})

@@ -10,19 +10,23 @@ import pytest
 CHAOS = Path(__file__).with_name("chaos.py")
 
 
-@pytest.mark.lesson("F-09", "F-11")
-def test_runs_killed_at_random_lose_nothing_and_bring_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.lesson("F-08", "F-09", "F-11")
+@pytest.mark.parametrize(("mode", "seed"), [("full_refresh", 3), ("incremental", 2), ("stream", 4)])
+def test_runs_killed_and_frozen_at_random_lose_nothing_and_bring_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, seed: int
 ) -> None:
-    """A kill used to leave rows twice, and jobs that could never run again."""
+    """A kill used to leave rows twice, and jobs that could never run again; a run that woke up late cut rows off."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    short = ["--n", "3", "--pages", "8", "--delay", "0.05"]
     done = subprocess.run(
-        [sys.executable, str(CHAOS), "--n", "6", "--seed", "3", "--pages", "12", "--delay", "0.05"],
+        [sys.executable, str(CHAOS), *short, "--seed", str(seed), "--mode", mode],
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r": 6 kills, \d+ resumes, 0 lost, 0 duplicated, 0 half, 0 stuck;", done.stdout), done.stdout
+    found = re.search(r": (\d+) kills, (\d+) freezes, .*, 0 lost, 0 duplicated, 0 half, 0 stuck;", done.stdout)
+    assert found, done.stdout
+    assert int(found[1]) + int(found[2]) == 3
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"

@@ -1,28 +1,39 @@
 """The crash matrix: a run dies by SIGKILL at a named point, the next one finishes the job, and every record is there
 once. In between the published output is the old one or the new one.
 
-The points are described in ``crash_cli.py``. The seed of each case, a finished run of the first version, is made once
-per mode and format and copied.
+The points are described in ``crash_cli.py``.
 """
 
-import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e.crash.crash_kit import FORMATS, MODES, Rig
+from e2e.crash.crash_kit import FORMATS, MODES, Build, Rig
 
 OLD_IS_PUBLISHED = [
+    "after_claim",
+    "after_announce",
+    "after_prepare",
     "after_write:2",
+    "after_receipt:2",
     "after_cursor:3",
     "after_cursor:4",
+    "after_verify",
     "before_finalize",
     "ready_torn",
+    "after_ready",
     "after_publishing",
     "before_replace",
 ]
-NEW_IS_PUBLISHED = ["after_replace", "after_published", "discarding", "before_success", "after_success"]
+NEW_IS_PUBLISHED = [
+    "after_replace",
+    "after_published",
+    "discarding",
+    "after_discard:2",
+    "after_watermark",
+    "before_success",
+    "after_success",
+]
 RANDOM = ["random:7", "random:19"]
 # Lines that replace the output are not put together anew: there is nothing to tear.
 THREAD = [
@@ -38,38 +49,6 @@ PROCESS = [("incremental", "parquet", point) for point in (*OLD_IS_PUBLISHED, *N
 PROCESS += [("incremental", "parquet", "discarding:2")]
 PROCESS += [("full_refresh", "json", point) for point in ("after_write:2", "before_replace", "after_replace")]
 MOST_RUNS = 3
-Build = Callable[..., Rig]
-
-
-@pytest.fixture(scope="module")
-def seeds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The folder of a finished first run."""
-    made: dict[tuple[str, str], Path] = {}
-
-    def get(mode: str, format: str) -> Path:
-        if (mode, format) not in made:
-            folder = tmp_path_factory.mktemp("seed")
-            rig = Rig(folder, mode, format)
-            assert rig.run() == 0, rig.log()
-            assert rig.rows() == rig.expected()
-            made[mode, format] = folder
-        return made[mode, format]
-
-    return get
-
-
-@pytest.fixture
-def build(tmp_path: Path, seeds: Callable[[str, str], Path]) -> Build:
-    """A pipeline that has published version 1, and whose source has version 2 now."""
-
-    def make(mode: str, format: str, runner: str) -> Rig:
-        folder = tmp_path / "run"
-        shutil.copytree(seeds(mode, format), folder)
-        rig = Rig(folder, mode, format, runner)
-        rig.change()
-        return rig
-
-    return make
 
 
 def crash(rig: Rig, point: str) -> None:
@@ -154,12 +133,18 @@ def test_a_child_that_dies_alone_fails_the_run_and_the_next_finishes_it(build: B
     "points",
     [
         ("after_write:2", "after_write"),
+        ("after_write:3", "after_claim"),
+        ("after_write:3", "after_announce"),
+        ("after_write:3", "after_seal"),
+        ("after_write:3", "after_trim"),
+        ("after_write:3", "after_verify"),
         ("after_cursor:3", "ready_torn"),
         ("ready_torn", "before_replace"),
         ("before_replace", "before_replace"),
         ("before_replace", "discarding"),
         ("after_replace", "after_published"),
         ("discarding", "before_success"),
+        ("after_watermark", "after_watermark"),
         ("before_success", "before_success"),
     ],
     ids=" ".join,

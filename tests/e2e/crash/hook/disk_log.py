@@ -1,6 +1,7 @@
 """What a run does on the disk and what it then vouches for, in order, a JSON list a line in the file DISK_LOG names:
 
-``["fsync", path, size]``, the size None for a folder; ``["rename", from, to, size]``; ``["link", from, to, size]``;
+``["fsync", path, size]``; ``["rename", from, to, size]``, both with the size None for a folder;
+``["link", from, to, size]``;
 ``["folder", path]``, one was made; ``["manifest", path, state]``, a rename put it in place;
 ``["cursor", first, last]``; ``["succeeded"]``. Each stands behind what it tells of.
 """
@@ -42,7 +43,7 @@ def flushed(handle: int) -> None:
 
 
 def renamed(source: Any, target: Any) -> None:
-    log("rename", full(source), full(target), full(target).stat().st_size)
+    log("rename", full(source), full(target), None if full(target).is_dir() else full(target).stat().st_size)
     if full(target).name == "manifest.json":
         log("manifest", full(target), json.loads(full(target).read_bytes())["state"])
 

@@ -15,20 +15,20 @@ LETTERS = "tests/e2e/crash/test_crash_matrix.py::test_a_run_with_dead_letters_th
 @guard("engine.pipeline.loader", f"{MATRIX}[after_cursor:3-full_refresh-json]")
 def cursor_is_recorded_before_the_write(module: ModuleType) -> None:
     record = own(module.Loader, "_record")
-    recorded: list[Any] = []
+    recorded: set[int] = set()
 
     def first(write: Any) -> Any:
         def call(self: Any, batch: Any, destination_id: str, rows: Any) -> Any:
-            record(self, batch, rows.height, 0)
-            recorded.append(batch)
+            record(self, module.WrittenBatch(batch.pages, rows.height, 0, 0))
+            recorded.add(batch.from_iteration)
             return write(self, batch, destination_id, rows)
 
         return call
 
     def once(inner: Any) -> Any:
-        def call(self: Any, batch: Any, *args: Any, **keys: Any) -> None:
-            if not any(batch is each for each in recorded):
-                inner(self, batch, *args, **keys)
+        def call(self: Any, batch: Any) -> None:
+            if batch.first not in recorded:
+                inner(self, batch)
 
         return call
 
@@ -41,9 +41,9 @@ def batches_are_acknowledged_before_the_cursor(module: ModuleType) -> None:
     acknowledge = own(module.Loader, "_acknowledge")
 
     def make(record: Any) -> Any:
-        def call(self: Any, batch: Any, written: int, dead_letters: int) -> None:
-            acknowledge(self, batch, written, dead_letters)
-            record(self, batch, written, dead_letters)
+        def call(self: Any, batch: Any) -> None:
+            acknowledge(self, batch)
+            record(self, batch)
 
         return call
 
@@ -102,7 +102,7 @@ def retries_have_no_bound(module: ModuleType) -> None:
 def overtaken_runs_publish(module: ModuleType) -> None:
     def make(publish: Any) -> Any:
         def call(self: Any, *args: Any, **keys: Any) -> None:
-            put(self, "_epoch", self._backend.get_stream_job_by_id(self._resume.job_id).attempt)
+            put(self, "epoch", self.backend.get_stream_job_by_id(self.resume.job_id).attempt)
             publish(self, *args, **keys)
 
         return call
@@ -117,14 +117,14 @@ def dead_letters_are_not_prepared(module: ModuleType) -> None:
 
 @guard("engine.pipeline.loader", "tests/e2e/test_on_error.py::test_each_full_refresh_replaces_the_dead_letters")
 def dead_letters_are_not_published(module: ModuleType) -> None:
-    def make(finalize: Any) -> Any:
-        def call(self: Any, destination: Any, *args: Any, **keys: Any) -> None:
-            if destination is self._destination:
-                finalize(self, destination, *args, **keys)
+    def make(publish: Any) -> Any:
+        def call(self: Any) -> None:
+            put(self, "dead_letters", replace(self.dead_letters, destination=None))
+            publish(self)
 
         return call
 
-    swap(module.Loader, "_finalize", make)
+    swap(module.Loader, "publish", make)
 
 
 @guard("engine.pipeline.loader", f"{GUARDED}::test_an_output_that_the_disk_refuses_is_published_by_the_next_run")
@@ -147,7 +147,7 @@ def success_is_stored_before_publishing(module: ModuleType) -> None:
         def call(self: Any, *args: Any, **keys: Any) -> None:
             from bizon.engine.backend.models import JobStatus
 
-            self._backend.update_stream_job_status(self._resume.job_id, JobStatus.SUCCEEDED)
+            self.backend.update_stream_job_status(self.resume.job_id, JobStatus.SUCCEEDED)
             publish(self, *args, **keys)
 
         return call

@@ -1,4 +1,4 @@
-"""Guards of the file destination."""
+"""Guards of what the file destination stages, appends and publishes."""
 
 import shutil
 import stat
@@ -6,18 +6,34 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from guards import GUARDED, MATRIX, Instead, guard, nothing, own, put, swap
+from guards import FILE, GUARDED, MATRIX, OUTPUTS, Instead, guard, nothing, own, put, swap
 
 from bizon.common.errors.errors import DestinationError
 
-FILE = "connectors.destinations.file.src"
 UNIT = "tests/connectors/destinations/file"
 ORDER = "tests/e2e/crash/test_disk_order.py"
-OVERTAKEN = f"{UNIT}/test_file_faults.py::test_what_a_run_adds_that_was_frozen_and_overtaken"
 ANYWHERE = f"{UNIT}/test_file_crash.py::test_a_crash_anywhere_in_a_run_loses_nothing_and_doubles_nothing"
 STAGED = f"{ORDER}::test_a_file_is_on_disk_before_it_gets_its_name_and_its_name_before_anything_vouches_for_it"
 STEPS = f"{ORDER}::test_the_output_is_replaced_once_it_is_on_disk_and_the_manifest_says_publishing"
 STREAMED = f"{ORDER}::test_an_append_is_in_the_journal_before_it_begins_and_on_disk_before_its_checkpoint"
+
+
+class Anything:
+    """Equal to all there is."""
+
+    def __eq__(self, _other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Anywhere(int):
+    """A place in a file that is never another one."""
+
+    def __ne__(self, _other: object) -> bool:
+        return False
+
+    __hash__ = int.__hash__
 
 
 def without(error: type[Exception]) -> Any:
@@ -35,9 +51,9 @@ def without(error: type[Exception]) -> Any:
     return make
 
 
-@guard(f"{FILE}.durable", f"{ANYWHERE}[full_refresh-parquet-4 pages]")
+@guard(f"{FILE}.replace", f"{ANYWHERE}[full_refresh-parquet-4 pages]")
 def files_are_written_in_place(module: ModuleType) -> None:
-    def write_file(path: Path, write: Any, *_args: Any, **_keys: Any) -> None:
+    def write_file(path: Path, write: Any) -> None:
         with path.open("wb") as handle:
             write(handle)
             handle.flush()
@@ -47,11 +63,11 @@ def files_are_written_in_place(module: ModuleType) -> None:
     swap(module, "write_file", lambda _inner: write_file)
 
 
-@guard(f"{FILE}.durable", STAGED)
+@guard(f"{FILE}.replace", STAGED)
 def files_are_renamed_before_they_are_on_disk(module: ModuleType) -> None:
-    def write_file(path: Path, write: Any, temporary: Path | None = None, **_keys: Any) -> None:
-        temporary = temporary or path.with_name(path.name + module.TEMPORARY_SUFFIX)
-        with temporary.open("wb") as handle:
+    def write_file(path: Path, write: Any) -> None:
+        temporary = module.temporary_beside(path)
+        with module.create_private(temporary) as handle:
             write(handle)
             handle.flush()
             module.os.replace(temporary, path)
@@ -61,7 +77,7 @@ def files_are_renamed_before_they_are_on_disk(module: ModuleType) -> None:
     swap(module, "write_file", lambda _inner: write_file)
 
 
-@guard(f"{FILE}.durable", STAGED)
+@guard(f"{FILE}.replace", STAGED)
 def content_of_files_is_not_flushed(module: ModuleType) -> None:
     real = own(module, "os")
 
@@ -72,7 +88,7 @@ def content_of_files_is_not_flushed(module: ModuleType) -> None:
     swap(module, "os", lambda os: Instead(os, fsync=fsync))
 
 
-@guard(f"{FILE}.durable", STAGED)
+@guard("common.private_files", STAGED)
 def names_of_files_are_not_flushed(module: ModuleType) -> None:
     swap(module, "sync_folder", nothing)
 
@@ -96,83 +112,96 @@ def prepare_does_nothing(module: ModuleType) -> None:
     swap(module.FileDestination, "prepare", nothing)
 
 
-@guard(f"{FILE}.staging_lines", f"{UNIT}/test_file_resume.py::test_committed_rows_that_are_not_staged_stop_the_run")
-def committed_lines_are_not_counted(module: ModuleType) -> None:
-    swap(module.LineStaging, "trim", without(DestinationError))
+@guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_are_not_staged_stop_the_start")
+def committed_rows_are_not_counted(module: ModuleType) -> None:
+    swap(module.Staging, "trim", without(DestinationError))
 
 
-@guard(f"{FILE}.staging_parts", f"{UNIT}/test_file_resume.py::test_committed_rows_that_are_not_staged_stop_the_run")
-def committed_parts_are_not_counted(module: ModuleType) -> None:
-    swap(module.PartStaging, "trim", without(DestinationError))
+@guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_stop_the_start")
+def checksums_are_not_compared(module: ModuleType) -> None:
+    swap(module, "checksum", lambda _inner: lambda *_args: Anything())
 
 
-@guard(f"{FILE}.staging_lines", f"{UNIT}/test_file_resume.py::test_half_written_lines_are_cut_off")
-def lines_behind_the_checkpoint_stay(module: ModuleType) -> None:
-    def make(seal: Any) -> Any:
-        def call(self: Any, file: Any, rows: int, _size: int) -> Any:
-            return seal(self, file, rows, file.path.stat().st_size)
-
-        return call
-
-    swap(module.LineStaging, "_seal", make)
+@guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_since_they_were_written_are_not_published")
+def files_that_were_changed_are_not_read_again(module: ModuleType) -> None:
+    swap(module, "signature", lambda _inner: lambda path: (0, 0, 0) if path.stat() else None)
 
 
-@guard(f"{FILE}.staging_lines", f"{OVERTAKEN}_does_not_disturb_a_resume")
-def lines_of_a_run_that_was_overtaken_count(module: ModuleType) -> None:
-    swap(module.LineStaging, "_counting", lambda _inner: module.LineStaging._found)
-
-
-@guard(f"{FILE}.staging_lines", f"{OVERTAKEN}_is_not_published")
-def lines_are_published_by_name_alone(module: ModuleType) -> None:
-    def make(sources: Any) -> Any:
-        def call(self: Any) -> Any:
-            put(self, "_sealed", None)
-            return sources(self)
+@guard(f"{FILE}.staging", f"{OUTPUTS}::test_checkpoints_that_leave_a_gap_in_what_is_staged_publish_nothing")
+def gaps_in_staging_are_published(module: ModuleType) -> None:
+    def make(piece: Any) -> Any:
+        def call(batch: Any, path: Path, start: int, end: int, crc32: int) -> Any:
+            return piece(batch, path, Anywhere(start), end, crc32)
 
         return call
 
-    swap(module.LineStaging, "sources", make)
+    swap(module, "Piece", make)
 
 
-@guard(f"{FILE}.staging_parts", f"{OVERTAKEN}_does_not_disturb_a_resume")
-def parts_of_a_run_that_was_overtaken_count(module: ModuleType) -> None:
-    swap(module, "_not_overtaken", lambda _inner: lambda parts: parts)
+@guard(f"{FILE}.staging_lines", f"{OUTPUTS}::test_what_lies_behind_the_committed_lines_is_not_published")
+def lines_behind_the_checkpoint_are_published(module: ModuleType) -> None:
+    def source(_self: Any, path: Path, _size: int) -> Any:
+        return module.Source(path, path.stat().st_size, is_ours=True)
+
+    swap(module.LineStaging, "_source", lambda _inner: source)
+
+
+@guard(f"{FILE}.staging_lines", f"{OUTPUTS}::test_a_superseded_start_finds_its_lines_gone")
+def lines_are_cut_without_being_sealed(module: ModuleType) -> None:
+    def kept(_self: Any, pieces: Any) -> None:
+        for path, size in {piece.path: piece.end for piece in pieces}.items():
+            module.truncate_file(path, size)
+
+    swap(module.LineStaging, "_kept", lambda _inner: kept)
+
+
+@guard(f"{FILE}.staging_parts", f"{OUTPUTS}::test_a_superseded_start_overwrites_no_part_of_the_next_one")
+def starts_share_the_names_of_parts(module: ModuleType) -> None:
+    def make(write: Any) -> Any:
+        def call(self: Any, *args: Any) -> None:
+            put(self, "epoch", 1)
+            write(self, *args)
+
+        return call
+
+    swap(module.PartStaging, "write", make)
+
+
+@guard(f"{FILE}.staging", f"{MATRIX}[discarding-full_refresh-json]")
+def removals_that_were_cut_off_stay(module: ModuleType) -> None:
+    def make(remove: Any) -> Any:
+        def call(folder: Path) -> None:
+            if folder.is_dir():
+                remove(folder)
+
+        return call
+
+    swap(module, "_remove", make)
 
 
 @guard(f"{FILE}.publish", f"{MATRIX}[after_replace-incremental-json]")
 def publishing_begins_anew_each_time(module: ModuleType) -> None:
-    def make(publish: Any) -> Any:
-        def call(self: Any, *args: Any, **keys: Any) -> None:
-            put(self.output, "own_state", lambda: module.State.STAGING)
-            try:
-                publish(self, *args, **keys)
-            finally:
-                del self.output.own_state
-
-        return call
-
-    swap(module.Publisher, "publish", make)
+    swap(module.Publisher, "is_published", lambda _inner: lambda _self: False)
 
 
 @guard(f"{FILE}.publish", f"{MATRIX}[before_replace-full_refresh-json]")
 def publishing_counts_as_published(module: ModuleType) -> None:
-    def make(publish: Any) -> Any:
-        def call(self: Any, *args: Any, **keys: Any) -> None:
-            if self.output.own_state() is module.State.PUBLISHING:
-                put(self, "ready", self.ready.with_name("not there"))
-            publish(self, *args, **keys)
+    def is_published(self: Any) -> bool:
+        return self.output.own_state() in (module.State.PUBLISHING, module.State.PUBLISHED)
 
-        return call
-
-    swap(module.Publisher, "publish", make)
+    swap(module.Publisher, "is_published", lambda _inner: is_published)
 
 
-@guard(f"{FILE}.manifest", f"{MATRIX}[after_replace-incremental-json]")
+@guard(f"{FILE}.publish", f"{OUTPUTS}::test_an_output_that_somebody_changes_while_it_is_put_together_is_not_replaced")
+def changes_of_the_output_are_overwritten(module: ModuleType) -> None:
+    swap(module, "_signature", lambda _inner: lambda main: (0, 0, 0) if main.exists() else None)
+
+
+@guard(f"{FILE}.output", f"{MATRIX}[after_replace-incremental-json]")
 def manifest_never_says_publishing(module: ModuleType) -> None:
     def make(mark: Any) -> Any:
-        def call(self: Any, state: Any, *args: Any, **keys: Any) -> None:
-            if state is not module.State.PUBLISHING:
-                mark(self, state, *args, **keys)
+        def call(self: Any, found: Any, state: Any) -> Any:
+            return found if state is module.State.PUBLISHING else mark(self, found, state)
 
         return call
 
@@ -183,20 +212,13 @@ def manifest_never_says_publishing(module: ModuleType) -> None:
 def manifest_says_publishing_before_the_output_is_on_disk(module: ModuleType) -> None:
     def make(build: Any) -> Any:
         def call(self: Any, *args: Any, **keys: Any) -> None:
-            self.output.mark(module.State.PUBLISHING)
+            with self.output.fenced() as manifest:
+                self.output.mark(manifest, module.State.PUBLISHING)
             build(self, *args, **keys)
 
         return call
 
     swap(module.Publisher, "_build", make)
-
-
-@guard(
-    f"{FILE}.staging_parts",
-    f"{UNIT}/test_file_faults.py::test_parts_that_hold_the_same_pages_stop_the_publication",
-)
-def pages_in_two_parts_are_published(module: ModuleType) -> None:
-    swap(module, "pairwise", lambda _inner: lambda _parts: ())
 
 
 @guard(f"{FILE}.journal", f"{GUARDED}::test_an_append_of_a_stream_that_no_checkpoint_vouches_for_is_taken_back")
@@ -218,19 +240,9 @@ def journal_is_written_after_the_append(module: ModuleType) -> None:
         def call(self: Any, *args: Any, **keys: Any) -> None:
             extend(self, *args, **keys)
             while waiting:
-                note(self, waiting.pop())
+                note(self, *waiting.pop())
 
         return call
 
     swap(module.Journal, "_extend", make)
-    swap(module.Journal, "_note", lambda _inner: lambda _self, append: waiting.append(append))
-
-
-@guard(f"{FILE}.destination", "tests/e2e/test_state.py::test_an_output_whose_state_was_lost_is_not_appended_to_unasked")
-def lost_state_is_not_noticed(module: ModuleType) -> None:
-    swap(module.FileDestination, "_refuse_to_append_again", nothing)
-
-
-@guard(f"{FILE}.manifest", f"{UNIT}/test_file_resume.py::TestOwnership")
-def anyone_may_write_an_output(module: ModuleType) -> None:
-    swap(module.Output, "check_owner", nothing)
+    swap(module.Journal, "_note", lambda _inner: lambda _self, journal, append: waiting.append((journal, append)))

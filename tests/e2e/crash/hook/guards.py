@@ -17,6 +17,10 @@ from typing import Any
 MATRIX = "tests/e2e/crash/test_crash_matrix.py::test_a_thread_run_that_dies_is_finished_by_the_next"
 FAILURES = "tests/e2e/test_failures.py"
 GUARDED = "tests/e2e/crash/test_guards.py"
+FREEZES = "tests/e2e/crash/test_freeze_matrix.py"
+OUTPUTS = "tests/e2e/crash/test_output_guards.py"
+WATERMARKS = "tests/e2e/crash/test_watermark_guards.py"
+FILE = "connectors.destinations.file.src"
 _OUR_MISTAKES = (AttributeError, KeyError, NameError, TypeError)
 
 
@@ -47,7 +51,7 @@ GUARDS: dict[str, Guard] = {}
 
 def guards() -> dict[str, Guard]:
     """All of them, by name."""
-    for name in ("file_guards", "engine_guards", "run_guards"):
+    for name in ("file_guards", "fence_guards", "contract_guards", "engine_guards", "run_guards"):
         importlib.import_module(name)
     return GUARDS
 

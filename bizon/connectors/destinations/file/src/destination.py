@@ -145,7 +145,8 @@ class FileDestination(AbstractDestination):
                 mode, only = self.sync_metadata.sync_mode, self.default_destination_id
                 return False, f"sync mode {mode} writes one file, '{only}'; the rows are for '{self.destination_id}'"
             else:
-                self._staging.write(first, last, rows.height, write)
+                with self._unless_superseded():
+                    self._staging.write(first, last, rows.height, write)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             return False, str(error)
         self._written[self.destination_id] = None
@@ -159,7 +160,8 @@ class FileDestination(AbstractDestination):
         """See that staging holds every committed batch, unless an earlier start has published them already."""
         if self._stream or self._publisher().is_published():
             return
-        self._staging.verify(committed)
+        with self._unless_superseded():
+            self._staging.verify(committed)
 
     def output(self) -> OutputState:
         """The file as it is now, and the job of this pipeline that published it last."""
@@ -176,7 +178,8 @@ class FileDestination(AbstractDestination):
         if self._stream:
             return True
         try:
-            self._publisher().publish(self._shape.empty(self.default_destination_id))
+            with self._unless_superseded():
+                self._publisher().publish(self._shape.empty(self.default_destination_id))
         except (OSError, ValueError, DestinationError, pl.exceptions.PolarsError) as error:
             raise FinalizeError(
                 f"'{self._output.main}' was not replaced: {error}; all rows are staged, run again to publish them"
@@ -250,6 +253,15 @@ class FileDestination(AbstractDestination):
         if not is_below(main, self._output.main.parent):
             raise ForeignPathError(f"a record may only name files in '{self._output.main.parent}' and below")
         return Output(main, self._claimant)
+
+    @contextmanager
+    def _unless_superseded(self) -> Iterator[None]:
+        """Within: what is staged may be gone because another start has taken over, which is then the error."""
+        try:
+            yield
+        except (OSError, ValueError, DestinationError, pl.exceptions.PolarsError):
+            with self._output.fenced():
+                raise
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import orjson
@@ -72,7 +71,7 @@ class Journal:
             main = self.output.main
             size = mine[len(committed)].size if len(committed) < len(mine) else None
             if may_be_open and main.exists():
-                _replace_by_copy(main, main.stat().st_size if size is None else size)
+                self._replace_by_copy(main.stat().st_size if size is None else size)
             elif size is not None:
                 truncate_file(main, size)
             self._appends = committed[-_KEPT_LINES:]
@@ -130,6 +129,22 @@ class Journal:
                 self._appends = self._appends[-_KEPT_LINES:]
                 self._rewrite()
 
+    def _replace_by_copy(self, size: int) -> None:
+        """Put a copy of the first ``size`` bytes in the place of the main file: who has it open writes to the old one.
+        A copy that a crash leaves is removed by the next start."""
+        main = self.output.main
+        copy = temporary_beside(self.output.folder / main.name)
+        mode = published_mode(main)
+
+        def write(target: BinaryIO) -> None:
+            with main.open("rb") as source:
+                copy_bytes(source, target, size)
+
+        write_aside(copy, write)
+        copy.chmod(mode)
+        os.replace(copy, main)
+        sync_folder(main.parent)
+
     def _rewrite(self) -> None:
         write_bytes(self.path, b"".join(append.line() for append in self._appends))
 
@@ -146,18 +161,3 @@ class Journal:
             if not line.endswith(b"\n"):
                 return appends, False
         return appends, True
-
-
-def _replace_by_copy(path: Path, size: int) -> None:
-    """Put a copy of the first ``size`` bytes in the place of a file: who has it open writes to the old one."""
-    copy = temporary_beside(path)
-    mode = published_mode(path)
-
-    def write(target: BinaryIO) -> None:
-        with path.open("rb") as source:
-            copy_bytes(source, target, size)
-
-    write_aside(copy, write)
-    copy.chmod(mode)
-    os.replace(copy, path)
-    sync_folder(path.parent)

@@ -7,6 +7,8 @@ states do not (state in memory, a run started from another folder) meet here: th
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -42,12 +44,22 @@ class Presence:
         self._over = Event()
         self._heartbeat: Thread | None = None
 
-    def claim(self, output: Output, state: State) -> bool:
-        """Claim an output, and say that this run is at work on it. True when one before it may still be: it was not
-        seen to end.
+    def claim(self, output: Output, state: State) -> None:
+        """Claim an output, and say that this run is at work on it.
 
         Raises DestinationConnectionError when a living run is at work whose job the state of this one does not know,
         and whatever ``Output.claim`` raises.
+        """
+        with self.taking_over(output, state):
+            pass
+
+    @contextmanager
+    def taking_over(self, output: Output, state: State) -> Iterator[bool]:
+        """:meth:`claim`, and within: this run is not announced yet. Gives whether one before it may still be at work:
+        it was not seen to end.
+
+        What has to be done about that is done within. Until then ``owner.json`` names the one before, so that the next
+        start does it again when this one dies.
         """
         path = output.folder / "owner.json"
         before = None if path in self._files else _read(path)
@@ -55,9 +67,9 @@ class Presence:
         if before is not None and may_live:
             _check(output, path, before)
         output.claim(state)
+        yield may_live
         if path not in self._files:
             self._announce(output, path)
-        return may_live
 
     def close(self) -> None:
         """The run is over."""

@@ -172,12 +172,12 @@ def signature(path: Path) -> tuple[int, int, int]:
 
 
 def _remove(folder: Path) -> None:
-    """Take a folder away in one step, then remove it: who still writes to it gets an error instead of a new folder."""
-    if not folder.is_dir():
-        return
+    """Take a folder away in one step, then remove it: who still writes to it gets an error instead of a new folder.
+    A removal that a crash has cut off is finished."""
     trash = folder if folder.name.endswith(_TRASH) else folder.with_name(folder.name + _TRASH)
-    if trash != folder:
+    if trash != folder and folder.is_dir():
         shutil.rmtree(trash, ignore_errors=True)
         os.replace(folder, trash)
         sync_folder(folder.parent)
-    shutil.rmtree(trash)
+    if trash.is_dir():
+        shutil.rmtree(trash)

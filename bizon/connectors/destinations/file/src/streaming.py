@@ -116,7 +116,7 @@ class StreamTables:
 
     def _claimed(self, output: Output) -> _Table:
         """The table of an output that this start alone changes from now on."""
-        may_be_open = self._presence.claim(output, State.STREAMING)
         table: _Table = Journal(output) if self._format is FileFormat.JSON else PartFolder(output)
-        table.trim(self._last_iteration, may_be_open=may_be_open)
+        with self._presence.taking_over(output, State.STREAMING) as may_be_open:
+            table.trim(self._last_iteration, may_be_open=may_be_open)
         return table
