@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from connectors.destinations.file.file_runs import Job, bury, ids_in, rows_of
 
-from bizon.common import private_files as private
+from bizon.connectors.destinations.file.src import permissions
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, RowsRejectedError
 
 FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])
@@ -155,7 +155,7 @@ def test_a_link_under_a_temporary_name_is_not_followed(
     job = Job(sync_mode=sync_mode, config={"format": format})
     Job("job0", sync_mode, config={"format": format}).run([["0"]])
     bury()
-    real = private.temporary_beside
+    real = permissions.temporary_beside
 
     def planted(path: Path) -> Path:
         found = real(path)
