@@ -6,13 +6,13 @@ import resource
 import signal
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, OvertakenError
 from bizon.engine.pipeline.models import ResumePoint
 
 _NOBODY = 65534  # user id
@@ -148,12 +148,15 @@ def test_what_a_run_adds_that_was_frozen_and_overtaken_does_not_disturb_a_resume
     job.commit(0, rows_before)
     job.write(current := job.prepared(), 1, 3, rows_of("b", "c", "d"))
     job.commit(3, 3)
-    job.write(overtaken, 1, 2, rows_of("stray", "stray"))
+    with suppress(OvertakenError):  # with Parquet it is only told when it publishes
+        job.write(overtaken, 1, 2, rows_of("stray", "stray"))
     job.exhausted = True
     assert job.write(current, 4, 4, rows_of("never committed")) == (True, None)
-    job.write(overtaken, 3, 4, rows_of("stray", "stray"))
+    with suppress(OvertakenError):
+        job.write(overtaken, 3, 4, rows_of("stray", "stray"))
     resumed = job.prepared()
-    job.write(overtaken, 5, 5, rows_of("stray"))
+    with suppress(OvertakenError):
+        job.write(overtaken, 5, 5, rows_of("stray"))
     job.publish(resumed)
     assert ids_in(Path(f"out.{format}")) == ["a", "b", "c", "d"][1 - rows_before :]
 
