@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from connectors.destinations.file.file_runs import Job, bury, ids_in, rows_of
 
-from bizon.connectors.destinations.file.src import permissions
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, RowsRejectedError
+from bizon.connectors.destinations.file.src import permissions
 
 FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])
 MODES = pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])

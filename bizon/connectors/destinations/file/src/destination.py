@@ -114,10 +114,10 @@ class FileDestination(AbstractDestination):
         self._claimant = replace(self._claimant, fence=resume.fence, adopt=resume.adopt)
         self._output.claimant, self._staging.epoch = self._claimant, resume.epoch
         with self._disk_errors():
+            self._output.check_free()
             if self._stream:
                 self._tables.prepare(resume.last_iteration, self._claimant)
                 return
-            self._output.check_free()
             self._refuse_to_append_again(resume)
             self._check_columns()
             self._presence.claim(self._output, State.STAGING)
