@@ -21,6 +21,7 @@ from loguru import logger
 
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.private_files import check_private_folder, create_private, make_private_folders
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 
@@ -115,8 +116,10 @@ class Spool:
 
     def _append(self, message: QueueMessage) -> None:
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("wb")
+            make_private_folders(self._path.parent)
+            check_private_folder(self._path.parent)
+            self._path.unlink(missing_ok=True)
+            self._file = create_private(self._path)
         payload = encode(message)
         self._file.write(_LENGTH.pack(len(payload)))
         self._file.write(payload)

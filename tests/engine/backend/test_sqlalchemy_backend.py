@@ -1,6 +1,7 @@
 """State in SQLite: the file, its layout, and layouts of before. What every backend does is in test_conformance.py."""
 
 import sqlite3
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
             "letters_receipt",
         ],
     ]
+
+
+def test_the_state_and_a_folder_made_for_it_are_their_users_alone(tmp_path: Path) -> None:
+    with open_backend(tmp_path / "new" / "state") as backend:
+        backend.create_stream_job(KEY, "full_refresh")
+        files = sorted((tmp_path / "new").iterdir())
+        assert [path.name for path in files] == ["state.sqlite3", "state.sqlite3-shm", "state.sqlite3-wal"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_tables_of_another_release_are_upgraded_in_place_and_its_jobs_stay(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pages that wait long are kept on disk; a lost or torn spool costs only fetching."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -63,6 +64,15 @@ def test_a_page_that_waits_long_survives_a_kill(tmp_path: Path, spooled: Spooled
     assert first.frame.equals(page(0).frame)
     assert (first.pagination, first.next_state, first.extracted_at) == ({"page": 1}, {"high": 0}, NOW)
     assert first.epoch == 9, "it is delivered as of the new start"
+
+
+def test_a_spool_is_its_users_alone_and_follows_no_link(tmp_path: Path, spooled: Spooled) -> None:
+    victim, spool = tmp_path / "victim", tmp_path / "job.000001.spool"
+    victim.write_text("precious")
+    spool.symlink_to(victim)
+    spooled(0)
+    assert victim.read_text() == "precious"
+    assert stat.filemode(spool.lstat().st_mode) == "-rw-------"
 
 
 def test_a_page_that_is_committed_soon_is_never_written(tmp_path: Path, clock: FakeClock) -> None:
