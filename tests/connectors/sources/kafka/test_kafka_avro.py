@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
+from bizon.common.errors.errors import SourceFetchError
 from bizon.common.frames import RecordError
 from bizon.common.pages import page_to_frame
 
@@ -229,72 +229,6 @@ def test_a_schema_that_is_registered_later_is_found(
         assert first.records == []
         registry(9, USER)
         assert rows(source.get(first.next_pagination))[0]["data"]["value"] == {"n": 1}
-
-
-NOT_FOUND = {  # how registries answer, by what is wrong
-    "confluent, path": {"error_code": 404, "message": "HTTP 404 Not Found"},
-    "apicurio, path": {"error_code": 404, "message": "RESTEASY003210", "name": "NotFoundException"},
-    "nothing": None,
-}
-
-
-@pytest.mark.parametrize("kind", ["apicurio", "confluent"])
-@pytest.mark.parametrize("body", NOT_FOUND.values(), ids=list(NOT_FOUND))
-def test_a_404_for_the_path_is_no_bad_message(
-    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, body: Any
-) -> None:
-    """Every message used to be skipped, and its offset committed, when the URL of the registry was wrong."""
-    topic = kafka_topics()
-    produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
-    httpserver.expect_request(re.compile(".*")).respond_with_json(body, status=404)
-    block = config(kafka_url, topic, skip_message_on_decode_error=True, **avro(httpserver, kind))
-    path = "/schemas/ids/5" if kind == "confluent" else "/apis/registry/v2/ids/globalIds/5"
-    with (
-        opened(block) as source,
-        pytest.raises(SourceConnectionError, match=re.escape(f"at the path {path}: ")) as caught,
-    ):
-        source.get({})
-    assert "authentication.schema_registry_url" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("kind", "content", "body"),
-    [
-        ("apicurio", "text/html", "<html>"),
-        ("confluent", "text/html", "<html>"),
-        ("confluent", "application/json", "{}"),
-    ],
-)
-def test_an_answer_that_is_no_registrys_is_no_bad_message(
-    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, content: str, body: str
-) -> None:
-    """The console of a registry, or a page to log in, answers any path with 200."""
-    topic = kafka_topics()
-    produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
-    httpserver.expect_request(re.compile(".*")).respond_with_data(body, content_type=content)
-    block = config(kafka_url, topic, skip_message_on_decode_error=True, **avro(httpserver, kind))
-    with opened(block) as source, pytest.raises(SourceConnectionError, match="the answer is not a registry's"):
-        source.get({})
-
-
-@pytest.mark.parametrize(
-    ("kind", "body"),
-    [
-        ("confluent", {"error_code": 40403, "message": "Schema not found"}),
-        ("apicurio", {"error_code": 404, "name": "ArtifactNotFoundException"}),
-        ("apicurio", {"error_code": 404, "detail": "io.apicurio.registry.storage.ArtifactNotFoundException: No"}),
-    ],
-)
-def test_a_404_for_the_schema_is_a_bad_message(
-    kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, body: Any
-) -> None:
-    topic = kafka_topics()
-    produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
-    httpserver.expect_request(re.compile(".*")).respond_with_json(body, status=404)
-    with opened(config(kafka_url, topic, **avro(httpserver, kind))) as source:
-        page = source.get({})
-    with pytest.raises(RecordError, match="the registry has no schema 5"):
-        page_to_frame(page.records, utc_now())
 
 
 def test_keys_in_avro_are_decoded_and_others_keep_their_value(
