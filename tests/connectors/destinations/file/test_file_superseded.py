@@ -216,6 +216,26 @@ def test_what_is_written_through_a_handle_of_before_the_take_over_does_not_reach
     assert ids_in(Path("out.json")) == ["0", "a", "b"], "the journal is that of the start that took over"
 
 
+def test_what_is_noted_through_a_handle_of_before_the_take_over_does_not_reach_the_journal() -> None:
+    job = Job("job2", "stream")
+    late = job.prepared()
+    job.add(late, 0, "0")
+    real = Journal._note
+
+    def note(journal: Journal, handle: object, append: object) -> None:
+        with pytest.MonkeyPatch.context() as thawed:
+            thawed.setattr(Journal, "_note", real)
+            job.add(job.prepared(), 1, "a")
+            job.write(job.destination, 2, 2, rows_of("no checkpoint"))
+        real(journal, handle, append)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as frozen:
+        frozen.setattr(Journal, "_note", note)
+        job.write(late, 1, 1, rows_of("stray"))
+    job.prepared()
+    assert ids_in(Path("out.json")) == ["0", "a"]
+
+
 def test_a_superseded_stream_does_not_shorten_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_MOST_LINES", 2)
     monkeypatch.setattr(journal_module, "_KEPT_LINES", 1)
