@@ -13,8 +13,8 @@ One line is printed:
 
 * ``lost``, ``duplicated``: records; ``half``: outputs that were neither old nor new, or could not be parsed;
   ``stuck``: runs that did not end in time, failed by themselves, or left a job or files behind. Any of them: exit 1.
-* ``fetched again``, of pipelines whose runs were only killed: pages that had been served and were asked for once more,
-  and how long before the kill the oldest of them had been served; a page in flight is counted apart.
+* ``fetched again``, of pipelines with one state whose runs were only killed: pages that had been served and were asked
+  for once more, and how long before the kill the oldest of them had been served; a page in flight is counted apart.
 
 A run with two states may find that one of the other state has removed what it had staged. It says so and asks for
 ``--fresh``, which then has to succeed.
@@ -106,7 +106,8 @@ class Chaos:
             if self.tally.bad == bad:
                 shutil.rmtree(rig.folder)
             if self.options.progress:
-                print(f"{rig.source['sync_mode']}, {rig.runner}: {self.tally.line()}", file=sys.stderr, flush=True)
+                about = f"{rig.source['sync_mode']}, {rig.runner}, {rig.output.suffix}, states {states}"
+                print(f"{about}: {self.tally.line()}", file=sys.stderr, flush=True)
         raise AssertionError
 
     def _pipeline(self, name: str) -> tuple[Rig, list[str | None]]:
@@ -162,7 +163,7 @@ class Chaos:
         self.tally.counts += storm.counts
         if good and self._finish(rig, states):
             self._check(rig, states)
-            if not freezes:
+            if not freezes and states == ["state"]:
                 self.tally.pages.read(rig.folder / "trace.txt")
 
     def _finish(self, rig: Rig, states: list[str | None]) -> bool:

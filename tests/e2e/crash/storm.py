@@ -76,8 +76,8 @@ class Storm:
         """Something happens to one of the runs, if there is one."""
         weights = {
             self._kill: 1.0 if self.awake else 0.0,
-            self._freeze: 1.0 if self.freezes and self.awake and len(self.frozen) < MOST_FROZEN else 0.0,
-            self._thaw: 0.6 if self.frozen else 0.0,
+            self._freeze: 2.0 if self.freezes and self.awake and len(self.frozen) < MOST_FROZEN else 0.0,
+            self._thaw: 1.0 if self.frozen else 0.0,
             self._kill_frozen: 0.1 if self.frozen else 0.0,
         }
         if any(weights.values()):
