@@ -93,7 +93,7 @@ def patch_bigquery(module: ModuleType) -> None:
 def patch_bigquery_v2(module: ModuleType) -> None:
     around(module.BigQueryStreamingV2Destination, "write_records", None, lambda *_: passing("after_write"))
     around(module.BigQueryStreamingV2Destination, "finalize", lambda *_: passing("before_finalize"))
-    around(module.MarkedStaging, "publish", None, lambda *_, **__: passing("after_publishing_job"))
+    around(module.BigQueryStreamingV2Destination, "_publish", None, lambda *_, **__: passing("after_publishing_job"))
     around(module.MarkedStaging, "remove", lambda *_: passing("removing"))
     around(module.TableWriter, "write", None, lambda *_: passing("after_append"))
 
