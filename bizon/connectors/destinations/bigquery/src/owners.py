@@ -1,9 +1,9 @@
 """Whose a table is: labels that pipelines leave on the tables they write.
 
 A final table has a label per pipeline that writes it, ``bizon_<pipeline>``; its value is the job of the pipeline that
-published last, behind the moment at which that job was created, and empty until one has published. Several pipelines may append
-to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and those of ``claim.py``.
-Releases before 1.0 left ``bizon_pipeline`` on both.
+published last, behind the moment at which that job was created, and empty until one has published. Several pipelines
+may append to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and those of
+``claim.py``. Older releases left ``bizon_pipeline`` on both.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """SQL that puts staged rows into a table, and changes nothing else of it.
 
 The rows are counted, and the table is changed, in one transaction: when rows have come into staging, or have gone,
-since they were verified, nothing is published. A full refresh empties the table and fills it again, of which readers see the
-beginning or the end.
+since they were verified, nothing is published. A full refresh empties the table and fills it again, of which readers
+see the beginning or the end.
 All statements are DML. BigQuery documents that TRUNCATE TABLE keeps the schema, with descriptions, policy tags,
 defaults and modes, and everything around it: partitioning and its expiration, clustering, options, labels, the key of
 its encryption, row access policies. Ways that BigQuery documents to lose some of it: CREATE OR REPLACE TABLE and
