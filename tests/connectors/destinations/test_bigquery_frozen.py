@@ -25,20 +25,25 @@ if TYPE_CHECKING:
 
 STAGED = pytest.mark.parametrize("config_of", [loads.config_of, v2.config_of], ids=["bigquery", "v2"])
 MODES = pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
-OLD, NEW = "a" * 32, "b" * 32
+OLD, NEW = "old", "new"
 """Two jobs, of which the second was created later."""
 
 
 @contextmanager
 def start(config: Any, mode: str, job: str = OLD) -> Iterator[Any]:
     """A start whose state knows both jobs."""
-    with open_destination(config, mode, job) as destination:
-        destination._knows = lambda job_id: job_id in (OLD, NEW)  # type: ignore[attr-defined]
+    with open_destination(config, mode, id_of(config, job)) as destination:
+        destination._knows = lambda job_id: job_id in (id_of(config, OLD), id_of(config, NEW))  # type: ignore[attr-defined]
         yield destination
 
 
-def fresh(job: str, epoch: int = 1) -> ResumePoint:
-    return ResumePoint(job, epoch=epoch, job_created_us=1 if job == OLD else 2)
+def id_of(config: Any, job: str) -> str:
+    """Of its own in each test: BigQuery remembers jobs."""
+    return f"{job}-{config.config.dataset_id[-20:].replace('_', '')}"
+
+
+def fresh(config: Any, job: str, epoch: int = 1) -> ResumePoint:
+    return ResumePoint(id_of(config, job), epoch=epoch, job_created_us=1 if job == OLD else 2)
 
 
 def page(number: int) -> Any:
@@ -60,10 +65,10 @@ def ids(warehouse: "Warehouse") -> list[str]:
 def test_before_prepare(warehouse: "Warehouse", config_of: "Configure", mode: str) -> None:
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode) as taker:
-        taker.prepare(fresh(OLD, 2))
+        taker.prepare(fresh(config, OLD, 2))
         zero = at(taker, 0)
         with pytest.raises(OvertakenError):
-            frozen.prepare(fresh(OLD, 1))
+            frozen.prepare(fresh(config, OLD, 1))
         publish(taker, zero, at(taker, 1))
     assert ids(warehouse) == ["0", "1"]
     assert warehouse.tables() == ["items"]
@@ -74,10 +79,10 @@ def test_before_prepare(warehouse: "Warehouse", config_of: "Configure", mode: st
 def test_before_prepare_of_a_job_that_was_given_up(warehouse: "Warehouse", config_of: "Configure", mode: str) -> None:
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode, NEW) as taker:
-        taker.prepare(fresh(NEW))
+        taker.prepare(fresh(config, NEW))
         zero = at(taker, 0)
         with pytest.raises(OvertakenError):
-            frozen.prepare(fresh(OLD, 7))
+            frozen.prepare(fresh(config, OLD, 7))
         publish(taker, zero)
     assert ids(warehouse) == ["0"]
     assert warehouse.objects() == []
@@ -91,7 +96,7 @@ def test_between_claiming_staging_and_clearing_it(
     """It has seen that staging is its own; what it was about to remove is the other's now."""
     config = config_of(warehouse)
     with start(config, mode) as left:
-        left.prepare(fresh(OLD))
+        left.prepare(fresh(config, OLD))
         at(left, 0)
     with start(config, mode) as frozen, start(config, mode) as taker:
         batches: list[Any] = []
@@ -100,15 +105,15 @@ def test_between_claiming_staging_and_clearing_it(
         def thaws_later(self: Any, *args: Any) -> None:
             inner(self, *args)
             monkeypatch.undo()
-            taker.prepare(fresh(OLD, 3))
+            taker.prepare(fresh(config, OLD, 3))
             batches.append(at(taker, 0))
 
         monkeypatch.setattr(claim.StagingClaim, "take", thaws_later)
         if config_of is loads.config_of:
             with pytest.raises(OvertakenError):
-                frozen.prepare(fresh(OLD, 2))
+                frozen.prepare(fresh(config, OLD, 2))
         else:
-            frozen.prepare(fresh(OLD, 2))
+            frozen.prepare(fresh(config, OLD, 2))
             assert not frozen._staging._claim.is_new
         publish(taker, *batches, at(taker, 1))
     assert ids(warehouse) == ["0", "1"]
@@ -123,7 +128,7 @@ def test_between_verifying_and_publishing(
     """The statement that publishes compares the fence itself: it comes from a start that is superseded."""
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode, job) as taker:
-        frozen.prepare(fresh(OLD))
+        frozen.prepare(fresh(config, OLD))
         old = at(frozen, 0)
         frozen.verify([old])
         inner = staged.publishing
@@ -131,7 +136,7 @@ def test_between_verifying_and_publishing(
 
         def thaws_later(*args: Any, **how: Any) -> str:
             monkeypatch.undo()
-            taker.prepare(resumed(OLD, old, job_created_us=1) if job == OLD else fresh(NEW))
+            taker.prepare(resumed(id_of(config, OLD), old, job_created_us=1) if job == OLD else fresh(config, NEW))
             taken.append(at(taker, 1) if job == OLD else at(taker, 0))
             return inner(*args, **how)
 
@@ -153,16 +158,16 @@ def test_between_publishing_and_removing(
     """The next start has finished the job, and the next job is at work: it keeps its staging and its mark."""
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode) as second, start(config, mode, NEW) as next_job:
-        frozen.prepare(fresh(OLD))
+        frozen.prepare(fresh(config, OLD))
         zero = at(frozen, 0)
         frozen.verify([zero])
         inner, waiting = finals.FinalTables.mark, []
 
         def thaws_later(self: Any, *args: Any) -> None:
             monkeypatch.undo()
-            second.prepare(resumed(OLD, zero, exhausted=True, job_created_us=1))
+            second.prepare(resumed(id_of(config, OLD), zero, exhausted=True, job_created_us=1))
             publish(second, zero)
-            next_job.prepare(fresh(NEW))
+            next_job.prepare(fresh(config, NEW))
             waiting.append(at(next_job, 1))
             inner(self, *args)
 
@@ -170,7 +175,7 @@ def test_between_publishing_and_removing(
         with pytest.raises(OvertakenError):
             frozen.finalize()
         publish(next_job, *waiting)
-        assert next_job.output().published_by == NEW
+        assert next_job.output().published_by == id_of(config, NEW)
     assert ids(warehouse) == (["1"] if mode == "full_refresh" else ["0", "1"])
 
 
@@ -180,9 +185,9 @@ def test_rows_that_a_superseded_start_loads_after_the_count(
     """Of ``bigquery``, whose staging has no marks: rows that came since are counted by the statement that publishes."""
     config = loads.config_of(warehouse)
     with start(config, "incremental") as frozen, start(config, "incremental") as taker:
-        frozen.prepare(fresh(OLD))
+        frozen.prepare(fresh(config, OLD))
         zero = at(frozen, 0)
-        taker.prepare(resumed(OLD, zero, job_created_us=1))
+        taker.prepare(resumed(id_of(config, OLD), zero, job_created_us=1))
         taker.verify([zero])
         at(frozen, 1)
         with pytest.raises(Exception, match="staging was changed since it was verified"):
@@ -195,11 +200,11 @@ def test_rows_that_a_superseded_start_loads_after_the_count(
 def test_a_stream_that_starts_late_removes_no_object_of_the_later_start(warehouse: "Warehouse") -> None:
     config = loads.config_of(warehouse)
     with start(config, "stream") as frozen, start(config, "stream") as taker:
-        taker.prepare(fresh(OLD, 2))
+        taker.prepare(fresh(config, OLD, 2))
         inner = taker._loads.load
 
         def thaws_now(*args: Any) -> None:
-            frozen.prepare(fresh(OLD, 1))
+            frozen.prepare(fresh(config, OLD, 1))
             inner(*args)
 
         taker._loads.load = thaws_now
