@@ -15,6 +15,7 @@ from bizon.destination.destination import AbstractDestination, DestinationFactor
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.backend.config import BackendTypes
+from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import MonitorFactory
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -28,11 +29,11 @@ MOMENT = datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 @contextmanager
 def open_destination(
-    config: AbstractDestinationConfig, mode: str = "full_refresh", job_id: str | None = None
+    config: AbstractDestinationConfig, mode: str = "full_refresh", job_id: str | None = None, name: str = "pipe"
 ) -> Iterator[AbstractDestination]:
-    """A destination of a job in a sync mode; closed afterwards."""
+    """A destination of a job of a pipeline in a sync mode; closed afterwards."""
     metadata = SyncMetadata(
-        name="pipe",
+        name=name,
         job_id=job_id or uuid4().hex,
         source_name="made",
         stream_name="up",
@@ -63,6 +64,28 @@ def rows_of(records: Sequence[dict[str, Any]], first: int = 0) -> pl.DataFrame:
             "source_data": [encode_data(record).decode() for record in records],
         },
         schema=DESTINATION_SCHEMA,
+    )
+
+
+def write(destination: AbstractDestination, rows: pl.DataFrame) -> CommittedBatch:
+    """Write a batch; how a checkpoint would record it."""
+    assert destination.write_records(rows) == (True, None)
+    first, last = destination.batch.from_iteration, destination.batch.to_iteration
+    return CommittedBatch(first, last, rows.height, destination.receipt())
+
+
+def publish(destination: AbstractDestination, *committed: CommittedBatch) -> None:
+    """The loader's last calls of a job."""
+    destination.verify(committed)
+    assert destination.finalize()
+
+
+def resumed(job_id: str, *committed: CommittedBatch, **more: Any) -> ResumePoint:
+    """What the next start of a job with these batches is told."""
+    rows = sum(batch.rows for batch in committed)
+    last = committed[-1].to_iteration
+    return ResumePoint(
+        job_id, **{"last_iteration": last, "rows_written": rows, "committed": committed, "epoch": 2, **more}
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from connectors.destinations.bigquery.test_bigquery_config import config_of
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, rows_of, write
 
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 from bizon.engine.pipeline.models import ResumePoint
@@ -75,18 +75,17 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     return made
 
 
-def publish(mode: str) -> None:
+def load(mode: str) -> None:
     emulator = {"api_endpoint": "http://localhost:1", "write_endpoint": "localhost:1"}
     config = config_of("bigquery_streaming_v2", destination_id="t", time_partitioning=BY_ARRIVAL, emulator=emulator)
     with open_destination(config, mode) as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        destination.write_records(rows_of([{"n": 1}]))
-        destination.finalize()
+        publish(destination, write(destination, rows_of([{"n": 1}])))
 
 
 @pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
 def test_a_new_table_is_partitioned_by_arrival(client: Client, mode: str) -> None:
-    publish(mode)
+    load(mode)
     (final,) = (table for what, table in client.asked if what == "create" and table.table_id == "t")
     assert (final.time_partitioning.type_, final.time_partitioning.field) == ("HOUR", None)
 
@@ -99,14 +98,14 @@ def test_a_table_that_is_replaced_stays_so(client: Client) -> None:
     there.time_partitioning = bigquery.TimePartitioning(type_="HOUR")
     there.clustering_fields = ["_bizon_id"]
     client.tables["p.d.t"] = there
-    publish("full_refresh")
+    load("full_refresh")
     (query, how) = client.asked[-1]
     assert query.startswith("BEGIN TRANSACTION; TRUNCATE TABLE `p.d.t`; INSERT INTO `p.d.t` (`_source_data`, ")
     assert (how.destination, how.write_disposition) == (None, None)
 
 
 def test_rows_are_appended_to_it_by_name(client: Client) -> None:
-    publish("incremental")
+    load("incremental")
     (query, how) = client.asked[-1]
     assert query.startswith("INSERT INTO `p.d.t` (`_source_record_id`, ")
     assert how.destination is None

@@ -7,7 +7,7 @@ import pytest
 from connectors.destinations.bigquery import test_bigquery_unnest as loads
 from connectors.destinations.bigquery_streaming import test_streaming as streaming
 from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import DestinationError, FinalizeError
 from bizon.connectors.destinations.bigquery_streaming_v2.src import appends
@@ -31,8 +31,7 @@ def record(number: int) -> dict[str, Any]:
 def load(config: Any, number: int, mode: str = "incremental") -> None:
     with open_destination(config, mode) as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
-        destination.write_records(rows_of([record(number)], first=number))
-        destination.finalize()
+        publish(destination, write(destination, rows_of([record(number)], first=number)))
 
 
 def ids(warehouse: "Warehouse") -> list[int]:
@@ -50,9 +49,9 @@ def test_a_column_that_is_added_before_publishing(warehouse: "Warehouse", config
     load(config, 1)
     with open_destination(config, mode) as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
-        destination.write_records(rows_of([record(2)], first=2))
+        two = write(destination, rows_of([record(2)], first=2))
         alter(warehouse, "ADD COLUMN more STRING")
-        destination.finalize()
+        publish(destination, two)
     assert ids(warehouse) == ([2] if mode == "full_refresh" else [1, 2])
 
 
@@ -64,13 +63,12 @@ def test_a_column_that_is_added_between_two_starts(warehouse: "Warehouse", confi
     with open_destination(config, mode) as destination:
         job = destination.sync_metadata.job_id
         destination.prepare(ResumePoint(job, has_history=True))
-        destination.write_records(rows_of([record(2)], first=2))
+        two = write(destination, rows_of([record(2)], first=2))
     alter(warehouse, "ADD COLUMN more STRING")
     with open_destination(config, mode, job) as destination:
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, has_history=True, epoch=2))
+        destination.prepare(resumed(job, two))
         destination.batch = type(destination.batch)(1, 1)
-        destination.write_records(rows_of([record(3)], first=3))
-        destination.finalize()
+        publish(destination, two, write(destination, rows_of([record(3)], first=3)))
     assert ids(warehouse) == ([2, 3] if mode == "full_refresh" else [1, 2, 3])
 
 
@@ -82,16 +80,16 @@ def test_a_column_whose_type_is_another_one_when_it_is_published(warehouse: "War
     with open_destination(config, "incremental") as destination:
         job = destination.sync_metadata.job_id
         destination.prepare(ResumePoint(job, has_history=True))
-        destination.write_records(rows_of([record(2)], first=2))
+        two = write(destination, rows_of([record(2)], first=2))
         warehouse.client.delete_table(f"{warehouse.dataset}.items")
         warehouse.ask(f"CREATE TABLE `{warehouse.project}.{warehouse.dataset}.items` (id INT64, text INT64)")
         with pytest.raises(FinalizeError, match=r"column 'text' of table .* is INTEGER.*run again to publish"):
-            destination.finalize()
+            publish(destination, two)
     assert warehouse.rows("items") == []
     warehouse.client.delete_table(f"{warehouse.dataset}.items")
     with open_destination(config, "incremental", job) as destination:
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, exhausted=True, epoch=2))
-        destination.finalize()
+        destination.prepare(resumed(job, two, exhausted=True))
+        publish(destination, two)
     assert ids(warehouse) == [2]
 
 
@@ -118,17 +116,17 @@ def test_staging_that_is_deleted_under_the_run(warehouse: "Warehouse", monkeypat
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
         destination.prepare(ResumePoint(job))
-        destination.write_records(rows_of([record(1)]))
+        one = write(destination, rows_of([record(1)]))
         warehouse.client.delete_table(f"{warehouse.dataset}.items_temp")
         destination.batch = type(destination.batch)(1, 1)
         with pytest.raises(DestinationError, match="items_temp"):
             destination.write_records(rows_of([record(2)], first=2))
     with (
         open_destination(config, job_id=job) as destination,
-        pytest.raises(DestinationError, match=r"1 rows were committed, but staging holds 0.*--fresh"),
+        pytest.raises(DestinationError, match=r"pages 0-0 \(1 rows\): '.*items_temp' holds 0 of them.*--fresh"),
     ):
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, epoch=2))
-    assert warehouse.tables() == []
+        destination.prepare(resumed(job, one))
+    assert warehouse.rows("items_temp") == []
 
 
 @STAGED
@@ -137,7 +135,7 @@ def test_the_table_that_is_deleted_before_publishing_is_made_anew(warehouse: "Wa
     load(config, 1)
     with open_destination(config, "incremental") as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
-        destination.write_records(rows_of([record(2)], first=2))
+        two = write(destination, rows_of([record(2)], first=2))
         warehouse.client.delete_table(f"{warehouse.dataset}.items")
-        destination.finalize()
+        publish(destination, two)
     assert ids(warehouse) == [2]

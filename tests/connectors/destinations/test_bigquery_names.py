@@ -7,7 +7,7 @@ from connectors.destinations.bigquery import test_bigquery_unnest as loads
 from connectors.destinations.bigquery_streaming import test_streaming as streaming
 from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from connectors.destinations.test_bigquery_changed_tables import Configure
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, rows_of, write
 from google.cloud.bigquery import SchemaField, Table
 
 from bizon.common.errors.errors import RowsRejectedError
@@ -36,8 +36,7 @@ def load(config: Any, mode: str, records: list[dict[str, Any]]) -> None:
     with open_destination(config, mode) as destination:
         assert destination.check_connection()
         destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
-        assert destination.write_records(rows_of(records)) == (True, None)
-        assert destination.finalize()
+        publish(destination, write(destination, rows_of(records)))
 
 
 def make(warehouse: "Warehouse", fields: list[SchemaField]) -> None:

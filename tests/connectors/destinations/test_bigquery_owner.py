@@ -6,11 +6,11 @@ import pytest
 from connectors.destinations.bigquery import test_bigquery_unnest as loads
 from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from connectors.destinations.test_bigquery_changed_tables import Configure
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, resumed, rows_of, write
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError, FinalizeError
-from bizon.connectors.destinations.bigquery.src.publish import replacing
+from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.engine.pipeline.models import ResumePoint
@@ -59,16 +59,15 @@ def told(warehouse: "Warehouse", name: str = "items") -> dict[str, Any]:
     path = f"/projects/{warehouse.project}/datasets/{warehouse.dataset}/tables/{name}"
     found = warehouse.client._connection.api_request(method="GET", path=path)
     kept = (*OWNERS, "timePartitioning", "rangePartitioning", "schema", "labels")
-    labels = {key: value for key, value in found.get("labels", {}).items() if key != "bizon_pipeline"}
+    labels = {key: value for key, value in found.get("labels", {}).items() if not key.startswith("bizon_")}
     return {name: found.get(name) for name in kept} | {"labels": labels}
 
 
 def load(config: Any, mode: str, records: list[dict[str, Any]]) -> None:
     with open_destination(config, mode) as destination:
         assert destination.check_connection()
-        destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
-        destination.write_records(rows_of(records))
-        assert destination.finalize()
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True, adopt=True))
+        publish(destination, write(destination, rows_of(records)))
 
 
 def emails(warehouse: "Warehouse") -> list[tuple[int, str]]:
@@ -104,7 +103,7 @@ def test_staging_hides_and_encrypts_what_the_table_does_and_nothing_expires_in_i
 ) -> None:
     final = make(warehouse, "time")
     with open_destination(config_of(warehouse, COLUMNS)) as destination:
-        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, adopt=True))
         staged = told(warehouse, "items_temp")
     fields = [field for field in staged["schema"]["fields"] if field["name"] != BATCH]
     assert fields == final["schema"]["fields"]
@@ -118,7 +117,7 @@ def test_a_mode_that_the_configuration_leaves_open_stays(warehouse: "Warehouse",
     """A record without a value is refused by name; it would fail the whole job later."""
     make(warehouse, "none")
     with open_destination(config_of(warehouse, COLUMNS)) as destination:
-        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, adopt=True))
         with pytest.raises(DestinationError, match="record '0' of 'items': column 'id' is REQUIRED"):
             destination.write_records(rows_of([{"email": "a@example.com"}]))
 
@@ -131,7 +130,7 @@ def test_a_table_whose_columns_have_other_types_is_not_replaced(warehouse: "Ware
         open_destination(config_of(warehouse, columns)) as destination,
         pytest.raises(DestinationError, match="column 'id' of table 'items' is INTEGER, record_schemas says STRING"),
     ):
-        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id, adopt=True))
     assert emails(warehouse) == [(99, "old")]
 
 
@@ -141,33 +140,33 @@ def test_a_replacement_that_fails_half_way_leaves_the_old_rows(
 ) -> None:
     """The statement that fills the table fails behind the one that empties it; the next run publishes."""
     make(warehouse, "none")
-    module = "bigquery" if config_of is loads.config_of else "bigquery_streaming_v2"
-    place = "destination" if config_of is loads.config_of else "staging"
-    name = f"bizon.connectors.destinations.{module}.src.{place}.replacing"
     config = config_of(warehouse, COLUMNS)
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
-        destination.prepare(ResumePoint(job))
-        destination.write_records(rows_of([{"id": 1, "email": "new"}]))
+        destination.prepare(ResumePoint(job, adopt=True))
+        batch = write(destination, rows_of([{"id": 1, "email": "new"}]))
+        destination.verify([batch])
         with monkeypatch.context() as patch:
-            patch.setattr(name, lambda table, columns, query: replacing(table, columns, f"{query} AND 1 = ERROR('no')"))
-            if module == "bigquery":
-                patch.setattr(name, lambda table, columns, query: replacing(table, columns, f"{query} WHERE ERROR('')"))
+            patch.setattr(
+                "bizon.connectors.destinations.bigquery.src.staged.publishing",
+                lambda *args, **how: publishing(*args, **how).replace("; COMMIT", " AND ERROR('no') = 'no'; COMMIT"),
+            )
             with pytest.raises(FinalizeError, match="was not replaced"):
                 destination.finalize()
         assert emails(warehouse) == [(99, "old")]
     with open_destination(config, job_id=job) as destination:
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=1, exhausted=True, epoch=2))
-        assert destination.finalize()
+        destination.prepare(resumed(job, batch, exhausted=True))
+        publish(destination, batch)
     assert emails(warehouse) == [(1, "new")]
 
 
-def test_replacing_is_one_transaction_of_statements_that_keep_the_table() -> None:
+def test_publishing_is_one_transaction_of_statements_that_keep_the_table() -> None:
     """The emulator does not show what BigQuery loses by CREATE OR REPLACE, WRITE_TRUNCATE or a copy job."""
-    assert replacing("p.d.t", "`a`, `b`", "SELECT `a`, `b` FROM `s`") == (
-        "BEGIN TRANSACTION; TRUNCATE TABLE `p.d.t`; INSERT INTO `p.d.t` (`a`, `b`) SELECT `a`, `b` FROM `s`; "
-        "COMMIT TRANSACTION;"
-    )
+    count = "ASSERT (SELECT COUNT(*) FROM `s` WHERE TRUE) = 7 AS 'staging was changed since it was verified'; "
+    insert = "INSERT INTO `p.d.t` (`a`, `b`) SELECT `a`, `b` FROM `s` WHERE TRUE; COMMIT TRANSACTION;"
+    staged = Staged("s", [SchemaField("a", "STRING"), SchemaField("b", "STRING")], 7)
+    assert publishing("p.d.t", staged, replaces=True) == (f"BEGIN TRANSACTION; {count}TRUNCATE TABLE `p.d.t`; {insert}")
+    assert publishing("p.d.t", staged, replaces=False) == f"BEGIN TRANSACTION; {count}{insert}"
 
 
 def test_what_a_field_says_beyond_name_and_type_is_kept_when_columns_are_added() -> None:

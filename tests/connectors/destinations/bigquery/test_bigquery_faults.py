@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, resumed, rows_of, write
 from http_proxy import HttpProxy
 
 from bizon.common.errors.errors import (
@@ -33,8 +33,7 @@ def run(config: BigQueryConfig, mode: str = "incremental") -> None:
     with open_destination(config, mode) as destination:
         assert destination.check_connection()
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        assert destination.write_records(rows_of(TWO)) == (True, None)
-        assert destination.finalize()
+        publish(destination, write(destination, rows_of(TWO)))
 
 
 def published(warehouse: "Warehouse") -> Rows:
@@ -62,10 +61,10 @@ def test_a_job_whose_answer_was_lost_is_done_once(
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
         if job == 0:
             bigquery_proxy.fail("POST", JOBS, 503, done=True)
-        destination.write_records(rows_of(TWO))
+        batch = write(destination, rows_of(TWO))
         if job == 1:
             bigquery_proxy.fail("POST", JOBS, 0, done=True)
-        destination.finalize()
+        publish(destination, batch)
     assert published(warehouse) == ONCE
     assert not any(fault.times for fault in bigquery_proxy.faults)
 
@@ -120,16 +119,15 @@ def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
         destination.prepare(ResumePoint(job))
-        destination.write_records(rows_of(TWO))
+        two = write(destination, rows_of(TWO))
         warehouse.client.delete_table(f"{warehouse.dataset}.items_temp")
         destination.batch = type(destination.batch)(1, 1)
         with pytest.raises(DestinationWriteError, match=r"items_temp"):
             destination.write_records(rows_of([{"n": 3}], first=2))
     with open_destination(config, job_id=job) as destination:
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=2, epoch=2))
+        destination.prepare(resumed(job, two))
         destination.batch = type(destination.batch)(1, 1)
-        destination.write_records(rows_of([{"n": 3}], first=2))
-        destination.finalize()
+        publish(destination, two, write(destination, rows_of([{"n": 3}], first=2)))
     assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
 
 
@@ -138,14 +136,13 @@ def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehous
     with open_destination(config, "incremental") as frozen:
         job = frozen.sync_metadata.job_id
         frozen.prepare(ResumePoint(job))
-        frozen.write_records(rows_of(TWO))
+        two = write(frozen, rows_of(TWO))
         with open_destination(config, "incremental", job) as taker:
-            taker.prepare(ResumePoint(job, last_iteration=0, rows_written=2, epoch=2))
+            taker.prepare(resumed(job, two))
             frozen.batch = type(frozen.batch)(1, 2)
             frozen.write_records(rows_of([{"n": "of the frozen run"}], first=2))
             taker.batch = type(taker.batch)(1, 1)
-            taker.write_records(rows_of([{"n": 3}], first=2))
-            taker.finalize()
+            publish(taker, two, write(taker, rows_of([{"n": 3}], first=2)))
     assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
 
 
@@ -154,15 +151,15 @@ def test_objects_that_somebody_has_removed_are_missed(warehouse: "Warehouse") ->
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
         destination.prepare(ResumePoint(job))
-        destination.write_records(rows_of(TWO))
+        two = write(destination, rows_of(TWO))
     for name in warehouse.objects():
         warehouse.storage.bucket(warehouse.bucket).delete_blob(name)
     warehouse.client.delete_table(f"{warehouse.dataset}.items_temp")
     with (
         open_destination(config, job_id=job) as destination,
-        pytest.raises(DestinationError, match=r"2 rows were committed, but the objects of the job hold 0.*--fresh"),
+        pytest.raises(DestinationError, match=r"pages 0-0 \(2 rows\): object '.*' is missing .*--fresh"),
     ):
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=2, epoch=2))
+        destination.prepare(resumed(job, two))
 
 
 def test_a_publication_that_failed_is_tried_anew(
@@ -172,13 +169,14 @@ def test_a_publication_that_failed_is_tried_anew(
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
         destination.prepare(ResumePoint(job))
-        destination.write_records(rows_of(TWO))
+        two = write(destination, rows_of(TWO))
+        destination.verify([two])
         bigquery_proxy.fail("POST", JOBS, 403, body=json.dumps(refusal))
         with pytest.raises(FinalizeError, match=r"was not replaced: .*Access Denied.*run again to publish"):
             destination.finalize()
     with open_destination(config, job_id=job) as destination:
-        destination.prepare(ResumePoint(job, last_iteration=0, rows_written=2, exhausted=True, epoch=2))
-        destination.finalize()
+        destination.prepare(resumed(job, two, exhausted=True))
+        publish(destination, two)
     assert published(warehouse) == ONCE
     assert warehouse.tables() == ["items"]
     assert warehouse.objects() == []

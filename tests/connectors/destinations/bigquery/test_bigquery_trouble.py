@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from connectors.destinations.bigquery.test_bigquery_faults import JOBS, ONCE, TWO, published, run
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, rows_of, write
 from http_proxy import HttpProxy
 from loguru import logger
 from ports import free_port
@@ -43,8 +43,7 @@ def test_a_load_job_that_ends_in_an_error_ends_the_run_and_says_why(
             destination.write_records(rows_of(TWO))
     with open_destination(config, job_id=job) as destination:
         destination.prepare(ResumePoint(job, epoch=2))
-        destination.write_records(rows_of(TWO))
-        destination.finalize()
+        publish(destination, write(destination, rows_of(TWO)))
     assert published(warehouse) == ONCE
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, rows_of, write
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
@@ -73,8 +73,7 @@ def load(config: BigQueryConfig, records: list[dict[str, Any]]) -> None:
     with open_destination(config) as destination:
         assert destination.check_connection()
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        assert destination.write_records(rows_of(records)) == (True, None)
-        assert destination.finalize()
+        publish(destination, write(destination, rows_of(records)))
 
 
 @pytest.mark.lesson("F-40")
@@ -107,12 +106,10 @@ def test_a_new_column_is_added_to_the_table_and_an_old_one_stays(warehouse: "War
     second = [{"name": "id", "type": "INTEGER"}, {"name": "new", "type": "STRING", "mode": "REQUIRED"}]
     with open_destination(config_of(warehouse, first), "incremental") as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        destination.write_records(rows_of([{"id": 1, "old": "o"}]))
-        destination.finalize()
+        publish(destination, write(destination, rows_of([{"id": 1, "old": "o"}])))
     with open_destination(config_of(warehouse, second), "incremental") as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        destination.write_records(rows_of([{"id": 2, "new": "n"}]))
-        destination.finalize()
+        publish(destination, write(destination, rows_of([{"id": 2, "new": "n"}])))
     assert sorted(warehouse.rows("items"), key=lambda row: int(row["id"])) == [
         {"id": 1, "old": "o", "new": None},
         {"id": 2, "old": None, "new": "n"},
@@ -172,8 +169,7 @@ def test_a_table_with_columns_that_nobody_declared(warehouse: "Warehouse", mode:
     for columns in (first, [{"name": "id", "type": "INTEGER"}, place]):
         with open_destination(config_of(warehouse, columns), mode) as destination:
             destination.prepare(ResumePoint(destination.sync_metadata.job_id, has_history=True))
-            destination.write_records(rows_of([{"id": len(columns), "place": {"city": "Lyon"}}]))
-            destination.finalize()
+            publish(destination, write(destination, rows_of([{"id": len(columns), "place": {"city": "Lyon"}}])))
     found = sorted(warehouse.rows("items"), key=lambda row: int(row["id"]))
     assert found[0] == {"id": 2, "place": {"city": "Lyon", "zip": None}, "old": None}
     assert len(found) == (1 if mode == "full_refresh" else 2)

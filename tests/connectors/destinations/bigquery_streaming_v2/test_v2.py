@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from connectors.destinations.bigquery.test_bigquery_unnest import BESIDES, EXPECTED, PLAIN, RECORD
-from destinations import MOMENT, InWarehouse, open_destination, rows_of
+from destinations import MOMENT, InWarehouse, open_destination, publish, resumed, rows_of, write
 
-from bizon.common.errors.errors import FinalizeError, RowsRejectedError
+from bizon.common.errors.errors import DestinationError, RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.source.config import SourceSyncModes
@@ -47,8 +47,7 @@ def load(config: Any, records: list[dict[str, Any]], mode: str = "full_refresh")
     with open_destination(config, mode) as destination:
         assert destination.check_connection()
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        assert destination.write_records(rows_of(records)) == (True, None)
-        assert destination.finalize()
+        publish(destination, write(destination, rows_of(records)))
 
 
 @pytest.mark.lesson("F-42")
@@ -94,14 +93,13 @@ def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehous
     with open_destination(config, "incremental") as frozen:
         job = frozen.sync_metadata.job_id
         frozen.prepare(ResumePoint(job))
-        frozen.write_records(rows_of([{"n": 0}]))
+        one = write(frozen, rows_of([{"n": 0}]))
         with open_destination(config, "incremental", job) as taker:
-            taker.prepare(ResumePoint(job, last_iteration=0, rows_written=1, epoch=2))
+            taker.prepare(resumed(job, one))
             frozen.batch = type(frozen.batch)(1, 2)
             frozen.write_records(rows_of([{"n": "of the frozen run"}], first=1))
             taker.batch = type(taker.batch)(1, 1)
-            taker.write_records(rows_of([{"n": 1}], first=1))
-            taker.finalize()
+            publish(taker, one, write(taker, rows_of([{"n": 1}], first=1)))
     assert sorted(row["_source_record_id"] for row in warehouse.rows("items")) == ["0", "1"]
     assert "frozen" not in str(warehouse.rows("items"))
 
@@ -109,10 +107,10 @@ def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehous
 def test_rows_that_somebody_has_removed_are_missed(warehouse: "Warehouse") -> None:
     with open_destination(config_of(warehouse)) as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        destination.write_records(rows_of([{"n": 1}, {"n": 2}]))
+        batch = write(destination, rows_of([{"n": 1}, {"n": 2}]))
         warehouse.ask(f"DELETE FROM `test-project.{warehouse.dataset}.items_temp` WHERE _source_record_id = '1'")
-        with pytest.raises(FinalizeError, match=r"2 rows were committed, but staging holds 1.*--fresh"):
-            destination.finalize()
+        with pytest.raises(DestinationError, match=r"pages 0-0 \(2 rows\): .* holds 1 of them.*--fresh"):
+            publish(destination, batch)
 
 
 def test_a_row_that_is_too_large_is_named(warehouse: "Warehouse") -> None:

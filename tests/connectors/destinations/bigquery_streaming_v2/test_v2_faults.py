@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from connectors.destinations.bigquery_streaming_v2.test_v2 import config_of
-from destinations import open_destination, rows_of
+from destinations import open_destination, publish, rows_of, write
 from google.cloud.bigquery_storage_v1 import types
 from google.rpc import code_pb2
 from proxy import Proxy
@@ -37,18 +37,18 @@ def test_connections_that_break_in_the_middle_cost_no_row_and_bring_none_twice(
     config = config_of(warehouse, emulator=emulator, request_size=0.05, max_concurrent_threads=2)
     with open_destination(config, mode) as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
-        destination.write_records(rows_of(RECORDS[:1]))
+        batches = [write(destination, rows_of(RECORDS[:1]))]
         grpc_proxy.slow(1_000_000)
         stop = threading.Event()
         breaking = threading.Thread(target=break_again_and_again, args=(grpc_proxy, stop))
         breaking.start()
         try:
             destination.batch = type(destination.batch)(1, 1)
-            destination.write_records(rows_of(RECORDS[1:], first=1))
+            batches.append(write(destination, rows_of(RECORDS[1:], first=1)))
         finally:
             stop.set()
             breaking.join()
-        destination.finalize()
+        publish(destination, *batches)
     assert sorted(int(row["_source_record_id"]) for row in warehouse.rows("items")) == list(range(1_000))
 
 

@@ -128,7 +128,7 @@ def patch_bigquery(module: ModuleType) -> None:
 def patch_bigquery_v2(module: ModuleType) -> None:
     around(module.BigQueryStreamingV2Destination, "write_records", None, at("after_write"))
     around(module.BigQueryStreamingV2Destination, "finalize", at("before_finalize"))
-    around(module.MarkedStaging, "publish", None, at("after_publishing_job"))
+    around(module.BigQueryStreamingV2Destination, "_publish", None, at("after_publishing_job"))
     around(module.MarkedStaging, "remove", at("removing"))
     around(module.TableWriter, "write", None, at("after_append"))
 

@@ -1,6 +1,7 @@
 """What the three BigQuery destinations have in common: names, schemas, tables, and the way to Google."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -8,13 +9,16 @@ from typing import ClassVar
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.jobs import Jobs
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
+from bizon.connectors.destinations.bigquery.src.owners import Owner, rows_in
+from bizon.connectors.destinations.bigquery.src.places import named_by_record
 from bizon.connectors.destinations.bigquery.src.schema import (
     as_there,
     declared_schema,
@@ -22,15 +26,13 @@ from bizon.connectors.destinations.bigquery.src.schema import (
     record_schema,
     renamed,
 )
-from bizon.connectors.destinations.bigquery.src.tables import Tables, Target, owner_mark
-from bizon.destination.destination import AbstractDestination
+from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
+from bizon.destination.destination import AbstractDestination, OutputState
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
-
-_SUFFIXES = {SourceSyncModes.FULL_REFRESH: "_temp", SourceSyncModes.INCREMENTAL: "_incremental"}
 
 
 class BigQueryFamilyDestination(AbstractDestination):
@@ -39,6 +41,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     config: BigQueryFamilyDetails
     data_type: ClassVar[str]
     mode: ClassVar[str] = "NULLABLE"
+    _replaces: ClassVar[bool] = True  # a full refresh replaces the rows of the table
 
     def __init__(
         self,
@@ -58,12 +61,13 @@ class BigQueryFamilyDestination(AbstractDestination):
         )
         self._mode = sync_metadata.sync_mode
         self._is_stream = self._mode is SourceSyncModes.STREAM
-        self._owner = owner_mark(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
+        self._owner = Owner.of(sync_metadata)
         self._clients = Clients(config)
         self._targets: dict[str, Target] = {}
         self._schemas: dict[str, BigQueryRecordSchemaConfig | None] = {}
         self._datasets: set[str] = set()
         self._landed = Landed()
+        self._epoch, self._created_us = 1, 0
 
     @property
     def default_destination_id(self) -> str:
@@ -72,8 +76,8 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     @property
     def temp_table_id(self) -> str:
-        """Where rows wait: ``{table}_temp`` or ``{table}_incremental``; in sync mode stream, the table itself."""
-        return f"{self.default_destination_id}{_SUFFIXES.get(self._mode, '')}"
+        """Where rows wait; the table itself where they do not."""
+        return self.default_destination_id
 
     @property
     def dead_letter_id(self) -> str:
@@ -90,6 +94,30 @@ class BigQueryFamilyDestination(AbstractDestination):
             if not self._is_stream:
                 self._target(self.default_destination_id)
         return True
+
+    def prepare(self, resume: ResumePoint) -> None:
+        """Know which start this is. In sync mode stream, raises DestinationConnectionError for a configured table that
+        this pipeline must not write; in the others those do that have staging."""
+        self._epoch, self._created_us = resume.epoch, resume.job_created_us
+        self._finals.adopt = resume.adopt
+        if self._is_stream:
+            with connecting(f"bigquery: table '{self.default_destination_id}'"):
+                there = self._tables.find(self.default_destination_id)
+            if there is not None:
+                self._finals.check(there)
+
+    def output(self) -> OutputState:
+        """The table as it is now, and the job of this pipeline that published it last."""
+        table = self.default_destination_id
+        identity = {"destination": self.sync_metadata.destination_name, "place": table}
+        if self._is_stream:
+            return OutputState(identity)
+        with connecting(f"bigquery: table '{table}'"):
+            found = self._tables.find(table)
+        if found is None:
+            return OutputState(identity, None, has_rows=False)
+        published, rows = self._owner.publication(found), rows_in(found)
+        return OutputState(identity, published.job_id if published else None, None if rows is None else rows > 0)
 
     def _check_dataset(self, dataset: str, *, make: bool) -> None:
         """That it is there, or made, and where it should be. Raises DestinationConnectionError."""
@@ -126,12 +154,31 @@ class BigQueryFamilyDestination(AbstractDestination):
     def _refuse_to_append_again(self, resume: ResumePoint, final: bigquery.Table) -> None:
         """The state knows of no run, but this pipeline has written the table: everything would be added once more."""
         appends = self._mode is SourceSyncModes.INCREMENTAL and not resume.has_history and not resume.adopt
-        if appends and self._tables.is_own(final) and final.num_rows:
+        if appends and self._owner.has_published(final) and rows_in(final):
             raise DestinationError(
                 f"'{self.default_destination_id}' was written by this pipeline, but its state knows of no run: was the "
                 f"state lost or is it elsewhere? This run would append everything again. Run with --fresh to replace "
                 f"the table, or with --adopt to append to it"
             )
+
+    def _table_of_rows(self, rows: int) -> str:
+        """The table that the batch is for. Raises RowsRejectedError where a record names one that it must not."""
+        named = self.destination_id
+        if not self._is_stream or named == self.default_destination_id:
+            return self.config.table_of(named)
+        with self._rejecting(rows):
+            return named_by_record(named, self.config, self.default_destination_id)
+
+    @contextmanager
+    def _rejecting(self, rows: int) -> Iterator[None]:
+        """Within: what is wrong with a table that a record has named is wrong with all rows for it."""
+        try:
+            yield
+        except DestinationConnectionError as error:
+            named = self.destination_id
+            if self.config.table_of(named) == self.default_destination_id:
+                raise
+            raise RowsRejectedError(dict.fromkeys(range(rows), f"destination_id {named!r}: {error}")) from error
 
     def _target(self, table: str) -> Target:
         """A table as it is to be. Raises DestinationConnectionError where ``unnest`` has no columns for it."""
@@ -182,9 +229,17 @@ class BigQueryFamilyDestination(AbstractDestination):
         location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **HOW).location
         return location
 
+    def _knows(self, job_id: str) -> bool:
+        return self.backend.get_stream_job_by_id(job_id) is not None
+
     @cached_property
     def _tables(self) -> Tables:
-        return Tables(self._clients.bigquery, self.config, self._owner)
+        return Tables(self._clients.bigquery, self.config)
+
+    @cached_property
+    def _finals(self) -> FinalTables:
+        replaces = self._replaces and self._mode is SourceSyncModes.FULL_REFRESH
+        return FinalTables(self._clients.bigquery, self._tables, self._owner, self._knows, replaces=replaces)
 
     @cached_property
     def _jobs(self) -> Jobs:

@@ -203,13 +203,28 @@ class BigQueryFamilyDetails(AbstractDestinationDetailsConfig):
         return ".".join([*(self.project_id, self.dataset_id)[: _PARTS - len(parts)], *parts])
 
 
+class StagingDetails(BigQueryFamilyDetails):
+    """Keys of destinations whose rows wait in a staging table."""
+
+    staging_table: str | None = Field(
+        default=None,
+        description="Table where rows wait until they are published, for this pipeline alone; beside the table, unless "
+        "it names a dataset. Default {table}_temp for full_refresh, {table}_incremental for incremental.",
+    )
+
+    @field_validator("staging_table")
+    @classmethod
+    def _names_a_staging_table(cls, value: str | None) -> str | None:
+        return cls._names_a_table(value)
+
+
 class GCSBufferFormat(StrEnum):
     """What the objects in the bucket are."""
 
     PARQUET = "parquet"
 
 
-class BigQueryConfigDetails(BigQueryFamilyDetails):
+class BigQueryConfigDetails(StagingDetails):
     """Settings of the ``bigquery`` destination."""
 
     gcs_buffer_bucket: str = Field(

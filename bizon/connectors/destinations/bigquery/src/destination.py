@@ -1,20 +1,19 @@
 """The ``bigquery`` destination: rows go through objects in a bucket and load jobs into a table."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import polars as pl
-from google.cloud import bigquery
 
-from bizon.connectors.destinations.bigquery.src.client import HOW, connecting, writing
+from bizon.connectors.destinations.bigquery.src.client import connecting, writing
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
 from bizon.connectors.destinations.bigquery.src.content import Content
-from bizon.connectors.destinations.bigquery.src.jobs import Job
 from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
 from bizon.connectors.destinations.bigquery.src.objects import Objects
-from bizon.connectors.destinations.bigquery.src.publish import columns_of, replacing
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
 from bizon.connectors.destinations.bigquery.src.staging import Staging
@@ -56,34 +55,42 @@ class BigQueryDestination(StagedDestination):
 
     def prepare(self, resume: ResumePoint) -> None:
         """In sync mode stream, remove what earlier runs have left in the bucket; else see ``StagedDestination``."""
+        self._objects.begin(resume.job_created_us)
         super().prepare(resume)
         if self._is_stream:
             with writing("bigquery: objects of earlier runs"):
-                self._objects.remove_other_jobs()
-                self._objects.remove_job()
+                self._objects.remove_older_jobs()
+                self._objects.remove_earlier_starts(resume.epoch)
         elif self.config.async_load:
             how = (self.config.load_files_per_job, self.config.load_max_in_flight_jobs)
             self._aside = LoadsAside(self._loads, self._staging.loaded, *how)
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Load one batch. The same pages loaded again in a run are loaded once."""
-        table = self.config.table_of(self.destination_id)
-        content = self._content(table)
+        rows = df_destination_records.height
+        table = self._table_of_rows(rows)
+        if not self._is_stream and (reason := self._one_table(table)) is not None:
+            return False, reason
+        with self._rejecting(rows):
+            content = self._content(table)
         encoded = content.of(df_destination_records)
         first, last = self.batch.from_iteration, self.batch.to_iteration
         load = first if self._aside is None or self._aside.name is None else self._aside.name
         part = self._objects.part(self._epoch, load, first, last, _mark_of(table), content.format)
         with writing(f"bigquery: table '{table}'"):
             if self._is_stream:
-                self._tables.ensure(self._target(table))
+                with self._rejecting(rows):
+                    self._finals.ensure(self._target(table))
                 self._objects.write(part, encoded)
                 self._loads.load([part], self._target(table), part.label)
                 self._objects.remove([part])
-            elif (reason := self._one_table(table)) is not None:
-                return False, reason
             else:
-                self._staging.write(part, encoded, df_destination_records.height, self._aside)
+                self._staging.write(part, encoded, self._aside)
         return True, None
+
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The object of the last write, and its checksum."""
+        return None if self._is_stream else self._staging.receipt()
 
     def landed(self, *, wait: bool) -> int:
         """With async_load: the last page whose load job is done."""
@@ -97,42 +104,14 @@ class BigQueryDestination(StagedDestination):
             self._aside.close()
         super().close()
 
-    def _open_staging(self, wanted: Target) -> None:
-        staged = replace(wanted, table_id=self.temp_table_id)
+    def _open_staging(self, wanted: Target) -> Staging:
+        staged = self._staged_target(wanted)
         written = self._target(self.default_destination_id).schema
         loaded = replace(staged, schema=narrowed(staged.schema, written))
-        self._staging = Staging(self._tables, self._loads, self._objects, staged, loaded)
+        return Staging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
 
-    def _prepare_staging(self, resume: ResumePoint, final: bigquery.Table | None) -> None:
-        self._staging.prepare(resume, final)
-
-    def _publish(self, *, append: bool) -> None:
-        self._staging.check()
-        table, target = self.default_destination_id, self._staging.target
-        final = self._tables.find(table)
-        if final is None:
-            self._tables.make(self._target(table), None)
-        else:
-            there = self._tables.widen(final, target.schema)
-            if append:
-                self._staging.widen(there.schema)
-        self._jobs.done(self._publish_name, self._copy if append or final is None else self._replace)
-
-    def _copy(self, job_id: str) -> Job:
-        """Append the staged rows, which costs nothing."""
-        how = bigquery.CopyJobConfig(write_disposition="WRITE_APPEND", create_disposition="CREATE_NEVER")
-        source, table = self._staging.target.table_id, self.default_destination_id
-        return self._clients.bigquery.copy_table(source, table, job_id=job_id, job_config=how, **HOW)
-
-    def _replace(self, job_id: str) -> Job:
-        """Replace all rows by the staged ones. A copy job would do it for nothing, and lose what the owner has set."""
-        source = self._staging.target
-        columns = columns_of(source.schema)
-        query = replacing(self.default_destination_id, columns, f"SELECT {columns} FROM `{source.table_id}`")
-        return self._clients.bigquery.query(query, job_id=job_id, job_retry=None, **HOW)
-
-    def _remove_staging(self) -> None:
-        self._staging.remove()
+    def _staged_target(self, wanted: Target) -> Target:
+        return replace(wanted, table_id=self.temp_table_id)
 
     def _content(self, table: str) -> Content:
         if table not in self._contents:
@@ -145,7 +124,7 @@ class BigQueryDestination(StagedDestination):
 
     @cached_property
     def _objects(self) -> Objects:
-        return Objects(self._clients.storage, self.config.gcs_buffer_bucket, self.sync_metadata, self._owner)
+        return Objects(self._clients.storage, self.config.gcs_buffer_bucket, self.sync_metadata, self._owner.mark)
 
     @cached_property
     def _loads(self) -> Loads:

@@ -1,13 +1,14 @@
 """Objects in the bucket: what waits to be loaded, and the truth about what staging has to hold.
 
-An object is named ``<source>/<stream>/<pipeline>/<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``: the start of the
-job that wrote it, the load job that takes it (called by the first page that it loads), and the pages it holds. Of two
-objects that begin at the same page that of the later start counts: a start removes what no checkpoint vouches for, so
-that the other one was written by an earlier start that did not know yet that it was overtaken.
+An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``: when
+the job was created, in microseconds since 1970; the start of the job that wrote it; the load job that takes it (called
+by the first page that it loads), and the pages it holds. The names are an order: a start
+removes objects of jobs that are older than its own, and of earlier starts of its own. So one that was frozen, and wakes
+up when another has taken over, finds none of the other's to remove.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import quote
@@ -17,10 +18,19 @@ from google.cloud.storage import Client as StorageClient
 from loguru import logger
 
 from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.bigquery.src.batches import each_page_once
 from bizon.connectors.destinations.bigquery.src.client import HOW
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
+
+
+_JOB = re.compile(r"(\d+)-(.+)")
+
+
+class Stored(NamedTuple):
+    """Size and checksum of an object in the bucket."""
+
+    size: int | None
+    crc32c: str | None  # base64
 
 
 class Part(NamedTuple):
@@ -47,7 +57,16 @@ class Objects:
         self._client = client
         self._bucket = client.bucket(bucket)
         self._pipeline = f"{quote(metadata.source_name, safe='')}/{quote(metadata.stream_name, safe='')}/{owner}/"
-        self._job = f"{self._pipeline}{metadata.job_id}/"
+        self._job_id = metadata.job_id
+        self._created_us = 0
+
+    @property
+    def _job(self) -> str:
+        return f"{self._pipeline}{self._created_us:016d}-{self._job_id}/"
+
+    def begin(self, created_us: int) -> None:
+        """The job was created then, in microseconds since 1970."""
+        self._created_us = created_us
 
     def check(self) -> None:
         """List the bucket, which needs the permissions that a run needs."""
@@ -68,11 +87,12 @@ class Objects:
         name = f"{self._job}{epoch}-{load}-{first}-{last}-{table}.{format}"
         return Part(first, last, epoch, load, table, format, name)
 
-    def write(self, part: Part, content: bytes) -> None:
+    def write(self, part: Part, content: bytes) -> Stored:
         """Put an object into the bucket; one of the same name is replaced."""
         kind = "application/vnd.apache.parquet" if part.format == "parquet" else "application/x-ndjson"
         blob = self._bucket.blob(part.name)
         blob.upload_from_string(content, content_type=kind, checksum="crc32c", **HOW)
+        return Stored(blob.size, blob.crc32c)
 
     def uri(self, part: Part) -> str:
         """What a load job calls it."""
@@ -80,7 +100,12 @@ class Objects:
 
     def parts(self) -> list[Part]:
         """All objects of the job."""
-        return [part for name in self._names(self._job) if (part := _read(name)) is not None]
+        return [part for name in self.stored() if (part := part_of(name)) is not None]
+
+    def stored(self) -> dict[str, Stored]:
+        """All objects of the job, by their names."""
+        blobs = self._client.list_blobs(self._bucket, prefix=self._job, **HOW)
+        return {blob.name: Stored(blob.size, blob.crc32c) for blob in blobs}
 
     def remove(self, parts: Iterable[Part]) -> None:
         """Remove objects; one that is gone already is no error."""
@@ -88,33 +113,28 @@ class Objects:
             self._remove(part.name)
 
     def remove_job(self) -> None:
-        """Remove all objects of the job."""
-        for name in self._names(self._job):
-            self._remove(name)
+        """Remove all objects of the job: it is published."""
+        self.remove(self.parts())
 
-    def remove_other_jobs(self) -> None:
-        """Remove what earlier jobs of the pipeline have left: one that is at work is the only one."""
-        for name in self._names(self._pipeline):
-            if not name.startswith(self._job):
-                self._remove(name)
+    def remove_earlier_starts(self, epoch: int) -> None:
+        """Remove what earlier starts of the job have left."""
+        self.remove(part for part in self.parts() if part.epoch < epoch)
 
-    def _names(self, prefix: str) -> Iterator[str]:
-        return iter([blob.name for blob in self._client.list_blobs(self._bucket, prefix=prefix, **HOW)])
+    def remove_older_jobs(self) -> None:
+        """Remove what jobs of the pipeline that are older than this one have left, those of older releases too."""
+        for blob in self._client.list_blobs(self._bucket, prefix=self._pipeline, **HOW):
+            job = _JOB.fullmatch(blob.name.removeprefix(self._pipeline).partition("/")[0])
+            is_older = job is None or (int(job[1]) <= self._created_us and job[2] != self._job_id)
+            if is_older:
+                self._remove(blob.name)
 
     def _remove(self, name: str) -> None:
         with suppress(exceptions.NotFound):
             self._bucket.blob(name).delete(**HOW)
 
 
-def committed(parts: Iterable[Part], last: int | None) -> list[Part]:
-    """The objects that hold the pages up to ``last``, each page once; pages without rows have none."""
-    if last is None:
-        return []
-    recorded = [part for part in parts if part.last <= last]
-    return each_page_once(sorted(recorded, key=lambda part: (part.first, -part.epoch, part.last)))
-
-
-def _read(name: str) -> Part | None:
+def part_of(name: str) -> Part | None:
+    """What the name of an object says; None for one that bizon did not write."""
     found = _NAME.search(name)
     if found is None:
         return None

@@ -1,7 +1,9 @@
 """SQL that puts staged rows into a table, and changes nothing else of it.
 
-A full refresh empties the table and fills it again in one transaction, of which readers see the beginning or the end.
-Both statements are DML. BigQuery documents that TRUNCATE TABLE keeps the schema, with descriptions, policy tags,
+The rows are counted, and the table is changed, in one transaction: when rows have come into staging, or have gone,
+since they were verified, nothing is published. A full refresh empties the table and fills it again, of which readers
+see the beginning or the end.
+All statements are DML. BigQuery documents that TRUNCATE TABLE keeps the schema, with descriptions, policy tags,
 defaults and modes, and everything around it: partitioning and its expiration, clustering, options, labels, the key of
 its encryption, row access policies. Ways that BigQuery documents to lose some of it: CREATE OR REPLACE TABLE and
 WRITE_TRUNCATE of a query job (schema, policies, descriptions), WRITE_TRUNCATE of a copy job (the schema and the row
@@ -9,8 +11,21 @@ access policies become those of the source).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from google.cloud.bigquery import SchemaField
+from google.cloud.bigquery import ArrayQueryParameter, SchemaField
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows that wait: ``rows`` of them, those of ``table_id`` for which ``where`` holds. ``schema``: the columns that
+    are published."""
+
+    table_id: str
+    schema: Sequence[SchemaField]
+    rows: int
+    where: str = "TRUE"
+    parameters: list[ArrayQueryParameter] = field(default_factory=list)
 
 
 def columns_of(schema: Sequence[SchemaField]) -> str:
@@ -18,11 +33,12 @@ def columns_of(schema: Sequence[SchemaField]) -> str:
     return ", ".join(f"`{field.name}`" for field in schema)
 
 
-def appending(table_id: str, columns: str, query: str) -> str:
-    """Append the rows of a query, whose columns are these."""
-    return f"INSERT INTO `{table_id}` ({columns}) {query}"
-
-
-def replacing(table_id: str, columns: str, query: str) -> str:
-    """Replace all rows by those of a query, whose columns are these."""
-    return f"BEGIN TRANSACTION; TRUNCATE TABLE `{table_id}`; {appending(table_id, columns, query)}; COMMIT TRANSACTION;"
+def publishing(table_id: str, staged: Staged, *, replaces: bool) -> str:
+    """Append the staged rows to a table, or replace its rows by them; nothing when their number has changed."""
+    columns, rows = columns_of(staged.schema), f"FROM `{staged.table_id}` WHERE {staged.where}"
+    truncate = f"TRUNCATE TABLE `{table_id}`; " if replaces else ""
+    return (
+        f"BEGIN TRANSACTION; "
+        f"ASSERT (SELECT COUNT(*) {rows}) = {staged.rows} AS 'staging was changed since it was verified'; "
+        f"{truncate}INSERT INTO `{table_id}` ({columns}) SELECT {columns} {rows}; COMMIT TRANSACTION;"
+    )

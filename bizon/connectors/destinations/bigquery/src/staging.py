@@ -1,105 +1,134 @@
 """Staging of a job: objects in the bucket are the truth, a table holds what they hold, and is published.
 
-A load job appends an object to the staging table. A run that dies between the load and its checkpoint leaves rows
-there that no checkpoint vouches for, and a run that was frozen may add some later: then the rows are not as many as
-the state says, and the table is made anew from the objects that count (``objects.py``). Load jobs cost nothing.
+The receipt of each batch names its object and the checksum of it. A load job appends an object to the staging table. A
+run that dies between the load and its checkpoint leaves rows there that no checkpoint vouches for, and a run that was
+frozen may add some later: then the rows are not as many as the receipts say, and the table is replaced by one that is
+loaded from the objects of the receipts. Load jobs cost nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.cloud import bigquery
-from google.cloud.bigquery import SchemaField
 from loguru import logger
 
 from bizon.common.errors.errors import DestinationError
+from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
-from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, committed
+from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of
+from bizon.connectors.destinations.bigquery.src.publish import Staged
+from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 
 _URIS_AT_ONCE = 10_000  # what one load job takes
 
 
 class Staging:
-    """The staging table of one job. ``target`` is that table; ``loaded``: with the columns that objects have; ``like``:
-    it is partitioned as this one is."""
+    """The staging table of one job. ``target`` is that table; ``loaded``: with the columns that objects have."""
 
-    def __init__(self, tables: Tables, loads: Loads, objects: Objects, target: Target, loaded: Target) -> None:
+    def __init__(
+        self, tables: Tables, loads: Loads, objects: Objects, claim: StagingClaim, target: Target, loaded: Target
+    ) -> None:
         self._tables = tables
         self._loads = loads
         self._objects = objects
+        self._claim = claim
         self.target = target
         self.loaded = loaded
         self._like: bigquery.Table | None = None
-        self._parts: dict[str, Part] = {}
-        self._rows = 0
+        self._receipt: dict[str, Any] | None = None
+        self._rows: int | None = None
         self._epoch = 1
         self._rebuilds = 0
 
     def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
         """Hold exactly the committed rows. Raises DestinationError when some are gone."""
-        self._like, self._epoch, self._rows = like, resume.epoch, resume.rows_written
-        self._objects.remove_other_jobs()
-        found = self._objects.parts()
-        kept = committed(found, resume.last_iteration)
-        torn = [part for part in found if part not in kept]
+        self._like, self._epoch = like, resume.epoch
+        self._objects.remove_older_jobs()
+        parts = self._checked(resume.committed)
+        names = {part.name for part in parts}
+        torn = [part for part in self._objects.parts() if part.epoch < resume.epoch and part.name not in names]
         for part in torn:
             self._loads.was_loaded(part)  # what is at work now would land later
         self._objects.remove(torn)
-        self._parts = {part.name: part for part in kept}
         if resume.last_iteration is None:
-            self._empty()
-        elif self._count() != self._rows:
-            self._rebuild()
-        else:
-            self.widen(self.target.schema)
+            if not self._claim.is_new:
+                self._claim.replace(self.target, like)
+        elif self._fill(parts, sum(batch.rows for batch in resume.committed)) and (
+            there := self._tables.find(self.target.table_id)
+        ):
+            self._tables.widen(there, self.target.schema)  # by the columns that the final table has got since
 
-    def write(self, part: Part, content: bytes, rows: int, aside: LoadsAside | None) -> None:
+    def write(self, part: Part, content: bytes, aside: LoadsAside | None) -> None:
         """Add the rows of a batch; returns once they are in the table, or with ``aside``, in the bucket."""
-        self._objects.write(part, content)
+        stored = self._objects.write(part, content)
         if aside is None:
             self._loads.load([part], self.loaded, part.label)
         else:
             aside.add(part)
-        self._rows += 0 if part.name in self._parts else rows
-        self._parts[part.name] = part
+        self._receipt = {"object": part.name, "bytes": stored.size, "crc32c": stored.crc32c}
 
-    def check(self) -> None:
-        """See that the table holds the rows that were committed, or make it anew. Raises DestinationError."""
-        if self._count() != self._rows:
-            self._rebuild()
+    def receipt(self) -> Mapping[str, Any] | None:
+        """Of the last write."""
+        return self._receipt
 
-    def widen(self, schema: Sequence[SchemaField]) -> None:
-        """Add the columns that the final table has got since: what is published has the same ones."""
-        there = self._tables.find(self.target.table_id)
-        if there is not None:
-            self._tables.widen(there, schema)
+    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """See that the object of every committed batch is in the bucket, unchanged, and that the table holds their
+        rows, or replace the table by one that does. Raises DestinationError."""
+        rows = sum(batch.rows for batch in committed)
+        self._fill(self._checked(committed), rows)
+        self._rows = rows
+
+    def staged(self) -> Staged:
+        """All rows of the table."""
+        if self._rows is None:
+            raise DestinationError("what is staged was not verified, so nothing is published")
+        return Staged(self.target.table_id, self.target.schema, self._rows)
 
     def remove(self) -> None:
         """Remove the table and the objects: the rows are published."""
-        self._tables.remove(self.target.table_id)
+        self._claim.remove()
         self._objects.remove_job()
 
-    def _empty(self) -> None:
-        self._tables.remove(self.target.table_id)
-        self._tables.make(self.target, self._like)
+    def _checked(self, committed: Sequence[CommittedBatch]) -> list[Part]:
+        """The objects of the batches, in page order."""
+        with_rows = [batch for batch in committed if batch.rows]
+        there = self._objects.stored() if with_rows else {}
+        parts: list[Part] = []
+        for batch in with_rows:
+            receipt = batch.receipt or {}
+            part = part_of(str(receipt.get("object", "")))
+            if part is None:
+                raise without_receipt(batch, self.target.table_id)
+            found = there.get(part.name)
+            if found is None:
+                raise differs(batch, f"object '{part.name}' is missing from the bucket")
+            if found != Stored(receipt.get("bytes"), receipt.get("crc32c")):
+                raise differs(batch, f"object '{part.name}' was changed: its checksum differs")
+            parts.append(part)
+        return parts
+
+    def _fill(self, parts: Sequence[Part], rows: int) -> bool:
+        """Make the table hold these objects and nothing else. Whether it did so already."""
+        if self._count() == rows:
+            return True
+        logger.debug(f"staging table '{self.target.table_id}' is loaded again from {len(parts)} objects")
+        self._rebuilds += 1
+        self._claim.replace(self.target, self._like)
+        for format in dict.fromkeys(part.format for part in parts):
+            uris = [part for part in parts if part.format == format]
+            for first in range(0, len(uris), _URIS_AT_ONCE):
+                label = f"{self._epoch}_again_{self._rebuilds}_{format}_{first}"
+                self._loads.load(uris[first : first + _URIS_AT_ONCE], self.loaded, label)
+        found = self._count()
+        if found != rows:
+            raise DestinationError(
+                f"{rows:,} rows were committed, but '{self.target.table_id}' holds {found or 0:,} after it was loaded "
+                f"from their objects: is another run at work? Run again; with --fresh to fetch everything again"
+            )
+        return False
 
     def _count(self) -> int | None:
         table = self._tables.find(self.target.table_id)
         return None if table is None else int(table.num_rows or 0)
-
-    def _rebuild(self) -> None:
-        logger.debug(f"staging table '{self.target.table_id}' is made anew from {len(self._parts)} objects")
-        self._rebuilds += 1
-        self._empty()
-        for format in {part.format for part in self._parts.values()}:
-            parts = [part for part in self._parts.values() if part.format == format]
-            for first in range(0, len(parts), _URIS_AT_ONCE):
-                label = f"{self._epoch}_again_{self._rebuilds}_{format}_{first}"
-                self._loads.load(parts[first : first + _URIS_AT_ONCE], self.loaded, label)
-        found = self._count()
-        if found != self._rows:
-            raise DestinationError(
-                f"{self._rows:,} rows were committed, but the objects of the job hold {found:,}: were some removed "
-                f"from the bucket? Run again with --fresh"
-            )

@@ -1,7 +1,6 @@
-"""Tables of BigQuery: made, widened, labelled and removed."""
+"""Tables of BigQuery: found, made, widened."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from google.api_core import exceptions
@@ -14,9 +13,7 @@ from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.schema import merged
 
-_OWNER = "bizon_pipeline"
-"""Label of a table: the pipeline that writes it."""
-_ATTEMPTS = 5  # of a change while others change the table too
+ATTEMPTS = 5  # of a change while others change the table too
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +26,11 @@ class Target:
 
 
 class Tables:
-    """What a destination does to tables. ``owner`` is the mark of the pipeline, see ``owner_mark``."""
+    """What a destination does to tables, whosever they are."""
 
-    def __init__(self, client: bigquery.Client, config: BigQueryFamilyDetails, owner: str) -> None:
+    def __init__(self, client: bigquery.Client, config: BigQueryFamilyDetails) -> None:
         self._client = client
         self._config = config
-        self._owner = owner
-        self._ensured: set[str] = set()
 
     def find(self, table_id: str) -> bigquery.Table | None:
         """A table; None when there is none."""
@@ -44,9 +39,17 @@ class Tables:
         except exceptions.NotFound:
             return None
 
-    def make(self, target: Target, like: bigquery.Table | None) -> bigquery.Table:
+    def make(
+        self,
+        target: Target,
+        like: bigquery.Table | None,
+        labels: Mapping[str, str],
+        description: str | None = None,
+        *,
+        exists_ok: bool = True,
+    ) -> bigquery.Table:
         """Make an empty table, partitioned, clustered and encrypted like another one, whose expiration it does not
-        have; else as configured."""
+        have; else as configured. One that is there stays as it is, or raises Conflict."""
         table = bigquery.Table(target.table_id, schema=target.schema)
         if like is not None:
             table.time_partitioning, table.range_partitioning = _kept(like.time_partitioning), like.range_partitioning
@@ -55,25 +58,12 @@ class Tables:
         else:
             table.time_partitioning = self._partitioning(target.schema)
             table.clustering_fields = list(target.clustering) if target.clustering else None
-        table.labels = {_OWNER: self._owner}
-        return self._client.create_table(table, exists_ok=True, **HOW)
-
-    def ensure(self, target: Target) -> bool:
-        """Make or widen a table when it is first asked for. Whether anything was changed."""
-        if target.table_id in self._ensured:
-            return False
-        there = self.find(target.table_id)
-        if there is None:
-            self.make(target, None)
-        else:
-            self.check_partitioning(there)
-        changed = there is None or self.widen(there, target.schema) is not there
-        self._ensured.add(target.table_id)
-        return changed
+        table.labels, table.description = dict(labels), description
+        return self._client.create_table(table, exists_ok=exists_ok, **HOW)
 
     def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
         """Add the columns that a table lacks. Raises DestinationError for one of another type."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             schema = merged(table.schema, wanted, table.table_id)
             if schema == list(table.schema):
                 return table
@@ -83,21 +73,6 @@ class Tables:
             except exceptions.PreconditionFailed:  # somebody has changed it since
                 table = self._client.get_table(table.reference, **HOW)
         raise DestinationError(f"table '{table.table_id}' is changed by others again and again")
-
-    def remove(self, table_id: str) -> None:
-        """Remove a table, if there is one."""
-        self._client.delete_table(table_id, not_found_ok=True, **HOW)
-
-    def claim(self, table_id: str) -> None:
-        """Label a table as this pipeline's."""
-        table = self._client.get_table(table_id, **HOW)
-        if table.labels.get(_OWNER) != self._owner:
-            table.labels = {**table.labels, _OWNER: self._owner}
-            self._client.update_table(table, ["labels"], **HOW)
-
-    def is_own(self, table: bigquery.Table) -> bool:
-        """Whether this pipeline has written the table."""
-        return bool(table.labels.get(_OWNER) == self._owner)
 
     def check_partitioning(self, table: bigquery.Table) -> None:
         """Warn of a table that is partitioned in another way than configured, or raise DestinationError."""
@@ -123,11 +98,6 @@ class Tables:
             raise DestinationError(f"time_partitioning.field '{wanted.field}' is no column of the table")
         field = None if wanted.field is None else names[wanted.field.lower()]
         return bigquery.TimePartitioning(type_=wanted.type.value, field=field)
-
-
-def owner_mark(pipeline: str, source: str, stream: str) -> str:
-    """What tells one pipeline from another, in the letters that labels and ids may have."""
-    return hashlib.sha256("\0".join((pipeline, source, stream)).encode()).hexdigest()[:32]
 
 
 def _kept(partitioning: bigquery.TimePartitioning | None) -> bigquery.TimePartitioning | None:

@@ -18,6 +18,7 @@ from bizon.connectors.destinations.bigquery.src.jobs import Job
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.loads import appending
+from bizon.connectors.destinations.bigquery.src.owners import Publication
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
 from bizon.connectors.destinations.bigquery_streaming.src.rows import ROW_BYTES, Row, Rows, packed
@@ -41,24 +42,34 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     config: BigQueryStreamingConfigDetails
     data_type, mode = "JSON", "REQUIRED"
 
-    _epoch = 1
+    _replaces = False
     _made_at = float("-inf")
 
     def prepare(self, resume: ResumePoint) -> None:
         """Nothing is staged; a table that is there has to be partitioned as it should."""
-        self._epoch = resume.epoch
+        super().prepare(resume)
         if not self._is_stream:
-            self._ensured(self.default_destination_id)
+            with writing(f"bigquery: table '{self.default_destination_id}'"):
+                self._ensured(self.default_destination_id)
+
+    def finalize(self) -> bool:
+        """The rows are in the table; note which job was the last."""
+        if not self._is_stream:
+            table = self.default_destination_id
+            with writing(f"bigquery: table '{table}'"):
+                self._finals.mark(table, Publication(self._created_us, self.sync_metadata.job_id))
+        return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Insert one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
-        table = self.config.table_of(self.destination_id)
+        table = self._table_of_rows(df_destination_records.height)
         if not self._is_stream and (reason := self._one_table(table)) is not None:
             return False, reason
-        if table not in self._rows:
-            self._rows[table] = Rows(self._schema_of(table), self._target(table).schema)
         with writing(f"bigquery: table '{table}'"):
-            target = self._ensured(table)
+            with self._rejecting(df_destination_records.height):
+                target = self._ensured(table)
+            if table not in self._rows:
+                self._rows[table] = Rows(self._schema_of(table), target.schema)
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 
@@ -114,7 +125,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
 
     def _ensured(self, table: str) -> Target:
         target = self._target(table)
-        if self._tables.ensure(target):
+        if self._finals.ensure(target):
             self._made_at = time.monotonic()
         return target
 

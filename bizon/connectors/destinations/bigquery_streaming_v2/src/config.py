@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+from bizon.connectors.destinations.bigquery.src.config import StagingDetails
 from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
 
 
-class BigQueryStreamingV2ConfigDetails(BigQueryFamilyDetails):
+class BigQueryStreamingV2ConfigDetails(StagingDetails):
     """Settings of the ``bigquery_streaming_v2`` destination."""
 
     request_size: float = Field(

@@ -1,10 +1,12 @@
 """The ``bigquery_streaming_v2`` destination: rows are appended by the Storage Write API."""
 
+from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import Any
 
 import grpc
 import polars as pl
-from google.cloud import bigquery
+from google.cloud.bigquery import SchemaField
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
@@ -14,10 +16,9 @@ from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
+from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
-from bizon.engine.pipeline.models import ResumePoint
 
 _MB = 1_000_000
 
@@ -45,18 +46,22 @@ class BigQueryStreamingV2Destination(StagedDestination):
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Append one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
-        table = self.config.table_of(self.destination_id)
+        rows = df_destination_records.height
+        table = self._table_of_rows(rows)
         if not self._is_stream and (reason := self._one_table(table)) is not None:
             return False, reason
         with writing(f"bigquery: table '{table}'"):
-            writer = self._writer(table)
+            with self._rejecting(rows):
+                writer = self._writer(table)
             if self._is_stream:
                 self._landed.write((table, self.batch), df_destination_records, partial(_append, writer, None))
                 return True, None
-            mark = self._staging.mark(self._epoch, self.batch.from_iteration, self.batch.to_iteration)
-            _append(writer, mark, df_destination_records, [])
-            self._staging.wrote(df_destination_records.height)
+            _append(writer, self._staging.new_mark(), df_destination_records, [])
         return True, None
+
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The mark that the rows of the last write have."""
+        return None if self._is_stream else self._staging.receipt()
 
     def close(self) -> None:
         client = self.__dict__.pop("_write_client", None)
@@ -64,24 +69,18 @@ class BigQueryStreamingV2Destination(StagedDestination):
             client.transport.close()
         super().close()
 
-    def _open_staging(self, wanted: Target) -> None:
-        client, name = self._clients.bigquery, self._publish_name
-        self._staging = MarkedStaging(client, self._tables, self._jobs, self.temp_table_id, wanted, name)
+    def _open_staging(self, wanted: Target) -> MarkedStaging:
+        staged = self._staged_target(wanted)
+        return MarkedStaging(self._clients.bigquery, self._tables, self._claim, staged, wanted)
 
-    def _prepare_staging(self, resume: ResumePoint, final: bigquery.Table | None) -> None:
-        self._staging.prepare(resume, final)
-
-    def _publish(self, *, append: bool) -> None:
-        self._staging.publish(append=append)
-
-    def _remove_staging(self) -> None:
-        self._staging.remove()
+    def _staged_target(self, wanted: Target) -> Target:
+        return Target(self.temp_table_id, [*wanted.schema, SchemaField(BATCH, "STRING")], None)
 
     def _writer(self, table: str) -> TableWriter:
         if table not in self._writers:
             if self._is_stream:
                 target = self._target(table)
-                self._tables.ensure(target)
+                self._finals.ensure(target)
             else:
                 target = self._staging.table
             self._writers[table] = TableWriter(

@@ -1,118 +1,109 @@
-"""Staging of a job: a table whose rows say which batch they came with, and a query that publishes those that count.
+"""Staging of a job: a table whose rows say which write they came with, and what is published of it.
 
-Each try of a write has a mark of its own, ``<epoch>-<try>-<from>-<to>``: the start of the job that wrote it, and the
-pages. Rows of a try that failed half-way, of a batch that was torn by a crash, or of a start that was overtaken and did
-not know it, stay in the table and are never chosen. Of the batches that begin at a page that of the last start counts,
-and of its tries the last.
+Each try of a write has a mark of its own, ``<job>-<epoch>-<try>``: a digest of the job's id, the start of the job that
+wrote it, and the number of the try. The receipt of each batch is the mark of the try that succeeded, and the receipts
+alone say what is published. Rows of a try that failed half-way, of a batch that was torn by a crash, of a job that was
+given up, or of a start that was superseded and did not know it, stay in the table and are never chosen. So it is
+replaced only when its columns are not those of the job any more.
 """
 
-import re
-from collections.abc import Iterable
-from typing import NamedTuple
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.cloud import bigquery
-from google.cloud.bigquery import SchemaField
+from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.batches import each_page_once
+from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.jobs import Job, Jobs
-from bizon.connectors.destinations.bigquery.src.publish import appending, columns_of, replacing
+from bizon.connectors.destinations.bigquery.src.publish import Staged
+from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 
-_MARK = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)")
-
-
-class Written(NamedTuple):
-    """Rows of one try in the staging table."""
-
-    first: int
-    last: int
-    epoch: int
-    attempt: int
-    rows: int
-    mark: str
+_DIGEST = 12  # hex digits of a job's id in a mark
+_WHERE = f"`{BATCH}` IN UNNEST(@marks)"
 
 
 class MarkedStaging:
-    """The staging table of a job. ``target``: the table that is published; ``name``: of the job that publishes it."""
+    """The staging table of a job, ``table``. ``published``: the table that its rows go to."""
 
     def __init__(
-        self, client: bigquery.Client, tables: Tables, jobs: Jobs, table_id: str, target: Target, name: str
+        self, client: bigquery.Client, tables: Tables, claim: StagingClaim, table: Target, published: Target
     ) -> None:
         self._client = client
         self._tables = tables
-        self._jobs = jobs
-        self._target = target
-        self._name = name
-        self._rows = 0
+        self._claim = claim
+        self._published = published
+        self._start = ""
         self._attempts = 0
-        self.table = Target(table_id, [*target.schema, SchemaField(BATCH, "STRING")], None)
+        self._staged: Staged | None = None
+        self.table = table
 
     def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
-        """Begin with an empty table, partitioned as another one is, or go on with the one that is there."""
-        self._rows = resume.rows_written
-        if resume.last_iteration is None:
-            self._tables.remove(self.table.table_id)
-            self._tables.make(self.table, like)
-            return
+        """See that the committed rows are there; what else is there does not matter. Raises DestinationError."""
+        self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{resume.epoch}"
+        self._check(resume.committed)
         there = self._tables.find(self.table.table_id)
-        if there is None:
-            raise _missing(self._rows, 0)
-        self._tables.widen(there, self.table.schema)  # by the columns that the final table has got since
+        if there is None or self._claim.is_new:
+            return
+        try:
+            self._tables.widen(there, self.table.schema)  # by the columns that the final table has got since
+        except DestinationError:
+            if resume.last_iteration is not None:
+                raise
+            self._claim.replace(self.table, like)
 
-    def mark(self, epoch: int, first: int, last: int) -> str:
+    def new_mark(self) -> str:
         """Of the next try of a write."""
         self._attempts += 1
-        return f"{epoch}-{self._attempts}-{first}-{last}"
+        return self._mark
 
-    def wrote(self, rows: int) -> None:
-        """The last try succeeded."""
-        self._rows += rows
+    def receipt(self) -> Mapping[str, Any]:
+        """Of the last write."""
+        return {"mark": self._mark}
 
-    def publish(self, *, append: bool) -> None:
-        """Put the rows that count into the place of the table, or append them, once. Raises DestinationError."""
-        chosen = committed(self._written())
-        found = sum(each.rows for each in chosen)
-        if found != self._rows:
-            raise _missing(self._rows, found)
-        final = self._tables.find(self._target.table_id)
-        if final is None:
-            self._tables.make(self._target, None)
-        else:
-            self._tables.widen(final, self._target.schema)
-        columns = columns_of(self._target.schema)
-        rows = f"SELECT {columns} FROM `{self.table.table_id}` WHERE `{BATCH}` IN UNNEST(@marks)"
-        query = (appending if append else replacing)(self._target.table_id, columns, rows)
-        marks = bigquery.ArrayQueryParameter("marks", "STRING", [each.mark for each in chosen])
-        config = bigquery.QueryJobConfig(query_parameters=[marks])
+    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """See that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
+        marks = self._check(committed)
+        rows = sum(batch.rows for batch in committed)
+        self._staged = Staged(
+            self.table.table_id, self._published.schema, rows, _WHERE, [ArrayQueryParameter("marks", "STRING", marks)]
+        )
 
-        def start(job_id: str) -> Job:
-            return self._client.query(query, job_config=config, job_id=job_id, job_retry=None, **HOW)
-
-        self._jobs.done(self._name, start)
+    def staged(self) -> Staged:
+        """The rows of the committed batches."""
+        if self._staged is None:
+            raise DestinationError("what is staged was not verified, so nothing is published")
+        return self._staged
 
     def remove(self) -> None:
         """The rows are published."""
-        self._tables.remove(self.table.table_id)
+        self._claim.remove()
 
-    def _written(self) -> Iterable[Written]:
-        query = f"SELECT `{BATCH}` AS mark, COUNT(*) AS n FROM `{self.table.table_id}` GROUP BY 1"
-        for row in self._client.query(query, **HOW).result():
-            found = _MARK.fullmatch(row["mark"] or "")
-            if found is not None:
-                epoch, attempt, first, last = map(int, found.groups())
-                yield Written(first, last, epoch, attempt, int(row["n"]), row["mark"])
+    @property
+    def _mark(self) -> str:
+        return f"{self._start}-{self._attempts}"
 
+    def _check(self, committed: Sequence[CommittedBatch]) -> list[str]:
+        """The marks of the batches, whose rows are all there."""
+        batches: dict[str, CommittedBatch] = {}
+        for batch in committed:
+            if not batch.rows:
+                continue
+            mark = (batch.receipt or {}).get("mark")
+            if not isinstance(mark, str) or mark in batches:
+                raise without_receipt(batch, self.table.table_id)
+            batches[mark] = batch
+        found = self._counts(list(batches)) if batches else {}
+        for mark, batch in batches.items():
+            if found.get(mark, 0) != batch.rows:
+                raise differs(batch, f"'{self.table.table_id}' holds {found.get(mark, 0):,} of them")
+        return list(batches)
 
-def committed(written: Iterable[Written]) -> list[Written]:
-    """The tries that hold the pages of a job, each page once; pages without rows are in none."""
-    return each_page_once(sorted(written, key=lambda each: (each.first, -each.epoch, -each.attempt)))
-
-
-def _missing(wanted: int, found: int) -> DestinationError:
-    return DestinationError(
-        f"{wanted:,} rows were committed, but staging holds {found:,}: did somebody change it? Run again with --fresh"
-    )
+    def _counts(self, marks: list[str]) -> dict[str, int]:
+        query = f"SELECT `{BATCH}` AS mark, COUNT(*) AS n FROM `{self.table.table_id}` WHERE {_WHERE} GROUP BY 1"
+        how = bigquery.QueryJobConfig(query_parameters=[ArrayQueryParameter("marks", "STRING", marks)])
+        return {row["mark"]: int(row["n"]) for row in self._client.query(query, job_config=how, **HOW).result()}

@@ -1,0 +1,86 @@
+"""Final tables: made, claimed for a pipeline, and marked with the job that published them."""
+
+from google.api_core import exceptions
+from google.cloud import bigquery
+
+from bizon.common.errors.errors import DestinationError, OvertakenError
+from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.owners import Knows, Owner, Publication, check_final
+from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
+
+
+class FinalTables:
+    """The final tables of one run. ``replaces``: their rows are replaced by a publication, else appended to.
+
+    ``adopt`` is set by ``prepare``: tables with rows that this pipeline did not write are taken over.
+    """
+
+    def __init__(self, client: bigquery.Client, tables: Tables, owner: Owner, knows: Knows, *, replaces: bool) -> None:
+        self._client = client
+        self._tables = tables
+        self._owner = owner
+        self._knows = knows
+        self._replaces = replaces
+        self._ensured: set[str] = set()
+        self.adopt = False
+
+    def check(self, table: bigquery.Table) -> None:
+        """Raise DestinationConnectionError for one that this pipeline must not write."""
+        check_final(table, self._owner, replaces=self._replaces, adopt=self.adopt)
+
+    def claim(self, table: bigquery.Table) -> bigquery.Table:
+        """Check a table that is there, and label it as one that this pipeline writes."""
+        for _ in range(ATTEMPTS):
+            self.check(table)
+            if self._owner.label in table.labels:
+                return table
+            table.labels = {**table.labels, self._owner.label: ""}
+            try:
+                return self._client.update_table(table, ["labels"], **HOW)
+            except exceptions.PreconditionFailed:  # somebody has changed it since
+                table = self._client.get_table(table.reference, **HOW)
+        raise self._contested(table)
+
+    def claimed(self, target: Target) -> bigquery.Table:
+        """A table, made if there is none, that this pipeline may write. Raises as ``check``."""
+        table = self._tables.find(target.table_id)
+        if table is None:
+            table = self._tables.make(target, None, {self._owner.label: ""})
+        return self.claim(table)
+
+    def ensure(self, target: Target) -> bool:
+        """Make, claim or widen a table when it is first asked for. Whether its columns were changed."""
+        if target.table_id in self._ensured:
+            return False
+        is_new = self._tables.find(target.table_id) is None
+        there = self.claimed(target)
+        if not is_new:
+            self._tables.check_partitioning(there)
+        changed = is_new or self._tables.widen(there, target.schema) is not there
+        self._ensured.add(target.table_id)
+        return changed
+
+    def mark(self, table_id: str, published: Publication) -> None:
+        """Note that a job has published a table; once more changes nothing. Raises OvertakenError when a later job of
+        this pipeline has done so since."""
+        table = self._client.get_table(table_id, **HOW)
+        for _ in range(ATTEMPTS):
+            before = self._owner.publication(table)
+            if before is not None and before.created_us > published.created_us and self._knows(before.job_id):
+                raise OvertakenError(published.job_id)
+            gone = self._owner.others(table) if self._replaces else []
+            labels = {**table.labels, self._owner.label: published.label, **dict.fromkeys(gone)}
+            if labels == table.labels:
+                return
+            table.labels = labels
+            try:
+                self._client.update_table(table, ["labels"], **HOW)
+            except exceptions.PreconditionFailed:
+                table = self._client.get_table(table_id, **HOW)
+            else:
+                return
+        raise self._contested(table)
+
+    @staticmethod
+    def _contested(table: bigquery.Table) -> DestinationError:
+        return DestinationError(f"table '{table.table_id}' is changed by others again and again")

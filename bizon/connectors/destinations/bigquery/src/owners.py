@@ -1,0 +1,118 @@
+"""Whose a table is: labels that pipelines leave on the tables they write.
+
+A final table has a label per pipeline that writes it, ``bizon_<pipeline>``; its value is the job of the pipeline that
+published last, behind the moment at which that job was created, and empty until one has published. Several pipelines
+may append to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and those of
+``claim.py``. Older releases left ``bizon_pipeline`` on both.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from google.cloud import bigquery
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.sync import SyncMetadata
+
+STAGING = "bizon_staging"
+_OLDER = "bizon_pipeline"
+_FINAL = re.compile(r"bizon_([0-9a-f]{32})")
+_LONGEST_JOB = 40  # letters of a job's id in a label, which has at most 63
+_NOT_IN_LABELS = re.compile(r"[^a-z0-9_-]")
+
+
+class Publication(NamedTuple):
+    """A job that published a table, and when it was created, in microseconds since 1970."""
+
+    created_us: int
+    job_id: str
+
+    @property
+    def label(self) -> str:
+        """Value of a label."""
+        return f"{self.created_us:016d}-{label_of(self.job_id)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A pipeline. ``mark`` tells it from others, ``words`` do so for a person."""
+
+    mark: str
+    words: str
+
+    @classmethod
+    def of(cls, sync: SyncMetadata) -> "Owner":
+        """The pipeline of a run."""
+        parts = (sync.name, sync.source_name, sync.stream_name)
+        mark = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        return cls(mark, f"pipeline '{sync.name}' (source '{sync.source_name}', stream '{sync.stream_name}')")
+
+    @property
+    def label(self) -> str:
+        """Name of its label on final tables."""
+        return f"bizon_{self.mark}"
+
+    def writes(self, table: bigquery.Table) -> bool:
+        """Whether a final table is one that this pipeline may write."""
+        labels: Mapping[str, str] = table.labels
+        return STAGING not in labels and (self.label in labels or labels.get(_OLDER) == self.mark)
+
+    def publication(self, table: bigquery.Table) -> Publication | None:
+        """The last one of this pipeline; None when there is none, or none that is known by name."""
+        created, _, job = table.labels.get(self.label, "").partition("-")
+        return Publication(int(created), job) if created.isdecimal() else None
+
+    def has_published(self, table: bigquery.Table) -> bool:
+        """Whether rows of this pipeline were put into a final table."""
+        labels: Mapping[str, str] = table.labels
+        return bool(labels.get(self.label)) or (self.label not in labels and labels.get(_OLDER) == self.mark)
+
+    def others(self, table: bigquery.Table) -> list[str]:
+        """Names of the labels that other pipelines have left on a final table."""
+        names = [name for name in table.labels if _FINAL.fullmatch(name) and name != self.label]
+        return names + ([_OLDER] if table.labels.get(_OLDER, self.mark) != self.mark else [])
+
+
+def rows_in(table: bigquery.Table) -> int | None:
+    """Rows of a table, with those that are still in the buffer of streaming inserts; None for a view and the like."""
+    if table.num_rows is None:
+        return None
+    buffer = table.streaming_buffer
+    return int(table.num_rows) + int((buffer.estimated_rows if buffer is not None else 0) or 0)
+
+
+def label_of(job_id: str) -> str:
+    """A job's id as labels can have it."""
+    return _NOT_IN_LABELS.sub("_", job_id.lower())[:_LONGEST_JOB]
+
+
+def check_final(table: bigquery.Table, owner: Owner, *, replaces: bool, adopt: bool) -> None:
+    """Raise DestinationConnectionError for a final table with rows that this pipeline did not write. ``replaces``: its
+    rows are to be replaced."""
+    name = f"{table.project}.{table.dataset_id}.{table.table_id}"
+    if STAGING in table.labels:
+        raise DestinationConnectionError(
+            f"table '{name}' is a staging table of bizon ({table.description}): use another destination_id"
+        )
+    if adopt or rows_in(table) == 0:
+        return
+    others = owner.others(table)
+    does = "replace" if replaces else "append to"
+    if not owner.writes(table):
+        whose = f"; another pipeline of bizon writes it (label {others[0]})" if others else ""
+        raise DestinationConnectionError(
+            f"table '{name}' has rows that {owner.words} did not write{whose}: use another destination_id, or run with "
+            f"--adopt to {does} them"
+        )
+    if replaces and others:
+        raise DestinationConnectionError(
+            f"table '{name}' has rows of another pipeline too (label {others[0]}), which a full refresh would remove: "
+            f"use another destination_id, or run with --adopt to replace them"
+        )
+
+
+Knows = Callable[[str], bool]
+"""Whether the state of this run has a job; the order of one that it does not know says nothing."""
