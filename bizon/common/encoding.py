@@ -20,7 +20,7 @@ def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
     Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
-    surrogate as U+FFFD. NaN and infinities become null. ``default`` says what stands for anything else that is no JSON;
+    surrogate as U+FFFD. NaN and infinities become null. ``default`` gives a stand-in for any other value that JSON has no form for;
     without it that raises TypeError.
     """
     extra = default or encode_extra

@@ -49,7 +49,7 @@ class SentNumbers:
             self._sent.clear()
         try:
             data = orjson.loads(text)
-        except ValueError:  # half a surrogate pair, a number beyond a float; or no JSON
+        except ValueError:  # half a surrogate pair, a number beyond a float, or not valid JSON
             return self._carefully(text)
         return self._carefully(text) if careful and orjson.dumps(data) != text.encode() else data
 
@@ -65,7 +65,7 @@ class SentNumbers:
         try:
             restored = self._restored(data) if self._sent else data
             return orjson.dumps(restored, default=encode_extra, option=ENCODE_OPTIONS).decode()
-        except TypeError:  # rare: a surrogate, an integer beyond 64 bits; or no JSON
+        except TypeError:  # rare: a surrogate, an integer beyond 64 bits, or not valid JSON
             return self._dumped(data)
         except RecursionError:
             raise _nested() from None

@@ -22,7 +22,7 @@ _Rule = Callable[[pl.Expr], pl.Expr]
 
 
 def column_without_json(frame: pl.DataFrame) -> tuple[str, str] | None:
-    """Path of the first value of a type that has no JSON, as ``a.b`` or ``a[]``, and the type; None when all have."""
+    """The path of the first value of a type without a JSON form, as ``a.b`` or ``a[]``, and the type; None when all have."""
     found = (_path_without_json(name, dtype) for name, dtype in frame.schema.items())
     return next((each for each in found if each is not None), None)
 
@@ -86,7 +86,7 @@ def _path_without_json(path: str, dtype: pl.DataType) -> tuple[str, str] | None:
 
 
 def _readable(dtype: pl.DataType, cut: bool) -> _Rule | None:
-    """What makes values of this type such that Polars writes them by the rules; None when it does so by itself.
+    """The conversion after which Polars writes values of this type by the rules; None when none is needed.
     ``cut``: moments beyond the calendar become null."""
     if isinstance(dtype, pl.Struct):
         rules = {field.name: _readable(_type(field.dtype), cut) for field in dtype.fields}

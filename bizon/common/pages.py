@@ -87,7 +87,7 @@ def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame
 
 
 def _found(field: str, lines: pl.Series) -> pl.Series | None:
-    """A field of each line, as text; None when some line is no JSON object. Every line is parsed on the way.
+    """A field of each line, as text; None when a line is not a JSON object. Every line is parsed on the way.
 
     None as well when an id may not be what was sent: a number that is not whole, or half a surrogate pair.
     """
