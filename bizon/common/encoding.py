@@ -20,8 +20,8 @@ def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
     Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
-    surrogate as U+FFFD. NaN and infinities become null. ``default`` gives a stand-in for any other value that JSON has no form for;
-    without it that raises TypeError.
+    surrogate as U+FFFD. NaN and infinities become null. ``default`` gives a stand-in for any other value that has no
+    JSON form; without it that raises TypeError.
     """
     extra = default or encode_extra
     try:

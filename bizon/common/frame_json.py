@@ -22,7 +22,7 @@ _Rule = Callable[[pl.Expr], pl.Expr]
 
 
 def column_without_json(frame: pl.DataFrame) -> tuple[str, str] | None:
-    """The path of the first value of a type without a JSON form, as ``a.b`` or ``a[]``, and the type; None when all have."""
+    """The path of the first value of a type without a JSON form, as ``a.b`` or ``a[]``, and the type, or None."""
     found = (_path_without_json(name, dtype) for name, dtype in frame.schema.items())
     return next((each for each in found if each is not None), None)
 
