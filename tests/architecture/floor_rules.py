@@ -24,7 +24,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
     (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
     (1, "source/auth/authenticators/*.py"),
-    (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
+    (0, "common/frames.py common/clock.py common/processes.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
     (0, "common/exact_json.py common/google_credentials.py"),
     (0, "source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
@@ -45,7 +45,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
 )
 OPEN_TO_GUESTS = (
     "source/* destination/* common/models.py common/strict.py common/streams.py common/sync.py common/secret.py "
-    "common/clock.py common/frames.py common/exact_json.py common/errors/errors.py "
+    "common/clock.py common/processes.py common/frames.py common/exact_json.py common/errors/errors.py "
     "common/google_credentials.py engine/backend/backend.py "
     "engine/pipeline/models.py "
     "monitoring/monitor.py"
