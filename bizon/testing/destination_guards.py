@@ -1,7 +1,7 @@
 """Behaviours of destinations on bad days: rows that are missing from staging, and starts that wake up too late."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeVar
 
 import pytest
 
@@ -12,6 +12,20 @@ from bizon.testing.destination_jobs import OpenPipeline, late_start, records
 
 FULL_REFRESH, INCREMENTAL = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL
 staged = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
+
+
+Test = TypeVar("Test", bound=Callable[..., None])
+_CLAIMS: dict[str, str] = {}  # by name of the test
+
+
+def claimed_by(claim: str) -> Callable[[Test], Test]:
+    """A behaviour that only those have who claim it."""
+
+    def note(test: Test) -> Test:
+        _CLAIMS[test.__name__] = claim
+        return test
+
+    return note
 
 
 class DestinationGuards:
@@ -27,15 +41,22 @@ class DestinationGuards:
     marks_output: ClassVar[bool] = False
     modes: ClassVar[Sequence[SourceSyncModes]]
 
+    def __init_subclass__(cls) -> None:
+        """A behaviour that is not claimed is not a test, rather than one that skips."""
+        super().__init_subclass__()
+        for test, claim in _CLAIMS.items():
+            if test not in cls.__dict__:
+                setattr(cls, test, DestinationGuards.__dict__[test] if getattr(cls, claim) else None)
+
     def ids(self, config: AbstractDestinationConfig, table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""
         raise NotImplementedError
 
     @staged
+    @claimed_by("counts_staged_rows")
     def test_rows_that_are_recorded_and_not_staged_stop_the_publication(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
-        self._needs("counts_staged_rows")
         into = pipeline(mode)
         into.load(records("old"))
         job = into.job()
@@ -51,10 +72,10 @@ class DestinationGuards:
         assert self.ids(config) == ["old"], "the next run has published"
 
     @staged
+    @claimed_by("fenced")
     def test_a_start_that_prepares_late_destroys_nothing_of_the_next(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
-        self._needs("fenced")
         into = pipeline(mode)
         into.load(records("old"))
         job = into.job()
@@ -68,10 +89,10 @@ class DestinationGuards:
         assert self.ids(config) == [*["a", "b"], *(["old"] if mode is INCREMENTAL else [])]
 
     @staged
+    @claimed_by("fenced")
     def test_an_older_job_that_prepares_late_destroys_nothing_of_a_newer_one(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
-        self._needs("fenced")
         into = pipeline(mode)
         into.load(records("old"))
         late, job = late_start(into.job()), into.job()
@@ -84,10 +105,10 @@ class DestinationGuards:
         assert self.ids(config) == [*["a", "b"], *(["old"] if mode is INCREMENTAL else [])]
 
     @staged
+    @claimed_by("marks_output")
     def test_the_output_names_the_job_that_published_it_last(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
-        self._needs("marks_output")
         into = pipeline(mode)
         found = into.open("nothing was published").output()
         assert found.published_by is None
@@ -103,7 +124,3 @@ class DestinationGuards:
         job.start()
         job.commit(0, records("c"))
         assert job.destination.output() == after, "what is staged is not published"
-
-    def _needs(self, promise: str) -> None:
-        if not getattr(self, promise):
-            pytest.skip(f"the destination does not claim {promise}")
