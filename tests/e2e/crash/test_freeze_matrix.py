@@ -5,10 +5,12 @@ The points are described in ``crash_cli.py``.
 """
 
 import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from e2e.crash.crash_kit import Build, Rig, freeze, is_frozen, kill_group, thaw
@@ -38,7 +40,6 @@ CASES = [("incremental", "json", "thread", point) for point in (*WORKING, *PUBLI
 CASES += [("full_refresh", "parquet", "process", point) for point in (*WORKING[::3], "after_ready", PUBLISHED[0])]
 CASES += [("stream", "json", "stream", point) for point in (*STREAM, "after_note", "appending")]
 CASES += [("stream", "parquet", "stream", point) for point in (*STREAM[::3], "part_written:2", "after_write:2")]
-WaitFor = Callable[[Callable[[], bool]], None]
 
 
 @contextmanager
@@ -61,6 +62,15 @@ def frozen_at(rig: Rig, point: str) -> Iterator["subprocess.Popen[str]"]:
 def ends_by_itself(child: "subprocess.Popen[str]") -> int:
     thaw(child)
     return child.wait(LONGEST)
+
+
+def committed(rig: Rig) -> list[tuple[Any, ...]]:
+    """What the state knows of each job: its last committed page, and its rows."""
+    statement = (
+        "SELECT job_id, max(to_source_iteration), sum(rows_written) FROM destination_cursors GROUP BY 1 ORDER BY 1"
+    )
+    with closing(sqlite3.connect(rig.folder / "state.sqlite3")) as state:
+        return state.execute(statement).fetchall()
 
 
 def finish(rig: Rig) -> None:
@@ -119,6 +129,24 @@ def test_a_run_that_is_thawed_after_yet_another_has_begun_changes_nothing(
         assert ends_by_itself(second) == 1, rig.log()
         assert ends_by_itself(first) == 1, rig.log()
         assert ends_by_itself(third) == 0, rig.log()
+    assert rig.rows() == rig.expected()
+    finish(rig)
+
+
+@pytest.mark.lesson("F-08", "F-09")
+@pytest.mark.parametrize(
+    ("mode", "runner"), [("incremental", "thread"), ("full_refresh", "process"), ("stream", "stream")]
+)
+def test_a_write_that_was_frozen_is_not_committed_by_its_run_once_another_has_begun(
+    build: Build, mode: str, runner: str
+) -> None:
+    """Its rows were taken out of staging by the other one, which has not committed anything yet."""
+    rig = build(mode, "json", runner)
+    with frozen_at(rig, "after_write:2") as first, frozen_at(rig, "after_prepare") as second:
+        before = committed(rig)
+        assert ends_by_itself(first) == 1, rig.log()
+        assert committed(rig) == before
+        assert ends_by_itself(second) == 0, rig.log()
     assert rig.rows() == rig.expected()
     finish(rig)
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from guards import FAILURES, GUARDED, MATRIX, guard, nothing, swap
+from guards import FAILURES, FREEZES, MATRIX, guard, nothing, swap
 
 FRESH = "tests/e2e/crash/test_crash_matrix.py::test_a_fresh_run_first_finishes_a_job_that_may_be_published"
 
 
 @guard(
-    "engine.backend.adapters.sqlalchemy.backend", f"{GUARDED}::test_a_run_that_was_frozen_and_overtaken_commits_nothing"
+    "engine.backend.adapters.sqlalchemy.backend",
+    f"{FREEZES}::test_a_write_that_was_frozen_is_not_committed_by_its_run_once_another_has_begun",
 )
 def overtaken_runs_commit(module: ModuleType) -> None:
     def make(commit: Any) -> Any:
