@@ -1,6 +1,7 @@
 """What is staged in BigQuery is compared with the receipts of the checkpoints before it is published."""
 
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from connectors.destinations.bigquery import test_bigquery_faults as loads
@@ -84,25 +85,26 @@ def test_an_object_that_is_not_what_was_committed(warehouse: "Warehouse", damage
 
 @EVERY
 def test_the_output_says_which_job_published_it(warehouse: "Warehouse", config_of: "Configure") -> None:
-    with open_destination(config_of(warehouse), "incremental", "j1") as destination:
+    first, second = uuid4().hex, uuid4().hex
+    with open_destination(config_of(warehouse), "incremental", first) as destination:
         place = f"{warehouse.project}.{warehouse.dataset}.items"
         assert destination.output().has_rows is False
-        destination.prepare(ResumePoint("j1"))
+        destination.prepare(ResumePoint(first))
         batch = write(destination, rows_of([{"n": 1}]))
         for _ in range(2):
             publish(destination, batch)
             found = destination.output()
-            assert (found.published_by, found.has_rows) == ("j1", True)
+            assert (found.published_by, found.has_rows) == (first, True)
             assert found.identity == {"destination": destination.sync_metadata.destination_name, "place": place}
-    published = PublishedOutput("j1", found.identity, has_rows=True)
-    with open_destination(config_of(warehouse), "incremental", "j2") as destination:
-        resume = ResumePoint("j2", published=published)
+    published = PublishedOutput(first, found.identity, has_rows=True)
+    with open_destination(config_of(warehouse), "incremental", second) as destination:
+        resume = ResumePoint(second, published=published)
         check_watermark(destination.output(), resume)
         warehouse.client.delete_table(place)
         with pytest.raises(WatermarkError, match="is gone or empty"):
             check_watermark(destination.output(), resume)
     with (
-        open_destination(config_of(warehouse, destination_id="copied"), "incremental", "j2") as destination,
+        open_destination(config_of(warehouse, destination_id="copied"), "incremental", second) as destination,
         pytest.raises(WatermarkError, match=r"this one writes to .*copied"),
     ):
         check_watermark(destination.output(), resume)

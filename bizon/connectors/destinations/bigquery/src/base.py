@@ -34,6 +34,8 @@ from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
 
+_SUFFIXES = {SourceSyncModes.FULL_REFRESH: "_temp", SourceSyncModes.INCREMENTAL: "_incremental"}
+
 
 class BigQueryFamilyDestination(AbstractDestination):
     """``data_type``: the type of ``_source_data``; ``mode``: of the columns of a table that is not unnested."""
@@ -76,8 +78,8 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     @property
     def temp_table_id(self) -> str:
-        """Where rows wait; the table itself where they do not."""
-        return self.default_destination_id
+        """``{table}_temp`` or ``{table}_incremental``; in sync mode stream, the table itself."""
+        return f"{self.default_destination_id}{_SUFFIXES.get(self._mode, '')}"
 
     @property
     def dead_letter_id(self) -> str:

@@ -85,6 +85,7 @@ class StagingClaim:
     def remove(self) -> None:
         """Remove the table. Raises OvertakenError in a superseded start."""
         script = self.fenced(f"DROP TABLE IF EXISTS `{self.table_id}`;")
+        refused: Exception | None = None
         for _ in range(ATTEMPTS):
             found = self._tables.find(self.table_id)
             if found is None:
@@ -93,10 +94,11 @@ class StagingClaim:
                 raise OvertakenError(self._job_id)
             try:
                 self._client.query(script, job_retry=None, **HOW).result()
-            except exceptions.BadRequest:  # claimed in the meantime, or removed by a request whose answer was lost
+            except exceptions.BadRequest as error:  # claimed since, or removed by a request whose answer was lost
+                refused = error
                 continue
             return
-        raise self._contested()
+        raise self._contested() from refused
 
     @property
     def _labels(self) -> dict[str, str]:

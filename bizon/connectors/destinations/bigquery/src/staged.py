@@ -19,8 +19,6 @@ from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.source.config import SourceSyncModes
 
-_SUFFIXES = {SourceSyncModes.FULL_REFRESH: "_temp", SourceSyncModes.INCREMENTAL: "_incremental"}
-
 
 class StagingTable(Protocol):
     """What the rows of a job wait in."""
@@ -47,14 +45,12 @@ class StagedDestination(BigQueryFamilyDestination):
 
     @property
     def temp_table_id(self) -> str:
-        """Where rows wait: ``staging_table``, else ``{table}_temp`` or ``{table}_incremental``; in sync mode stream,
-        the table itself."""
-        table, named = self.default_destination_id, self.config.staging_table
-        if self._is_stream:
-            return table
-        if named is None:
-            return f"{table}{_SUFFIXES[self._mode]}"
-        return self.config.table_of(named) if "." in named else f"{table.rpartition('.')[0]}.{named}"
+        """Where rows wait: ``staging_table``, else as for all; in sync mode stream, the table itself."""
+        named = self.config.staging_table
+        if named is None or self._is_stream:
+            return super().temp_table_id
+        beside = self.default_destination_id.rpartition(".")[0]
+        return self.config.table_of(named) if "." in named else f"{beside}.{named}"
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials, nowhere to stage."""

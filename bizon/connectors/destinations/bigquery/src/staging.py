@@ -111,9 +111,10 @@ class Staging:
 
     def _fill(self, parts: Sequence[Part], rows: int) -> bool:
         """Make the table hold these objects and nothing else. Whether it did so already."""
-        if self._count() == rows:
+        table = self.target.table_id
+        if self._tables.count(table) == rows:
             return True
-        logger.debug(f"staging table '{self.target.table_id}' is loaded again from {len(parts)} objects")
+        logger.debug(f"staging table '{table}' is loaded again from {len(parts)} objects")
         self._rebuilds += 1
         self._claim.replace(self.target, self._like)
         for format in dict.fromkeys(part.format for part in parts):
@@ -121,14 +122,10 @@ class Staging:
             for first in range(0, len(uris), _URIS_AT_ONCE):
                 label = f"{self._epoch}_again_{self._rebuilds}_{format}_{first}"
                 self._loads.load(uris[first : first + _URIS_AT_ONCE], self.loaded, label)
-        found = self._count()
+        found = self._tables.count(table)
         if found != rows:
             raise DestinationError(
-                f"{rows:,} rows were committed, but '{self.target.table_id}' holds {found or 0:,} after it was loaded "
-                f"from their objects: is another run at work? Run again; with --fresh to fetch everything again"
+                f"{rows:,} rows were committed, but '{table}' holds {found or 0:,} after it was loaded from their "
+                f"objects: is another run at work? Run again; with --fresh to fetch everything again"
             )
         return False
-
-    def _count(self) -> int | None:
-        table = self._tables.find(self.target.table_id)
-        return None if table is None else int(table.num_rows or 0)
