@@ -134,15 +134,17 @@ def run(
         bool,
         typer.Option(
             "--fresh",
-            help="Cancel an unfinished job and start from the first page. Where the state knows of no run, an "
-            "incremental output is replaced. Sets source.force_ignore_checkpoint.",
+            help="Cancel an unfinished job and start from the first page. Where the state knows of no run, or the "
+            "watermark belongs to another output, everything is loaded and the output replaced. Sets "
+            "source.force_ignore_checkpoint.",
         ),
     ] = False,
     adopt: Annotated[
         bool,
         typer.Option(
             "--adopt",
-            help="Append to an output of this pipeline of which the state knows nothing. Sets source.adopt_output.",
+            help="Take over an output that bizon did not write, or that the watermark or the state does not know. "
+            "Sets source.adopt_output.",
         ),
     ] = False,
 ) -> None:

@@ -102,7 +102,8 @@ class SourceConfig(StrictModel):
     )
     adopt_output: bool = Field(
         default=False,
-        description="Append to an output of this pipeline of which the state knows nothing, instead of stopping.",
+        description="Take over an output that bizon did not write, or that the watermark or the state does not know, "
+        "instead of stopping. An incremental run appends to it and goes on from the watermark, if there is one.",
     )
     checkpoint_max_age: float = Field(
         default=86_400,
