@@ -72,7 +72,7 @@ def orphans_live_on(module: ModuleType) -> None:
     swap(module, "_die_with_parent", nothing)
 
 
-@guard("engine.runner.jobs", f"{MATRIX}[after_replace-incremental-json]")
+@guard("engine.runner.jobs", f"{MATRIX}[before_success-incremental-json]")
 def exhausted_jobs_are_not_recognised(module: ModuleType) -> None:
     def make(resume_point: Any) -> Any:
         def call(*args: Any, **keys: Any) -> Any:

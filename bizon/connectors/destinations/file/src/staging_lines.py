@@ -23,6 +23,7 @@ class LineStaging(Staging):
     may_grow = True
     _last: tuple[int, int, int] | None = None  # pages of the last write, and where it began
     _size = 0
+    _number = 0  # of the file that this start writes; 0 before it is known
     _crc32 = 0
 
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
@@ -52,7 +53,7 @@ class LineStaging(Staging):
 
     def receipt(self) -> dict[str, Any]:
         _, _, start = self._last or (0, 0, 0)
-        return {"epoch": self.epoch, "start": start, "end": self._size, "crc32": self._crc32}
+        return {"epoch": self._number or self.epoch, "start": start, "end": self._size, "crc32": self._crc32}
 
     def empty(self, epoch: int) -> None:
         super().empty(epoch)
@@ -66,10 +67,14 @@ class LineStaging(Staging):
 
     @property
     def _own(self) -> Path:
-        return self._unsealed(self.epoch)
+        return self._unsealed(self._number or self.epoch)
 
     def _begin(self) -> None:
-        self._last, self._size = None, 0
+        """In a file that no start before this one has written, also when the state has lost count of them: an older
+        release kept none."""
+        self._last, self._size, self._number = None, 0, self.epoch
+        while self._sealed(self._number).exists():
+            self._number += 1
 
     def _begin_at(self, handle: BinaryIO, start: int) -> None:
         """Behind the last batch; what a failed write has left is cut off."""
