@@ -12,7 +12,7 @@ UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
+.PHONY: help install uv run test test-long check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
 # What would send installs elsewhere than .venv, run another Python than the one asked for, or compile at every start.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -45,6 +45,9 @@ run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
 
 test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/common -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
+
+test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a seeded third.
+	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it.
 	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE))

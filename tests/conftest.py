@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ if os.environ.get("CI"):
 
 # BIZON_TEST_* stays: it tells the server fixtures where a server listens.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
+_MATRIX_SLICES = 3
 _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")  # rich and typer obey these
 
 
@@ -46,9 +48,18 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a destination does not promise is not a test of it, rather than one that skips."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What a destination does not promise is not a test of it, rather than one that skips. Of long matrices a seeded
+    slice is run, unless all are asked for or a test is named."""
     items[:] = [item for item in items if not _is_of_an_unknown_mode(item)]
+    is_named = any("::" in argument for argument in config.args) or config.option.keyword
+    if not (os.environ.get("BIZON_TEST_LONG") or is_named):
+        items[:] = [item for item in items if item.get_closest_marker("matrix") is None or _is_in_the_slice(item)]
+
+
+def _is_in_the_slice(item: pytest.Item) -> bool:
+    seed = os.environ.get("BIZON_TEST_SEED", "1")
+    return zlib.crc32(f"{seed} {item.nodeid}".encode()) % _MATRIX_SLICES == 0
 
 
 def _is_of_an_unknown_mode(item: pytest.Item) -> bool:

@@ -61,7 +61,7 @@ def run_tests(tests: Sequence[str], workers: int, guard: Guard | None = None) ->
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         notes = Path(folder) / "notes"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        environment |= {"COLUMNS": "200", "NO_COLOR": "1", "BIZON_TEST_PLAIN_PROCESSES": "1"}
+        environment |= {"COLUMNS": "200", "NO_COLOR": "1", "BIZON_TEST_PLAIN_PROCESSES": "1", "BIZON_TEST_LONG": "1"}
         if guard is not None:
             paths = [str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])]
             environment |= {"GUARD_OFF": guard.name, "GUARD_LOG": str(notes), "PYTHONPATH": os.pathsep.join(paths)}

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from e2e.crash.crash_kit import FORMATS, MODES, Build, Rig
 
+pytestmark = pytest.mark.matrix
+
 OLD_IS_PUBLISHED = [
     "after_claim",
     "after_announce",

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from e2e.crash.crash_kit import Build, Rig, freeze, is_frozen, kill_group, thaw
 
+pytestmark = pytest.mark.matrix
+
 LEASE_TTL = 1.0  # seconds
 LONGEST = 60.0  # seconds
 WORKING = [
