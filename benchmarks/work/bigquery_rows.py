@@ -65,7 +65,7 @@ def ready_parquet(frame: pl.DataFrame) -> Callable[[], object]:
 
 MARK = "1-1-0-49"
 MESSAGES = Messages([*record_schema("JSON", "REQUIRED"), SchemaField(BATCH, "STRING")], None)
-CONTENT = Content(None)
+CONTENT = Content(None, record_schema("STRING", "NULLABLE"))
 WORKS = {
     "requests": ready_requests,
     "messages": ready_messages,
