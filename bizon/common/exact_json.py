@@ -39,14 +39,15 @@ class SentNumbers:
     """
 
     def __init__(self) -> None:
-        self._sent: dict[int, tuple[float, str]] = {}  # by id; the objects are held, so that no other can get their id
+        # by id; the objects are held, so that no other can get their id
+        self.remembered: dict[int, tuple[float, str]] = {}
         self._usual = json.JSONDecoder(parse_float=self._float, parse_constant=_refuse)
         self._unusual = json.JSONDecoder(parse_float=self._float, parse_int=self._int, parse_constant=_refuse)
 
     def loads(self, text: str, *, careful: bool = True) -> Any:
         """Decode JSON; not ``careful``: where ``PERHAPS_NOT_REPRODUCED`` was not found. Raises ValueError."""
-        if self._sent:
-            self._sent.clear()
+        if self.remembered:
+            self.remembered.clear()
         try:
             data = orjson.loads(text)
         except ValueError:  # half a surrogate pair, a number beyond a float, or not valid JSON
@@ -63,7 +64,7 @@ class SentNumbers:
     def dumps(self, data: Any) -> str:
         """JSON text of ``data``, in the form of ``encode_data`` where it was not sent. Raises TypeError."""
         try:
-            restored = self._restored(data) if self._sent else data
+            restored = self._restored(data) if self.remembered else data
             return orjson.dumps(restored, default=encode_extra, option=ENCODE_OPTIONS).decode()
         except TypeError:  # rare: a surrogate, an integer beyond 64 bits, or not valid JSON
             return self._dumped(data)
@@ -87,7 +88,7 @@ class SentNumbers:
         return self._remembered(float(text), text) if 0 < limit < len(text) else int(text)
 
     def _remembered(self, value: float, text: str) -> float:
-        self._sent[id(value)] = value, text
+        self.remembered[id(value)] = value, text
         return value
 
     def _restored(self, value: Any) -> Any:
@@ -96,7 +97,7 @@ class SentNumbers:
             return {key: item if item.__class__ in _PLAIN else self._restored(item) for key, item in value.items()}
         if value.__class__ is list or isinstance(value, _LISTS):
             return [item if item.__class__ in _PLAIN else self._restored(item) for item in value]
-        known = self._sent.get(id(value))
+        known = self.remembered.get(id(value))
         return value if known is None else orjson.Fragment(known[1])
 
     def _text(self, value: Any) -> str:
@@ -105,8 +106,8 @@ class SentNumbers:
             return f"{{{','.join([f'{_key(key)}:{self._text(item)}' for key, item in value.items()])}}}"
         if isinstance(value, _LISTS):
             return f"[{','.join(map(self._text, value))}]"
-        if id(value) in self._sent:
-            return self._sent[id(value)][1]
+        if id(value) in self.remembered:
+            return self.remembered[id(value)][1]
         if isinstance(value, str) and _SURROGATE.search(value):
             return _escaped(value)
         return encode_data(value).decode()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import polars as pl
 
 from bizon.common.errors.errors import TransformError
@@ -58,12 +59,19 @@ class Transform:
                 reasons[position] = str(error)
         return texts, reasons
 
-    def _transformed(self, record_id: str, text: str, careful: bool) -> str | None:
-        label = self._steps[0][0]
+    def _read_with_care(self, record_id: str, text: str) -> Any:
+        """A record that has half a surrogate pair, a number beyond a float, or is not valid JSON."""
         try:
-            data: Any = self._json.loads(text, careful=careful)
+            return self._json.loads(text)
         except ValueError as error:
-            raise TransformError(label, record_id, f"the record is no JSON: {error}") from None
+            raise TransformError(self._steps[0][0], record_id, f"the record is no JSON: {error}") from None
+
+    def _transformed(self, record_id: str, text: str, careful: bool) -> str | None:
+        self._json.remembered.clear()
+        try:
+            data: Any = self._json.loads(text) if careful else orjson.loads(text)
+        except ValueError:
+            data = self._read_with_care(record_id, text)
         for label, step in self._steps:
             try:
                 data = step(data)
