@@ -58,7 +58,7 @@ class CursorBehaviours(BackendFixtures):
         assert cursor.created_at.tzinfo is not None
 
     def test_every_cursor_of_a_job_is_listed_with_its_receipts(self, backend: AbstractBackend, job_id: str) -> None:
-        receipt = {"file": "Zo\u00eb", "size": 2**40, "crc32": 7}
+        receipt = {"file": "Zo\u00eb", "size": 2**40, "checksum": 2**64 - 1}
         commit(backend, job_id, 0, 1, rows=5, receipt=receipt)
         commit(backend, job_id, 2, 2, rows=0, dead_letters=3, letters_receipt={"file": "letters"})
         first, second = backend.get_cursors_by_job_id(job_id)

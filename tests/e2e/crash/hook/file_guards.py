@@ -119,7 +119,7 @@ def committed_rows_are_not_counted(module: ModuleType) -> None:
 
 @guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_stop_the_start")
 def checksums_are_not_compared(module: ModuleType) -> None:
-    swap(module, "checksum", lambda _inner: lambda *_args: Anything())
+    swap(module, "digest", lambda _inner: lambda *_args: Anything())
 
 
 @guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_since_they_were_written_are_not_published")
@@ -130,8 +130,8 @@ def files_that_were_changed_are_not_read_again(module: ModuleType) -> None:
 @guard(f"{FILE}.staging", f"{OUTPUTS}::test_checkpoints_that_leave_a_gap_in_what_is_staged_publish_nothing")
 def gaps_in_staging_are_published(module: ModuleType) -> None:
     def make(piece: Any) -> Any:
-        def call(batch: Any, path: Path, start: int, end: int, crc32: int) -> Any:
-            return piece(batch, path, Anywhere(start), end, crc32)
+        def call(batch: Any, path: Path, start: int, end: int, checksum: int) -> Any:
+            return piece(batch, path, Anywhere(start), end, checksum)
 
         return call
 

@@ -1,7 +1,7 @@
 """Rows of a job that are not published yet: a folder of the job, ``.bizon/<file name>/<job id>.<owner key>/``.
 
 Lines are appended to one file, which becomes the output as it is; Parquet, which cannot be appended to, has a file per
-write. The checkpoint of each batch keeps a receipt: where its bytes are, and their CRC-32. The receipts alone say what
+write. The checkpoint of each batch keeps a receipt: where its bytes are, and a checksum. The receipts alone say what
 counts; what a crash, or a start that was superseded, has left beside that is removed or left out.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.private_files import make_private_folder, sync_folder
-from bizon.connectors.destinations.file.src.durable import checksum
+from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.output import Output
 from bizon.engine.pipeline.models import CommittedBatch
 
@@ -40,7 +40,7 @@ class Piece:
     path: Path
     start: int
     end: int
-    crc32: int
+    checksum: int
 
 
 class Staging(ABC):
@@ -139,7 +139,7 @@ class Staging(ABC):
                     raise self._differs(piece, f"has {size} bytes, not {piece.end}")
                 if self._seen.get(piece.path) == fresh[piece.path]:
                     continue
-                if checksum(piece.path, piece.start, piece.end) != piece.crc32:
+                if digest(piece.path, piece.start, piece.end) != piece.checksum:
                     raise self._differs(piece, "was changed: its checksum differs")
             except (FileNotFoundError, EOFError):
                 raise self._differs(piece, "is missing or cut") from None

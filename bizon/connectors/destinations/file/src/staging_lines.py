@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
-from bizon.connectors.destinations.file.src.durable import checksum, drop_from_cache, take_back, truncate, truncate_file
+from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
 from bizon.engine.pipeline.models import CommittedBatch
 
@@ -24,7 +24,7 @@ class LineStaging(Staging):
     _last: tuple[int, int, int] | None = None  # pages of the last write, and where it began
     _size = 0
     _number = 0  # of the file that this start writes; 0 before it is known
-    _crc32 = 0
+    _checksum = 0
 
     def write(self, from_iteration: int, to_iteration: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
         if not self._size:
@@ -40,7 +40,7 @@ class LineStaging(Staging):
                 handle.flush()
                 os.fsync(handle.fileno())
                 end = os.fstat(handle.fileno()).st_size
-                self._crc32 = checksum(self._own, start, end)
+                self._checksum = digest(self._own, start, end)
                 drop_from_cache(handle)
             except Exception:
                 take_back(handle, start)
@@ -53,7 +53,7 @@ class LineStaging(Staging):
 
     def receipt(self) -> dict[str, Any]:
         _, _, start = self._last or (0, 0, 0)
-        return {"epoch": self._number or self.epoch, "start": start, "end": self._size, "crc32": self._crc32}
+        return {"epoch": self._number or self.epoch, "start": start, "end": self._size, "checksum": self._checksum}
 
     def empty(self, epoch: int) -> None:
         super().empty(epoch)
@@ -87,7 +87,7 @@ class LineStaging(Staging):
         epoch = int(receipt["epoch"])
         sealed = self._sealed(epoch)
         path = sealed if sealed.exists() else self._unsealed(epoch)
-        return Piece(batch, path, int(receipt["start"]), int(receipt["end"]), int(receipt["crc32"]))
+        return Piece(batch, path, int(receipt["start"]), int(receipt["end"]), int(receipt["checksum"]))
 
     def _kept(self, pieces: Sequence[Piece]) -> None:
         for path, size in {piece.path: piece.end for piece in pieces}.items():

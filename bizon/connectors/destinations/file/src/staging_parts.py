@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bizon.common.private_files import make_private_folder
-from bizon.connectors.destinations.file.src.durable import checksum
+from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.replace import write_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
 from bizon.engine.pipeline.models import CommittedBatch
@@ -36,15 +36,15 @@ class PartStaging(Staging):
             raise ValueError("nothing was written")
         size = self._last.stat().st_size
         seen = signature(self._last)
-        crc32 = checksum(self._last, 0, size)
+        found = digest(self._last, 0, size)
         self._seen[self._last] = seen
-        return {"file": self._last.name, "size": size, "crc32": crc32}
+        return {"file": self._last.name, "size": size, "checksum": found}
 
     def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
         name = str(receipt["file"])
         if Path(name).name != name or not name.endswith(f".{self.extension}"):
             raise ValueError(name)
-        return Piece(batch, self.folder / name, 0, int(receipt["size"]), int(receipt["crc32"]))
+        return Piece(batch, self.folder / name, 0, int(receipt["size"]), int(receipt["checksum"]))
 
     def _kept(self, pieces: Sequence[Piece]) -> None:
         return None
