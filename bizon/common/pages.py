@@ -191,7 +191,9 @@ def _from_frame(page: RecordFrame, now: datetime, *, refuse: bool) -> pl.DataFra
             raise RecordError(f"the frame of the page has no column '{name}', it has: {', '.join(frame.columns)}")
     without = column_without_json(frame)
     if without is not None:
-        raise RecordError(f"column '{without[0]}' of the page is {without[1]}, which is no JSON: make it text first")
+        raise RecordError(
+            f"column '{without[0]}' of the page is {without[1]}, which has no JSON form: make it text first"
+        )
     try:
         data, beyond = json_texts(frame)
         ids = frame[page.id].cast(pl.String)

@@ -90,7 +90,7 @@ def _stand_in(record: Any, position: int) -> SourceRecord:
 
 
 def _readable(data: dict[Any, Any]) -> dict[Any, Any]:
-    """The data as it would be encoded, with what is no JSON as text."""
+    """The data as it would be encoded, with values that have no JSON form as text."""
     try:
         return {_key(key): orjson.Fragment(_encoded(value)) for key, value in data.items()}
     except Exception:  # noqa: BLE001 - of whatever a source has put there

@@ -161,7 +161,7 @@ def _check_values(frame: pl.DataFrame, columns: int, buffers: list[int], largest
     if missing:
         raise ValueError(f"the frame has nulls in {' and '.join(missing)}")
     moments = frame["timestamp"].cast(pl.Int64)
-    if frame.height and not (_FIRST <= moments.min() <= moments.max() <= _LAST):  # type: ignore[operator]
+    if frame.height and not (_FIRST <= moments.min() <= moments.max() <= _LAST):  # type: ignore[operator]  # nulls are refused above
         raise ValueError("the frame has timestamps before the year 1 or after 9999")
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     # a value without a buffer is a few bytes, which were counted as a part of its row

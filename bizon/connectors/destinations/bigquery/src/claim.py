@@ -4,7 +4,7 @@ Several starts may believe that staging is theirs: one that was frozen, and the 
 of the staging table name the one that is right: a start claims the table with its fence (``ResumePoint.fence``) before
 it does anything else, and BigQuery refuses a change of labels that another start has forestalled (ETag).
 
-What removes the table, or publishes from it, is a script that begins by comparing the label: one that a thawed start
+A script removes the table or publishes from it, and compares the label first: one that a thawed start
 hands in does nothing. The comparison and what follows it are done by BigQuery, in one job.
 """
 

@@ -1,4 +1,4 @@
-"""What a record that does not fit its columns raises."""
+"""Errors for records that do not fit their columns."""
 
 
 class MisfitError(ValueError):
@@ -6,5 +6,5 @@ class MisfitError(ValueError):
 
 
 def misfit(path: str, reason: str) -> MisfitError:
-    """Of one column."""
+    """The error for a value that does not fit its column."""
     return MisfitError(f"column '{path}' {reason}")

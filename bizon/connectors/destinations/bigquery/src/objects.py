@@ -134,7 +134,7 @@ class Objects:
 
 
 def part_of(name: str) -> Part | None:
-    """What the name of an object says; None for one that bizon did not write."""
+    """The part that the name of an object describes; None when bizon did not write it."""
     found = _NAME.search(name)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Whose a table is: labels that pipelines leave on the tables they write.
+"""Ownership of tables: labels that pipelines leave on the tables they write.
 
 A final table has a label per pipeline that writes it, ``bizon_<pipeline>``; its value is the job of the pipeline that
 published last, behind the moment at which that job was created, and empty until one has published. Several pipelines

@@ -1,4 +1,4 @@
-"""What is wrong with staged rows, for a person."""
+"""Errors that say what is wrong with staged rows."""
 
 from bizon.common.errors.errors import DestinationError
 from bizon.engine.pipeline.models import CommittedBatch

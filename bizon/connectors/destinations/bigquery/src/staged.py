@@ -21,7 +21,7 @@ from bizon.source.config import SourceSyncModes
 
 
 class StagingTable(Protocol):
-    """What the rows of a job wait in."""
+    """Where the rows of a job wait until they are published."""
 
     def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
         """Make it hold the rows of the committed batches. ``like``: the final table."""

@@ -70,7 +70,7 @@ class Staging:
         self._receipt = {"object": part.name, "bytes": stored.size, "crc32c": stored.crc32c}
 
     def receipt(self) -> Mapping[str, Any] | None:
-        """Of the last write."""
+        """The receipt of the last write."""
         return self._receipt
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
