@@ -165,6 +165,16 @@ def answers(url: str, timeout: float = _ANSWER_TIMEOUT) -> bool:
     return False
 
 
+def delete_topics(url: str, names: list[str]) -> None:
+    """Delete topics, and wait until they are deleted. Topics that do not exist are skipped."""
+    from confluent_kafka import KafkaException
+
+    admin = _admin(url)  # answers come as long as it lives
+    for done in (admin.delete_topics(names) if names else {}).values():
+        with suppress(KafkaException):
+            done.result(_ANSWER_TIMEOUT)
+
+
 def _admin(url: str) -> Any:
     from confluent_kafka.admin import AdminClient
 
@@ -208,7 +218,6 @@ def kafka_topics(kafka_url: str) -> Iterator[Callable[..., str]]:
 
     ``kafka_topics(name="...")`` only sees to the removal.
     """
-    from confluent_kafka import KafkaException
     from confluent_kafka.admin import NewTopic
 
     admin, names = _admin(kafka_url), []
@@ -222,6 +231,4 @@ def kafka_topics(kafka_url: str) -> Iterator[Callable[..., str]]:
         return names[-1]
 
     yield create
-    for done in (admin.delete_topics(names) if names else {}).values():
-        with suppress(KafkaException):  # the test has removed it, or never made it
-            done.result(_ANSWER_TIMEOUT)
+    delete_topics(kafka_url, names)

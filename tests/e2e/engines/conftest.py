@@ -1,14 +1,13 @@
 """Engines of the tests in this folder: each test has its own schema, queue or topic, gone when it ends."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from e2e.engines.kit import Engine, PostgresState, SQLiteState, closing_engine
+from kafka import delete_topics
 from postgres import Place
 from proxy import Proxy
 from rabbitmq_server import Broker, rabbitmq_at
@@ -49,7 +48,7 @@ def make_engine(pipeline: "Pipeline", request: pytest.FixtureRequest) -> Iterato
                 block = {"type": queue, "config": {"queue": details}}
                 if "bootstrap_server" not in details:
                     url = details["bootstrap_server"] = request.getfixturevalue("kafka_url")
-                    until_the_end.callback(lambda: delete_topic(url, engine.queue_name))
+                    until_the_end.callback(lambda: delete_topics(url, [engine.queue_name]))
             if state == "postgres":
                 place: Place = request.getfixturevalue("postgres")
                 if first is None:
@@ -76,8 +75,3 @@ def another(pipeline: "Pipeline") -> "Pipeline":
     folder = pipeline.folder / uuid4().hex
     folder.mkdir()
     return type(pipeline)(folder)
-
-
-def delete_topic(url: str, name: str) -> None:
-    with suppress(KafkaException):  # the test never made it
-        AdminClient({"bootstrap.servers": url, "log_level": 0}).delete_topics([name])[name].result(10)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from e2e.engines.conftest import delete_topic
+from kafka import delete_topics
 from postgres import Place
 from rabbitmq_server import Broker
 
@@ -32,7 +32,7 @@ def at_server(request: pytest.FixtureRequest) -> Iterator[At]:
                 return {**broker._asdict(), "queue_name": name}
             if server == "kafka":
                 url = request.getfixturevalue("kafka_url")
-                until_the_end.callback(delete_topic, url, name)
+                until_the_end.callback(delete_topics, url, [name])
                 return {"bootstrap_server": url, "topic": name}
             place: Place = request.getfixturevalue("postgres")
             return asdict(place)
