@@ -61,20 +61,21 @@ def ends_a_line(path: Path, size: int) -> bool:
 def digest(path: Path, start: int, end: int) -> int:
     """Checksum (XXH3, 64 bits) of the bytes of a file from ``start`` up to ``end``. Raises EOFError when it has fewer.
 
-    They are mapped, not read: what was just written is in memory, and need not be copied to be looked at.
+    They are mapped, not read: what was just written is in memory, and need not be copied to be looked at. One block is
+    mapped at a time, because mapped bytes count as memory of the process.
     """
-    if start == end:
-        return xxhash.xxh3_64_intdigest(b"")
-    first = start - start % mmap.ALLOCATIONGRANULARITY
+    checksum = xxhash.xxh3_64()
     with path.open("rb", buffering=0) as handle:
         if os.fstat(handle.fileno()).st_size < end:
             raise EOFError(f"'{path}' has fewer than {end} bytes")
-        with (
-            mmap.mmap(handle.fileno(), end - first, access=mmap.ACCESS_READ, offset=first) as mapped,
-            memoryview(mapped) as whole,
-            whole[start - first :] as content,
-        ):
-            return xxhash.xxh3_64_intdigest(content)
+        for first in range(start - start % mmap.ALLOCATIONGRANULARITY, end, _BLOCK):
+            with (
+                mmap.mmap(handle.fileno(), min(_BLOCK, end - first), access=mmap.ACCESS_READ, offset=first) as mapped,
+                memoryview(mapped) as block,
+                block[max(0, start - first) :] as content,
+            ):
+                checksum.update(content)
+    return checksum.intdigest()
 
 
 def drop_from_cache(handle: BinaryIO) -> None:
