@@ -13,14 +13,16 @@ MOST_SHOWN = 2_000
 
 _LOOKED_AT = 16_000  # characters of a text that is cut anyway
 _MOST_TRACEBACK = 20_000
+_REST = 50  # characters that say how many more there are
 _NAMES = (
     r"(?:client_secret|password|passwd|secret|access_token|refresh_token|id_token|auth_token|api_?key|x-api-key|token"
     r"|signature|sig)"
 )
-_PARAMETERS = (  # of a query string; a page or continuation token is none
+_FIELDS = (  # of a pagination; a page or continuation token is none
     rf"(?:{_NAMES}|[a-z_-]*(?:secret|password|signature|credential|(?:access|auth|security|refresh|session)[_-]?token)"
-    r"|(?:[a-z]+[_-]?)?(?:api|access|auth|subscription|private|client)[_-]?key(?:[_-]?id)?|key|auth|jwt|code|pwd|hmac)"
+    r"|(?:[a-z]+[_-]?)?(?:api|access|auth|subscription|private|client)[_-]?key(?:[_-]?id)?)"
 )
+_PARAMETERS = rf"(?:{_FIELDS}|key|auth|jwt|code|pwd|hmac)"  # of a query string
 _QUOTED = r"""(?:(?!\2)[^\\]|\\.)*"""  # what follows an opening quote, which is group 2
 _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     # a header, in a printed dict or as text: Authorization: Bearer abc
@@ -39,7 +41,7 @@ _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     # a field of a printed dict or of JSON
     rf"""(?i)(["']{_NAMES}["']\s*:\s*(["'])){_QUOTED}""",
 )
-_KEYS = re.compile(_NAMES, re.IGNORECASE)
+_KEYS = re.compile(_FIELDS, re.IGNORECASE)
 _PATTERNS = tuple(re.compile(pattern) for pattern in _KEPT_BEFORE)
 
 
@@ -66,10 +68,12 @@ class Scrubber:
         return text
 
     def brief(self, text: str) -> str:
-        """The text of an error without secrets, at most 2,000 characters of it and how many more there are."""
-        if len(text) <= MOST_SHOWN:
-            return self(text)
+        """The text of an error without secrets, in at most 2,000 characters."""
         return self._cut(text, MOST_SHOWN)
+
+    def lines(self, text: str) -> str:
+        """A message of many lines without secrets; no line has more than 2,000 characters."""
+        return "\n".join(map(self.brief, text.split("\n")))
 
     def value(self, value: Any) -> Any:
         """A copy of a JSON value with every text in it masked, and what stands under a key like ``api_key``."""
@@ -84,7 +88,7 @@ class Scrubber:
     def traceback_of(self, error: BaseException) -> str:
         """Where an error happened, as the interpreter would print it, without secrets; variables are not shown."""
         parts = [self.brief(part) for part in traceback.format_exception(error)]
-        return self._cut("".join(parts), _MOST_TRACEBACK).rstrip("\n")
+        return self._cut("".join(parts).rstrip("\n"), _MOST_TRACEBACK)
 
     def _field(self, key: str, value: Any) -> Any:
         return MASK if isinstance(value, str) and value and _KEYS.fullmatch(key) else self.value(value)
@@ -98,7 +102,8 @@ class Scrubber:
             shown = shown[:-longest]  # the cut may have gone through a secret
         if len(looked_at) == len(text) and len(shown) <= most:
             return shown
-        return f"{shown[:most]}... ({len(text) - most:,} more characters)"
+        kept = shown[: most - _REST]
+        return f"{kept}... ({len(text) - len(looked_at) + len(shown) - len(kept):,} more characters)"
 
     def _forms(self) -> tuple[str, ...]:
         version, forms = self._known

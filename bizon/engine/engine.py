@@ -98,4 +98,8 @@ def source_config_class(source: GenericSourceConfig) -> type[SourceConfig]:
     """The config class of the source that a ``source`` block names, once its stream is known to exist."""
     source_class = resolve_source_class(source)
     validate_stream(source_class, source)
-    return source_class.get_config_class()
+    try:
+        return source_class.get_config_class()
+    except Exception as error:
+        text = f"get_config_class() of {source_class.__name__} failed: {type(error).__name__}: {error}"
+        raise ConfigError(f"{text}; it must be a static method that returns a class") from error

@@ -67,7 +67,7 @@ def build_dead_letters(
 ) -> DeadLetters:
     """What becomes of rows that cannot be delivered; their file, if there is one, is a second destination."""
     config = context.config
-    scrub = Scrubber(context.secrets.union(iter_secrets(config)))
+    scrub = Scrubber(context.secrets.union(iter_secrets(config))).brief
     if config.on_error is not OnError.DEAD_LETTER and not context.resume.dead_letters:
         return DeadLetters(config.on_error, scrub=scrub)
     details = FileDestinationDetailsConfig(destination_id=config.dead_letter_path or destination.dead_letter_id)
