@@ -34,8 +34,8 @@ _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     r"\b(Basic\s+)(?=[\w+/=-]*[A-Z0-9+/=])[\w+/=-]{6,}",
     # URLs: webhooks, user:password@, ?token=
     r"""(?i)(https?://hooks\.[^\s/"'<>]+/)[^\s"'<>]+""",
-    r"""(?i)(https?://[^\s/"'<>]+/(?:[^\s"'<>]*/)?webhooks?[^\s/"'<>]*/)[^\s"'<>]+""",
-    r"""(?i)\b([a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)""",
+    r"""(?i)(https?://[^\s/"'<>]{1,255}/(?:[^\s"'<>]{0,255}/)?webhooks?[^\s/"'<>]{0,255}/)[^\s"'<>]+""",
+    r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)""",
     rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+""",
     rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",  # in a URL that is a parameter itself
     # a field of a printed dict or of JSON
