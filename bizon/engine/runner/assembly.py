@@ -32,7 +32,10 @@ from bizon.transform.transform import Transform
 
 
 def build_source(config: BizonConfig) -> AbstractSource:
-    """The source of the pipeline, not contacted yet."""
+    """The source of the pipeline, not contacted yet; the object itself where a program has given one."""
+    given = config.source.given_source
+    if isinstance(given, AbstractSource):
+        return given
     key = StreamKey(config.job_name, config.source.name, config.source.stream)
     return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
 

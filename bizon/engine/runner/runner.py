@@ -47,8 +47,16 @@ class AbstractRunner(ABC):
         self._stop_requested = False
         self._is_lost = False
 
-    def run(self) -> RunnerStatus:
-        """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
+    def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
+        """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened.
+
+        With ``raise_on_failure`` it returns only after a success, and raises RunFailedError otherwise. Without it, look
+        at ``is_success``.
+        """
+        status = self._run()
+        return status.raise_on_failure() if raise_on_failure else status
+
+    def _run(self) -> RunnerStatus:
         with (
             registry.known_while(self.secrets),
             build_backend(self.bizon_config) as backend,
