@@ -8,7 +8,6 @@ from ssl import SSLCertVerificationError
 from typing import Any, Self, cast
 
 import requests
-from loguru import logger
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
@@ -16,6 +15,7 @@ from urllib3.exceptions import InvalidHeader, MaxRetryError, SSLError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
+from bizon.common.safe_log import logger
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 

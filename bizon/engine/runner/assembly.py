@@ -32,7 +32,10 @@ from bizon.transform.transform import Transform
 
 
 def build_source(config: BizonConfig) -> AbstractSource:
-    """The source of the pipeline, not contacted yet."""
+    """The source of the pipeline, not contacted yet; the object itself where a program has given one."""
+    given = config.source.given_source
+    if isinstance(given, AbstractSource):
+        return given
     key = StreamKey(config.job_name, config.source.name, config.source.stream)
     return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
 
@@ -67,7 +70,7 @@ def build_dead_letters(
 ) -> DeadLetters:
     """What becomes of rows that cannot be delivered; their file, if there is one, is a second destination."""
     config = context.config
-    scrub = Scrubber(context.secrets.union(iter_secrets(config)))
+    scrub = Scrubber(context.secrets.union(iter_secrets(config))).brief
     if config.on_error is not OnError.DEAD_LETTER and not context.resume.dead_letters:
         return DeadLetters(config.on_error, scrub=scrub)
     details = FileDestinationDetailsConfig(destination_id=config.dead_letter_path or destination.dead_letter_id)

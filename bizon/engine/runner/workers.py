@@ -7,8 +7,6 @@ the stop flag and closes the queue.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from loguru import logger
-
 from bizon.common.errors.errors import (
     BackendError,
     BizonError,
@@ -22,6 +20,8 @@ from bizon.common.errors.errors import (
     TransformError,
     WatermarkError,
 )
+from bizon.common.safe_log import logger
+from bizon.common.scrub import Scrubber
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.loader import Loader
@@ -146,7 +146,7 @@ def log_failure(context: RunContext, error: Exception) -> str:
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
     text = str(error) if isinstance(error, BizonError) else f"{type(error).__name__}: {error}"
     logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
-    return text
+    return Scrubber(context.secrets).brief(text)
 
 
 def failure(context: RunContext, error: Exception, status: PipelineReturnStatus) -> WorkerResult:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
-from bizon.common.secret import Secret, SecretText
+from bizon.common.secret import Secret, SecretText, learn
 from bizon.common.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
@@ -136,8 +136,8 @@ class Oauth2Authenticator(HeaderAuthenticator):
         replace_at = self._replacement_time(fields, asked_at)
         rotated = fields.get("refresh_token")
         if isinstance(rotated, str) and rotated:
-            self._refresh_token = Secret(rotated)
-        self._access_token, self._replace_at = Secret(token), replace_at
+            self._refresh_token = Secret(learn(rotated))
+        self._access_token, self._replace_at = Secret(learn(token)), replace_at
 
     def _ask(self) -> Any:
         try:
