@@ -89,7 +89,7 @@ def streams_of(source_class: type[AbstractSource]) -> list[str]:
     try:
         streams: Any = source_class.streams()
         return [str(stream.value if isinstance(stream, Enum) else stream) for stream in streams]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"streams() of {source_class.__name__} failed: {_one_line(error)}; "
             "it must be a static method that returns a list of names"
@@ -147,7 +147,7 @@ def _import_source(info: SourceInfo) -> ModuleType:
         if missing.partition(".")[0] == "bizon":
             raise ConfigError(f"source '{info.name}' cannot be imported: {error}") from error
         raise MissingDependencyError(info.name, f"source '{info.name}' (module {missing})") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"source '{info.name}' cannot be imported: {_one_line(error)}") from error
 
 

@@ -28,6 +28,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
     (0, "common/exact_json.py common/google_credentials.py common/private_files.py common/processes.py"),
+    (0, "common/interrupts.py"),
     (0, "common/frame_json.py common/lines.py common/encoding.py"),
     (0, "source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
