@@ -23,7 +23,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "source/body.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
-    (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
+    (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py common/plain_data.py"),
     (1, "source/auth/authenticators/*.py"),
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
@@ -66,6 +67,15 @@ class Oauth2AuthParams(StrictModel):
         description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
         "null = 10 % of the lifetime, at most 60.",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML has made 1.1 of 1.10; a whole number is the text it was."""
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if info.field_name != "expiry_skew_seconds" and any(isinstance(each, float) for each in (value, *inside)):
+            raise PydanticCustomError("string_type", "expected a text")
+        return value
 
     @field_validator("token_expiry_date", mode="before")
     @classmethod
