@@ -10,7 +10,7 @@ def main() -> None:
     from bizon.cli.signals import leave_when_asked
 
     leave_when_asked()
-    from bizon.cli.output import file_names_in_utf8, steady_streams
+    from bizon.cli.output import file_names_in_utf8, give_up, steady_streams
 
     file_names_in_utf8()
     steady_streams()
@@ -19,9 +19,7 @@ def main() -> None:
     try:
         cli(prog_name="bizon")
     except OSError as error:  # of the help and the like, which are all that is written outside a command
-        from bizon.cli.output import complain
-
-        complain(f"Error: the output cannot be written: {error.strerror}")
+        give_up(error)
         raise SystemExit(1) from None
     finally:
         gc.freeze()

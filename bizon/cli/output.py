@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 _STANDARD = (0, 1, 2)
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 
 
 def steady_streams() -> None:
@@ -24,11 +24,11 @@ def steady_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    elif isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - as below
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout = open(  # noqa: SIM115 - for as long as the process lives
+        _STDOUT, "w", encoding=encoding, errors="backslashreplace", closefd=False
+    )
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(_Steady(_STDERR, "w", closefd=False)),
         encoding=getattr(sys.stderr, "encoding", None) or "utf-8",
@@ -57,6 +57,12 @@ def say_if_possible(text: str) -> None:
         _write(sys.stdout, text)
 
 
+def give_up(error: OSError) -> None:
+    """The output cannot be written, and was what the command is for."""
+    _point_nowhere(sys.stdout)
+    complain(f"Error: the output cannot be written: {error.strerror}")
+
+
 def complain(text: str) -> None:
     """A line about what went wrong; dropped when it cannot be written."""
     with suppress(OSError):
@@ -67,12 +73,17 @@ def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except OSError as error:  # point the descriptor elsewhere, or the interpreter trips over it again at its end
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    except OSError as error:
+        _point_nowhere(stream)
         if not isinstance(error, BrokenPipeError):
             raise
+
+
+def _point_nowhere(stream: TextIO) -> None:
+    """Or the interpreter trips over what is left in the stream again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class _Steady(io.FileIO):

@@ -37,8 +37,8 @@ def load_env_files(config_path: str | Path, env_file: str | Path | None, environ
     """The environment a configuration is resolved with. ``os.environ`` is not changed.
 
     The real environment wins, then ``env_file``, then ``.env`` in the working directory, then ``.env`` beside the
-    configuration. In a value of a file, ``$`` and braces have no meaning. Raises ConfigError for an ``env_file`` that is
-    missing, and for any file that cannot be read.
+    configuration. In the values of files ``$`` and braces have no meaning. Raises ConfigError for an ``env_file`` that
+    is missing, and for any file that cannot be read.
     """
     found = [Path(".env"), Path(config_path).absolute().parent / ".env"]
     if env_file is not None:

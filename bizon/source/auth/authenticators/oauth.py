@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.secret import Secret, SecretText
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
@@ -64,6 +64,7 @@ class Oauth2AuthParams(StrictModel):
     expiry_skew_seconds: float | None = Field(
         default=None,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
         "null = 10 % of the lifetime, at most 60.",
     )
