@@ -7,6 +7,7 @@ import typer
 
 from bizon.cli.output import complain
 from bizon.common.errors.errors import BizonError, ConfigError, ExitCode, JobLockedError, MissingDependencyError
+from bizon.common.interrupts import in_words
 from bizon.common.scrub import Scrubber
 
 
@@ -15,7 +16,7 @@ def guarded() -> Iterator[None]:
     """Around the body of a command: an error becomes one message and the exit code that fits."""
     try:
         yield
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
+    except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
         raise typer.Exit(report_error(error, Scrubber())) from None
 
 
@@ -36,5 +37,7 @@ def error_text(error: BaseException, scrub: Scrubber) -> str:
     """An error in words, without secrets. bizon's own say everything themselves."""
     if isinstance(error, BizonError):
         return scrub.lines(str(error)) if isinstance(error, ConfigError) else scrub.brief(str(error))
+    if isinstance(error, SystemExit):
+        return scrub.brief(in_words(error))
     name = type(error).__name__
     return f"unexpected {name}: {scrub.brief(str(error))}; run again with --log-level DEBUG for the traceback"

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from loguru import logger
 
@@ -19,8 +19,9 @@ _WITH_PLACE = "{time:YYYY-MM-DD HH:mm:ss.SSS} | <level>{level: <8}</level> | {na
 
 def write_to_stderr(text: str) -> None:
     """Where log lines go when nothing else is on the terminal."""
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -2,22 +2,28 @@
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bizon.cli.guard import error_text, report_error
 from bizon.cli.logs import VERBOSE, console_logs
-from bizon.cli.output import complain, say
+from bizon.cli.output import complain, say_if_possible
 from bizon.cli.overrides import flag_overrides
 from bizon.cli.progress import progress_shown
 from bizon.cli.render import conclusion
 from bizon.cli.result import ResultFile
-from bizon.cli.signals import graceful_stop
+from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
 from bizon.common.errors.errors import ExitCode
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
 from bizon.source.config import SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.runner.models import RunnerStatus
 
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
 _SHOW_CURSOR = "\x1b[?25h"
@@ -51,6 +57,7 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     )
     try:
         result.start()
+        before_leaving(lambda: result.fail(KeyboardInterrupt(), "interrupted before the run began"))
         with console_logs(level, scrub):
             runner = RunnerFactory.create_from_yaml(
                 config, env_file=flags.env_file, overrides=overrides, role=flags.role
@@ -58,16 +65,21 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
         settings = runner.bizon_config
         scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
         level = settings.engine.runner.log_level.value
-        with (
-            graceful_stop(runner.stop, lambda: _quit(result)),
-            progress_shown(runner.progress) as write_above,
-            console_logs(level, scrub, write_above),
-            tuned_for_pages(),
-        ):
-            status = runner.run()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
+        with graceful_stop(runner.stop, lambda: _quit(result)):
+            with (
+                progress_shown(runner.progress) as write_above,
+                console_logs(level, scrub, write_above),
+                tuned_for_pages(),
+            ):
+                status = runner.run()
+            return _conclude(status, settings, result, scrub)
+    except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
         result.fail(error, error_text(error, scrub))
         return report_error(error, scrub, with_traceback=level in VERBOSE)
+
+
+def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFile, scrub: Scrubber) -> ExitCode:
+    """Say how a run ended, where that is possible; where it is not, the exit code is the same."""
     end = conclusion(
         status,
         result.seconds,
@@ -77,11 +89,12 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     try:
         result.finish(status, None if status.error is None else scrub(status.error))
     except OSError as error:
-        complain(f"--result-json {flags.result_json}: cannot be written: {error.strerror}")
+        complain(f"--result-json {result.path}: cannot be written: {error.strerror}")
+    nothing_to_interrupt()
     for line in end.err:
         complain(scrub(line))
     for line in end.out:
-        say(scrub(line))
+        say_if_possible(scrub(line))
     return end.exit_code
 
 
@@ -89,6 +102,7 @@ def _quit(result: ResultFile) -> None:
     """Leave without another word, after a second signal: whatever hangs, hangs no longer."""
     result.fail(KeyboardInterrupt(), "quit by a second signal")
     if sys.stderr.isatty():
-        sys.stderr.write(_SHOW_CURSOR)
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.write(_SHOW_CURSOR)
+            sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)

@@ -1,7 +1,8 @@
 """From a document to a validated configuration: variables, overrides, both halves of the validation, one report."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from bizon.common.config_errors import Problem, nearest, problems_in, report, wi
 from bizon.common.document import Document, KeyPath, document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.models import BizonConfig, GenericSourceConfig
+from bizon.common.plain_data import problems_of
 from bizon.common.references import Resolved, load_env_files, resolve_env
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
@@ -52,23 +54,37 @@ def build_config(
 
     Raises one ConfigError for all mistakes, a line each: file, line, column, key path, what is allowed.
     """
+    _refuse(problems_of(document.data), document)
     resolved = resolve_env(document, environ)
     data, overridden = _merged(resolved.data, overrides)
     document = replace(document, data=data, overridden=overridden)
+    _refuse(problems_of(data), document)
     _anchor_source_file(data, document.folder)
     problems: list[Problem] = []
     source = _validated_source(data, resolve_source, problems)
-    if "source" in data:
-        data = {**data, "source": source or GenericSourceConfig(name="invalid", stream="invalid")}
+    source_is_missing = "source" not in data
+    data = {**data, "source": source}
+    if source is None:
+        del data["source"]  # what other blocks say is judged without it
     try:
         config = BizonConfig.model_validate(data)
     except ValidationError as error:
         streams = valid_streams(data.get("streams"))
         found = problems_in(error, BizonConfig, with_record_schemas(data, streams))
-        problems += [replace(problem, path=place_in_streams(problem.path, data, streams)) for problem in found]
+        problems += [
+            replace(problem, path=place_in_streams(problem.path, data, streams))
+            for problem in found
+            if problem.path != ("source",) or source_is_missing
+        ]
     if problems:
         raise ConfigError(Scrubber(resolved.secrets, patterns=False)(report(problems, document)))
     return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
+
+
+def _refuse(problems: Iterable[Problem], document: Document) -> None:
+    text = report(problems, document)
+    if text:
+        raise ConfigError(text)
 
 
 def config_schema() -> dict[str, Any]:
@@ -173,8 +189,9 @@ def _anchor_source_file(data: dict[str, Any], folder: Path | None) -> None:
     block = data.get("source")
     if not isinstance(block, dict) or not isinstance(block.get("source_file_path"), str):
         return
-    given = Path(block["source_file_path"]).expanduser()
-    for base in filter(None, (Path.cwd(), folder)):
-        if (base / given).exists():
-            block["source_file_path"] = str(base / given)
-            return
+    with suppress(OSError, RuntimeError):  # no such user, or a name that is too long: said where the file is loaded
+        given = Path(block["source_file_path"]).expanduser()
+        for base in filter(None, (Path.cwd(), folder)):
+            if (base / given).exists():
+                block["source_file_path"] = str(base / given)
+                return

@@ -2,6 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict
 
+MOST_SECONDS = 3_155_760_000
+"""A hundred years: as good as for ever, and still within what timers, sockets and calendars can hold. The upper bound
+of every setting that is a time."""
+
 
 class StrictModel(BaseModel):
     """Unknown keys are errors, nothing changes after validation, and no value appears in an error."""

@@ -23,16 +23,14 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "source/body.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
-    (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
+    (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py common/plain_data.py"),
     (1, "source/auth/authenticators/*.py"),
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
     (0, "common/exact_json.py common/google_credentials.py common/private_files.py common/processes.py"),
-    (0, "common/frame_json.py common/lines.py common/encoding.py common/secret_forms.py common/safe_log.py"),
-    (
-        0,
-        "source/model_like.py source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py",
-    ),
+    (0, "common/interrupts.py common/frame_json.py common/lines.py common/encoding.py"),
+    (0, "common/secret_forms.py common/safe_log.py source/model_like.py source/models.py"),
+    (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
 )
 DOORS = (  # files, and whose functions in them may import; "" = everybody's

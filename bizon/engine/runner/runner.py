@@ -15,6 +15,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.hosting import check_threads
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
@@ -57,6 +58,7 @@ class AbstractRunner(ABC):
         return status.raise_on_failure() if raise_on_failure else status
 
     def _run(self) -> RunnerStatus:
+        self._check_host()
         with (
             registry.known_while(self.secrets),
             build_backend(self.bizon_config) as backend,
@@ -75,6 +77,10 @@ class AbstractRunner(ABC):
     def progress(self) -> ProgressSnapshot:
         """How far the run is. May be called from any thread."""
         return self._progress.snapshot()
+
+    def _check_host(self) -> None:
+        """Raise ConfigError when this process cannot host the workers, before anything is opened."""
+        check_threads()
 
     @abstractmethod
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:

@@ -20,6 +20,7 @@ from bizon.common.errors.errors import (
     TransformError,
     WatermarkError,
 )
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.destination.dead_letters import DeadLetters
@@ -59,7 +60,9 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
     try:
         return _produce(context, links)
-    except Exception as error:
+    except BaseException as error:
+        if is_for_the_process(error):
+            raise
         return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
     finally:
         _close(links)
@@ -69,7 +72,9 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
         return _consume(context, links)
-    except Exception as error:
+    except BaseException as error:
+        if is_for_the_process(error):
+            raise
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
     finally:
         _close(links)
@@ -136,20 +141,20 @@ def track_end(monitor: AbstractMonitor, result: WorkerResult) -> WorkerResult:
     return result
 
 
-def status_of(error: Exception, default: PipelineReturnStatus) -> PipelineReturnStatus:
+def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
     """The status an error stands for; ``default`` for errors that are not bizon's own."""
     return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
 
 
-def log_failure(context: RunContext, error: Exception) -> str:
+def log_failure(context: RunContext, error: BaseException) -> str:
     """Log an error once and return its text. What looks like a mistake in code comes with its traceback."""
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
-    text = str(error) if isinstance(error, BizonError) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, BizonError) else in_words(error)
     logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
     return Scrubber(context.secrets).brief(text)
 
 
-def failure(context: RunContext, error: Exception, status: PipelineReturnStatus) -> WorkerResult:
+def failure(context: RunContext, error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
     """The result of a worker that an error ended; the error is logged once."""
     if isinstance(error, OvertakenError):
         logger.info(str(error))
@@ -162,7 +167,7 @@ def failure(context: RunContext, error: Exception, status: PipelineReturnStatus)
     return WorkerResult(status, error=log_failure(context, error))
 
 
-def _is_mistake_in_code(error: Exception) -> bool:
+def _is_mistake_in_code(error: BaseException) -> bool:
     """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
     return cause is not None and not isinstance(cause, BizonError | OSError)
@@ -181,7 +186,7 @@ def _produce(context: RunContext, links: Links) -> WorkerResult:
                 return track_end(monitor, WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER))
         try:
             end = producer.run(exhausted=context.resume.exhausted)
-        except Exception:
+        except BaseException:
             with suppress(QueueError):  # the consumer may be gone, which is then the error that counts
                 producer.send_end(Signal.ABORTED)
             raise
@@ -234,7 +239,7 @@ def _close(links: Links) -> None:
         logger.debug(f"the queue was not closed in order: {error}")
 
 
-def _failed(context: RunContext, links: Links, error: Exception, default: PipelineReturnStatus) -> WorkerResult:
+def _failed(context: RunContext, links: Links, error: BaseException, default: PipelineReturnStatus) -> WorkerResult:
     status = status_of(error, default)
     if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
         return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and said why

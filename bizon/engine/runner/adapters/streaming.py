@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
+from bizon.common.interrupts import is_for_the_process
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -85,7 +86,9 @@ class StreamingRunner(AbstractRunner):
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         try:
             result = self._move(context, backend)
-        except Exception as error:
+        except BaseException as error:
+            if is_for_the_process(error):
+                raise
             result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
         return {"stream": track_end(build_monitor(context), result)}
 
@@ -117,8 +120,9 @@ class StreamingRunner(AbstractRunner):
                             end = build_producer(context, links, fetcher).run(context.resume.exhausted)
                     except (DestinationError, BackendError):
                         raise
-                    except Exception:
-                        if not stream:  # there a commit would be for the page at fault too
+                    except BaseException as error:
+                        # in sync mode stream a commit would be for the page at fault too
+                        if not (stream or is_for_the_process(error)):
                             with suppress(BizonError):  # the first fault is the one to tell
                                 consumer.finish()  # the pages before it are good
                         raise

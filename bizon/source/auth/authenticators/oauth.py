@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 import requests
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.secret import Secret, SecretText, learn
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
@@ -63,9 +64,19 @@ class Oauth2AuthParams(StrictModel):
     expiry_skew_seconds: float | None = Field(
         default=None,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
         "null = 10 % of the lifetime, at most 60.",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML has made 1.1 of 1.10; a whole number is the text it was."""
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if info.field_name != "expiry_skew_seconds" and any(isinstance(each, float) for each in (value, *inside)):
+            raise PydanticCustomError("string_type", "expected a text")
+        return value
 
     @field_validator("token_expiry_date", mode="before")
     @classmethod

@@ -78,7 +78,7 @@ class FileDestination(AbstractDestination):
         self._appends = sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL
         owner = Owner(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
         self._claimant = Claimant(owner, sync_metadata.job_id, knows=self._knows)
-        self._shape = RowShape(config.format, self.record_schemas if config.unnest else None)
+        self._shape = RowShape(config.format, config.record_schemas if config.unnest else None)
         self._output = Output(self._main(self.default_destination_id), self._claimant)
         staging = LineStaging if config.format is FileFormat.JSON else PartStaging
         self._staging: Staging = staging(self._output, config.format)
