@@ -159,8 +159,9 @@ def test_a_mistake_in_a_connector_shows_no_variable(leaky: "Pipeline", runner: s
     assert GIVEN not in shown
 
 
-def test_what_sys_exit_is_given_is_masked(leaky: "Pipeline") -> None:
-    shown = outputs(leaky.source(mood="exit"), "--runner", "thread")
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_what_sys_exit_is_given_is_masked(leaky: "Pipeline", runner: str) -> None:
+    shown = outputs(leaky.source(mood="exit"), "--runner", runner)
     assert f"cannot go on with {MASK}" in shown
     assert GIVEN not in shown
 
