@@ -108,7 +108,8 @@ class SourceConfig(StrictModel):
     checkpoint_max_age: float = Field(
         default=86_400,
         gt=0,
-        description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed.",
+        description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed. An "
+        "unfinished incremental job whose last checkpoint is older fetches its window again.",
     )
     authentication: AuthConfig | None = Field(default=None, description="How to authenticate; see `type`.")
     max_iterations: int | None = Field(

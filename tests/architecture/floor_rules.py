@@ -20,7 +20,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (3, "engine/pipeline/failures.py engine/queue/flatbuffer.py"),
     (3, "destination/buffer.py transform/transform.py source/cursor.py source/discover*.py"),
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
-    (2, "source/body.py"),
+    (2, "source/body.py source/answers.py source/retries.py source/failures.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
     (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py"),
@@ -28,7 +28,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
     (0, "common/exact_json.py common/google_credentials.py common/private_files.py common/processes.py"),
-    (0, "common/frame_json.py common/lines.py common/encoding.py"),
+    (0, "common/frame_json.py common/lines.py common/encoding.py common/waiting.py common/kept_tokens.py"),
     (0, "source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
 )

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bizon.common.kept_tokens import kept_by
 from bizon.common.models import BizonConfig
 from bizon.common.on_error import OnError
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
+from bizon.common.waiting import pause
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
 from bizon.destination.config import DestinationTypes
@@ -22,6 +24,7 @@ from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, replay
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
@@ -31,10 +34,11 @@ from bizon.source.source import AbstractSource
 from bizon.transform.transform import Transform
 
 
-def build_source(config: BizonConfig) -> AbstractSource:
-    """The source of the pipeline, not contacted yet."""
+def build_source(config: BizonConfig, backend: AbstractBackend) -> AbstractSource:
+    """The source of the pipeline, not contacted yet. Its refresh tokens are kept in ``backend``."""
     key = StreamKey(config.job_name, config.source.name, config.source.stream)
-    return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
+    with kept_by(StateKeepsTokens(backend)):
+        return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
 
 
 def build_backend(config: BizonConfig) -> AbstractBackend:
@@ -134,6 +138,7 @@ def build_loader(
         progress=links.progress,
         routed=context.config.source.sync_mode is SourceSyncModes.STREAM,
         dead_letters=dead_letters,
+        sleep=lambda seconds: pause(seconds, links.stop),
     )
 
 

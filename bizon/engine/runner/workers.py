@@ -19,11 +19,14 @@ from bizon.common.errors.errors import (
     SourceConnectionError,
     SourceError,
     SourceFetchError,
+    StoppedError,
     TransformError,
     WatermarkError,
 )
+from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
+from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import deliver
@@ -44,6 +47,7 @@ from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.discover import resolve_source_class
 from bizon.source.source import AbstractSource
 
+_CHECK_RETRIES = 10.0  # seconds
 _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a stop is seen
 
 _STATUS_OF = (
@@ -58,8 +62,11 @@ _STATUS_OF = (
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _produce(context, links)
+        with ends_with(links.stop):
+            return _produce(context, links)
     except Exception as error:
+        if was_stopped(error):
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
     finally:
         _close(links)
@@ -68,8 +75,11 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _consume(context, links)
+        with ends_with(links.stop):
+            return _consume(context, links)
     except Exception as error:
+        if was_stopped(error):
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
     finally:
         _close(links)
@@ -78,9 +88,13 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
 
 
 def check_source(source: AbstractSource) -> None:
-    """Raise SourceConnectionError unless the source says that it can be reached."""
-    reachable, reason = source.check_connection()
+    """Raise SourceConnectionError unless the source says that it can be reached. It is to answer soon: what is retried
+    for minutes in the middle of a run is not, before anything is fetched."""
+    with within(_CHECK_RETRIES):
+        reachable, reason = source.check_connection()
     if reachable is not True:
+        if (sign := stop_sign()) is not None and sign.is_set():
+            raise StoppedError
         name = f"{source.config.name}.{source.config.stream}"
         raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
 
@@ -115,7 +129,9 @@ def announce_total(context: RunContext, links: Links, source: AbstractSource) ->
 
 
 @contextmanager
-def source_callback(context: RunContext, source: AbstractSource | None = None) -> Iterator[AbstractSourceCallback]:
+def source_callback(
+    context: RunContext, backend: AbstractBackend, source: AbstractSource | None = None
+) -> Iterator[AbstractSourceCallback]:
     """The callback of the source, for the consuming side. Builds a source only when it has a callback of its own."""
     overridden = resolve_source_class(context.config.source).get_source_callback_instance
     if overridden is AbstractSource.get_source_callback_instance:
@@ -123,7 +139,7 @@ def source_callback(context: RunContext, source: AbstractSource | None = None) -
     elif source is not None:
         yield source.get_source_callback_instance()
     else:
-        own = build_source(context.config)
+        own = build_source(context.config, backend)
         try:
             yield own.get_source_callback_instance()
         finally:
@@ -171,7 +187,7 @@ def _is_mistake_in_code(error: Exception) -> bool:
 def _produce(context: RunContext, links: Links) -> WorkerResult:
     links.queue.connect()
     monitor = build_monitor(context)
-    source = build_source(context.config)
+    source = build_source(context.config, links.backend)
     try:
         check_source(source)
         announce_total(context, links, source)
@@ -196,7 +212,7 @@ def _produce(context: RunContext, links: Links) -> WorkerResult:
 def _consume(context: RunContext, links: Links) -> WorkerResult:
     links.queue.connect()
     monitor = build_monitor(context)
-    with source_callback(context) as callback:
+    with source_callback(context, links.backend) as callback:
         destination = build_destination(context, links.backend, callback, monitor)
         dead_letters = build_dead_letters(context, destination, callback, monitor)
         try:

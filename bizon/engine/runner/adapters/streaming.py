@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
+from bizon.common.waiting import ends_with, was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -84,18 +85,21 @@ class StreamingRunner(AbstractRunner):
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         try:
-            result = self._move(context, backend)
+            with ends_with(self._stop):
+                result = self._move(context, backend)
         except Exception as error:
+            if was_stopped(error):
+                return {"stream": WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)}
             result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
         return {"stream": track_end(build_monitor(context), result)}
 
     def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:
         monitor = build_monitor(context)
         stream = context.config.source.sync_mode is SourceSyncModes.STREAM
-        source = build_source(context.config)
+        source = build_source(context.config, backend)
         try:
             check_source(source)
-            with open_spool(context) as spool, source_callback(context, source) as callback:
+            with open_spool(context) as spool, source_callback(context, backend, source) as callback:
                 queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing, spool)
                 links = Links(queue, backend, self._stop, Event(), self._progress)
                 destination = build_destination(context, backend, callback, monitor)
@@ -156,7 +160,12 @@ class StreamingRunner(AbstractRunner):
             if fetched == context.config.source.max_iterations:
                 consumer.finish()
                 return ProducerEnd(capped=True)
-            message = fetcher.fetch(iteration, pagination)
+            try:
+                message = fetcher.fetch(iteration, pagination)
+            except BizonError as error:
+                if was_stopped(error):
+                    break
+                raise
             fetched, pagination = fetched + 1, {}
             gauge.look()
             if message.frame.is_empty():
