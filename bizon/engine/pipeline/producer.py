@@ -26,7 +26,8 @@ from bizon.source.source import AbstractSource
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
 _CHECKPOINT_REFUSED = (
     "{error}; the API refuses (HTTP {status}) the pagination of the checkpoint that this run resumes from, as many do "
-    "once it is old: run with --fresh to start from the first page; after source.checkpoint_max_age a run does so by itself"
+    "once it is old: run with --fresh to start from the first page; after source.checkpoint_max_age a run does so by "
+    "itself"
 )
 _TRIES_ONCE_STOPPED = 30
 _USED_UP = 0.001  # of a patience of 1
