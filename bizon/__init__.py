@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bizon.common.errors.errors import BizonError, ConfigError
+    from bizon.common.errors.errors import BizonError, ConfigError, RunFailedError
     from bizon.common.models import BizonConfig
+    from bizon.common.secret import learn
     from bizon.destination.destination import AbstractDestination
     from bizon.engine.engine import RunnerFactory
+    from bizon.engine.records import records, records_frame
     from bizon.engine.runner.models import RunnerStatus
     from bizon.source.config import SourceConfig, SourceSyncModes
     from bizon.source.models import JsonLines, RecordFrame, SourceIncrementalState, SourceIteration, SourceRecord
@@ -26,6 +28,7 @@ __all__ = [
     "ConfigError",
     "JsonLines",
     "RecordFrame",
+    "RunFailedError",
     "RunnerFactory",
     "RunnerStatus",
     "SourceConfig",
@@ -34,6 +37,9 @@ __all__ = [
     "SourceRecord",
     "SourceSyncModes",
     "__version__",
+    "learn",
+    "records",
+    "records_frame",
 ]
 
 _HOMES = {
@@ -44,6 +50,7 @@ _HOMES = {
     "ConfigError": "bizon.common.errors.errors",
     "JsonLines": "bizon.source.models",
     "RecordFrame": "bizon.source.models",
+    "RunFailedError": "bizon.common.errors.errors",
     "RunnerFactory": "bizon.engine.engine",
     "RunnerStatus": "bizon.engine.runner.models",
     "SourceConfig": "bizon.source.config",
@@ -51,6 +58,9 @@ _HOMES = {
     "SourceIteration": "bizon.source.models",
     "SourceRecord": "bizon.source.models",
     "SourceSyncModes": "bizon.source.config",
+    "learn": "bizon.common.secret",
+    "records": "bizon.engine.records",
+    "records_frame": "bizon.engine.records",
 }
 
 

@@ -1,6 +1,5 @@
 """From an exception to a message and an exit code: no command ends in a traceback."""
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,7 +22,7 @@ def guarded() -> Iterator[None]:
 def report_error(error: BaseException, scrub: Scrubber, *, with_traceback: bool = False) -> ExitCode:
     """Print what went wrong, without secrets, and answer the exit code."""
     if with_traceback:
-        complain(scrub("".join(traceback.format_exception(error))))
+        complain(scrub.traceback_of(error))
     if isinstance(error, KeyboardInterrupt):
         complain("Interrupted.")
         return ExitCode.INTERRUPTED
@@ -36,6 +35,6 @@ def report_error(error: BaseException, scrub: Scrubber, *, with_traceback: bool 
 def error_text(error: BaseException, scrub: Scrubber) -> str:
     """An error in words, without secrets. bizon's own say everything themselves."""
     if isinstance(error, BizonError):
-        return scrub(str(error))
+        return scrub.lines(str(error)) if isinstance(error, ConfigError) else scrub.brief(str(error))
     name = type(error).__name__
-    return scrub(f"unexpected {name}: {error}; run again with --log-level DEBUG for the traceback")
+    return f"unexpected {name}: {scrub.brief(str(error))}; run again with --log-level DEBUG for the traceback"

@@ -1,12 +1,14 @@
 """``bizon status`` and ``bizon stream reset``: the state in the user's hands."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from bizon.cli.output import say
 from bizon.cli.overrides import flag_overrides
 from bizon.cli.render import counted, duration
+from bizon.common.scrub import Scrubber
+from bizon.common.secret import learn
 from bizon.engine.engine import load_config
 from bizon.engine.runner.report import report_on, request_reset
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 def show(config: str, custom_source: str | None, env_file: str | None, *, as_json: bool) -> None:
     """Say how far the pipeline is. Nothing is contacted but the state."""
-    report = report_on(_load(config, custom_source, env_file))
+    report = _masked(report_on(_load(config, custom_source, env_file)))
     if as_json:
         say(json.dumps(asdict(report), indent=2, default=str))
     else:
@@ -34,7 +36,17 @@ def reset(config: str, custom_source: str | None, env_file: str | None) -> None:
 
 
 def _load(config: str, custom_source: str | None, env_file: str | None) -> "BizonConfig":
-    return load_config(config, env_file=env_file, overrides=flag_overrides(custom_source=custom_source)).config
+    loaded = load_config(config, env_file=env_file, overrides=flag_overrides(custom_source=custom_source))
+    for secret in loaded.secrets:
+        learn(secret)
+    return loaded.config
+
+
+def _masked(report: "PipelineReport") -> "PipelineReport":
+    """A report to show. The state keeps what a run needs to go on: a next link may carry a key or a token."""
+    scrub = Scrubber()
+    error = None if report.error is None else scrub.brief(report.error)
+    return replace(report, next_pagination=scrub.value(report.next_pagination), error=error)
 
 
 def _lines(report: "PipelineReport") -> list[str]:

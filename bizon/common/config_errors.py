@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from bizon.common.config_shape import Place, find_place
 from bizon.common.document import Document, KeyPath, dotted
 from bizon.common.references import PUBLIC_KEYS
-from bizon.common.secret import MASK
+from bizon.common.scrub import Scrubber
 
 _EXPECTED = (
     (r"string_type|string_sub_type|string_unicode", "a text"),
@@ -41,7 +41,6 @@ _LIMITS = {
     "too_short": "must have at least {min_length} item(s)",
     "too_long": "must have at most {max_length} item(s)",
 }
-_MIN_MASKED = 4  # characters of a value that a validator's own words may not repeat
 _MAX_ECHO = 40  # characters of a wrong choice that are shown
 
 
@@ -71,7 +70,11 @@ def report(problems: Iterable[Problem], document: Document) -> str:
 
 
 def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefix: KeyPath = ()) -> list[Problem]:
-    """The mistakes a validation of ``data`` against ``model`` found; ``prefix`` leads from the top to ``data``."""
+    """The mistakes a validation of ``data`` against ``model`` found; ``prefix`` leads from the top to ``data``.
+
+    A validator's own words may repeat what it was given, and a connector's what it finds elsewhere in its block; that
+    may be a secret.
+    """
     by_path: dict[KeyPath, list[_Line]] = {}
     for line in _likely([_Line.of(each, model, data) for each in error.errors(include_url=False)]):
         by_path.setdefault(line.place.path, []).append(line)
@@ -80,7 +83,7 @@ def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefi
         wanted = dict.fromkeys(line.wanted for line in lines if line.wanted is not None)
         if wanted:
             problems.append(_mismatch(" or ".join(wanted), lines[0].place))
-        problems += [_problem(line) for line in lines if line.wanted is None]
+        problems += [_problem(line, data if prefix else line.error["input"]) for line in lines if line.wanted is None]
     return [
         Problem((*prefix, *p.path), p.text, None if p.at is None else (*prefix, *p.at), p.at_value) for p in problems
     ]
@@ -91,6 +94,11 @@ def nearest(wrong: str, choices: Sequence[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     match = get_close_matches(wrong.lower(), by_lower, n=1)
     return f"; did you mean '{by_lower[match[0]]}'?" if match else ""
+
+
+def without_values(text: str, values: Any) -> str:
+    """The words of foreign code, at most 2,000 characters, without any text of these values that might be a secret."""
+    return Scrubber(_leaves(values), patterns=False).brief(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ def _likely(lines: list[_Line]) -> list[_Line]:
     return [line for line in lines if all(counts[branch] == fewest[branch[0]] for branch in line.place.branches)]
 
 
-def _problem(line: _Line) -> Problem:
+def _problem(line: _Line, values: Any) -> Problem:
     kind, place, context = line.error["type"], line.place, line.context
     path, at_value = place.path, not isinstance(place.value, dict)
     if kind == "missing":
@@ -153,7 +161,7 @@ def _problem(line: _Line) -> Problem:
     if kind in _LIMITS:
         return Problem(path, _LIMITS[kind].format_map(context), at_value=at_value)
     text = re.sub(r"^(Value error|Assertion failed), ", "", line.error["msg"])
-    return Problem(path, _without_values(text, line.error["input"]), at_value=at_value)
+    return Problem(path, without_values(text, (values, line.error["input"])), at_value=at_value)
 
 
 def _unknown_key(path: KeyPath, owner: Place) -> Problem:
@@ -194,13 +202,6 @@ def _kind_of(value: Any) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), f"a {type(value).__name__}")
 
 
-def _without_values(text: str, value: Any) -> str:
-    """A validator's own words may repeat what it was given; that may be a secret."""
-    for leaf in sorted(_leaves(value), key=len, reverse=True):
-        text = text.replace(leaf, MASK)
-    return text
-
-
 def _leaves(value: Any, key: Any = None) -> Iterator[str]:
     if isinstance(value, dict):
         for below, item in value.items():
@@ -208,5 +209,5 @@ def _leaves(value: Any, key: Any = None) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _leaves(item, key)
-    elif isinstance(value, str) and len(value) >= _MIN_MASKED and key not in PUBLIC_KEYS:
+    elif isinstance(value, str) and key not in PUBLIC_KEYS:
         yield value

@@ -9,6 +9,7 @@ frame carries ``destination_id`` as a seventh column until the loader has routed
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,7 +90,10 @@ def records_to_frame(records: Iterable[SourceRecord], now: datetime, stand_in: S
 
 
 def _encodable(record: SourceRecord, position: int, stand_in: Stand | None) -> SourceRecord:
-    """The record, or what stands in for one that is at fault."""
+    """The record, also of a dict with its fields, or what stands in for one that is at fault."""
+    if isinstance(record, dict):
+        with suppress(TypeError, ValueError):
+            record = SourceRecord.model_validate(record)
     reason = fault_of(record, position)
     if reason is None:
         return record
@@ -143,7 +147,8 @@ def text_series(name: str, texts: Sequence[str | None]) -> pl.Series:
 def fault_of(record: Any, position: int) -> str | None:
     """Why a record of a page cannot be encoded, or None when it can."""
     if not isinstance(record, SourceRecord):
-        return f"record {position} of the page is a {type(record).__name__}, not a SourceRecord"
+        lacks = " with 'id' and 'data'" if isinstance(record, dict) else ""
+        return f"record {position} of the page is a {type(record).__name__}, not a SourceRecord{lacks}"
     try:
         encode_data(record.data).decode()
     except NestingError as error:

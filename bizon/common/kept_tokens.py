@@ -1,6 +1,6 @@
 """Refresh tokens that outlive a run: how an authenticator, deep in a source, reaches the state of the pipeline.
 
-The runner names the keeper with ``kept_by`` while it makes the source; an authenticator that is made within takes it.
+A worker names the keeper with ``kept_by``; an authenticator that is made or used within takes it.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _keeper: ContextVar[TokenKeeper | None] = ContextVar("keeper", default=None)
 
 @contextmanager
 def kept_by(keeper: TokenKeeper) -> Iterator[None]:
-    """Within, on this thread: authenticators that are made keep their refresh tokens there."""
+    """Within, on this thread: authenticators keep their refresh tokens there."""
     token = _keeper.set(keeper)
     try:
         yield
@@ -36,5 +36,5 @@ def kept_by(keeper: TokenKeeper) -> Iterator[None]:
 
 
 def token_keeper() -> TokenKeeper | None:
-    """Where an authenticator that is made now keeps its refresh tokens; None outside a run."""
+    """Where an authenticator keeps its refresh tokens; None outside a run."""
     return _keeper.get()

@@ -1,5 +1,6 @@
 """From a document to a validated configuration: variables, overrides, both halves of the validation, one report."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bizon.common.config_errors import Problem, nearest, problems_in, report
+from bizon.common.config_errors import Problem, nearest, problems_in, report, without_values
 from bizon.common.document import Document, KeyPath, document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.models import BizonConfig, GenericSourceConfig
@@ -103,6 +104,9 @@ def _validated_source(
         if probe is None and isinstance(block, dict):
             problems += _misspelt_identity(block)
         return None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a connector's code raises
+        problems.append(_failure_of_class(error, model, block))
+        return None
     return None if problems else source
 
 
@@ -116,6 +120,14 @@ def _probe(block: Any) -> GenericSourceConfig | None:
         except ValidationError:
             continue
     return None
+
+
+def _failure_of_class(error: BaseException, model: type[SourceConfig], block: Any) -> Problem:
+    """A connector's config class raised something else than what pydantic understands."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    words = without_values(f"{type(error).__name__}: {error}", block)
+    text = f"{model.__name__} failed at {last.filename}:{last.lineno}: {words}; a validator has to raise ValueError"
+    return Problem(("source",), text)
 
 
 def _misspelt_identity(block: dict[str, Any]) -> list[Problem]:

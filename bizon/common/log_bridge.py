@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loguru import logger
+from bizon.common.safe_log import logger
 
 
 @contextmanager

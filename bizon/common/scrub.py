@@ -1,17 +1,28 @@
 """Keeping secrets out of text that people see: the known ones by value, others by their usual shapes."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from urllib.parse import quote, quote_plus
+import traceback
+from collections.abc import Iterable
+from typing import Any
 
-from bizon.common.secret import MASK
+from bizon.common.secret import MASK, registry
+from bizon.common.secret_forms import forms_of
 
-_MIN_SECRET = 4  # characters; a shorter secret would blot out ordinary words and protects nothing
+MOST_SHOWN = 2_000
+"""Characters of an error that are shown and stored; an API may answer with megabytes."""
+
+_LOOKED_AT = 16_000  # characters of a text that is cut anyway
+_MOST_TRACEBACK = 20_000
+_REST = 50  # characters that say how many more there are
 _NAMES = (
     r"(?:client_secret|password|passwd|secret|access_token|refresh_token|id_token|auth_token|api_?key|x-api-key|token"
     r"|signature|sig)"
 )
+_FIELDS = (  # of a pagination; a page or continuation token is none
+    rf"(?:{_NAMES}|[a-z_-]*(?:secret|password|signature|credential|(?:access|auth|security|refresh|session)[_-]?token)"
+    r"|(?:[a-z]+[_-]?)?(?:api|access|auth|subscription|private|client)[_-]?key(?:[_-]?id)?)"
+)
+_PARAMETERS = rf"(?:{_FIELDS}|key|auth|jwt|code|pwd|hmac)"  # of a query string
 _QUOTED = r"""(?:(?!\2)[^\\]|\\.)*"""  # what follows an opening quote, which is group 2
 _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     # a header, in a printed dict or as text: Authorization: Bearer abc
@@ -23,42 +34,81 @@ _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     r"\b(Basic\s+)(?=[\w+/=-]*[A-Z0-9+/=])[\w+/=-]{6,}",
     # URLs: webhooks, user:password@, ?token=
     r"""(?i)(https?://hooks\.[^\s/"'<>]+/)[^\s"'<>]+""",
-    r"""(?i)(https?://[^\s/"'<>]+/(?:[^\s"'<>]*/)?webhooks?[^\s/"'<>]*/)[^\s"'<>]+""",
-    r"""(?i)\b([a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)""",
-    rf"""(?i)([?&]{_NAMES}=)[^\s&"'#<>]+""",
+    r"""(?i)(https?://[^\s/"'<>]{1,255}/(?:[^\s"'<>]{0,255}/)?webhooks?[^\s/"'<>]{0,255}/)[^\s"'<>]+""",
+    r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)""",
+    rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+""",
+    rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",  # in a URL that is a parameter itself
     # a field of a printed dict or of JSON
     rf"""(?i)(["']{_NAMES}["']\s*:\s*(["'])){_QUOTED}""",
 )
+_KEYS = re.compile(_FIELDS, re.IGNORECASE)
 _PATTERNS = tuple(re.compile(pattern) for pattern in _KEPT_BEFORE)
 
 
 class Scrubber:
-    """Replaces secrets in a text by ``**********``. Immutable; may be called from any thread.
+    """Replaces secrets in a text by ``**********``. May be called from any thread.
 
-    ``secrets`` of fewer than 4 characters are ignored. ``patterns=False`` looks for these values only.
+    Looks for ``secrets``, for all that the registry of this process knows at the time of the call, in every encoding
+    of ``secret_forms.py``, and for shapes of secrets. Secrets of fewer than 4 characters are ignored.
+    ``patterns=False`` leaves shapes alone.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, patterns: bool = True) -> None:
-        forms = {form for secret in secrets if len(secret) >= _MIN_SECRET for form in _forms(secret)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._own = frozenset(str.__str__(secret) for secret in secrets)
         self._patterns = _PATTERNS if patterns else ()
+        self._known: tuple[int, tuple[str, ...]] = (-1, ())
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        for form in self._forms():
+            if form in text:
+                text = text.replace(form, MASK)
         for pattern in self._patterns:
             text = pattern.sub(rf"\g<1>{MASK}", text)
         return text
 
+    def brief(self, text: str) -> str:
+        """The text of an error without secrets, in at most 2,000 characters."""
+        return self._cut(text, MOST_SHOWN)
 
-def _forms(secret: str) -> Iterator[str]:
-    """A secret as it stands, and as it looks inside a URL, JSON or a ``repr``."""
-    yield str(secret)
-    yield quote(secret)
-    yield quote(secret, safe="")
-    yield quote_plus(secret)
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield str.__repr__(secret)[1:-1]
+    def lines(self, text: str) -> str:
+        """A message of many lines without secrets; no line has more than 2,000 characters."""
+        return "\n".join(map(self.brief, text.split("\n")))
+
+    def value(self, value: Any) -> Any:
+        """A copy of a JSON value with every text in it masked, and what stands under a key like ``api_key``."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {self(str(key)): self._field(str(key), item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        return value
+
+    def traceback_of(self, error: BaseException) -> str:
+        """Where an error happened, as the interpreter would print it, without secrets; variables are not shown."""
+        parts = [self.brief(part) for part in traceback.format_exception(error)]
+        return self._cut("".join(parts).rstrip("\n"), _MOST_TRACEBACK)
+
+    def _field(self, key: str, value: Any) -> Any:
+        return MASK if isinstance(value, str) and value and _KEYS.fullmatch(key) else self.value(value)
+
+    def _cut(self, text: str, most: int) -> str:
+        forms = self._forms()
+        longest = len(forms[0]) if forms else 0
+        looked_at = text[: _LOOKED_AT + most + longest]
+        shown = self(looked_at)
+        if longest and len(looked_at) < len(text):
+            shown = shown[:-longest]  # the cut may have gone through a secret
+        if len(looked_at) == len(text) and len(shown) <= most:
+            return shown
+        kept = shown[: most - _REST]
+        return f"{kept}... ({len(text) - len(looked_at) + len(shown) - len(kept):,} more characters)"
+
+    def _forms(self) -> tuple[str, ...]:
+        version, forms = self._known
+        if version != registry.version:
+            version = registry.version
+            forms = forms_of(self._own | registry.values())
+            self._known = (version, forms)
+        return forms

@@ -1,11 +1,25 @@
-"""Secrets in configuration: usable as text by a connector, masked wherever a config is shown."""
+"""Secrets: usable as text by a connector, masked wherever a config is shown, and known to whatever writes output.
 
-from collections.abc import Iterator
+What a run learns (an access token, a session cookie) is as secret as what it was given. There is one registry per
+process, which every :class:`bizon.common.scrub.Scrubber` asks:
+
+- ``learn(value)`` keeps a value for the rest of the process, the newest 256 of them. Sources and authenticators call it
+  before they use what they received. The children of the process runner pass it on to the process that prints.
+- ``registry.known_while(values)`` keeps values for as long as a configuration is read or a run lasts.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, PlainSerializer, WithJsonSchema
 
 MASK = "**********"
+
+_MIN_SECRET = 4  # characters; a shorter secret would blot out ordinary words and protects nothing
+_MOST_LEARNED = 256  # values; a token per hour for ten days
 
 
 class Secret(str):
@@ -49,3 +63,92 @@ def iter_secrets(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple | set):
         for item in value:
             yield from iter_secrets(item)
+
+
+class SecretRegistry:
+    """The secrets that one process knows. Thread safe. ``version`` changes whenever ``values`` does."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._learned: dict[str, None] = {}  # the newest last
+        self._given: Counter[str] = Counter()
+        self._listeners: list[Callable[[str], None]] = []
+        self.version = 0
+
+    def values(self) -> frozenset[str]:
+        """All that is known now."""
+        with self._lock:
+            return frozenset((*self._learned, *self._given))
+
+    def learned(self) -> frozenset[str]:
+        """What ``learn`` was called with, in this process or in a child of its runs."""
+        with self._lock:
+            return frozenset(self._learned)
+
+    def learn(self, value: str) -> None:
+        """See :func:`learn`."""
+        if not is_maskable(value):
+            return
+        value = str.__str__(value)
+        with self._lock:
+            is_new = value not in self._learned
+            self._learned.pop(value, None)
+            self._learned[value] = None
+            if is_new:
+                while len(self._learned) > _MOST_LEARNED:
+                    del self._learned[next(iter(self._learned))]
+                self.version += 1
+            listeners = tuple(self._listeners) if is_new else ()
+        for tell in listeners:
+            tell(value)
+
+    @contextmanager
+    def known_while(self, values: Iterable[str]) -> Iterator[None]:
+        """Within: these values are masked too. May be nested, also with the same values."""
+        given = [str.__str__(value) for value in values if is_maskable(value)]
+        with self._lock:
+            self._given.update(given)
+            self.version += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._given.subtract(given)
+                self._given = +self._given
+                self.version += 1
+
+    @contextmanager
+    def told_to(self, listener: Callable[[str], None]) -> Iterator[None]:
+        """Within: ``listener`` gets each value that is learned, on the thread that learns it, before it is used."""
+        with self._lock:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
+
+    def forget(self) -> None:
+        """Forget what was learned; for tests."""
+        with self._lock:
+            self._learned.clear()
+            self.version += 1
+
+
+registry = SecretRegistry()
+"""The registry of this process."""
+
+
+def is_maskable(value: str) -> bool:
+    """Whether a secret is long enough to be looked for in texts: 4 characters."""
+    return len(value) >= _MIN_SECRET
+
+
+def learn(value: str) -> str:
+    """Mask ``value`` in all that this run writes from now on: logs, errors, result file, state. Returns it unchanged.
+
+    For sources and authenticators, on any thread, as soon as they receive a secret that the configuration does not
+    hold: ``token = learn(answer["access_token"])``. Values of fewer than 4 characters are ignored.
+    """
+    registry.learn(value)
+    return value

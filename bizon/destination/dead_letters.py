@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import polars as pl
-from loguru import logger
 
 from bizon.common.on_error import OnError
+from bizon.common.safe_log import logger
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.models import ResumePoint
 

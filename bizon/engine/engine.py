@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,14 @@ from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import Half
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.discover import resolve_source_class, validate_stream
+from bizon.source.discover import resolve_source_class, streams_of, validate_stream
+from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.engine.runner.runner import AbstractRunner
+
+GivenSource = type[AbstractSource] | AbstractSource
+"""A source that a program has made itself."""
 
 
 class RunnerFactory:
@@ -35,17 +41,19 @@ class RunnerFactory:
         return RunnerFactory.create_from_loaded(loaded) if role is None else RunnerFactory.create_half(loaded, role)
 
     @staticmethod
-    def create_from_config_dict(config: Mapping[str, Any]) -> "AbstractRunner":
-        """The runner for a dict of the same shape as the YAML. The dict is not changed."""
-        document = document_from_dict(dict(config))
-        return RunnerFactory.create_from_loaded(
-            build_config(document, environ=os.environ, overrides={}, resolve_source=source_config_class)
-        )
+    def create_from_config_dict(config: Mapping[str, Any], *, source: GivenSource | None = None) -> "AbstractRunner":
+        """The runner for a dict of the same shape as the YAML. The dict is not changed.
+
+        ``source``: a source class, or an object of one, that is read instead of looking for the name in the ``source``
+        block. An object comes with its configuration; the block may be left out. bizon closes it after the run.
+        """
+        return RunnerFactory.create_from_loaded(load_config_dict(config, source))
 
     @staticmethod
     def create_from_loaded(loaded: LoadedConfig) -> "AbstractRunner":
         """The runner that a validated configuration asks for; imports its module only then."""
         config, secrets = loaded.config, loaded.secrets
+        _check_source_can_travel(config)
         if config.runner_type is RunnerTypes.STREAM:
             from bizon.engine.runner.adapters.streaming import StreamingRunner
 
@@ -78,6 +86,50 @@ def load_config(
     return build_config(document, environ=environ, overrides=overrides or {}, resolve_source=source_config_class)
 
 
+def load_config_dict(config: Mapping[str, Any], source: GivenSource | None = None) -> LoadedConfig:
+    """Validate a dict of the same shape as the YAML, with a source that a program has given. Nothing is contacted."""
+    data = dict(config)
+    if source is None:
+        document = document_from_dict(data)
+        return build_config(document, environ=os.environ, overrides={}, resolve_source=source_config_class)
+    data["source"] = _block_of(data.get("source"), source)
+    source_class = source if isinstance(source, type) else type(source)
+    loaded = build_config(
+        document_from_dict(data), environ=os.environ, overrides={}, resolve_source=partial(_config_class, source_class)
+    )
+    typed = loaded.config.source.of_source(source)
+    return replace(loaded, config=loaded.config.model_copy(update={"source": typed}))
+
+
+def _block_of(block: Any, source: GivenSource) -> Any:
+    """The ``source`` block for a given source. Raises ConfigError for what is neither a source class nor an object."""
+    if isinstance(source, AbstractSource):
+        if block is not None:
+            raise ConfigError("a source object has its configuration: leave the block out", key=("source",))
+        return source.config
+    if not (isinstance(source, type) and issubclass(source, AbstractSource)):
+        raise ConfigError(f"source must be a class or an object that extends AbstractSource, not {source!r}")
+    if block is not None and not isinstance(block, Mapping):
+        return block
+    block = {"name": source.__name__, **(block or {})}
+    if "source_file_path" in block:
+        raise ConfigError("a source class was given: leave source_file_path out", key=("source", "source_file_path"))
+    streams = streams_of(source)
+    return {"stream": streams[0], **block} if len(streams) == 1 else block
+
+
+def _check_source_can_travel(config: BizonConfig) -> None:
+    given = config.source.given_source
+    if given is None or config.runner_type is not RunnerTypes.PROCESS:
+        return
+    if not isinstance(given, type) or "<locals>" in given.__qualname__:
+        raise ConfigError(
+            "runner type 'process' makes its source in another process: give a class of a module, or use runner type "
+            "'thread'",
+            key=("engine", "runner", "type"),
+        )
+
+
 def _check_halves_can_meet(config: BizonConfig) -> None:
     queue, backend = config.engine.queue.type, config.engine.backend.type
     if config.source.sync_mode is SourceSyncModes.STREAM:
@@ -96,6 +148,13 @@ def _check_halves_can_meet(config: BizonConfig) -> None:
 
 def source_config_class(source: GenericSourceConfig) -> type[SourceConfig]:
     """The config class of the source that a ``source`` block names, once its stream is known to exist."""
-    source_class = resolve_source_class(source)
+    return _config_class(resolve_source_class(source), source)
+
+
+def _config_class(source_class: type[AbstractSource], source: GenericSourceConfig) -> type[SourceConfig]:
     validate_stream(source_class, source)
-    return source_class.get_config_class()
+    try:
+        return source_class.get_config_class()
+    except Exception as error:
+        text = f"get_config_class() of {source_class.__name__} failed: {type(error).__name__}: {error}"
+        raise ConfigError(f"{text}; it must be a static method that returns a class") from error

@@ -124,6 +124,7 @@ class SourceConfig(StrictModel):
     )
     _streams_config: tuple[StreamConfig, ...] = PrivateAttr(default=())
     _pipeline_id: str = PrivateAttr(default="")
+    _given_source: Any = PrivateAttr(default=None)
 
     @classmethod
     def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence[StreamConfig]) -> Mapping[str, Any]:
@@ -145,6 +146,17 @@ class SourceConfig(StrictModel):
         copy = self.model_copy()
         copy._pipeline_id = pipeline_id  # noqa: SLF001 - of the same class
         return copy
+
+    def of_source(self, source: Any) -> Self:
+        """The same configuration, for this source class or object instead of one that is looked for by its name."""
+        copy = self.model_copy()
+        copy._given_source = source  # noqa: SLF001 - of the same class
+        return copy
+
+    @property
+    def given_source(self) -> Any:
+        """The source class or object that a program has given; None when it is looked for by its name."""
+        return self._given_source
 
     @property
     def pipeline_id(self) -> str:

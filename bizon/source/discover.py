@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -33,8 +33,12 @@ def list_sources() -> list[SourceInfo]:
 def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
     """The class a ``source`` block asks for: of ``source_file_path`` when that is set, else the built-in ``name``.
 
-    Called wherever a source is built, in each process. Raises ConfigError or MissingDependencyError.
+    Called wherever a source is built, in each process. A class that a program has given is that class. Raises
+    ConfigError or MissingDependencyError.
     """
+    given = config.given_source
+    if given is not None:
+        return cast(type[AbstractSource], given if isinstance(given, type) else type(given))
     if config.source_file_path:
         return load_custom_source(config.source_file_path, config.stream)
     return load_source(config.name, config.stream)

@@ -1,31 +1,42 @@
-"""What a source hands to the engine: records, pages, and the state an incremental page starts from."""
+"""What a source hands to the engine: records, pages, and the state an incremental page starts from.
+
+All three may be used like pydantic models: ``model_validate``, ``model_dump``, as fields of a model. Only the state is
+one; of records millions are made.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, Field, field_validator
+
 from bizon.common.clock import as_utc, utc_now
+from bizon.source.model_like import ModelLike
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-class SourceRecord:
+class SourceRecord(ModelLike):
     """One record of a stream.
 
     ``id`` identifies the record in its source; an int is accepted and stored as text. ``data`` is any JSON object:
     datetimes, UUIDs and Decimals in it are encoded, other objects are an error. ``timestamp`` defaults to now; a naive
-    one is taken as UTC. ``destination_id`` routes the record to a table of its own in stream mode.
+    one is taken as UTC, ISO 8601 text is read. ``destination_id`` routes the record to a table of its own in stream
+    mode. Raises TypeError for a value of another kind, ValueError for a text that is no moment.
     """
 
     __slots__ = ("data", "destination_id", "id", "own_timestamp")
+    _FIELDS = ("id", "data", "timestamp", "destination_id")
+    _REQUIRED = ("id", "data")
 
     def __init__(
         self,
         id: str | int,
         data: dict[str, Any],
-        timestamp: datetime | None = None,
+        timestamp: datetime | str | None = None,
         destination_id: str | None = None,
     ) -> None:
         if id.__class__ is not str:
@@ -33,9 +44,11 @@ class SourceRecord:
                 raise TypeError(f"SourceRecord.id must be a string or an integer, not {type(id).__name__}")
             id = str(id)
         if data.__class__ is not dict and not isinstance(data, dict):
-            raise TypeError(f"SourceRecord.data of record {id!r} must be a dict, not {type(data).__name__}")
+            if not isinstance(data, Mapping):
+                raise TypeError(f"SourceRecord.data of record {id!r} must be a dict, not {type(data).__name__}")
+            data = dict(data)
         if timestamp is not None and not isinstance(timestamp, datetime):
-            raise TypeError(f"SourceRecord.timestamp of record {id!r} must be a datetime, not {timestamp!r}")
+            timestamp = _moment(timestamp, f"SourceRecord.timestamp of record {id!r}")
         if destination_id is not None and not isinstance(destination_id, str):
             raise TypeError(f"SourceRecord.destination_id of record {id!r} must be a string, not {destination_id!r}")
         self.id: str = id
@@ -65,6 +78,15 @@ class SourceRecord:
 
     def __repr__(self) -> str:
         return f"SourceRecord(id={self.id!r}, data=<{len(self.data)} keys>, destination_id={self.destination_id!r})"
+
+
+def _moment(value: Any, name: str) -> datetime:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a datetime or ISO 8601 text, not {value!r}")
+    try:
+        return datetime.fromisoformat(value.strip())
+    except ValueError:
+        raise ValueError(f"{name} must be a datetime or ISO 8601 text, not {value!r}") from None
 
 
 @dataclass(slots=True)
@@ -106,22 +128,30 @@ class RecordFrame:
 
 
 @dataclass(slots=True)
-class SourceIteration:
+class SourceIteration(ModelLike):
     """One page of a stream. ``records``: a list of :class:`SourceRecord`, or anything that yields them: a generator
     makes each when it is needed, and is read once. Or the page as a whole: :class:`JsonLines`, a :class:`RecordFrame`.
+    A dict with the fields of a record is taken for one.
 
     ``next_pagination`` is what ``get`` receives for the next page, any JSON object; ``{}`` means the stream is
     exhausted. A page may hold no records and still have a next page. ``next_state`` replaces the state kept between
     incremental runs once this run has succeeded; None leaves it as it is.
     """
 
+    _FIELDS = ("next_pagination", "records", "next_state")
+    _REQUIRED = ("next_pagination",)
+
     next_pagination: dict[str, Any]
     records: "Iterable[SourceRecord] | JsonLines | RecordFrame" = field(default_factory=list)
     next_state: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.records, list) and self.records and isinstance(self.records[0], dict):
+            with suppress(TypeError, ValueError):  # what is no record is told, or refused, with its page
+                self.records = [SourceRecord.model_validate(record) for record in self.records]
 
-@dataclass(slots=True)
-class SourceIncrementalState:
+
+class SourceIncrementalState(BaseModel):
     """The window of an incremental run: ``last_run <= changed < run_started_at``. Windows of runs tile.
 
     ``last_run``: where the window of the last succeeded job ended, less ``source.incremental_lookback``; aware, UTC.
@@ -130,14 +160,14 @@ class SourceIncrementalState:
     """
 
     last_run: datetime
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = Field(default_factory=dict)
     cursor_field: str | None = None
     run_started_at: datetime | None = None
 
-    def __post_init__(self) -> None:
-        self.last_run = as_utc(self.last_run)
-        if self.run_started_at is not None:
-            self.run_started_at = as_utc(self.run_started_at)
+    @field_validator("last_run", "run_started_at")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        return None if moment is None else as_utc(moment)
 
     def covers(self, changed: datetime) -> bool:
         """Whether a record that changed then belongs to the window; a naive moment is taken as UTC."""

@@ -5,7 +5,6 @@ from itertools import takewhile
 from typing import Any, Protocol, Self
 
 import requests
-from loguru import logger
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
@@ -13,6 +12,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import RequestHistory, Retry
 
+from bizon.common.safe_log import logger
 from bizon.common.waiting import StopSign, is_in_time, pause, stop_sign
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpRetriesConfig

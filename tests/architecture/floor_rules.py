@@ -12,7 +12,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "*__init__.py"),
     (1, "*/config.py"),
     (6, "cli/* __main__.py"),
-    (5, "engine/engine.py engine/runner/* testing/*"),
+    (5, "engine/engine.py engine/records.py engine/runner/* testing/*"),
     (4, "connectors/*/src/*.py engine/queue/adapters/* engine/backend/adapters/* monitoring/*/*"),
     (3, "engine/pipeline/producer.py engine/pipeline/consumer.py engine/pipeline/loader.py engine/queue/codec.py"),
     (3, "engine/queue/spool.py engine/queue/chunks.py engine/queue/deliveries.py engine/queue/ipc.py"),
@@ -28,8 +28,10 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
     (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
     (0, "common/exact_json.py common/google_credentials.py common/private_files.py common/processes.py"),
-    (0, "common/frame_json.py common/lines.py common/encoding.py common/waiting.py common/kept_tokens.py"),
-    (0, "source/models.py engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
+    (0, "common/waiting.py common/kept_tokens.py"),
+    (0, "common/frame_json.py common/lines.py common/encoding.py common/secret_forms.py common/safe_log.py"),
+    (0, "source/model_like.py source/models.py"),
+    (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
 )
 DOORS = (  # files, and whose functions in them may import; "" = everybody's
@@ -48,7 +50,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
 OPEN_TO_GUESTS = (
     "source/* destination/* common/models.py common/strict.py common/streams.py common/sync.py common/secret.py "
     "common/clock.py common/frames.py common/exact_json.py common/errors/errors.py common/private_files.py "
-    "common/google_credentials.py common/processes.py engine/backend/backend.py "
+    "common/google_credentials.py common/processes.py common/safe_log.py engine/backend/backend.py "
     "engine/pipeline/models.py "
     "monitoring/monitor.py"
 )

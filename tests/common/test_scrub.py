@@ -1,12 +1,15 @@
-"""Secrets leave every text: known ones by value, others by their shape."""
+"""Secrets leave every text: known ones by value, others by their shape. Errors are short."""
 
+import base64
+import html
 import json
-from urllib.parse import quote
+import re
+from urllib.parse import quote, quote_plus
 
 import pytest
 
-from bizon.common.scrub import Scrubber
-from bizon.common.secret import MASK
+from bizon.common.scrub import MOST_SHOWN, Scrubber
+from bizon.common.secret import MASK, registry
 
 TRICKY = 'p@ss/w:rd "1"\n€'
 
@@ -71,3 +74,129 @@ def test_ordinary_text_stays(text: str) -> None:
 
 def test_shapes_can_be_left_alone() -> None:
     assert Scrubber(["s3kret"], patterns=False)("Bearer abc s3kret") == f"Bearer abc {MASK}"
+
+
+def _escaped(text: str, signs: str) -> str:
+    return "".join(f"\\u{ord(sign):04x}" if sign in signs else sign for sign in json.dumps(text))
+
+
+def _lower(text: str) -> str:
+    return re.sub("%..", lambda escape: escape.group().lower(), quote(text, safe=""))
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        quote_plus,
+        _lower,
+        lambda text: quote(text, safe="!'()*~"),  # encodeURIComponent
+        html.escape,
+        lambda text: json.dumps(text).replace("/", "\\/"),  # PHP
+        lambda text: _escaped(text, "<>&='"),  # Gson
+        lambda text: _escaped(text, "<>&"),  # Go
+        lambda text: text.encode().hex(),
+        lambda text: text.encode().hex().upper(),
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+        lambda text: quote(base64.b64encode(text.encode()).decode(), safe=""),
+    ],
+)
+@pytest.mark.parametrize("secret", ["s3kret=a&b<c>/d'e+f~g?h", "Ünïcode-päss/??>>", "Sekret-77-Value"])
+def test_no_encoding_shows_a_secret(encode: object, secret: str) -> None:
+    assert callable(encode)
+    assert encode(secret).strip('"').rstrip("=") not in Scrubber([secret])(f"before {encode(secret)} after")
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "user"])
+@pytest.mark.parametrize("after", ["", "x", "xy"])
+def test_base64_of_a_longer_text_does_not_show_a_secret_in_it(user: str, after: str) -> None:
+    """``basic`` in a header of its own: base64 of ``user:password`` is no known value."""
+    encoded = base64.b64encode(f"{user}:Sekret-77-Value{after}".encode()).decode()
+    shown = Scrubber(["Sekret-77-Value"])(f"X-Auth: {encoded}")
+    assert MASK in shown
+    for piece in (encoded[i : i + 8] for i in range(len(encoded) - 7)):
+        if b"Sekret" in base64.b64decode(encoded)[: encoded.index(piece) * 6 // 8 + 6]:
+            assert piece not in shown
+
+
+def test_a_secret_with_a_last_newline_is_masked_without_it() -> None:
+    """A file or a variable often ends in one; what is sent does not."""
+    assert Scrubber(["Sekret-77-Value\n"])("refused: Sekret-77-Value!") == f"refused: {MASK}!"
+
+
+def test_each_line_of_a_key_is_a_secret() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nk3nVt8Zq2LdPw0sYhXcA\n-----END KEY-----\n"
+    assert "k3nVt8Zq" not in Scrubber([key])("parsed:\n  MIIEvQIBADANBgkqhkiG\n  k3nVt8Zq2LdPw0sYhXcA\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://a/x?page=2&access_token=abc#top", "https://a/x?page=2&access_token=**#top"),
+        ("https://b.s3/x?X-Amz-Credential=a%2Fb&X-Amz-Date=1&X-Amz-Signature=ab12", "?X-Amz-Date"),
+        ("https://b.s3/x?AWSAccessKeyId=AKIA1&Signature=ab%2B&Expires=1", "AWSAccessKeyId=**&Signature=**&Expires=1"),
+        ("https://x.blob/y?sv=2022&sig=a%2Bb%3D&se=1", "https://x.blob/y?sv=2022&sig=**&se=1"),
+        ("https://maps/x?key=AIza1&q=2", "https://maps/x?key=**&q=2"),
+        ("/redirect?to=https%3A%2F%2Fa%3Fsig%3Dab12%26page%3D2", "sig%3D**%26page%3D2"),
+        ("https://a/x?page_token=abc&next_token=d&monkey=e", "?page_token=abc&next_token=d&monkey=e"),
+    ],
+)
+def test_parameters_of_a_url_that_name_a_credential_are_masked(text: str, expected: str) -> None:
+    shown = Scrubber()(text)
+    assert expected.replace("**", MASK).replace("?X-Amz-Date", f"X-Amz-Credential={MASK}&X-Amz-Date=1") in shown
+    assert "ab12" not in shown
+
+
+def test_a_value_keeps_its_shape() -> None:
+    shown = Scrubber(["Sekret"]).value(
+        {
+            "n": 1,
+            "next": ["https://a/?sig=b", None, {"api_key": "x", "page_token": "y", "z": True}],
+            "Sekret": "Sekret!",
+        }
+    )
+    assert shown == {
+        "n": 1,
+        "next": [f"https://a/?sig={MASK}", None, {"api_key": MASK, "page_token": "y", "z": True}],
+        MASK: f"{MASK}!",
+    }
+
+
+def test_an_error_is_short_however_much_a_server_answers() -> None:
+    text = "refused: " + "Sekret-77-Value " * 3_000_000
+    shown = Scrubber(["Sekret-77-Value"]).brief(text)
+    assert len(shown) <= MOST_SHOWN
+    assert shown.startswith(f"refused: {MASK} {MASK}")
+    assert shown.endswith(" more characters)")
+    assert Scrubber().brief(shown) == shown
+    assert Scrubber().brief("short") == "short"
+
+
+@pytest.mark.parametrize("padding", [*range(17_960, 18_040), *range(1_900, 2_020, 3)])
+def test_a_secret_at_the_cut_is_not_halved(padding: int) -> None:
+    shown = Scrubber(["Sekret-77-Value"]).brief("x" * padding + "Sekret-77-Value" * 10 + "y" * 20_000)
+    assert "Sekr" not in shown
+
+
+def test_many_secrets_before_the_cut_show_nothing_behind_it() -> None:
+    secret = "Sekret-77-Value" * 100
+    for padding in range(0, 1_600, 100):
+        assert "Sekret" not in Scrubber([secret]).brief("x" * padding + secret * 100)
+
+
+def test_what_is_learned_is_masked_by_scrubbers_that_were_there_before() -> None:
+    scrub = Scrubber(["given-secret"])
+    with registry.known_while(["Sekret-77-Value"]):
+        assert scrub("given-secret Sekret-77-Value") == f"{MASK} {MASK}"
+    assert scrub("given-secret Sekret-77-Value") == f"{MASK} Sekret-77-Value"
+
+
+def test_a_traceback_shows_lines_and_no_variables() -> None:
+    header = "Bearer " + "Sekret-77-Value"
+    try:
+        raise RuntimeError(header)
+    except RuntimeError as error:
+        shown = Scrubber(["Sekret-77-Value"]).traceback_of(error)
+    assert shown.startswith("Traceback (most recent call last):\n")
+    assert "raise RuntimeError(header)" in shown
+    assert shown.endswith(f"RuntimeError: Bearer {MASK}")

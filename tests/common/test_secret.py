@@ -1,11 +1,13 @@
 """Secrets are text for connectors and masked for everybody else."""
 
 import pickle
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from bizon.common.secret import MASK, Secret, SecretText, iter_secrets
+from bizon.common.secret import MASK, Secret, SecretRegistry, SecretText, iter_secrets, learn, registry
 
 
 class Login(BaseModel):
@@ -55,3 +57,56 @@ def test_all_secrets_of_a_config_are_found() -> None:
 
 def test_the_schema_marks_it_as_a_password() -> None:
     assert Login.model_json_schema()["$defs"]["Login"]["properties"]["password"]["format"] == "password"
+
+
+@pytest.fixture
+def _forgotten() -> Iterator[None]:
+    yield
+    registry.forget()
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_what_is_learned_comes_back_unchanged_and_is_known() -> None:
+    token = Secret("Learned-55-Token")
+    assert learn(token) is token
+    assert "Learned-55-Token" in registry.values()
+    assert learn("abc") == "abc"
+    assert "abc" not in registry.values()
+
+
+def test_the_newest_256_are_kept_and_one_that_is_met_again_is_new() -> None:
+    own = SecretRegistry()
+    for number in range(256):
+        own.learn(f"token-{number}")
+    own.learn("token-0")
+    own.learn("token-256")
+    assert len(own.learned()) == 256
+    assert {"token-0", "token-2", "token-256"} <= own.learned()
+    assert "token-1" not in own.learned()
+
+
+def test_values_of_two_runs_are_known_until_the_last_ends() -> None:
+    own = SecretRegistry()
+    with own.known_while(["shared-secret", "one-secret"]):
+        with own.known_while(["shared-secret"]):
+            assert own.values() == {"shared-secret", "one-secret"}
+        assert own.values() == {"shared-secret", "one-secret"}
+    assert own.values() == frozenset()
+
+
+def test_a_listener_is_told_once_before_the_value_is_used() -> None:
+    own = SecretRegistry()
+    told: list[str] = []
+    with own.told_to(told.append):
+        own.learn("first-token")
+        own.learn("first-token")
+    own.learn("second-token")
+    assert told == ["first-token"]
+
+
+def test_threads_may_learn_at_once() -> None:
+    own = SecretRegistry()
+    told: list[str] = []
+    with own.told_to(told.append), ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: own.learn(f"token-{number % 100}"), range(1_000)))
+    assert sorted(told) == sorted(own.learned()) == sorted(f"token-{number}" for number in range(100))

@@ -52,7 +52,7 @@ BROKEN = {
         ZIPPED, f"Content-Length: {len(PACKED) - 9}", body=PACKED[:-9]
     ),
     "gzip without its end, in chunks": _answer(
-        ZIPPED, "Transfer-Encoding: chunked", body=_chunked(PACKED[:-20]) + b"0\r\n\r\n"
+        ZIPPED, "Transfer-Encoding: chunked", "Connection: close", body=_chunked(PACKED[:-20]) + b"0\r\n\r\n"
     ),
     "gzip without its end, until the connection closes": _answer(ZIPPED, "Connection: close", body=PACKED[:-1]),
     "deflate without its end": _answer("Content-Encoding: deflate", "Connection: close", body=DEFLATED[:-10]),

@@ -7,6 +7,7 @@ BizonError
 |  |- SourceConnectionError check_connection said no, or the host cannot be reached
 |  '- SourceFetchError      a page could not be fetched, or is not a valid page
 |- TransformError           a user's snippet failed; carries label and record id
+|- RunFailedError           a run did not succeed; raised only for programs that ask for it
 |- QueueError               connect, put, get, a message too large
 |- StoppedError             a wait was ended because the run must end; no failure
 |- BackendError             the state database failed
@@ -25,6 +26,7 @@ they never contain a configured secret.
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -75,6 +77,14 @@ class SourceConnectionError(SourceError):
 
 class SourceFetchError(SourceError):
     """One page could not be fetched or is no valid page. Pages before it stay committed."""
+
+
+class RunFailedError(BizonError):
+    """A run did not succeed. ``status`` is the ``RunnerStatus`` that says how it ended."""
+
+    def __init__(self, message: str, status: Any = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class TransformError(BizonError):

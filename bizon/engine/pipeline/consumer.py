@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from loguru import logger
-
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.frames import SourcePage, to_destination_frame
+from bizon.common.safe_log import logger
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.pipeline.loader import Loader

@@ -29,7 +29,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import polars as pl
-from loguru import logger
 
 from bizon.common.errors.errors import (
     DestinationWriteError,
@@ -40,6 +39,7 @@ from bizon.common.errors.errors import (
 from bizon.common.frames import DESTINATION_COLUMNS, rows_by_table
 from bizon.common.on_error import OnError
 from bizon.common.rejects import split_rejected, take_out
+from bizon.common.safe_log import logger
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, BatchRange
 from bizon.engine.backend.backend import AbstractBackend

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from loguru import logger
-
 from bizon.common.errors.errors import DestinationError
+from bizon.common.safe_log import logger
 
 RETRY_WAITS = (1, 2, 4, 8, 15)
 """Seconds between tries of a write that failed with ``DestinationWriteError(..., retryable=True)``; then the run fails,

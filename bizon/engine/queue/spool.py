@@ -17,11 +17,10 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import BinaryIO
 
-from loguru import logger
-
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.private_files import check_private_folder, create_private, make_private_folders
+from bizon.common.safe_log import logger
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 

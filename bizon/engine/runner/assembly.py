@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bizon.common.kept_tokens import kept_by
 from bizon.common.models import BizonConfig
 from bizon.common.on_error import OnError
 from bizon.common.scrub import Scrubber
@@ -24,7 +23,6 @@ from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, replay
 from bizon.engine.runner.models import Links, RunContext
-from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
@@ -34,11 +32,13 @@ from bizon.source.source import AbstractSource
 from bizon.transform.transform import Transform
 
 
-def build_source(config: BizonConfig, backend: AbstractBackend) -> AbstractSource:
-    """The source of the pipeline, not contacted yet. Its refresh tokens are kept in ``backend``."""
+def build_source(config: BizonConfig) -> AbstractSource:
+    """The source of the pipeline, not contacted yet; the object itself where a program has given one."""
+    given = config.source.given_source
+    if isinstance(given, AbstractSource):
+        return given
     key = StreamKey(config.job_name, config.source.name, config.source.stream)
-    with kept_by(StateKeepsTokens(backend)):
-        return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
+    return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
 
 
 def build_backend(config: BizonConfig) -> AbstractBackend:
@@ -71,7 +71,7 @@ def build_dead_letters(
 ) -> DeadLetters:
     """What becomes of rows that cannot be delivered; their file, if there is one, is a second destination."""
     config = context.config
-    scrub = Scrubber(context.secrets.union(iter_secrets(config)))
+    scrub = Scrubber(context.secrets.union(iter_secrets(config))).brief
     if config.on_error is not OnError.DEAD_LETTER and not context.resume.dead_letters:
         return DeadLetters(config.on_error, scrub=scrub)
     details = FileDestinationDetailsConfig(destination_id=config.dead_letter_path or destination.dead_letter_id)

@@ -1,9 +1,8 @@
 """How fast a stream that never ends is, and how far behind: for the progress line, and in the state for others."""
 
-from loguru import logger
-
 from bizon.common.clock import Monotonic, monotonic, utc_now
 from bizon.common.errors.errors import BackendError
+from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import Progress
 from bizon.source.source import AbstractSource

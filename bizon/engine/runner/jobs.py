@@ -28,10 +28,9 @@ A job in sync mode ``stream`` never ends: it stays RUNNING, and an empty paginat
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from loguru import logger
-
 from bizon.common.clock import microseconds, utc_now
 from bizon.common.models import BizonConfig
+from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, Half, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint

@@ -13,10 +13,9 @@ from hashlib import sha256
 from threading import Event, Thread
 from uuid import uuid4
 
-from loguru import logger
-
 from bizon.common.errors.errors import BackendError, JobLockedError
 from bizon.common.processes import is_gone, place, started
+from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, Lease, LeaseHolder, StreamKey
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
+from bizon.common.errors.errors import RunFailedError
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
@@ -103,6 +104,12 @@ class RunnerStatus:
     def is_success(self) -> bool:
         """True when every worker says so and nobody cut the run short."""
         return all(status is PipelineReturnStatus.SUCCESS for status in self._workers.values())
+
+    def raise_on_failure(self) -> Self:
+        """The status itself, for a success; else raises RunFailedError, which carries it. Also for an interruption."""
+        if self.is_success and not self.interrupted:
+            return self
+        raise RunFailedError(f"{self.to_string()}: {self.error or 'no reason was given'}", self)
 
     @property
     def failure_class(self) -> str | None:

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 from typing import ClassVar
 
-from loguru import logger
-
 from bizon.common.models import BizonConfig
+from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
+from bizon.common.secret import registry
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, LeaseHolder
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
@@ -49,9 +49,21 @@ class AbstractRunner(ABC):
         self._ended: dict[str, WorkerResult] = {}
         """What workers say that were told to end by an exception; set by the adapter before it passes that on."""
 
-    def run(self) -> RunnerStatus:
-        """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
-        with build_backend(self.bizon_config) as backend, ExitStack() as leases:
+    def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
+        """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened.
+
+        With ``raise_on_failure`` it returns only after a success, and raises RunFailedError otherwise. Without it, look
+        at ``is_success``.
+        """
+        status = self._run()
+        return status.raise_on_failure() if raise_on_failure else status
+
+    def _run(self) -> RunnerStatus:
+        with (
+            registry.known_while(self.secrets),
+            build_backend(self.bizon_config) as backend,
+            ExitStack() as leases,
+        ):
             for half in self.halves:
                 leases.enter_context(self._lease(backend, half))
             return self._run_jobs(backend)
@@ -106,7 +118,7 @@ class AbstractRunner(ABC):
             replaces=opened.replaces,
             producer_epoch=opened.producer_epoch,
             spool=folder,
-            secrets=self.secrets,
+            secrets=self.secrets | registry.learned(),
         )
         try:
             status = self._status(opened, self._work(context, backend))
@@ -125,7 +137,7 @@ class AbstractRunner(ABC):
         if status.published:
             return status
         cause = ": ".join(filter(None, (type(error).__name__, str(error))))
-        text = Scrubber(self.secrets)(f"ended by {cause}; run again to resume")
+        text = Scrubber(self.secrets).brief(f"ended by {cause}; run again to resume")
         return RunnerStatus(opened.job.id, stream=PipelineReturnStatus.KILLED_BY_RUNNER, error=text)
 
     def _lose(self, reason: str) -> None:
@@ -136,7 +148,8 @@ class AbstractRunner(ABC):
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
         scrub = Scrubber(self.secrets)  # the text is stored with the job
-        errors = [scrub(result.error) for result in results.values() if result.error is not None]
+        errors = [scrub.brief(result.error) for result in results.values() if result.error is not None]
+        error = scrub.brief(" | ".join(errors))
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         is_done = published or (success and self.halves == (Half.PRODUCER,))  # it publishes nothing
@@ -147,7 +160,7 @@ class AbstractRunner(ABC):
             producer=statuses.get("producer"),
             consumer=statuses.get("consumer"),
             stream=statuses.get("stream"),
-            error=" | ".join(errors) or ("stopped on request, run again to resume" if interrupted else None),
+            error=error or ("stopped on request, run again to resume" if interrupted else None),
             published=published,
             capped=success and any(result.capped for result in results.values()),
             interrupted=interrupted,

@@ -7,8 +7,6 @@ the stop flag and closes the queue.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from loguru import logger
-
 from bizon.common.errors.errors import (
     BackendError,
     BizonError,
@@ -23,13 +21,16 @@ from bizon.common.errors.errors import (
     TransformError,
     WatermarkError,
 )
+from bizon.common.kept_tokens import kept_by
+from bizon.common.safe_log import logger
+from bizon.common.scrub import Scrubber
 from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.pipeline.producer import deliver
+from bizon.engine.pipeline.producer import StopFlag, deliver
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import (
     build_consumer,
@@ -42,6 +43,7 @@ from bizon.engine.runner.assembly import (
     build_source,
 )
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.discover import resolve_source_class
@@ -62,7 +64,7 @@ _STATUS_OF = (
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
     try:
-        with ends_with(links.stop):
+        with at_work(links.backend, links.stop):
             return _produce(context, links)
     except Exception as error:
         if was_stopped(error):
@@ -75,7 +77,7 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
-        with ends_with(links.stop):
+        with at_work(links.backend, links.stop):
             return _consume(context, links)
     except Exception as error:
         if was_stopped(error):
@@ -85,6 +87,13 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
         _close(links)
         with suppress(OSError):  # the producing process may be gone
             links.gate.set()
+
+
+@contextmanager
+def at_work(backend: AbstractBackend, stop: StopFlag) -> Iterator[None]:
+    """Within, on this thread: waits end once ``stop`` is set, and refresh tokens that rotate are kept in the state."""
+    with ends_with(stop), kept_by(StateKeepsTokens(backend)):
+        yield
 
 
 def check_source(source: AbstractSource) -> None:
@@ -129,9 +138,7 @@ def announce_total(context: RunContext, links: Links, source: AbstractSource) ->
 
 
 @contextmanager
-def source_callback(
-    context: RunContext, backend: AbstractBackend, source: AbstractSource | None = None
-) -> Iterator[AbstractSourceCallback]:
+def source_callback(context: RunContext, source: AbstractSource | None = None) -> Iterator[AbstractSourceCallback]:
     """The callback of the source, for the consuming side. Builds a source only when it has a callback of its own."""
     overridden = resolve_source_class(context.config.source).get_source_callback_instance
     if overridden is AbstractSource.get_source_callback_instance:
@@ -139,7 +146,7 @@ def source_callback(
     elif source is not None:
         yield source.get_source_callback_instance()
     else:
-        own = build_source(context.config, backend)
+        own = build_source(context.config)
         try:
             yield own.get_source_callback_instance()
         finally:
@@ -162,7 +169,7 @@ def log_failure(context: RunContext, error: Exception) -> str:
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
     text = str(error) if isinstance(error, BizonError) else f"{type(error).__name__}: {error}"
     logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
-    return text
+    return Scrubber(context.secrets).brief(text)
 
 
 def failure(context: RunContext, error: Exception, status: PipelineReturnStatus) -> WorkerResult:
@@ -187,7 +194,7 @@ def _is_mistake_in_code(error: Exception) -> bool:
 def _produce(context: RunContext, links: Links) -> WorkerResult:
     links.queue.connect()
     monitor = build_monitor(context)
-    source = build_source(context.config, links.backend)
+    source = build_source(context.config)
     try:
         check_source(source)
         announce_total(context, links, source)
@@ -212,7 +219,7 @@ def _produce(context: RunContext, links: Links) -> WorkerResult:
 def _consume(context: RunContext, links: Links) -> WorkerResult:
     links.queue.connect()
     monitor = build_monitor(context)
-    with source_callback(context, links.backend) as callback:
+    with source_callback(context) as callback:
         destination = build_destination(context, links.backend, callback, monitor)
         dead_letters = build_dead_letters(context, destination, callback, monitor)
         try:

@@ -67,6 +67,15 @@ def test_damaged_bytes_are_refused(payload: bytes) -> None:
         decode(payload)
 
 
+def test_a_value_that_was_changed_on_the_way_is_refused() -> None:
+    """The message is sound but for the value: only the checksum knows."""
+    frame = records_to_frame([SourceRecord(id=1, data={"amount": 125000})], NOW)
+    payload = encode(QueueMessage("job", 1, 0, frame, NOW), compressed=False)
+    assert payload.count(b"125000") == 1
+    with pytest.raises(QueueError, match="its checksum does not match"):
+        decode(payload.replace(b"125000", b"925000"))
+
+
 def test_a_torn_message_is_refused_wherever_it_is_torn() -> None:
     frame = records_to_frame([SourceRecord(id=1, data={"a": "b"})], NOW)
     payload = encode(QueueMessage("job", 1, 0, frame, NOW))

@@ -151,10 +151,10 @@ def test_a_declaration_that_is_no_number_of_seconds_is_an_error(
 
 
 def test_a_state_covers_its_beginning_and_not_its_end() -> None:
-    state = SourceIncrementalState(at("10:00:00"), run_started_at=at("10:05:00"))
+    state = SourceIncrementalState(last_run=at("10:00:00"), run_started_at=at("10:05:00"))
     moments = [at("09:59:59"), at("10:00:00"), datetime(2026, 1, 1, 10, 4, 59), at("10:05:00")]
     assert [state.covers(moment) for moment in moments] == [False, True, True, False]
-    assert SourceIncrementalState(at("10:00:00")).covers(at("23:00:00"))
+    assert SourceIncrementalState(last_run=at("10:00:00")).covers(at("23:00:00"))
 
 
 def test_changes_of_the_minute_in_which_a_run_begins_are_neither_lost_nor_doubled(

@@ -56,7 +56,7 @@ class Bench:
                 },
             }
         )
-        monkeypatch.setattr(streaming, "build_source", lambda *_: self.source)
+        monkeypatch.setattr(streaming, "build_source", lambda _: self.source)
         monkeypatch.setattr(streaming, "source_callback", lambda *_: _Nothing())
         monkeypatch.setattr(streaming, "build_destination", lambda *_: self.destination)
         monkeypatch.setattr(streaming, "build_dead_letters", lambda *_: DeadLetters())

@@ -6,8 +6,8 @@ import pickle
 import signal
 import sys
 from collections.abc import MutableSequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from threading import Lock, Thread
@@ -17,6 +17,7 @@ from loguru import logger
 
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.log_bridge import standard_logging_bridged
+from bizon.common.secret import registry
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
@@ -52,7 +53,7 @@ class SharedFlag:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a child tells the main process: a log record, or at the end its result."""
+    """What a child tells the main process: a log record, a secret it has learned, or at the end its result."""
 
     level: str = ""
     name: str = ""
@@ -60,6 +61,7 @@ class Event:
     line: int = 0
     text: str = ""
     result: WorkerResult | None = None
+    learned: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
         load_custom_source(source_file_path)
     context: RunContext = pickle.loads(pickled)
     with (
+        registry.known_while(context.secrets),
+        registry.told_to(reporter.pass_on),
         tuned_for_pages(),
         standard_logging_bridged(),
         build_backend(context.config) as backend,
@@ -152,6 +156,11 @@ class _Reporter:
     def send(self, event: Event) -> None:
         with self._lock:
             self._connection.send(event)
+
+    def pass_on(self, secret: str) -> None:
+        """Let the main process, which prints and stores, know what was learned here."""
+        with suppress(OSError):  # it is gone; the parent watch ends this one
+            self.send(Event(learned=secret))
 
     def _forward(self, message: "Message") -> None:
         record = message.record

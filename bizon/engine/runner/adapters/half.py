@@ -10,9 +10,8 @@ queue what was not acknowledged.
 
 from threading import Event
 
-from loguru import logger
-
 from bizon.common.clock import Monotonic, monotonic
+from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half, JobStatus
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult

@@ -10,9 +10,9 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
-from loguru import logger
-
 from bizon.common.models import BizonConfig
+from bizon.common.safe_log import logger
+from bizon.common.secret import learn
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
@@ -121,6 +121,8 @@ class _Child:
     def _take(self, event: Event) -> None:
         if event.result is not None:
             self.result = event.result
+        elif event.learned:
+            learn(event.learned)
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
             logger.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]

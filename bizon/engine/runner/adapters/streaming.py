@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
-from bizon.common.waiting import ends_with, was_stopped
+from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -31,6 +31,7 @@ from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import (
     announce_total,
+    at_work,
     check_destination,
     check_source,
     close_destination,
@@ -85,7 +86,7 @@ class StreamingRunner(AbstractRunner):
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         try:
-            with ends_with(self._stop):
+            with at_work(backend, self._stop):
                 result = self._move(context, backend)
         except Exception as error:
             if was_stopped(error):
@@ -96,10 +97,10 @@ class StreamingRunner(AbstractRunner):
     def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:
         monitor = build_monitor(context)
         stream = context.config.source.sync_mode is SourceSyncModes.STREAM
-        source = build_source(context.config, backend)
+        source = build_source(context.config)
         try:
             check_source(source)
-            with open_spool(context) as spool, source_callback(context, backend, source) as callback:
+            with open_spool(context) as spool, source_callback(context, source) as callback:
                 queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing, spool)
                 links = Links(queue, backend, self._stop, Event(), self._progress)
                 destination = build_destination(context, backend, callback, monitor)

@@ -15,8 +15,8 @@ from requests import PreparedRequest
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
-from bizon.common.kept_tokens import token_keeper
-from bizon.common.secret import Secret, SecretText
+from bizon.common.kept_tokens import TokenKeeper, token_keeper
+from bizon.common.secret import Secret, SecretText, learn
 from bizon.common.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 from bizon.source.auth.authenticators.sealing import Seal
@@ -165,7 +165,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
             fields = self._fields(self._ask())
             rotated = fields.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != self._refresh_token:
-                self._keep(Secret(rotated))
+                self._keep(Secret(learn(rotated)))
         token = fields.get(self._params.access_token_name)
         if not isinstance(token, str) or not token:
             raise SourceConnectionError(
@@ -173,25 +173,31 @@ class Oauth2Authenticator(HeaderAuthenticator):
                 "set access_token_name or response_field_path"
             )
         replace_at = self._replacement_time(fields, asked_at)
-        self._access_token, self._replace_at = Secret(token), replace_at
+        self._access_token, self._replace_at = Secret(learn(token)), replace_at
 
     @contextmanager
     def _newest_refresh_token(self) -> Iterator[None]:
         """Within: the refresh token is the newest one, and no other run that has it replaces it."""
-        if self._keeper is None or self._seal is None:
+        keeper = self._found_keeper()
+        if keeper is None or self._seal is None:
             yield
             return
-        with self._keeper.turn(self._seal.name):
-            kept = self._keeper.read(self._seal.name)
+        with keeper.turn(self._seal.name):
+            kept = keeper.read(self._seal.name)
             opened = None if kept is None else self._seal.opened(kept)
             if opened is not None:
-                self._refresh_token = Secret(opened)
+                self._refresh_token = Secret(learn(opened))
             yield
+
+    def _found_keeper(self) -> TokenKeeper | None:
+        """That of the run in which it was made; of the run that uses it, when a program has made it before."""
+        return self._keeper or token_keeper()
 
     def _keep(self, rotated: Secret) -> None:
         self._refresh_token = rotated
-        if self._keeper is not None and self._seal is not None:
-            self._keeper.write(self._seal.name, self._seal.closed(rotated))
+        keeper = self._found_keeper()
+        if keeper is not None and self._seal is not None:
+            keeper.write(self._seal.name, self._seal.closed(rotated))
 
     def _ask(self) -> Any:
         try:

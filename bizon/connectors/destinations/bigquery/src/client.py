@@ -13,12 +13,12 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.exceptions import InvalidResponse
-from loguru import logger
 from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import Timeout
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.common.google_credentials import CredentialsError, google_credentials
+from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 
 _TIMEOUT = 60.0  # seconds of one request

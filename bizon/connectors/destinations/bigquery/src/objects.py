@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from google.api_core import exceptions
 from google.cloud.storage import Client as StorageClient
-from loguru import logger
 
+from bizon.common.safe_log import logger
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import HOW
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.cloud import bigquery
-from loguru import logger
 
 from bizon.common.errors.errors import DestinationError
+from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
 from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of

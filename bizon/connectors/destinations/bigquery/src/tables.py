@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from google.api_core import exceptions
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
-from loguru import logger
 
 from bizon.common.errors.errors import DestinationError
+from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.schema import merged

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 from google.api_core import exceptions
-from loguru import logger
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.client import HOW, writing
 from bizon.connectors.destinations.bigquery.src.jobs import Job

@@ -12,9 +12,9 @@ from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc import code_pb2
-from loguru import logger
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a request without success

@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 import polars as pl
-from loguru import logger
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
+from bizon.common.safe_log import logger
 from bizon.connectors.destinations.file.src.config import ColumnType, column_type
 from bizon.connectors.destinations.file.src.typed_columns import (
     COLUMN_TYPES,

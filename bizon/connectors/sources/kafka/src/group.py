@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from loguru import logger
 
 from bizon.common.errors.errors import SourceError, SourceFetchError
+from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.client import (
     Client,
     Partition,

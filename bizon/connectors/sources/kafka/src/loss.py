@@ -5,9 +5,8 @@ Pure, but for the log: what the group, the checkpoint and the brokers say comes 
 
 from typing import NamedTuple
 
-from loguru import logger
-
 from bizon.common.errors.errors import SourceFetchError
+from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.client import Partition
 from bizon.connectors.sources.kafka.src.config import OnDataLoss
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException
-from loguru import logger
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.client import Client, Partition, error_of, fetch_error
 from bizon.connectors.sources.kafka.src.config import OLDER_GROUP, KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.lookups import stands

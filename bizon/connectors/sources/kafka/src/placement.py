@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer
-from loguru import logger
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src import loss
 from bizon.connectors.sources.kafka.src.client import Client, Partition
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig

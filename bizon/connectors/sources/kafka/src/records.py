@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 import orjson
 import polars as pl
 from confluent_kafka import Message
-from loguru import logger
 
+from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.avro import decode, decoded_key
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
 from bizon.connectors.sources.kafka.src.json_text import NULL, base64_text, is_text, json_text, json_texts, valid_json

@@ -1,8 +1,7 @@
 """Trouble that repeats itself: one warning when it begins, then counts, at growing intervals."""
 
-from loguru import logger
-
 from bizon.common.clock import Monotonic, monotonic
+from bizon.common.safe_log import logger
 
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 600.0  # seconds until the next word on a trouble that goes on; doubled each time
 

@@ -1,5 +1,7 @@
 """Opening the database of each backend type, and SQLite."""
 
+import os
+import sqlite3
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from shutil import disk_usage
@@ -76,11 +78,29 @@ class FileDatabase(Database):
             poolclass=QueuePool,  # the last connection to close has the log written back; no commit should wait for it
             connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
         )
-        event.listen(engine, "connect", _use_write_ahead_log)
+        event.listen(engine, "do_connect", self._connect_to_read)
+        event.listen(engine, "connect", self._prepare)
         super().__init__(engine, f"'{self._path}'")
 
     def exists(self) -> bool:
         return self._path.exists()
+
+    def _may_be_written(self) -> bool:
+        """A database with a write-ahead log makes files beside it, also to be read."""
+        return not self._path.exists() or (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK))
+
+    def _connect_to_read(self, _dialect: Any, _record: Any, _arguments: Any, _keywords: Any) -> Any:
+        """A connection that only reads, for ``bizon status`` of another user or of a copy; None where one may write."""
+        if self._may_be_written():
+            return None
+        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        if not self._path.with_name(f"{self._path.name}-wal").exists():
+            address += "&immutable=1"  # nobody is at work, and nothing can be made beside the file
+        return sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+
+    def _prepare(self, connection: Any, record: Any) -> None:
+        if self._may_be_written():
+            _use_write_ahead_log(connection, record)
 
     def make_room(self) -> None:
         """The state holds paginations and errors: the file is this user's alone, and so is a folder made for it."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from loguru import logger
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from bizon.common.safe_log import logger
 from bizon.engine.backend.adapters.sqlalchemy.rows import enforces_keys, of_stream, stream_values
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import is_gone, lease_lock, longest_silence
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases

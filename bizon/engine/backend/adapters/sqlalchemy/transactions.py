@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from loguru import logger
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
+from bizon.common.safe_log import logger
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 
 PATIENCE = 60.0

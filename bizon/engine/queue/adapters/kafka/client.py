@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from loguru import logger
 
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig

@@ -15,10 +15,10 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from loguru import logger
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import Joiner

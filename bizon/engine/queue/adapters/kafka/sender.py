@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from loguru import logger
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import split

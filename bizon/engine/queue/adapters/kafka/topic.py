@@ -4,10 +4,10 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its stubs' __all__
-from loguru import logger
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 

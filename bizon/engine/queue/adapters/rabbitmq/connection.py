@@ -8,10 +8,9 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any, Protocol
 
-from loguru import logger
-
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.client import IOLoop, parameters, pika, queue_arguments
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure, connection_reason

@@ -7,10 +7,9 @@ from functools import partial
 from threading import Condition
 from typing import Any, NamedTuple
 
-from loguru import logger
-
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
 from bizon.engine.queue.adapters.rabbitmq.inbox import Portions

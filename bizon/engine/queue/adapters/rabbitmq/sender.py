@@ -3,10 +3,9 @@
 from threading import Condition
 from typing import Any
 
-from loguru import logger
-
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.client import pika
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails

@@ -1,0 +1,30 @@
+"""loguru's logger, whose records hold no secret: neither in their text nor in the variables of a traceback."""
+
+from typing import TYPE_CHECKING
+
+import loguru
+
+from bizon.common.scrub import Scrubber
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+_WARNING = 30
+_scrub = Scrubber()
+
+
+def _without_secrets(record: "Record") -> None:
+    """An exception becomes text: sinks such as loguru's own print the variables of each frame, headers and all. From
+    WARNING on, where texts quote errors, a text is cut."""
+    is_grave = record["level"].no >= _WARNING
+    message = _scrub.brief(record["message"]) if is_grave else _scrub(record["message"])
+    exception = record["exception"]
+    if exception is not None and exception.value is not None:
+        message = f"{message}\n{_scrub.traceback_of(exception.value)}"
+    record["message"], record["exception"] = message, None
+
+
+logger = loguru.logger.patch(_without_secrets)
+"""What every module of bizon logs through, so that it is safe with the sinks of a program that uses bizon as a library.
+
+The one exception is the ``logger`` destination: what it logs are records."""

@@ -1,0 +1,97 @@
+"""The records of a source for a program: fetched as in a run, without a destination, a queue or a state."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from bizon.common.errors.errors import ConfigError, SourceFetchError
+from bizon.common.models import BizonConfig
+from bizon.common.rejects import split_rejected
+from bizon.common.safe_log import logger
+from bizon.common.secret import registry
+from bizon.common.sync import SyncMetadata
+from bizon.engine.engine import GivenSource, load_config_dict
+from bizon.engine.pipeline.producer import PageFetcher
+from bizon.engine.runner.assembly import build_source
+from bizon.engine.runner.workers import check_source
+from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.config import SourceSyncModes
+from bizon.source.cursor import Cursor
+from bizon.source.discover import resolve_source_class, supports_incremental
+from bizon.source.models import SourceIncrementalState, SourceRecord
+from bizon.transform.transform import Transform
+
+_DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
+_JOB = "records"
+
+
+def records(
+    config: Mapping[str, Any], *, source: GivenSource | None = None, since: datetime | None = None
+) -> Iterator[SourceRecord]:
+    """The records of a source, one by one; a page is fetched when its first record is wanted.
+
+    ``config`` has the shape of the YAML; ``name``, ``destination`` and ``engine`` play no part. ``source``: see
+    ``RunnerFactory.create_from_config_dict``. ``since``: only what changed since then, by ``get_records_after``.
+
+    The rules of a run apply: ``check_connection`` first, retries, ``max_iterations``, transforms, and ``on_error``;
+    ``dead_letter`` leaves a record out like ``skip``. Nothing is remembered: the next call begins at the first page.
+    Numbers in ``data`` are Python's, so one that a float cannot hold is rounded. Raises ConfigError at once, and what
+    ends a run (SourceError, TransformError) while it is read.
+    """
+    return (record for frame in _pages(config, source, since) for record in _records_in(frame))
+
+
+def records_frame(
+    config: Mapping[str, Any], *, source: GivenSource | None = None, since: datetime | None = None
+) -> pl.DataFrame:
+    """All records of a source as one Polars frame, a column per key of ``data``; for what fits into memory.
+
+    Parameters as of ``records``. Polars finds the types of the columns. Raises SourceFetchError where a key has values
+    of which it can make no column.
+    """
+    texts = [frame["data"] for frame in _pages(config, source, since) if not frame.is_empty()]
+    if not texts:
+        return pl.DataFrame()
+    try:
+        return pl.read_ndjson("\n".join(pl.concat(texts)).encode(), infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise SourceFetchError(f"the records make no frame: {reason}; read them one by one with records()") from None
+
+
+def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetime | None) -> Iterator[pl.DataFrame]:
+    kept = {key: value for key, value in config.items() if key not in ("destination", "engine", "streams")}
+    loaded = load_config_dict({"name": _JOB, **kept, "destination": _DESTINATION}, source)
+    block = loaded.config.source
+    if block.sync_mode is SourceSyncModes.STREAM:
+        raise ConfigError("sync_mode stream has no end; records are read with another", key=("source", "sync_mode"))
+    if since is not None and not supports_incremental(resolve_source_class(block)):
+        raise ConfigError(f"source '{block.name}' cannot say what changed since then: it has no get_records_after")
+    return _fetched(loaded.config, loaded.secrets, since)
+
+
+def _fetched(config: BizonConfig, secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
+    block = config.source
+    with registry.known_while(secrets), closing(build_source(config)) as source:
+        check_source(source)
+        state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)
+        monitor = NoOpMonitor(SyncMetadata.from_bizon_config(_JOB, config))
+        fetcher = PageFetcher(source, monitor, _JOB, 1, state, config.on_error)
+        transform = Transform(config.transforms, config.on_error)
+        cursor = Cursor(block.name, block.stream, _JOB)
+        while not cursor.is_finished and cursor.iteration != block.max_iterations:
+            message = fetcher.fetch(cursor.iteration, cursor.pagination)
+            cursor.update_state(message.pagination, message.frame.height)
+            good, refused = split_rejected(transform.apply_transforms(message.frame))
+            for reason in refused["reason"]:
+                logger.warning("a record is left out: {}", reason)
+            yield good
+
+
+def _records_in(frame: pl.DataFrame) -> Iterator[SourceRecord]:
+    for id_, data, timestamp, destination_id in frame.select("id", "data", "timestamp", "destination_id").iter_rows():
+        yield SourceRecord(id_, json.loads(data), timestamp, destination_id)
