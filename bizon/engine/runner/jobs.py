@@ -13,7 +13,9 @@ The last line: ``force_ignore_checkpoint`` would cancel a job whose output may b
 window again. A job that failed to publish is cancelled.
 
 It must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not the
-configured one, or when it is a full_refresh older than ``checkpoint_max_age``.
+configured one, when it is a full_refresh older than ``checkpoint_max_age``, or when it is incremental, has pages left
+to fetch, and its last checkpoint is older: its window begins again then, where the last succeeded job ended. A reset
+that such a job was given goes to the new one.
 
 A consumer that runs apart from its producer opens no job of its own: it joins the newest one, once its producer has
 started. Each start of either half opens an epoch, and so overtakes an earlier start of the consumer.
@@ -73,6 +75,11 @@ def open_job(
         backend.request_stream_reset(key)
     reset_wanted = backend.has_pending_reset(key)
     reason = _reason_not_to_resume(newest, config, now or utc_now())
+    if reason is None and not reset_wanted:
+        reason = _outdated_checkpoint(backend, newest, config, now or utc_now())
+    if reason is not None and newest is not None and newest.status in RESUMABLE and backend.is_reset(newest.id):
+        backend.request_stream_reset(key)
+        reset_wanted = True
     if reason is None and reset_wanted:
         reason = "a reset was requested"
     leftover = reason is not None and not reset_wanted and _may_be_published(backend, newest, config)
@@ -89,6 +96,7 @@ def open_job(
         kept = None if reset_wanted or previous is None else previous.incremental_state
         job = backend.create_stream_job(key, config.source.sync_mode.value, incremental_state=kept)
         backend.bind_stream_reset(key, job.id)
+        backend.prune_cursors(key, keep=(job.id, *(() if previous is None else (previous.id,))))
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     is_reset = backend.is_reset(job.id)
@@ -149,6 +157,20 @@ def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datet
     if job.sync_mode == SourceSyncModes.FULL_REFRESH and age > timedelta(seconds=config.source.checkpoint_max_age):
         return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
     return None
+
+
+def _outdated_checkpoint(
+    backend: AbstractBackend, job: StreamJob | None, config: BizonConfig, now: datetime
+) -> str | None:
+    """Why the window of an incremental job is to begin again; None when it is not. Only publishing needs no checkpoint
+    that the API knows, and a job without one begins at the first page anyway."""
+    if job is None or job.sync_mode != SourceSyncModes.INCREMENTAL:
+        return None
+    cursor = backend.get_last_cursor_by_job_id(job.id)
+    age = timedelta(0) if cursor is None or not cursor.pagination else now - cursor.created_at
+    if age <= timedelta(seconds=config.source.checkpoint_max_age):
+        return None
+    return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
 def _has_failed_by_a_consumer(job: StreamJob) -> bool:

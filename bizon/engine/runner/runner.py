@@ -47,6 +47,8 @@ class AbstractRunner(ABC):
         self._progress = progress or Progress()
         self._stop_requested = False
         self._is_lost = False
+        self._ended: dict[str, WorkerResult] = {}
+        """What workers say that were told to end by an exception; set by the adapter before it passes that on."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened.
@@ -127,14 +129,22 @@ class AbstractRunner(ABC):
         try:
             status = self._status(opened, self._work(context, backend))
         except BaseException as error:
-            failure = PipelineReturnStatus.KILLED_BY_RUNNER
-            text = Scrubber(self.secrets).brief(f"the runner itself failed: {type(error).__name__}: {error}")
-            close_job(backend, opened, RunnerStatus(opened.job.id, stream=failure, error=text))
+            close_job(backend, opened, self._interrupted(opened, error))
             raise
         close_job(backend, opened, status)
         if folder is not None and status.published:
             discard(folder)
         return status
+
+    def _interrupted(self, opened: OpenedJob, error: BaseException) -> RunnerStatus:
+        """How a run ended that an exception in the main thread ended: a time limit, Ctrl-C in a notebook, or a fault of
+        the runner. What a worker has published by then is published."""
+        status = self._status(opened, self._ended)
+        if status.published:
+            return status
+        cause = ": ".join(filter(None, (type(error).__name__, str(error))))
+        text = Scrubber(self.secrets).brief(f"ended by {cause}; run again to resume")
+        return RunnerStatus(opened.job.id, stream=PipelineReturnStatus.KILLED_BY_RUNNER, error=text)
 
     def _lose(self, reason: str) -> None:
         """The lease is gone: stop, without counting it as a stop on request."""

@@ -17,17 +17,21 @@ from bizon.common.errors.errors import (
     SourceConnectionError,
     SourceError,
     SourceFetchError,
+    StoppedError,
     TransformError,
     WatermarkError,
 )
 from bizon.common.interrupts import in_words, is_for_the_process
+from bizon.common.kept_tokens import kept_by
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
+from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
+from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.pipeline.producer import deliver
+from bizon.engine.pipeline.producer import StopFlag, deliver
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import (
     build_consumer,
@@ -40,11 +44,13 @@ from bizon.engine.runner.assembly import (
     build_source,
 )
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.discover import resolve_source_class
 from bizon.source.source import AbstractSource
 
+_CHECK_RETRIES = 10.0  # seconds
 _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a stop is seen
 
 _STATUS_OF = (
@@ -59,8 +65,11 @@ _STATUS_OF = (
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _produce(context, links)
+        with at_work(links.backend, links.stop):
+            return _produce(context, links)
     except BaseException as error:
+        if was_stopped(error):
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         if is_for_the_process(error):
             raise
         return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
@@ -71,8 +80,11 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _consume(context, links)
+        with at_work(links.backend, links.stop):
+            return _consume(context, links)
     except BaseException as error:
+        if was_stopped(error):
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         if is_for_the_process(error):
             raise
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
@@ -82,10 +94,21 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
             links.gate.set()
 
 
+@contextmanager
+def at_work(backend: AbstractBackend, stop: StopFlag) -> Iterator[None]:
+    """Within, on this thread: waits end once ``stop`` is set, and refresh tokens that rotate are kept in the state."""
+    with ends_with(stop), kept_by(StateKeepsTokens(backend)):
+        yield
+
+
 def check_source(source: AbstractSource) -> None:
-    """Raise SourceConnectionError unless the source says that it can be reached."""
-    reachable, reason = source.check_connection()
+    """Raise SourceConnectionError unless the source says that it can be reached. It is to answer soon: what is retried
+    for minutes in the middle of a run is not, before anything is fetched."""
+    with within(_CHECK_RETRIES):
+        reachable, reason = source.check_connection()
     if reachable is not True:
+        if (sign := stop_sign()) is not None and sign.is_set():
+            raise StoppedError
         name = f"{source.config.name}.{source.config.stream}"
         raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
 

@@ -113,17 +113,24 @@ def note_source_cursor(
     status: CursorStatus,
     epoch: int = 0,
 ) -> None:
-    """Insert a note of how far the source was read."""
+    """Note how far the source was read: one row per job, start and status, whose pagination may be long."""
+    now, text = naive_now(), to_text(next_pagination)
+    columns = source_cursors.c
+    before = (columns.job_id == job_id, columns.status == status.value, columns.attempt == epoch)
+    change = update(source_cursors).where(*before)
+    progress = {"iteration": iteration, "rows_fetched": rows_fetched, "next_pagination": text, "updated_at": now}
+    if connection.execute(change.values(progress)).rowcount:
+        return
     row = {
         "id": cursor_id,
         "job_id": job_id,
         **stream_values(key),
         "iteration": iteration,
         "rows_fetched": rows_fetched,
-        "next_pagination": to_text(next_pagination),
+        "next_pagination": text,
         "attempt": epoch,
         "status": status.value,
-        "created_at": naive_now(),
+        "created_at": now,
     }
     insert_once(connection, source_cursors, row)
 
