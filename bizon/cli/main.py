@@ -2,9 +2,10 @@
 bodies and delegate."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
 _EXIT_CODES = (
@@ -13,9 +14,28 @@ _EXIT_CODES = (
 )
 
 
+class _LightHelp:
+    """A help option that is false when it is not given: typer loads pydantic to make a flag of nothing."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None and option.default is None:
+            option.default = False
+        return option
+
+
+class _Group(_LightHelp, TyperGroup):
+    """A group of commands."""
+
+
+class _Command(_LightHelp, TyperCommand):
+    """A command."""
+
+
 def _group(text: str) -> typer.Typer:
     return typer.Typer(
         help=text,
+        cls=_Group,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -98,7 +118,9 @@ def _main(
     pass
 
 
-@cli.command(help=f"Run the pipeline that CONFIG describes.\n\nA run that ended early resumes. {_EXIT_CODES}")
+@cli.command(
+    cls=_Command, help=f"Run the pipeline that CONFIG describes.\n\nA run that ended early resumes. {_EXIT_CODES}"
+)
 def run(
     config: _Config,
     custom_source: _CustomSource = None,
@@ -164,7 +186,7 @@ def run(
     raise typer.Exit(run_pipeline(config, flags))
 
 
-@_source.command("list")
+@_source.command("list", cls=_Command)
 def source_list() -> None:
     """List the built-in sources and their streams."""
     from bizon.cli.guard import guarded
@@ -174,7 +196,7 @@ def source_list() -> None:
         list_sources()
 
 
-@_stream.command("list")
+@_stream.command("list", cls=_Command)
 def stream_list(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source; `bizon source list` shows them.")],
     custom_source: Annotated[
@@ -192,7 +214,7 @@ def stream_list(
         list_streams(source, custom_source)
 
 
-@_stream.command("reset")
+@_stream.command("reset", cls=_Command)
 def stream_reset(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
     """Let the next run of CONFIG fetch everything again and replace the output, whatever its sync mode."""
     from bizon.cli.guard import guarded
@@ -202,7 +224,7 @@ def stream_reset(config: _Config, custom_source: _CustomSource = None, env_file:
         reset(config, custom_source, env_file)
 
 
-@cli.command()
+@cli.command(cls=_Command)
 def status(
     config: _Config,
     custom_source: _CustomSource = None,
@@ -217,7 +239,7 @@ def status(
         show(config, custom_source, env_file, as_json=as_json)
 
 
-@_destination.command("list")
+@_destination.command("list", cls=_Command)
 def destination_list() -> None:
     """List the destinations, and for each that is not installed the extra to install."""
     from bizon.cli.guard import guarded
@@ -227,7 +249,7 @@ def destination_list() -> None:
         list_destinations()
 
 
-@_config.command("validate")
+@_config.command("validate", cls=_Command)
 def config_validate(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
     """Check CONFIG without contacting anything; exit code 2 and one line per mistake if it is wrong."""
     from bizon.cli.checking import validate
@@ -237,7 +259,7 @@ def config_validate(config: _Config, custom_source: _CustomSource = None, env_fi
         validate(config, custom_source, env_file)
 
 
-@_config.command("schema")
+@_config.command("schema", cls=_Command)
 def config_schema() -> None:
     """Print the JSON Schema of CONFIG, for completion and checks in an editor."""
     from bizon.cli.checking import print_schema

@@ -1,7 +1,6 @@
 """``bizon run``: from the flags to the exit code."""
 
 import os
-import sys
 from dataclasses import dataclass
 
 from bizon.cli.guard import error_text, report_error
@@ -20,7 +19,6 @@ from bizon.engine.engine import RunnerFactory
 from bizon.source.config import SourceSyncModes
 
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
-_SHOW_CURSOR = "\x1b[?25h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,4 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
 def _quit(result: ResultFile) -> None:
     """Leave without another word, after a second signal: whatever hangs, hangs no longer."""
     result.fail(KeyboardInterrupt(), "quit by a second signal")
-    if sys.stderr.isatty():
-        sys.stderr.write(_SHOW_CURSOR)
-        sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)

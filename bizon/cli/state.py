@@ -43,7 +43,8 @@ def _lines(report: "PipelineReport") -> list[str]:
         lines.append("State: no run yet")
     else:
         state = f"{report.state}, but its run is gone: run again to resume" if report.was_killed else report.state
-        of_total = "" if report.total_records is None else f" of {report.total_records:,}"
+        is_known = report.total_records is not None and report.rows_written <= report.total_records
+        of_total = f" of {report.total_records:,}" if is_known and report.state != "succeeded" else ""
         lines += [
             f"State: {state}",
             f"Job: {report.job_id}, {report.sync_mode}, created {duration(report.age_seconds)} ago, "

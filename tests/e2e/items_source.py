@@ -24,6 +24,7 @@ class ItemsConfig(SourceConfig):
     fail_at: int | None = Field(default=None, description="Page that raises.")
     kill_at: int | None = Field(default=None, description="Page at which the process is killed.")
     die_in_constructor: bool = False
+    announced: int | None = Field(default=None, description="Records it says there are, when not the true number.")
     gated: bool = Field(default=False, description="Serve only the pages below the number in the file allowed.txt.")
     trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per commit.")
 
@@ -50,7 +51,7 @@ class ItemsSource(AbstractSource):
         return True, None
 
     def get_total_records_count(self) -> int | None:
-        return self.config.pages * self.config.page_size
+        return self.config.announced or self.config.pages * self.config.page_size
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         number = (pagination or {}).get("page", 0)

@@ -104,18 +104,28 @@ class RunnerStatus:
         """True when every worker says so and nobody cut the run short."""
         return all(status is PipelineReturnStatus.SUCCESS for status in self._workers.values())
 
+    def causes(self) -> str:
+        """The workers that failed and how, in words; without those that only ended because the other had."""
+        return ", ".join(f"{name}: {status.value}" for name, status in self._causes.items()) or "stopped by the runner"
+
     @property
     def failure_class(self) -> str | None:
         """Which part failed, in one word; None for a success."""
-        failed = [status for status in self._workers.values() if status is not PipelineReturnStatus.SUCCESS]
-        causes = [status for status in failed if status is not PipelineReturnStatus.KILLED_BY_RUNNER] or failed
-        return _FAILURE_CLASSES.get(causes[0], "unknown") if causes else None
+        if self.is_success:
+            return None
+        cause = next(iter(self._causes.values()), PipelineReturnStatus.KILLED_BY_RUNNER)
+        return _FAILURE_CLASSES.get(cause, "unknown")
 
     def to_string(self) -> str:
         """One line for a person."""
         outcome = "Success" if self.is_success else "Failure"
         workers = ", ".join(f"{name.capitalize()}: {status.value}" for name, status in self._workers.items())
         return f"Pipeline finished with status {outcome} ({workers})"
+
+    @property
+    def _causes(self) -> dict[str, PipelineReturnStatus]:
+        innocent = (PipelineReturnStatus.SUCCESS, PipelineReturnStatus.KILLED_BY_RUNNER)
+        return {name: status for name, status in self._workers.items() if status not in innocent}
 
     @property
     def _workers(self) -> dict[str, PipelineReturnStatus]:

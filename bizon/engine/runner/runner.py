@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from loguru import logger
 
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.scrub import Scrubber
 from bizon.engine.backend.backend import AbstractBackend
@@ -15,6 +16,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.extras import check_extras
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
@@ -45,10 +47,11 @@ class AbstractRunner(ABC):
         self._stop: StopFlag = stop or self._stopping
         self._progress = progress or Progress()
         self._stop_requested = False
-        self._is_lost = False
+        self._lost: str | None = None
 
     def run(self) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
+        check_extras(self.bizon_config, self.halves)
         with build_backend(self.bizon_config) as backend, ExitStack() as leases:
             for half in self.halves:
                 leases.enter_context(self._lease(backend, half))
@@ -79,7 +82,7 @@ class AbstractRunner(ABC):
 
     def _may_go_on(self) -> bool:
         """After a job that nothing but its output stood in the way of. Whether the run may open another one."""
-        if self._stop_requested or self._is_lost:
+        if self._stop_requested or self._lost:
             return False
         self._stop.clear()
         self._stopping.clear()
@@ -120,13 +123,14 @@ class AbstractRunner(ABC):
 
     def _lose(self, reason: str) -> None:
         """The lease is gone: stop, without counting it as a stop on request."""
-        logger.error(reason)
-        self._is_lost = True
+        logger.bind(**{FAILURE: True}).error(reason)
+        self._lost = reason
         self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
         scrub = Scrubber(self.secrets)  # the text is stored with the job
-        errors = [scrub(result.error) for result in results.values() if result.error is not None]
+        told = (self._lost, *(result.error for result in results.values()))
+        errors = [scrub(error) for error in told if error is not None]
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         is_done = published or (success and self.halves == (Half.PRODUCER,))  # it publishes nothing

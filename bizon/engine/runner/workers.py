@@ -22,6 +22,7 @@ from bizon.common.errors.errors import (
     TransformError,
     WatermarkError,
 )
+from bizon.common.log_bridge import FAILURE
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.loader import Loader
@@ -103,7 +104,13 @@ def close_destination(destination: AbstractDestination, dead_letters: DeadLetter
 
 
 def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
-    """Ask the source how many records there are; used for display only, so its failure is not the run's."""
+    """Say where the run starts, and ask the source how many records there are. For display only, so its failure is not
+    the run's. A window is not asked about: the source counts the whole stream."""
+    resume = context.resume
+    links.progress.resumes(resume.next_iteration, resume.rows_written + resume.dead_letters)
+    if context.incremental is not None:
+        links.progress.expect(None)
+        return
     try:
         total = source.get_total_records_count()
     except Exception as error:
@@ -142,10 +149,14 @@ def status_of(error: Exception, default: PipelineReturnStatus) -> PipelineReturn
 
 
 def log_failure(context: RunContext, error: Exception) -> str:
-    """Log an error once and return its text. What looks like a mistake in code comes with its traceback."""
+    """Log an error once and return its text. What looks like a mistake in code comes with its traceback, in a record of
+    its own."""
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
     text = str(error) if isinstance(error, BizonError) else f"{type(error).__name__}: {error}"
-    logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).error(f"{where}: where it happened")
     return text
 
 
@@ -162,10 +173,10 @@ def failure(context: RunContext, error: Exception, status: PipelineReturnStatus)
     return WorkerResult(status, error=log_failure(context, error))
 
 
-def _is_mistake_in_code(error: Exception) -> bool:
-    """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+def _mistake_in_code(error: Exception) -> BaseException | None:
+    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
-    return cause is not None and not isinstance(cause, BizonError | OSError)
+    return None if isinstance(cause, BizonError | OSError) else cause
 
 
 def _produce(context: RunContext, links: Links) -> WorkerResult:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from bizon.common.interpreter import tuned_for_pages
-from bizon.common.log_bridge import standard_logging_bridged
+from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
@@ -59,6 +59,7 @@ class Event:
     function: str = ""
     line: int = 0
     text: str = ""
+    failure: bool = False
     result: WorkerResult | None = None
 
 
@@ -163,6 +164,7 @@ class _Reporter:
                     function=record["function"],
                     line=record["line"],
                     text=str(message).rstrip("\n"),
+                    failure=record["extra"].get(FAILURE, False),
                 )
             )
         except OSError:

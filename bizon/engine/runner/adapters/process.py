@@ -12,6 +12,7 @@ from typing import Any
 
 from loguru import logger
 
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
@@ -105,14 +106,15 @@ class _Child:
             self.result = event.result
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
-            logger.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
+            told = logger.bind(**{FAILURE: event.failure})
+            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
 
     def _note_death(self) -> None:
         self.process.join()
         code = self.process.exitcode
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
         error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
-        logger.error(error)
+        logger.bind(**{FAILURE: True}).error(error)
         self.result = WorkerResult(_STATUS_WHEN_DEAD[self.half], error=error)
 
 
