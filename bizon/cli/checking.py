@@ -4,7 +4,6 @@ import json
 
 from bizon.cli.output import say
 from bizon.cli.overrides import flag_overrides
-from bizon.common.loading import config_schema
 from bizon.engine.engine import load_config
 
 
@@ -19,4 +18,6 @@ def validate(config: str, custom_source: str | None, env_file: str | None) -> No
 
 def print_schema() -> None:
     """The JSON Schema on stdout."""
-    say(json.dumps(config_schema(), indent=2))
+    from bizon.cli.schema import pipeline_schema
+
+    say(json.dumps(pipeline_schema(), indent=2))

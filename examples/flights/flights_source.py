@@ -26,11 +26,11 @@ class FlightsSource(AbstractSource):
         return None
 
     def check_connection(self) -> tuple[bool, str | None]:
-        self._fetch(_size=0)
+        self._fetch(_size=0, _nocount=1, _nosuggest=1)
         return True, None
 
     def get_total_records_count(self) -> int | None:
-        return self._fetch(_size=0)["filtered_table_rows_count"]
+        return self._fetch(_size=0, _nosuggest=1)["filtered_table_rows_count"]
 
     def get(self, pagination: dict | None = None) -> SourceIteration:
         return self._page(pagination)
