@@ -161,6 +161,29 @@ def run(
             "source.force_ignore_checkpoint.",
         ),
     ] = False,
+    full_refresh: Annotated[
+        bool,
+        typer.Option(
+            "--full-refresh",
+            help="Load everything and replace the output, also in sync_mode incremental, where the next run goes on "
+            "behind it.",
+        ),
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="Fetch what changed from this moment on once more, and add it to the output; needs sync_mode "
+            "incremental. ISO 8601, UTC unless it says otherwise. The watermark stays where it is.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help="Where the window of --since ends, exclusive; default the watermark."
+        ),
+    ] = None,
     adopt: Annotated[
         bool,
         typer.Option(
@@ -182,6 +205,9 @@ def run(
         fresh=fresh,
         adopt=adopt,
         role=role and role.value,
+        full_refresh=full_refresh,
+        since=since,
+        until=until,
     )
     raise typer.Exit(run_pipeline(config, flags))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bizon.cli.guard import error_text, report_error
 from bizon.cli.logs import VERBOSE, console_logs
 from bizon.cli.output import complain, say
-from bizon.cli.overrides import flag_overrides
+from bizon.cli.overrides import flag_overrides, run_scope
 from bizon.cli.progress import progress_shown
 from bizon.cli.render import conclusion
 from bizon.cli.result import ResultFile
@@ -33,6 +33,9 @@ class RunFlags:
     fresh: bool = False
     adopt: bool = False
     role: str | None = None
+    full_refresh: bool = False
+    since: str | None = None
+    until: str | None = None
 
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
@@ -49,10 +52,12 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     )
     try:
         result.start()
+        scope = run_scope(flags.since, flags.until, everything=flags.full_refresh, role=flags.role)
         with console_logs(level, scrub):
             runner = RunnerFactory.create_from_yaml(
                 config, env_file=flags.env_file, overrides=overrides, role=flags.role
             )
+        runner.scope = scope
         settings = runner.bizon_config
         scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
         level = settings.engine.runner.log_level.value

@@ -26,6 +26,8 @@ class ItemsConfig(SourceConfig):
     die_in_constructor: bool = False
     announced: int | None = Field(default=None, description="Records it says there are, when not the true number.")
     gated: bool = Field(default=False, description="Serve only the pages below the number in the file allowed.txt.")
+    bounded: bool = Field(default=False, description="Leave changes out that the window does not cover.")
+    paged_changes: bool = Field(default=False, description="A page per change instead of one with all.")
     trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per commit.")
 
 
@@ -68,9 +70,18 @@ class ItemsSource(AbstractSource):
         newer = [
             SourceRecord(id=line.split()[0], data={"changed": line.split()[1]})
             for line in changes
-            if line and datetime.fromisoformat(line.split()[1]).astimezone(UTC) > source_state.last_run
+            if line and self._is_new(datetime.fromisoformat(line.split()[1]), source_state)
         ]
-        return SourceIteration(records=newer, next_pagination={})
+        if not self.config.paged_changes:
+            return SourceIteration(records=newer, next_pagination={})
+        number = (pagination or {}).get("page", 0)
+        if number == self.config.fail_at:
+            raise RuntimeError("the API is down")
+        more = {"page": number + 1} if number + 1 < len(newer) else {}
+        return SourceIteration(records=newer[number : number + 1], next_pagination=more)
+
+    def _is_new(self, changed: datetime, state: SourceIncrementalState) -> bool:
+        return state.covers(changed) if self.config.bounded else changed.astimezone(UTC) > state.last_run
 
     def commit(self) -> None:
         self._note("commit")

@@ -36,11 +36,13 @@ class CommittedBatch:
 @dataclass(frozen=True, slots=True)
 class PublishedOutput:
     """The output that a watermark vouches for, as the state recorded it when ``job_id`` published. ``identity``: what
-    tells it from other outputs; ``has_rows`` is None when the destination could not tell."""
+    tells it from other outputs; ``has_rows`` is None when the destination could not tell. ``also``: jobs that may have
+    published to it since, without moving the watermark."""
 
     job_id: str
     identity: Mapping[str, str]
     has_rows: bool | None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

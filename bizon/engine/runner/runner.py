@@ -20,6 +20,7 @@ from bizon.engine.runner.extras import check_extras
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
+from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
 
@@ -48,6 +49,8 @@ class AbstractRunner(ABC):
         self._progress = progress or Progress()
         self._stop_requested = False
         self._lost: str | None = None
+        self.scope = Scope()
+        """What the run is to fetch; set before ``run``."""
 
     def run(self) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened."""
@@ -73,7 +76,7 @@ class AbstractRunner(ABC):
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
         while True:
-            opened = open_job(backend, self.bizon_config)
+            opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
             if status.watermark_refused and self.bizon_config.source.force_ignore_checkpoint and self._may_go_on():
                 backend.request_stream_reset(opened.job.key)
