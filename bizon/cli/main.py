@@ -14,37 +14,38 @@ _EXIT_CODES = (
 )
 
 
-class _LightHelp:
-    """A help option that is false when it is not given: typer loads pydantic to make a flag of nothing."""
+class _LightFlags:
+    """Flags that are false when they are not given, as --help: typer loads pydantic to make a flag of nothing."""
 
-    def get_help_option(self, ctx: Any) -> Any:
-        option = super().get_help_option(ctx)  # type: ignore[misc]
-        if option is not None and option.default is None:
-            option.default = False
-        return option
+    def get_params(self, ctx: Any) -> Any:
+        params = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False) and param.default is None:
+                param.default = False
+        return params
 
 
-class _Group(_LightHelp, TyperGroup):
+class _Group(_LightFlags, TyperGroup):
     """A group of commands."""
 
 
-class _Command(_LightHelp, TyperCommand):
+class _Command(_LightFlags, TyperCommand):
     """A command."""
 
 
-def _group(text: str) -> typer.Typer:
+def _group(text: str, *, with_completion: bool = False) -> typer.Typer:
     return typer.Typer(
         help=text,
         cls=_Group,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=with_completion,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # plain help is the same on every terminal, and nothing in it is cut off
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
-cli = _group(f"{_HELP}\n\n{_EXIT_CODES}")
+cli = _group(f"{_HELP}\n\n{_EXIT_CODES}", with_completion=True)
 _source = _group("What records can be read from.")
 _stream = _group("The streams of a source.")
 _destination = _group("What records can be written to.")
@@ -82,6 +83,7 @@ class LogLevel(StrEnum):
 
 
 _Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the pipeline.")]
+_Configs = Annotated[list[str], typer.Argument(metavar="CONFIG", help="YAML files of pipelines.")]
 _CustomSource = Annotated[
     str | None,
     typer.Option(
@@ -252,17 +254,22 @@ def stream_reset(config: _Config, custom_source: _CustomSource = None, env_file:
 
 @cli.command(cls=_Command)
 def status(
-    config: _Config,
+    configs: _Configs,
     custom_source: _CustomSource = None,
     env_file: _EnvFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON instead of lines: an object, or for several files a list of them."),
+    ] = False,
 ) -> None:
-    """Show how far the pipeline of CONFIG is: its newest job, last checkpoint, lease and error."""
+    """Show how far the pipeline of each CONFIG is: its newest job, last checkpoint, lease and error. Only the secrets
+    of the state are needed. Exit code 1 when the newest job of one has failed or was killed."""
     from bizon.cli.guard import guarded
     from bizon.cli.state import show
 
     with guarded():
-        show(config, custom_source, env_file, as_json=as_json)
+        code = show(configs, custom_source, env_file, as_json=as_json)
+    raise typer.Exit(code)
 
 
 @_destination.command("list", cls=_Command)
@@ -276,13 +283,15 @@ def destination_list() -> None:
 
 
 @_config.command("validate", cls=_Command)
-def config_validate(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
-    """Check CONFIG without contacting anything; exit code 2 and one line per mistake if it is wrong."""
+def config_validate(configs: _Configs, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
+    """Check each CONFIG without contacting anything; exit code 2 and one line per mistake if one is wrong."""
     from bizon.cli.checking import validate
+    from bizon.cli.files import for_each
     from bizon.cli.guard import guarded
 
     with guarded():
-        validate(config, custom_source, env_file)
+        code = for_each(configs, custom_source, env_file, validate)
+    raise typer.Exit(code)
 
 
 @_config.command("schema", cls=_Command)

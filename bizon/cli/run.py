@@ -1,12 +1,13 @@
 """``bizon run``: from the flags to the exit code."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bizon.cli.guard import error_text, report_error
 from bizon.cli.logs import VERBOSE, console_logs
 from bizon.cli.output import complain, say
 from bizon.cli.overrides import flag_overrides, run_scope
+from bizon.cli.paths import absolute_path, in_folder_of_paths
 from bizon.cli.progress import progress_shown
 from bizon.cli.render import conclusion
 from bizon.cli.result import ResultFile
@@ -39,7 +40,18 @@ class RunFlags:
 
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
-    """Run a pipeline once and say how it ended."""
+    """Run a pipeline once, in the folder that its paths are relative to, and say how it ended."""
+    absolute = replace(
+        flags,
+        custom_source=absolute_path(flags.custom_source),
+        env_file=absolute_path(flags.env_file),
+        result_json=absolute_path(flags.result_json),
+    )
+    with in_folder_of_paths(config) as (path, is_elsewhere):
+        return _run(path, absolute if is_elsewhere else flags)
+
+
+def _run(config: str, flags: RunFlags) -> ExitCode:
     result = ResultFile(flags.result_json)
     scrub = Scrubber()
     level = flags.log_level or _DEFAULT_LEVEL
