@@ -38,7 +38,10 @@ class FlightsSource(AbstractSource):
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict | None = None
     ) -> SourceIteration:
-        changed = {f"{source_state.cursor_field}__gt": source_state.last_run.isoformat()}
+        field, end = source_state.cursor_field, source_state.run_started_at
+        changed = {f"{field}__gte": source_state.last_run.isoformat()}
+        if end is not None:
+            changed[f"{field}__lt"] = end.isoformat()
         return self._page(pagination, **changed)
 
     def _page(self, pagination: dict | None, **filters: str) -> SourceIteration:
