@@ -33,7 +33,8 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
         text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
         return Conclusion(ExitCode.INTERRUPTED, err=(text,))
     if not status.is_success:
-        return Conclusion(ExitCode.FAILED, err=_failure(status, count))
+        code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
+        return Conclusion(code, err=_failure(status, count))
     lines = ["Pipeline finished successfully."]
     if status.records_rejected:
         rejected = counted(status.records_rejected, "record")
@@ -67,14 +68,19 @@ def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
     Records and pages are those of the job, with what earlier starts committed; the rate is that of this start.
     """
     fetched, total = snapshot.records_before + snapshot.records_fetched, expected_total(snapshot)
-    rate = snapshot.records_fetched / seconds if seconds > 0 else 0.0
+    is_half = not snapshot.pages and snapshot.records_written > 0  # the pages are fetched by another command
+    done = snapshot.records_written if is_half else snapshot.records_fetched
+    rate = done / seconds if seconds > 0 else 0.0
+    shown_rate = f"({rate:,.{1 if rate < _WHOLE else 0}f}/s)"
     of_total = "" if total is None else f" of {total:,}"
     parts = [
-        f"{fetched:,}{of_total} records ({rate:,.{1 if rate < _WHOLE else 0}f}/s)",
+        f"{fetched:,}{of_total} records {shown_rate}",
         counted(snapshot.pages_before + snapshot.pages, "page"),
         size(snapshot.bytes_fetched),
         f"{snapshot.records_before + snapshot.records_written:,} written",
     ]
+    if is_half:
+        parts = [f"{snapshot.records_written:,} written {shown_rate}"]
     if snapshot.records_rejected:
         parts.append(f"{snapshot.records_rejected:,} rejected")
     if snapshot.lag is not None:

@@ -50,6 +50,11 @@ def test_a_resumed_run_counts_on_and_its_rate_is_its_own() -> None:
     assert progress_line(before, 10) == expected
 
 
+def test_a_consumer_by_itself_shows_what_it_writes_and_no_pages() -> None:
+    """It used to show 0 records, 0 pages and 0 B."""
+    assert progress_line(replace(snapshot(), records_written=1000), 10) == "1,000 written (100/s)"
+
+
 def test_a_total_that_was_passed_is_not_shown() -> None:
     assert progress_line(snapshot(5000, 4800), 10).startswith("5,000 records (")
 

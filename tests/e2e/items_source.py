@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
+from bizon.common.errors.errors import MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.source import AbstractSource
@@ -24,6 +25,7 @@ class ItemsConfig(SourceConfig):
     fail_at: int | None = Field(default=None, description="Page that raises.")
     kill_at: int | None = Field(default=None, description="Page at which the process is killed.")
     die_in_constructor: bool = False
+    misses_package: bool = Field(default=False, description="Raise as a source does that loads a package late.")
     announced: int | None = Field(default=None, description="Records it says there are, when not the true number.")
     gated: bool = Field(default=False, description="Serve only the pages below the number in the file allowed.txt.")
     bounded: bool = Field(default=False, description="Leave changes out that the window does not cover.")
@@ -50,6 +52,8 @@ class ItemsSource(AbstractSource):
         return None
 
     def check_connection(self) -> tuple[bool, str | None]:
+        if self.config.misses_package:
+            raise MissingDependencyError("kafka", "source 'items'")
         return True, None
 
     def get_total_records_count(self) -> int | None:

@@ -145,3 +145,10 @@ def test_a_mistake_in_code_shows_where_it_happened_and_what_it_was_once(pipeline
     failed = pipeline.source(fail_at=1).run(expect=1)
     assert failed.stderr.count("Error: stream 'items.items', iteration 1: RuntimeError: the API is down") == 1
     assert 'raise RuntimeError("the API is down")' in failed.stderr
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_package_that_a_source_misses_late_is_a_mistake_of_the_setup_too(pipeline: "Pipeline", runner: str) -> None:
+    failed = pipeline.source(misses_package=True).run("--runner", runner, "--result-json", "r.json", expect=2)
+    assert "pip install 'bizon[kafka]'" in failed.stderr
+    assert json.loads((pipeline.folder / "r.json").read_text())["failure_class"] == "config"

@@ -145,6 +145,7 @@ class WorkerResult:
     ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
     ``dead_letters`` where those are that could not be delivered. ``overtaken``: another start has taken the job over.
     ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
+    ``misses_package``: an optional package is not installed, which was not known before.
     """
 
     status: PipelineReturnStatus
@@ -155,6 +156,7 @@ class WorkerResult:
     dead_letters: str | None = None
     overtaken: bool = False
     watermark_refused: bool = False
+    misses_package: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,8 @@ class RunnerStatus:
     ``interrupted``: somebody called ``stop``. ``records_fetched``: handed to the queue; ``records_written``: committed;
     ``records_rejected``: could not be delivered, and were skipped or became dead letters.
     ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
-    belongs to; nothing was fetched. ``where``, ``dead_letters``: in words, where both are.
+    belongs to; nothing was fetched. ``misses_package``: an optional package is not installed. ``where``,
+    ``dead_letters``: in words, where both are.
     """
 
     job_id: str
@@ -96,6 +97,7 @@ class RunnerStatus:
     resumed_from: int | None = None
     overtaken: bool = False
     watermark_refused: bool = False
+    misses_package: bool = False
     where: str | None = None
     dead_letters: str | None = None
 
@@ -113,6 +115,8 @@ class RunnerStatus:
         """Which part failed, in one word; None for a success."""
         if self.is_success:
             return None
+        if self.misses_package:
+            return "config"
         cause = next(iter(self._causes.values()), PipelineReturnStatus.KILLED_BY_RUNNER)
         return _FAILURE_CLASSES.get(cause, "unknown")
 

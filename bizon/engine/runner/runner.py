@@ -154,6 +154,7 @@ class AbstractRunner(ABC):
             where=next((result.where for result in results.values() if result.where is not None), None),
             dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
             overtaken=any(result.overtaken for result in results.values()),
+            misses_package=any(result.misses_package for result in results.values()),
             watermark_refused=any(result.watermark_refused for result in results.values()),
             resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
         )

@@ -14,6 +14,7 @@ from bizon.common.errors.errors import (
     BizonError,
     DestinationConnectionError,
     DestinationError,
+    MissingDependencyError,
     OvertakenError,
     QueueError,
     SourceConnectionError,
@@ -170,7 +171,8 @@ def failure(context: RunContext, error: Exception, status: PipelineReturnStatus)
             logger.info("The watermark belongs to another output: everything is loaded")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
-    return WorkerResult(status, error=log_failure(context, error))
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
 
 
 def _mistake_in_code(error: Exception) -> BaseException | None:
