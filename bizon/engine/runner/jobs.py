@@ -35,9 +35,8 @@ from bizon.engine.backend.models import RESUMABLE, WINDOW, Half, JobStatus, Stre
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.models import RunnerStatus
-from bizon.engine.runner.windows import Scope, Span, asked_window, begin_after, reason_not_to_continue
+from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state, reason_not_to_continue
 from bizon.source.config import SourceSyncModes
-from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
 _WHAT_IS_NEW = Scope()
@@ -110,7 +109,7 @@ def open_job(
         backend.note_output(job.id, {_ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
-    incremental = None if is_reset else _incremental_state(backend, config, job, previous)
+    incremental = None if is_reset else incremental_state(backend, config, job, previous)
     replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
     return OpenedJob(job, epoch, resume, incremental, replaces, producer_epoch=epoch, then_another=leftover)
 
@@ -225,32 +224,6 @@ def _resume_point(
         committed=() if is_stream else tuple(cursor.batch for cursor in cursors),
         committed_letters=() if is_stream else tuple(cursor.letters for cursor in cursors),
     )
-
-
-def _incremental_state(
-    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
-) -> SourceIncrementalState | None:
-    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
-        return None
-    begin, end = job.window or _window(backend, config, job, previous)
-    return SourceIncrementalState(
-        last_run=begin,
-        state=previous.incremental_state or {},
-        cursor_field=config.source.cursor_field,
-        run_started_at=end,
-    )
-
-
-def _window(
-    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob
-) -> tuple[datetime, datetime]:
-    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
-    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
-    unit = cursor_resolution(config.source)
-    begin, end = begin_after(config.source, previous), floored(job.created_at, unit)
-    if unit:
-        backend.note_window(job.id, (begin, end))
-    return begin, end
 
 
 def _log_start(job: StreamJob, resume: ResumePoint) -> None:

@@ -27,6 +27,7 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.cursor import cursor_resolution, floored
+from bizon.source.models import SourceIncrementalState
 
 Span = tuple[datetime, datetime]
 """Begin, inclusive, and end, exclusive; aware, UTC."""
@@ -75,12 +76,6 @@ def watermark(source: SourceConfig, previous: StreamJob) -> datetime:
     return floored(previous.window[1] if previous.window else previous.created_at, cursor_resolution(source))
 
 
-def begin_after(source: SourceConfig, previous: StreamJob) -> datetime:
-    """Where the next incremental window begins: at the watermark, less ``incremental_lookback``."""
-    unit, lookback = cursor_resolution(source), timedelta(seconds=source.incremental_lookback)
-    return floored(watermark(source, previous) - lookback, unit)
-
-
 def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
     """Why an unfinished job is not the one for a run with this window, or without one."""
     if job.sync_mode == WINDOW and span is None:
@@ -88,3 +83,28 @@ def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
     if job.sync_mode == WINDOW and job.window != span:
         return "it fetches another window"
     return None
+
+
+def incremental_state(
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
+) -> SourceIncrementalState | None:
+    """What the source is told of the window of a job; None when the stream is fetched from its beginning."""
+    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
+        return None
+    begin, end = job.window or _window(backend, config, job, previous)
+    return SourceIncrementalState(
+        last_run=begin,
+        state=previous.incremental_state or {},
+        cursor_field=config.source.cursor_field,
+        run_started_at=end,
+    )
+
+
+def _window(backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob) -> Span:
+    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
+    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
+    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
+    begin, end = floored(watermark(config.source, previous) - lookback, unit), floored(job.created_at, unit)
+    if unit:
+        backend.note_window(job.id, (begin, end))
+    return begin, end
