@@ -12,6 +12,7 @@ from bizon.common.errors.errors import (
     BizonError,
     DestinationConnectionError,
     DestinationError,
+    MissingDependencyError,
     OvertakenError,
     QueueError,
     SourceConnectionError,
@@ -23,6 +24,7 @@ from bizon.common.errors.errors import (
 )
 from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.kept_tokens import kept_by
+from bizon.common.log_bridge import FAILURE
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
@@ -131,7 +133,13 @@ def close_destination(destination: AbstractDestination, dead_letters: DeadLetter
 
 
 def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
-    """Ask the source how many records there are; used for display only, so its failure is not the run's."""
+    """Say where the run starts, and ask the source how many records there are. For display only, so its failure is not
+    the run's. A window is not asked about: the source counts the whole stream."""
+    resume = context.resume
+    links.progress.resumes(resume.next_iteration, resume.rows_written + resume.dead_letters)
+    if context.incremental is not None:
+        links.progress.expect(None)
+        return
     try:
         total = source.get_total_records_count()
     except Exception as error:
@@ -170,10 +178,14 @@ def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineRe
 
 
 def log_failure(context: RunContext, error: BaseException) -> str:
-    """Log an error once and return its text. What looks like a mistake in code comes with its traceback."""
+    """Log an error once and return its text. What looks like a mistake in code comes with its traceback, in a record of
+    its own."""
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
     text = str(error) if isinstance(error, BizonError) else in_words(error)
-    logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).error(f"{where}: where it happened")
     return Scrubber(context.secrets).brief(text)
 
 
@@ -187,13 +199,14 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
             logger.info("The watermark belongs to another output: everything is loaded")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
-    return WorkerResult(status, error=log_failure(context, error))
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
 
 
-def _is_mistake_in_code(error: BaseException) -> bool:
-    """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+def _mistake_in_code(error: BaseException) -> BaseException | None:
+    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
-    return cause is not None and not isinstance(cause, BizonError | OSError)
+    return None if isinstance(cause, BizonError | OSError) else cause
 
 
 def _produce(context: RunContext, links: Links) -> WorkerResult:

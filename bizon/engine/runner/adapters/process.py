@@ -10,6 +10,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from bizon.common.errors.errors import ConfigError
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.secret import learn
@@ -144,7 +145,8 @@ class _Child:
             learn(event.learned)
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
-            logger.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
+            told = logger.bind(**{FAILURE: event.failure})
+            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
 
     def _note_death(self) -> None:
         self.process.join()
@@ -153,7 +155,7 @@ class _Child:
             raise ConfigError(NO_GUARD_REASON)
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
         error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
-        logger.error(error)
+        logger.bind(**{FAILURE: True}).error(error)
         self.result = WorkerResult(_STATUS_WHEN_DEAD[self.half], error=error)
 
 
