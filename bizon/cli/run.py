@@ -1,15 +1,14 @@
 """``bizon run``: from the flags to the exit code."""
 
 import os
-import sys
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bizon.cli.guard import error_text, report_error
 from bizon.cli.logs import VERBOSE, console_logs
 from bizon.cli.output import complain, say_if_possible
-from bizon.cli.overrides import flag_overrides
+from bizon.cli.overrides import flag_overrides, run_scope
+from bizon.cli.paths import absolute_path, in_folder_of_paths
 from bizon.cli.progress import progress_shown
 from bizon.cli.render import conclusion
 from bizon.cli.result import ResultFile
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from bizon.engine.runner.models import RunnerStatus
 
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
-_SHOW_CURSOR = "\x1b[?25h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +39,24 @@ class RunFlags:
     fresh: bool = False
     adopt: bool = False
     role: str | None = None
+    full_refresh: bool = False
+    since: str | None = None
+    until: str | None = None
 
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
-    """Run a pipeline once and say how it ended."""
+    """Run a pipeline once, in the folder that its paths are relative to, and say how it ended."""
+    absolute = replace(
+        flags,
+        custom_source=absolute_path(flags.custom_source),
+        env_file=absolute_path(flags.env_file),
+        result_json=absolute_path(flags.result_json),
+    )
+    with in_folder_of_paths(config) as (path, is_elsewhere):
+        return _run(path, absolute if is_elsewhere else flags)
+
+
+def _run(config: str, flags: RunFlags) -> ExitCode:
     result = ResultFile(flags.result_json)
     scrub = Scrubber()
     level = flags.log_level or _DEFAULT_LEVEL
@@ -58,10 +70,12 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     try:
         result.start()
         before_leaving(lambda: result.fail(KeyboardInterrupt(), "interrupted before the run began"))
+        scope = run_scope(flags.since, flags.until, everything=flags.full_refresh, role=flags.role)
         with console_logs(level, scrub):
             runner = RunnerFactory.create_from_yaml(
                 config, env_file=flags.env_file, overrides=overrides, role=flags.role
             )
+        runner.scope = scope
         settings = runner.bizon_config
         scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
         level = settings.engine.runner.log_level.value
@@ -101,8 +115,4 @@ def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFil
 def _quit(result: ResultFile) -> None:
     """Leave without another word, after a second signal: whatever hangs, hangs no longer."""
     result.fail(KeyboardInterrupt(), "quit by a second signal")
-    if sys.stderr.isatty():
-        with suppress(OSError):
-            sys.stderr.write(_SHOW_CURSOR)
-            sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)

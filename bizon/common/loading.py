@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bizon.common.config_errors import Problem, nearest, problems_in, report, without_values
 from bizon.common.document import Document, KeyPath, document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
-from bizon.common.models import BizonConfig, GenericSourceConfig
+from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
 from bizon.common.plain_data import problems_of
 from bizon.common.references import Resolved, load_env_files, resolve_env
 from bizon.common.scrub import Scrubber
@@ -76,6 +76,7 @@ def build_config(
             for problem in found
             if problem.path != ("source",) or source_is_missing
         ]
+    problems += _paths_from_elsewhere(data, document.folder)
     if problems:
         raise ConfigError(Scrubber(resolved.secrets, patterns=False)(report(problems, document)))
     return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
@@ -85,6 +86,14 @@ def _refuse(problems: Iterable[Problem], document: Document) -> None:
     text = report(problems, document)
     if text:
         raise ConfigError(text)
+
+
+def _paths_from_elsewhere(data: dict[str, Any], folder: Path | None) -> list[Problem]:
+    """The command changes into the folder of the file; a program has a working directory that is not ours to change."""
+    if data.get("paths") != PathsFrom.CONFIG or (folder is not None and folder.resolve() == Path.cwd()):
+        return []
+    remedy = "a program that runs the pipeline changes into the folder of the file itself, with contextlib.chdir"
+    return [Problem(("paths",), f"config holds for the command; {remedy}")]
 
 
 def config_schema() -> dict[str, Any]:

@@ -38,17 +38,18 @@ class DestinationBuffer:
 
     @property
     def size(self) -> int:
-        """Bytes of the frames that wait."""
+        """Bytes of the frames that wait, and of what is kept with them."""
         return self._size
 
-    def add(self, page: SourcePage) -> None:
-        """Append a page. Raises ValueError when it does not follow the page before."""
+    def add(self, page: SourcePage, beside: int = 0) -> None:
+        """Append a page; ``beside``: bytes that are kept with it. Raises ValueError when it does not follow the page
+        before."""
         if self._pages and page.iteration != self._pages[-1].iteration + 1:
             raise ValueError(f"page {page.iteration} does not follow page {self._pages[-1].iteration}")
         if self._oldest is None:
             self._oldest = self._clock()
         self._pages.append(page)
-        self._size += frame_bytes(page.frame)
+        self._size += frame_bytes(page.frame) + beside
         self._records += page.frame.height
 
     def has_room_for(self, frame: "pl.DataFrame") -> bool:

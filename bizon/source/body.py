@@ -1,14 +1,20 @@
-"""Bodies of answers: JSON is decoded as JSON, whatever its label says, and never with a character replaced."""
+"""Bodies of answers: JSON is decoded as JSON, whatever its label says, and never with a character replaced; a body that
+breaks off is never taken for whole."""
 
+import gzip
 import json
 import re
+import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE, lookup
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.source.answers import EXCERPT, shown
 
 _MARKS = (
     (BOM_UTF8, "utf-8"),
@@ -31,8 +37,13 @@ _JSON_TYPE = re.compile(
 )
 
 
+_EMPTY_BODIES = (gzip.compress(b"", mtime=0), zlib.compress(b""))
+_GARBAGE_AFTER_THE_END = 2  # urllib3's state of a gzip decoder
+
+
 class Response(requests.Response):
-    """What a session answers: as in requests, but for ``json``, and ``text`` where the label says that it is JSON.
+    """What a session answers: as in requests, but for ``json``, and ``text`` where the label says that it is JSON, and
+    for compressed bodies that break off, which requests takes for whole.
 
     requests takes a body that is labelled ``text/...`` for Latin-1, and replaces bytes that are not valid by U+FFFD.
     Here a body is UTF-8, or UTF-16 or UTF-32 by its first bytes, with or without a byte order mark; else it is in the
@@ -45,8 +56,20 @@ class Response(requests.Response):
         try:
             return json.loads(text, **kwargs)
         except json.JSONDecodeError as error:
-            reason = f"{self._place()}: the body is not valid JSON: {error.msg}"
+            reason = (
+                f"{self._place()}: {self._labelled()}: the body is not valid JSON: {self._begins(text)}; {error.msg}"
+            )
             raise requests.JSONDecodeError(reason, error.doc, error.pos) from None
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        """As in requests, also for those who read the body piece by piece. Raises ChunkedEncodingError for a compressed
+        body without its end."""
+        return self._whole(super().iter_content(chunk_size, decode_unicode))
+
+    def _whole(self, pieces: Iterator[Any]) -> Iterator[Any]:
+        yield from pieces
+        if breaks_off(self.raw):
+            raise requests.exceptions.ChunkedEncodingError("the compressed body has no end", request=self.request)
 
     @property
     def text(self) -> str:
@@ -61,14 +84,52 @@ class Response(requests.Response):
         try:
             return decode_json(body, declared[1] if declared else None)
         except UnicodeDecodeError as error:
+            begins = self._begins(body.decode(errors="backslashreplace"))
             raise SourceFetchError(
-                f"{self._place()}: the body is not valid {error.encoding.upper()} at byte {error.start} "
-                f"(0x{body[error.start]:02x}); JSON is UTF-8 unless its Content-Type declares another charset. Where "
-                "the API is wrong, decode `response.content` in the source"
+                f"{self._place()}: {self._labelled()}: the body is not valid {error.encoding.upper()} at byte "
+                f"{error.start} (0x{body[error.start]:02x}): {begins}; JSON is UTF-8 unless its Content-Type declares "
+                "another charset. Where the API is wrong, decode `response.content` in the source"
             ) from None
 
     def _place(self) -> str:
         return f"{self.request.method} {shown_url(self.url)}"
+
+    def _labelled(self) -> str:
+        return f"HTTP {self.status_code}, {self.headers.get('Content-Type') or 'no Content-Type'}"
+
+    def _begins(self, text: str) -> str:
+        return f"it begins with {shown(text, self.request, EXCERPT)!r}" if text.strip() else "it is empty"
+
+
+def breaks_off(raw: Any) -> bool:
+    """Whether a compressed body that was read to its end lacks the end of its compression.
+
+    urllib3 does not tell, so this looks at the state of its decoders; one of another kind is taken to be whole. A body
+    of no bytes at all, as after HEAD, is whole.
+    """
+    decoder = getattr(raw, "_decoder", None)
+    return not all(map(_has_ended, getattr(decoder, "_decoders", (decoder,))))
+
+
+def _has_ended(decoder: Any) -> bool:
+    stream = getattr(decoder, "_obj", None)
+    if getattr(decoder, "_state", None) == _GARBAGE_AFTER_THE_END:
+        return True
+    is_finished = getattr(stream, "is_finished", None)  # brotli
+    if callable(is_finished):
+        return bool(is_finished())
+    return bool(getattr(stream, "eof", True)) or _is_untouched(stream)
+
+
+def _is_untouched(stream: Any) -> bool:
+    """Whether a decompressor was given nothing yet: then a whole body, though empty, takes it to its end."""
+    for whole in _EMPTY_BODIES:
+        probe = stream.copy()
+        with suppress(zlib.error):
+            probe.decompress(whole)
+            if probe.eof:
+                return True
+    return False
 
 
 def decode_json(body: bytes, charset: str | None = None) -> str:

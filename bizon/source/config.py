@@ -118,7 +118,8 @@ class SourceConfig(StrictModel):
         default=86_400,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed.",
+        description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed. An "
+        "unfinished incremental job whose last checkpoint is older fetches its window again.",
     )
     authentication: AuthConfig | None = Field(default=None, description="How to authenticate; see `type`.")
     max_iterations: int | None = Field(

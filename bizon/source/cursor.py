@@ -1,8 +1,9 @@
 """The producer's place in a stream, and the unit in which an incremental source tells time."""
 
-from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any, Self
+
+import orjson
 
 from bizon.common.clock import microseconds, utc_now
 from bizon.common.errors.errors import ConfigError, MissingDependencyError, SourceFetchError
@@ -11,6 +12,11 @@ from bizon.source.config import SourceConfig
 from bizon.source.discover import resolve_source_class
 
 _MICROSECOND = timedelta(microseconds=1)
+_NO_MORE = b"{}"
+_REMEDY = (
+    "return {} when there are no more pages (a cursor that is null is not {}), or report it to the API's owner; then "
+    "start with --fresh, since pages that came twice may be checkpointed"
+)
 
 
 class Cursor:
@@ -28,7 +34,8 @@ class Cursor:
         self.iteration = 0
         self.rows_fetched = 0
         self.created_at = utc_now()
-        self._pagination: dict[str, Any] = {}
+        self._pagination = _NO_MORE
+        self._remembered, self._since, self._keep_for = _NO_MORE, 0, 1
 
     @classmethod
     def from_db(
@@ -45,7 +52,7 @@ class Cursor:
         cursor = cls(source_name, stream_name, job_id, total_records)
         cursor.iteration = iteration
         cursor.rows_fetched = rows_fetched
-        cursor._pagination = deepcopy(pagination)
+        cursor._pagination = cursor._remembered = _as_bytes(pagination)
         return cursor
 
     @property
@@ -61,12 +68,12 @@ class Cursor:
         """
         if self.is_finished:
             raise ValueError(f"stream '{self.source_full_name}' is exhausted after {self.iteration} iterations")
-        return deepcopy(self._pagination)
+        return dict(orjson.loads(self._pagination))
 
     @property
     def is_finished(self) -> bool:
         """Whether the last page has been fetched."""
-        return self.iteration > 0 and not self._pagination
+        return self.iteration > 0 and self._pagination == _NO_MORE
 
     @property
     def job_status(self) -> JobStatus:
@@ -88,19 +95,39 @@ class Cursor:
         return self.rows_fetched // self.iteration if self.iteration else None
 
     def update_state(self, pagination_dict: dict[str, Any], nb_records_fetched: int) -> None:
-        """Note that a page arrived; ``pagination_dict`` fetches the one after it, ``{}`` = there is none.
+        """Note that a page arrived; ``pagination_dict``, which is JSON, fetches the next one, ``{}`` = there is none.
 
-        Raises SourceFetchError, and notes nothing, when that is the pagination the page itself was fetched with: the
-        source would return the same page for ever.
+        Raises SourceFetchError, and notes nothing, when a page with that pagination was fetched before: the source
+        would return the same pages for ever. A cycle of any length is found, after at most three times as many pages as
+        it takes to go round it and to get into it.
         """
-        if pagination_dict and pagination_dict == self._pagination:
-            raise SourceFetchError(
-                f"stream '{self.source_full_name}', iteration {self.iteration}: the page names itself as the next page "
-                "(next_pagination is the pagination it was fetched with); return {} when there are no more pages"
-            )
+        following = _as_bytes(pagination_dict)
+        if following != _NO_MORE:
+            self._refuse_what_came_before(following)
         self.iteration += 1
         self.rows_fetched += nb_records_fetched
-        self._pagination = deepcopy(pagination_dict)
+        self._pagination = following
+
+    def _refuse_what_came_before(self, following: bytes) -> None:
+        """Brent's algorithm: one pagination is remembered, for twice as many pages each time. In a cycle it comes again
+        once it is of the cycle, and is remembered for as long as that is."""
+        where = f"stream '{self.source_full_name}', iteration {self.iteration}"
+        if following == self._pagination:
+            raise SourceFetchError(
+                f"{where}: the page names itself as the next page (next_pagination is the pagination it was fetched "
+                f"with); {_REMEDY}"
+            )
+        self._since += 1
+        if following == self._remembered:
+            raise SourceFetchError(
+                f"{where}: the pages go round: next_pagination is what it was {self._since} pages before; {_REMEDY}"
+            )
+        if self._since == self._keep_for:
+            self._remembered, self._since, self._keep_for = following, 0, 2 * self._keep_for
+
+
+def _as_bytes(pagination: dict[str, Any]) -> bytes:
+    return orjson.dumps(pagination, option=orjson.OPT_SORT_KEYS)
 
 
 def cursor_resolution(config: SourceConfig) -> timedelta:

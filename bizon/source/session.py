@@ -1,28 +1,41 @@
-"""The HTTP session of a source. The one place where requests are given time-outs and sent again."""
+"""The HTTP session of a source. The one place where requests are given time-outs, credentials and another try."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
+from copy import copy
 from http import HTTPStatus
-from itertools import takewhile
-from ssl import SSLCertVerificationError
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import requests
 from requests import PreparedRequest
-from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
 from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import InvalidHeader, MaxRetryError, SSLError
-from urllib3.response import BaseHTTPResponse
-from urllib3.util.retry import Retry
+from requests.utils import get_auth_from_url
 
-from bizon.common.safe_log import logger
+from bizon.common.errors.errors import SourceFetchError
+from bizon.common.waiting import stop_sign
+from bizon.source.answers import message_in, shown
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
+from bizon.source.failures import brief
+from bizon.source.retries import CappedRetry, RetryingAdapter
 
-_POOL_SIZE = 64  # connections kept open, for connectors that fetch on several threads
-_LARGEST_EXPONENT = 60  # keeps the doubling of the back-off inside a float
+__all__ = ["CappedRetry", "Session", "refused_by"]
+
 _USER_INFO = re.compile(r"://[^/@\s]*@")
-_NO_METHOD = frozenset({"-"})  # urllib3 reads an empty set as "every method"
+_OF_THE_CALLER = frozenset(  # 4xx that say nothing about what was asked for
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.PAYMENT_REQUIRED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
 
 
 class Session(requests.Session):
@@ -31,9 +44,10 @@ class Session(requests.Session):
     Made by ``AbstractSource.get_session``, used on the thread that fetches; several threads may share it. A request
     that fails for good raises what requests raises (``HTTPError``, ``ConnectionError``, ``Timeout``...), with a text
     that holds neither query string, credentials, header nor body. ``raise_for_status=False`` hands 4xx and 5xx
-    answers to the caller instead. ``timeout`` is (connect, read) in seconds; the read limit is for each wait on the
-    socket, not for the whole answer. ``json`` of an answer decodes JSON as JSON, whatever its label: see ``body.py``.
-    Not promised: that a retried POST reached the server only once.
+    answers to the caller instead. What the source sets wins over the environment: ``~/.netrc`` is not read, and proxies
+    and certificates of the environment only fill in what it leaves out. ``timeout`` is (connect, read) in seconds; the
+    read limit is for each wait on the socket, not for the whole answer. ``json`` of an answer decodes JSON as JSON,
+    whatever its label: see ``body.py``. Not promised: that a retried POST reached the server only once.
     """
 
     def __init__(
@@ -47,7 +61,7 @@ class Session(requests.Session):
         self.timeout = timeout or defaults.timeout
         policy = CappedRetry.from_config(retries or defaults.retries)
         for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(_POOL_SIZE, _POOL_SIZE, max_retries=policy))
+            self.mount(scheme, RetryingAdapter(policy, stop_sign()))
         if raise_for_status:
             self.hooks["response"] = [_raise_for_status]
 
@@ -82,80 +96,68 @@ class Session(requests.Session):
             headers.setdefault("Content-Type", content_type)
         return self.request(method.upper(), url, *args, headers=headers, **kwargs)
 
+    def prepare_request(self, request: requests.Request) -> PreparedRequest:
+        """As in requests, without ``~/.netrc``: it would replace a header that the source has set."""
+        signer = request.auth or self.auth
+        if not signer:
+            request = copy(request)
+            request.auth = _UserOfUrl()
+        prepared = super().prepare_request(request)
+        prepared.signed_by = signer  # type: ignore[attr-defined]  # for the adapter
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """As in requests, where the environment would win over ``proxies`` and ``verify`` of the session."""
+        own = {**self.proxies, **(proxies or {})}
+        if "all" in own:
+            own = {**dict.fromkeys(("http", "https"), own["all"]), **own}
+        verify = self.verify if verify is None and self.verify is not True else verify
+        return super().merge_environment_settings(url, own, stream, verify, cert)
+
     def rebuild_auth(self, prepared_request: PreparedRequest, response: requests.Response) -> None:
         """Called by requests for each redirect: what authenticates follows to the same host and to no other.
 
         requests does this for ``Authorization`` alone; here it also holds for headers and cookies of the builder.
         """
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
-        get_auth_header = getattr(self.auth, "get_auth_header", None)
+        leaves = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
+        if leaves:
+            prepared_request.headers.pop("Authorization", None)
+        signer: Any = getattr(response.request, "signed_by", self.auth)
+        get_auth_header = getattr(signer, "get_auth_header", None)
         if get_auth_header is None:
             return
         names = list(get_auth_header())
-        if self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
+        if leaves:
             for name in names:
                 if name != "Cookie":  # requests has replaced that one by the cookies of the new host
                     prepared_request.headers.pop(name, None)
         elif all(name in response.request.headers for name in names):
-            cast(Any, self.auth)(prepared_request)
+            signer(prepared_request)
+            prepared_request.signed_by = signer  # type: ignore[attr-defined]
 
 
-class CappedRetry(Retry):
-    """urllib3's policy with the waits of ``source.http.retries``: doubling from the first retry on, never above
-    ``wait_max`` seconds (None = no cap), whatever ``Retry-After`` asks for. A Retry-After that cannot be read is
-    ignored. Only configured statuses are retried, and no bad certificate; after the last retry the answer itself is
-    returned."""
+class _UserOfUrl(AuthBase):
+    """User and password that stand in the URL, as requests sends them; nothing else."""
 
-    RETRY_AFTER_STATUS_CODES = frozenset()  # urllib3 would retry these even when they are not configured
-    wait_max: float | None = None
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        user, password = get_auth_from_url(r.url or "")
+        return HTTPBasicAuth(user, password)(r) if user or password else r
 
-    @classmethod
-    def from_config(cls, config: HttpRetriesConfig) -> Self:
-        """The policy that the configuration describes."""
-        policy = cls(
-            total=config.total,
-            allowed_methods=frozenset(method.upper() for method in config.allowed_methods) or _NO_METHOD,
-            status_forcelist=frozenset(config.status_forcelist),
-            backoff_factor=config.backoff_factor,
-            raise_on_status=False,
-        )
-        policy.wait_max = config.retry_after_max
-        return policy
 
-    def new(self, **kw: Any) -> Self:
-        policy = super().new(**kw)
-        policy.wait_max = self.wait_max
-        return policy
+def refused_by(error: BaseException) -> int | None:
+    """The HTTP status by which an API refused what was asked for: 4xx, but not for its credentials or its rate. None
+    for every other error."""
+    for each in _behind(error):
+        status = each.response.status_code if isinstance(each, requests.HTTPError) and each.response is not None else 0
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_THE_CALLER:
+            return status
+    return None
 
-    def get_backoff_time(self) -> float:
-        """Seconds before the next attempt."""
-        failures = sum(1 for _ in takewhile(lambda past: past.redirect_location is None, reversed(self.history)))
-        if not failures:
-            return 0
-        return self._capped(self.backoff_factor * 2 ** min(failures - 1, _LARGEST_EXPONENT))
 
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Seconds the server asks for, in either form of the header, at most ``wait_max``."""
-        try:
-            seconds = super().get_retry_after(response)
-        except (InvalidHeader, ValueError, OverflowError):
-            return None
-        return None if seconds is None else self._capped(seconds)
-
-    def increment(self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any) -> Self:
-        """Called by urllib3 after each failed attempt; raises when there is none left or it would be in vain."""
-        error = kwargs.get("error")
-        if isinstance(error, SSLError) and error.args and isinstance(error.args[0], SSLCertVerificationError):
-            raise MaxRetryError(kwargs["_pool"], url, error) from error
-        policy = super().increment(method, url, *args, **kwargs)
-        last = policy.history[-1]
-        cause = f"HTTP {last.status}" if last.error is None else type(last.error).__name__
-        place = f"{getattr(kwargs.get('_pool'), 'host', '')}{shown_url(url)}"
-        logger.warning(f"{method} {place}: {cause}; trying again, {policy.total} retries left")
-        return policy
-
-    def _capped(self, seconds: float) -> float:
-        return seconds if self.wait_max is None else min(seconds, self.wait_max)
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class _SafeText(str):
@@ -173,7 +175,20 @@ def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) 
     known = code in HTTPStatus._value2member_map_
     phrase = HTTPStatus(code).phrase if known else "unknown status"
     text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
-    raise requests.HTTPError(_SafeText(text), response=response)
+    message = _message(response) if code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
+    raise requests.HTTPError(_SafeText(f"{text}: {message}" if message else text), response=response)
+
+
+def _message(response: requests.Response) -> str:
+    """What the API says about its refusal; empty when it says nothing, or a page for browsers."""
+    with suppress(requests.RequestException, SourceFetchError, RuntimeError, ValueError):  # RuntimeError: read in part
+        try:
+            text = message_in(response.json())
+        except requests.JSONDecodeError:
+            label = response.headers.get("Content-Type", "").lower()
+            text = response.text if "html" not in label else ""
+        return shown(text, response.request)
+    return ""
 
 
 def _without_secrets(error: requests.RequestException, method: Any, url: Any) -> requests.RequestException:
@@ -191,5 +206,7 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, ValueError):  # its text quotes what was sent
         return f"{name}: the request is not valid"
     inner = error.args[0] if error.args else ""
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return f"{name}: {brief(error)}"
     inner = getattr(inner, "reason", inner)  # urllib3: MaxRetryError quotes the URL, its reason does not
     return f"{name}: {_USER_INFO.sub('://', str(inner).partition('?')[0])}"

@@ -20,11 +20,12 @@ from bizon.testing.backend_cursors import CursorBehaviours
 from bizon.testing.backend_jobs import JobBehaviours
 from bizon.testing.backend_leases import LeaseBehaviours
 from bizon.testing.backend_sharing import SharingBehaviours
+from bizon.testing.backend_tokens import SharedTokenBehaviours, TokenBehaviours
 
 
-class BackendConformance(JobBehaviours, CursorBehaviours, LeaseBehaviours):
+class BackendConformance(JobBehaviours, CursorBehaviours, LeaseBehaviours, TokenBehaviours):
     """Every behaviour that one backend shows by itself."""
 
 
-class SharedBackendConformance(SharingBehaviours, BackendConformance):
+class SharedBackendConformance(SharingBehaviours, SharedTokenBehaviours, BackendConformance):
     """Every behaviour; for a state that several processes may use at once."""

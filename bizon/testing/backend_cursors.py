@@ -7,9 +7,9 @@ import pytest
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CursorStatus, DestinationCursor
+from bizon.engine.backend.models import CursorStatus, DestinationCursor, JobStatus
 from bizon.engine.pipeline.models import CommittedBatch
-from bizon.testing.backend_fixtures import KEY, BackendFixtures, commit
+from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures, commit
 
 PAGINATIONS: list[dict[str, Any]] = [
     {},
@@ -102,6 +102,24 @@ class CursorBehaviours(BackendFixtures):
         backend.create_source_cursor(job_id, KEY, 10, 3_000_000_000, {"page": 11})
         backend.create_source_cursor(job_id, KEY, 20, 6_000_000_000, {}, CursorStatus.PULLED)
         assert backend.get_last_cursor_by_job_id(job_id) is None, "they are for display, nothing resumes from them"
+
+    def test_of_long_paginations_only_the_last_is_kept(self, backend: AbstractBackend, job_id: str) -> None:
+        for page in range(3):
+            commit(backend, job_id, page, page, pagination={"left": [page] * 10_000})
+        assert [cursor.pagination for cursor in backend.get_cursors_by_job_id(job_id)][-1] == {"left": [2] * 10_000}
+        assert sum(len(str(cursor.pagination)) for cursor in backend.get_cursors_by_job_id(job_id)) < 40_000
+
+    def test_cursors_of_finished_jobs_are_pruned_and_no_others(self, backend: AbstractBackend) -> None:
+        ends = (JobStatus.SUCCEEDED, JobStatus.CANCELED, JobStatus.FAILED, JobStatus.SUCCEEDED)
+        jobs = [backend.create_stream_job(KEY, "full_refresh").id for _ in ends]
+        other = backend.create_stream_job(OTHER_STREAM, "full_refresh").id
+        for job_id, status in zip([*jobs, other], [*ends, JobStatus.SUCCEEDED], strict=True):
+            commit(backend, job_id, 0, 1)
+            backend.create_source_cursor(job_id, KEY, 1, 1, {"page": 2})
+            backend.update_stream_job_status(job_id, status)
+        backend.prune_cursors(KEY, keep=jobs[3:])
+        left = [len(backend.get_cursors_by_job_id(job_id)) for job_id in (*jobs, other)]
+        assert left == [0, 0, 1, 1, 1]
 
     def test_threads_share_one_backend(self, backend: AbstractBackend) -> None:
         pages = self.rounds // 2

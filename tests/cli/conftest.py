@@ -15,6 +15,7 @@ from bizon.cli.main import cli
 from bizon.common.models import BizonConfig
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
 from bizon.engine.runner.models import RunnerStatus
+from bizon.engine.runner.windows import Scope
 
 SUCCESS = PipelineReturnStatus.SUCCESS
 DUMMY: dict[str, Any] = {
@@ -36,6 +37,7 @@ class FakeRunner:
     def __init__(self, config: BizonConfig, work: Callable[["FakeRunner"], None], status: RunnerStatus) -> None:
         self.bizon_config = config
         self.secrets = frozenset({"from-the-environment"})
+        self.scope = Scope()
         self.stopped = threading.Event()
         self._work = work
         self._status = status

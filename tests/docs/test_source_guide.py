@@ -123,6 +123,39 @@ def test_the_source_works_as_a_custom_file(package, folder, api, source_guide):
     package.bizon("config", "validate", "config.yml")
 
 
+def test_children_are_read_parent_by_parent_and_each_page_says_where_it_stands(source_guide, httpserver: HTTPServer):
+    answers = {
+        ("/users", None): {"items": [{"id": 1}, {"id": 2}], "next_cursor": "p2"},
+        ("/users", "p2"): {"items": [], "next_cursor": "p3"},
+        ("/users", "p3"): {"items": [{"id": 3}]},
+        ("/users/1/orders", None): {"items": [{"id": "a"}], "next_cursor": "o2"},
+        ("/users/1/orders", "o2"): {"items": [{"id": "b"}]},
+        ("/users/2/orders", None): {"items": []},
+        ("/users/3/orders", None): {"items": [{"id": "c"}]},
+    }
+
+    def answer(request: Request) -> Response:
+        return Response(json.dumps(answers[request.path, request.args.get("cursor")]), content_type="application/json")
+
+    httpserver.expect_request(re.compile("/users")).respond_with_handler(answer)
+    names: dict[str, type] = {}
+    exec(source_guide.block("python", "# bizon/connectors/sources/myapi/src/source.py"), names)
+    block = next(each for each in source_guide.blocks("python") if "_page_of_users" in each)
+    exec(f"from typing import Any\nclass Orders(MyApiSource):\n{block}", names)
+    config = {"name": "n", "stream": "orders", "base_url": httpserver.url_for("").rstrip("/")}
+    key = {"type": "api_key", "params": {"token": "t"}}
+    make = names["Orders"]
+    ids, pagination, places = [], {}, []
+    while pagination or not places:
+        source = make(make.get_config_class()(**config, authentication=key))  # as after a crash before each page
+        page = source.get(pagination)
+        ids += [record.id for record in page.records]
+        pagination = page.next_pagination
+        places.append(pagination)
+    assert ids == ["a", "b", "c"]
+    assert max(len(json.dumps(place)) for place in places) < 100
+
+
 def test_the_documented_test_passes(package, folder, source_guide):
     test = package.write("test_myapi.py", source_guide.block("python", "def test_a_page_leads_to_the_next"))
     package.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", str(test))

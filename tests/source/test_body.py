@@ -1,12 +1,15 @@
 """JSON answers are decoded as JSON, whatever their label says, and no character is replaced without a word."""
 
 import json
+import re
 
 import pytest
 import requests
 from pytest_httpserver import HTTPServer
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.source.auth.authenticators.token import TokenAuthParams
+from bizon.source.auth.builder import AuthBuilder
 from bizon.source.body import decode_json
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.session import Session
@@ -56,7 +59,9 @@ def test_a_declared_charset_does_not_count_where_it_is_wrong(answer, charset):
 def test_a_body_that_is_not_valid_names_path_and_byte_and_no_query(answer, mark, label):
     """The byte became U+FFFD, and the run was a success."""
     body = mark + b'{"items":[{"id":1,"name":"Caf\xe9"}]}'
-    with pytest.raises(SourceFetchError, match=r"^GET http://\S+/items: the body is not valid") as fault:
+    with pytest.raises(
+        SourceFetchError, match=r"^GET http://\S+/items: HTTP 200, [^:]+: the body is not valid"
+    ) as fault:
         answer(body, label).json()
     assert f"at byte {body.index(0xE9)} (0xe9)" in str(fault.value)
     assert "secret" not in str(fault.value)
@@ -75,11 +80,29 @@ def test_the_text_of_json_is_decoded_alike_and_other_text_as_in_requests(answer)
         _ = answer(b'"\xff"', "application/json").text
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":1'])
-def test_what_is_not_json_is_the_error_of_requests_and_names_the_path(answer, body):
-    with pytest.raises(requests.JSONDecodeError, match=r"^GET http://\S+/items: the body is not valid JSON: ") as fault:
-        answer(body).json()
+@pytest.mark.parametrize(
+    ("body", "begins"), [(b"", "it is empty"), (b"<html>\n oops", "'<html> oops'"), (b'{"a":1', """'{"a":1'""")]
+)
+def test_what_is_not_json_is_the_error_of_requests_and_says_what_came(answer, body, begins):
+    with pytest.raises(requests.JSONDecodeError) as fault:
+        answer(body, "text/html").json()
+    place = r"^GET http://\S+/items: HTTP 200, text/html: the body is not valid JSON: "
+    assert re.match(place, str(fault.value))
+    assert begins in str(fault.value)
     assert "secret" not in str(fault.value)
+
+
+def test_of_a_body_that_is_not_json_a_hundred_masked_characters_are_shown(httpserver: HTTPServer):
+    """A gateway's error page may echo the request."""
+    httpserver.expect_request("/items").respond_with_data("x" * 90 + " S3cretToken-1 S3cretCursor-22 " + "y" * 500)
+    session = Session(HttpRetriesConfig(total=0))
+    session.auth = AuthBuilder.token(TokenAuthParams(token="S3cretToken-1"))
+    with pytest.raises(requests.JSONDecodeError) as fault:
+        session.get(httpserver.url_for("/items"), params={"api_key": "S3cretCursor-22"}).json()
+    shown = str(fault.value)
+    assert "x" * 90 in shown
+    assert "S3cret" not in shown
+    assert "yyyy" not in shown
 
 
 def test_arguments_are_those_of_json(answer):

@@ -1,5 +1,7 @@
 """The producer's place in a stream."""
 
+from contextlib import suppress
+
 import pytest
 
 from bizon.common.errors.errors import SourceFetchError
@@ -96,3 +98,43 @@ def test_a_source_may_change_the_pagination_it_was_given():
     assert cursor.pagination == {"offset": [1]}
     cursor.update_state(pagination, 1)
     assert cursor.pagination == {"offset": [2]}
+
+
+def _walk(cursor: Cursor, steps: list[object]) -> int | None:
+    """How many pages were read until the error; None when there was none."""
+    read = 0
+    with suppress(SourceFetchError):
+        for step in steps:
+            cursor.update_state({"cursor": step}, 1)
+            read += 1
+        return None
+    return read
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 7, 100])
+@pytest.mark.parametrize("length", [2, 3, 4, 5, 31, 100])
+def test_a_cycle_of_any_length_ends_with_an_error(before, length):
+    """Only a page that named itself was noticed: A, B, C, B, C, ... was read for ever."""
+    pages = [*range(before), *((before + n % length) for n in range(10 * (before + length)))]
+    found = _walk(make(), pages)
+    assert found is not None
+    assert found <= 3 * (before + length)
+
+
+def test_a_cycle_after_a_resume_is_found():
+    cursor = Cursor.from_db("dummy", "creatures", "job-1", None, 4, 40, {"cursor": 0})
+    assert _walk(cursor, [1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0]) is not None
+
+
+def test_a_long_stream_without_a_cycle_is_none_and_little_is_remembered():
+    cursor = make()
+    assert _walk(cursor, list(range(10_000))) is None
+    remembered = [value for value in vars(cursor).values() if isinstance(value, bytes)]
+    assert len(remembered) == 2
+
+
+def test_the_null_cursor_of_the_last_page_that_is_passed_on_ends_with_an_error():
+    cursor = make()
+    assert _walk(cursor, ["A", "B", None, "A", "B"]) is None
+    with pytest.raises(SourceFetchError, match=r"go round: .*a cursor that is null is not \{\}.* --fresh"):
+        cursor.update_state({"cursor": None}, 1)

@@ -4,13 +4,11 @@ import os
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from ssl import SSLCertVerificationError
 
 import pytest
 import requests
 from loguru import logger
 from pytest_httpserver import HTTPServer
-from urllib3.exceptions import MaxRetryError, SSLError
 from urllib3.response import HTTPResponse
 from werkzeug import Response
 
@@ -152,7 +150,7 @@ def test_a_timeout_of_the_request_wins(silent_server):
 def test_timeouts_and_retries_default_to_the_configured_defaults():
     session = Session()
     for url in ("http://host/", "https://host/"):
-        policy = session.get_adapter(url).max_retries
+        policy = session.get_adapter(url).policy
         assert (policy.total, policy.backoff_factor, policy.wait_max) == (10, 2.0, 120.0)
         assert policy.status_forcelist == {429, 500, 502, 503, 504, 520, 522, 524}
     assert session.timeout == HttpConfig().timeout == (10.0, 60.0)
@@ -175,12 +173,6 @@ def test_a_cut_connection_is_retried(session, httpserver: HTTPServer):
 
     httpserver.expect_request("/items").respond_with_handler(cut_then_answer)
     assert session.get(httpserver.url_for("/items")).text == "fine"
-
-
-def test_a_bad_certificate_is_not_retried():
-    error = SSLError(SSLCertVerificationError("self-signed"))
-    with pytest.raises(MaxRetryError, match="self-signed"):
-        CappedRetry.from_config(AT_ONCE).increment("GET", "/", error=error, _pool=None)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ BizonError
 |- TransformError           a user's snippet failed; carries label and record id
 |- RunFailedError           a run did not succeed; raised only for programs that ask for it
 |- QueueError               connect, put, get, a message too large
+|- StoppedError             a wait was ended because the run must end; no failure
 |- BackendError             the state database failed
 |  |- JobLockedError        another run of the same pipeline is at work; exit code 3
 |  '- OvertakenError        another start has taken the job over
@@ -97,6 +98,14 @@ class TransformError(BizonError):
 
 class QueueError(BizonError):
     """The queue between producer and consumer failed."""
+
+
+class StoppedError(BizonError):
+    """A wait, before a request is sent again, was ended because the run must end. It is no failure: what was not
+    fetched is fetched by the next run. A source need not catch it."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was told to end while it waited for its next try")
 
 
 class BackendError(BizonError):

@@ -1,7 +1,7 @@
 """The interface of the state store: jobs and cursors. Rows and queries, no opinion on what a run should do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -67,7 +67,12 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        """The newest SUCCEEDED job of the stream: the watermark of the next incremental run."""
+        """The newest SUCCEEDED job of the stream whose sync mode is not ``WINDOW``: the watermark of the next
+        incremental run."""
+
+    def get_last_successful_window(self, key: StreamKey) -> StreamJob | None:
+        """The newest SUCCEEDED job of the stream whose sync mode is ``WINDOW``; None where the backend has none."""
+        return None
 
     @abstractmethod
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
@@ -161,7 +166,13 @@ class AbstractBackend(ABC):
         next_pagination: dict[str, Any],
         cursor_status: CursorStatus = CursorStatus.PULLING,
     ) -> None:
-        """Note how far the source was read; every ``syncCursorInDBEvery`` pages, for display."""
+        """Note how far the source was read, in place of what was noted before; every ``syncCursorInDBEvery`` pages, for
+        display."""
+
+    def prune_cursors(self, key: StreamKey, keep: Sequence[str]) -> None:
+        """Remove the cursors of all jobs of the stream that have succeeded or were cancelled, except those of ``keep``,
+        ids of jobs. Called when a job is made; harmless when it does nothing."""
+        return None
 
     def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
         """Note that the producer's start ``epoch`` has sent all pages and a complete end; its consumer is elsewhere."""
@@ -170,6 +181,18 @@ class AbstractBackend(ABC):
     def has_all_sent(self, job_id: str, epoch: int) -> bool:
         """True when that was noted; False where nothing is."""
         return False
+
+    # -- refresh tokens that rotate: engine/runner/tokens.py ----------------------------------------------------
+
+    @abstractmethod
+    def get_kept_token(self, name: str) -> str | None:
+        """What ``keep_token`` was given last under this name, by whatever pipeline; None when it never was."""
+
+    @abstractmethod
+    def keep_token(self, name: str, value: str) -> None:
+        """Keep a text, of at most 100,000 characters, in place of the one before. It is a sealed refresh token that
+        nobody can make again: when this returns, it survives the end of the process and, where that can be had, of
+        the power."""
 
     # -- lease: engine/runner/lease.py --------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
@@ -117,8 +118,16 @@ class Consumer:
         frame = self._transform.apply_transforms(message.frame)
         if not self._buffer.has_room_for(frame):
             self.flush()
-        self._buffer.add(SourcePage(message.iteration, message.extracted_at, frame))
-        self._marks.append(PageMark(message.iteration, message.pagination, message.next_state))
+        keeps_all = self._loader.tells_every_page
+        page = SourcePage(message.iteration, message.extracted_at, frame)
+        self._buffer.add(page, beside=message.state_size if keeps_all else 0)
+        mark = PageMark(message.iteration, message.pagination, message.next_state)
+        if self._marks and not keeps_all:  # a checkpoint needs the last pagination and the last state of a batch
+            last = self._marks[-1]
+            self._marks[-1] = PageMark(last.iteration, {})
+            if mark.next_state is None:
+                mark = replace(mark, next_state=last.next_state)
+        self._marks.append(mark)
 
     def _end(self, message: QueueMessage) -> None:
         self.finish()

@@ -49,7 +49,7 @@ from bizon.engine.pipeline.models import Batch, Progress, ResumePoint, WrittenBa
 from bizon.engine.pipeline.retries import with_retries
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
+from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.models import SourceIteration
 
 Ack = Callable[[int], None]
@@ -85,6 +85,11 @@ class Loader:
     def next_iteration(self) -> int:
         """The first page that is not written yet."""
         return self._next_iteration
+
+    @property
+    def tells_every_page(self) -> bool:
+        """Whether the callback of the source is to get the pagination of each page, not only of the last one."""
+        return not isinstance(self.callback, NoOpSourceCallback)
 
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""

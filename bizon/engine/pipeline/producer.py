@@ -11,6 +11,7 @@ from bizon.common.errors.errors import BizonError, QueueError, SourceFetchError
 from bizon.common.frames import RecordError, empty_source_frame
 from bizon.common.on_error import OnError
 from bizon.common.pages import page_to_frame, records_of
+from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import Progress
@@ -19,9 +20,15 @@ from bizon.engine.queue.queue import AbstractQueue
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.cursor import Cursor
 from bizon.source.models import SourceIncrementalState, SourceIteration
+from bizon.source.session import refused_by
 from bizon.source.source import AbstractSource
 
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how long a wake-up can be missed
+_CHECKPOINT_REFUSED = (
+    "{error}; the API refuses (HTTP {status}) the pagination of the checkpoint that this run resumes from, as many do "
+    "once it is old: run with --fresh to start from the first page; after source.checkpoint_max_age a run does so by "
+    "itself"
+)
 _TRIES_ONCE_STOPPED = 30
 _USED_UP = 0.001  # of a patience of 1
 _TRIES_WHILE_STALLED = 2  # a broker that takes nothing may do so for hours
@@ -97,8 +104,8 @@ class PageFetcher:
             raise self._failed(iteration, error) from error
         extracted_at = utc_now()
         self._check(page, iteration)
-        pagination = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
-        next_state = self._as_checkpointed(page.next_state, "next_state", iteration)
+        pagination, length = self._as_checkpointed(page.next_pagination, "next_pagination", iteration)
+        next_state, state_length = self._as_checkpointed(page.next_state, "next_state", iteration)
         records = records_of(page)
         del page
         try:
@@ -118,6 +125,7 @@ class PageFetcher:
             extracted_at=extracted_at,
             pagination=pagination,
             next_state=next_state,
+            state_length=length + state_length,
         )
 
     def end(self, iteration: int, signal: Signal) -> QueueMessage:
@@ -140,10 +148,11 @@ class PageFetcher:
                 f"not {type(page.next_pagination).__name__}"
             )
 
-    def _as_checkpointed(self, value: Any, name: str, iteration: int) -> Any:
-        """The value as a resumed run would read it back, so that both see the same."""
+    def _as_checkpointed(self, value: Any, name: str, iteration: int) -> tuple[Any, int]:
+        """The value as a resumed run would read it back, so that both see the same; and its length."""
         try:
-            return orjson.loads(orjson.dumps(value))
+            text = orjson.dumps(value)
+            return orjson.loads(text), len(text)
         except TypeError as error:
             raise SourceFetchError(f"{self._place(iteration)}: {name} must be JSON: {error}") from None
 
@@ -214,7 +223,15 @@ class Producer:
                 return ProducerEnd(stopped=True)
             if fetched == self._max_iterations:
                 return ProducerEnd(capped=True)
-            self._hand_over(self._fetcher.fetch(self._cursor.iteration, self._cursor.pagination))
+            try:
+                message = self._fetcher.fetch(self._cursor.iteration, self._cursor.pagination)
+            except BizonError as error:
+                if was_stopped(error):
+                    return ProducerEnd(stopped=True)
+                if fetched == 0 and self._cursor.iteration and (status := refused_by(error)) is not None:
+                    raise SourceFetchError(_CHECKPOINT_REFUSED.format(error=error, status=status)) from error
+                raise
+            self._hand_over(message)
             fetched += 1
             if self._cursor.iteration % self._note_every == 0 and not self._cursor.is_finished:
                 self._note_position()

@@ -86,12 +86,12 @@ def decode(payload: bytes) -> QueueMessage:
             raise ValueError(f"it says that its header has {length} bytes")
         header: dict[str, Any] = orjson.loads(rest[_HEADER_LENGTH.size : body])
         where += f" (page {header['iteration']} of job '{header['job_id']}')"
-        return _message(header, read_frame(rest[body:]))
+        return _message(header, read_frame(rest[body:]), length)
     except (*_DAMAGED, pl.exceptions.PolarsError) as error:
         raise QueueError(f"{where[:_LONGEST]}: {type(error).__name__}: {error}") from error
 
 
-def _message(header: dict[str, Any], frame: pl.DataFrame) -> QueueMessage:
+def _message(header: dict[str, Any], frame: pl.DataFrame, length: int) -> QueueMessage:
     """Raises ValueError, TypeError or KeyError for a header that ``encode`` cannot have written."""
     for name, kinds in _HEADER.items():
         if type(header[name]) not in kinds:  # True is an int, too
@@ -110,4 +110,5 @@ def _message(header: dict[str, Any], frame: pl.DataFrame) -> QueueMessage:
         pagination=header["pagination"],
         next_state=header["next_state"],
         signal=None if header["signal"] is None else Signal(header["signal"]),
+        state_length=length,
     )

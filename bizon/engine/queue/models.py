@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 QueueEnd = Half
+_PER_BYTE_OF_JSON = 4  # bytes of memory; short texts in a list take three to four, numbers more
 _READABLE = 60  # characters of a broker's name that are for people
 
 
@@ -29,7 +30,8 @@ class QueueMessage:
 
     ``frame`` is a source frame (:mod:`bizon.common.frames`); a message with a ``signal`` carries no page. ``epoch``
     counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag`` is the number of
-    the delivery, given by a broker's queue on arrival; it does not travel.
+    the delivery, given by a broker's queue on arrival; it does not travel. ``state_length``: bytes of pagination and
+    state as JSON; each side finds it by itself.
     """
 
     job_id: str
@@ -41,11 +43,17 @@ class QueueMessage:
     next_state: dict[str, Any] | None = None
     signal: Signal | None = None
     tag: int = field(default=0, compare=False)
+    state_length: int = field(default=0, compare=False)
 
     @property
     def size(self) -> int:
         """Memory its page takes, in bytes, as Polars estimates it."""
         return int(self.frame.estimated_size())
+
+    @property
+    def state_size(self) -> int:
+        """Memory its pagination and state take, in bytes, as an estimate."""
+        return self.state_length * _PER_BYTE_OF_JSON
 
 
 def broker_name(key: StreamKey) -> str:

@@ -10,7 +10,7 @@ never pays for it. A file is removed when all its pages are committed.
 
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from bizon.engine.queue.models import QueueMessage
 
 LONGEST_WAIT = 1.3  # seconds
 _TICK = 0.2  # seconds; with LONGEST_WAIT it bounds what a killed run fetches again, well below two seconds
+_MOST_STATE = 8 * 1024 * 1024  # bytes of paginations and states that wait in memory
 _LENGTH = struct.Struct(">I")
 _SUFFIX = ".spool"
 
@@ -39,6 +40,7 @@ class Spool:
         self._waiting: deque[tuple[float, QueueMessage]] = deque()
         self._older = _older_files(self._path)
         self._spooled_to = -1
+        self._state = 0
         self._file: BinaryIO | None = None
         self._lock = Lock()
         self._given_up = False
@@ -48,12 +50,16 @@ class Spool:
         if message.signal is None and not self._given_up:
             with self._lock:
                 self._waiting.append((self._clock(), message))
+                self._state += message.state_size
+                is_too_much = self._state > _MOST_STATE
+            if is_too_much:
+                self._write(lambda _since: self._state > _MOST_STATE // 2)
 
     def committed(self, to_iteration: int) -> None:
         """The pages up to ``to_iteration`` need not be kept any longer."""
         with self._lock:
             while self._waiting and self._waiting[0][1].iteration <= to_iteration:
-                self._waiting.popleft()
+                self._take()
             if self._file is not None and self._spooled_to <= to_iteration:
                 self._file.truncate(0)
                 self._file.seek(0)
@@ -64,12 +70,26 @@ class Spool:
 
     def tick(self) -> None:
         """Write the pages that have waited long enough."""
-        with self._lock:
-            due = self._clock() - LONGEST_WAIT
-            while self._waiting and self._waiting[0][0] <= due:
-                self._append(self._waiting.popleft()[1])
-            if self._file is not None:
-                self._file.flush()
+        due = self._clock() - LONGEST_WAIT
+        self._write(lambda since: since <= due)
+
+    def _write(self, is_due: Callable[[float], bool]) -> None:
+        """Write the oldest pages for as long as they are due; told since when a page waits. A full disk, or a page that
+        cannot be encoded, only ends the spooling."""
+        try:
+            with self._lock:
+                while self._waiting and is_due(self._waiting[0][0]):
+                    self._append(self._take())
+                if self._file is not None:
+                    self._file.flush()
+        except (OSError, QueueError) as error:  # QueueError: a page whose pagination is too large to be kept
+            logger.warning(f"pages that wait are not kept on disk any longer: {error}")
+            self._give_up()
+
+    def _take(self) -> QueueMessage:
+        message = self._waiting.popleft()[1]
+        self._state -= message.state_size
+        return message
 
     def _give_up(self) -> None:
         """Keep nothing from now on. The file stays: what it holds up to the torn page is good."""
@@ -90,18 +110,12 @@ class Spool:
 
     @contextmanager
     def kept(self) -> Iterator["Spool"]:
-        """Within: a thread writes what has waited long enough. A full disk, or a page that cannot be encoded, only ends
-        the spooling."""
+        """Within: a thread writes what has waited long enough."""
         done = Event()
 
         def loop() -> None:
-            while not done.wait(_TICK):
-                try:
-                    self.tick()
-                except (OSError, QueueError) as error:  # QueueError: a page whose pagination is too large to be kept
-                    logger.warning(f"pages that wait are not kept on disk any longer: {error}")
-                    self._give_up()
-                    return
+            while not (done.wait(_TICK) or self._given_up):
+                self.tick()
 
         ticker = Thread(target=loop, name="bizon-spool", daemon=True)
         ticker.start()

@@ -8,6 +8,7 @@ from bizon.common.on_error import OnError
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
+from bizon.common.waiting import pause
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
 from bizon.destination.config import DestinationTypes
@@ -137,6 +138,7 @@ def build_loader(
         progress=links.progress,
         routed=context.config.source.sync_mode is SourceSyncModes.STREAM,
         dead_letters=dead_letters,
+        sleep=lambda seconds: pause(seconds, links.stop),
     )
 
 

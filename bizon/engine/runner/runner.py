@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 from typing import ClassVar
 
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
@@ -15,10 +16,12 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.extras import check_extras
 from bizon.engine.runner.hosting import check_threads
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
+from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
 
@@ -46,7 +49,11 @@ class AbstractRunner(ABC):
         self._stop: StopFlag = stop or self._stopping
         self._progress = progress or Progress()
         self._stop_requested = False
-        self._is_lost = False
+        self._lost: str | None = None
+        self._ended: dict[str, WorkerResult] = {}
+        """What workers say that were told to end by an exception; set by the adapter before it passes that on."""
+        self.scope = Scope()
+        """What the run is to fetch; set before ``run``."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened.
@@ -59,6 +66,7 @@ class AbstractRunner(ABC):
 
     def _run(self) -> RunnerStatus:
         self._check_host()
+        check_extras(self.bizon_config, self.halves)
         with (
             registry.known_while(self.secrets),
             build_backend(self.bizon_config) as backend,
@@ -88,7 +96,7 @@ class AbstractRunner(ABC):
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
         while True:
-            opened = open_job(backend, self.bizon_config)
+            opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
             if status.watermark_refused and self.bizon_config.source.force_ignore_checkpoint and self._may_go_on():
                 backend.request_stream_reset(opened.job.key)
@@ -97,7 +105,7 @@ class AbstractRunner(ABC):
 
     def _may_go_on(self) -> bool:
         """After a job that nothing but its output stood in the way of. Whether the run may open another one."""
-        if self._stop_requested or self._is_lost:
+        if self._stop_requested or self._lost:
             return False
         self._stop.clear()
         self._stopping.clear()
@@ -127,36 +135,45 @@ class AbstractRunner(ABC):
         try:
             status = self._status(opened, self._work(context, backend))
         except BaseException as error:
-            failure = PipelineReturnStatus.KILLED_BY_RUNNER
-            text = Scrubber(self.secrets).brief(f"the runner itself failed: {type(error).__name__}: {error}")
-            close_job(backend, opened, RunnerStatus(opened.job.id, stream=failure, error=text))
+            close_job(backend, opened, self._interrupted(opened, error))
             raise
         close_job(backend, opened, status)
         if folder is not None and status.published:
             discard(folder)
         return status
 
+    def _interrupted(self, opened: OpenedJob, error: BaseException) -> RunnerStatus:
+        """How a run ended that an exception in the main thread ended: a time limit, Ctrl-C in a notebook, or a fault of
+        the runner. What a worker has published by then is published."""
+        status = self._status(opened, self._ended)
+        if status.published:
+            return status
+        cause = ": ".join(filter(None, (type(error).__name__, str(error))))
+        text = Scrubber(self.secrets).brief(f"ended by {cause}; run again to resume")
+        return RunnerStatus(opened.job.id, stream=PipelineReturnStatus.KILLED_BY_RUNNER, error=text)
+
     def _lose(self, reason: str) -> None:
         """The lease is gone: stop, without counting it as a stop on request."""
-        logger.error(reason)
-        self._is_lost = True
+        logger.bind(**{FAILURE: True}).error(reason)
+        self._lost = reason
         self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
         scrub = Scrubber(self.secrets)  # the text is stored with the job
-        errors = [scrub.brief(result.error) for result in results.values() if result.error is not None]
-        error = scrub.brief(" | ".join(errors))
+        told = (self._lost, *(result.error for result in results.values()))
+        error = scrub.brief(" | ".join(scrub.brief(each) for each in told if each is not None))
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         is_done = published or (success and self.halves == (Half.PRODUCER,))  # it publishes nothing
-        interrupted = self._stop_requested and not is_done and not errors
+        interrupted = self._stop_requested and not is_done and not error
         statuses = {name: result.status for name, result in results.items()}
         status = RunnerStatus(
             job_id=opened.job.id,
             producer=statuses.get("producer"),
             consumer=statuses.get("consumer"),
             stream=statuses.get("stream"),
-            error=error or ("stopped on request, run again to resume" if interrupted else None),
+            error=scrub.brief(" | ".join(errors))
+            or ("stopped on request, run again to resume" if interrupted else None),
             published=published,
             capped=success and any(result.capped for result in results.values()),
             interrupted=interrupted,
@@ -166,6 +183,7 @@ class AbstractRunner(ABC):
             where=next((result.where for result in results.values() if result.where is not None), None),
             dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
             overtaken=any(result.overtaken for result in results.values()),
+            misses_package=any(result.misses_package for result in results.values()),
             watermark_refused=any(result.watermark_refused for result in results.values()),
             resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
         )

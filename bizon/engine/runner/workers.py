@@ -12,22 +12,28 @@ from bizon.common.errors.errors import (
     BizonError,
     DestinationConnectionError,
     DestinationError,
+    MissingDependencyError,
     OvertakenError,
     QueueError,
     SourceConnectionError,
     SourceError,
     SourceFetchError,
+    StoppedError,
     TransformError,
     WatermarkError,
 )
 from bizon.common.interrupts import in_words, is_for_the_process
+from bizon.common.kept_tokens import kept_by
+from bizon.common.log_bridge import FAILURE
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
+from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
+from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.pipeline.producer import deliver
+from bizon.engine.pipeline.producer import StopFlag, deliver
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import (
     build_consumer,
@@ -40,11 +46,13 @@ from bizon.engine.runner.assembly import (
     build_source,
 )
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.discover import resolve_source_class
 from bizon.source.source import AbstractSource
 
+_CHECK_RETRIES = 10.0  # seconds
 _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a stop is seen
 
 _STATUS_OF = (
@@ -59,8 +67,11 @@ _STATUS_OF = (
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _produce(context, links)
+        with at_work(links.backend, links.stop):
+            return _produce(context, links)
     except BaseException as error:
+        if was_stopped(error):
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         if is_for_the_process(error):
             raise
         return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
@@ -71,8 +82,11 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _consume(context, links)
+        with at_work(links.backend, links.stop):
+            return _consume(context, links)
     except BaseException as error:
+        if was_stopped(error):
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         if is_for_the_process(error):
             raise
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
@@ -82,10 +96,21 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
             links.gate.set()
 
 
+@contextmanager
+def at_work(backend: AbstractBackend, stop: StopFlag) -> Iterator[None]:
+    """Within, on this thread: waits end once ``stop`` is set, and refresh tokens that rotate are kept in the state."""
+    with ends_with(stop), kept_by(StateKeepsTokens(backend)):
+        yield
+
+
 def check_source(source: AbstractSource) -> None:
-    """Raise SourceConnectionError unless the source says that it can be reached."""
-    reachable, reason = source.check_connection()
+    """Raise SourceConnectionError unless the source says that it can be reached. It is to answer soon: what is retried
+    for minutes in the middle of a run is not, before anything is fetched."""
+    with within(_CHECK_RETRIES):
+        reachable, reason = source.check_connection()
     if reachable is not True:
+        if (sign := stop_sign()) is not None and sign.is_set():
+            raise StoppedError
         name = f"{source.config.name}.{source.config.stream}"
         raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
 
@@ -108,7 +133,13 @@ def close_destination(destination: AbstractDestination, dead_letters: DeadLetter
 
 
 def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
-    """Ask the source how many records there are; used for display only, so its failure is not the run's."""
+    """Say where the run starts, and ask the source how many records there are. For display only, so its failure is not
+    the run's. A window is not asked about: the source counts the whole stream."""
+    resume = context.resume
+    links.progress.resumes(resume.next_iteration, resume.rows_written + resume.dead_letters)
+    if context.incremental is not None:
+        links.progress.expect(None)
+        return
     try:
         total = source.get_total_records_count()
     except Exception as error:
@@ -147,10 +178,14 @@ def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineRe
 
 
 def log_failure(context: RunContext, error: BaseException) -> str:
-    """Log an error once and return its text. What looks like a mistake in code comes with its traceback."""
+    """Log an error once and return its text. What looks like a mistake in code comes with its traceback, in a record of
+    its own."""
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
     text = str(error) if isinstance(error, BizonError) else in_words(error)
-    logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).error(f"{where}: where it happened")
     return Scrubber(context.secrets).brief(text)
 
 
@@ -164,13 +199,14 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
             logger.info("The watermark belongs to another output: everything is loaded")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
-    return WorkerResult(status, error=log_failure(context, error))
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
 
 
-def _is_mistake_in_code(error: BaseException) -> bool:
-    """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+def _mistake_in_code(error: BaseException) -> BaseException | None:
+    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
-    return cause is not None and not isinstance(cause, BizonError | OSError)
+    return None if isinstance(cause, BizonError | OSError) else cause
 
 
 def _produce(context: RunContext, links: Links) -> WorkerResult:

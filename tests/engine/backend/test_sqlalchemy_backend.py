@@ -155,7 +155,7 @@ def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     with connection:
         connection.execute("INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
     connection.close()
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 4: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 5: .*newer bizon"):
         open_backend(tmp_path / "state")
 
 

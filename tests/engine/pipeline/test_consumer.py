@@ -11,11 +11,13 @@ from bizon.common.frames import records_to_frame
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import Progress, ResumePoint
+from bizon.engine.pipeline.models import Batch, Progress, ResumePoint
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.callback import NoOpSourceCallback
+from bizon.source.config import SourceConfig
 from bizon.source.models import SourceRecord
 from bizon.transform.transform import Transform
 
@@ -207,3 +209,29 @@ def test_a_watch_that_gives_up_raises_and_the_pages_before_can_still_be_flushed(
         bench.consume(bench.page(0))
     bench.consumer.flush()
     assert bench.destination.calls == ["write table 0-0"]
+
+
+def test_a_batch_keeps_the_last_pagination_and_the_last_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page of a batch kept its own: with a list of what remains, the square of the pages."""
+    bench, batches = Bench(buffer_size=1), list[Batch]()
+    bench.consumer._loader.callback = NoOpSourceCallback(SourceConfig(name="scripted", stream="items"))
+    monkeypatch.setattr(Loader, "write", lambda _loader, batch: batches.append(batch))
+    states = [None, {"n": 1}, None, {"n": 3}, None]
+    pages = [replace(bench.page(number), next_state=state) for number, state in enumerate(states)]
+    bench.consume(*pages, replace(bench.end(Signal.ABORTED), iteration=len(states)))
+    marks = batches[0].pages
+    assert [mark.pagination for mark in marks] == [{}, {}, {}, {}, {"page": 5}]
+    assert [mark.next_state for mark in marks] == [None, None, None, None, {"n": 3}]
+
+
+def test_a_source_with_a_callback_gets_every_pagination_and_they_fill_the_buffer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench, batches = Bench(buffer_size=1), list[Batch]()
+    monkeypatch.setattr(Loader, "write", lambda _loader, batch: batches.append(batch))
+    pages = [replace(bench.page(number), state_length=200_000) for number in range(4)]
+    bench.consume(*pages, replace(bench.end(Signal.ABORTED), iteration=4))
+    assert [[mark.pagination for mark in batch.pages] for batch in batches] == [
+        [{"page": 1}, {"page": 2}],
+        [{"page": 3}, {"page": 4}],
+    ]

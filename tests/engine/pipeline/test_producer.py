@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import requests
 from fakes import KEY, Page, ScriptedSource, memory_backend, new_job
 
-from bizon.common.errors.errors import QueueError, SourceFetchError
+from bizon.common.errors.errors import QueueError, SourceFetchError, StoppedError
 from bizon.engine.pipeline.models import Progress
 from bizon.engine.pipeline.producer import PageFetcher, Producer, ProducerEnd, deliver
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
@@ -64,12 +65,13 @@ class Bench:
         self.progress = Progress()
         self.backend = memory_backend()
         job_id = new_job(self.backend)
+        self.cursor = Cursor("scripted", "items", job_id)
         self.producer = Producer(
             fetcher=PageFetcher(self.source, NoOpMonitor(sync_metadata()), job_id, epoch=1),
             queue=self.queue,
             backend=self.backend,
             key=KEY,
-            cursor=Cursor("scripted", "items", job_id),
+            cursor=self.cursor,
             replayed=iter(replayed),
             progress=self.progress,
             stop=self.stop,
@@ -221,3 +223,48 @@ def test_a_queue_without_room_is_waited_for_only_until_the_run_must_end(stalled:
     with pytest.raises(QueueError, match="no room, and the run was told to end"):
         deliver(full, bench.stop)
     assert (full.tries, full.abandoned) == (2 * tries, True)
+
+
+def _refused(status: int) -> SourceFetchError:
+    answer = requests.Response()
+    answer.status_code = status
+    error = SourceFetchError("the source's own words")
+    error.__cause__ = requests.HTTPError(f"HTTP {status}", response=answer)
+    return error
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422])
+def test_a_checkpoint_that_the_api_refuses_is_said_to_be_one(status: int) -> None:
+    bench = Bench([[1], _refused(status)])
+    bench.cursor.update_state({"page": 1}, 1)
+    with pytest.raises(
+        SourceFetchError, match=rf"own words; .*HTTP {status}.*checkpoint .*--fresh.*checkpoint_max_age"
+    ):
+        bench.producer.run(exhausted=False)
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 429, 500])
+def test_credentials_and_rates_say_nothing_about_the_checkpoint(status: int) -> None:
+    bench = Bench([[1], _refused(status)])
+    bench.cursor.update_state({"page": 1}, 1)
+    with pytest.raises(SourceFetchError, match=r"own words$"):
+        bench.producer.run(exhausted=False)
+
+
+def test_a_page_that_is_refused_later_is_no_checkpoint() -> None:
+    with pytest.raises(SourceFetchError, match=r"own words$"):
+        Bench([[1], _refused(410)]).producer.run(exhausted=False)
+
+
+def _wrapped() -> object:
+    try:
+        raise StoppedError
+    except StoppedError as error:
+        raise RuntimeError("the source caught everything") from error
+
+
+@pytest.mark.parametrize("page", [StoppedError(), _wrapped], ids=["as it is", "wrapped by the source"])
+def test_a_wait_that_the_end_of_the_run_has_ended_is_no_failure(page: Page) -> None:
+    bench = Bench([[1], page])
+    assert bench.producer.run(exhausted=False) == ProducerEnd(stopped=True)
+    assert bench.signals() == [None, Signal.ABORTED]

@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -176,3 +177,14 @@ def test_damaged_bytes_are_an_error_not_a_hang(ends: Ends) -> None:
     sender._connection.send_bytes(b"BZ\x01 what is this")
     with pytest.raises(QueueError, match="damaged"):
         receiver.get(timeout=10)
+
+
+def test_pagination_and_state_count_towards_the_budget_while_they_are_in_the_queue() -> None:
+    """1,000 small pages with half a megabyte of pagination each took gigabytes."""
+    pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
+    large = replace(message(0), state_length=2_000_000)
+    for iteration in range(2):
+        assert pages.put(replace(large, iteration=iteration), timeout=0)
+    assert not pages.put(replace(large, iteration=2), timeout=0)
+    assert pages.get(timeout=0) is not None
+    assert pages.put(replace(large, iteration=2), timeout=0), "the consumer keeps the last pagination only"

@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -197,3 +198,13 @@ def test_the_last_stream_takes_the_folder_of_all_with_it(tmp_path: Path) -> None
     assert second.exists()
     discard(second)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_whose_paginations_take_much_memory_are_written_sooner(tmp_path: Path, clock: FakeClock) -> None:
+    """They waited in memory, uncounted, until they were old enough."""
+    large = replace(page(0), state_length=3 * 2**20)
+    spool = Spool(tmp_path, "job", 1, clock)
+    for iteration in range(4):
+        spool.note(replace(large, iteration=iteration))
+    assert [message.iteration for message in replay(tmp_path, "job", 2, 0)] == [0, 1, 2, 3]
+    spool.close()

@@ -273,3 +273,68 @@ def test_a_run_that_was_overtaken_has_no_say_in_how_the_job_ends(backend: Abstra
     assert end(backend, overtaken, **how) is JobStatus.RUNNING
     assert end(backend, current, published=True) is JobStatus.SUCCEEDED
     assert end(backend, overtaken, **how) is JobStatus.SUCCEEDED
+
+
+DAY = timedelta(days=1)
+
+
+def _unfinished_incremental(backend: AbstractBackend, pagination: dict[str, Any]) -> tuple[OpenedJob, OpenedJob]:
+    """A job that has succeeded, and the one after it, which has a checkpoint."""
+    config = pipeline(sync_mode="incremental")
+    first = open_job(backend, config)
+    end(backend, first, published=True)
+    second = open_job(backend, config)
+    commit(backend, second.job, 3, pagination)
+    backend.update_stream_job_status(second.job.id, JobStatus.FAILED)
+    return first, second
+
+
+def test_an_incremental_job_with_an_old_checkpoint_fetches_its_window_again(backend: AbstractBackend) -> None:
+    """A cursor that the API had forgotten was asked for again by every run."""
+    first, second = _unfinished_incremental(backend, {"page": 4})
+    again = open_job(backend, pipeline(sync_mode="incremental"), now=datetime.now(UTC) + DAY * 1.1)
+    assert again.job.id != second.job.id
+    assert again.resume.last_iteration is None
+    assert again.incremental is not None
+    assert again.incremental.last_run == first.job.created_at, "nothing between the two windows is left out"
+    old = backend.get_stream_job_by_id(second.job.id)
+    assert old is not None
+    assert old.status is JobStatus.CANCELED
+
+
+@pytest.mark.parametrize(
+    ("pagination", "later", "max_age"),
+    [({"page": 4}, DAY * 0.9, 86_400), ({}, DAY * 9, 86_400), ({"page": 4}, DAY, 1e6)],
+)
+def test_an_incremental_job_goes_on_while_its_checkpoint_is_young_or_only_publishing_is_left(
+    backend: AbstractBackend, pagination: dict[str, Any], later: timedelta, max_age: float
+) -> None:
+    _, second = _unfinished_incremental(backend, pagination)
+    config = pipeline(sync_mode="incremental", checkpoint_max_age=max_age)
+    assert open_job(backend, config, now=datetime.now(UTC) + later).job.id == second.job.id
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_reset_outlives_the_job_that_is_cancelled(backend: AbstractBackend, fresh: bool) -> None:
+    first, _ = _unfinished_incremental(backend, {"page": 4})
+    backend.request_stream_reset(first.job.key)
+    reset = open_job(backend, pipeline(sync_mode="incremental"))
+    assert reset.replaces
+    commit(backend, reset.job, 3, {"page": 4})
+    config = pipeline(sync_mode="incremental", force_ignore_checkpoint=fresh)
+    again = open_job(backend, config, now=datetime.now(UTC) + DAY * 2)
+    assert again.job.id != reset.job.id
+    assert again.replaces
+    assert again.incremental is None
+
+
+def test_cursors_of_jobs_that_are_over_are_removed_when_a_new_one_is_made(backend: AbstractBackend) -> None:
+    jobs = []
+    for _ in range(4):
+        opened = open_job(backend, pipeline())
+        commit(backend, opened.job, 3, {})
+        backend.create_source_cursor(opened.job.id, KEY, 3, 3, {"page": 3})
+        end(backend, opened, published=True)
+        jobs.append(opened.job.id)
+    kept = [len(backend.get_cursors_by_job_id(job_id)) for job_id in jobs]
+    assert kept == [0, 0, 1, 1], "that of the job before stays for the status"

@@ -239,6 +239,6 @@ def test_a_plain_session_that_does_not_raise_is_enough(httpserver: HTTPServer):
 
 def test_the_builder_gives_a_session_that_retries_the_refresh():
     params = Oauth2AuthParams(token_refresh_endpoint="http://host/token", client_id="a", client_secret="b")
-    policy = AuthBuilder.oauth2(params=params)._session.get_adapter("http://host").max_retries
+    policy = AuthBuilder.oauth2(params=params)._session.get_adapter("http://host").policy
     assert policy.total > 0
     assert "POST" in policy.allowed_methods

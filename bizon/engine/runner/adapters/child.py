@@ -18,7 +18,7 @@ from loguru import logger
 from bizon.common.errors.errors import BizonError
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.interrupts import in_words
-from bizon.common.log_bridge import standard_logging_bridged
+from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.common.secret import registry
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
@@ -67,6 +67,7 @@ class Event:
     function: str = ""
     line: int = 0
     text: str = ""
+    failure: bool = False
     result: WorkerResult | None = None
     learned: str = field(default="", repr=False)
     is_at_work: bool = False
@@ -117,7 +118,9 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
         result = _work(half, payload, wiring, reporter)
     except BaseException as error:  # noqa: BLE001 - shown by the main process, which knows what to mask
         result = WorkerResult(status_of(error, _STATUS[half]), error=in_words(error))
-        logger.opt(exception=None if isinstance(error, BizonError) else error).error(result.error)
+        logger.bind(**{FAILURE: True}).opt(exception=None if isinstance(error, BizonError) else error).error(
+            result.error
+        )
     reporter.send(Event(result=result))
     wiring.events.close()
     gc.freeze()  # the process ends: to look for garbage in all it has imported would take longer than a short run
@@ -191,6 +194,7 @@ class _Reporter:
                     function=record["function"],
                     line=record["line"],
                     text=str(message).rstrip("\n"),
+                    failure=record["extra"].get(FAILURE, False),
                 )
             )
         except OSError:

@@ -10,6 +10,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from bizon.common.errors.errors import ConfigError
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.secret import learn
@@ -26,6 +27,8 @@ _STATUS_WHEN_DEAD = {
     Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
     Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
 }
+
+_PAGE_GRACE = 0.5  # seconds that a page in flight gets when an exception ends the run
 
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
@@ -68,7 +71,11 @@ class ProcessRunner(AbstractRunner):
             for end in (data_in, data_out, gate_in, gate_out):
                 end.close()
         with _reaped(children):
-            self._wait(children)
+            try:
+                self._wait(children)
+            except BaseException:
+                self._cut_short(children)
+                raise
         return {half.value: child.result for half, child in children.items() if child.result is not None}
 
     def _wait(self, children: "dict[Half, _Child]") -> None:
@@ -82,6 +89,18 @@ class ProcessRunner(AbstractRunner):
                     child.stop_starting()
                 if child.result is not None:
                     self._note_end(child.half, child.result)
+
+    def _cut_short(self, children: "dict[Half, _Child]") -> None:
+        """End both halves: the page in flight is given up, a write that is under way is waited for, since only it knows
+        what has become of it."""
+        self._flag.set()
+        producer = children[Half.PRODUCER]
+        if producer.result is None:
+            producer.process.join(_PAGE_GRACE)
+            if producer.process.is_alive():
+                producer.process.kill()
+        self._wait(children)
+        self._ended = {half.value: child.result for half, child in children.items() if child.result is not None}
 
     def _note_end(self, half: Half, result: WorkerResult) -> None:
         if half is Half.PRODUCER:
@@ -126,7 +145,8 @@ class _Child:
             learn(event.learned)
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
-            logger.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
+            told = logger.bind(**{FAILURE: event.failure})
+            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
 
     def _note_death(self) -> None:
         self.process.join()
@@ -135,7 +155,7 @@ class _Child:
             raise ConfigError(NO_GUARD_REASON)
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
         error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
-        logger.error(error)
+        logger.bind(**{FAILURE: True}).error(error)
         self.result = WorkerResult(_STATUS_WHEN_DEAD[self.half], error=error)
 
 

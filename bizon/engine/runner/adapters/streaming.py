@@ -7,6 +7,7 @@ from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
 from bizon.common.interrupts import is_for_the_process
+from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -31,6 +32,7 @@ from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import (
     announce_total,
+    at_work,
     check_destination,
     check_source,
     close_destination,
@@ -85,8 +87,11 @@ class StreamingRunner(AbstractRunner):
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         try:
-            result = self._move(context, backend)
+            with at_work(backend, self._stop):
+                result = self._move(context, backend)
         except BaseException as error:
+            if was_stopped(error):
+                return {"stream": WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)}
             if is_for_the_process(error):
                 raise
             result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
@@ -160,7 +165,12 @@ class StreamingRunner(AbstractRunner):
             if fetched == context.config.source.max_iterations:
                 consumer.finish()
                 return ProducerEnd(capped=True)
-            message = fetcher.fetch(iteration, pagination)
+            try:
+                message = fetcher.fetch(iteration, pagination)
+            except BizonError as error:
+                if was_stopped(error):
+                    break
+                raise
             fetched, pagination = fetched + 1, {}
             gauge.look()
             if message.frame.is_empty():

@@ -1,8 +1,10 @@
 """The default runner: one producing and one consuming thread; the main thread waits."""
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event
+from threading import Event, Thread
 
 from bizon.common.interrupts import in_words
 from bizon.engine.backend.backend import AbstractBackend
@@ -16,29 +18,65 @@ from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.workers import run_consumer, run_producer
 
+_PAGE_GRACE = 0.5  # seconds that a page in flight gets when an exception ends the run
+
+_Worker = Callable[[RunContext, Links], WorkerResult]
+
 
 class ThreadRunner(AbstractRunner):
-    """Both halves share one queue and one backend in memory."""
+    """Both halves share one queue and one backend in memory.
+
+    An exception in the main thread ends the run: the page in flight is given up, a write that is under way is waited
+    for, since only it knows what has become of it. Then the exception is passed on.
+    """
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         settings = context.config.engine.runner.config
-        with (
-            open_spool(context) as spool,
-            ThreadPoolExecutor(settings.max_workers, thread_name_prefix="bizon") as pool,
-        ):
+        with open_spool(context) as spool:
             sending, receiving = _queues(context, spool)
             links = Links(sending, backend, self._stop, Event(), self._progress)
-            producer = pool.submit(run_producer, context, links)
-            self._stopping.wait(settings.consumer_start_delay)
-            watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained)
-            consumer = pool.submit(run_consumer, context, replace(links, queue=receiving, is_over=watch))
-            waiting: set[Future[WorkerResult]] = {producer, consumer}
-            while waiting:  # in slices, so that the main thread also gets to handle signals
-                _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
-        return {
-            "producer": _result(producer, PipelineReturnStatus.SOURCE_ERROR),
-            "consumer": _result(consumer, PipelineReturnStatus.DESTINATION_ERROR),
-        }
+            is_cut_short = Event()
+            with self._ended_by_exceptions(is_cut_short) as workers:
+                producer = workers["producer"] = _started(run_producer, context, links)
+                self._stopping.wait(settings.consumer_start_delay)
+                watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained)
+                is_over = lambda was_empty: is_cut_short.is_set() or watch(was_empty)  # noqa: E731
+                theirs = replace(links, queue=receiving, is_over=is_over)
+                workers["consumer"] = _started(run_consumer, context, theirs)
+                waiting = set(workers.values())
+                while waiting:  # in slices, so that the main thread also gets to handle signals
+                    _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
+        return _results(workers)
+
+    @contextmanager
+    def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict[str, Future[WorkerResult]]]:
+        """Within: an exception ends the workers that are put into the dict, and what they say is noted."""
+        workers: dict[str, Future[WorkerResult]] = {}
+        try:
+            yield workers
+        except BaseException:
+            self._stop.set()
+            self._stopping.set()
+            wait(workers.values(), _PAGE_GRACE)
+            is_cut_short.set()
+            if "consumer" in workers:
+                wait([workers["consumer"]])
+            self._ended = _results({name: future for name, future in workers.items() if future.done()})
+            raise
+
+
+def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerResult]:
+    """The result to come of a worker on a thread of its own, which does not keep the interpreter from ending."""
+    future: Future[WorkerResult] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(context, links))
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like are told to the main thread too
+            future.set_exception(error)
+
+    Thread(target=run, name=f"bizon-{work.__name__}", daemon=True).start()
+    return future
 
 
 def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, AbstractQueue]:
@@ -55,6 +93,14 @@ def _state(producer: Future[WorkerResult]) -> ProducerState:
     if not producer.done():
         return ProducerState.AT_WORK
     return state_of(_result(producer, PipelineReturnStatus.SOURCE_ERROR))
+
+
+def _results(workers: dict[str, Future[WorkerResult]]) -> dict[str, WorkerResult]:
+    failed = {
+        "producer": PipelineReturnStatus.SOURCE_ERROR,
+        "consumer": PipelineReturnStatus.DESTINATION_ERROR,
+    }
+    return {name: _result(future, failed[name]) for name, future in workers.items()}
 
 
 def _result(future: Future[WorkerResult], status: PipelineReturnStatus) -> WorkerResult:

@@ -1,25 +1,30 @@
 """A token that expires and is fetched again (OAuth 2.0, RFC 6749)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+from requests import PreparedRequest
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import SourceConnectionError
+from bizon.common.kept_tokens import TokenKeeper, token_keeper
 from bizon.common.secret import Secret, SecretText, learn
 from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
+from bizon.source.auth.authenticators.sealing import Seal
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_MOST_REDIRECTS = 5
 _SKEW_SHARE, _SKEW_MAX = 0.1, 60.0  # of the lifetime; seconds
 _NAMED_REFUSALS = frozenset(
     {
@@ -41,7 +46,11 @@ class Oauth2AuthParams(StrictModel):
     token_refresh_endpoint: str = Field(pattern=r"^https?://", description="URL that answers with an access token.")
     client_id: str = Field(description="Id of the OAuth client.")
     client_secret: SecretText = Field(description="Secret of the OAuth client.")
-    refresh_token: SecretText | None = Field(default=None, description="Refresh token, for grant type refresh_token.")
+    refresh_token: SecretText | None = Field(
+        default=None,
+        description="Refresh token, for grant type refresh_token. One that the endpoint gives in its place is kept, "
+        "encrypted, in the state, for as long as this key is not changed.",
+    )
     scopes: list[str] | None = Field(default=None, description="Scopes to ask for; sent joined by commas.")
     token_expiry_date_format: str | None = Field(
         default=None,
@@ -95,10 +104,17 @@ class Oauth2Authenticator(HeaderAuthenticator):
     """Adds an access token to every request of a session, and fetches a new one shortly before the old one expires.
 
     Called by requests on the threads that fetch; they share one token. Nothing is fetched before the first request.
-    A token without a lifetime, neither in the answer nor configured, is kept for the whole run.
-    A refresh token that the endpoint replaces is kept for the rest of the run, not beyond it. Raises
-    SourceConnectionError when no token can be had. ``session`` sends the refresh, with whatever retries it has;
-    ``AuthBuilder.oauth2`` gives one that retries. ``clock`` answers the time, aware and in UTC.
+    A token without a lifetime, neither in the answer nor configured, is kept for the whole run. One that is refused
+    although it should be valid is replaced once per request. Raises SourceConnectionError when no token can be had.
+
+    Where the endpoint replaces the refresh token (rotation), the new one is kept in the state before it, or the access
+    token that came with it, is used; made outside a run, it is kept in memory. Runs that share a state and a refresh
+    token take turns. Not promised: that a run survives that is killed after the endpoint has replaced the token and
+    before its answer is kept, some milliseconds; where the endpoint has forgotten the old one, it has to be authorised
+    again.
+
+    ``session`` sends the refresh, with whatever retries it has; ``AuthBuilder.oauth2`` gives one that retries.
+    ``clock`` answers the time, aware and in UTC.
     """
 
     def __init__(
@@ -114,8 +130,10 @@ class Oauth2Authenticator(HeaderAuthenticator):
         self._access_token = ""
         self._refresh_token = params.refresh_token
         self._replace_at: datetime | None = None
-        parts = urlsplit(params.token_refresh_endpoint)
-        self._place = f"token endpoint {parts.netloc.rpartition('@')[2]}{parts.path}"
+        self._place = f"token endpoint {_shown(params.token_refresh_endpoint)}"
+        self._keeper = token_keeper()
+        place = f"{self._place}\0{params.client_id}"
+        self._seal = None if params.refresh_token is None else Seal(params.refresh_token, place)
 
     @property
     def auth_header(self) -> str:
@@ -135,9 +153,30 @@ class Oauth2Authenticator(HeaderAuthenticator):
         """Value of the header."""
         return f"Bearer {self.access_token}"
 
+    def sign_again(self, request: PreparedRequest) -> None:
+        """Called before a request is sent again: its token may have expired while it waited."""
+        if self.auth_header in request.headers:
+            self(request)
+
+    def renew(self, request: PreparedRequest) -> bool:
+        """Called for a request that was answered by 401. True when it has another token now: a new one, or the one that
+        another thread has fetched since."""
+        refused = request.headers.get(self.auth_header)
+        if refused is None:
+            return False
+        with self._lock:
+            if refused == f"Bearer {self._access_token}":
+                self._replace_at = None
+        self(request)
+        return True
+
     def _refresh(self) -> None:
-        asked_at = self._clock()
-        fields = self._fields(self._ask())
+        with self._newest_refresh_token():
+            asked_at = self._clock()
+            fields = self._fields(self._ask())
+            rotated = fields.get("refresh_token")
+            if isinstance(rotated, str) and rotated and rotated != self._refresh_token:
+                self._keep(Secret(learn(rotated)))
         token = fields.get(self._params.access_token_name)
         if not isinstance(token, str) or not token:
             raise SourceConnectionError(
@@ -145,19 +184,35 @@ class Oauth2Authenticator(HeaderAuthenticator):
                 "set access_token_name or response_field_path"
             )
         replace_at = self._replacement_time(fields, asked_at)
-        rotated = fields.get("refresh_token")
-        if isinstance(rotated, str) and rotated:
-            self._refresh_token = Secret(learn(rotated))
         self._access_token, self._replace_at = Secret(learn(token)), replace_at
+
+    @contextmanager
+    def _newest_refresh_token(self) -> Iterator[None]:
+        """Within: the refresh token is the newest one, and no other run that has it replaces it."""
+        keeper = self._found_keeper()
+        if keeper is None or self._seal is None:
+            yield
+            return
+        with keeper.turn(self._seal.name):
+            kept = keeper.read(self._seal.name)
+            opened = None if kept is None else self._seal.opened(kept)
+            if opened is not None:
+                self._refresh_token = Secret(learn(opened))
+            yield
+
+    def _found_keeper(self) -> TokenKeeper | None:
+        """That of the run in which it was made; of the run that uses it, when a program has made it before."""
+        return self._keeper or token_keeper()
+
+    def _keep(self, rotated: Secret) -> None:
+        self._refresh_token = rotated
+        keeper = self._found_keeper()
+        if keeper is not None and self._seal is not None:
+            keeper.write(self._seal.name, self._seal.closed(rotated))
 
     def _ask(self) -> Any:
         try:
-            response = self._session.post(
-                self._params.token_refresh_endpoint,
-                data=self._form(),
-                headers={"Accept": "application/json"},
-                timeout=_TIMEOUT,
-            )
+            response = self._post()
             response.raise_for_status()
         except requests.HTTPError as error:
             raise self._refused(error.response) from None
@@ -167,6 +222,29 @@ class Oauth2Authenticator(HeaderAuthenticator):
             return response.json()
         except requests.JSONDecodeError:
             raise SourceConnectionError(f"{self._place}: the answer is not JSON") from None
+
+    def _post(self) -> requests.Response:
+        """The answer to the form, which follows a redirect on the same host and to no other."""
+        url = self._params.token_refresh_endpoint
+        for _ in range(_MOST_REDIRECTS):
+            response = self._session.post(
+                url,
+                data=self._form(),
+                headers={"Accept": "application/json"},
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+                auth=self._session.auth or _as_it_is,
+            )
+            if not response.is_redirect:
+                return response
+            target = urljoin(url, response.headers["location"])
+            if self._session.should_strip_auth(url, target):  # type: ignore[no-untyped-call]
+                raise SourceConnectionError(
+                    f"{self._place} redirects to {_shown(target)}, which does not get the credentials; if it is the "
+                    "right one, set token_refresh_endpoint to it"
+                )
+            url = target
+        raise SourceConnectionError(f"{self._place} redirects without end")
 
     def _form(self) -> dict[str, str]:
         params = self._params
@@ -186,10 +264,15 @@ class Oauth2Authenticator(HeaderAuthenticator):
         status = response.status_code
         error = SourceConnectionError(
             f"{self._place} refused the credentials or the request: HTTP {status}{detail}; "
-            "check client_id, client_secret, refresh_token, grant_type and scopes"
+            f"check client_id, client_secret, refresh_token, grant_type and scopes{self._about_rotation()}"
         )
         error.retryable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
         return error
+
+    def _about_rotation(self) -> str:
+        if self._refresh_token == self._params.refresh_token:
+            return ""
+        return "; the refresh token was replaced since it was configured: if it was revoked, configure a new one"
 
     def _fields(self, answer: Any) -> dict[str, Any]:
         path = self._params.response_field_path or ""
@@ -238,3 +321,14 @@ def _read_date(text: str, layout: str | None) -> datetime:
     if layout is None:
         return as_utc(datetime.fromisoformat(text))
     return as_utc(datetime.strptime(text, layout))  # noqa: DTZ007 - a zone is optional, as_utc adds it
+
+
+def _shown(url: str) -> str:
+    """Host and path of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    """Takes the place of ``~/.netrc``: the credentials are in the form."""
+    return request

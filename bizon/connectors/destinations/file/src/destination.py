@@ -1,5 +1,6 @@
 """The ``file`` destination: rows in a local file, each exactly once."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -191,9 +192,9 @@ class FileDestination(AbstractDestination):
         self._presence.close()
 
     def describe(self) -> str:
-        """Path of the file; of the files written in this run in sync mode stream."""
+        """Path of the file, absolute; of the files written in this run in sync mode stream."""
         names = list(self._written) if self._stream and self._written else [self.default_destination_id]
-        shown = [self._path(name) for name in names[:_NAMES_SHOWN]]
+        shown = [os.path.abspath(self._path(name)) for name in names[:_NAMES_SHOWN]]
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         return ", ".join(shown) + more
 

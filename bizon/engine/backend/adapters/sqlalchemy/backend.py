@@ -1,6 +1,6 @@
 """State in a SQL database, through SQLAlchemy Core."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from bizon.common.errors.errors import BackendError, OvertakenError
-from bizon.engine.backend.adapters.sqlalchemy import commits, jobs, leases, resets
+from bizon.engine.backend.adapters.sqlalchemy import commits, jobs, leases, resets, tokens
 from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgrade
 from bizon.engine.backend.adapters.sqlalchemy.rows import stream_values
@@ -79,7 +79,10 @@ class SQLAlchemyBackend(AbstractBackend):
         return self._transactions.run(lambda connection: jobs.newest(connection, key))
 
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        return self._transactions.run(lambda connection: jobs.newest(connection, key, JobStatus.SUCCEEDED))
+        return self._transactions.run(lambda connection: jobs.newest_successful(connection, key, window=False))
+
+    def get_last_successful_window(self, key: StreamKey) -> StreamJob | None:
+        return self._transactions.run(lambda connection: jobs.newest_successful(connection, key, window=True))
 
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
         return self._transactions.run(lambda connection: jobs.by_id(connection, job_id))
@@ -139,6 +142,9 @@ class SQLAlchemyBackend(AbstractBackend):
         note = (uuid4().hex, job_id, key, iteration, rows_fetched, next_pagination, cursor_status)
         self._transactions.run(lambda connection: jobs.note_source_cursor(connection, *note))
 
+    def prune_cursors(self, key: StreamKey, keep: Sequence[str]) -> None:
+        self._transactions.run(lambda connection: commits.prune(connection, key, keep))
+
     def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
         cursor_id, pulled = uuid4().hex, CursorStatus.PULLED
         self._transactions.run(
@@ -160,6 +166,13 @@ class SQLAlchemyBackend(AbstractBackend):
 
     def is_reset(self, job_id: str) -> bool:
         return self._transactions.run(lambda connection: resets.is_bound(connection, job_id))
+
+    def get_kept_token(self, name: str) -> str | None:
+        return self._transactions.run(lambda connection: tokens.read(connection, name))
+
+    def keep_token(self, name: str, value: str) -> None:
+        self._transactions.run(lambda connection: tokens.write(connection, name, value))
+        self._transactions.run(tokens.put_on_disk)
 
     def acquire_lease(
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]

@@ -3,10 +3,11 @@
 The statements of a commit are built once: they run for every batch.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, text, update
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import BackendError, OvertakenError
@@ -14,11 +15,12 @@ from bizon.engine.backend.adapters.sqlalchemy.rows import (
     destination_cursor,
     enforces_keys,
     naive_now,
+    of_stream,
     stream_values,
     to_text,
 )
-from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs
-from bizon.engine.backend.models import CommitRecord, DestinationCursor
+from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, source_cursors, stream_jobs
+from bizon.engine.backend.models import CommitRecord, DestinationCursor, JobStatus, StreamKey
 
 _cursors = destination_cursors.c
 _current_job = (stream_jobs.c.id == bindparam("job"), stream_jobs.c.attempt == bindparam("epoch"))
@@ -27,6 +29,13 @@ _TOUCH_WITH_STATE = _TOUCH.values(incremental_state=bindparam("state"))
 _LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == bindparam("job"), _cursors.success)
 _BY_ID = select(destination_cursors).where(_cursors.id == bindparam("cursor"))
 _INSERT = insert(destination_cursors)
+_LONG = 4_000  # characters of a pagination
+_FORGET_BEFORE = (  # a run resumes from the last one; long ones would make the state grow by the square of the pages
+    update(destination_cursors)
+    .where(_cursors.job_id == bindparam("job"), _cursors.to_source_iteration < bindparam("begins"))
+    .where(func.length(_cursors.pagination) > _LONG)
+    .values(pagination=None)
+)
 _EXTEND = (
     update(destination_cursors)
     .where(_cursors.job_id == bindparam("job"), _cursors.to_source_iteration == bindparam("last"), _cursors.success)
@@ -61,6 +70,7 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
     if commit.extends and committed is not None:
         connection.execute(_EXTEND, _extension(cursor_id, commit, committed, now))
         return destination_cursor(connection.execute(_BY_ID, {"cursor": cursor_id}).one())
+    pagination = to_text(commit.pagination) or ""
     values = {
         "id": cursor_id,
         "job_id": commit.job_id,
@@ -72,13 +82,15 @@ def record(connection: Connection, cursor_id: str, commit: CommitRecord) -> Dest
         "dead_letters": commit.dead_letters,
         "success": True,
         "created_at": now,
-        "pagination": to_text(commit.pagination),
+        "pagination": pagination,
         **{
             name: to_text(receipt)
             for name, receipt in (("receipt", commit.receipt), ("letters_receipt", commit.letters_receipt))
             if receipt is not None
         },
     }
+    if len(pagination) > _LONG:
+        connection.execute(_FORGET_BEFORE, {"job": commit.job_id, "begins": commit.from_source_iteration})
     if enforces_keys(connection):
         connection.execute(_INSERT, values)
     elif not _merged(connection, values):
@@ -138,6 +150,16 @@ def of_job(connection: Connection, job_id: str) -> list[DestinationCursor]:
     """All cursors of the job, in page order."""
     chosen = select(destination_cursors).where(_cursors.job_id == job_id, _cursors.success)
     return [destination_cursor(row) for row in connection.execute(chosen.order_by(_cursors.to_source_iteration))]
+
+
+def prune(connection: Connection, key: StreamKey, keep: Sequence[str]) -> None:
+    """Remove the cursors of finished jobs of a stream."""
+    over = (JobStatus.SUCCEEDED.value, JobStatus.CANCELED.value)
+    finished = select(stream_jobs.c.id).where(
+        *of_stream(stream_jobs, key), stream_jobs.c.status.in_(over), stream_jobs.c.id.not_in(keep)
+    )
+    for table in (source_cursors, destination_cursors):
+        connection.execute(delete(table).where(table.c.job_id.in_(finished)))
 
 
 def total(connection: Connection, job_id: str, column: Column[int]) -> int:

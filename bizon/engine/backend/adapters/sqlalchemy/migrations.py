@@ -15,6 +15,7 @@ from bizon.engine.backend.adapters.sqlalchemy.rows import enforces_keys, naive_n
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import lock_number
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
     destination_cursors,
+    kept_tokens,
     metadata,
     schema_version,
     stream_jobs,
@@ -109,6 +110,11 @@ def _to_version_4(connection: Connection) -> None:
     _add_if_missing(connection, stream_jobs.c.incremental_window)
 
 
+def _to_version_5(connection: Connection) -> None:
+    """Keep refresh tokens that have taken the place of configured ones."""
+    kept_tokens.create(connection, checkfirst=True)
+
+
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:
     if column.name not in _columns(connection, column.table):
         _add(connection, column)
@@ -142,5 +148,11 @@ def _alter(connection: Connection, column: Column[Any], change: str) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {table} {change}")
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_to_version_1, _to_version_2, _to_version_3, _to_version_4)
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    _to_version_1,
+    _to_version_2,
+    _to_version_3,
+    _to_version_4,
+    _to_version_5,
+)
 CURRENT = len(STEPS)

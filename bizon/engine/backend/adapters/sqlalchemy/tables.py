@@ -80,6 +80,14 @@ stream_leases = Table(
     Column("expires_at", DateTime, nullable=False),
 )
 
+kept_tokens = Table(
+    "kept_tokens",
+    metadata,
+    Column("name", String(ID_LENGTH), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+)
+
 destination_cursors = Table(
     "destination_cursors",
     metadata,

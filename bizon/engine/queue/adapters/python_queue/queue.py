@@ -17,7 +17,8 @@ class PythonQueue(AbstractQueue):
     """One instance is shared by the producing and the consuming thread.
 
     ``budget`` applies when the config sets no ``max_bytes``: the bytes of all pages that are not acknowledged yet, in
-    the queue and behind it in the buffer. A page always finds room in a queue without one. Nothing in memory survives
+    the queue and behind it in the buffer; of their paginations and states only in the queue, since the consumer keeps
+    the last ones. A page always finds room in a queue without one. Nothing in memory survives
     the process; the ``spool`` keeps the pages that wait for long.
     """
 
@@ -30,7 +31,7 @@ class PythonQueue(AbstractQueue):
         self._budget = max(budget, _SMALLEST_BUDGET)
         self._max_records = config.max_nb_messages
         self._max_pages = config.queue.max_size
-        self._waiting: deque[tuple[QueueMessage, int]] = deque()
+        self._waiting: deque[tuple[QueueMessage, int, int]] = deque()
         self._unacknowledged: deque[tuple[int, int]] = deque()
         self._bytes = 0
         self._held = 0
@@ -42,17 +43,17 @@ class PythonQueue(AbstractQueue):
         return None
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
-        size = message.size
+        size, state = message.size, message.state_size
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._has_room(message, size), timeout)
+            self._changed.wait_for(lambda: self._closed or self._has_room(message, size + state), timeout)
             if self._closed:
                 raise QueueError("the queue is closed: the consumer has ended")
-            if not self._has_room(message, size):
+            if not self._has_room(message, size + state):
                 return False
-            self._waiting.append((message, size))
+            self._waiting.append((message, size, state))
             self._unacknowledged.append((message.iteration, size))
-            self._bytes += size
-            self._held += size
+            self._bytes += size + state
+            self._held += size + state
             self._records += message.frame.height
             if self._spool is not None:
                 self._spool.note(message)
@@ -69,8 +70,9 @@ class PythonQueue(AbstractQueue):
                 if remaining <= 0:
                     return None
                 self._changed.wait(remaining)
-            message, size = self._waiting.popleft()
-            self._bytes -= size
+            message, size, state = self._waiting.popleft()
+            self._bytes -= size + state
+            self._held -= state
             self._records -= message.frame.height
             self._changed.notify_all()
             return message

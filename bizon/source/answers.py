@@ -1,0 +1,83 @@
+"""What an API says, in an error that people see: on one line, short, and without what the request carried."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from requests import PreparedRequest
+
+from bizon.common.scrub import Scrubber
+from bizon.common.secret import MASK
+
+EXCERPT = 100
+"""Characters of a body that are shown when it is not what it should be."""
+
+_LONGEST_MESSAGE = 300  # characters
+_LOOKED_AT = 10_000  # characters of a body; it is masked before it is cut, so that no half of a secret remains
+_DEEPEST = 4  # objects within objects
+_KEYS = (
+    "message",
+    "error_description",
+    "error_message",
+    "errormessage",
+    "detail",
+    "details",
+    "description",
+    "msg",
+    "reason",
+    "title",
+    "error",
+    "errors",
+    "fault",
+)
+_HARMLESS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    }
+)
+_CREDENTIAL = re.compile(r"key|token|secret|sig|auth|pass|pwd|code|credential", re.IGNORECASE)
+_SHORTEST, _LONG = 6, 24  # characters of a value that is masked; of one that is masked whatever its name
+
+
+def message_in(answer: Any, depth: int = 0) -> str:
+    """The text for people in a decoded JSON answer, wherever APIs put it; empty when there is none."""
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, list):
+        return message_in(answer[0], depth + 1) if answer and depth < _DEEPEST else ""
+    if isinstance(answer, dict) and depth < _DEEPEST:
+        fields = {str(key).lower(): value for key, value in answer.items()}
+        found = (message_in(fields[key], depth + 1) for key in _KEYS if key in fields)
+        return next(filter(None, found), "")
+    return ""
+
+
+def shown(text: str, request: PreparedRequest | None, limit: int = _LONGEST_MESSAGE) -> str:
+    """A text of the API on one line, masked, and cut to ``limit`` characters."""
+    text = text[:_LOOKED_AT]
+    for value in sorted(_carried(request), key=len, reverse=True):
+        text = text.replace(value, MASK)
+    line = " ".join(Scrubber()(text).split())
+    line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    return line if len(line) <= limit else f"{line[:limit]}..."
+
+
+def _carried(request: PreparedRequest | None) -> Iterator[str]:
+    """Values of a request that authenticate it, or may."""
+    if request is None:
+        return
+    for name, header in request.headers.items():
+        if name.lower() not in _HARMLESS:
+            text = header.decode("latin-1") if isinstance(header, bytes) else str(header)
+            yield from (part for part in re.split(r"[\s;,=]+", text) if len(part) >= _SHORTEST)
+    for name, value in parse_qsl(urlsplit(request.url or "").query):
+        if len(value) >= _LONG or (len(value) >= _SHORTEST and _CREDENTIAL.search(name)):
+            yield value

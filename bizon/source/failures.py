@@ -1,0 +1,69 @@
+"""Failures of requests: which of them may pass, and how they are called."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+_MAY_PASS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_NOT_SENT = (ConnectTimeoutError, NewConnectionError)
+_UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_TLS_MISMATCH = frozenset(
+    {
+        "CERTIFICATE_VERIFY_FAILED",
+        "HTTP_REQUEST",
+        "NO_CIPHERS_AVAILABLE",
+        "NO_PROTOCOLS_AVAILABLE",
+        "NO_SHARED_CIPHER",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "TLSV1_UNRECOGNIZED_NAME",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "UNSUPPORTED_PROTOCOL",
+        "WRONG_SSL_VERSION",
+        "WRONG_VERSION_NUMBER",
+    }
+)  # what OpenSSL says when the two sides will never agree
+_WRAPPED = ("reason", "original_error")  # attributes in which urllib3 keeps the error behind an error
+
+
+def may_pass(failure: requests.RequestException) -> bool:
+    """False for what fails the same way each time: an unknown host, a bad certificate, no common TLS version, a body
+    that is not encoded as its label says."""
+    if isinstance(failure, requests.exceptions.ContentDecodingError):
+        return not any("incorrect header check" in str(each) for each in _chain(failure))
+    if not isinstance(failure, _MAY_PASS):
+        return False
+    for each in _chain(failure):
+        if isinstance(each, socket.gaierror) and each.errno in _UNKNOWN_HOST:
+            return False
+        if isinstance(each, ssl.SSLError) and (each.reason in _TLS_MISMATCH or isinstance(each, ssl.CertificateError)):
+            return False
+    return True
+
+
+def brief(failure: requests.RequestException | None) -> str:
+    """What went wrong, in a few words."""
+    if isinstance(failure, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+        return "the body broke off"
+    return type(failure).__name__
+
+
+def was_not_sent(failure: requests.RequestException) -> bool:
+    """Whether the server never got the request."""
+    return any(isinstance(each, _NOT_SENT) for each in _chain(failure))
+
+
+def _chain(failure: BaseException) -> Iterator[BaseException]:
+    """An error and all that it wraps, in any of the ways of requests and urllib3."""
+    waiting, seen = [failure], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        inner = (*each.args, each.__cause__, each.__context__, *(getattr(each, name, None) for name in _WRAPPED))
+        waiting += [one for one in inner if isinstance(one, BaseException)]
