@@ -172,8 +172,7 @@ class AbstractRunner(ABC):
             producer=statuses.get("producer"),
             consumer=statuses.get("consumer"),
             stream=statuses.get("stream"),
-            error=scrub.brief(" | ".join(errors))
-            or ("stopped on request, run again to resume" if interrupted else None),
+            error=error or ("stopped on request, run again to resume" if interrupted else None),
             published=published,
             capped=success and any(result.capped for result in results.values()),
             interrupted=interrupted,
