@@ -57,7 +57,7 @@ def test_a_published_run_is_a_success_wherever_its_output_goes(folder: Path, cas
 
 
 def test_a_name_that_the_encoding_lacks_is_shown_escaped(folder: Path) -> None:
-    assert b"Records: \\u51fa\\u529b.json" in shell(folder, RUN, PYTHONIOENCODING="latin-1").stdout
+    assert b"/\\u51fa\\u529b.json\n" in shell(folder, RUN, PYTHONIOENCODING="latin-1").stdout
 
 
 def test_no_file_of_the_run_takes_the_place_of_a_closed_stream(folder: Path) -> None:
