@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,10 @@ from bizon.cli.output import say
 from bizon.cli.overrides import flag_overrides
 from bizon.cli.paths import absolute_path, in_folder_of_paths
 from bizon.cli.render import counted, duration
-from bizon.common.errors.errors import ExitCode
-from bizon.common.loading import build_config, load_env_files, load_yaml
+from bizon.common.errors.errors import ConfigError, ExitCode
+from bizon.common.loading import Document, build_config, load_env_files, load_yaml, resolve_env
 from bizon.common.models import GenericSourceConfig
-from bizon.common.scrub import Scrubber
+from bizon.common.scrub import Scrubber, named_secrets
 from bizon.common.secret import learn
 from bizon.engine.engine import load_config
 from bizon.engine.runner.report import PipelineReport, report_on, request_reset
@@ -72,9 +73,23 @@ def _state_of(config: str, env_file: str | None) -> "BizonConfig":
     loaded = build_config(
         replace(document, data=data), environ=environ, overrides={}, resolve_source=lambda _: GenericSourceConfig
     )
-    for secret in loaded.secrets:
+    for secret in (*loaded.secrets, *named_secrets(whole), *_of_variables(document, environ)):
         learn(secret)
     return loaded.config
+
+
+def _of_variables(document: Document, environ: Mapping[str, str]) -> frozenset[str]:
+    """The values of all variables that a configuration names, as far as they are set here."""
+    with suppress(ConfigError):  # of a part that the state has nothing to do with
+        return resolve_env(document, _Known(environ)).secrets
+    return frozenset()
+
+
+class _Known(dict[str, str]):
+    """Variables, of which one that is not set is empty."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name, default or "")
 
 
 def _masked(report: PipelineReport) -> PipelineReport:

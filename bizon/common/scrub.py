@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bizon.common.secret import MASK, registry
@@ -46,6 +46,16 @@ _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
 )
 _KEYS = re.compile(_FIELDS, re.IGNORECASE)
 _PATTERNS = tuple(re.compile(pattern) for pattern in _KEPT_BEFORE)
+
+
+def named_secrets(value: Any) -> Iterator[str]:
+    """Every text of a JSON value that stands under a key like ``api_key`` or ``password``, depth first."""
+    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+    for key, item in items:
+        if isinstance(item, dict | list):
+            yield from named_secrets(item)
+        elif isinstance(item, str) and _KEYS.fullmatch(str(key)):
+            yield item
 
 
 class Scrubber:

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from bizon.common.scrub import MOST_SHOWN, Scrubber
+from bizon.common.scrub import MOST_SHOWN, Scrubber, named_secrets
 from bizon.common.secret import MASK, registry
 
 TRICKY = 'p@ss/w:rd "1"\n€'
@@ -205,3 +205,8 @@ def test_a_traceback_shows_lines_and_no_variables() -> None:
     assert shown.startswith("Traceback (most recent call last):\n")
     assert "raise RuntimeError(header)" in shown
     assert shown.endswith(f"RuntimeError: Bearer {MASK}")
+
+
+def test_texts_under_the_names_of_credentials_are_found() -> None:
+    config = {"token": "one", "params": [{"client_secret": "two", "n": 1}, "x"], "page_token": "no", "password": 5}
+    assert list(named_secrets(config)) == ["one", "two"]

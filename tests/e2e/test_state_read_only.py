@@ -47,7 +47,7 @@ def test_the_state_of_a_run_that_was_killed_can_be_read_there_too(pipeline: "Pip
     child.communicate()
     with read_only(pipeline.folder / "states") as mount:
         shown = status_in(mount, pipeline)
-    assert (shown.returncode, shown.stderr) == (0, "")
+    assert (shown.returncode, shown.stderr) == (1, "")
     assert "State: running, but its run is gone" in shown.stdout
     assert "Checkpoint: iteration 1, going on at" in shown.stdout
 

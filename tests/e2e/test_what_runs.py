@@ -95,8 +95,12 @@ def executed(folder: Path, *words: str, expect: int = 0) -> set[str]:
     return set(ran.read_text().split()) if ran.exists() else set()
 
 
-@pytest.mark.parametrize("words", [("config", "validate"), ("status",)])
-def test_validate_and_status_load_the_source_and_make_none(folder: Path, words: tuple[str, ...]) -> None:
+def test_status_executes_nothing(folder: Path) -> None:
+    assert executed(folder, "status", "../pipe/config.yml") == set()
+
+
+@pytest.mark.parametrize("words", [("config", "validate"), ("stream", "reset")])
+def test_validate_and_reset_load_the_source_and_make_none(folder: Path, words: tuple[str, ...]) -> None:
     assert executed(folder, *words, "../pipe/config.yml") == LOADING
 
 

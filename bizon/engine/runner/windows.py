@@ -18,11 +18,10 @@ The last line but one: what is published may be the output already, so that job 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from loguru import logger
-
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import BizonConfig
+from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
 from bizon.source.config import SourceConfig, SourceSyncModes
