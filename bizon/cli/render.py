@@ -57,7 +57,7 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
 def _failure(status: "RunnerStatus", count: str) -> tuple[str, ...]:
     """First what failed, then how far the run came and how to go on."""
     goes_on = not (status.overtaken or status.watermark_refused)
-    remedy = "; run again to go on behind the last checkpoint" if goes_on else ""
+    remedy = "; run again to resume after the last checkpoint" if goes_on else ""
     text = f"Pipeline finished with status Failure ({status.causes()}): {count}{remedy}"
     return (f"Error: {status.error}", text) if status.error else (f"Error: {text}",)
 

@@ -24,6 +24,7 @@ from bizon.source.retries import CappedRetry, RetryingAdapter
 __all__ = ["CappedRetry", "Session", "refused_by"]
 
 _USER_INFO = re.compile(r"://[^/@\s]*@")
+_NO_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _OF_THE_CALLER = frozenset(  # 4xx that say nothing about what was asked for
     {
         HTTPStatus.UNAUTHORIZED,
@@ -176,7 +177,8 @@ def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) 
     phrase = HTTPStatus(code).phrase if known else "unknown status"
     text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
     message = _message(response) if code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    raise requests.HTTPError(_SafeText(f"{text}: {message}" if message else text), response=response)
+    remedy = "; check the credentials in source.authentication, and what they may read" if code in _NO_ACCESS else ""
+    raise requests.HTTPError(_SafeText((f"{text}: {message}" if message else text) + remedy), response=response)
 
 
 def _message(response: requests.Response) -> str:

@@ -56,7 +56,7 @@ def test_a_failure_is_one_error_on_stderr_and_exit_code_1(bizon: "Bizon", factor
     what, how = result.stderr.splitlines()
     assert what == "Error: the API said no to **********"
     assert how.startswith("Pipeline finished with status Failure (producer: source_error): 3 records written in ")
-    assert how.endswith("; run again to go on behind the last checkpoint")
+    assert how.endswith("; run again to resume after the last checkpoint")
 
 
 @pytest.mark.lesson("F-27")

@@ -127,7 +127,7 @@ def test_a_failure_is_said_once_then_how_to_go_on(pipeline: "Pipeline", runner: 
     what, how = failed.stderr.splitlines()[-2:]
     assert what.startswith("Error: transform 'bad' failed on record")
     assert how.startswith("Pipeline finished with status Failure (")
-    assert how.endswith("; run again to go on behind the last checkpoint")
+    assert how.endswith("; run again to resume after the last checkpoint")
 
 
 def test_at_level_debug_the_log_is_complete(pipeline: "Pipeline") -> None:

@@ -8,25 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from bizon.common.errors.errors import (
-    BackendError,
-    BizonError,
     DestinationConnectionError,
-    DestinationError,
-    MissingDependencyError,
-    OvertakenError,
     QueueError,
     SourceConnectionError,
-    SourceError,
-    SourceFetchError,
     StoppedError,
     TransformError,
-    WatermarkError,
 )
-from bizon.common.interrupts import in_words, is_for_the_process
+from bizon.common.interrupts import is_for_the_process
 from bizon.common.kept_tokens import kept_by
-from bizon.common.log_bridge import FAILURE
 from bizon.common.safe_log import logger
-from bizon.common.scrub import Scrubber
 from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
@@ -45,6 +35,7 @@ from bizon.engine.runner.assembly import (
     build_producer,
     build_source,
 )
+from bizon.engine.runner.faults import failure, status_of
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor
@@ -54,14 +45,6 @@ from bizon.source.source import AbstractSource
 
 _CHECK_RETRIES = 10.0  # seconds
 _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a stop is seen
-
-_STATUS_OF = (
-    (TransformError, PipelineReturnStatus.TRANSFORM_ERROR),
-    (QueueError, PipelineReturnStatus.QUEUE_ERROR),
-    (BackendError, PipelineReturnStatus.BACKEND_ERROR),
-    (DestinationError, PipelineReturnStatus.DESTINATION_ERROR),
-    (SourceError, PipelineReturnStatus.SOURCE_ERROR),
-)
 
 
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
@@ -170,43 +153,6 @@ def track_end(monitor: AbstractMonitor, result: WorkerResult) -> WorkerResult:
     """Tell the monitor how a worker ended."""
     monitor.track_pipeline_status(result.status)
     return result
-
-
-def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
-    """The status an error stands for; ``default`` for errors that are not bizon's own."""
-    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
-
-
-def log_failure(context: RunContext, error: BaseException) -> str:
-    """Log an error once and return its text. What looks like a mistake in code comes with its traceback, in a record of
-    its own."""
-    where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
-    text = str(error) if isinstance(error, BizonError) else in_words(error)
-    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
-    mistake = _mistake_in_code(error)
-    if mistake is not None:
-        logger.opt(exception=mistake).error(f"{where}: where it happened")
-    return Scrubber(context.secrets).brief(text)
-
-
-def failure(context: RunContext, error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
-    """The result of a worker that an error ended; the error is logged once."""
-    if isinstance(error, OvertakenError):
-        logger.info(str(error))
-        return WorkerResult(status, error=str(error), overtaken=True)
-    if isinstance(error, WatermarkError):
-        if context.config.source.force_ignore_checkpoint:
-            logger.info("The watermark belongs to another output: everything is loaded")
-            return WorkerResult(status, error=str(error), watermark_refused=True)
-        return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
-    misses_package = isinstance(error, MissingDependencyError)
-    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
-
-
-def _mistake_in_code(error: BaseException) -> BaseException | None:
-    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
-    cause = error.__cause__ if isinstance(error, SourceFetchError) else error
-    return None if isinstance(cause, BizonError | OSError) else cause
 
 
 def _produce(context: RunContext, links: Links) -> WorkerResult:

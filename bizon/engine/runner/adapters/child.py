@@ -26,9 +26,10 @@ from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSend
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
+from bizon.engine.runner.faults import status_of
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.watch import ProducerState, ProducerWatch
-from bizon.engine.runner.workers import run_consumer, run_producer, status_of
+from bizon.engine.runner.workers import run_consumer, run_producer
 from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:

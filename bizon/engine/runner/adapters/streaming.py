@@ -27,6 +27,7 @@ from bizon.engine.runner.assembly import (
     build_source,
     open_spool,
 )
+from bizon.engine.runner.faults import failure, status_of
 from bizon.engine.runner.gauge import Gauge
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.runner import AbstractRunner
@@ -36,9 +37,7 @@ from bizon.engine.runner.workers import (
     check_destination,
     check_source,
     close_destination,
-    failure,
     source_callback,
-    status_of,
     track_end,
 )
 from bizon.source.config import SourceSyncModes

@@ -102,6 +102,8 @@ class FileDestination(AbstractDestination):
             self._output.make_folders()
             with TemporaryFile(dir=self._output.folder):
                 return True
+        except NotADirectoryError as error:
+            raise DestinationConnectionError(f"'{main}' cannot be written: {_no_folder(main)}") from error
         except (OSError, ValueError) as error:
             raise DestinationConnectionError(f"'{main}' cannot be written: {error}") from error
 
@@ -270,3 +272,8 @@ class FileDestination(AbstractDestination):
             yield
         except (OSError, ValueError) as error:
             raise DestinationError(f"staging of '{self._output.main}' cannot be prepared: {error}") from error
+
+
+def _no_folder(path: Path) -> str:
+    file = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), path.parent)
+    return f"'{file}' is a file, not a folder; remove it, or choose another destination_id"

@@ -1,5 +1,7 @@
 """The state in Postgres: how it is connected to, and what its errors mean."""
 
+import re
+
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
@@ -28,6 +30,7 @@ _PASSING = (
     "40P01",  # deadlock
 )
 _MISSING_RIGHT = "42501"
+_NO_DATABASE = re.compile(r'database ".*" does not exist')  # an error in connecting has no SQLSTATE
 _FULL = ("too many connections", "connection slots are reserved", "too many clients")
 _COMES_AND_GOES = "the database system is "  # starting up, shutting down, in recovery mode
 
@@ -51,6 +54,8 @@ class PostgresDatabase(Database):
                 f"; role '{config.username}' needs the rights USAGE and CREATE on schema '{config.schema_name}', or "
                 f"CREATE on database '{config.database}' when the schema is missing, and all on the state tables"
             )
+        elif _NO_DATABASE.search(text):
+            text += "; create it, or name another one in engine.backend.config.database"
         elif any(sign in text for sign in _FULL):
             text += "; a run needs about five connections: raise the limit of the role, the database or the server"
         return text

@@ -1,0 +1,81 @@
+"""From the error that ended a worker to what is said, logged and stored of it."""
+
+import traceback
+from pathlib import Path
+
+from bizon.common.errors.errors import (
+    BackendError,
+    BizonError,
+    DestinationError,
+    MissingDependencyError,
+    OvertakenError,
+    QueueError,
+    SourceError,
+    SourceFetchError,
+    TransformError,
+    WatermarkError,
+)
+from bizon.common.interrupts import in_words
+from bizon.common.log_bridge import FAILURE
+from bizon.common.safe_log import logger
+from bizon.common.scrub import Scrubber
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.runner.models import RunContext
+
+_BIZON = Path(__file__).parents[2]
+_STATUS_OF = (
+    (TransformError, PipelineReturnStatus.TRANSFORM_ERROR),
+    (QueueError, PipelineReturnStatus.QUEUE_ERROR),
+    (BackendError, PipelineReturnStatus.BACKEND_ERROR),
+    (DestinationError, PipelineReturnStatus.DESTINATION_ERROR),
+    (SourceError, PipelineReturnStatus.SOURCE_ERROR),
+)
+
+
+def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
+    """The status an error stands for; ``default`` for errors that are not bizon's own."""
+    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
+
+
+def log_failure(context: RunContext, error: BaseException) -> str:
+    """Log an error once and return its text. What looks like a mistake in code says where it was made, and its
+    traceback is logged for those who want the details."""
+    where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
+    text = str(error) if isinstance(error, BizonError) else in_words(error)
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).debug(f"{where}: where it happened")
+        text += _place_of(mistake)
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    return Scrubber(context.secrets).brief(text)
+
+
+def failure(context: RunContext, error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
+    """The result of a worker that an error ended; the error is logged once."""
+    if isinstance(error, OvertakenError):
+        logger.info(str(error))
+        return WorkerResult(status, error=str(error), overtaken=True)
+    if isinstance(error, WatermarkError):
+        if context.config.source.force_ignore_checkpoint:
+            logger.info("The watermark belongs to another output: everything is loaded")
+            return WorkerResult(status, error=str(error), watermark_refused=True)
+        return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
+
+
+def _mistake_in_code(error: BaseException) -> BaseException | None:
+    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+    cause = error.__cause__ if isinstance(error, SourceFetchError) else error
+    return None if isinstance(cause, BizonError | OSError) else cause
+
+
+def _place_of(mistake: BaseException) -> str:
+    """`` (source.py:36, in get)``: the deepest line of the connector that bizon called; nothing for a line of bizon."""
+    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename != "<string>"]
+    called = next((frame for frame in frames if _BIZON not in Path(frame.filename).parents), None)
+    if called is None:
+        return ""
+    folder = Path(called.filename).parent
+    last = [frame for frame in frames if folder in Path(frame.filename).parents][-1]
+    return f" ({last.filename}:{last.lineno}, in {last.name}; --log-level DEBUG shows the traceback)"
