@@ -34,7 +34,7 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
         return Conclusion(ExitCode.INTERRUPTED, err=(text,))
     if not status.is_success:
         code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
-        return Conclusion(code, err=_failure(status, count))
+        return Conclusion(code, err=(_failure(status, count),))
     lines = ["Pipeline finished successfully."]
     if status.records_rejected:
         rejected = counted(status.records_rejected, "record")
@@ -54,12 +54,12 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
     return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
 
 
-def _failure(status: "RunnerStatus", count: str) -> tuple[str, ...]:
+def _failure(status: "RunnerStatus", count: str) -> str:
     """First what failed, then how far the run came and how to go on."""
     goes_on = not (status.overtaken or status.watermark_refused)
     remedy = "; run again to resume after the last checkpoint" if goes_on else ""
-    text = f"Pipeline finished with status Failure ({status.causes()}): {count}{remedy}"
-    return (f"Error: {status.error}", text) if status.error else (f"Error: {text}",)
+    reason = f": {status.error}" if status.error else ""
+    return f"Error: Pipeline finished with status Failure ({status.causes()}){reason} ({count}{remedy})"
 
 
 def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:

@@ -74,9 +74,10 @@ def test_dead_letters_are_beside_the_output_with_the_reason(numbered: "Pipeline"
     assert (letter["stage"], letter["source_record_id"]) == ("transform", "7")
     assert letter["reason"].startswith("transform 'check' failed on record '7': ValueError: seven xxx")
     assert json.loads(letter["source_data"])["n"] == 7
-    assert f"Dead letters: 3 records in {LETTERS}" in done.stdout
+    place = str(numbered.folder / LETTERS)
+    assert f"Dead letters: 3 records in {place}" in done.stdout
     found = result(numbered)
-    assert (found["records_written"], found["records_rejected"], found["dead_letters"]) == (17, 3, LETTERS)
+    assert (found["records_written"], found["records_rejected"], found["dead_letters"]) == (17, 3, place)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -56,7 +56,7 @@ def test_status_of_a_finished_job(pipeline: "Pipeline") -> None:
 
 def test_status_of_a_failed_job_says_why_and_where_it_goes_on(pipeline: "Pipeline") -> None:
     pipeline.source(fail_at=2).run(expect=1)
-    text = bizon(pipeline, "status", "config.yml")
+    text = bizon(pipeline, "status", "config.yml", expect=1)
     assert "State: failed" in text
     assert 'Checkpoint: iteration 1, going on at {"page": 2}' in text
     assert "Error: stream 'items.items', iteration 2: RuntimeError: the API is down" in text
@@ -69,7 +69,7 @@ def test_status_shows_the_run_at_work_and_then_that_it_was_killed(pipeline: "Pip
     assert (lease["pid"], lease["alive"]) == (child.pid, True)
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate(timeout=20)
-    text = bizon(pipeline, "status", "config.yml")
+    text = bizon(pipeline, "status", "config.yml", expect=1)
     assert "State: running, but its run is gone: run again to resume" in text
     assert f"Lease: left behind by process {child.pid}" in text
 
@@ -83,7 +83,7 @@ def test_a_secret_in_an_error_is_not_stored(pipeline: "Pipeline") -> None:
     assert state == "failed"
     assert error is not None
     assert "refused **********" in error
-    assert "s3cr3t" not in bizon(pipeline, "status", "config.yml")
+    assert "s3cr3t" not in bizon(pipeline, "status", "config.yml", expect=1)
 
 
 def test_a_reset_fetches_everything_and_replaces_an_incremental_output_once(pipeline: "Pipeline") -> None:

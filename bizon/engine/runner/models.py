@@ -1,6 +1,6 @@
 """What a run is made of, and how it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
@@ -23,6 +23,7 @@ _FAILURE_CLASSES = {
     PipelineReturnStatus.STREAM_ERROR: "stream",
     PipelineReturnStatus.KILLED_BY_RUNNER: "killed",
 }
+_KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,9 @@ class RunnerStatus:
         raise RunFailedError(f"{self.to_string()}: {self.error or 'no reason was given'}", self)
 
     def causes(self) -> str:
-        """The workers that failed and how, in words; without those that only ended because the other had."""
-        return ", ".join(f"{name}: {status.value}" for name, status in self._causes.items()) or "stopped by the runner"
+        """How each worker ended, in words; without those that ended only because the other had."""
+        told = {name: status for name, status in self._workers.items() if status is not _KILLED}
+        return _listed(told) or "stopped by the runner"
 
     @property
     def failure_class(self) -> str | None:
@@ -124,21 +126,20 @@ class RunnerStatus:
             return None
         if self.misses_package:
             return "config"
-        cause = next(iter(self._causes.values()), PipelineReturnStatus.KILLED_BY_RUNNER)
+        failed = [status for status in self._workers.values() if status not in (PipelineReturnStatus.SUCCESS, _KILLED)]
+        cause = failed[0] if failed else _KILLED
         return _FAILURE_CLASSES.get(cause, "unknown")
 
     def to_string(self) -> str:
         """One line for a person."""
         outcome = "Success" if self.is_success else "Failure"
-        workers = ", ".join(f"{name.capitalize()}: {status.value}" for name, status in self._workers.items())
-        return f"Pipeline finished with status {outcome} ({workers})"
-
-    @property
-    def _causes(self) -> dict[str, PipelineReturnStatus]:
-        innocent = (PipelineReturnStatus.SUCCESS, PipelineReturnStatus.KILLED_BY_RUNNER)
-        return {name: status for name, status in self._workers.items() if status not in innocent}
+        return f"Pipeline finished with status {outcome} ({_listed(self._workers)})"
 
     @property
     def _workers(self) -> dict[str, PipelineReturnStatus]:
         named = {"producer": self.producer, "consumer": self.consumer, "stream": self.stream}
         return {name: status for name, status in named.items() if status is not None}
+
+
+def _listed(workers: Mapping[str, PipelineReturnStatus]) -> str:
+    return ", ".join(f"{name.capitalize()}: {status.value}" for name, status in workers.items())

@@ -15,7 +15,9 @@ def test_both_halves_move_a_stream(engine: Engine) -> None:
     engine.allow(PAGES)
     consumer = engine.start("consumer")
     assert "All pages are on the queue; the consumer publishes them." in engine.run("producer")
-    assert "Records: out.json" in consumer.ended()
+    said = consumer.ended()
+    assert "Records: /" in said
+    assert "/out.json\n" in said
     engine.assert_done(PAGES)
     assert set(engine.asked().values()) == {1}
 

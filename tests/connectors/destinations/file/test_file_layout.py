@@ -68,7 +68,7 @@ def test_destination_id_is_the_path_and_the_extension_is_added_once(
     job = Job(config={"destination_id": destination_id, "format": format})
     publish(job, rows_of("7"))
     assert ids_in(Path(name)) == ["7"]
-    assert job.open().describe() == name
+    assert job.open().describe() == str(Path.cwd() / name)
 
 
 @pytest.mark.lesson("F-07")

@@ -208,13 +208,15 @@ def test_an_id_that_no_file_can_have_is_an_error_of_the_write() -> None:
 def test_it_says_which_files_were_written() -> None:
     job = stream()
     destination = job.prepared()
-    assert destination.describe() == "out.json"
+    here = Path.cwd()
+    assert destination.describe() == f"{here}/out.json"
     for table in ("a", "b.json"):
         job.write(destination, 0, 0, rows_of("0"), table)
-    assert destination.describe() == "a.json, b.json"
+    assert destination.describe() == f"{here}/a.json, {here}/b.json"
     for number in range(5):
         job.write(destination, 0, 0, rows_of("0"), f"t{number}")
-    assert destination.describe() == "a.json, b.json, t0.json, t1.json, t2.json and 2 more"
+    shown = ", ".join(f"{here}/{name}.json" for name in ("a", "b", "t0", "t1", "t2"))
+    assert destination.describe() == f"{shown} and 2 more"
 
 
 @FORMATS
