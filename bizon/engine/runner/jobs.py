@@ -86,6 +86,10 @@ def open_job(
     if leftover:
         logger.info("The job before was killed when only publishing was left; it is finished first")
         reason = None
+    is_too_old = reason is not None and newest is not None and newest.status in RESUMABLE and not reset_wanted
+    adopts = config.source.adopt_output or (
+        is_too_old and not config.source.force_ignore_checkpoint and newest is not None and _was_adopted(newest)
+    )
     if newest is not None and reason is None:
         job = newest
     else:
@@ -99,8 +103,9 @@ def open_job(
         backend.prune_cursors(key, keep=(job.id, *(() if previous is None else (previous.id,))))
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
+    resume = replace(resume, adopt=resume.adopt or adopts)
     is_reset = backend.is_reset(job.id)
-    if config.source.adopt_output:
+    if adopts:
         backend.note_output(job.id, {_ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
@@ -173,6 +178,11 @@ def _outdated_checkpoint(
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
+def _was_adopted(job: StreamJob) -> bool:
+    """Whether it was started with --adopt."""
+    return (job.output or {}).get(_ADOPTED) is True
+
+
 def _has_failed_by_a_consumer(job: StreamJob) -> bool:
     """True when it failed and a consumer had joined it since its producer started."""
     return job.status is JobStatus.FAILED and job.attempt != job.producer_epoch
@@ -195,7 +205,7 @@ def _resume_point(
     appends = config.source.sync_mode is SourceSyncModes.INCREMENTAL and not backend.is_reset(job.id)
     start = ResumePoint(
         job.id,
-        adopt=config.source.adopt_output or (job.output or {}).get(_ADOPTED) is True,
+        adopt=config.source.adopt_output or _was_adopted(job),
         job_created_us=microseconds(job.created_at),
         published=recorded_output(previous.id, previous.output) if appends and previous is not None else None,
     )
