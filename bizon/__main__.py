@@ -7,10 +7,20 @@ def main() -> None:
     """Entry point of the command. What is imported is no garbage, so the cycle collector is off until a run turns it on
     again (``common/interpreter.py``), and does not go through all of it once more when the process ends."""
     gc.disable()
+    from bizon.cli.signals import leave_when_asked
+
+    leave_when_asked()
+    from bizon.cli.output import file_names_in_utf8, give_up, steady_streams
+
+    file_names_in_utf8()
+    steady_streams()
     from bizon.cli.main import cli
 
     try:
         cli(prog_name="bizon")
+    except OSError as error:  # of the help and the like, which are all that is written outside a command
+        give_up(error)
+        raise SystemExit(1) from None
     finally:
         gc.freeze()
 

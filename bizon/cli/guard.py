@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from bizon.cli.output import complain
 from bizon.common.errors.errors import BizonError, ConfigError, ExitCode, JobLockedError, MissingDependencyError
-from bizon.common.scrub import Scrubber
+from bizon.common.interrupts import in_words
+
+if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
 
 
 @contextmanager
@@ -15,11 +19,13 @@ def guarded() -> Iterator[None]:
     """Around the body of a command: an error becomes one message and the exit code that fits."""
     try:
         yield
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
+    except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
+        from bizon.common.scrub import Scrubber  # loads pydantic, which a command may do without
+
         raise typer.Exit(report_error(error, Scrubber())) from None
 
 
-def report_error(error: BaseException, scrub: Scrubber, *, with_traceback: bool = False) -> ExitCode:
+def report_error(error: BaseException, scrub: "Scrubber", *, with_traceback: bool = False) -> ExitCode:
     """Print what went wrong, without secrets, and answer the exit code."""
     if with_traceback:
         complain(scrub.traceback_of(error))
@@ -32,9 +38,11 @@ def report_error(error: BaseException, scrub: Scrubber, *, with_traceback: bool 
     return ExitCode.CONFIG if isinstance(error, ConfigError | MissingDependencyError) else ExitCode.FAILED
 
 
-def error_text(error: BaseException, scrub: Scrubber) -> str:
+def error_text(error: BaseException, scrub: "Scrubber") -> str:
     """An error in words, without secrets. bizon's own say everything themselves."""
     if isinstance(error, BizonError):
         return scrub.lines(str(error)) if isinstance(error, ConfigError) else scrub.brief(str(error))
+    if isinstance(error, SystemExit):
+        return scrub.brief(in_words(error))
     name = type(error).__name__
     return f"unexpected {name}: {scrub.brief(str(error))}; run again with --log-level DEBUG for the traceback"

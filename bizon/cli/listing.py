@@ -2,7 +2,6 @@
 
 import re
 from importlib import import_module
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, get_args
 
@@ -74,6 +73,8 @@ def _unavailable(name: str) -> str:
     try:
         import_module(f"{_PACKAGE}.destinations.{name}.src.destination")
     except ModuleNotFoundError as error:
+        from importlib.metadata import metadata
+
         extras = metadata("bizon").get_all("Provides-Extra") or []
         extra = next((each for each in (name, name.split("_")[0]) if each in extras), None)
         remedy = f"pip install 'bizon[{extra}]'" if extra else f"install {error.name}"

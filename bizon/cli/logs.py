@@ -3,11 +3,11 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from loguru import logger
 
-from bizon.common.log_bridge import standard_logging_bridged
+from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.common.scrub import Scrubber
 
 VERBOSE = frozenset({"TRACE", "DEBUG"})
@@ -19,20 +19,23 @@ _WITH_PLACE = "{time:YYYY-MM-DD HH:mm:ss.SSS} | <level>{level: <8}</level> | {na
 
 def write_to_stderr(text: str) -> None:
     """Where log lines go when nothing else is on the terminal."""
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 @contextmanager
 def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[None]:
     """Within: one sink, on stderr, at this level. All that ``write`` gets is scrubbed, tracebacks included.
 
-    Standard library loggers (urllib3 and the like) write to it too. Variables are never shown in tracebacks.
+    What the end of the run says is left out, except at the levels of ``VERBOSE``. Standard library loggers (urllib3 and
+    the like) write to it too. Variables are never shown in tracebacks.
     """
     logger.remove()
     sink = logger.add(
         lambda message: write(scrub(message)),
         level=level,
+        filter=lambda record: level in VERBOSE or not record["extra"].get(FAILURE),
         format=_WITH_PLACE if level in VERBOSE else _PLAIN,
         colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
         diagnose=False,

@@ -2,9 +2,10 @@
 bodies and delegate."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
 _EXIT_CODES = (
@@ -13,18 +14,38 @@ _EXIT_CODES = (
 )
 
 
-def _group(text: str) -> typer.Typer:
+class _LightFlags:
+    """Flags that are false when they are not given, as --help: typer loads pydantic to make a flag of nothing."""
+
+    def get_params(self, ctx: Any) -> Any:
+        params = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False) and param.default is None:
+                param.default = False
+        return params
+
+
+class _Group(_LightFlags, TyperGroup):
+    """A group of commands."""
+
+
+class _Command(_LightFlags, TyperCommand):
+    """A command."""
+
+
+def _group(text: str, *, with_completion: bool = False) -> typer.Typer:
     return typer.Typer(
         help=text,
+        cls=_Group,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=with_completion,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # plain help is the same on every terminal, and nothing in it is cut off
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
-cli = _group(f"{_HELP}\n\n{_EXIT_CODES}")
+cli = _group(f"{_HELP}\n\n{_EXIT_CODES}", with_completion=True)
 _source = _group("What records can be read from.")
 _stream = _group("The streams of a source.")
 _destination = _group("What records can be written to.")
@@ -62,6 +83,7 @@ class LogLevel(StrEnum):
 
 
 _Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the pipeline.")]
+_Configs = Annotated[list[str], typer.Argument(metavar="CONFIG", help="YAML files of pipelines.")]
 _CustomSource = Annotated[
     str | None,
     typer.Option(
@@ -98,7 +120,9 @@ def _main(
     pass
 
 
-@cli.command(help=f"Run the pipeline that CONFIG describes.\n\nA run that ended early resumes. {_EXIT_CODES}")
+@cli.command(
+    cls=_Command, help=f"Run the pipeline that CONFIG describes.\n\nA run that ended early resumes. {_EXIT_CODES}"
+)
 def run(
     config: _Config,
     custom_source: _CustomSource = None,
@@ -139,6 +163,29 @@ def run(
             "source.force_ignore_checkpoint.",
         ),
     ] = False,
+    full_refresh: Annotated[
+        bool,
+        typer.Option(
+            "--full-refresh",
+            help="Load everything and replace the output, also in sync_mode incremental, where the next run goes on "
+            "behind it.",
+        ),
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="Fetch what changed from this moment on once more, and add it to the output; needs sync_mode "
+            "incremental. ISO 8601, UTC unless it says otherwise. The watermark stays where it is.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help="Where the window of --since ends, exclusive; default the watermark."
+        ),
+    ] = None,
     adopt: Annotated[
         bool,
         typer.Option(
@@ -160,11 +207,14 @@ def run(
         fresh=fresh,
         adopt=adopt,
         role=role and role.value,
+        full_refresh=full_refresh,
+        since=since,
+        until=until,
     )
     raise typer.Exit(run_pipeline(config, flags))
 
 
-@_source.command("list")
+@_source.command("list", cls=_Command)
 def source_list() -> None:
     """List the built-in sources and their streams."""
     from bizon.cli.guard import guarded
@@ -174,7 +224,7 @@ def source_list() -> None:
         list_sources()
 
 
-@_stream.command("list")
+@_stream.command("list", cls=_Command)
 def stream_list(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source; `bizon source list` shows them.")],
     custom_source: Annotated[
@@ -192,7 +242,7 @@ def stream_list(
         list_streams(source, custom_source)
 
 
-@_stream.command("reset")
+@_stream.command("reset", cls=_Command)
 def stream_reset(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
     """Let the next run of CONFIG fetch everything again and replace the output, whatever its sync mode."""
     from bizon.cli.guard import guarded
@@ -202,22 +252,27 @@ def stream_reset(config: _Config, custom_source: _CustomSource = None, env_file:
         reset(config, custom_source, env_file)
 
 
-@cli.command()
+@cli.command(cls=_Command)
 def status(
-    config: _Config,
+    configs: _Configs,
     custom_source: _CustomSource = None,
     env_file: _EnvFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON instead of lines: an object, or for several files a list of them."),
+    ] = False,
 ) -> None:
-    """Show how far the pipeline of CONFIG is: its newest job, last checkpoint, lease and error."""
+    """Show how far the pipeline of each CONFIG is: its newest job, last checkpoint, lease and error. Only the secrets
+    of the state are needed. Exit code 1 when the newest job of one has failed or was killed."""
     from bizon.cli.guard import guarded
     from bizon.cli.state import show
 
     with guarded():
-        show(config, custom_source, env_file, as_json=as_json)
+        code = show(configs, custom_source, env_file, as_json=as_json)
+    raise typer.Exit(code)
 
 
-@_destination.command("list")
+@_destination.command("list", cls=_Command)
 def destination_list() -> None:
     """List the destinations, and for each that is not installed the extra to install."""
     from bizon.cli.guard import guarded
@@ -227,17 +282,19 @@ def destination_list() -> None:
         list_destinations()
 
 
-@_config.command("validate")
-def config_validate(config: _Config, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
-    """Check CONFIG without contacting anything; exit code 2 and one line per mistake if it is wrong."""
+@_config.command("validate", cls=_Command)
+def config_validate(configs: _Configs, custom_source: _CustomSource = None, env_file: _EnvFile = None) -> None:
+    """Check each CONFIG without contacting anything; exit code 2 and one line per mistake if one is wrong."""
     from bizon.cli.checking import validate
+    from bizon.cli.files import for_each
     from bizon.cli.guard import guarded
 
     with guarded():
-        validate(config, custom_source, env_file)
+        code = for_each(configs, custom_source, env_file, validate)
+    raise typer.Exit(code)
 
 
-@_config.command("schema")
+@_config.command("schema", cls=_Command)
 def config_schema() -> None:
     """Print the JSON Schema of CONFIG, for completion and checks in an editor."""
     from bizon.cli.checking import print_schema

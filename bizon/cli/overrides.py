@@ -1,6 +1,10 @@
-"""From flags to the part of the configuration they replace."""
+"""From flags to what they stand for: a part of the configuration, or what of the stream is fetched."""
 
+from datetime import UTC, datetime
 from typing import Any
+
+from bizon.common.errors.errors import ConfigError
+from bizon.engine.runner.windows import Scope
 
 
 def flag_overrides(
@@ -22,3 +26,24 @@ def flag_overrides(
     if adopt:
         source["adopt_output"] = True
     return {**overrides, "source": source} if source else overrides
+
+
+def run_scope(since: str | None, until: str | None, *, everything: bool, role: str | None) -> Scope:
+    """What a run is to fetch. Raises ConfigError for flags that contradict each other and for what is no date."""
+    if (since is not None or everything) and role == "consumer":
+        raise ConfigError("--role consumer: --since, --until and --full-refresh are for the producer")
+    if until is not None and since is None:
+        raise ConfigError("--until: a window needs --since as well")
+    if since is not None and everything:
+        raise ConfigError("--since and --full-refresh: a window and everything; give one of them")
+    return Scope(_moment("--since", since), _moment("--until", until), everything)
+
+
+def _moment(flag: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{flag} {text}: not a date or a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

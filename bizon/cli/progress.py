@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from bizon.cli.logs import write_to_stderr
-from bizon.cli.render import progress_line
+from bizon.cli.render import expected_total, progress_line
 
 if TYPE_CHECKING:
     from bizon.engine.pipeline.models import ProgressSnapshot
 
 _LIVE_EVERY = 0.25  # seconds
 _LINE_EVERY = 10.0  # seconds
+_BAR = 20  # columns; less on a narrow terminal, where the words are cut instead
 
 Poll = Callable[[], "ProgressSnapshot"]
 
@@ -34,18 +35,31 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.table import Column
     from rich.text import Text
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as display:
+    class CursorStays(Console):
+        """The cursor is never hidden, so that no end of the process, not even a kill, can leave it hidden."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
+    console = CursorStays(stderr=True)
+    words = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=min(_BAR, console.width // 4)),
+        TextColumn("{task.description}", markup=False, table_column=words),
+    )
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, expand=True) as display:
         task = display.add_task("starting", total=None)
         started = time.monotonic()
 
         def show() -> None:
             snapshot = poll()
             line = progress_line(snapshot, time.monotonic() - started)
-            display.update(task, description=line, completed=snapshot.records_fetched, total=snapshot.total_records)
+            fetched = snapshot.records_before + snapshot.records_fetched
+            display.update(task, description=line, completed=fetched, total=expected_total(snapshot))
 
         with _every(_LIVE_EVERY, show):
             yield lambda text: console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)

@@ -33,8 +33,8 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
         text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
         return Conclusion(ExitCode.INTERRUPTED, err=(text,))
     if not status.is_success:
-        reason = f": {status.error}" if status.error else ""
-        return Conclusion(ExitCode.FAILED, err=(f"Error: {status.to_string()}{reason} ({count})",))
+        code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
+        return Conclusion(code, err=_failure(status, count))
     lines = ["Pipeline finished successfully."]
     if status.records_rejected:
         rejected = counted(status.records_rejected, "record")
@@ -54,17 +54,33 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
     return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
 
 
+def _failure(status: "RunnerStatus", count: str) -> tuple[str, ...]:
+    """First what failed, then how far the run came and how to go on."""
+    goes_on = not (status.overtaken or status.watermark_refused)
+    remedy = "; run again to go on behind the last checkpoint" if goes_on else ""
+    text = f"Pipeline finished with status Failure ({status.causes()}): {count}{remedy}"
+    return (f"Error: {status.error}", text) if status.error else (f"Error: {text}",)
+
+
 def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
-    """``1,200 of 5,000 records (350/s), 12 pages, 3.4 MB, 1,000 written, ETA 0:00:11``."""
-    fetched, total = snapshot.records_fetched, snapshot.total_records
-    rate = fetched / seconds if seconds > 0 else 0.0
+    """``1,200 of 5,000 records (350/s), 12 pages, 3.4 MB, 1,000 written, ETA 0:00:11``.
+
+    Records and pages are those of the job, with what earlier starts committed; the rate is that of this start.
+    """
+    fetched, total = snapshot.records_before + snapshot.records_fetched, expected_total(snapshot)
+    is_half = not snapshot.pages and snapshot.records_written > 0  # the pages are fetched by another command
+    done = snapshot.records_written if is_half else snapshot.records_fetched
+    rate = done / seconds if seconds > 0 else 0.0
+    shown_rate = f"({rate:,.{1 if rate < _WHOLE else 0}f}/s)"
     of_total = "" if total is None else f" of {total:,}"
     parts = [
-        f"{fetched:,}{of_total} records ({rate:,.{1 if rate < _WHOLE else 0}f}/s)",
-        counted(snapshot.pages, "page"),
+        f"{fetched:,}{of_total} records {shown_rate}",
+        counted(snapshot.pages_before + snapshot.pages, "page"),
         size(snapshot.bytes_fetched),
-        f"{snapshot.records_written:,} written",
+        f"{snapshot.records_before + snapshot.records_written:,} written",
     ]
+    if is_half:
+        parts = [f"{snapshot.records_written:,} written {shown_rate}"]
     if snapshot.records_rejected:
         parts.append(f"{snapshot.records_rejected:,} rejected")
     if snapshot.lag is not None:
@@ -72,6 +88,12 @@ def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
     if total is not None and rate > 0 and total > fetched:
         parts.append(f"ETA {timedelta(seconds=round((total - fetched) / rate))}")
     return ", ".join(parts)
+
+
+def expected_total(snapshot: "ProgressSnapshot") -> int | None:
+    """How many records the job is to have; None when the source did not say, or said fewer than there are."""
+    total = snapshot.total_records
+    return None if total is None or snapshot.records_before + snapshot.records_fetched > total else total
 
 
 def duration(seconds: float) -> str:

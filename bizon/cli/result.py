@@ -1,5 +1,6 @@
 """``--result-json``: how a run ended, for the program that started it."""
 
+import errno
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from bizon.common.errors.errors import (
     BackendError,
     ConfigError,
     DestinationError,
+    JobLockedError,
     MissingDependencyError,
     QueueError,
     SourceError,
@@ -26,6 +28,7 @@ _FAILURE_CLASSES = (
     (MissingDependencyError, "config"),
     (SourceError, "source"),
     (DestinationError, "destination"),
+    (JobLockedError, "locked"),
     (BackendError, "backend"),
     (QueueError, "queue"),
     (TransformError, "transform"),
@@ -33,11 +36,25 @@ _FAILURE_CLASSES = (
 )
 
 
+_MOST_LINKS = 40  # as the kernel
+_NOT_REPLACEABLE = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS, errno.EXDEV})
+"""Why a file cannot be replaced that may be written all the same: it is mounted by itself, as Kubernetes does with
+``/dev/termination-log``, or its folder is not this user's."""
+
+
 class ResultFile:
-    """The file, always complete: each version is written aside and renamed. Without a path it does nothing."""
+    """The file, always complete: each version is written aside and renamed, also where a link leads to it. Without a
+    path it does nothing.
+
+    What is no regular file is never replaced: a device, a pipe, and a descriptor of this process (``/dev/stdout``) are
+    written to, once, at the end.
+    """
 
     def __init__(self, path: str | None) -> None:
-        self._path = None if path is None else Path(path)
+        self.path = None if path is None else Path(path)
+        self._file: Path | None = None
+        self._descriptor: int | None = None
+        self._is_final = False
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
@@ -47,11 +64,16 @@ class ResultFile:
         return time.monotonic() - self._started
 
     def start(self) -> None:
-        """Say that the run is on. Raises ConfigError when the file cannot be written."""
+        """Say that the run is on. Waits for the reader of a named pipe. Raises ConfigError when the file cannot be
+        written."""
+        if self.path is None:
+            return
         try:
-            self._write({"status": "running"})
-        except OSError as error:
-            raise ConfigError(f"--result-json {self._path}: cannot be written: {error.strerror}") from None
+            self._open(self.path)
+            self._write({"status": "running"}, is_final=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"--result-json {self.path}: cannot be written: {reason}") from None
 
     def finish(self, status: "RunnerStatus", error: str | None) -> None:
         """Say how the run ended. Raises OSError."""
@@ -73,15 +95,26 @@ class ResultFile:
         )
 
     def fail(self, error: BaseException, text: str) -> None:
-        """Say that no run took place, or that it broke off. What cannot be written is left as it was."""
+        """Say that no run took place, or that it broke off; nothing when it is said already how the run ended. What
+        cannot be written is left as it was."""
         failure_class = next((name for kind, name in _FAILURE_CLASSES if isinstance(error, kind)), "unknown")
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failure"
-        with suppress(OSError):
-            self._write({"status": status, "failure_class": failure_class, "error": text})
+        if not self._is_final:
+            with suppress(OSError):
+                self._write({"status": status, "failure_class": failure_class, "error": text})
 
-    def _write(self, known: dict[str, Any]) -> None:
-        if self._path is None:
+    def _open(self, path: Path) -> None:
+        self._descriptor = _descriptor_of(path)
+        if self._descriptor is not None:
+            os.fstat(self._descriptor)
             return
+        path = path.resolve()
+        if path.exists() and not path.is_file():
+            self._descriptor = os.open(path, os.O_WRONLY)
+        else:
+            self._file = path
+
+    def _write(self, known: dict[str, Any], *, is_final: bool = True) -> None:
         content = {
             "status": None,
             "failure_class": None,
@@ -98,11 +131,42 @@ class ResultFile:
             "error": None,
             **known,
         }
-        aside = self._path.parent / f".{self._path.name}.{os.getpid()}.tmp"
-        try:
-            aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-            os.replace(aside, self._path)
-        except OSError:
-            with suppress(OSError):
-                aside.unlink()
+        text = (json.dumps(content, indent=2) + "\n").encode()
+        if self._file is not None:
+            _replace(self._file, text)
+        elif self._descriptor is not None and is_final:
+            _write_all(self._descriptor, text)
+        self._is_final = is_final
+
+
+def _descriptor_of(path: Path) -> int | None:
+    """The number of the open file of this process that a path stands for: ``/dev/stdout``, ``/dev/fd/3`` and links to
+    them. To open such a path would begin anew at the start of the file behind it."""
+    own = {Path(folder).resolve() for folder in ("/proc/self/fd", "/dev/fd")}
+    for _ in range(_MOST_LINKS):
+        folder = path.parent.resolve()
+        if folder in own and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = folder / path.readlink()
+    return None
+
+
+def _replace(path: Path, text: bytes) -> None:
+    """Put a whole file in the place of the old one; one that may be written but not replaced is written over."""
+    aside = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        aside.write_bytes(text)
+        os.replace(aside, path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        if error.errno not in _NOT_REPLACEABLE or not path.is_file():
             raise
+        path.write_bytes(text)
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(descriptor, text) :]

@@ -1,17 +1,18 @@
 """``bizon run``: from the flags to the exit code."""
 
 import os
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bizon.cli.guard import error_text, report_error
 from bizon.cli.logs import VERBOSE, console_logs
-from bizon.cli.output import complain, say
-from bizon.cli.overrides import flag_overrides
+from bizon.cli.output import complain, say_if_possible
+from bizon.cli.overrides import flag_overrides, run_scope
+from bizon.cli.paths import absolute_path, in_folder_of_paths
 from bizon.cli.progress import progress_shown
 from bizon.cli.render import conclusion
 from bizon.cli.result import ResultFile
-from bizon.cli.signals import graceful_stop
+from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
 from bizon.common.errors.errors import ExitCode
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
@@ -19,8 +20,11 @@ from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
 from bizon.source.config import SourceSyncModes
 
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.runner.models import RunnerStatus
+
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
-_SHOW_CURSOR = "\x1b[?25h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,24 @@ class RunFlags:
     fresh: bool = False
     adopt: bool = False
     role: str | None = None
+    full_refresh: bool = False
+    since: str | None = None
+    until: str | None = None
 
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
-    """Run a pipeline once and say how it ended."""
+    """Run a pipeline once, in the folder that its paths are relative to, and say how it ended."""
+    absolute = replace(
+        flags,
+        custom_source=absolute_path(flags.custom_source),
+        env_file=absolute_path(flags.env_file),
+        result_json=absolute_path(flags.result_json),
+    )
+    with in_folder_of_paths(config) as (path, is_elsewhere):
+        return _run(path, absolute if is_elsewhere else flags)
+
+
+def _run(config: str, flags: RunFlags) -> ExitCode:
     result = ResultFile(flags.result_json)
     scrub = Scrubber()
     level = flags.log_level or _DEFAULT_LEVEL
@@ -51,23 +69,31 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     )
     try:
         result.start()
+        before_leaving(lambda: result.fail(KeyboardInterrupt(), "interrupted before the run began"))
+        scope = run_scope(flags.since, flags.until, everything=flags.full_refresh, role=flags.role)
         with console_logs(level, scrub):
             runner = RunnerFactory.create_from_yaml(
                 config, env_file=flags.env_file, overrides=overrides, role=flags.role
             )
+        runner.scope = scope
         settings = runner.bizon_config
         scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
         level = settings.engine.runner.log_level.value
-        with (
-            graceful_stop(runner.stop, lambda: _quit(result)),
-            progress_shown(runner.progress) as write_above,
-            console_logs(level, scrub, write_above),
-            tuned_for_pages(),
-        ):
-            status = runner.run()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
+        with graceful_stop(runner.stop, lambda: _quit(result)):
+            with (
+                progress_shown(runner.progress) as write_above,
+                console_logs(level, scrub, write_above),
+                tuned_for_pages(),
+            ):
+                status = runner.run()
+            return _conclude(status, settings, result, scrub)
+    except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
         result.fail(error, error_text(error, scrub))
         return report_error(error, scrub, with_traceback=level in VERBOSE)
+
+
+def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFile, scrub: Scrubber) -> ExitCode:
+    """Say how a run ended, where that is possible; where it is not, the exit code is the same."""
     end = conclusion(
         status,
         result.seconds,
@@ -77,18 +103,16 @@ def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     try:
         result.finish(status, None if status.error is None else scrub(status.error))
     except OSError as error:
-        complain(f"--result-json {flags.result_json}: cannot be written: {error.strerror}")
+        complain(f"--result-json {result.path}: cannot be written: {error.strerror}")
+    nothing_to_interrupt()
     for line in end.err:
         complain(scrub(line))
     for line in end.out:
-        say(scrub(line))
+        say_if_possible(scrub(line))
     return end.exit_code
 
 
 def _quit(result: ResultFile) -> None:
     """Leave without another word, after a second signal: whatever hangs, hangs no longer."""
     result.fail(KeyboardInterrupt(), "quit by a second signal")
-    if sys.stderr.isatty():
-        sys.stderr.write(_SHOW_CURSOR)
-        sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)

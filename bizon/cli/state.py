@@ -1,48 +1,83 @@
 """``bizon status`` and ``bizon stream reset``: the state in the user's hands."""
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bizon.cli.files import for_each
 from bizon.cli.output import say
 from bizon.cli.overrides import flag_overrides
+from bizon.cli.paths import absolute_path, in_folder_of_paths
 from bizon.cli.render import counted, duration
+from bizon.common.errors.errors import ExitCode
+from bizon.common.loading import build_config, load_env_files, load_yaml
+from bizon.common.models import GenericSourceConfig
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import learn
 from bizon.engine.engine import load_config
-from bizon.engine.runner.report import report_on, request_reset
+from bizon.engine.runner.report import PipelineReport, report_on, request_reset
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
-    from bizon.engine.runner.report import PipelineReport
+
+_OF_SOURCE = ("name", "stream", "sync_mode")
 
 
-def show(config: str, custom_source: str | None, env_file: str | None, *, as_json: bool) -> None:
-    """Say how far the pipeline is. Nothing is contacted but the state."""
-    report = _masked(report_on(_load(config, custom_source, env_file)))
-    if as_json:
-        say(json.dumps(asdict(report), indent=2, default=str))
-    else:
-        for line in _lines(report):
-            say(line)
+def show(configs: Sequence[str], custom_source: str | None, env_file: str | None, *, as_json: bool) -> ExitCode:
+    """Say how far each pipeline is. Nothing is contacted but the state, and only its secrets are needed."""
+    reports: list[PipelineReport] = []
+
+    def show_one(config: str, _custom_source: str | None, env_file: str | None) -> ExitCode:
+        report = _masked(report_on(_state_of(config, env_file)))
+        if not as_json:
+            for line in ["", *_lines(report)] if reports else _lines(report):
+                say(line)
+        reports.append(report)
+        return ExitCode.FAILED if report.has_failed else ExitCode.OK
+
+    code = for_each(configs, custom_source, env_file, show_one)
+    if as_json and reports:
+        shown = [asdict(report) for report in reports]
+        say(json.dumps(shown[0] if len(configs) == 1 else shown, indent=2, default=str))
+    return code
 
 
 def reset(config: str, custom_source: str | None, env_file: str | None) -> None:
     """File a request; the next run finds it."""
-    pipeline = _load(config, custom_source, env_file)
-    request_reset(pipeline)
+    with in_folder_of_paths(config) as (path, is_elsewhere):
+        if is_elsewhere:
+            custom_source, env_file = absolute_path(custom_source), absolute_path(env_file)
+        pipeline = load_config(path, env_file=env_file, overrides=flag_overrides(custom_source=custom_source)).config
+        request_reset(pipeline)
     stream = f"{pipeline.source.name}.{pipeline.source.stream}"
     say(f"The next run of '{pipeline.job_name}' fetches all of {stream} again and replaces the output.")
 
 
-def _load(config: str, custom_source: str | None, env_file: str | None) -> "BizonConfig":
-    loaded = load_config(config, env_file=env_file, overrides=flag_overrides(custom_source=custom_source))
+def _state_of(config: str, env_file: str | None) -> "BizonConfig":
+    """The part of a configuration that says where its state is, and whose: no other variable need be set, nor the file
+    of a custom source be there. Its secrets are masked from now on."""
+    path = Path(config)
+    document = load_yaml(path)
+    whole = document.data
+    source, engine = whole.get("source"), whole.get("engine")
+    data: dict[str, Any] = {key: whole[key] for key in ("name", "id", "paths") if key in whole}
+    data["source"] = {key: source[key] for key in _OF_SOURCE if key in source} if isinstance(source, dict) else source
+    data["destination"] = {"name": "logger"}
+    if isinstance(engine, dict):
+        data["engine"] = {"backend": engine["backend"]} if "backend" in engine else {}
+    environ = load_env_files(path, env_file, os.environ)
+    loaded = build_config(
+        replace(document, data=data), environ=environ, overrides={}, resolve_source=lambda _: GenericSourceConfig
+    )
     for secret in loaded.secrets:
         learn(secret)
     return loaded.config
 
 
-def _masked(report: "PipelineReport") -> "PipelineReport":
+def _masked(report: PipelineReport) -> PipelineReport:
     """A report to show. The state keeps what a run needs to go on: a next link may carry a key or a token."""
     scrub = Scrubber()
     error = None if report.error is None else scrub.brief(report.error)
@@ -55,7 +90,9 @@ def _lines(report: "PipelineReport") -> list[str]:
         lines.append("State: no run yet")
     else:
         state = f"{report.state}, but its run is gone: run again to resume" if report.was_killed else report.state
-        of_total = "" if report.total_records is None else f" of {report.total_records:,}"
+        is_known = report.total_records is not None and report.rows_written <= report.total_records
+        may_be_window = report.state == "succeeded" and report.sync_mode != "full_refresh"
+        of_total = f" of {report.total_records:,}" if is_known and not may_be_window else ""
         lines += [
             f"State: {state}",
             f"Job: {report.job_id}, {report.sync_mode}, created {duration(report.age_seconds)} ago, "

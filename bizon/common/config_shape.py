@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bizon.common.document import KeyPath
-from bizon.source.auth.config import PARAMS_BY_TYPE, AuthConfig, AuthType
+from bizon.source.auth.config import AuthConfig, AuthType, params_class
 
 _NONE = type(None)
 
@@ -127,7 +127,7 @@ def _narrowed(model: type[BaseModel], key: str, value: Any) -> tuple[Any, ...]:
     if issubclass(model, AuthConfig) and key == "params" and isinstance(value, dict):
         declared = value.get("type")
         if declared in list(AuthType):
-            return (PARAMS_BY_TYPE[AuthType(declared)],)
+            return (params_class(model, AuthType(declared)),)
     return ()
 
 

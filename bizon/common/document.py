@@ -1,5 +1,6 @@
 """Reading a YAML file so that every key is known by line and column."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,13 @@ else:
 KeyPath = tuple[str | int, ...]
 """Where a value is: keys of mappings and indexes of lists, from the top."""
 
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_AS_WRITTEN = {  # numbers that are the same when they are written as a text again, and those with a fraction
+    _INT: re.compile(r"(?:0|-?[1-9][0-9]*)$"),
+    _FLOAT: re.compile(
+        r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
+    ),
+}
 _TIMESTAMP, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
 _MAX_NODES = 100_000  # far beyond any pipeline; ends aliases that multiply
 _SHAPE = "a pipeline is a mapping with the keys name, source and destination"
@@ -100,10 +108,11 @@ def load_yaml(path: str | Path) -> Document:
 
 
 class _Loader(_Base):
-    """The safe loader, in C where PyYAML has it, that leaves dates as text."""
+    """The safe loader, in C where PyYAML has it, that leaves dates as text, and what YAML 1.1 takes for another number
+    than is written: 0012345 (octal), 0x1F, 1_000, +1, 12:30:45 (base 60)."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the form in which PyYAML reads it
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+        first: [(tag, _AS_WRITTEN.get(tag, pattern)) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in _Base.yaml_implicit_resolvers.items()
     }
 

@@ -155,6 +155,8 @@ def fault_of(record: Any, position: int) -> str | None:
         return f"record {record.id!r}: data: {error}"
     except (TypeError, ValueError) as error:
         return f"record {record.id!r}: {_path_of_fault(record.data) or 'data'}: {error}"
+    except MemoryError:  # no fault of the record
+        raise
     except Exception as error:  # noqa: BLE001 - of whatever a source has put there
         return f"record {record.id!r}: data: {type(error).__name__}: {error}"
     return fault_of_timestamp(record)

@@ -1,7 +1,8 @@
 """From a document to a validated configuration: variables, overrides, both halves of the validation, one report."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from pydantic import ValidationError
 from bizon.common.config_errors import Problem, nearest, problems_in, report, without_values
 from bizon.common.document import Document, KeyPath, document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
-from bizon.common.models import BizonConfig, GenericSourceConfig
+from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
+from bizon.common.plain_data import problems_of
 from bizon.common.references import Resolved, load_env_files, resolve_env
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
@@ -52,23 +54,46 @@ def build_config(
 
     Raises one ConfigError for all mistakes, a line each: file, line, column, key path, what is allowed.
     """
+    _refuse(problems_of(document.data), document)
     resolved = resolve_env(document, environ)
     data, overridden = _merged(resolved.data, overrides)
     document = replace(document, data=data, overridden=overridden)
+    _refuse(problems_of(data), document)
     _anchor_source_file(data, document.folder)
     problems: list[Problem] = []
     source = _validated_source(data, resolve_source, problems)
-    if "source" in data:
-        data = {**data, "source": source or GenericSourceConfig(name="invalid", stream="invalid")}
+    source_is_missing = "source" not in data
+    data = {**data, "source": source}
+    if source is None:
+        del data["source"]  # what other blocks say is judged without it
     try:
         config = BizonConfig.model_validate(data)
     except ValidationError as error:
         streams = valid_streams(data.get("streams"))
         found = problems_in(error, BizonConfig, with_record_schemas(data, streams))
-        problems += [replace(problem, path=place_in_streams(problem.path, data, streams)) for problem in found]
+        problems += [
+            replace(problem, path=place_in_streams(problem.path, data, streams))
+            for problem in found
+            if problem.path != ("source",) or source_is_missing
+        ]
+    problems += _paths_from_elsewhere(data, document.folder)
     if problems:
         raise ConfigError(Scrubber(resolved.secrets, patterns=False)(report(problems, document)))
     return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
+
+
+def _refuse(problems: Iterable[Problem], document: Document) -> None:
+    text = report(problems, document)
+    if text:
+        raise ConfigError(text)
+
+
+def _paths_from_elsewhere(data: dict[str, Any], folder: Path | None) -> list[Problem]:
+    """The command changes into the folder of the file; a program has a working directory that is not ours to change."""
+    if data.get("paths") != PathsFrom.CONFIG or (folder is not None and folder.resolve() == Path.cwd()):
+        return []
+    remedy = "a program that runs the pipeline changes into the folder of the file itself, with contextlib.chdir"
+    return [Problem(("paths",), f"config holds for the command; {remedy}")]
 
 
 def config_schema() -> dict[str, Any]:
@@ -173,8 +198,9 @@ def _anchor_source_file(data: dict[str, Any], folder: Path | None) -> None:
     block = data.get("source")
     if not isinstance(block, dict) or not isinstance(block.get("source_file_path"), str):
         return
-    given = Path(block["source_file_path"]).expanduser()
-    for base in filter(None, (Path.cwd(), folder)):
-        if (base / given).exists():
-            block["source_file_path"] = str(base / given)
-            return
+    with suppress(OSError, RuntimeError):  # no such user, or a name that is too long: said where the file is loaded
+        given = Path(block["source_file_path"]).expanduser()
+        for base in filter(None, (Path.cwd(), folder)):
+            if (base / given).exists():
+                block["source_file_path"] = str(base / given)
+                return

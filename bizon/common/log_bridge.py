@@ -6,6 +6,9 @@ from contextlib import contextmanager
 
 from bizon.common.safe_log import logger
 
+FAILURE = "failure"
+"""Extra of a log record whose text is the error of the run too: who shows that at the end need not show the record."""
+
 
 @contextmanager
 def standard_logging_bridged() -> Iterator[None]:

@@ -1,5 +1,6 @@
 """``BizonConfig``: one pipeline, as its YAML says it."""
 
+from enum import StrEnum
 from typing import Any, Union
 
 from pydantic import (
@@ -25,13 +26,20 @@ from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.transform.config import TransformModel
 
-__all__ = ["BizonConfig", "GenericSourceConfig", "StreamConfig", "SyncMetadata"]
+__all__ = ["BizonConfig", "GenericSourceConfig", "PathsFrom", "StreamConfig", "SyncMetadata"]
 
 
 class GenericSourceConfig(SourceConfig):
     """The ``source`` block before its connector is known; keys of the connector are kept as they are."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+
+class PathsFrom(StrEnum):
+    """What relative paths are relative to."""
+
+    WORKING_DIRECTORY = "working_directory"
+    CONFIG = "config"
 
 
 class BizonConfig(StrictModel):
@@ -68,6 +76,12 @@ class BizonConfig(StrictModel):
         "output.",
     )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="State, queue and runner.")
+    paths: PathsFrom = Field(
+        default=PathsFrom.WORKING_DIRECTORY,
+        description="Relative paths in this file, `.env` and what a source opens: working_directory = are those of the "
+        "directory the command is run in | config = of the folder this file is in. Those of options are always of the "
+        "former.",
+    )
     streams: list[StreamConfig] | None = Field(
         default=None,
         min_length=1,

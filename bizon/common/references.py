@@ -37,15 +37,16 @@ def load_env_files(config_path: str | Path, env_file: str | Path | None, environ
     """The environment a configuration is resolved with. ``os.environ`` is not changed.
 
     The real environment wins, then ``env_file``, then ``.env`` in the working directory, then ``.env`` beside the
-    configuration. Raises ConfigError for an ``env_file`` that is missing, and for any file that cannot be read.
+    configuration. In the values of files ``$`` and braces have no meaning. Raises ConfigError for an ``env_file`` that
+    is missing, and for any file that cannot be read.
     """
     found = [Path(".env"), Path(config_path).absolute().parent / ".env"]
     if env_file is not None:
-        if not Path(env_file).is_file():
+        if not _is_file(Path(env_file)):
             raise ConfigError(f"--env-file {env_file}: no such file")
         found.insert(0, Path(env_file))
     merged: dict[str, str] = {}
-    for path in reversed([path for path in found if path.is_file()]):
+    for path in reversed([path for path in found if _is_file(path)]):
         try:
             text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
@@ -53,9 +54,20 @@ def load_env_files(config_path: str | Path, env_file: str | Path | None, environ
         except UnicodeDecodeError:
             raise ConfigError(f"{path}: not a text in UTF-8; save the file in this encoding") from None
         merged.update(
-            {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
+            {
+                name: value
+                for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
+                if value is not None
+            }
         )
     return {**merged, **environ}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # of a folder that may not be searched, or a name that is too long
+        return False
 
 
 def resolve_env(document: Document, environ: Mapping[str, str]) -> Resolved:

@@ -15,11 +15,13 @@ import polars as pl
 
 from bizon.common.encoding import encode_data, encode_extra
 from bizon.common.frames import fault_of_timestamp, records_to_frame
+from bizon.common.scrub import Scrubber
 from bizon.source.models import SourceRecord
 
 REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})
 _NO_MARKS = pl.DataFrame(schema=REJECT_SCHEMA).get_columns()
 _LONGEST_TEXT = 10_000  # characters of a record that is shown as text
+_scrub = Scrubber()
 
 
 class Stage(StrEnum):
@@ -38,14 +40,15 @@ def rejected_rows(frame: pl.DataFrame) -> list[bool]:
 
 
 def reject(frame: pl.DataFrame, reasons: Mapping[int, str], stage: Stage) -> pl.DataFrame:
-    """The frame with the rows at these positions refused; what was refused before stays so."""
+    """The frame with the rows at these positions refused; what was refused before stays so. Reasons are masked and cut
+    here: what was learned where they arise may not be known where they are written."""
     if not reasons:
         return frame
     rows = range(frame.height)
     marks = pl.DataFrame(
         {
             "stage": [stage.value if row in reasons else None for row in rows],
-            "reason": [reasons.get(row) for row in rows],
+            "reason": [_scrub.brief(reasons[row]) if row in reasons else None for row in rows],
         },
         schema=REJECT_SCHEMA,
     )

@@ -29,6 +29,9 @@ _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     rf"""(?i)(authorization["']?\s*[:=]\s*b?(["'])){_QUOTED}""",
     r"""(?i)(authorization["']?\s*[:=]\s*)digest\s[^\n]+""",
     r"""(?i)(authorization["']?\s*[:=]\s*)(?!b?["'])(?:[a-z]+[ \t]+)?[^\s"',}\]]+""",
+    rf"""(?i)(\b(?:set-)?cookie["']?\s*[:=]\s*b?(["'])){_QUOTED}""",
+    r"""(?i)(\b(?:set-)?cookie:\s*)(?!b?["'])[^\n]+""",
+    r"""(?i)(\bx-(?:api-key|auth-token|access-token|amz-security-token):\s*)[^\s"',}\]]+""",
     r"\b((?:Bearer|BEARER)\s+)[\w.~+/=-]+",
     r"\b(bearer\s+)(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}",
     r"\b(Basic\s+)(?=[\w+/=-]*[A-Z0-9+/=])[\w+/=-]{6,}",
@@ -39,7 +42,7 @@ _KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
     rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+""",
     rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",  # in a URL that is a parameter itself
     # a field of a printed dict or of JSON
-    rf"""(?i)(["']{_NAMES}["']\s*:\s*(["'])){_QUOTED}""",
+    rf"""(?i)(["']{_FIELDS}["']\s*:\s*(["'])){_QUOTED}""",
 )
 _KEYS = re.compile(_FIELDS, re.IGNORECASE)
 _PATTERNS = tuple(re.compile(pattern) for pattern in _KEPT_BEFORE)

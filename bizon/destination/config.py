@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 
 
 class DestinationTypes(StrEnum):
@@ -41,7 +41,10 @@ class AbstractDestinationDetailsConfig(StrictModel):
         default=50, ge=0, description="MB of records collected before a write. 0 = write each page at once."
     )
     buffer_flush_timeout: int = Field(
-        default=600, ge=0, description="Seconds after which a part-filled buffer is written. 0 = no time limit."
+        default=600,
+        ge=0,
+        le=MOST_SECONDS,
+        description="Seconds after which a part-filled buffer is written. 0 = no time limit.",
     )
     max_concurrent_threads: int = Field(
         default=10, ge=1, description="Upper bound of parallel requests of destinations that write in parallel."

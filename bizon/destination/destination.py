@@ -17,7 +17,7 @@ from bizon.source.callback import AbstractSourceCallback
 if TYPE_CHECKING:
     import polars as pl
 
-    from bizon.destination.config import RecordSchemaConfig
+    from bizon.destination.config import DestinationColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,15 @@ class AbstractDestination(ABC):
         return f"{self.default_destination_id}.dead_letters"
 
     @property
-    def record_schemas(self) -> "dict[str, RecordSchemaConfig]":
-        """``config.record_schemas`` by destination_id; empty when there are none."""
-        return {schema.destination_id: schema for schema in self.config.record_schemas or ()}
+    def record_schemas(self) -> "dict[str, Sequence[DestinationColumn]]":
+        """The columns of each table, by destination_id, from ``config.record_schemas``; empty when there are none."""
+        return {schema.destination_id: schema.record_schema for schema in self.config.record_schemas or ()}
+
+    @property
+    def clustering_keys(self) -> dict[str, list[str] | None]:
+        """What each table is clustered by, by destination_id; None where its schema names nothing."""
+        schemas = self.config.record_schemas or ()
+        return {schema.destination_id: getattr(schema, "clustering_keys", None) for schema in schemas}
 
 
 class DestinationFactory:

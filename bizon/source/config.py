@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr, field_validator
 
 from bizon.common.streams import StreamConfig
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.config import AuthConfig
 
 RETRY_STATUS_CODES = (429, 500, 502, 503, 504, 520, 522, 524)
@@ -28,6 +28,7 @@ class HttpRetriesConfig(StrictModel):
     backoff_factor: float = Field(
         default=2.0,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds; the n-th retry waits backoff_factor * 2^(n-1), at most retry_after_max.",
     )
     status_forcelist: tuple[int, ...] = Field(
@@ -39,6 +40,7 @@ class HttpRetriesConfig(StrictModel):
     retry_after_max: float | None = Field(
         default=120.0,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds; longest wait that a Retry-After header or the back-off may ask for. null = no cap.",
     )
 
@@ -57,6 +59,8 @@ class HttpConfig(StrictModel):
     def _timeouts_are_positive(cls, value: tuple[float, float]) -> tuple[float, float]:
         if min(value) <= 0:
             raise ValueError("both time-outs must be above 0 seconds: a request without one can wait for ever")
+        if max(value) > MOST_SECONDS:
+            raise ValueError(f"both time-outs must be at most {MOST_SECONDS} seconds")
         return value
 
 
@@ -72,9 +76,13 @@ class SourceConfig(StrictModel):
     """What every source understands. A connector's own config class extends it with its own keys."""
 
     name: str = Field(
-        min_length=1, description="Name of the source: its connector folder, or free text with `source_file_path`."
+        min_length=1,
+        max_length=100,
+        description="Name of the source: its connector folder, or free text with `source_file_path`.",
     )
-    stream: str = Field(min_length=1, description="Stream to extract; `bizon stream list SOURCE` shows them.")
+    stream: str = Field(
+        min_length=1, max_length=100, description="Stream to extract; `bizon stream list SOURCE` shows them."
+    )
     source_file_path: str | None = Field(
         default=None, description="Path of a Python file with a custom source class; same as --custom-source."
     )
@@ -87,6 +95,7 @@ class SourceConfig(StrictModel):
     incremental_lookback: float = Field(
         default=0,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds by which an incremental run reaches back behind the last run, for records that become "
         "visible late. Records in the overlap are delivered again.",
     )
@@ -108,6 +117,7 @@ class SourceConfig(StrictModel):
     checkpoint_max_age: float = Field(
         default=86_400,
         gt=0,
+        le=MOST_SECONDS,
         description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed. An "
         "unfinished incremental job whose last checkpoint is older fetches its window again.",
     )

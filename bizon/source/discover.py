@@ -75,7 +75,10 @@ def load_custom_source(path: str | Path, stream: str | None = None) -> type[Abst
     them with no other folder: see ``discover_modules.py``. Raises ConfigError, which names the line, when the file is
     not a Python file with a usable source class.
     """
-    file = Path(path).expanduser().absolute()
+    try:
+        file = Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(f"custom source {path}: there is no such user, or it has no home folder") from None
     classes = _source_classes(_custom_module(file), file)
     if stream is None:
         return classes[0]
@@ -93,7 +96,7 @@ def streams_of(source_class: type[AbstractSource]) -> list[str]:
     try:
         streams: Any = source_class.streams()
         return [str(stream.value if isinstance(stream, Enum) else stream) for stream in streams]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"streams() of {source_class.__name__} failed: {_one_line(error)}; "
             "it must be a static method that returns a list of names"
@@ -151,7 +154,7 @@ def _import_source(info: SourceInfo) -> ModuleType:
         if missing.partition(".")[0] == "bizon":
             raise ConfigError(f"source '{info.name}' cannot be imported: {error}") from error
         raise MissingDependencyError(info.name, f"source '{info.name}' (module {missing})") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"source '{info.name}' cannot be imported: {_one_line(error)}") from error
 
 
@@ -170,10 +173,15 @@ def _custom_module(file: Path) -> ModuleType:
 
 
 def _check_file(file: Path) -> None:
+    try:
+        file.stat()
+    except FileNotFoundError:
+        raise ConfigError(f"custom source {file} does not exist") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"custom source {file} cannot be read: {reason}") from None
     if file.is_dir():
         raise ConfigError(f"custom source {file} is a folder; name the .py file in it")
-    if not file.exists():
-        raise ConfigError(f"custom source {file} does not exist")
     if file.suffix != ".py":
         raise ConfigError(f"custom source {file} must be a Python file with the extension .py")
 

@@ -6,7 +6,7 @@ import pytest
 
 from bizon.common.errors.errors import OvertakenError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half, JobStatus, StreamJob
+from bizon.engine.backend.models import WINDOW, Half, JobStatus, StreamJob
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
 
 HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}
@@ -62,6 +62,18 @@ class JobBehaviours(BackendFixtures):
         assert newest is not None
         assert succeeded is not None
         assert (newest.id, succeeded.id) == (second.id, first.id)
+
+    def test_a_window_of_the_past_is_no_watermark(self, backend: AbstractBackend) -> None:
+        watermark, window = backend.create_stream_job(KEY, "incremental"), backend.create_stream_job(KEY, WINDOW)
+        assert backend.get_last_successful_window(KEY) is None
+        for job in (watermark, window):
+            backend.update_stream_job_status(job.id, JobStatus.SUCCEEDED)
+        newest, succeeded = backend.get_last_stream_job(KEY), backend.get_last_successful_stream_job(KEY)
+        found = backend.get_last_successful_window(KEY)
+        assert newest is not None
+        assert succeeded is not None
+        assert found is not None
+        assert (newest.id, succeeded.id, found.id) == (window.id, watermark.id, window.id)
 
     def test_jobs_of_other_streams_are_not_seen(self, backend: AbstractBackend) -> None:
         job = backend.create_stream_job(KEY, "full_refresh")

@@ -32,5 +32,7 @@ def compile_snippet(label: str, python: str) -> Callable[[dict[str, Any]], Any]:
         exec(compile(module, filename, "exec"), namespace)
     except SyntaxError as error:
         raise SnippetError(f"line {error.lineno}: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise SnippetError("it is nested too deeply") from None
     snippet: Callable[[dict[str, Any]], Any] = namespace[_FUNCTION]
     return snippet

@@ -8,6 +8,7 @@ import polars as pl
 
 from bizon.common.errors.errors import TransformError
 from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
+from bizon.common.interrupts import in_words
 from bizon.common.on_error import OnError
 from bizon.common.rejects import Stage, reject, rejected_rows
 from bizon.transform.config import TransformModel
@@ -75,8 +76,10 @@ class Transform:
         for label, step in self._steps:
             try:
                 data = step(data)
-            except Exception as error:
-                raise TransformError(label, record_id, f"{type(error).__name__}: {error}") from error
+            except MemoryError:  # no fault of the record
+                raise
+            except (Exception, SystemExit) as error:
+                raise TransformError(label, record_id, in_words(error)) from error
             if data is None:
                 return None
             if not isinstance(data, dict):

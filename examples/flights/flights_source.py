@@ -26,11 +26,11 @@ class FlightsSource(AbstractSource):
         return None
 
     def check_connection(self) -> tuple[bool, str | None]:
-        self._fetch(_size=0)
+        self._fetch(_size=0, _nocount=1, _nosuggest=1)
         return True, None
 
     def get_total_records_count(self) -> int | None:
-        return self._fetch(_size=0)["filtered_table_rows_count"]
+        return self._fetch(_size=0, _nosuggest=1)["filtered_table_rows_count"]
 
     def get(self, pagination: dict | None = None) -> SourceIteration:
         return self._page(pagination)
@@ -38,7 +38,10 @@ class FlightsSource(AbstractSource):
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict | None = None
     ) -> SourceIteration:
-        changed = {f"{source_state.cursor_field}__gt": source_state.last_run.isoformat()}
+        field, end = source_state.cursor_field, source_state.run_started_at
+        changed = {f"{field}__gte": source_state.last_run.isoformat()}
+        if end is not None:
+            changed[f"{field}__lt"] = end.isoformat()
         return self._page(pagination, **changed)
 
     def _page(self, pagination: dict | None, **filters: str) -> SourceIteration:

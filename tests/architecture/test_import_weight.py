@@ -68,6 +68,43 @@ def test_listing_streams_imports_no_other_connector() -> None:
     assert {name for name in connectors if not name.startswith("bizon.connectors.sources.dummy")} == set()
 
 
+def beyond(imports: str, *arguments: str) -> set[str]:
+    """What a command loads that ``imports`` alone do not; without pydantic, which loads its parts on demand."""
+    script = f"import sys, {imports}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name for name in loaded_by(*arguments) if name.partition(".")[0] not in ("pydantic", "annotated_types")}
+    return loaded - set(done.stdout.split())
+
+
+def test_listing_sources_loads_little_more_than_typer() -> None:
+    """It took 3.4 times as long as to import typer: typer and the message of an error each loaded pydantic."""
+    modules = loaded_by("source", "list")
+    assert among(modules, {"pydantic", "yaml", "loguru", "rich", "polars", "sqlalchemy", "requests"}) == set()
+    ours = {name for name in modules if name.startswith("bizon.")}
+    assert len(ours) <= 14, ours
+    assert len(beyond("typer", "source", "list") - ours) <= 20
+
+
+def test_a_small_run_loads_little_more_than_its_libraries(tmp_path: Path) -> None:
+    """Seconds say nothing on a busy machine; the modules beyond polars, sqlalchemy, pydantic, requests and typer do."""
+    (tmp_path / "config.yml").write_text(CONFIG)
+    modules = beyond("polars, sqlalchemy, pydantic, requests, typer", "run", "config.yml")
+    unneeded = {"rich", "asyncio", "pika", "psycopg", "bizon.cli.listing", "bizon.cli.state", *SERVERS}
+    assert among(modules, unneeded) == set()
+    ours = {name for name in modules if name.startswith("bizon.")}
+    assert len(ours) <= 185, sorted(ours)
+    foreign = modules - ours
+    assert len(foreign) <= 95, sorted(foreign)
+
+
+def test_the_blocks_of_a_configuration_are_compiled_with_the_file_they_are_in() -> None:
+    """Each by itself as well took a tenth of a small run."""
+    script = "from bizon.common.models import BizonConfig as c; from bizon.common.strict import StrictModel as s\n"
+    script += "print(*(m.__name__ for m in s.__subclasses__() if m.__pydantic_complete__))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def requirements_of(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
     """What an installed package with these extras asks for, on this machine."""
     for requirement in map(Requirement, requires(name) or ()):

@@ -15,6 +15,7 @@ from bizon.cli.main import cli
 from bizon.common.models import BizonConfig
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
 from bizon.engine.runner.models import RunnerStatus
+from bizon.engine.runner.windows import Scope
 
 SUCCESS = PipelineReturnStatus.SUCCESS
 DUMMY: dict[str, Any] = {
@@ -36,6 +37,7 @@ class FakeRunner:
     def __init__(self, config: BizonConfig, work: Callable[["FakeRunner"], None], status: RunnerStatus) -> None:
         self.bizon_config = config
         self.secrets = frozenset({"from-the-environment"})
+        self.scope = Scope()
         self.stopped = threading.Event()
         self._work = work
         self._status = status
@@ -95,3 +97,17 @@ def bizon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bizon]:
 
     yield invoke
     logger.remove()
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool]], None]:
+    """Wait, with a bound, until something is true."""
+    from time import monotonic, sleep
+
+    def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
+        deadline = monotonic() + seconds
+        while not condition():
+            assert monotonic() < deadline, "waited in vain"
+            sleep(0.02)
+
+    return wait

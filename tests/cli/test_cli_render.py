@@ -1,5 +1,7 @@
 """Numbers and words about a run."""
 
+from dataclasses import replace
+
 import pytest
 from fakes import FakeClock
 from loguru import logger
@@ -39,6 +41,22 @@ def test_progress_is_a_line_with_a_rate_and_an_eta_when_the_total_is_known(
 ) -> None:
     """A total of zero used to be a division by zero."""
     assert progress_line(snapshot(fetched, total), 10) == expected
+
+
+def test_a_resumed_run_counts_on_and_its_rate_is_its_own() -> None:
+    """It used to begin at 0 of the total, and to promise an hour for a minute's work."""
+    before = replace(snapshot(1000, 4800), records_before=3000, pages_before=30, records_written=500)
+    expected = "4,000 of 4,800 records (100/s), 40 pages, 976.6 kB, 3,500 written, ETA 0:00:08"
+    assert progress_line(before, 10) == expected
+
+
+def test_a_consumer_by_itself_shows_what_it_writes_and_no_pages() -> None:
+    """It used to show 0 records, 0 pages and 0 B."""
+    assert progress_line(replace(snapshot(), records_written=1000), 10) == "1,000 written (100/s)"
+
+
+def test_a_total_that_was_passed_is_not_shown() -> None:
+    assert progress_line(snapshot(5000, 4800), 10).startswith("5,000 records (")
 
 
 def test_no_time_has_passed_yet() -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from loguru import logger
 
-from bizon.common.errors.errors import BackendError, ConfigError, SourceConnectionError
+from bizon.common.errors.errors import (
+    BackendError,
+    ConfigError,
+    JobLockedError,
+    MissingDependencyError,
+    SourceConnectionError,
+)
 from bizon.common.models import BizonConfig
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.models import RunnerStatus
@@ -47,10 +53,10 @@ def test_a_failure_is_one_error_on_stderr_and_exit_code_1(bizon: "Bizon", factor
     factory.status = FAILED
     result = bizon("run", "pipe.yml")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1].startswith(
-        "Error: Pipeline finished with status Failure (Producer: source_error, Consumer: success): the API said no to "
-    )
-    assert "3 records written in " in result.stderr
+    what, how = result.stderr.splitlines()
+    assert what == "Error: the API said no to **********"
+    assert how.startswith("Pipeline finished with status Failure (producer: source_error): 3 records written in ")
+    assert how.endswith("; run again to go on behind the last checkpoint")
 
 
 @pytest.mark.lesson("F-27")
@@ -116,7 +122,9 @@ def test_flags_reach_the_configuration_only_when_given(bizon: "Bizon", factory: 
     [
         (ConfigError("pipe.yml:1:1: wrong"), 2, "config"),
         (SourceConnectionError("no route"), 1, "source"),
-        (BackendError("locked"), 1, "backend"),
+        (BackendError("the disk is full"), 1, "backend"),
+        (JobLockedError("another run is at work"), 3, "locked"),
+        (MissingDependencyError("bigquery", "destination 'bigquery'"), 2, "config"),
         (RuntimeError("a bug"), 1, "unknown"),
     ],
 )

@@ -1,17 +1,25 @@
 """The first signal asks for a graceful stop, the second ends at once."""
 
+import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bizon.cli import signals
 from bizon.cli.signals import graceful_stop
 
 if TYPE_CHECKING:
     from conftest import Bizon, Factory, FakeRunner
 
+WaitFor = Callable[[Callable[[], bool]], None]
 BOUND = 20  # seconds; reached only when something is broken
 
 
@@ -72,3 +80,65 @@ def test_the_run_command_hands_the_signal_to_the_runner(bizon: "Bizon", factory:
 
     factory.work = work
     assert bizon("run", "pipe.yml").exit_code == 0
+
+
+SLOW_TO_LOAD = """
+import time
+from pathlib import Path
+Path("loading").touch()
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("each", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("wrapper", [[], ["unshare", "--pid", "--fork", "--kill-child"]], ids=["plain", "as PID 1"])
+def test_a_signal_before_the_run_ends_it_and_says_so(
+    config: Path, each: signal.Signals, wrapper: list[str], wait_for: WaitFor
+) -> None:
+    """SIGTERM used to leave a result file that said running, and as PID 1 to have no effect at all."""
+    if wrapper and (os.geteuid() != 0 or shutil.which("unshare") is None):
+        pytest.skip("needs root and unshare")
+    folder = config.parent
+    (folder / "slow.py").write_text(SLOW_TO_LOAD)
+    flags = ["run", config.name, "--custom-source", "slow.py", "--result-json", "result.json"]
+    command = [*wrapper, sys.executable, "-m", "bizon", *flags]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for((folder / "loading").exists)
+        os.kill(child_of(process.pid) if wrapper else process.pid, each)
+        assert process.wait(BOUND) == 130
+    finally:
+        process.kill()
+        _, stderr = process.communicate()
+    assert stderr == "Interrupted.\n"
+    assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
+
+
+def test_a_signal_that_is_ignored_from_outside_stays_ignored() -> None:
+    """As SIGINT is for what a script starts in the background."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        signals.leave_when_asked()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_a_stop_is_asked_for_although_nobody_can_read_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    stopped, quit_now = threading.Event(), threading.Event()
+    with graceful_stop(stopped.set, quit_now.set):
+        monkeypatch.setattr(signals.os, "write", full)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.wait(BOUND)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert quit_now.wait(BOUND)
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

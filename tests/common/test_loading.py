@@ -13,6 +13,7 @@ from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.loading import LoadedConfig, build_config, config_schema
 from bizon.common.models import GenericSourceConfig
 from bizon.connectors.sources.dummy.src.config import DummySourceConfig
+from bizon.engine.engine import source_config_class
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
 
@@ -217,3 +218,61 @@ def test_every_reference_of_the_schema_leads_somewhere() -> None:
     found = {reference.removeprefix("#/$defs/") for reference in references(schema)}
     assert found
     assert found <= set(schema["$defs"])
+
+
+STREAMS = [
+    {"name": "s", "source": {"name": "t"}, "destination": {"table_id": "p.d.t"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("keys", "mistake"),
+    [
+        ({"sync_mode": "stream", "slep": 1}, "source.slep: unknown key"),
+        ({"sync_mode": "steam"}, "source.sync_mode: unknown value 'steam'"),
+        ({"sync_mode": "stream", "stream": None}, "source.stream: expected a text"),
+    ],
+)
+def test_a_mistake_in_the_source_causes_no_other_elsewhere(keys: dict[str, Any], mistake: str) -> None:
+    """``streams: needs source.sync_mode`` used to follow whatever else was wrong with the source."""
+    with pytest.raises(ConfigError) as raised:
+        build({**with_source(**keys), "streams": STREAMS})
+    assert mistake in str(raised.value)
+    assert str(raised.value).count("\n") == 0
+
+
+def test_streams_still_need_their_sync_mode() -> None:
+    with pytest.raises(ConfigError, match=r"streams: needs source\.sync_mode: stream, which is full_refresh"):
+        build({**DUMMY, "streams": STREAMS})
+
+
+def test_a_source_that_is_missing_is_still_told() -> None:
+    with pytest.raises(ConfigError, match="source: required key is missing"):
+        build({key: value for key, value in DUMMY.items() if key != "source"})
+
+
+@pytest.mark.parametrize("key", ["name", "stream"])
+def test_a_name_that_the_state_has_no_room_for_is_refused(key: str) -> None:
+    """It used to be found out by Postgres, once the run had begun."""
+    assert build(with_source(**{key: "n" * 100}))
+    with pytest.raises(ConfigError, match=rf"source\.{key}: must have at most 100 characters"):
+        build(with_source(**{key: "n" * 101}))
+
+
+def test_so_is_a_schema_that_postgres_would_cut_off() -> None:
+    backend = {"type": "postgres", "config": {"host": "h", "username": "u", "password": "", "database": "d"}}
+    with pytest.raises(ConfigError, match=r"schema: must have at most 63 bytes, which is the longest name in Postgres"):
+        build({**DUMMY, "engine": {"backend": {**backend, "config": {**backend["config"], "schema": "é" * 32}}}})
+
+
+@pytest.mark.parametrize("database", ["sqlite:///state", "file:state", "st?check_same_thread=1", "a/b?mode=ro"])
+def test_a_state_that_is_a_url_is_refused(database: str) -> None:
+    with pytest.raises(ConfigError, match=r"engine\.backend\.config\.database: is a path, not a URL"):
+        build({**DUMMY, "engine": {"backend": {"type": "sqlite", "config": {"database": database}}}})
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/x.py", "x" * 300 + ".py"])
+def test_a_source_file_that_cannot_be_looked_for_is_one_message(path: str) -> None:
+    """They used to be ``unexpected RuntimeError`` and ``unexpected OSError``."""
+    with pytest.raises(ConfigError, match=r"source\.source_file_path: custom source "):
+        build(with_source(source_file_path=path), resolve=source_config_class)

@@ -124,3 +124,19 @@ def test_a_missing_file_and_a_folder_are_one_message(tmp_path: Path) -> None:
 
 def test_a_path_is_written_with_dots_and_indexes() -> None:
     assert dotted(("transforms", 0, "python")) == "transforms[0].python"
+
+
+@pytest.mark.parametrize(
+    "text", ["0012345", "0x1F", "0b101", "1234_5678", "+5", "-0", "12:30:45", "1_0.5", "190:20:30.15"]
+)
+def test_what_yaml_1_1_reads_as_another_number_stays_the_text_it_is(tmp_path: Path, text: str) -> None:
+    """``client_id: 0012345`` used to be sent as 5349."""
+    assert load_yaml(write(tmp_path, f"a: {text}\n")).data == {"a": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("12", 12), ("-3", -3), ("1.10", 1.1), ("-.5", -0.5), ("1.5e+3", 1500.0), ("1.", 1.0)]
+)
+def test_numbers_are_numbers(tmp_path: Path, text: str, value: float) -> None:
+    data = load_yaml(write(tmp_path, f"a: {text}\n")).data
+    assert (data["a"], type(data["a"])) == (value, type(value))

@@ -123,3 +123,24 @@ def test_an_env_file_that_is_no_text_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_bytes(b"A=\xff\n")
     with pytest.raises(ConfigError, match=r"x\.env: not a text in UTF-8"):
         load_env_files("pipe.yml", tmp_path / "x.env", {})
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A='pa${x}ss'", "pa${x}ss"),
+        ("A=pa${HOME}ss", "pa${HOME}ss"),
+        ('A="pa${HOME}ss"', "pa${HOME}ss"),
+        ("A=$HOME", "$HOME"),
+        ("A='a b # c'", "a b # c"),
+    ],
+)
+def test_the_value_of_a_file_arrives_as_it_is_written(tmp_path: Path, line: str, value: str) -> None:
+    """Dollar and braces of a password used to be taken for a variable, and to vanish."""
+    (tmp_path / "x.env").write_text(f"{line}\n")
+    assert load_env_files("pipe.yml", tmp_path / "x.env", {"HOME": "/root"})["A"] == value
+
+
+def test_an_env_file_whose_name_is_too_long_is_one_message() -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_env_files("pipe.yml", "x" * 300, {})

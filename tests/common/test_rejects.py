@@ -9,6 +9,7 @@ import pytest
 
 from bizon.common.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
 from bizon.common.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
+from bizon.common.secret import MASK, registry
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -138,3 +139,12 @@ def test_rows_are_taken_out_by_position() -> None:
     assert good["source_record_id"].to_list() == ["b"]
     assert list(zip(bad["source_record_id"], bad["reason"], strict=True)) == [("a", "x"), ("c", "y")]
     assert set(bad["stage"]) == {"destination"}
+
+
+def test_a_reason_is_masked_and_cut_where_it_arises() -> None:
+    """A token that the producing process has learned is not known to the one that writes the dead letters."""
+    frame = records_to_frame([SourceRecord(id="a", data={})], NOW)
+    with registry.known_while(["Learned-55-Token"]):
+        refused = reject(frame, {0: "sent with Learned-55-Token" + "!" * 50_000}, Stage.SOURCE)
+    assert refused["reason"][0].startswith(f"sent with {MASK}!!!")
+    assert len(refused["reason"][0]) <= 2_000

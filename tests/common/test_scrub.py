@@ -44,6 +44,10 @@ def test_very_short_secrets_are_left_so_that_words_stay_readable() -> None:
         ("headers={'authorization': b'token abc'}", "headers={'authorization': b'**'}"),
         ('Authorization: Digest username="me", response="abc"\nnext', "Authorization: **\nnext"),
         ("sent Bearer hunter2.", "sent Bearer **"),
+        ("Cookie: session=abc; theme=dark\nnext", "Cookie: **\nnext"),
+        ("{'Set-Cookie': 'session=abc; Path=/', 'x': 1}", "{'Set-Cookie': '**', 'x': 1}"),
+        ("< X-Auth-Token: abc123", "< X-Auth-Token: **"),
+        ('{"private_key": "abc", "page_token": "x"}', '{"private_key": "**", "page_token": "x"}'),
         ("sent Basic dXNlcjpwYXNz", "sent Basic **"),
         ("POST https://hooks.slack.com/services/T0/B0/abc failed", "POST https://hooks.slack.com/** failed"),
         ("https://discord.com/api/webhooks/12/abc", "https://discord.com/api/webhooks/**"),
@@ -66,6 +70,7 @@ def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
         "https://api.example.com/items?page=2",
         '{"token_count": 5, "passwords": 3}',
         "check the webhooks settings",
+        "cookies are sent, authentication type: cookies",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:

@@ -13,7 +13,7 @@ import commands
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CLAUDE.md", "docs/**/*.md", "examples/**/*.md", ".claude/**/*.md", "CHANGELOG.md")
+PAGES = ("README.md", "CLAUDE.md", "SECURITY.md", "docs/**/*.md", "examples/**/*.md", ".claude/**/*.md", "CHANGELOG.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -96,9 +96,12 @@ def _help(words: str) -> str:
     return "\n".join(line.rstrip() for line in done.output.strip().splitlines())
 
 
-def _sections(path: str, field: FieldInfo, selector: str = "") -> list[str]:
-    """Sections of the models below a field, in order; ``selector`` says for which variant of the block they hold."""
-    models = list(_models(field.annotation))
+def _sections(
+    path: str, field: FieldInfo, selector: str = "", around: frozenset[type[BaseModel]] = frozenset()
+) -> list[str]:
+    """Sections of the models below a field, in order; ``selector`` says for which variant of the block they hold. A
+    block that may contain itself is written once: ``around`` are those it is in."""
+    models = [model for model in _models(field.annotation) if model not in around]
     if any(model in PARAMS_BY_TYPE.values() for model in models):
         return []  # `params` of authentication: written with their owner
     path += "[]" if _is_list(field.annotation) else ""
@@ -114,7 +117,7 @@ def _sections(path: str, field: FieldInfo, selector: str = "") -> list[str]:
                 types = ", ".join(kind.value for kind, used in PARAMS_BY_TYPE.items() if used is params)
                 lines += _model_section(f"{path}.params (type: {types})", params)
     for (name, _), (child, chosen_by) in inner.items():
-        lines += _sections(f"{path}.{name}", child, _joined(chosen_by))
+        lines += _sections(f"{path}.{name}", child, _joined(chosen_by), around.union(models))
     return lines
 
 
@@ -147,9 +150,10 @@ def _model_section(title: str, model: type[BaseModel], level: int = 2) -> list[s
 
 def _own_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     """The fields of a model; without those it shares with every model of its kind."""
-    shared = any(base in SHARED for base in model.__mro__[1:])
-    declared = set(get_annotations(model))
-    return ((name, field) for name, field in model.model_fields.items() if not shared or name in declared)
+    order = model.__mro__
+    shared = next((number for number, base in enumerate(order) if number and base in SHARED), None)
+    declared = set(model.model_fields) if shared is None else {n for c in order[:shared] for n in get_annotations(c)}
+    return ((name, field) for name, field in model.model_fields.items() if name in declared)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

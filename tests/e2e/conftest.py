@@ -68,6 +68,13 @@ class Pipeline:
             assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def bizon(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Another command, in the folder of the pipeline, whose configuration is written anew."""
+        _ = self.command
+        done = commands.run([*commands.BIZON, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
     def start(self, *flags: str) -> "subprocess.Popen[str]":
         """Start without waiting; the child leads a process group of its own."""
         return commands.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
+from bizon.common.errors.errors import MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.source import AbstractSource
@@ -24,7 +25,11 @@ class ItemsConfig(SourceConfig):
     fail_at: int | None = Field(default=None, description="Page that raises.")
     kill_at: int | None = Field(default=None, description="Page at which the process is killed.")
     die_in_constructor: bool = False
+    misses_package: bool = Field(default=False, description="Raise as a source does that loads a package late.")
+    announced: int | None = Field(default=None, description="Records it says there are, when not the true number.")
     gated: bool = Field(default=False, description="Serve only the pages below the number in the file allowed.txt.")
+    bounded: bool = Field(default=False, description="Leave changes out that the window does not cover.")
+    paged_changes: bool = Field(default=False, description="A page per change instead of one with all.")
     trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per commit.")
 
 
@@ -47,10 +52,12 @@ class ItemsSource(AbstractSource):
         return None
 
     def check_connection(self) -> tuple[bool, str | None]:
+        if self.config.misses_package:
+            raise MissingDependencyError("kafka", "source 'items'")
         return True, None
 
     def get_total_records_count(self) -> int | None:
-        return self.config.pages * self.config.page_size
+        return self.config.announced or self.config.pages * self.config.page_size
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         number = (pagination or {}).get("page", 0)
@@ -67,9 +74,18 @@ class ItemsSource(AbstractSource):
         newer = [
             SourceRecord(id=line.split()[0], data={"changed": line.split()[1]})
             for line in changes
-            if line and datetime.fromisoformat(line.split()[1]).astimezone(UTC) > source_state.last_run
+            if line and self._is_new(datetime.fromisoformat(line.split()[1]), source_state)
         ]
-        return SourceIteration(records=newer, next_pagination={})
+        if not self.config.paged_changes:
+            return SourceIteration(records=newer, next_pagination={})
+        number = (pagination or {}).get("page", 0)
+        if number == self.config.fail_at:
+            raise RuntimeError("the API is down")
+        more = {"page": number + 1} if number + 1 < len(newer) else {}
+        return SourceIteration(records=newer[number : number + 1], next_pagination=more)
+
+    def _is_new(self, changed: datetime, state: SourceIncrementalState) -> bool:
+        return state.covers(changed) if self.config.bounded else changed.astimezone(UTC) > state.last_run
 
     def commit(self) -> None:
         self._note("commit")

@@ -36,11 +36,9 @@ def base_url(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "datasette", "serve", "flights.db", "-p", str(port)]
+    command = [sys.executable, "-m", *serving(), "-p", str(port)]
     log = (folder / "datasette.log").open("w")
-    server = subprocess.Popen(
-        [*command, "--setting", "max_returned_rows", "10000"], cwd=folder, stdout=log, stderr=subprocess.STDOUT
-    )
+    server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     try:
         wait_until_served(f"http://127.0.0.1:{port}/flights.json", server)
         yield f"http://127.0.0.1:{port}/flights"
@@ -48,6 +46,23 @@ def base_url(folder: Path) -> Iterator[str]:
         server.terminate()
         server.wait(timeout=20)
         log.close()
+
+
+def serving() -> list[str]:
+    """The command that a reader is told to serve the database with, without its port."""
+    lines = (EXAMPLE / "README.md").read_text(encoding="utf-8").splitlines()
+    command = next(line for line in lines if line.startswith("datasette serve"))
+    return command.partition(" -p ")[0].split()
+
+
+def test_the_server_of_the_example_gives_a_slow_machine_time() -> None:
+    """A query was given up after a second, which a busy machine takes for a page: the example failed."""
+    settings = dict(zip(serving()[4::3], serving()[5::3], strict=True))
+    limit = int(settings["sql_time_limit_ms"])
+    assert limit >= 60_000
+    for config in ("flights.example.yml", "flights.full.example.yml"):
+        source = yaml.safe_load((EXAMPLE / config).read_text())["source"]
+        assert source["http"]["timeout"][1] * 1000 > limit, "the server gives up first, and says why"
 
 
 def wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:

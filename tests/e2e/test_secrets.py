@@ -21,6 +21,8 @@ MASK = "**********"
 SOURCE = """
 import sys
 
+from loguru import logger
+
 from bizon.common.secret import SecretText, learn
 from bizon.source.auth.builder import AuthBuilder
 from bizon.source.config import SourceConfig
@@ -58,6 +60,7 @@ class Source(AbstractSource):
             raise RuntimeError(f"the API refused: {self.session.get(self.config.url).text}")
         if mood == "own":
             cookie = learn(self.session.get(self.config.url).json()["cookie"])
+            logger.warning(f"the connector's own words: {cookie}")
             raise ConnectionError(f"no session for {cookie}")
         if mood == "exit":
             sys.exit(f"cannot go on with {self.config.key}")
@@ -132,6 +135,7 @@ def test_a_token_that_was_fetched_during_the_run_is_masked(
 def test_a_source_says_what_it_has_learned(leaky: "Pipeline", api: HTTPServer, runner: str) -> None:
     leaky.source(mood="own", url=api.url_for("/items"))
     shown = outputs(leaky, "--runner", runner)
+    assert f"the connector's own words: {MASK}" in shown
     assert f"no session for {MASK}" in shown
     assert OWN not in shown
     assert OWN.encode() not in state(leaky.folder)

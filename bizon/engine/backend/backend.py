@@ -67,7 +67,12 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        """The newest SUCCEEDED job of the stream: the watermark of the next incremental run."""
+        """The newest SUCCEEDED job of the stream whose sync mode is not ``WINDOW``: the watermark of the next
+        incremental run."""
+
+    def get_last_successful_window(self, key: StreamKey) -> StreamJob | None:
+        """The newest SUCCEEDED job of the stream whose sync mode is ``WINDOW``; None where the backend has none."""
+        return None
 
     @abstractmethod
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:

@@ -19,6 +19,9 @@ class JobStatus(StrEnum):
     SUCCEEDED = "succeeded"
 
 
+WINDOW = "window"
+"""Sync mode, in the state alone, of a job that fetched a window of the past (``engine/runner/windows.py``)."""
+
 RESUMABLE = (JobStatus.STARTED, JobStatus.RUNNING, JobStatus.FAILED)
 
 

@@ -9,6 +9,7 @@ from bizon.common.errors.errors import (
     FinalizeError,
     OvertakenError,
 )
+from bizon.common.interrupts import in_words, is_for_the_process
 
 
 @contextmanager
@@ -18,9 +19,11 @@ def writing(where: str) -> Iterator[None]:
         yield
     except (DestinationError, OvertakenError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_for_the_process(error):
+            raise
         retryable = bool(getattr(error, "retryable", False))
-        raise DestinationWriteError(f"{where}: {type(error).__name__}: {error}", retryable=retryable) from error
+        raise DestinationWriteError(f"{where}: {in_words(error)}", retryable=retryable) from error
 
 
 @contextmanager
@@ -30,6 +33,8 @@ def publishing() -> Iterator[None]:
         yield
     except (FinalizeError, OvertakenError):
         raise
-    except Exception as error:
-        text = str(error) if isinstance(error, DestinationError) else f"{type(error).__name__}: {error}"
+    except BaseException as error:
+        if is_for_the_process(error):
+            raise
+        text = str(error) if isinstance(error, DestinationError) else in_words(error)
         raise FinalizeError(f"publishing failed: {text}") from error

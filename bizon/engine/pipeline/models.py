@@ -36,11 +36,13 @@ class CommittedBatch:
 @dataclass(frozen=True, slots=True)
 class PublishedOutput:
     """The output that a watermark vouches for, as the state recorded it when ``job_id`` published. ``identity``: what
-    tells it from other outputs; ``has_rows`` is None when the destination could not tell."""
+    tells it from other outputs; ``has_rows`` is None when the destination could not tell. ``also``: jobs that may have
+    published to it since, without moving the watermark."""
 
     job_id: str
     identity: Mapping[str, str]
     has_rows: bool | None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class WorkerResult:
     ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
     ``dead_letters`` where those are that could not be delivered. ``overtaken``: another start has taken the job over.
     ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
+    ``misses_package``: an optional package is not installed, which was not known before.
     """
 
     status: PipelineReturnStatus
@@ -153,12 +156,15 @@ class WorkerResult:
     dead_letters: str | None = None
     overtaken: bool = False
     watermark_refused: bool = False
+    misses_package: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
     """How far a run is, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
-    delivered and were skipped or became dead letters; ``lag`` are records of the source that were not fetched yet."""
+    delivered and were skipped or became dead letters; ``lag`` are records of the source that were not fetched yet.
+    ``pages_before`` and ``records_before``: what earlier starts of the job had committed; the others count this start.
+    """
 
     pages: int
     records_fetched: int
@@ -167,19 +173,21 @@ class ProgressSnapshot:
     total_records: int | None
     records_rejected: int = 0
     lag: int | None = None
+    pages_before: int = 0
+    records_before: int = 0
 
 
-_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED, _LAG = range(7)
+_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED, _LAG, _PAGES_BEFORE, _RECORDS_BEFORE = range(9)
 _UNKNOWN = -1
 
 
 class Progress:
-    """Counters of a run, in seven integers that may live in memory shared by processes.
+    """Counters of a run, in nine integers that may live in memory shared by processes.
 
     Each counter has one writer: the producing side or the consuming side; readers see a recent value.
     """
 
-    SLOTS = 7
+    SLOTS = 9
 
     def __init__(self, slots: MutableSequence[int] | None = None) -> None:
         self._slots = [0] * self.SLOTS if slots is None else slots
@@ -189,6 +197,11 @@ class Progress:
     def expect(self, total_records: int | None) -> None:
         """The producing side learnt how many records the stream has."""
         self._slots[_TOTAL] = _UNKNOWN if total_records is None else total_records
+
+    def resumes(self, pages: int, records: int) -> None:
+        """The producing side goes on behind this many committed pages and records."""
+        self._slots[_PAGES_BEFORE] = pages
+        self._slots[_RECORDS_BEFORE] = records
 
     def behind(self, lag: int | None) -> None:
         """The producing side learnt how many records of the source were not fetched yet."""
@@ -216,4 +229,6 @@ class Progress:
             total_records=None if total == _UNKNOWN else total,
             records_rejected=self._slots[_REJECTED],
             lag=None if lag == _UNKNOWN else lag,
+            pages_before=self._slots[_PAGES_BEFORE],
+            records_before=self._slots[_RECORDS_BEFORE],
         )

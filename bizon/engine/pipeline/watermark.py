@@ -18,7 +18,7 @@ def check_watermark(found: OutputState, resume: ResumePoint) -> None:
     published = resume.published
     if published is None or resume.adopt:
         return
-    is_marked = found.published_by in (published.job_id, resume.job_id)
+    is_marked = found.published_by in (published.job_id, *published.also, resume.job_id)
     if not is_marked and dict(found.identity) != dict(published.identity):
         raise WatermarkError(
             f"the last run published to {_shown(published.identity)}, this one writes to {_shown(found.identity)}: "
@@ -41,11 +41,11 @@ def published_output(found: OutputState) -> dict[str, Any]:
     return {"identity": dict(found.identity), "has_rows": found.has_rows}
 
 
-def recorded_output(job_id: str, note: dict[str, Any] | None) -> PublishedOutput | None:
+def recorded_output(job_id: str, note: dict[str, Any] | None, also: tuple[str, ...] = ()) -> PublishedOutput | None:
     """The output of a job by the note of the state; None when there is none."""
     if note is None or "identity" not in note:
         return None
-    return PublishedOutput(job_id, note["identity"], note.get("has_rows"))
+    return PublishedOutput(job_id, note["identity"], note.get("has_rows"), also)
 
 
 def _shown(identity: Any) -> str:

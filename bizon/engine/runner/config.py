@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 
 
 class RunnerTypes(StrEnum):
@@ -33,7 +33,10 @@ class MicroBatchConfig(StrictModel):
     max_records: int = Field(default=100_000, ge=1, description="Records; 1 = write each page at once.")
     max_size: int = Field(default=16, ge=1, description="MB of records.")
     max_seconds: float = Field(
-        default=2, gt=0, description="Seconds since the oldest page was fetched; looked at after each page."
+        default=2,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds since the oldest page was fetched; looked at after each page.",
     )
 
 
@@ -42,14 +45,21 @@ class RunnerFuturesConfig(StrictModel):
 
     max_workers: int = Field(default=2, ge=2, description="Workers; a run needs two, producer and consumer.")
     consumer_start_delay: float = Field(
-        default=0, ge=0, description="Seconds to wait before the consumer starts; a page wakes it anyway."
+        default=0,
+        ge=0,
+        le=MOST_SECONDS,
+        description="Seconds to wait before the consumer starts; a page wakes it anyway.",
     )
     is_alive_check_interval: float = Field(
-        default=2, gt=0, description="Seconds between two looks at whether a worker died; its end wakes the runner."
+        default=2,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds between two looks at whether a worker died; its end wakes the runner.",
     )
     lease_ttl: float = Field(
         default=60,
         ge=1,
+        le=MOST_SECONDS,
         description="Seconds after which a run that was killed on another host no longer blocks the next one.",
     )
     micro_batch: MicroBatchConfig = Field(

@@ -10,7 +10,7 @@
 | killed, incremental, ignored    | pagination empty     | publish only, then a new job        |
 
 The last line: ``force_ignore_checkpoint`` would cancel a job whose output may be published already, and append its
-window again. A job that failed to publish is cancelled.
+window again. A job that failed to publish is cancelled. Jobs for a window of the past: see ``windows.py``.
 
 It must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not the
 configured one, when it is a full_refresh older than ``checkpoint_max_age``, or when it is incremental, has pages left
@@ -32,14 +32,15 @@ from bizon.common.clock import microseconds, utc_now
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import RESUMABLE, Half, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import RESUMABLE, WINDOW, Half, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.models import RunnerStatus
+from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state, reason_not_to_continue
 from bizon.source.config import SourceSyncModes
-from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
+_WHAT_IS_NEW = Scope()
 _ADOPTED = "adopted"  # noted on a job that was started with --adopt, so that its resumes need not be
 
 
@@ -64,17 +65,22 @@ def stream_key(config: BizonConfig) -> StreamKey:
 
 
 def open_job(
-    backend: AbstractBackend, config: BizonConfig, now: datetime | None = None, half: Half | None = None
+    backend: AbstractBackend,
+    config: BizonConfig,
+    now: datetime | None = None,
+    half: Half | None = None,
+    scope: Scope = _WHAT_IS_NEW,
 ) -> OpenedJob:
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
-    producing ``half``."""
+    producing ``half``. ``scope``: what the run is to fetch. Raises ConfigError for a window that cannot be fetched."""
     key = stream_key(config)
+    span = asked_window(backend, config, key, scope)
     newest = backend.get_last_stream_job(key)
     previous = backend.get_last_successful_stream_job(key)
-    if config.source.force_ignore_checkpoint and previous is None:
+    if (config.source.force_ignore_checkpoint and previous is None) or _everything_is_wanted(backend, newest, scope):
         backend.request_stream_reset(key)
     reset_wanted = backend.has_pending_reset(key)
-    reason = _reason_not_to_resume(newest, config, now or utc_now())
+    reason = _reason_not_to_resume(newest, config, now or utc_now(), span)
     if reason is None and not reset_wanted:
         reason = _outdated_checkpoint(backend, newest, config, now or utc_now())
     if reason is not None and newest is not None and newest.status in RESUMABLE and backend.is_reset(newest.id):
@@ -86,10 +92,7 @@ def open_job(
     if leftover:
         logger.info("The job before was killed when only publishing was left; it is finished first")
         reason = None
-    is_too_old = reason is not None and newest is not None and newest.status in RESUMABLE and not reset_wanted
-    adopts = config.source.adopt_output or (
-        is_too_old and not config.source.force_ignore_checkpoint and newest is not None and _was_adopted(newest)
-    )
+    adopts = config.source.adopt_output or (reason is not None and _adoption_goes_on(newest, config))
     if newest is not None and reason is None:
         job = newest
     else:
@@ -97,10 +100,16 @@ def open_job(
             logger.info(f"Job {newest.id} is cancelled: {reason}")
             backend.open_epoch(newest.id)  # a consumer that still works on it cannot commit any more
             backend.update_stream_job_status(newest.id, JobStatus.CANCELED, reason)
+        elif config.source.force_ignore_checkpoint:
+            logger.info(_nothing_to_discard(config, previous))
         kept = None if reset_wanted or previous is None else previous.incremental_state
-        job = backend.create_stream_job(key, config.source.sync_mode.value, incremental_state=kept)
+        mode = config.source.sync_mode.value if span is None else WINDOW
+        job = backend.create_stream_job(key, mode, incremental_state=kept)
         backend.bind_stream_reset(key, job.id)
         backend.prune_cursors(key, keep=(job.id, *(() if previous is None else (previous.id,))))
+        if span is not None:
+            backend.note_window(job.id, span)
+            job = replace(job, window=span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     resume = replace(resume, adopt=resume.adopt or adopts)
@@ -109,7 +118,7 @@ def open_job(
         backend.note_output(job.id, {_ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
-    incremental = None if is_reset else _incremental_state(backend, config, job, previous)
+    incremental = None if is_reset else incremental_state(backend, config, job, previous)
     replaces = is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL
     return OpenedJob(job, epoch, resume, incremental, replaces, producer_epoch=epoch, then_another=leftover)
 
@@ -150,12 +159,14 @@ def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus)
         )
 
 
-def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datetime) -> str | None:
+def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datetime, span: Span | None) -> str | None:
     """Why a new job is needed, or None when ``job`` is to be resumed."""
     if job is None or job.status not in RESUMABLE:
         return "there is no unfinished job"
     if config.source.force_ignore_checkpoint:
         return "force_ignore_checkpoint is set"
+    if job.sync_mode == WINDOW:
+        return reason_not_to_continue(job, span)
     if job.sync_mode != config.source.sync_mode:
         return f"its sync_mode is {job.sync_mode}, the pipeline's is {config.source.sync_mode}"
     age = now - job.created_at
@@ -178,9 +189,29 @@ def _outdated_checkpoint(
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
+def _adoption_goes_on(job: StreamJob | None, config: BizonConfig) -> bool:
+    """Whether the job in the place of this one, which is too old, may have its output without --adopt."""
+    if job is None or job.status not in RESUMABLE or job.sync_mode != config.source.sync_mode:
+        return False
+    return _was_adopted(job) and not config.source.force_ignore_checkpoint
+
+
 def _was_adopted(job: StreamJob) -> bool:
     """Whether it was started with --adopt."""
     return (job.output or {}).get(_ADOPTED) is True
+
+
+def _everything_is_wanted(backend: AbstractBackend, newest: StreamJob | None, scope: Scope) -> bool:
+    """True when the run is to load everything, and no unfinished job does that already."""
+    at_it = newest is not None and newest.status in RESUMABLE and backend.is_reset(newest.id)
+    return scope.everything and not at_it
+
+
+def _nothing_to_discard(config: BizonConfig, previous: StreamJob | None) -> str:
+    text = "There was no unfinished job to discard; a new one starts"
+    if config.source.sync_mode is SourceSyncModes.INCREMENTAL and previous is not None:
+        return f"{text} behind the watermark (--full-refresh loads everything and replaces the output)"
+    return text
 
 
 def _has_failed_by_a_consumer(job: StreamJob) -> bool:
@@ -189,11 +220,14 @@ def _has_failed_by_a_consumer(job: StreamJob) -> bool:
 
 
 def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: BizonConfig) -> bool:
-    """True for a job that was killed when all its pages were committed: while it published, or just after."""
+    """True for a job that was killed when all its pages were committed: while it published, or just after. For a window
+    also when it failed then: it is resumed by none but its own runs."""
     incremental = SourceSyncModes.INCREMENTAL
-    if job is None or job.status not in (JobStatus.STARTED, JobStatus.RUNNING):
+    if job is None or job.status not in RESUMABLE or config.source.sync_mode is not incremental:
         return False
-    if job.sync_mode != incremental or config.source.sync_mode is not incremental or backend.is_reset(job.id):
+    if job.sync_mode != WINDOW and (
+        job.sync_mode != incremental or job.status is JobStatus.FAILED or backend.is_reset(job.id)
+    ):
         return False
     cursor = backend.get_last_cursor_by_job_id(job.id)
     return cursor is not None and not cursor.pagination
@@ -203,11 +237,13 @@ def _resume_point(
     backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
 ) -> ResumePoint:
     appends = config.source.sync_mode is SourceSyncModes.INCREMENTAL and not backend.is_reset(job.id)
+    window = backend.get_last_successful_window(job.key) if appends else None
+    also = () if window is None else (window.id,)
     start = ResumePoint(
         job.id,
         adopt=config.source.adopt_output or _was_adopted(job),
         job_created_us=microseconds(job.created_at),
-        published=recorded_output(previous.id, previous.output) if appends and previous is not None else None,
+        published=recorded_output(previous.id, previous.output, also) if appends and previous is not None else None,
     )
     cursors = backend.get_cursors_by_job_id(job.id)
     if not cursors:
@@ -223,34 +259,6 @@ def _resume_point(
         committed=() if is_stream else tuple(cursor.batch for cursor in cursors),
         committed_letters=() if is_stream else tuple(cursor.letters for cursor in cursors),
     )
-
-
-def _incremental_state(
-    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
-) -> SourceIncrementalState | None:
-    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
-        return None
-    begin, end = job.window or _window(backend, config, job, previous)
-    return SourceIncrementalState(
-        last_run=begin,
-        state=previous.incremental_state or {},
-        cursor_field=config.source.cursor_field,
-        run_started_at=end,
-    )
-
-
-def _window(
-    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob
-) -> tuple[datetime, datetime]:
-    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
-    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
-    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
-    before = previous.window[1] if previous.window else previous.created_at
-    begin = floored(floored(before, unit) - lookback, unit)
-    end = floored(job.created_at, unit)
-    if unit:
-        backend.note_window(job.id, (begin, end))
-    return begin, end
 
 
 def _log_start(job: StreamJob, resume: ResumePoint) -> None:

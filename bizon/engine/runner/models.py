@@ -80,7 +80,8 @@ class RunnerStatus:
     ``interrupted``: somebody called ``stop``. ``records_fetched``: handed to the queue; ``records_written``: committed;
     ``records_rejected``: could not be delivered, and were skipped or became dead letters.
     ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
-    belongs to; nothing was fetched. ``where``, ``dead_letters``: in words, where both are.
+    belongs to; nothing was fetched. ``misses_package``: an optional package is not installed. ``where``,
+    ``dead_letters``: in words, where both are.
     """
 
     job_id: str
@@ -97,6 +98,7 @@ class RunnerStatus:
     resumed_from: int | None = None
     overtaken: bool = False
     watermark_refused: bool = False
+    misses_package: bool = False
     where: str | None = None
     dead_letters: str | None = None
 
@@ -111,18 +113,30 @@ class RunnerStatus:
             return self
         raise RunFailedError(f"{self.to_string()}: {self.error or 'no reason was given'}", self)
 
+    def causes(self) -> str:
+        """The workers that failed and how, in words; without those that only ended because the other had."""
+        return ", ".join(f"{name}: {status.value}" for name, status in self._causes.items()) or "stopped by the runner"
+
     @property
     def failure_class(self) -> str | None:
         """Which part failed, in one word; None for a success."""
-        failed = [status for status in self._workers.values() if status is not PipelineReturnStatus.SUCCESS]
-        causes = [status for status in failed if status is not PipelineReturnStatus.KILLED_BY_RUNNER] or failed
-        return _FAILURE_CLASSES.get(causes[0], "unknown") if causes else None
+        if self.is_success:
+            return None
+        if self.misses_package:
+            return "config"
+        cause = next(iter(self._causes.values()), PipelineReturnStatus.KILLED_BY_RUNNER)
+        return _FAILURE_CLASSES.get(cause, "unknown")
 
     def to_string(self) -> str:
         """One line for a person."""
         outcome = "Success" if self.is_success else "Failure"
         workers = ", ".join(f"{name.capitalize()}: {status.value}" for name, status in self._workers.items())
         return f"Pipeline finished with status {outcome} ({workers})"
+
+    @property
+    def _causes(self) -> dict[str, PipelineReturnStatus]:
+        innocent = (PipelineReturnStatus.SUCCESS, PipelineReturnStatus.KILLED_BY_RUNNER)
+        return {name: status for name, status in self._workers.items() if status not in innocent}
 
     @property
     def _workers(self) -> dict[str, PipelineReturnStatus]:

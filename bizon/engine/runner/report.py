@@ -66,6 +66,11 @@ class PipelineReport:
         return any(lease is not None and lease.alive for lease in (self.lease, self.consumer_lease))
 
     @property
+    def has_failed(self) -> bool:
+        """True when the newest job ended without success and no run is at it: it failed, or its run was killed."""
+        return self.was_killed or (self.state == JobStatus.FAILED and not self.is_at_work)
+
+    @property
     def was_killed(self) -> bool:
         """True when a run of a job that can end died without saying so."""
         started = self.state in (JobStatus.RUNNING, JobStatus.STARTED)

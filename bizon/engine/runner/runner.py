@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 from typing import ClassVar
 
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
@@ -15,9 +16,12 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.extras import check_extras
+from bizon.engine.runner.hosting import check_threads
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
+from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
 
@@ -45,9 +49,11 @@ class AbstractRunner(ABC):
         self._stop: StopFlag = stop or self._stopping
         self._progress = progress or Progress()
         self._stop_requested = False
-        self._is_lost = False
+        self._lost: str | None = None
         self._ended: dict[str, WorkerResult] = {}
         """What workers say that were told to end by an exception; set by the adapter before it passes that on."""
+        self.scope = Scope()
+        """What the run is to fetch; set before ``run``."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
         """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened.
@@ -59,6 +65,8 @@ class AbstractRunner(ABC):
         return status.raise_on_failure() if raise_on_failure else status
 
     def _run(self) -> RunnerStatus:
+        self._check_host()
+        check_extras(self.bizon_config, self.halves)
         with (
             registry.known_while(self.secrets),
             build_backend(self.bizon_config) as backend,
@@ -78,13 +86,17 @@ class AbstractRunner(ABC):
         """How far the run is. May be called from any thread."""
         return self._progress.snapshot()
 
+    def _check_host(self) -> None:
+        """Raise ConfigError when this process cannot host the workers, before anything is opened."""
+        check_threads()
+
     @abstractmethod
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
         while True:
-            opened = open_job(backend, self.bizon_config)
+            opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
             if status.watermark_refused and self.bizon_config.source.force_ignore_checkpoint and self._may_go_on():
                 backend.request_stream_reset(opened.job.key)
@@ -93,7 +105,7 @@ class AbstractRunner(ABC):
 
     def _may_go_on(self) -> bool:
         """After a job that nothing but its output stood in the way of. Whether the run may open another one."""
-        if self._stop_requested or self._is_lost:
+        if self._stop_requested or self._lost:
             return False
         self._stop.clear()
         self._stopping.clear()
@@ -142,18 +154,18 @@ class AbstractRunner(ABC):
 
     def _lose(self, reason: str) -> None:
         """The lease is gone: stop, without counting it as a stop on request."""
-        logger.error(reason)
-        self._is_lost = True
+        logger.bind(**{FAILURE: True}).error(reason)
+        self._lost = reason
         self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
         scrub = Scrubber(self.secrets)  # the text is stored with the job
-        errors = [scrub.brief(result.error) for result in results.values() if result.error is not None]
-        error = scrub.brief(" | ".join(errors))
+        told = (self._lost, *(result.error for result in results.values()))
+        error = scrub.brief(" | ".join(scrub.brief(each) for each in told if each is not None))
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         is_done = published or (success and self.halves == (Half.PRODUCER,))  # it publishes nothing
-        interrupted = self._stop_requested and not is_done and not errors
+        interrupted = self._stop_requested and not is_done and not error
         statuses = {name: result.status for name, result in results.items()}
         status = RunnerStatus(
             job_id=opened.job.id,
@@ -170,6 +182,7 @@ class AbstractRunner(ABC):
             where=next((result.where for result in results.values() if result.where is not None), None),
             dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
             overtaken=any(result.overtaken for result in results.values()),
+            misses_package=any(result.misses_package for result in results.values()),
             watermark_refused=any(result.watermark_refused for result in results.values()),
             resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
         )

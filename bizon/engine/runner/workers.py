@@ -12,6 +12,7 @@ from bizon.common.errors.errors import (
     BizonError,
     DestinationConnectionError,
     DestinationError,
+    MissingDependencyError,
     OvertakenError,
     QueueError,
     SourceConnectionError,
@@ -21,7 +22,9 @@ from bizon.common.errors.errors import (
     TransformError,
     WatermarkError,
 )
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.kept_tokens import kept_by
+from bizon.common.log_bridge import FAILURE
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
@@ -66,9 +69,11 @@ def run_producer(context: RunContext, links: Links) -> WorkerResult:
     try:
         with at_work(links.backend, links.stop):
             return _produce(context, links)
-    except Exception as error:
+    except BaseException as error:
         if was_stopped(error):
             return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
+        if is_for_the_process(error):
+            raise
         return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
     finally:
         _close(links)
@@ -79,9 +84,11 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     try:
         with at_work(links.backend, links.stop):
             return _consume(context, links)
-    except Exception as error:
+    except BaseException as error:
         if was_stopped(error):
             return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
+        if is_for_the_process(error):
+            raise
         return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
     finally:
         _close(links)
@@ -126,7 +133,13 @@ def close_destination(destination: AbstractDestination, dead_letters: DeadLetter
 
 
 def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
-    """Ask the source how many records there are; used for display only, so its failure is not the run's."""
+    """Say where the run starts, and ask the source how many records there are. For display only, so its failure is not
+    the run's. A window is not asked about: the source counts the whole stream."""
+    resume = context.resume
+    links.progress.resumes(resume.next_iteration, resume.rows_written + resume.dead_letters)
+    if context.incremental is not None:
+        links.progress.expect(None)
+        return
     try:
         total = source.get_total_records_count()
     except Exception as error:
@@ -159,20 +172,24 @@ def track_end(monitor: AbstractMonitor, result: WorkerResult) -> WorkerResult:
     return result
 
 
-def status_of(error: Exception, default: PipelineReturnStatus) -> PipelineReturnStatus:
+def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
     """The status an error stands for; ``default`` for errors that are not bizon's own."""
     return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
 
 
-def log_failure(context: RunContext, error: Exception) -> str:
-    """Log an error once and return its text. What looks like a mistake in code comes with its traceback."""
+def log_failure(context: RunContext, error: BaseException) -> str:
+    """Log an error once and return its text. What looks like a mistake in code comes with its traceback, in a record of
+    its own."""
     where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
-    text = str(error) if isinstance(error, BizonError) else f"{type(error).__name__}: {error}"
-    logger.opt(exception=error if _is_mistake_in_code(error) else None).error(f"{where}: {text}")
+    text = str(error) if isinstance(error, BizonError) else in_words(error)
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).error(f"{where}: where it happened")
     return Scrubber(context.secrets).brief(text)
 
 
-def failure(context: RunContext, error: Exception, status: PipelineReturnStatus) -> WorkerResult:
+def failure(context: RunContext, error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
     """The result of a worker that an error ended; the error is logged once."""
     if isinstance(error, OvertakenError):
         logger.info(str(error))
@@ -182,13 +199,14 @@ def failure(context: RunContext, error: Exception, status: PipelineReturnStatus)
             logger.info("The watermark belongs to another output: everything is loaded")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
-    return WorkerResult(status, error=log_failure(context, error))
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
 
 
-def _is_mistake_in_code(error: Exception) -> bool:
-    """True for what a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+def _mistake_in_code(error: BaseException) -> BaseException | None:
+    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
-    return cause is not None and not isinstance(cause, BizonError | OSError)
+    return None if isinstance(cause, BizonError | OSError) else cause
 
 
 def _produce(context: RunContext, links: Links) -> WorkerResult:
@@ -204,7 +222,7 @@ def _produce(context: RunContext, links: Links) -> WorkerResult:
                 return track_end(monitor, WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER))
         try:
             end = producer.run(exhausted=context.resume.exhausted)
-        except Exception:
+        except BaseException:
             with suppress(QueueError):  # the consumer may be gone, which is then the error that counts
                 producer.send_end(Signal.ABORTED)
             raise
@@ -257,7 +275,7 @@ def _close(links: Links) -> None:
         logger.debug(f"the queue was not closed in order: {error}")
 
 
-def _failed(context: RunContext, links: Links, error: Exception, default: PipelineReturnStatus) -> WorkerResult:
+def _failed(context: RunContext, links: Links, error: BaseException, default: PipelineReturnStatus) -> WorkerResult:
     status = status_of(error, default)
     if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
         return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and said why

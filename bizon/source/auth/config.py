@@ -1,7 +1,8 @@
 """The ``authentication`` block: ``type`` decides which ``params`` are allowed."""
 
 from enum import StrEnum
-from typing import Any
+from inspect import isclass
+from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
@@ -45,4 +46,15 @@ class AuthConfig(StrictModel):
         declared = info.data.get("type")
         if declared is None:  # `type` itself is wrong and has its own error
             return TokenAuthParams(token="")
-        return PARAMS_BY_TYPE[AuthType(declared)].model_validate(value)
+        return params_class(cls, AuthType(declared)).model_validate(value)
+
+
+def params_class(config: type[AuthConfig], type: AuthType) -> type[BaseModel]:
+    """The class of ``params`` for a type of authentication: the most derived one that a connector's subclass declares
+    for it, with keys of its own, else the one of ``PARAMS_BY_TYPE``."""
+    usual = PARAMS_BY_TYPE[type]
+    annotation = config.model_fields["params"].annotation
+    declared = [each for each in (annotation, *get_args(annotation)) if isclass(each) and issubclass(each, BaseModel)]
+    fitting = [each for each in declared if issubclass(each, usual)]
+    others = [each for each in declared if not issubclass(each, tuple(PARAMS_BY_TYPE.values()))]
+    return max(fitting or others, key=lambda each: len(each.__mro__), default=usual)

@@ -29,6 +29,14 @@ def test_messages_by_bytes(sizes: list[int]) -> None:
         assert sum(len(row) + writer._AROUND for row in [*one.rows, following.rows[0]]) > LIMIT
 
 
+@given(SIZES, st.integers(min_value=1, max_value=9))
+def test_messages_by_bytes_and_number(sizes: list[int], most_rows: int) -> None:
+    rows = [bytes(size) for size in sizes]
+    requests = writer.packed(rows, LIMIT, most_rows)
+    assert list(chain.from_iterable(request.rows for request in requests)) == rows
+    assert all(1 <= len(request.rows) <= most_rows for request in requests)
+
+
 def test_messages_that_are_too_large_are_all_named() -> None:
     with pytest.raises(RowsRejectedError) as raised:
         writer.packed([bytes(200), b"", bytes(300)], LIMIT)

@@ -167,3 +167,15 @@ def test_a_start_that_has_sent_all_is_told_from_others() -> None:
     backend.note_all_sent(job, KEY, 3)
     asked = [(job, 2), (job, 3), (job, 4), (other, 3)]
     assert [backend.has_all_sent(*each) for each in asked] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("name", ["a?b", "tenant%20one", "a%41b", "?", "#1", "with space", "a&b=c", ":memory:", "a'b"])
+def test_the_state_is_the_file_that_its_path_says(tmp_path: Path, name: str) -> None:
+    """?, % and what follows used to be taken for parts of a URL, so that ``bizon status`` looked at another file."""
+    with open_backend(tmp_path / name) as backend:
+        job = backend.create_stream_job(KEY, "full_refresh")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.sqlite3"}
+    config = SQLiteConfigDetails(database=str(tmp_path / name))
+    with SQLAlchemyBackend(config, BackendTypes.SQLITE) as again:
+        assert again.check_prerequisites()
+        assert again.get_last_stream_job(KEY) == job

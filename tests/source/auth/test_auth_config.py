@@ -4,14 +4,18 @@ from datetime import date
 from typing import Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from bizon.common.document import document_from_dict
+from bizon.common.errors.errors import ConfigError
+from bizon.common.loading import build_config
 from bizon.common.secret import iter_secrets
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.authenticators.cookies import CookiesAuthParams
 from bizon.source.auth.authenticators.oauth import Oauth2AuthParams
 from bizon.source.auth.authenticators.token import TokenAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType
+from bizon.source.config import SourceConfig
 
 OAUTH = {
     "token_refresh_endpoint": "https://auth.example/token",
@@ -128,3 +132,68 @@ def test_a_validation_error_does_not_show_the_input(type_, params):
     with pytest.raises(ValidationError) as caught:
         validate(type_, {**params, "colour": "red"})
     assert "s3cr3t" not in str(caught.value)
+
+
+class PartnerParams(TokenAuthParams):
+    partner: str = Field(description="Key of the connector's own.")
+
+
+class PartnerAuth(AuthConfig):
+    params: PartnerParams | BasicHttpAuthParams
+
+
+class StrangeParams(BaseModel):
+    certificate: str
+
+
+class StrangeAuth(AuthConfig):
+    params: StrangeParams
+
+
+@pytest.mark.parametrize("type_", ["api_key", "bearer"])
+def test_params_of_a_connectors_own_class_keep_their_keys(type_: str) -> None:
+    """They used to be validated by the class of the type, which refused the key as unknown."""
+    config = PartnerAuth.model_validate({"type": type_, "params": {**TOKEN, "partner": "p"}})
+    assert type(config.params) is PartnerParams
+    assert config.params.partner == "p"
+    assert list(iter_secrets(config)) == ["s3cr3t-1"]
+
+
+def test_the_other_types_of_it_keep_theirs() -> None:
+    assert type(PartnerAuth.model_validate({"type": "basic", "params": BASIC}).params) is BasicHttpAuthParams
+
+
+def test_params_that_are_of_no_known_kind_are_the_connectors() -> None:
+    assert StrangeAuth.model_validate({"type": "api_key", "params": {"certificate": "c"}}).params == StrangeParams(
+        certificate="c"
+    )
+
+
+def test_a_mistake_in_them_names_their_keys() -> None:
+    class Config(SourceConfig):
+        authentication: PartnerAuth
+
+    block = {"name": "n", "stream": "s", "authentication": {"type": "bearer", "params": {**TOKEN, "partnr": "p"}}}
+    with pytest.raises(ConfigError, match=r"params\.partnr: unknown key; allowed: .*did you mean 'partner'\?"):
+        build_config(
+            document_from_dict({"name": "p", "source": block, "destination": {"name": "logger"}}),
+            environ={},
+            overrides={},
+            resolve_source=lambda _: Config,
+        )
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token", "grant_type"])
+def test_a_fraction_is_not_the_text_it_was(field: str) -> None:
+    """YAML has made 1.1 of 1.10; it used to be sent."""
+    with pytest.raises(ValidationError, match="expected a text"):
+        validate("oauth", {**OAUTH, field: 1.1})
+    params = validate("oauth", {**OAUTH, field: 12345}).params
+    assert getattr(params, field) == "12345"
+
+
+def test_neither_is_it_in_a_list_or_a_mapping() -> None:
+    for keys in ({"scopes": ["a", 1.1]}, {"refresh_request_body": {"version": 1.1}}):
+        with pytest.raises(ValidationError, match="expected a text"):
+            validate("oauth", {**OAUTH, **keys})
+    assert validate("oauth", {**OAUTH, "expiry_skew_seconds": 1.5})

@@ -15,24 +15,30 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from bizon.common.errors.errors import BizonError
 from bizon.common.interpreter import tuned_for_pages
-from bizon.common.log_bridge import standard_logging_bridged
+from bizon.common.interrupts import in_words
+from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.common.secret import registry
 from bizon.engine.backend.models import Half
-from bizon.engine.pipeline.models import Progress, WorkerResult
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.watch import ProducerState, ProducerWatch
-from bizon.engine.runner.workers import run_consumer, run_producer
+from bizon.engine.runner.workers import run_consumer, run_producer, status_of
 from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:
     from loguru import Message
 
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+"""What the main process handles for all."""
+
 _ORPHANED = 1
+_STATUS = {Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR, Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +59,18 @@ class SharedFlag:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a child tells the main process: a log record, a secret it has learned, or at the end its result."""
+    """What a child tells the main process: first that it is at work, then log records and secrets it has learned, at
+    the end its result."""
 
     level: str = ""
     name: str = ""
     function: str = ""
     line: int = 0
     text: str = ""
+    failure: bool = False
     result: WorkerResult | None = None
     learned: str = field(default="", repr=False)
+    is_at_work: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +106,27 @@ def pack(context: RunContext) -> tuple[str | None, bytes]:
 
 def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
     """Entry point of a child process. The main process handles signals and tells its children through the flag."""
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     Thread(target=_die_with_parent, name="parent-watch", daemon=True).start()
     reporter = _Reporter(wiring.events)
     reporter.take_over_logging()
+    reporter.send(Event(is_at_work=True))
+    try:
+        result = _work(half, payload, wiring, reporter)
+    except BaseException as error:  # noqa: BLE001 - shown by the main process, which knows what to mask
+        result = WorkerResult(status_of(error, _STATUS[half]), error=in_words(error))
+        logger.bind(**{FAILURE: True}).opt(exception=None if isinstance(error, BizonError) else error).error(
+            result.error
+        )
+    reporter.send(Event(result=result))
+    wiring.events.close()
+    gc.freeze()  # the process ends: to look for garbage in all it has imported would take longer than a short run
+
+
+def _work(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:
     source_file_path, pickled = payload
     if source_file_path is not None:
         load_custom_source(source_file_path)
@@ -119,10 +144,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
         watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters), watch)
         run = run_producer if half is Half.PRODUCER else run_consumer
-        result = run(context, links)
-    reporter.send(Event(result=result))
-    wiring.events.close()
-    gc.freeze()  # the process ends: to look for garbage in all it has imported would take longer than a short run
+        return run(context, links)
 
 
 def _queue(half: Half, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
@@ -172,6 +194,7 @@ class _Reporter:
                     function=record["function"],
                     line=record["line"],
                     text=str(message).rstrip("\n"),
+                    failure=record["extra"].get(FAILURE, False),
                 )
             )
         except OSError:

@@ -47,7 +47,7 @@ class ProducerRunner(_HalfRunner):
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
         while True:
-            opened = open_job(backend, self.bizon_config, half=Half.PRODUCER)
+            opened = open_job(backend, self.bizon_config, half=Half.PRODUCER, scope=self.scope)
             status = self._run_job(backend, opened)
             if not (opened.then_another and status.is_success):
                 return status

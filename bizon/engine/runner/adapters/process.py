@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import SpawnProcess
-from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
+from bizon.common.errors.errors import ConfigError
+from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.secret import learn
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
-from bizon.engine.runner.adapters.child import ChildWiring, Event, SharedFlag, child_main, pack
+from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
+from bizon.engine.runner.hosting import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.watch import state_of
@@ -29,6 +31,9 @@ _STATUS_WHEN_DEAD = {
 _PAGE_GRACE = 0.5  # seconds that a page in flight gets when an exception ends the run
 
 
+_STOP_SEEN_WITHIN = 1.0  # seconds
+
+
 class ProcessRunner(AbstractRunner):
     """Main starts the two halves, forwards what they say and waits. Each half builds its own parts.
 
@@ -37,10 +42,13 @@ class ProcessRunner(AbstractRunner):
     """
 
     def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
-        self._flag = SharedFlag(RawArray("b", 1))
-        self._producer: Any = RawArray("b", 1)
-        self._slots: Any = RawArray("q", Progress.SLOTS)
+        self._flag = SharedFlag(shared_memory("b", 1))
+        self._producer: Any = shared_memory("b", 1)
+        self._slots: Any = shared_memory("q", Progress.SLOTS)
         super().__init__(config, secrets, stop=self._flag, progress=Progress(self._slots))
+
+    def _check_host(self) -> None:
+        check_children()
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         spawn = multiprocessing.get_context("spawn")
@@ -53,8 +61,9 @@ class ProcessRunner(AbstractRunner):
             for half, (data, gate) in ends.items():
                 events_out, events_in = spawn.Pipe(duplex=False)
                 wiring = ChildWiring(data, gate, events_in, self._flag, self._producer, self._slots)
-                process = spawn.Process(target=child_main, args=(half, payload, wiring), name=f"bizon-{half}")
-                process.start()
+                process = spawn.Process(target=child_main, args=(half, payload, wiring), name=f"{CHILD_NAME}{half}")
+                with _signals_held_back():
+                    process.start()
                 events_in.close()
                 children[half] = _Child(half, process, events_out)
         finally:
@@ -70,12 +79,14 @@ class ProcessRunner(AbstractRunner):
         return {half.value: child.result for half, child in children.items() if child.result is not None}
 
     def _wait(self, children: "dict[Half, _Child]") -> None:
-        interval = self.bizon_config.engine.runner.config.is_alive_check_interval
+        interval = min(self.bizon_config.engine.runner.config.is_alive_check_interval, _STOP_SEEN_WITHIN)
         while running := [child for child in children.values() if child.result is None]:
             ready = wait_for_any([end for child in running for end in (child.events, child.process.sentinel)], interval)
             for child in running:
                 if child.events in ready or child.process.sentinel in ready:
                     child.listen()
+                if self._stop_requested and not child.is_at_work:
+                    child.stop_starting()
                 if child.result is not None:
                     self._note_end(child.half, child.result)
 
@@ -106,6 +117,13 @@ class _Child:
         self.process = process
         self.events = events
         self.result: WorkerResult | None = None
+        self.is_at_work = False
+
+    def stop_starting(self) -> None:
+        """End a child that is still importing what it needs, which may take longer than a stop should."""
+        if self.result is None:
+            self.process.kill()
+            self.result = WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
 
     def listen(self) -> None:
         """Take in everything the child has said so far."""
@@ -119,21 +137,40 @@ class _Child:
                 self._note_death()
 
     def _take(self, event: Event) -> None:
-        if event.result is not None:
+        if event.is_at_work:
+            self.is_at_work = True
+        elif event.result is not None:
             self.result = event.result
         elif event.learned:
             learn(event.learned)
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
-            logger.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
+            told = logger.bind(**{FAILURE: event.failure})
+            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
 
     def _note_death(self) -> None:
         self.process.join()
         code = self.process.exitcode
+        if code == NO_GUARD:
+            raise ConfigError(NO_GUARD_REASON)
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
         error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
-        logger.error(error)
+        logger.bind(**{FAILURE: True}).error(error)
         self.result = WorkerResult(_STATUS_WHEN_DEAD[self.half], error=error)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Within: a child that is started gets its SIGINT and SIGTERM only once it ignores them. Whoever stops a service
+    signals all of its processes, also one that has not got that far."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

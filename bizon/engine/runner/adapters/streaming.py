@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
+from bizon.common.interrupts import is_for_the_process
 from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
@@ -88,9 +89,11 @@ class StreamingRunner(AbstractRunner):
         try:
             with at_work(backend, self._stop):
                 result = self._move(context, backend)
-        except Exception as error:
+        except BaseException as error:
             if was_stopped(error):
                 return {"stream": WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)}
+            if is_for_the_process(error):
+                raise
             result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
         return {"stream": track_end(build_monitor(context), result)}
 
@@ -122,8 +125,9 @@ class StreamingRunner(AbstractRunner):
                             end = build_producer(context, links, fetcher).run(context.resume.exhausted)
                     except (DestinationError, BackendError):
                         raise
-                    except Exception:
-                        if not stream:  # there a commit would be for the page at fault too
+                    except BaseException as error:
+                        # in sync mode stream a commit would be for the page at fault too
+                        if not (stream or is_for_the_process(error)):
                             with suppress(BizonError):  # the first fault is the one to tell
                                 consumer.finish()  # the pages before it are good
                         raise

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
 
+from bizon.common.interrupts import in_words
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -107,4 +108,4 @@ def _result(future: Future[WorkerResult], status: PipelineReturnStatus) -> Worke
     error = future.exception()
     if error is None:
         return future.result()
-    return WorkerResult(status, error=f"{type(error).__name__}: {error}")
+    return WorkerResult(status, error=in_words(error))

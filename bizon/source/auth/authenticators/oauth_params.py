@@ -4,10 +4,11 @@ from datetime import date, datetime
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from bizon.common.clock import as_utc
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 
 
 class Oauth2AuthParams(StrictModel):
@@ -45,9 +46,19 @@ class Oauth2AuthParams(StrictModel):
     expiry_skew_seconds: float | None = Field(
         default=None,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
         "null = 10 % of the lifetime, at most 60.",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML has made 1.1 of 1.10; a whole number is the text it was."""
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if info.field_name != "expiry_skew_seconds" and any(isinstance(each, float) for each in (value, *inside)):
+            raise PydanticCustomError("string_type", "expected a text")
+        return value
 
     @field_validator("token_expiry_date", mode="before")
     @classmethod

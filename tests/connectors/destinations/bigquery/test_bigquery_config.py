@@ -140,3 +140,23 @@ def test_without_the_extra_the_command_that_installs_it_is_told(name: str, monke
         open_destination(config_of(name)),
     ):
         pass
+
+
+def test_a_table_of_the_six_columns_may_be_clustered_by_them() -> None:
+    schema = {**column(), "clustering_keys": ["_bizon_loaded_at", "x"]}
+    assert config_of(record_schemas=[schema])
+    with pytest.raises(ValidationError, match="clustering key '_bizon_loaded_at' is no column of 't'"):
+        config_of(record_schemas=[schema], unnest=True)
+
+
+def test_no_clustering_keys_may_be_an_empty_list() -> None:
+    assert config_of(record_schemas=[{**column(), "clustering_keys": []}], unnest=True)
+
+
+def test_a_destination_has_its_columns_and_clustering_keys_by_table() -> None:
+    """As connectors that were written for this interface use them."""
+    schemas = [{**column(), "clustering_keys": ["x"]}, {**column(name="y"), "destination_id": "u"}]
+    with open_destination(config_of(record_schemas=schemas)) as destination:
+        assert [each.name for each in destination.record_schemas["t"]] == ["x"]
+        assert [each.name for each in destination.record_schemas["u"]] == ["y"]
+        assert destination.clustering_keys == {"t": ["x"], "u": None}

@@ -140,3 +140,15 @@ def test_partitioning_and_clustering_are_kept(warehouse: "Warehouse") -> None:
         assert (table.time_partitioning.type_, table.time_partitioning.field) == ("MONTH", "at")
         assert table.clustering_fields == ["id"]
     assert len(warehouse.rows("items")) == 1
+
+
+def test_a_table_that_is_not_unnested_is_clustered_by_the_columns_it_has(warehouse: "Warehouse") -> None:
+    columns = [{"name": "id", "type": "INTEGER"}]
+    schema = {"destination_id": "items", "record_schema": columns, "clustering_keys": ["_source_record_id"]}
+    load(config_of(warehouse, record_schemas=[schema]), [{"id": 1}])
+    assert warehouse.table("items").clustering_fields == ["_source_record_id"]
+
+
+def test_a_request_has_at_most_so_many_rows(warehouse: "Warehouse") -> None:
+    load(config_of(warehouse, bq_max_rows_per_request=2), [{"n": n} for n in range(7)])
+    assert len(warehouse.rows("items")) == 7

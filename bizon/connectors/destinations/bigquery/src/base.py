@@ -12,7 +12,11 @@ from google.cloud import bigquery
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
-from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.config import (
+    SIX_COLUMNS,
+    BigQueryFamilyDetails,
+    BigQueryRecordSchemaConfig,
+)
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.jobs import Jobs
 from bizon.connectors.destinations.bigquery.src.landed import Landed
@@ -191,10 +195,11 @@ class BigQueryFamilyDestination(AbstractDestination):
             there = self._tables.find(table)
             fields = () if there is None else there.schema
             if found is None:
-                target = Target(table, renamed(record_schema(self.data_type, self.mode), fields), None)
+                schema = renamed(record_schema(self.data_type, self.mode), fields)
+                target = Target(table, schema, self._clustering(table))
             else:
                 found = found.model_copy(update={"record_schema": as_there(found.record_schema, fields)})
-                target = Target(table, declared_schema(found.record_schema), found.clustering_keys)
+                target = Target(table, declared_schema(found.record_schema), found.clustering_keys or None)
             self._schemas[table], self._targets[table] = found, target
         return self._targets[table]
 
@@ -211,13 +216,21 @@ class BigQueryFamilyDestination(AbstractDestination):
     def _declared(self, table: str) -> BigQueryRecordSchemaConfig | None:
         if not self.config.unnest:
             return None
-        schemas: Sequence[BigQueryRecordSchemaConfig] = self.config.record_schemas or ()
-        found = {self.config.table_of(schema.destination_id): schema for schema in schemas}
+        found = self._schemas_of_tables()
         if table not in found:
             raise DestinationConnectionError(
                 f"`unnest` needs an entry in `record_schemas` for '{table}'; there are: {', '.join(found)}"
             )
         return found[table]
+
+    def _clustering(self, table: str) -> list[str] | None:
+        """What a table of the six columns is clustered by."""
+        found = self._schemas_of_tables().get(table)
+        return [key for key in (found and found.clustering_keys) or () if key in SIX_COLUMNS] or None
+
+    def _schemas_of_tables(self) -> dict[str, BigQueryRecordSchemaConfig]:
+        schemas: Sequence[BigQueryRecordSchemaConfig] = self.config.record_schemas or ()
+        return {self.config.table_of(schema.destination_id): schema for schema in schemas}
 
     def _keep_legacy_name(self) -> None:
         """A table without the prefix, from before there was one, stays in use."""

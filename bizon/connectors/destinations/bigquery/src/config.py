@@ -18,6 +18,15 @@ from bizon.destination.config import (
 )
 
 LOADED_AT = "_bizon_loaded_at"
+SIX_COLUMNS = (
+    "_source_record_id",
+    "_source_timestamp",
+    "_source_data",
+    "_bizon_extracted_at",
+    LOADED_AT,
+    "_bizon_id",
+)
+"""What a table has whose records are not unnested."""
 _PARTS = 3  # project.dataset.table
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 _DEEPEST = 15  # levels of nested RECORD columns that BigQuery has
@@ -101,14 +110,16 @@ class BigQueryRecordSchemaConfig(RecordSchemaConfig):
     """The columns of one table, and what it is clustered by."""
 
     record_schema: list[BigQueryColumn] = Field(min_length=1, description="Columns, in order.")  # type: ignore[assignment]  # narrower, and frozen
-    clustering_keys: Annotated[list[str], Field(min_length=1, max_length=4)] | None = Field(
-        default=None, description="Columns the table is clustered by, at most four, when it is made."
+    clustering_keys: Annotated[list[str], Field(max_length=4)] | None = Field(
+        default=None,
+        description="Columns the table is clustered by, at most four, when it is made; without `unnest`, of the six "
+        "that every table has.",
     )
 
     @model_validator(mode="after")
     def _columns_are_sound(self) -> "BigQueryRecordSchemaConfig":
         _refuse_twice(self.record_schema)
-        names = {column.name.lower() for column in self.record_schema}
+        names = {column.name.lower() for column in self.record_schema}.union(SIX_COLUMNS)
         unknown = [key for key in self.clustering_keys or () if key.lower() not in names]
         if unknown:
             raise ValueError(f"clustering key '{unknown[0]}' is no column of '{self.destination_id}'")
@@ -188,6 +199,15 @@ class BigQueryFamilyDetails(AbstractDestinationDetailsConfig):
     @classmethod
     def _may_be_a_window(cls, value: Any) -> Any:
         return {"type": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _clustered_by_what_is_there(self) -> "BigQueryFamilyDetails":
+        for schema in self.record_schemas or ():
+            names = {column.name.lower() for column in schema.record_schema}
+            missing = [key for key in schema.clustering_keys or () if key.lower() not in names]
+            if self.unnest and missing:
+                raise ValueError(f"clustering key '{missing[0]}' is no column of '{schema.destination_id}'")
+        return self
 
     @model_validator(mode="after")
     def _one_schema_per_table(self) -> "BigQueryFamilyDetails":

@@ -7,16 +7,15 @@ import polars as pl
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.config import LOADED_AT, BigQueryColumn, ColumnMode, ColumnType
+from bizon.connectors.destinations.bigquery.src.config import (
+    LOADED_AT,
+    SIX_COLUMNS,
+    BigQueryColumn,
+    ColumnMode,
+    ColumnType,
+)
 
-NAMES = {
-    "source_record_id": "_source_record_id",
-    "source_timestamp": "_source_timestamp",
-    "source_data": "_source_data",
-    "bizon_extracted_at": "_bizon_extracted_at",
-    "bizon_loaded_at": LOADED_AT,
-    "bizon_id": "_bizon_id",
-}
+NAMES = {called.removeprefix("_"): called for called in SIX_COLUMNS}
 """Columns of the destination frame, and what they are called in BigQuery; in the order of the table."""
 MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
 """Those of them that are TIMESTAMP."""

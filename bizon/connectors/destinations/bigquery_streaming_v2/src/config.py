@@ -14,6 +14,9 @@ class BigQueryStreamingV2ConfigDetails(StagingDetails):
     request_size: float = Field(
         default=9.0, gt=0, le=9.5, description="MB of one append request, at most; an emulator may take less."
     )
+    bq_max_rows_per_request: int | None = Field(
+        default=None, ge=1, le=10_000, description="Rows of one append request, at most; null = as many as fit."
+    )
     use_offsets: bool = Field(
         default=False,
         description="In sync mode stream: append to a stream of this run's own, where a request that is repeated is "

@@ -90,6 +90,7 @@ class BigQueryStreamingV2Destination(StagedDestination):
                 request_bytes=int(self.config.request_size * _MB),
                 threads=self.config.max_concurrent_threads,
                 offsets=not self._is_stream or self.config.use_offsets,
+                request_rows=self.config.bq_max_rows_per_request,
             )
         return self._writers[table]
 

@@ -28,11 +28,13 @@ class TableWriter:
         request_bytes: int,
         threads: int,
         offsets: bool,
+        request_rows: int | None = None,
     ) -> None:
         self.messages = messages
         self._client = client
         self._parent = client.table_path(*table_id.split("."))
         self._request_bytes = request_bytes
+        self._request_rows = request_rows
         self._threads = threads
         self._offsets = offsets
         self._streams: list[WriteStream] = []
@@ -40,7 +42,7 @@ class TableWriter:
     def write(self, rows: Iterable[bytes], confirmed: Confirmed) -> None:
         """Append rows; returns once all are confirmed, and notes those that are. Raises what ``WriteStream.append``
         raises; for rows that are too large, RowsRejectedError before any is appended."""
-        requests = packed(rows, self._request_bytes)
+        requests = packed(rows, self._request_bytes, self._request_rows)
         share = -(-len(requests) // self._threads) or 1
         shares = [requests[first : first + share] for first in range(0, len(requests), share)]
         try:
@@ -81,9 +83,9 @@ def _raise_all(errors: list[BaseException]) -> None:
         raise RowsRejectedError(reasons)
 
 
-def packed(rows: Iterable[bytes], most_bytes: int) -> list[Request]:
-    """Requests: the rows of a frame in order, as many as fit. Raises RowsRejectedError for rows that are too large for
-    any."""
+def packed(rows: Iterable[bytes], most_bytes: int, most_rows: int | None = None) -> list[Request]:
+    """Requests: the rows of a frame in order, as many as fit, at most ``most_rows``. Raises RowsRejectedError for
+    rows that are too large for any."""
     requests: list[Request] = []
     request: list[bytes] = []
     size = most_bytes  # of the request before the first, which is full
@@ -94,7 +96,7 @@ def packed(rows: Iterable[bytes], most_bytes: int) -> list[Request]:
         if taken > limit:
             too_large[position] = f"a row of {taken:,} bytes is more than Storage Write takes ({limit:,})"
             continue
-        if size + taken > most_bytes:
+        if size + taken > most_bytes or len(request) == most_rows:
             request, size = [], 0
             requests.append(Request(position, request))
         request.append(row)

@@ -1,5 +1,6 @@
 """The ``file`` destination: rows in a local file, each exactly once."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,7 +79,7 @@ class FileDestination(AbstractDestination):
         self._appends = sync_metadata.sync_mode is SourceSyncModes.INCREMENTAL
         owner = Owner(sync_metadata.name, sync_metadata.source_name, sync_metadata.stream_name)
         self._claimant = Claimant(owner, sync_metadata.job_id, knows=self._knows)
-        self._shape = RowShape(config.format, self.record_schemas if config.unnest else None)
+        self._shape = RowShape(config.format, config.record_schemas if config.unnest else None)
         self._output = Output(self._main(self.default_destination_id), self._claimant)
         staging = LineStaging if config.format is FileFormat.JSON else PartStaging
         self._staging: Staging = staging(self._output, config.format)
@@ -191,9 +192,9 @@ class FileDestination(AbstractDestination):
         self._presence.close()
 
     def describe(self) -> str:
-        """Path of the file; of the files written in this run in sync mode stream."""
+        """Path of the file, absolute; of the files written in this run in sync mode stream."""
         names = list(self._written) if self._stream and self._written else [self.default_destination_id]
-        shown = [self._path(name) for name in names[:_NAMES_SHOWN]]
+        shown = [os.path.abspath(self._path(name)) for name in names[:_NAMES_SHOWN]]
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         return ", ".join(shown) + more
 

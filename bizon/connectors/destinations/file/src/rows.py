@@ -1,6 +1,6 @@
 """Rows as they stand in a file."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import polars as pl
@@ -33,10 +33,12 @@ def _as_text(moments: pl.Expr) -> pl.Expr:
 class RowShape:
     """The columns of each file: the six of the destination frame, or those of its schema."""
 
-    def __init__(self, format: FileFormat, schemas: Mapping[str, RecordSchemaConfig] | None) -> None:
+    def __init__(self, format: FileFormat, schemas: Sequence[RecordSchemaConfig] | None) -> None:
         self._format = format
         self._unnesters = (
-            None if schemas is None else {path_stem(name, format): Unnester(schema) for name, schema in schemas.items()}
+            None
+            if schemas is None
+            else {path_stem(schema.destination_id, format): Unnester(schema) for schema in schemas}
         )
 
     def shape(self, destination_id: str, frame: pl.DataFrame) -> pl.DataFrame:

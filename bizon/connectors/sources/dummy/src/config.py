@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from bizon.common.strict import MOST_SECONDS
 from bizon.source.auth.authenticators.oauth import Oauth2AuthParams
 from bizon.source.auth.authenticators.token import TokenAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType
@@ -29,4 +30,6 @@ class DummySourceConfig(SourceConfig):
     """``source: {name: dummy}``: five made-up records per stream, in three pages."""
 
     authentication: DummyAuthConfig = Field(description="How to authenticate: api_key or oauth.")
-    sleep: float = Field(default=0, ge=0, description="Seconds to wait before each page, to act a slow API.")
+    sleep: float = Field(
+        default=0, ge=0, le=MOST_SECONDS, description="Seconds to wait before each page, to act a slow API."
+    )

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from bizon.common.errors.errors import ConfigError
 from bizon.common.secret import Secret, SecretText
 from bizon.common.streams import StreamConfig
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType
 from bizon.source.config import SourceConfig
@@ -145,6 +145,7 @@ class KafkaSourceConfig(SourceConfig):
     consumer_timeout: float = Field(
         default=10,
         gt=0,
+        le=MOST_SECONDS,
         description="Seconds to wait for messages; when there are some, the page does not wait longer.",
     )
     consumer_config: dict[str, ConsumerSetting] = Field(

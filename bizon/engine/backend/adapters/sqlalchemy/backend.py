@@ -79,7 +79,10 @@ class SQLAlchemyBackend(AbstractBackend):
         return self._transactions.run(lambda connection: jobs.newest(connection, key))
 
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        return self._transactions.run(lambda connection: jobs.newest(connection, key, JobStatus.SUCCEEDED))
+        return self._transactions.run(lambda connection: jobs.newest_successful(connection, key, window=False))
+
+    def get_last_successful_window(self, key: StreamKey) -> StreamJob | None:
+        return self._transactions.run(lambda connection: jobs.newest_successful(connection, key, window=True))
 
     def get_stream_job_by_id(self, job_id: str) -> StreamJob | None:
         return self._transactions.run(lambda connection: jobs.by_id(connection, job_id))

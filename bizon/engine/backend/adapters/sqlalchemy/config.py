@@ -1,11 +1,15 @@
 """Configuration of the SQL backends."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bizon.common.secret import SecretText
 from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
+
+_LIKE_A_URL = re.compile(r"^(?:file:|[A-Za-z][\w+.-]*://)|\?\w+=")
+_LONGEST_IDENTIFIER = 63  # bytes; Postgres cuts off the rest of a name without an error
 
 
 class SQLiteConfigDetails(AbstractBackendConfigDetails):
@@ -14,6 +18,15 @@ class SQLiteConfigDetails(AbstractBackendConfigDetails):
     database: str = Field(
         default="bizon", min_length=1, description="State file without `.sqlite3`; relative to the working directory."
     )
+
+    @field_validator("database")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if _LIKE_A_URL.search(value):
+            raise ValueError(
+                "is a path, not a URL: leave out what stands before the file's name, and options after `?`"
+            )
+        return value
 
 
 class SQLiteSQLAlchemyConfig(AbstractBackendConfig):
@@ -44,6 +57,13 @@ class PostgresConfigDetails(AbstractBackendConfigDetails):
         description="Whether the connection is encrypted and the server's certificate checked, as in libpq, which also "
         "says where certificates are looked for; default `prefer`.",
     )
+
+    @field_validator("schema_name")
+    @classmethod
+    def _fits_postgres(cls, value: str) -> str:
+        if len(value.encode()) > _LONGEST_IDENTIFIER:
+            raise ValueError(f"must have at most {_LONGEST_IDENTIFIER} bytes, which is the longest name in Postgres")
+        return value
 
 
 class PostgresSQLAlchemyConfig(AbstractBackendConfig):

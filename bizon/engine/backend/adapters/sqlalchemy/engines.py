@@ -8,7 +8,7 @@ from shutil import disk_usage
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -73,7 +73,7 @@ class FileDatabase(Database):
     def __init__(self, config: AbstractBackendConfigDetails) -> None:
         self._path = sqlite_path(config)
         engine = create_engine(
-            f"sqlite:///{self._path}",
+            URL.create("sqlite", database=str(self._path)),  # as text, ? and % in the path would have a meaning
             echo=config.echoEngine,
             poolclass=QueuePool,  # the last connection to close has the log written back; no commit should wait for it
             connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},

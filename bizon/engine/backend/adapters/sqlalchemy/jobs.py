@@ -17,7 +17,7 @@ from bizon.engine.backend.adapters.sqlalchemy.rows import (
     to_text,
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import ERROR_LENGTH, source_cursors, stream_jobs
-from bizon.engine.backend.models import CursorStatus, Half, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import WINDOW, CursorStatus, Half, JobStatus, StreamJob, StreamKey
 
 _TICK = timedelta(microseconds=1)
 
@@ -45,10 +45,15 @@ def by_id(connection: Connection, job_id: str) -> StreamJob | None:
     return _newest(connection, stream_jobs.c.id == job_id)
 
 
-def newest(connection: Connection, key: StreamKey, status: JobStatus | None = None) -> StreamJob | None:
-    """The newest job of a stream, or of those with a status."""
-    wanted = () if status is None else (stream_jobs.c.status == status.value,)
-    return _newest(connection, *of_stream(stream_jobs, key), *wanted)
+def newest(connection: Connection, key: StreamKey) -> StreamJob | None:
+    """The newest job of a stream."""
+    return _newest(connection, *of_stream(stream_jobs, key))
+
+
+def newest_successful(connection: Connection, key: StreamKey, *, window: bool) -> StreamJob | None:
+    """The newest job of a stream that has succeeded, of those that fetched a window of the past or of the others."""
+    kind = stream_jobs.c.sync_mode == WINDOW if window else stream_jobs.c.sync_mode != WINDOW
+    return _newest(connection, *of_stream(stream_jobs, key), stream_jobs.c.status == JobStatus.SUCCEEDED.value, kind)
 
 
 def set_status(

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 _OWN_FIELD = {
@@ -149,9 +149,14 @@ class KafkaConsumerConfig(StrictModel):
         description="Must be false: offsets are committed when the destination has committed the pages. Other releases "
         "of this format have true as the default, with which a consumer that dies loses pages.",
     )
-    consumer_timeout_ms: int = Field(default=1000, ge=10, description="Milliseconds; longest wait of one poll.")
+    consumer_timeout_ms: int = Field(
+        default=1000, ge=10, le=2**31 - 1, description="Milliseconds; longest wait of one poll."
+    )
     poll_interval: float = Field(
-        default=1, gt=0, description="Seconds; longest wait for a page before the consumer looks at its deadlines."
+        default=1,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds; longest wait for a page before the consumer looks at its deadlines.",
     )
 
     @field_validator("enable_auto_commit")

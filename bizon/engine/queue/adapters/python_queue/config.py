@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 
@@ -18,7 +18,10 @@ class PythonQueueConsumerConfig(StrictModel):
     """``engine.queue.config.consumer``."""
 
     poll_interval: float = Field(
-        default=1, gt=0, description="Seconds; longest wait for a page before the consumer looks at its deadlines."
+        default=1,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds; longest wait for a page before the consumer looks at its deadlines.",
     )
 
 

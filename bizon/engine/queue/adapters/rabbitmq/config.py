@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.common.strict import MOST_SECONDS, StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 
@@ -66,7 +66,10 @@ class RabbitMQConsumerConfig(StrictModel):
     """``engine.queue.config.consumer``."""
 
     poll_interval: float = Field(
-        default=1, gt=0, description="Seconds; longest wait for a page before the consumer looks at its deadlines."
+        default=1,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds; longest wait for a page before the consumer looks at its deadlines.",
     )
 
 

@@ -1,0 +1,115 @@
+"""The JSON Schema of a pipeline file: what the command accepts, before variables are put in."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+from bizon.common.loading import config_schema
+from bizon.source.config import SourceConfig
+from bizon.source.discover import list_sources, load_source
+
+_REFERENCE = r"^BIZON_ENV_|\$\{env://"
+_WORDS = {  # texts that are taken for a value of another kind, as pydantic takes them
+    "integer": r"^[+-]?[0-9_]+(\.0*)?$",
+    "number": r"^[+-]?([0-9_]+\.?[0-9_]*|\.[0-9]+)([eE][+-]?[0-9]+)?$",
+    "boolean": r"^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF|[tTfFyYnN01])$",
+}
+_LIMITS_OF_TEXT = ("enum", "const", "pattern", "maxLength", "minLength", "format")
+_CODE = "TransformModel"  # where a reference is a text like any other
+
+Schema = dict[str, Any]
+
+
+def pipeline_schema() -> Schema:
+    """JSON Schema (draft 2020-12), with the keys of each built-in source. Called by ``bizon config schema``."""
+    schema = config_schema()
+    definitions = schema["$defs"]
+    definitions["AnySource"] = _any_source(definitions.pop("SourceConfig"))
+    conditions = [_of_source(name, definitions) for name in _names()]
+    is_own_file = {"required": ["source_file_path"], "properties": {"source_file_path": {"type": "string"}}}
+    schema["properties"]["source"] = {
+        "description": schema["properties"]["source"]["description"],
+        "allOf": [
+            {"$ref": "#/$defs/AnySource"},  # by itself: older drafts, which editors use, ignore what is beside it
+            {"if": {"not": is_own_file}, "then": {"allOf": [condition for condition, _ in conditions]}},
+        ],
+    }
+    schema["if"] = {"not": {"required": ["streams"], "properties": {"streams": {"type": "array"}}}}
+    schema["then"] = {
+        "properties": {"source": {"if": {"not": is_own_file}, "then": {"allOf": [needs for _, needs in conditions]}}}
+    }
+    transforms = schema["properties"]["transforms"]
+    schema["properties"]["transforms"] = _or(transforms, {"type": "null"})
+    return _with_references(schema)
+
+
+def _names() -> Iterator[str]:
+    """The sources whose packages are installed: the keys of others are allowed but not described."""
+    for info in list_sources():
+        if info.error is None:
+            yield info.name
+
+
+def _any_source(base: Schema) -> Schema:
+    """The ``source`` block of any source, also of one in a file: it may have more keys, and narrow those it has."""
+    known = {**base["properties"], "authentication": {"description": "How to authenticate; see `type`."}}
+    return {**base, "title": "Source", "properties": known, "additionalProperties": True}
+
+
+def _of_source(name: str, definitions: Schema) -> tuple[Schema, Schema]:
+    """What holds for the ``source`` block of a built-in source: its keys, and which it needs. The latter does not hold
+    where the top-level ``streams`` fill them in."""
+    own = load_source(name).get_config_class().model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    for key, definition in own.pop("$defs", {}).items():
+        known = definitions.setdefault(key, definition)
+        if known != definition:
+            own = _renamed(own, key, f"{name}.{key}")
+            definitions[f"{name}.{key}"] = definition
+    always = [key for key, field in SourceConfig.model_fields.items() if field.is_required()]
+    needed = [key for key in own.pop("required", []) if key not in always]
+    definitions[f"source.{name}"] = own
+    is_it = {"properties": {"name": {"const": name}}, "required": ["name"]}
+    return {"if": is_it, "then": {"$ref": f"#/$defs/source.{name}"}}, {"if": is_it, "then": {"required": needed}}
+
+
+def _renamed(node: Any, key: str, new: str) -> Any:
+    if isinstance(node, dict):
+        return {name: _renamed(value, key, new) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_renamed(value, key, new) for value in node]
+    return f"#/$defs/{new}" if node == f"#/$defs/{key}" else node
+
+
+def _with_references(schema: Schema) -> Schema:
+    """A schema that also accepts a reference to a variable for each value, and the text of a number or a truth."""
+    done: Schema = {}
+    for keyword, value in schema.items():
+        if keyword in ("$defs", "properties"):
+            done[keyword] = {key: _value(below) if key != _CODE else deepcopy(below) for key, below in value.items()}
+        elif keyword in ("if", "not"):
+            done[keyword] = deepcopy(value)
+        elif keyword in ("then", "else", "items", "additionalProperties") and isinstance(value, dict):
+            done[keyword] = _value(value)
+        elif keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            # a reference fits every branch, so one that is to fit exactly one becomes one of any
+            name = "anyOf" if keyword == "oneOf" else keyword
+            done[name] = [_value(branch) for branch in value]
+        elif keyword != "discriminator":
+            done[keyword] = deepcopy(value)
+    return done
+
+
+def _value(schema: Schema) -> Schema:
+    kind = schema.get("type")
+    if kind in _WORDS:
+        return _or(schema, {"type": "string", "pattern": f"{_REFERENCE}|{_WORDS[kind]}"})
+    if kind == "string" and any(limit in schema for limit in _LIMITS_OF_TEXT):
+        return _or(schema, {"type": "string", "pattern": _REFERENCE})
+    return _with_references(schema)
+
+
+def _or(schema: Schema, other: Schema) -> Schema:
+    """One of two, with what an editor shows of the first."""
+    shown: Schema = {name: schema[name] for name in ("title", "description", "default") if name in schema}
+    rest = {name: value for name, value in schema.items() if name not in shown}
+    return {**shown, "anyOf": [rest, other]}

@@ -1,0 +1,110 @@
+"""What of a stream a run is to fetch: what is new, everything, or a window of the past.
+
+A window (``bizon run --since --until``) is a job of its own kind: its sync mode in the state is ``window``. It is
+resumed by a run with the same window, its rows are published as those of an incremental job, and it never vouches for
+the watermark, which is that of the newest succeeded job of another kind.
+
+| newest job of the stream           | a run with a window              | a run without one                   |
+|------------------------------------|----------------------------------|-------------------------------------|
+| unfinished, without a window       | refused                          | see ``jobs.py``                     |
+| unfinished, the same window        | resumed                          | cancelled                           |
+| unfinished, another window         | cancelled                        | cancelled                           |
+| window, only publishing is left    | published, then its own          | published, then its own             |
+| finished, or none                  | new job                          | see ``jobs.py``                     |
+
+The last line but one: what is published may be the output already, so that job must not be cancelled.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from bizon.common.clock import as_utc
+from bizon.common.errors.errors import ConfigError
+from bizon.common.models import BizonConfig
+from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
+from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.source.cursor import cursor_resolution, floored
+from bizon.source.models import SourceIncrementalState
+
+Span = tuple[datetime, datetime]
+"""Begin, inclusive, and end, exclusive; aware, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run is to fetch. By default what is new.
+
+    ``since`` and ``until``: a window of the past instead; naive moments are UTC, no ``until`` = up to the watermark.
+    ``everything``: all of the stream, in the place of the old output, whatever the sync mode.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    everything: bool = False
+
+
+def asked_window(backend: AbstractBackend, config: BizonConfig, key: StreamKey, scope: Scope) -> Span | None:
+    """The window of a run, in whole units of ``cursor_resolution``; None when it has none. Called before anything is
+    opened. Raises ConfigError for a window that cannot be fetched."""
+    if scope.since is None:
+        return None
+    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL:
+        raise ConfigError(
+            f"--since: a window needs sync_mode incremental, which is {config.source.sync_mode}",
+            key=("source", "sync_mode"),
+        )
+    newest, previous = backend.get_last_stream_job(key), backend.get_last_successful_stream_job(key)
+    if previous is None or backend.has_pending_reset(key):
+        raise ConfigError("--since: the next run without it fetches everything; run that first")
+    if newest is not None and newest.status in RESUMABLE and newest.sync_mode != WINDOW:
+        raise ConfigError(f"--since: job {newest.id} is unfinished; run without --since first, to finish it")
+    unit, mark = cursor_resolution(config.source), watermark(config.source, previous)
+    begin, end = floored(as_utc(scope.since), unit), mark if scope.until is None else floored(as_utc(scope.until), unit)
+    if begin >= end:
+        what = "the watermark" if scope.until is None else "--until"
+        raise ConfigError(f"--since {begin.isoformat()} is not before {what}, {end.isoformat()}")
+    if end > mark:
+        logger.warning(f"The window ends behind the watermark, {mark.isoformat()}: the next run fetches the rest again")
+    return begin, end
+
+
+def watermark(source: SourceConfig, previous: StreamJob) -> datetime:
+    """Where the window of the last succeeded job ended, in whole units: where the next incremental one begins."""
+    return floored(previous.window[1] if previous.window else previous.created_at, cursor_resolution(source))
+
+
+def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
+    """Why an unfinished job is not the one for a run with this window, or without one."""
+    if job.sync_mode == WINDOW and span is None:
+        return "it fetches a window of the past, this run does not"
+    if job.sync_mode == WINDOW and job.window != span:
+        return "it fetches another window"
+    return None
+
+
+def incremental_state(
+    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
+) -> SourceIncrementalState | None:
+    """What the source is told of the window of a job; None when the stream is fetched from its beginning."""
+    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
+        return None
+    begin, end = job.window or _window(backend, config, job, previous)
+    return SourceIncrementalState(
+        last_run=begin,
+        state=previous.incremental_state or {},
+        cursor_field=config.source.cursor_field,
+        run_started_at=end,
+    )
+
+
+def _window(backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob) -> Span:
+    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
+    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
+    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
+    begin, end = floored(watermark(config.source, previous) - lookback, unit), floored(job.created_at, unit)
+    if unit:
+        backend.note_window(job.id, (begin, end))
+    return begin, end

@@ -1,0 +1,57 @@
+"""Which exceptions are meant for the whole process."""
+
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from bizon.common.interrupts import in_words, is_for_the_process
+
+
+class TimeLimit(Exception):
+    """What a host raises in the middle of a task."""
+
+
+def stop_the_task(_signal: int, _frame: FrameType | None) -> None:
+    raise TimeLimit
+
+
+@pytest.fixture
+def host() -> Iterator[None]:
+    before = signal.signal(signal.SIGUSR1, stop_the_task)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_a_signal_handler_of_the_host_raised_is(host: None) -> None:
+    with pytest.raises(TimeLimit) as raised:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert is_for_the_process(raised.value)
+
+
+def test_the_same_exception_from_elsewhere_is_not(host: None) -> None:
+    with pytest.raises(TimeLimit) as raised:
+        raise TimeLimit
+    assert not is_for_the_process(raised.value)
+
+
+def test_sys_exit_in_a_connector_is_not() -> None:
+    with pytest.raises(SystemExit) as raised:
+        raise SystemExit(0)
+    assert not is_for_the_process(raised.value)
+
+
+@pytest.mark.parametrize("handled_by_the_host", [True, False])
+def test_ctrl_c_is_where_nobody_has_taken_it_over(handled_by_the_host: bool) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if handled_by_the_host else signal.default_int_handler)
+    try:
+        assert is_for_the_process(KeyboardInterrupt()) is not handled_by_the_host
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_words_for_sys_exit_say_what_to_do_instead() -> None:
+    assert in_words(ValueError("x")) == "ValueError: x"
+    assert "sys.exit(0) was called inside the pipeline; raise an exception instead" in in_words(SystemExit(0))

@@ -1,0 +1,40 @@
+"""Stopping a run of the process runner whose halves are still being started."""
+
+import signal
+import subprocess
+import sys
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
+
+from bizon.engine.backend.models import Half
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.runner.adapters.process import _Child, _signals_held_back
+
+SHOW = "import signal; print(sorted(int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+
+
+def blocked_in_a_child() -> str:
+    return subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_child_gets_its_signals_only_once_it_ignores_them() -> None:
+    """A service manager signals all processes: a half that was still importing used to die of it, and fail the run."""
+    with _signals_held_back():
+        assert blocked_in_a_child() == str([int(signal.SIGINT), int(signal.SIGTERM)])
+    assert blocked_in_a_child() == "[]"
+
+
+def child() -> tuple[_Child, SpawnProcess]:
+    context = get_context("spawn")
+    process = context.Process(target=signal.pause, daemon=True)
+    process.start()
+    return _Child(Half.PRODUCER, process, context.Pipe(duplex=False)[0]), process
+
+
+def test_a_half_that_is_not_at_work_yet_is_not_waited_for() -> None:
+    """To import what it needs took up to a quarter of a minute on a busy machine, after the stop."""
+    half, process = child()
+    half.stop_starting()
+    process.join(20)
+    assert process.exitcode == -signal.SIGKILL
+    assert half.result == WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
