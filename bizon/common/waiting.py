@@ -84,3 +84,9 @@ def pause(
         if left <= 0:
             return
         sleep(min(left, _LOOK_EVERY))
+
+
+def rest(seconds: float) -> None:
+    """Wait, on a thread that works for a run; for connectors, in place of ``time.sleep``. Raises StoppedError as soon
+    as the run must end."""
+    pause(seconds, stop_sign())

@@ -92,6 +92,7 @@ def open_job(
     if leftover:
         logger.info("The job before was killed when only publishing was left; it is finished first")
         reason = None
+    adopts = config.source.adopt_output or (reason is not None and _adoption_goes_on(newest, config))
     if newest is not None and reason is None:
         job = newest
     else:
@@ -111,8 +112,9 @@ def open_job(
             job = replace(job, window=span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
+    resume = replace(resume, adopt=resume.adopt or adopts)
     is_reset = backend.is_reset(job.id)
-    if config.source.adopt_output:
+    if adopts:
         backend.note_output(job.id, {_ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     _log_start(job, resume)
@@ -187,6 +189,18 @@ def _outdated_checkpoint(
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
+def _adoption_goes_on(job: StreamJob | None, config: BizonConfig) -> bool:
+    """Whether the job in the place of this one, which is too old, may have its output without --adopt."""
+    if job is None or job.status not in RESUMABLE or job.sync_mode != config.source.sync_mode:
+        return False
+    return _was_adopted(job) and not config.source.force_ignore_checkpoint
+
+
+def _was_adopted(job: StreamJob) -> bool:
+    """Whether it was started with --adopt."""
+    return (job.output or {}).get(_ADOPTED) is True
+
+
 def _everything_is_wanted(backend: AbstractBackend, newest: StreamJob | None, scope: Scope) -> bool:
     """True when the run is to load everything, and no unfinished job does that already."""
     at_it = newest is not None and newest.status in RESUMABLE and backend.is_reset(newest.id)
@@ -227,7 +241,7 @@ def _resume_point(
     also = () if window is None else (window.id,)
     start = ResumePoint(
         job.id,
-        adopt=config.source.adopt_output or (job.output or {}).get(_ADOPTED) is True,
+        adopt=config.source.adopt_output or _was_adopted(job),
         job_created_us=microseconds(job.created_at),
         published=recorded_output(previous.id, previous.output, also) if appends and previous is not None else None,
     )

@@ -3,15 +3,19 @@
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
+from unittest.mock import Mock
 
 import pytest
 from fakes import KEY
 from postgres import Place, PrivateServer
+from sqlalchemy.exc import OperationalError
 
 from bizon.common.errors.errors import BackendError, OvertakenError
+from bizon.common.waiting import ends_with
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.transactions import PATIENCE, Transactions
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
@@ -206,6 +210,22 @@ def test_a_server_that_stays_away_is_named_in_the_end_and_not_waited_for_twice(
         private_postgres.start()
         backend.create_destination_cursor(record(job_id, 0))
         assert committed(backend, job_id) == (0, 5)
+
+
+def test_a_run_that_must_end_waits_for_seconds_only() -> None:
+    def fail() -> None:
+        raise OperationalError("SELECT 1", {}, Exception("the server is away"))
+
+    now, sign = [0.0], Event()
+    sign.set()
+    database = Mock(spec=Database)
+    database.name, database.explain.return_value, database.may_pass.return_value = "x", "away", True
+    transactions = Transactions(
+        database, sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), clock=lambda: now[0]
+    )
+    with ends_with(sign), pytest.raises(BackendError, match="was away for"):
+        transactions.attempt(fail)
+    assert 5 <= now[0] < 7
 
 
 def test_a_heartbeat_does_not_wait(private_postgres: PrivateServer) -> None:

@@ -1,13 +1,15 @@
 """The commit point: write, then record, then acknowledge; publish only when asked."""
 
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
 from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
 
-from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError
+from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError, StoppedError
 from bizon.common.frames import SourcePage, records_to_frame, to_destination_frame
+from bizon.common.waiting import pause
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
@@ -122,6 +124,18 @@ def test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded()
         bench.write(0, 0)
     assert bench.waits == list(RETRY_WAITS)
     assert bench.committed() is None
+
+
+def test_the_end_of_the_run_ends_the_wait_before_a_write_is_tried_again() -> None:
+    bench = Bench()
+    sign = Event()
+    bench.loader.sleep = lambda seconds: pause(seconds, sign)
+    bench.destination.answers = [DestinationWriteError("503", retryable=True)] * 100
+    sign.set()
+    with pytest.raises(StoppedError):
+        bench.write(0, 0)
+    assert bench.committed() is None
+    assert len(bench.destination.answers) == 99
 
 
 @pytest.mark.lesson("F-03")

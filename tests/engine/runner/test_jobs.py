@@ -338,3 +338,15 @@ def test_cursors_of_jobs_that_are_over_are_removed_when_a_new_one_is_made(backen
         jobs.append(opened.job.id)
     kept = [len(backend.get_cursors_by_job_id(job_id)) for job_id in jobs]
     assert kept == [0, 0, 1, 1], "that of the job before stays for the status"
+
+
+@pytest.mark.parametrize("mode", ["incremental", "full_refresh"])
+def test_what_was_adopted_stays_so_for_the_job_that_follows_one_that_was_too_old(
+    backend: AbstractBackend, mode: str
+) -> None:
+    """A scheduled run has no --adopt."""
+    adopted = open_job(backend, pipeline(sync_mode=mode, adopt_output=True))
+    commit(backend, adopted.job, 3, {"page": 4})
+    again = open_job(backend, pipeline(sync_mode=mode), now=datetime.now(UTC) + DAY * 2)
+    assert again.job.id != adopted.job.id
+    assert again.resume.adopt

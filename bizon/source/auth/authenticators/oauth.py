@@ -1,31 +1,29 @@
 """A token that expires and is fetched again (OAuth 2.0, RFC 6749)."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 from requests import PreparedRequest
 
-from bizon.common.clock import as_utc, utc_now
+from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.kept_tokens import TokenKeeper, token_keeper
-from bizon.common.secret import Secret, SecretText, learn
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.common.secret import Secret, learn
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
+from bizon.source.auth.authenticators.oauth_answer import fields_of, replacement_time
+from bizon.source.auth.authenticators.oauth_params import Oauth2AuthParams
 from bizon.source.auth.authenticators.sealing import Seal
 
+__all__ = ["Oauth2AuthParams", "Oauth2Authenticator"]
+
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, to wait for the answer
-_NEVER = datetime.max.replace(tzinfo=UTC)
 _MOST_REDIRECTS = 5
-_SKEW_SHARE, _SKEW_MAX = 0.1, 60.0  # of the lifetime; seconds
 _NAMED_REFUSALS = frozenset(
     {
         "invalid_request",
@@ -36,68 +34,6 @@ _NAMED_REFUSALS = frozenset(
         "invalid_scope",
     }
 )  # RFC 6749, 5.2: the only words of an answer that are safe to repeat
-
-
-class Oauth2AuthParams(StrictModel):
-    """Keys of ``authentication.params`` for ``oauth``."""
-
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-    token_refresh_endpoint: str = Field(pattern=r"^https?://", description="URL that answers with an access token.")
-    client_id: str = Field(description="Id of the OAuth client.")
-    client_secret: SecretText = Field(description="Secret of the OAuth client.")
-    refresh_token: SecretText | None = Field(
-        default=None,
-        description="Refresh token, for grant type refresh_token. One that the endpoint gives in its place is kept, "
-        "encrypted, in the state, for as long as this key is not changed.",
-    )
-    scopes: list[str] | None = Field(default=None, description="Scopes to ask for; sent joined by commas.")
-    token_expiry_date_format: str | None = Field(
-        default=None,
-        description="strptime format of token_expiry_date, and of the expiry in the answer when that is a date. "
-        "null = ISO 8601.",
-    )
-    token_expiry_date: str | None = Field(
-        default=None,
-        description="When an access token expires if the answer does not say so; UTC when it has no zone.",
-    )
-    access_token_name: str = Field(default="access_token", description="Key of the access token in the answer.")
-    expires_in_name: str = Field(default="expires_in", description="Key of the lifetime in seconds in the answer.")
-    refresh_request_body: dict[str, SecretText] | None = Field(
-        default=None, description="Further form fields to send, name: value; they do not replace the standard ones."
-    )
-    grant_type: str = Field(default="refresh_token", description="OAuth grant type.")
-    response_field_path: str | None = Field(
-        default=None, description="Where in the answer the two keys are, for example data/token or data.token."
-    )
-    expiry_skew_seconds: float | None = Field(
-        default=None,
-        ge=0,
-        le=MOST_SECONDS,
-        description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
-        "null = 10 % of the lifetime, at most 60.",
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML has made 1.1 of 1.10; a whole number is the text it was."""
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if info.field_name != "expiry_skew_seconds" and any(isinstance(each, float) for each in (value, *inside)):
-            raise PydanticCustomError("string_type", "expected a text")
-        return value
-
-    @field_validator("token_expiry_date", mode="before")
-    @classmethod
-    def _yaml_date(cls, value: Any) -> Any:
-        return value.isoformat() if isinstance(value, date) else value  # YAML reads an unquoted date as one
-
-    @field_validator("token_expiry_date")
-    @classmethod
-    def _is_a_date(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None:
-            _read_date(value, info.data.get("token_expiry_date_format"))
-        return value
 
 
 class Oauth2Authenticator(HeaderAuthenticator):
@@ -173,7 +109,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
     def _refresh(self) -> None:
         with self._newest_refresh_token():
             asked_at = self._clock()
-            fields = self._fields(self._ask())
+            fields = fields_of(self._ask(), self._params.response_field_path or "", self._place)
             rotated = fields.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != self._refresh_token:
                 self._keep(Secret(learn(rotated)))
@@ -183,7 +119,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
                 f"{self._place}: no '{self._params.access_token_name}' in the answer{self._hint(fields)}; "
                 "set access_token_name or response_field_path"
             )
-        replace_at = self._replacement_time(fields, asked_at)
+        replace_at = replacement_time(self._params, fields, asked_at, self._place)
         self._access_token, self._replace_at = Secret(learn(token)), replace_at
 
     @contextmanager
@@ -274,53 +210,9 @@ class Oauth2Authenticator(HeaderAuthenticator):
             return ""
         return "; the refresh token was replaced since it was configured: if it was revoked, configure a new one"
 
-    def _fields(self, answer: Any) -> dict[str, Any]:
-        path = self._params.response_field_path or ""
-        for step in filter(None, re.split(r"[/.]", path)):
-            if isinstance(answer, list) and step.isdecimal() and int(step) < len(answer):
-                answer = answer[int(step)]
-            elif isinstance(answer, dict) and step in answer:
-                answer = answer[step]
-            else:
-                raise SourceConnectionError(
-                    f"{self._place}: response_field_path '{path}' is not in the answer: nothing at '{step}'"
-                )
-        if not isinstance(answer, dict):
-            raise SourceConnectionError(f"{self._place}: the answer is not an object{f' at {path!r}' if path else ''}")
-        return answer
-
-    def _replacement_time(self, fields: dict[str, Any], asked_at: datetime) -> datetime:
-        name = self._params.expires_in_name
-        value = self._params.token_expiry_date if fields.get(name) is None else fields[name]
-        if value is None:  # the lifetime is optional in an answer; such a token is kept for the whole run
-            return _NEVER
-        try:
-            lifetime = self._lifetime(value, asked_at)
-            skew = self._params.expiry_skew_seconds
-            if skew is None:
-                skew = min(lifetime * _SKEW_SHARE, _SKEW_MAX)
-            return asked_at + timedelta(seconds=lifetime - min(skew, lifetime / 2))
-        except (TypeError, ValueError, OverflowError):
-            raise SourceConnectionError(
-                f"{self._place}: '{name}' is neither a number of seconds nor a date; set token_expiry_date_format"
-            ) from None
-
-    def _lifetime(self, value: Any, asked_at: datetime) -> float:
-        try:
-            return max(float(value), 0.0)
-        except (TypeError, ValueError):
-            expires_at = _read_date(value, self._params.token_expiry_date_format)
-            return max((expires_at - asked_at).total_seconds(), 0.0)
-
     @staticmethod
     def _hint(fields: dict[str, Any]) -> str:
         return f", which has {', '.join(sorted(map(str, fields))) or 'no keys'}"
-
-
-def _read_date(text: str, layout: str | None) -> datetime:
-    if layout is None:
-        return as_utc(datetime.fromisoformat(text))
-    return as_utc(datetime.strptime(text, layout))  # noqa: DTZ007 - a zone is optional, as_utc adds it
 
 
 def _shown(url: str) -> str:

@@ -12,6 +12,7 @@ from google.api_core import exceptions
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.client import HOW, writing
 from bizon.connectors.destinations.bigquery.src.jobs import Job
@@ -105,7 +106,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
                     return {}
                 if time.monotonic() > deadline or not _is_unknown_field(errors):
                     return _refused(request, errors, target.table_id)
-            time.sleep(_PAUSE)
+            rest(_PAUSE)
 
     def _load(self, target: Target, rows: list[Row]) -> None:
         """Rows that are too large for a request, by a load job that is done once for this batch."""

@@ -4,7 +4,6 @@ A request at an offset that BigQuery has is answered ALREADY_EXISTS, which means
 a table has no offsets: there a request whose answer is lost may be written twice.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from google.rpc import code_pb2
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a request without success
@@ -69,7 +69,7 @@ class WriteStream:
         descriptor: DescriptorProto,
         *,
         offset: int | None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = rest,
     ) -> None:
         self.name = name
         self._client = client

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from bizon.common.errors.errors import SourceError, SourceFetchError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import rest
 from bizon.connectors.sources.kafka.src.client import (
     Client,
     Partition,
@@ -257,7 +258,7 @@ class GroupReader:
                 if time.monotonic() > deadline:
                     raise fetch_error("where partitions begin is not told", error_of(error)) from None
                 self._client.trouble(error_of(error), f"where partitions begin is not told yet: {text_of(error)}")
-            time.sleep(_SLICE)
+            rest(_SLICE)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         keys = [(partition.topic, partition.partition) for partition in partitions]

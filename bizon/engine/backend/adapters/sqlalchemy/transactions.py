@@ -9,11 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import stop_sign
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 
 PATIENCE = 60.0
 """Seconds that a database may be away in the middle of a run: time for a restart, and less than waiting for ever."""
 
+_PATIENCE_ONCE_STOPPED = 5.0  # seconds that it may be away once the run must end
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0  # seconds
 
 Result = TypeVar("Result")
@@ -69,7 +71,7 @@ class Transactions:
                 if since is None:
                     since = self._clock()
                     logger.warning(f"the state in {self._database.name} is away, waiting for it: {reason}")
-                elif (waited := self._clock() - since) >= PATIENCE:
+                elif (waited := self._clock() - since) >= _patience():
                     self._reached = False  # one such wait is enough: what the run still has to say fails at once
                     raise BackendError(
                         f"the state in {self._database.name} was away for {waited:.0f} s; start the run again when it "
@@ -82,3 +84,8 @@ class Transactions:
                     logger.info(f"the state in {self._database.name} is back")
                 self._reached = True
                 return result
+
+
+def _patience() -> float:
+    sign = stop_sign()
+    return _PATIENCE_ONCE_STOPPED if sign is not None and sign.is_set() else PATIENCE
