@@ -23,6 +23,15 @@ def is_for_the_process(error: BaseException) -> bool:
     return False
 
 
+def is_failure(error: BaseException) -> bool:
+    """True for what a connector, or a library it uses, fails by: an exception, ``sys.exit``, a panic of a library in
+    Rust. False for what is meant for the process, and for the unknown, of which nobody can say how far it got."""
+    if is_for_the_process(error):
+        return False
+    is_panic = type(error).__module__ == "pyo3_runtime"
+    return is_panic or isinstance(error, Exception | SystemExit | KeyboardInterrupt)
+
+
 def in_words(error: BaseException) -> str:
     """``ValueError: no such page`` for a message; says what to do instead of ending the interpreter."""
     if isinstance(error, SystemExit):

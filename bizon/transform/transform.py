@@ -8,7 +8,7 @@ import polars as pl
 
 from bizon.common.errors.errors import TransformError
 from bizon.common.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
-from bizon.common.interrupts import in_words
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.on_error import OnError
 from bizon.common.rejects import Stage, reject, rejected_rows
 from bizon.transform.config import TransformModel
@@ -79,6 +79,8 @@ class Transform:
             except MemoryError:  # no fault of the record
                 raise
             except (Exception, SystemExit) as error:
+                if is_for_the_process(error):
+                    raise
                 raise TransformError(label, record_id, in_words(error)) from error
             if data is None:
                 return None

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
+from polars.exceptions import PanicException
 
-from bizon.common.interrupts import in_words, is_for_the_process
+from bizon.common.interrupts import in_words, is_failure, is_for_the_process
 
 
 class TimeLimit(Exception):
@@ -55,3 +56,21 @@ def test_ctrl_c_is_where_nobody_has_taken_it_over(handled_by_the_host: bool) -> 
 def test_the_words_for_sys_exit_say_what_to_do_instead() -> None:
     assert in_words(ValueError("x")) == "ValueError: x"
     assert "sys.exit(0) was called inside the pipeline; raise an exception instead" in in_words(SystemExit(0))
+
+
+class Unknown(BaseException):
+    """Nobody knows what it means."""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(ValueError(), True), (SystemExit(0), True), (PanicException("index"), True), (Unknown(), False)],
+)
+def test_what_a_connector_fails_by(error: BaseException, expected: bool) -> None:
+    assert is_failure(error) is expected
+
+
+def test_a_time_limit_of_the_host_is_no_failure_of_a_connector(host: None) -> None:
+    with pytest.raises(TimeLimit) as raised:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert not is_failure(raised.value)

@@ -9,7 +9,7 @@ from bizon.common.errors.errors import (
     FinalizeError,
     OvertakenError,
 )
-from bizon.common.interrupts import in_words, is_for_the_process
+from bizon.common.interrupts import in_words, is_failure
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def writing(where: str) -> Iterator[None]:
     except (DestinationError, OvertakenError):
         raise
     except BaseException as error:
-        if is_for_the_process(error):
+        if not is_failure(error):
             raise
         retryable = bool(getattr(error, "retryable", False))
         raise DestinationWriteError(f"{where}: {in_words(error)}", retryable=retryable) from error
@@ -34,7 +34,7 @@ def publishing() -> Iterator[None]:
     except (FinalizeError, OvertakenError):
         raise
     except BaseException as error:
-        if is_for_the_process(error):
+        if not is_failure(error):
             raise
         text = str(error) if isinstance(error, DestinationError) else in_words(error)
         raise FinalizeError(f"publishing failed: {text}") from error

@@ -9,6 +9,7 @@ import orjson
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, QueueError, SourceFetchError
 from bizon.common.frames import RecordError, empty_source_frame
+from bizon.common.interrupts import is_for_the_process
 from bizon.common.on_error import OnError
 from bizon.common.pages import page_to_frame, records_of
 from bizon.common.waiting import was_stopped
@@ -101,6 +102,8 @@ class PageFetcher:
         except BizonError:
             raise
         except Exception as error:
+            if is_for_the_process(error):
+                raise
             raise self._failed(iteration, error) from error
         extracted_at = utc_now()
         self._check(page, iteration)
@@ -115,6 +118,8 @@ class PageFetcher:
         except BizonError:
             raise
         except Exception as error:  # records that are made while they are read
+            if is_for_the_process(error):
+                raise
             raise self._failed(iteration, error) from error
         self._monitor.track_source_iteration(frame.height)
         return QueueMessage(

@@ -3,8 +3,10 @@
 They are real ones, started as a user would start them, by ``subprocess``: forks are the matter.
 """
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,25 @@ def test_a_system_without_shared_memory_says_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(hosting, "RawArray", refuse)
     with pytest.raises(ConfigError, match=r"shared memory.*Read-only file system \(/dev/shm/pym-1\); mount /dev/shm"):
         shared_memory("b", 1)
+
+
+def test_the_time_limit_of_a_host_reaches_it_through_the_one_thread_of_the_stream_runner(tmp_path: Path) -> None:
+    """It used to be taken for an error of the source, and the host's task went on."""
+    body = """
+import signal
+
+class TimeLimit(Exception):
+    pass
+
+def limit(*_):
+    raise TimeLimit("the time is up")
+
+signal.signal(signal.SIGALRM, limit)
+CONFIG["source"]["sleep"] = 300
+signal.alarm(3)
+run()
+"""
+    assert script(tmp_path, body, "stream") == "TimeLimit the time is up\n"
+    with closing(sqlite3.connect(tmp_path / "bizon.sqlite3")) as state:
+        (status,) = state.execute("SELECT status FROM stream_jobs").fetchone() or ("failed",)
+    assert status == "failed"

@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
-from bizon.common.interrupts import is_for_the_process
+from bizon.common.interrupts import is_failure, is_for_the_process
 from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
@@ -126,7 +126,7 @@ class StreamingRunner(AbstractRunner):
                         raise
                     except BaseException as error:
                         # in sync mode stream a commit would be for the page at fault too
-                        if not (stream or is_for_the_process(error)):
+                        if is_failure(error) and not stream:
                             with suppress(BizonError):  # the first fault is the one to tell
                                 consumer.finish()  # the pages before it are good
                         raise
