@@ -48,7 +48,7 @@ def checked_version(connection: Connection) -> int:
     if version > CURRENT:
         raise BackendError(
             f"the state tables have version {version}, this bizon knows versions up to {CURRENT}: "
-            "they were written by a newer bizon; upgrade, or use another database"
+            f"they were written by a newer bizon; upgrade, or use another database than '{connection.engine.url.database}'"
         )
     return version
 
