@@ -47,8 +47,8 @@ def checked_version(connection: Connection) -> int:
     version = int(connection.execute(select(func.max(schema_version.c.version))).scalar() or 0)
     if version > CURRENT:
         raise BackendError(
-            f"the state tables have version {version}, this bizon knows versions up to {CURRENT}: "
-            f"they were written by a newer bizon; upgrade, or use another database than '{connection.engine.url.database}'"
+            f"the state tables have version {version}, this bizon knows versions up to {CURRENT}: they were written by "
+            f"a newer bizon; upgrade, or use another database than '{connection.engine.url.database}'"
         )
     return version
 
