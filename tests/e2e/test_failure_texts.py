@@ -147,7 +147,7 @@ FAILURES = {
     "source raises": Failure(
         misbehaving(fail_at=2),
         "RuntimeError: the API is down",
-        r"iteration 2.*items_source\.py:\d+",
+        r"items_source\.py:\d+, in _page.*iteration 2",
         "run again to resume",
     ),
     "source cannot be made": Failure(
@@ -163,7 +163,7 @@ FAILURES = {
     "not JSON": Failure(answering(200, "<html>Maintenance</html>", "text/html"), "Maintenance", THINGS),
     "JSON cut short": Failure(answering(200, '{"records": [{"id": 1}'), "not valid JSON", THINGS),
     "a field is missing": Failure(
-        answering(200, '{"items": []}'), "KeyError: 'records'", r"iteration 0.*api_source\.py:\d+, in get"
+        answering(200, '{"items": []}'), "KeyError: 'records'", r"api_source\.py:\d+, in get.*iteration 0"
     ),
     "same cursor again": Failure(
         answering(200, '{"records": [{"id": 1}], "next": {"page": 2}}'),

@@ -45,7 +45,8 @@ def log_failure(context: RunContext, error: BaseException) -> str:
     mistake = _mistake_in_code(error)
     if mistake is not None:
         logger.opt(exception=mistake).debug(f"{where}: where it happened")
-        text += _place_of(mistake)
+        if place := _place_of(mistake):
+            logger.error(f"{where}: raised at {place}; --log-level DEBUG shows the traceback")
     logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
     return Scrubber(context.secrets).brief(text)
 
@@ -71,11 +72,11 @@ def _mistake_in_code(error: BaseException) -> BaseException | None:
 
 
 def _place_of(mistake: BaseException) -> str:
-    """`` (source.py:36, in get)``: the deepest line of the connector that bizon called; nothing for a line of bizon."""
+    """``source.py:36, in get``: the deepest line of the connector that bizon called; empty for a line of bizon."""
     frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename != "<string>"]
     called = next((frame for frame in frames if _BIZON not in Path(frame.filename).parents), None)
     if called is None:
         return ""
     folder = Path(called.filename).parent
     last = [frame for frame in frames if folder in Path(frame.filename).parents][-1]
-    return f" ({last.filename}:{last.lineno}, in {last.name}; --log-level DEBUG shows the traceback)"
+    return f"{last.filename}:{last.lineno}, in {last.name}"
