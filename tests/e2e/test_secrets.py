@@ -155,7 +155,7 @@ def test_the_next_link_is_masked_in_outputs_and_whole_in_the_state(leaky: "Pipel
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_mistake_in_a_connector_shows_no_variable(leaky: "Pipeline", runner: str) -> None:
-    shown = outputs(leaky.source(mood="mistake"), "--runner", runner)
+    shown = outputs(leaky.source(mood="mistake"), "--runner", runner, "--log-level", "DEBUG")
     assert 'return headers["page"]' in shown
     assert GIVEN not in shown
 

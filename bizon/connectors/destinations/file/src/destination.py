@@ -102,10 +102,8 @@ class FileDestination(AbstractDestination):
             self._output.make_folders()
             with TemporaryFile(dir=self._output.folder):
                 return True
-        except NotADirectoryError as error:
-            raise DestinationConnectionError(f"'{main}' cannot be written: {_no_folder(main)}") from error
         except (OSError, ValueError) as error:
-            raise DestinationConnectionError(f"'{main}' cannot be written: {error}") from error
+            raise DestinationConnectionError(f"'{main}' cannot be written: {_file_above(main) or error}") from error
 
     def prepare(self, resume: "ResumePoint") -> None:
         """Drop what no checkpoint vouches for, and what dead jobs of this pipeline left.
@@ -274,6 +272,9 @@ class FileDestination(AbstractDestination):
             raise DestinationError(f"staging of '{self._output.main}' cannot be prepared: {error}") from error
 
 
-def _no_folder(path: Path) -> str:
-    file = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), path.parent)
+def _file_above(path: Path) -> str | None:
+    """What to do about a file where a folder is needed; None when there is none."""
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is None:
+        return None
     return f"'{file}' is a file, not a folder; remove it, or choose another destination_id"
