@@ -44,7 +44,7 @@ def release(pipeline: "Pipeline", function: str) -> None:
 def assert_clear_failure(done: "subprocess.CompletedProcess[str]", reason: str, traceback: bool = False) -> None:
     """Exit code 1, and the reason in words; with a traceback only where a connector has a mistake."""
     assert done.returncode == 1, done.stderr
-    assert reason in done.stderr
+    assert reason in done.stderr, done.stderr
     assert ("Traceback" in done.stderr) is traceback, done.stderr
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 from typing import ClassVar
 
+from bizon.common.errors.errors import BackendError
 from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
@@ -135,9 +136,9 @@ class AbstractRunner(ABC):
         try:
             status = self._status(opened, self._work(context, backend))
         except BaseException as error:
-            close_job(backend, opened, self._interrupted(opened, error))
+            _close(backend, opened, self._interrupted(opened, error))
             raise
-        close_job(backend, opened, status)
+        _close(backend, opened, status)
         if folder is not None and status.published:
             discard(folder)
         return status
@@ -188,3 +189,14 @@ class AbstractRunner(ABC):
         )
         logger.debug(status.to_string())
         return status
+
+
+def _close(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
+    """Close the job. Of a run that has failed its own reason counts, not that the state cannot be told: the next start
+    finds the job as after a kill."""
+    try:
+        close_job(backend, opened, status)
+    except BackendError as error:
+        if status.error is None:
+            raise
+        logger.warning(f"Job {opened.job.id} stays open: {error}")
