@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -144,7 +145,11 @@ def test_a_child_that_dies_is_said_once(pipeline: "Pipeline") -> None:
 def test_a_mistake_in_code_shows_where_it_happened_and_what_it_was_once(pipeline: "Pipeline") -> None:
     failed = pipeline.source(fail_at=1).run(expect=1)
     assert failed.stderr.count("stream 'items.items', iteration 1: RuntimeError: the API is down") == 1
-    assert 'raise RuntimeError("the API is down")' in failed.stderr
+    assert re.search(
+        r"raised at .*items_source\.py:\d+, in _page; --log-level DEBUG shows the traceback", failed.stderr
+    )
+    detailed = pipeline.run("--log-level", "DEBUG", expect=1)
+    assert 'raise RuntimeError("the API is down")' in detailed.stderr
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
