@@ -214,7 +214,8 @@ def tansu_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def kafka_topics(kafka_url: str) -> Iterator[Callable[..., str]]:
-    """``kafka_topics(partitions=1, **config)``: the name of a new topic, which is removed when the test ends.
+    """``kafka_topics(partitions=1, **config)``: the name of a new topic, which is removed when the test ends. It keeps
+    messages with old timestamps: by default a broker removes them after a week, minutes after they were sent.
 
     ``kafka_topics(name="...")`` only sees to the removal.
     """
@@ -225,7 +226,7 @@ def kafka_topics(kafka_url: str) -> Iterator[Callable[..., str]]:
     def create(partitions: int = 1, *, name: str | None = None, **config: str) -> str:
         names.append(name or f"test-{uuid4().hex}")
         if name is None:
-            keys = {key.replace("_", "."): value for key, value in config.items()}
+            keys = {"retention.ms": "-1"} | {key.replace("_", "."): value for key, value in config.items()}
             topic = NewTopic(names[-1], num_partitions=partitions, replication_factor=1, config=keys)
             admin.create_topics([topic])[names[-1]].result(_ANSWER_TIMEOUT)
         return names[-1]
