@@ -274,7 +274,7 @@ class FileDestination(AbstractDestination):
 
 def _file_above(path: Path) -> str | None:
     """What to do about a file where a folder is needed; None when there is none."""
-    file = next((parent for parent in path.parents if parent.is_file()), None)
+    file = next((parent for parent in path.parents if os.path.isfile(parent)), None)  # False where it may not look
     if file is None:
         return None
     return f"'{file}' is a file, not a folder; remove it, or choose another destination_id"
