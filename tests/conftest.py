@@ -155,3 +155,17 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool]], None]:
+    """Wait, with a bound, until something is true."""
+    from time import monotonic, sleep
+
+    def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
+        deadline = monotonic() + seconds
+        while not condition():
+            assert monotonic() < deadline, "waited in vain"
+            sleep(0.02)
+
+    return wait

@@ -28,8 +28,8 @@ def write_to_stderr(text: str) -> None:
 def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[None]:
     """Within: one sink, on stderr, at this level. All that ``write`` gets is scrubbed, tracebacks included.
 
-    What the end of the run says is left out, except at the levels of ``VERBOSE``. Standard library loggers (urllib3 and
-    the like) write to it too. Variables are never shown in tracebacks.
+    Records that the end of the run repeats are skipped, except at the levels of ``VERBOSE``. Standard library loggers
+    (urllib3 and the like) write to it too. Variables are never shown in tracebacks.
     """
     logger.remove()
     sink = logger.add(

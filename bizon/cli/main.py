@@ -18,7 +18,7 @@ class _LightFlags:
     """Flags that are false when they are not given, as --help: typer loads pydantic to make a flag of nothing."""
 
     def get_params(self, ctx: Any) -> Any:
-        params = super().get_params(ctx)  # type: ignore[misc]
+        params = super().get_params(ctx)  # type: ignore[misc]  # a mixin: the class beside it has the method
         for param in params:
             if getattr(param, "is_flag", False) and param.default is None:
                 param.default = False

@@ -1,8 +1,9 @@
 """From flags to what they stand for: a part of the configuration, or what of the stream is fetched."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.runner.windows import Scope
 
@@ -29,7 +30,8 @@ def flag_overrides(
 
 
 def run_scope(since: str | None, until: str | None, *, everything: bool, role: str | None) -> Scope:
-    """What a run is to fetch. Raises ConfigError for flags that contradict each other and for what is no date."""
+    """What a run is to fetch. Raises ConfigError for flags that contradict each other, and for text that is
+    not a date."""
     if (since is not None or everything) and role == "consumer":
         raise ConfigError("--role consumer: --since, --until and --full-refresh are for the producer")
     if until is not None and since is None:
@@ -43,7 +45,6 @@ def _moment(flag: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return as_utc(datetime.fromisoformat(text))
     except ValueError:
         raise ConfigError(f"{flag} {text}: not a date or a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -46,7 +46,7 @@ class ResultFile:
     """The file, always complete: each version is written aside and renamed, also where a link leads to it. Without a
     path it does nothing.
 
-    What is no regular file is never replaced: a device, a pipe, and a descriptor of this process (``/dev/stdout``) are
+    Only regular files are replaced: a device, a pipe, and a descriptor of this process (``/dev/stdout``) are
     written to, once, at the end.
     """
 
@@ -141,7 +141,7 @@ class ResultFile:
 
 def _descriptor_of(path: Path) -> int | None:
     """The number of the open file of this process that a path stands for: ``/dev/stdout``, ``/dev/fd/3`` and links to
-    them. To open such a path would begin anew at the start of the file behind it."""
+    them. Opening such a path would start again at the beginning of the file behind it."""
     own = {Path(folder).resolve() for folder in ("/proc/self/fd", "/dev/fd")}
     for _ in range(_MOST_LINKS):
         folder = path.parent.resolve()

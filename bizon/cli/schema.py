@@ -57,7 +57,7 @@ def _any_source(base: Schema) -> Schema:
 
 
 def _of_source(name: str, definitions: Schema) -> tuple[Schema, Schema]:
-    """What holds for the ``source`` block of a built-in source: its keys, and which it needs. The latter does not hold
+    """The keys of a built-in source's ``source`` block, and which of them it needs. The second part does not hold
     where the top-level ``streams`` fill them in."""
     own = load_source(name).get_config_class().model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     for key, definition in own.pop("$defs", {}).items():

@@ -16,7 +16,7 @@ class TokenKeeper(Protocol):
         """Within: no other process or thread is in a turn of the same name. Waits for it."""
 
     def read(self, name: str) -> str | None:
-        """What was kept last, or None."""
+        """The text that was kept last, or None."""
 
     def write(self, name: str, value: str) -> None:
         """Keep a text. When this returns, it survives the end of the process."""

@@ -36,7 +36,7 @@ class GenericSourceConfig(SourceConfig):
 
 
 class PathsFrom(StrEnum):
-    """What relative paths are relative to."""
+    """The folder that relative paths start from."""
 
     WORKING_DIRECTORY = "working_directory"
     CONFIG = "config"

@@ -1,4 +1,4 @@
-"""What no configuration may hold, whatever its keys mean: found before anything else looks at it."""
+"""Values that no configuration may hold, whatever its keys mean. They are refused before anything else looks at it."""
 
 import math
 from collections.abc import Iterator

@@ -25,6 +25,6 @@ def _without_secrets(record: "Record") -> None:
 
 
 logger = loguru.logger.patch(_without_secrets)
-"""What every module of bizon logs through, so that it is safe with the sinks of a program that uses bizon as a library.
+"""The logger of every module of bizon: it is safe with the sinks of a program that uses bizon as a library.
 
 The one exception is the ``logger`` destination: what it logs are records."""

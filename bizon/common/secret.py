@@ -1,7 +1,7 @@
 """Secrets: usable as text by a connector, masked wherever a config is shown, and known to whatever writes output.
 
-What a run learns (an access token, a session cookie) is as secret as what it was given. There is one registry per
-process, which every :class:`bizon.common.scrub.Scrubber` asks:
+A run learns secrets too: an access token, a session cookie. There is one registry per process,
+which every :class:`bizon.common.scrub.Scrubber` asks:
 
 - ``learn(value)`` keeps a value for the rest of the process, the newest 256 of them. Sources and authenticators call it
   before they use what they received. The children of the process runner pass it on to the process that prints.

@@ -120,7 +120,7 @@ class Session(requests.Session):
 
         requests does this for ``Authorization`` alone; here it also holds for headers and cookies of the builder.
         """
-        leaves = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
+        leaves = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]  # no stub
         if leaves:
             prepared_request.headers.pop("Authorization", None)
         signer: Any = getattr(response.request, "signed_by", self.auth)

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import subprocess
-from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -115,17 +114,3 @@ class Pipeline:
 def pipeline(tmp_path: Path) -> Pipeline:
     """A pipeline of 20 items on 4 pages, from the items source into ``out.json``."""
     return Pipeline(tmp_path)
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Wait, with a bound, until something is true."""
-    from time import monotonic, sleep
-
-    def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
-        deadline = monotonic() + seconds
-        while not condition():
-            assert monotonic() < deadline, "waited in vain"
-            sleep(0.02)
-
-    return wait

@@ -25,6 +25,9 @@ from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
+PAGE_GRACE = 0.5
+"""Seconds that a page in flight gets when an exception in the main thread ends the run."""
+
 
 class AbstractRunner(ABC):
     """Runs a pipeline once. An adapter says where the workers live; the rules of the job are the same for all.

@@ -4,7 +4,7 @@ Whatever happens, a half that ends wakes the other: the producer sends an end or
 the stop flag and closes the queue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from bizon.common.errors.errors import (
@@ -21,6 +21,7 @@ from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
@@ -35,7 +36,7 @@ from bizon.engine.runner.assembly import (
     build_producer,
     build_source,
 )
-from bizon.engine.runner.faults import failure, status_of
+from bizon.engine.runner.faults import STATUS_OF_HALF, failure, status_of
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.tokens import StateKeepsTokens
 from bizon.monitoring.monitor import AbstractMonitor
@@ -49,34 +50,32 @@ _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a sto
 
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
-    try:
-        with at_work(links.backend, links.stop):
-            return _produce(context, links)
-    except BaseException as error:
-        if was_stopped(error):
-            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
-        if is_for_the_process(error):
-            raise
-        return _failed(context, links, error, PipelineReturnStatus.SOURCE_ERROR)
-    finally:
-        _close(links)
+    return _run(context, links, Half.PRODUCER, _produce)
 
 
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
+        return _run(context, links, Half.CONSUMER, _consume)
+    finally:
+        with suppress(OSError):  # the producing process may be gone
+            links.gate.set()
+
+
+def _run(
+    context: RunContext, links: Links, half: Half, work: Callable[[RunContext, Links], WorkerResult]
+) -> WorkerResult:
+    try:
         with at_work(links.backend, links.stop):
-            return _consume(context, links)
+            return work(context, links)
     except BaseException as error:
         if was_stopped(error):
             return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         if is_for_the_process(error):
             raise
-        return _failed(context, links, error, PipelineReturnStatus.DESTINATION_ERROR)
+        return _failed(context, links, error, STATUS_OF_HALF[half])
     finally:
         _close(links)
-        with suppress(OSError):  # the producing process may be gone
-            links.gate.set()
 
 
 @contextmanager

@@ -21,12 +21,12 @@ from bizon.common.interrupts import in_words
 from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.common.secret import registry
 from bizon.engine.backend.models import Half
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
-from bizon.engine.runner.faults import status_of
+from bizon.engine.runner.faults import STATUS_OF_HALF, status_of
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer
@@ -39,7 +39,6 @@ STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 """What the main process handles for all."""
 
 _ORPHANED = 1
-_STATUS = {Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR, Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
     try:
         result = _work(half, payload, wiring, reporter)
     except BaseException as error:  # noqa: BLE001 - shown by the main process, which knows what to mask
-        result = WorkerResult(status_of(error, _STATUS[half]), error=in_words(error))
+        result = WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
         logger.bind(**{FAILURE: True}).opt(exception=None if isinstance(error, BizonError) else error).error(
             result.error
         )

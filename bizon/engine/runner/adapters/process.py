@@ -18,18 +18,11 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
+from bizon.engine.runner.faults import STATUS_OF_HALF
 from bizon.engine.runner.hosting import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
 from bizon.engine.runner.models import RunContext
-from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.watch import state_of
-
-_STATUS_WHEN_DEAD = {
-    Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
-    Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
-}
-
-_PAGE_GRACE = 0.5  # seconds that a page in flight gets when an exception ends the run
-
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
 
@@ -96,7 +89,7 @@ class ProcessRunner(AbstractRunner):
         self._flag.set()
         producer = children[Half.PRODUCER]
         if producer.result is None:
-            producer.process.join(_PAGE_GRACE)
+            producer.process.join(PAGE_GRACE)
             if producer.process.is_alive():
                 producer.process.kill()
         self._wait(children)
@@ -146,7 +139,7 @@ class _Child:
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
             told = logger.bind(**{FAILURE: event.failure})
-            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]
+            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]  # a TypedDict takes them
 
     def _note_death(self) -> None:
         self.process.join()
@@ -156,7 +149,7 @@ class _Child:
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
         error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
         logger.bind(**{FAILURE: True}).error(error)
-        self.result = WorkerResult(_STATUS_WHEN_DEAD[self.half], error=error)
+        self.result = WorkerResult(STATUS_OF_HALF[self.half], error=error)
 
 
 @contextmanager

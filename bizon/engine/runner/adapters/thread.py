@@ -9,16 +9,15 @@ from threading import Event, Thread
 from bizon.common.interrupts import in_words
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_queue, memory_budget, open_spool
+from bizon.engine.runner.faults import STATUS_OF_HALF
 from bizon.engine.runner.models import Links, RunContext
-from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.workers import run_consumer, run_producer
-
-_PAGE_GRACE = 0.5  # seconds that a page in flight gets when an exception ends the run
 
 _Worker = Callable[[RunContext, Links], WorkerResult]
 
@@ -40,7 +39,10 @@ class ThreadRunner(AbstractRunner):
                 producer = workers["producer"] = _started(run_producer, context, links)
                 self._stopping.wait(settings.consumer_start_delay)
                 watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained)
-                is_over = lambda was_empty: is_cut_short.is_set() or watch(was_empty)  # noqa: E731
+
+                def is_over(was_empty: bool) -> bool:
+                    return is_cut_short.is_set() or watch(was_empty)
+
                 theirs = replace(links, queue=receiving, is_over=is_over)
                 workers["consumer"] = _started(run_consumer, context, theirs)
                 waiting = set(workers.values())
@@ -57,7 +59,7 @@ class ThreadRunner(AbstractRunner):
         except BaseException:
             self._stop.set()
             self._stopping.set()
-            wait(workers.values(), _PAGE_GRACE)
+            wait(workers.values(), PAGE_GRACE)
             is_cut_short.set()
             if "consumer" in workers:
                 wait([workers["consumer"]])
@@ -92,20 +94,16 @@ def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, Ab
 def _state(producer: Future[WorkerResult]) -> ProducerState:
     if not producer.done():
         return ProducerState.AT_WORK
-    return state_of(_result(producer, PipelineReturnStatus.SOURCE_ERROR))
+    return state_of(_result(producer, Half.PRODUCER))
 
 
 def _results(workers: dict[str, Future[WorkerResult]]) -> dict[str, WorkerResult]:
-    failed = {
-        "producer": PipelineReturnStatus.SOURCE_ERROR,
-        "consumer": PipelineReturnStatus.DESTINATION_ERROR,
-    }
-    return {name: _result(future, failed[name]) for name, future in workers.items()}
+    return {name: _result(future, Half(name)) for name, future in workers.items()}
 
 
-def _result(future: Future[WorkerResult], status: PipelineReturnStatus) -> WorkerResult:
+def _result(future: Future[WorkerResult], half: Half) -> WorkerResult:
     """The worker's own result, or what stands for it when it left by SystemExit or the like."""
     error = future.exception()
     if error is None:
         return future.result()
-    return WorkerResult(status, error=in_words(error))
+    return WorkerResult(STATUS_OF_HALF[half], error=in_words(error))

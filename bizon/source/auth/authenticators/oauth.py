@@ -174,7 +174,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
             if not response.is_redirect:
                 return response
             target = urljoin(url, response.headers["location"])
-            if self._session.should_strip_auth(url, target):  # type: ignore[no-untyped-call]
+            if self._session.should_strip_auth(url, target):  # type: ignore[no-untyped-call]  # no stub
                 raise SourceConnectionError(
                     f"{self._place} redirects to {_shown(target)}, which does not get the credentials; if it is the "
                     "right one, set token_refresh_endpoint to it"
