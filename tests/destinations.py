@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import polars as pl
 
-from bizon.common.frames import DESTINATION_SCHEMA, encode_data
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, DestinationFactory
@@ -17,6 +16,7 @@ from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import MonitorFactory
+from bizon.records.frames import DESTINATION_SCHEMA, encode_data
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.testing.destination import DestinationConformance

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
-from bizon.common.document import load_yaml
 from bizon.common.errors.errors import ConfigError
+from bizon.config.document import load_yaml
 
 _KEY = re.compile(rb"""^['"]?paths['"]?\s*:""", re.MULTILINE)
 

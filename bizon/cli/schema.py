@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from bizon.common.loading import config_schema
+from bizon.config.loading import config_schema
 from bizon.source.config import SourceConfig
 from bizon.source.discover import list_sources, load_source
 

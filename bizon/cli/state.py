@@ -14,10 +14,10 @@ from bizon.cli.overrides import flag_overrides
 from bizon.cli.paths import absolute_path, in_folder_of_paths
 from bizon.cli.render import counted, duration
 from bizon.common.errors.errors import ConfigError, ExitCode
-from bizon.common.loading import Document, build_config, load_env_files, load_yaml, resolve_env
 from bizon.common.models import GenericSourceConfig
 from bizon.common.scrub import Scrubber, named_secrets
 from bizon.common.secret import learn
+from bizon.config.loading import Document, build_config, load_env_files, load_yaml, resolve_env
 from bizon.engine.engine import load_config
 from bizon.engine.runner.report import PipelineReport, report_on, request_reset
 

@@ -13,9 +13,9 @@ from pydantic import (
 )
 
 from bizon.common.on_error import OnError
-from bizon.common.streams import StreamConfig, unique, valid_streams, with_record_schemas
-from bizon.common.strict import StrictModel
 from bizon.common.sync import SyncMetadata
+from bizon.config.streams import StreamConfig, unique, valid_streams, with_record_schemas
+from bizon.config.strict import StrictModel
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfig
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import MOST_SECONDS, StrictModel
 
 
 class DestinationTypes(StrEnum):

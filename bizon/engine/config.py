@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 from bizon.engine.backend.adapters.sqlalchemy.config import (
     BigQuerySQLAlchemyConfig,
     PostgresSQLAlchemyConfig,

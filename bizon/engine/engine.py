@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
-from bizon.common.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.common.models import BizonConfig, GenericSourceConfig
+from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import Half
 from bizon.engine.runner.config import RunnerTypes

@@ -10,7 +10,6 @@ import polars as pl
 
 from bizon.common.errors.errors import ConfigError, SourceFetchError
 from bizon.common.models import BizonConfig
-from bizon.common.rejects import split_rejected
 from bizon.common.safe_log import logger
 from bizon.common.secret import registry
 from bizon.common.sync import SyncMetadata
@@ -19,6 +18,7 @@ from bizon.engine.pipeline.producer import PageFetcher
 from bizon.engine.runner.assembly import build_source
 from bizon.engine.runner.workers import check_source
 from bizon.monitoring.monitor import NoOpMonitor
+from bizon.records.rejects import split_rejected
 from bizon.source.config import SourceSyncModes
 from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class, supports_incremental

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from bizon.common.streams import StreamConfig
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.streams import StreamConfig
+from bizon.config.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.config import AuthConfig
 
 RETRY_STATUS_CODES = (429, 500, 502, 503, 504, 520, 522, 524)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
-from bizon.common.streams import StreamConfig
+from bizon.config.streams import StreamConfig
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.config import HttpConfig, HttpRetriesConfig, SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 from bizon.transform.snippet import SnippetError, compile_snippet
 
 

@@ -22,14 +22,12 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "source/body.py source/answers.py source/retries.py source/failures.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
-    (1, "common/models.py common/sync.py common/loading.py common/document.py common/references.py"),
-    (1, "common/strict.py common/streams.py common/config_errors.py common/config_shape.py common/plain_data.py"),
-    (1, "source/auth/authenticators/*.py"),
-    (0, "common/frames.py common/clock.py common/secret.py common/scrub.py common/log_bridge.py"),
-    (0, "common/errors/errors.py common/on_error.py common/rejects.py common/pages.py common/interpreter.py"),
-    (0, "common/exact_json.py common/google_credentials.py common/private_files.py common/processes.py"),
-    (0, "common/waiting.py common/kept_tokens.py common/interrupts.py"),
-    (0, "common/frame_json.py common/lines.py common/encoding.py common/secret_forms.py common/safe_log.py"),
+    (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),
+    (0, "records/*.py"),
+    (0, "common/clock.py common/errors/errors.py common/google_credentials.py common/interpreter.py"),
+    (0, "common/interrupts.py common/kept_tokens.py common/log_bridge.py common/on_error.py common/private_files.py"),
+    (0, "common/processes.py common/safe_log.py common/scrub.py common/secret.py common/secret_forms.py"),
+    (0, "common/waiting.py"),
     (0, "source/model_like.py source/models.py"),
     (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
@@ -48,8 +46,8 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("__main__.py", "main"),
 )
 OPEN_TO_GUESTS = (
-    "source/* destination/* common/models.py common/strict.py common/streams.py common/sync.py common/secret.py "
-    "common/clock.py common/frames.py common/exact_json.py common/errors/errors.py common/private_files.py "
+    "source/* destination/* config/strict.py config/streams.py records/frames.py records/exact_json.py "
+    "common/models.py common/sync.py common/secret.py common/clock.py common/errors/errors.py common/private_files.py "
     "common/google_credentials.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
     "engine/pipeline/models.py "
     "monitoring/monitor.py"
@@ -57,8 +55,8 @@ OPEN_TO_GUESTS = (
 LIGHT = {"pydantic", "pydantic_core", *sys.stdlib_module_names}
 LIGHT_TOO = (
     ("source/auth/*", "requests"),
-    ("common/loading.py common/document.py common/config_errors.py", "yaml"),
-    ("common/loading.py common/references.py", "dotenv"),
+    ("config/loading.py config/document.py config/messages.py", "yaml"),
+    ("config/loading.py config/references.py", "dotenv"),
 )
 HEAVY = {"polars", "sqlalchemy", "google", "confluent_kafka", "pika", "pyarrow"}
 FAMILY, FAMILY_HOME = "connectors/destinations/bigquery*", "connectors/destinations/bigquery/src/*"

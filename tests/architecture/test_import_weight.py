@@ -99,7 +99,7 @@ def test_a_small_run_loads_little_more_than_its_libraries(tmp_path: Path) -> Non
 
 def test_the_blocks_of_a_configuration_are_compiled_with_the_file_they_are_in() -> None:
     """Each by itself as well took a tenth of a small run."""
-    script = "from bizon.common.models import BizonConfig as c; from bizon.common.strict import StrictModel as s\n"
+    script = "from bizon.common.models import BizonConfig as c; from bizon.config.strict import StrictModel as s\n"
     script += "print(*(m.__name__ for m in s.__subclasses__() if m.__pydantic_complete__))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

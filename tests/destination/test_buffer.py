@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from fakes import FakeClock
 
-from bizon.common.frames import SourcePage, empty_source_frame, records_to_frame
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
+from bizon.records.frames import SourcePage, empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 
 
 class BackendTypes(StrEnum):

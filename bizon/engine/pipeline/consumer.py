@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
-from bizon.common.frames import SourcePage, to_destination_frame
 from bizon.common.safe_log import logger
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.in_order import InOrder
@@ -13,6 +12,7 @@ from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue
+from bizon.records.frames import SourcePage, to_destination_frame
 from bizon.transform.transform import Transform
 
 

@@ -98,7 +98,7 @@ class PageMark:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Contiguous pages ready to be written. ``frame``: destination frame with ``destination_id``, perhaps empty, and
-    perhaps with refused rows (:mod:`bizon.common.rejects`)."""
+    perhaps with refused rows (:mod:`bizon.records.rejects`)."""
 
     frame: "pl.DataFrame"
     pages: tuple[PageMark, ...]

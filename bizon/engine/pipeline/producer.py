@@ -8,10 +8,8 @@ import orjson
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, QueueError, SourceFetchError
-from bizon.common.frames import RecordError, empty_source_frame
 from bizon.common.interrupts import is_for_the_process
 from bizon.common.on_error import OnError
-from bizon.common.pages import page_to_frame, records_of
 from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
@@ -19,6 +17,8 @@ from bizon.engine.pipeline.models import Progress
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.monitoring.monitor import AbstractMonitor
+from bizon.records.frames import RecordError, empty_source_frame
+from bizon.records.pages import page_to_frame, records_of
 from bizon.source.cursor import Cursor
 from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.source.session import refused_by

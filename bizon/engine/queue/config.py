@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 
 
 class QueueTypes(StrEnum):

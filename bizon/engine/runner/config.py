@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import MOST_SECONDS, StrictModel
 
 
 class RunnerTypes(StrEnum):

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.authenticators.cookies import CookiesAuthParams
 from bizon.source.auth.authenticators.oauth import Oauth2AuthParams

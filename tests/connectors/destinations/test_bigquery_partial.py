@@ -16,11 +16,11 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc import code_pb2
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
-from bizon.common.rejects import take_out
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed, Landed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.models import ResumePoint
+from bizon.records.rejects import take_out
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

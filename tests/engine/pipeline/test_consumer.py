@@ -7,7 +7,6 @@ import pytest
 from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
 
 from bizon.common.errors.errors import OvertakenError, QueueError
-from bizon.common.frames import records_to_frame
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
@@ -16,6 +15,7 @@ from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDet
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.monitoring.monitor import NoOpMonitor
+from bizon.records.frames import records_to_frame
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig
 from bizon.source.models import SourceRecord

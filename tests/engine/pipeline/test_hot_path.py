@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from fakes import KEY, ListDestination, memory_backend, new_job, sync_metadata
 
-from bizon.common.frames import records_to_frame
-from bizon.common.pages import page_to_frame, records_of
 from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
@@ -22,6 +20,8 @@ from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDet
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage
 from bizon.monitoring.monitor import NoOpMonitor
+from bizon.records.frames import records_to_frame
+from bizon.records.pages import page_to_frame, records_of
 from bizon.source.models import JsonLines, SourceIteration, SourceRecord
 from bizon.transform.config import TransformModel
 from bizon.transform.transform import Transform

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import QueueError
-from bizon.common.frames import empty_source_frame
 from bizon.engine.pipeline.in_order import PATIENCE, InOrder
 from bizon.engine.queue.models import QueueMessage
+from bizon.records.frames import empty_source_frame
 
 
 def page(iteration: int) -> QueueMessage:

@@ -8,7 +8,6 @@ import pytest
 from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
 
 from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError, StoppedError
-from bizon.common.frames import SourcePage, records_to_frame, to_destination_frame
 from bizon.common.waiting import pause
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.backend import AbstractBackend
@@ -16,6 +15,7 @@ from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark, Progress, ResumePoint
 from bizon.engine.pipeline.retries import RETRY_WAITS
 from bizon.monitoring.monitor import NoOpMonitor
+from bizon.records.frames import SourcePage, records_to_frame, to_destination_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

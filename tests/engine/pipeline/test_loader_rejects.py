@@ -6,9 +6,9 @@ from fakes import ListDestination
 
 from bizon.common.errors.errors import DestinationWriteError, FinalizeError, RowsRejectedError
 from bizon.common.on_error import OnError
-from bizon.common.rejects import Stage, reject
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.pipeline.models import Batch
+from bizon.records.rejects import Stage, reject
 
 
 class Letters(ListDestination):

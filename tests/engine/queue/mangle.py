@@ -11,10 +11,10 @@ import zlib
 from datetime import UTC, datetime
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.frames import records_to_frame
-from bizon.common.rejects import records_and_rejects_to_frame
 from bizon.engine.queue.codec import MAGIC, VERSION, decode, encode
 from bizon.engine.queue.models import QueueMessage
+from bizon.records.frames import records_to_frame
+from bizon.records.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

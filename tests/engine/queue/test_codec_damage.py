@@ -14,11 +14,11 @@ from engine.queue import mangle
 from engine.queue.mangle import NOW, PREFIX, message, with_checksum, zones
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.frames import SOURCE_SCHEMA, empty_source_frame, records_to_frame
 from bizon.engine.queue import codec, ipc
 from bizon.engine.queue.codec import StrangerError, decode, encode
 from bizon.engine.queue.flatbuffer import Table
 from bizon.engine.queue.models import QueueMessage
+from bizon.records.frames import SOURCE_SCHEMA, empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 ROWS = 7

@@ -1,9 +1,9 @@
 """What a broker may forget: everything up to a place, and nothing that is still needed."""
 
 from bizon.common.clock import utc_now
-from bizon.common.frames import empty_source_frame
 from bizon.engine.queue.deliveries import Deliveries
 from bizon.engine.queue.models import QueueMessage
+from bizon.records.frames import empty_source_frame
 
 
 def page(iteration: int, job: str = "job") -> QueueMessage:

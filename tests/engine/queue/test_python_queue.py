@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.frames import empty_source_frame, records_to_frame
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
+from bizon.records.frames import empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from bizon.common.document import document_from_dict
 from bizon.common.errors.errors import ConfigError
-from bizon.common.loading import build_config
 from bizon.common.secret import iter_secrets
+from bizon.config.document import document_from_dict
+from bizon.config.loading import build_config
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.authenticators.cookies import CookiesAuthParams
 from bizon.source.auth.authenticators.oauth import Oauth2AuthParams

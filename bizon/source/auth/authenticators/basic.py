@@ -5,7 +5,7 @@ from base64 import b64encode
 from pydantic import Field
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 

@@ -5,7 +5,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 
 
 class CookiesAuthParams(StrictModel):

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from bizon.common.clock import as_utc
 from bizon.common.secret import SecretText
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import MOST_SECONDS, StrictModel
 
 
 class Oauth2AuthParams(StrictModel):

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 
 

@@ -14,7 +14,6 @@ from typing import Any, cast
 import polars as pl
 import pytest
 
-from bizon.common.frames import DESTINATION_SCHEMA
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
 from bizon.connectors.destinations.file.src.destination import FileDestination
@@ -22,6 +21,7 @@ from bizon.destination.destination import BatchRange
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
+from bizon.records.frames import DESTINATION_SCHEMA
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 

@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from loguru import logger
 
 from bizon.common.clock import utc_now
-from bizon.common.pages import page_to_frame
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.source import KafkaSource
+from bizon.records.pages import page_to_frame
 from bizon.source.models import SourceIteration
 
 PATIENCE = 60  # seconds

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import StrictModel
+from bizon.config.strict import StrictModel
 from bizon.destination.config import (
     AbstractDestinationConfig,
     AbstractDestinationDetailsConfig,

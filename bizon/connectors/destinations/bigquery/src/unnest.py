@@ -7,12 +7,12 @@ from typing import Any, Never
 import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.common.exact_json import loads_exact
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError
 from bizon.connectors.destinations.bigquery.src.values import converter
+from bizon.records.exact_json import loads_exact
 
 
 class Unnester:

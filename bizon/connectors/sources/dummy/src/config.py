@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bizon.common.strict import MOST_SECONDS
+from bizon.config.strict import MOST_SECONDS
 from bizon.source.auth.authenticators.oauth import Oauth2AuthParams
 from bizon.source.auth.authenticators.token import TokenAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType

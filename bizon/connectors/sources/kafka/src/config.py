@@ -10,8 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.secret import Secret, SecretText
-from bizon.common.streams import StreamConfig
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.streams import StreamConfig
+from bizon.config.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType
 from bizon.source.config import SourceConfig

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import MOST_SECONDS, StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 

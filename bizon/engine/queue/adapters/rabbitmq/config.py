@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bizon.common.secret import SecretText
-from bizon.common.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import MOST_SECONDS, StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 

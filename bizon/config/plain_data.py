@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from bizon.common.config_errors import Problem
-from bizon.common.document import KeyPath
+from bizon.config.document import KeyPath
+from bizon.config.messages import Problem
 
 MOST_LEVELS = 100
 """Levels of blocks inside blocks; far beyond any pipeline, and far below what the interpreter can follow."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
-from bizon.common.document import Document, KeyPath, dotted
 from bizon.common.errors.errors import ConfigError
+from bizon.config.document import Document, KeyPath, dotted
 
 WHOLE_VALUE = "BIZON_ENV_"
 """A text that starts like this is the name of a variable, as a whole."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bizon.common.frames import (
+from bizon.records.frames import (
     DESTINATION_COLUMNS,
     SOURCE_SCHEMA,
     RecordError,

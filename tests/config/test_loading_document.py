@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bizon.common.document import Position, document_from_dict, dotted, load_yaml
 from bizon.common.errors.errors import ConfigError
+from bizon.config.document import Position, document_from_dict, dotted, load_yaml
 
 
 def write(folder: Path, text: str | bytes) -> str:

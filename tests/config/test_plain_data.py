@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from bizon.common.document import document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError
-from bizon.common.loading import build_config
 from bizon.common.models import BizonConfig
-from bizon.common.plain_data import MOST_LEVELS, problems_of
-from bizon.common.strict import MOST_SECONDS
+from bizon.config.document import document_from_dict, load_yaml
+from bizon.config.loading import build_config
+from bizon.config.plain_data import MOST_LEVELS, problems_of
+from bizon.config.strict import MOST_SECONDS
 from bizon.source.config import SourceConfig
 
 TEMPLATE = """\

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bizon.common.config_errors import problems_in, report
-from bizon.common.document import document_from_dict
 from bizon.common.secret import SecretText
+from bizon.config.document import document_from_dict
+from bizon.config.messages import problems_in, report
 from bizon.connectors.sources.dummy.src.config import DummySourceConfig
 
 

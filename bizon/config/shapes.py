@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bizon.common.document import KeyPath
+from bizon.config.document import KeyPath
 from bizon.source.auth.config import AuthConfig, AuthType, params_class
 
 _NONE = type(None)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bizon.common.document import document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError
-from bizon.common.references import load_env_files, resolve_env
+from bizon.config.document import document_from_dict, load_yaml
+from bizon.config.references import load_env_files, resolve_env
 
 
 def resolved(data: dict[str, Any], **environ: str) -> dict[str, Any]:

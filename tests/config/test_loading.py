@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from bizon.common.document import document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
-from bizon.common.loading import LoadedConfig, build_config, config_schema
 from bizon.common.models import GenericSourceConfig
+from bizon.config.document import document_from_dict, load_yaml
+from bizon.config.loading import LoadedConfig, build_config, config_schema
 from bizon.connectors.sources.dummy.src.config import DummySourceConfig
 from bizon.engine.engine import source_config_class
 from bizon.engine.runner.config import RunnerTypes

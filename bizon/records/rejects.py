@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 import polars as pl
 
-from bizon.common.encoding import encode_data, encode_extra
-from bizon.common.frames import fault_of_timestamp, records_to_frame
 from bizon.common.scrub import Scrubber
+from bizon.records.encoding import encode_data, encode_extra
+from bizon.records.frames import fault_of_timestamp, records_to_frame
 from bizon.source.models import SourceRecord
 
 REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})

@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bizon.common.config_errors import Problem, nearest, problems_in, report, without_values
-from bizon.common.document import Document, KeyPath, document_from_dict, load_yaml
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
-from bizon.common.plain_data import problems_of
-from bizon.common.references import Resolved, load_env_files, resolve_env
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
-from bizon.common.streams import place_in_streams, valid_streams, with_record_schemas
+from bizon.config.document import Document, KeyPath, document_from_dict, load_yaml
+from bizon.config.messages import Problem, nearest, problems_in, report, without_values
+from bizon.config.plain_data import problems_of
+from bizon.config.references import Resolved, load_env_files, resolve_env
+from bizon.config.streams import place_in_streams, valid_streams, with_record_schemas
 from bizon.source.config import SourceConfig
 
 __all__ = [

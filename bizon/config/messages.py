@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bizon.common.config_shape import Place, find_place
-from bizon.common.document import Document, KeyPath, dotted
-from bizon.common.references import PUBLIC_KEYS
 from bizon.common.scrub import Scrubber
+from bizon.config.document import Document, KeyPath, dotted
+from bizon.config.references import PUBLIC_KEYS
+from bizon.config.shapes import Place, find_place
 
 _EXPECTED = (
     (r"string_type|string_sub_type|string_unicode", "a text"),

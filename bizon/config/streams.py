@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from bizon.common.document import KeyPath
-from bizon.common.strict import StrictModel
+from bizon.config.document import KeyPath
+from bizon.config.strict import StrictModel
 
 _OPEN = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 _PARTS_OF_A_TABLE = 3
