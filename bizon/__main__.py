@@ -1,12 +1,14 @@
 """The ``bizon`` command, also as ``python -m bizon``."""
 
 import gc
+import os
 
 
 def main() -> None:
     """Entry point of the command. What is imported is no garbage, so the cycle collector is off until a run turns it on
     again (``common/interpreter.py``), and does not go through all of it once more when the process ends."""
     gc.disable()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # they would be shown every secret of a configuration
     from bizon.cli.signals import leave_when_asked
 
     leave_when_asked()

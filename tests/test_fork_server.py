@@ -89,7 +89,7 @@ def test_a_fork_is_in_all_what_a_new_process_is(
     plain = start(PORTRAIT, "run", "--flag", "", "ü", **how)
     assert not plain.is_forked
     (shown, told), (expected, nothing) = (each.communicate("typed", BOUND) for each in (forked, plain))
-    assert (told, nothing) == ("", "")
+    assert (told, nothing, forked.returncode, plain.returncode) == ("", "", 0, 0)
     portrait, original = json.loads(shown), json.loads(expected)
     assert int(portrait["descriptors"].pop()) >= HIGH, "the way to its server"
     assert portrait == original

@@ -24,25 +24,49 @@ def write_to_stderr(text: str) -> None:
         sys.stderr.flush()
 
 
+class ConsoleLogs:
+    """The one sink of the command, on stderr. All that it writes is scrubbed, tracebacks included."""
+
+    def __init__(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
+        logger.remove()
+        self._level, self._scrub, self._write = level, scrub, write
+        self._sink = self._added()
+
+    def change(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
+        """From now on, log at this level, mask what ``scrub`` knows, and hand the text to ``write``."""
+        self._scrub, self._write = scrub, write
+        if level != self._level:  # a new sink costs some milliseconds
+            self.close()
+            self._level = level
+            self._sink = self._added()
+
+    def close(self) -> None:
+        """Stop logging."""
+        logger.remove(self._sink)
+
+    def _added(self) -> int:
+        verbose = self._level in VERBOSE
+        return logger.add(
+            lambda message: self._write(self._scrub(message)),
+            level=self._level,
+            filter=lambda record: verbose or not record["extra"].get(FAILURE),
+            format=_WITH_PLACE if verbose else _PLAIN,
+            colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+            diagnose=False,
+            backtrace=False,
+        )
+
+
 @contextmanager
-def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[None]:
-    """Within: one sink, on stderr, at this level. All that ``write`` gets is scrubbed, tracebacks included.
+def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[ConsoleLogs]:
+    """Within: log on stderr, and nowhere else.
 
     Records that the end of the run repeats are skipped, except at the levels of ``VERBOSE``. Standard library loggers
     (urllib3 and the like) write to it too. Variables are never shown in tracebacks.
     """
-    logger.remove()
-    sink = logger.add(
-        lambda message: write(scrub(message)),
-        level=level,
-        filter=lambda record: level in VERBOSE or not record["extra"].get(FAILURE),
-        format=_WITH_PLACE if level in VERBOSE else _PLAIN,
-        colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
-        diagnose=False,
-        backtrace=False,
-    )
+    logs = ConsoleLogs(level, scrub, write)
     try:
         with standard_logging_bridged():
-            yield
+            yield logs
     finally:
-        logger.remove(sink)
+        logs.close()

@@ -1,8 +1,7 @@
 """Words and numbers about a run. Pure: nothing is printed here."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import ExitCode
 
@@ -14,8 +13,7 @@ _STEP = 1024
 _WHOLE = 10  # records per second, from where on a decimal says nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(NamedTuple):
     """What is said at the end of a run: lines for stdout, lines for stderr, the exit code."""
 
     exit_code: ExitCode

@@ -1,11 +1,10 @@
 """``bizon run``: from the flags to the exit code."""
 
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.cli.guard import error_text, report_error
-from bizon.cli.logs import VERBOSE, console_logs
+from bizon.cli.logs import VERBOSE, console_logs, write_to_stderr
 from bizon.cli.output import complain, say_if_possible
 from bizon.cli.overrides import flag_overrides, run_scope
 from bizon.cli.paths import absolute_path, in_folder_of_paths
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
 
 
-@dataclass(frozen=True, slots=True)
-class RunFlags:
+class RunFlags(NamedTuple):
     """The options of ``bizon run``; None for one that was not given."""
 
     custom_source: str | None = None
@@ -46,8 +44,7 @@ class RunFlags:
 
 def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
     """Run a pipeline once, in the folder that its paths are relative to, and say how it ended."""
-    absolute = replace(
-        flags,
+    absolute = flags._replace(
         custom_source=absolute_path(flags.custom_source),
         env_file=absolute_path(flags.env_file),
         result_json=absolute_path(flags.result_json),
@@ -71,22 +68,20 @@ def _run(config: str, flags: RunFlags) -> ExitCode:
         result.start()
         before_leaving(lambda: result.fail(KeyboardInterrupt(), "interrupted before the run began"))
         scope = run_scope(flags.since, flags.until, everything=flags.full_refresh, role=flags.role)
-        with console_logs(level, scrub):
+        with console_logs(level, scrub) as logs:
             runner = RunnerFactory.create_from_yaml(
                 config, env_file=flags.env_file, overrides=overrides, role=flags.role
             )
-        runner.scope = scope
-        settings = runner.bizon_config
-        scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
-        level = settings.engine.runner.log_level.value
-        with graceful_stop(runner.stop, lambda: _quit(result)):
-            with (
-                progress_shown(runner.progress) as write_above,
-                console_logs(level, scrub, write_above),
-                tuned_for_pages(),
-            ):
-                status = runner.run()
-            return _conclude(status, settings, result, scrub)
+            runner.scope = scope
+            settings = runner.bizon_config
+            scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
+            level = settings.engine.runner.log_level.value
+            with graceful_stop(runner.stop, lambda: _quit(result)):
+                with progress_shown(runner.progress) as write_above, tuned_for_pages():
+                    logs.change(level, scrub, write_above)
+                    status = runner.run()
+                logs.change(level, scrub, write_to_stderr)
+                return _conclude(status, settings, result, scrub)
     except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
         result.fail(error, error_text(error, scrub))
         return report_error(error, scrub, with_traceback=level in VERBOSE)

@@ -54,7 +54,7 @@ class BizonConfig(StrictModel):
     )
     source: SourceConfig = Field(description="Where records come from.")
     transforms: list[TransformModel] = Field(
-        default_factory=list, description="Python snippets applied to each record, in order."
+        default=[], description="Python snippets applied to each record, in order."
     )
     # Registration 2 of 3 of a destination: its config class joins this union.
     destination: Union[  # noqa: UP007 - the form the connector guide shows, one line per destination

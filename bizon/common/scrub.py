@@ -3,6 +3,7 @@
 import re
 import traceback
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from bizon.common.secret import MASK, registry
@@ -24,28 +25,33 @@ _FIELDS = (  # of a pagination; a page or continuation token is none
 )
 _PARAMETERS = rf"(?:{_FIELDS}|key|auth|jwt|code|pwd|hmac)"  # of a query string
 _QUOTED = r"""(?:(?!\2)[^\\]|\\.)*"""  # what follows an opening quote, which is group 2
-_KEPT_BEFORE = (  # group 1 stays, the rest of the match is masked
+SHAPES = (  # what a text in lower case must contain, and the pattern: group 1 stays, the rest of the match is masked
     # a header, in a printed dict or as text: Authorization: Bearer abc
-    rf"""(?i)(authorization["']?\s*[:=]\s*b?(["'])){_QUOTED}""",
-    r"""(?i)(authorization["']?\s*[:=]\s*)digest\s[^\n]+""",
-    r"""(?i)(authorization["']?\s*[:=]\s*)(?!b?["'])(?:[a-z]+[ \t]+)?[^\s"',}\]]+""",
-    rf"""(?i)(\b(?:set-)?cookie["']?\s*[:=]\s*b?(["'])){_QUOTED}""",
-    r"""(?i)(\b(?:set-)?cookie:\s*)(?!b?["'])[^\n]+""",
-    r"""(?i)(\bx-(?:api-key|auth-token|access-token|amz-security-token):\s*)[^\s"',}\]]+""",
-    r"\b((?:Bearer|BEARER)\s+)[\w.~+/=-]+",
-    r"\b(bearer\s+)(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}",
-    r"\b(Basic\s+)(?=[\w+/=-]*[A-Z0-9+/=])[\w+/=-]{6,}",
+    ("authorization", rf"""(?i)(authorization["']?\s*[:=]\s*b?(["'])){_QUOTED}"""),
+    ("authorization", r"""(?i)(authorization["']?\s*[:=]\s*)digest\s[^\n]+"""),
+    ("authorization", r"""(?i)(authorization["']?\s*[:=]\s*)(?!b?["'])(?:[a-z]+[ \t]+)?[^\s"',}\]]+"""),
+    ("cookie", rf"""(?i)(\b(?:set-)?cookie["']?\s*[:=]\s*b?(["'])){_QUOTED}"""),
+    ("cookie", r"""(?i)(\b(?:set-)?cookie:\s*)(?!b?["'])[^\n]+"""),
+    ("x-", r"""(?i)(\bx-(?:api-key|auth-token|access-token|amz-security-token):\s*)[^\s"',}\]]+"""),
+    ("bearer", r"\b((?:Bearer|BEARER)\s+)[\w.~+/=-]+"),
+    ("bearer", r"\b(bearer\s+)(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}"),
+    ("basic", r"\b(Basic\s+)(?=[\w+/=-]*[A-Z0-9+/=])[\w+/=-]{6,}"),
     # URLs: webhooks, user:password@, ?token=
-    r"""(?i)(https?://hooks\.[^\s/"'<>]+/)[^\s"'<>]+""",
-    r"""(?i)(https?://[^\s/"'<>]{1,255}/(?:[^\s"'<>]{0,255}/)?webhooks?[^\s/"'<>]{0,255}/)[^\s"'<>]+""",
-    r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)""",
-    rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+""",
-    rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",  # in a URL that is a parameter itself
+    ("://hooks.", r"""(?i)(https?://hooks\.[^\s/"'<>]+/)[^\s"'<>]+"""),
+    (
+        "webhook",
+        r"""(?i)(https?://[^\s/"'<>]{1,255}/(?:[^\s"'<>]{0,255}/)?webhooks?[^\s/"'<>]{0,255}/)[^\s"'<>]+""",
+    ),
+    ("://", r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)"""),
+    ("=", rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+"""),
+    (
+        "%3d",  # in a URL that is a parameter itself
+        rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",
+    ),
     # a field of a printed dict or of JSON
-    rf"""(?i)(["']{_FIELDS}["']\s*:\s*(["'])){_QUOTED}""",
+    *((quote, rf"""(?i)(["']{_FIELDS}["']\s*:\s*(["'])){_QUOTED}""") for quote in ('"', "'")),
 )
-_KEYS = re.compile(_FIELDS, re.IGNORECASE)
-_PATTERNS = tuple(re.compile(pattern) for pattern in _KEPT_BEFORE)
+"""Shapes of secrets. A pattern is compiled when a text may match it: few log lines do, and a short run has few."""
 
 
 def named_secrets(value: Any) -> Iterator[str]:
@@ -54,8 +60,18 @@ def named_secrets(value: Any) -> Iterator[str]:
     for key, item in items:
         if isinstance(item, dict | list):
             yield from named_secrets(item)
-        elif isinstance(item, str) and _KEYS.fullmatch(str(key)):
+        elif isinstance(item, str) and is_secret_field(str(key)):
             yield item
+
+
+def is_secret_field(key: str) -> bool:
+    """Whether a field of this name holds a secret: ``api_key``, ``password`` and the like."""
+    return _compiled(rf"(?i){_FIELDS}").fullmatch(key) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 class Scrubber:
@@ -68,7 +84,7 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str] = (), *, patterns: bool = True) -> None:
         self._own = frozenset(str.__str__(secret) for secret in secrets)
-        self._patterns = _PATTERNS if patterns else ()
+        self._shapes = SHAPES if patterns else ()
         self._known: tuple[int, tuple[str, ...]] = (-1, ())
 
     def __call__(self, text: str) -> str:
@@ -76,8 +92,10 @@ class Scrubber:
         for form in self._forms():
             if form in text:
                 text = text.replace(form, MASK)
-        for pattern in self._patterns:
-            text = pattern.sub(rf"\g<1>{MASK}", text)
+        lowered, may_be_folded = text.lower(), not text.isascii()  # K is the Kelvin sign to a pattern, too
+        for sign, pattern in self._shapes:
+            if may_be_folded or sign in lowered:
+                text = _compiled(pattern).sub(rf"\g<1>{MASK}", text)
         return text
 
     def brief(self, text: str) -> str:
@@ -104,7 +122,7 @@ class Scrubber:
         return self._cut("".join(parts).rstrip("\n"), _MOST_TRACEBACK)
 
     def _field(self, key: str, value: Any) -> Any:
-        return MASK if isinstance(value, str) and value and _KEYS.fullmatch(key) else self.value(value)
+        return MASK if isinstance(value, str) and value and is_secret_field(key) else self.value(value)
 
     def _cut(self, text: str, most: int) -> str:
         forms = self._forms()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class SyncMetadata(BaseModel):
     """Identity of a run. ``sync_mode`` is a member of :class:`SourceSyncModes`, which compares equal to its text."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str = Field(description="Pipeline name.")
     job_id: str = Field(description="Job the run works for; a resumed run has the id of the job it resumes.")
@@ -25,8 +25,8 @@ class SyncMetadata(BaseModel):
 
     @classmethod
     def from_bizon_config(cls, job_id: str, config: "BizonConfig") -> "SyncMetadata":
-        """Build it for a job of the pipeline."""
-        return cls(
+        """Build it for a job of the pipeline, whose configuration is validated already."""
+        return cls.model_construct(
             name=config.job_name,
             job_id=job_id,
             source_name=config.source.name,

@@ -134,7 +134,7 @@ def _read(path: Path, name: str) -> str:
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8", "replace")
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        raise ConfigError(f"{name}:{line}:{column}: not a text in UTF-8; save the file in this encoding") from None
+        raise ConfigError(f"{name}:{line}:{column}: not UTF-8 text; save the file in this encoding") from None
 
 
 def _check(name: str, root: yaml.Node) -> None:

@@ -18,7 +18,7 @@ from bizon.config.messages import Problem, nearest, problems_in, report, without
 from bizon.config.plain_data import problems_of
 from bizon.config.references import Resolved, load_env_files, resolve_env
 from bizon.config.streams import place_in_streams, valid_streams, with_record_schemas
-from bizon.source.config import SourceConfig
+from bizon.source.config import SourceConfig, SourceSyncModes
 
 __all__ = [
     "Document",
@@ -36,7 +36,7 @@ __all__ = [
 ResolveSource = Callable[[GenericSourceConfig], type[SourceConfig]]
 """Finds the config class of the source that a block names; raises ConfigError, with ``key`` where it is known."""
 
-_IDENTITY = ("name", "stream", "source_file_path", "sync_mode")  # what it takes to find the class of a source
+_IDENTITY = ("name", "stream", "source_file_path")  # what it takes to find the class of a source
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def build_config(
         streams = valid_streams(data.get("streams"))
         found = problems_in(error, BizonConfig, with_record_schemas(data, streams))
         problems += [
-            replace(problem, path=place_in_streams(problem.path, data, streams))
+            problem._replace(path=place_in_streams(problem.path, data, streams))
             for problem in found
             if problem.path != ("source",) or source_is_missing
         ]
@@ -139,12 +139,10 @@ def _probe(block: Any) -> GenericSourceConfig | None:
     """As much of a ``source`` block as it takes to find its class; its other mistakes are found later."""
     if not isinstance(block, dict):
         return None
-    for keys in (_IDENTITY, _IDENTITY[:-1]):
-        try:
-            return GenericSourceConfig.model_validate({key: block[key] for key in keys if key in block})
-        except ValidationError:
-            continue
-    return None
+    given: dict[str, Any] = {key: block[key] for key in _IDENTITY if isinstance(block.get(key), str) and block[key]}
+    if block.get("sync_mode") in list(SourceSyncModes):
+        given["sync_mode"] = SourceSyncModes(block["sync_mode"])
+    return GenericSourceConfig.model_construct(**given) if {"name", "stream"} <= given.keys() else None
 
 
 def _failure_of_class(error: BaseException, model: type[SourceConfig], block: Any) -> Problem:

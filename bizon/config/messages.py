@@ -3,9 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -44,8 +43,7 @@ _LIMITS = {
 _MAX_ECHO = 40  # characters of a wrong choice that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake. ``path``: the key at fault. ``at``: the path of the key whose position is shown, when another."""
 
     path: KeyPath
@@ -101,8 +99,7 @@ def without_values(text: str, values: Any) -> str:
     return Scrubber(_leaves(values), patterns=False).brief(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """One of pydantic's errors, the place it is about and the block that place is in."""
 
     place: Place

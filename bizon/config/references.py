@@ -6,8 +6,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dotenv import dotenv_values
-
 from bizon.common.errors.errors import ConfigError
 from bizon.config.document import Document, KeyPath, dotted
 
@@ -47,20 +45,21 @@ def load_env_files(config_path: str | Path, env_file: str | Path | None, environ
         found.insert(0, Path(env_file))
     merged: dict[str, str] = {}
     for path in reversed([path for path in found if _is_file(path)]):
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror or type(error).__name__}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: not a text in UTF-8; save the file in this encoding") from None
-        merged.update(
-            {
-                name: value
-                for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
-                if value is not None
-            }
-        )
+        merged |= _variables_in(path)
     return {**merged, **environ}
+
+
+def _variables_in(path: Path) -> dict[str, str]:
+    from dotenv import dotenv_values  # most pipelines have no such file, and start sooner without it
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or type(error).__name__}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text; save the file in this encoding") from None
+    values = dotenv_values(stream=StringIO(text), interpolate=False)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_file(path: Path) -> bool:

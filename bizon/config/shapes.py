@@ -2,9 +2,8 @@
 
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -15,8 +14,7 @@ from bizon.source.auth.config import AuthConfig, AuthType, params_class
 _NONE = type(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A place in the YAML.
 
     ``expected``: the types allowed there, empty when unknown. ``discriminator``: the key that tells them apart.

@@ -1,7 +1,8 @@
 """What becomes of rows that cannot be delivered."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import polars as pl
 
@@ -11,8 +12,7 @@ from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.models import ResumePoint
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetters:
+class DeadLetters(NamedTuple):
     """``on_error`` of the pipeline, and the destination of its dead letters: the second output of a job, staged,
     committed and published like the first.
 

@@ -3,8 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.sync import SyncMetadata
@@ -20,16 +19,14 @@ if TYPE_CHECKING:
     from bizon.destination.config import DestinationColumn
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRange:
+class BatchRange(NamedTuple):
     """The pages that the current ``write_records`` call delivers, both ends inclusive."""
 
     from_iteration: int
     to_iteration: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutputState:
+class OutputState(NamedTuple):
     """The published output as a destination finds it.
 
     ``identity`` tells it from other outputs: destination, place and format, for example ``{"destination": "file",

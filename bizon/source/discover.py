@@ -8,16 +8,19 @@ import textwrap
 import traceback
 from collections.abc import Sequence
 from enum import Enum
+from itertools import filterfalse
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.discover_ast import SourceInfo, find_sources, inspect_source, is_stub_text
 from bizon.source.discover_modules import loaded_of, module_name, package_of, unload
 from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.source.discover_ast import SourceInfo
 
 SOURCES_ROOT = Path(__file__).resolve().parents[1] / "connectors" / "sources"
 SOURCES_PACKAGE = "bizon.connectors.sources"
@@ -25,8 +28,10 @@ SOURCES_PACKAGE = "bizon.connectors.sources"
 _custom_lock = RLock()  # a custom file may load another one
 
 
-def list_sources() -> list[SourceInfo]:
+def list_sources() -> "list[SourceInfo]":
     """Every built-in source class, by name, without importing one. A folder that cannot be used has ``error`` set."""
+    from bizon.source.discover_ast import find_sources
+
     return find_sources(SOURCES_ROOT, SOURCES_PACKAGE)
 
 
@@ -45,14 +50,33 @@ def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
 
 
 def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
-    """The class of a built-in source; with ``stream``, the one that offers it. Imports exactly one module.
+    """The class of a built-in source; with ``stream``, the one that offers it. Imports its ``source.py``; the other
+    modules of its folder are read as text, and only when no class in ``source.py`` fits.
 
     Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
     """
     folders = {path.parent.name: path.parent for path in SOURCES_ROOT.glob("*/src")}
     if name not in folders:
         raise ConfigError(f"there is no source '{name}'{_choices('sources', name, sorted(folders))}")
-    named = inspect_source(folders[name], SOURCES_PACKAGE)
+    return _from_source_py(name, folders[name], stream) or _from_any_module(name, folders[name], stream)
+
+
+def _from_source_py(name: str, folder: Path, stream: str | None) -> type[AbstractSource] | None:
+    """The class in ``source.py``, where that of a connector usually is. None when it is elsewhere."""
+    if not (folder / "src" / "source.py").is_file():
+        return None
+    try:
+        module = _import_source(name, f"{SOURCES_PACKAGE}.{name}.src.source")
+    except SyntaxError:  # reported with its place by ``_from_any_module``
+        return None
+    offering = (each for each in _concrete(module) if stream is None or stream in streams_of(each))
+    return next(offering, None)
+
+
+def _from_any_module(name: str, folder: Path, stream: str | None) -> type[AbstractSource]:
+    from bizon.source.discover_ast import inspect_source
+
+    named = inspect_source(folder, SOURCES_PACKAGE)
     usable = [info for info in named if info.error is None]
     if not usable:
         raise ConfigError(f"source '{name}' cannot be used: {named[0].error}")
@@ -60,7 +84,7 @@ def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
     for info in sorted(usable, key=lambda info: info.streams is None):
         if stream is not None and info.streams is not None and stream not in info.streams:
             continue
-        source_class: type[AbstractSource] = getattr(_import_source(info), info.class_name)
+        source_class: type[AbstractSource] = getattr(_import_source(name, info.module), info.class_name)
         if stream is None or stream in (offered := streams_of(source_class)):
             return source_class
         names += offered
@@ -108,6 +132,8 @@ def supports_incremental(source_class: type[AbstractSource]) -> bool:
     method: Any = source_class.get_records_after
     if method is AbstractSource.get_records_after:
         return False
+    from bizon.source.discover_ast import is_stub_text
+
     try:
         text = textwrap.dedent(inspect.getsource(method))
     except (OSError, TypeError):  # made without a source file
@@ -146,16 +172,18 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _import_source(info: SourceInfo) -> ModuleType:
+def _import_source(name: str, module: str) -> ModuleType:
     try:
-        return importlib.import_module(info.module)
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing.partition(".")[0] == "bizon":
-            raise ConfigError(f"source '{info.name}' cannot be imported: {error}") from error
-        raise MissingDependencyError(info.name, f"source '{info.name}' (module {missing})") from error
+            raise ConfigError(f"source '{name}' cannot be imported: {error}") from error
+        raise MissingDependencyError(name, f"source '{name}' (module {missing})") from error
+    except SyntaxError:
+        raise
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"source '{info.name}' cannot be imported: {_one_line(error)}") from error
+        raise ConfigError(f"source '{name}' cannot be imported: {_one_line(error)}") from error
 
 
 def _custom_module(file: Path) -> ModuleType:
@@ -199,13 +227,22 @@ def _execution_error(file: Path, error: BaseException) -> str:
 
 def _source_classes(module: ModuleType, file: Path) -> list[type[AbstractSource]]:
     """The concrete source classes of a file, the most derived first. Raises ConfigError when there are none."""
-    own = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__]
-    sources = list(dict.fromkeys(value for value in own if issubclass(value, AbstractSource)))
-    concrete = [source for source in sources if not inspect.isabstract(source)]
-    if concrete:
-        return sorted(concrete, key=lambda source: -len(source.__mro__))
-    if sources:
+    if concrete := _concrete(module):
+        return concrete
+    own = _classes(module)
+    if sources := [value for value in own if issubclass(value, AbstractSource)]:
         missing = "; ".join(f"{s.__name__} lacks {', '.join(sorted(s.__abstractmethods__))}" for s in sources)
         raise ConfigError(f"{file}: no source class there is complete: {missing}")
     found = ", ".join(value.__name__ for value in own) or "no classes at all"
     raise ConfigError(f"{file}: no class there extends bizon.source.source.AbstractSource; found: {found}")
+
+
+def _concrete(module: ModuleType) -> list[type[AbstractSource]]:
+    """The source classes that a module defines and that can be used, the most derived first."""
+    sources = (value for value in _classes(module) if issubclass(value, AbstractSource))
+    return sorted(filterfalse(inspect.isabstract, sources), key=lambda source: -len(source.__mro__))
+
+
+def _classes(module: ModuleType) -> list[type]:
+    defined = (value for value in vars(module).values() if inspect.isclass(value))
+    return list(dict.fromkeys(value for value in defined if value.__module__ == module.__name__))

@@ -5,15 +5,13 @@ more than that, the source is listed without streams.
 """
 
 import ast
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bizon.source.discover_values import ClassValue, Member, Module, Unknown, assignment, evaluate, items_of, last_name
 
 
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
+class SourceInfo(NamedTuple):
     """One source class of a folder.
 
     ``streams`` is None when only an import can tell. ``error`` says why the folder cannot be used; the other fields

@@ -7,7 +7,7 @@ Used by ``discover_ast`` only.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _ENUM_BASES = ("Enum", "StrEnum", "IntEnum")
 _MAX_DEPTH = 50  # names that refer to each other in a circle end here
@@ -17,8 +17,7 @@ class Unknown(Exception):
     """Cannot be worked out without running the code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A member of an enum."""
 
     name: str

@@ -160,7 +160,7 @@ class SourceIncrementalState(BaseModel):
     """
 
     last_run: datetime
-    state: dict[str, Any] = Field(default_factory=dict)
+    state: dict[str, Any] = Field(default={})
     cursor_field: str | None = None
     run_started_at: datetime | None = None
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from loguru import logger
 
-from bizon.cli.logs import console_logs
+from bizon.cli.logs import console_logs, write_to_stderr
 from bizon.common.scrub import Scrubber
 
 SCRUB = Scrubber(["s3kret"])
@@ -53,6 +53,18 @@ def test_the_root_logger_is_as_it_was() -> None:
     with console_logs("INFO", SCRUB):
         assert logging.getLogger().handlers != before
     assert logging.getLogger().handlers == before
+
+
+def test_level_secrets_and_place_can_change_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+    with console_logs("WARNING", Scrubber()) as logs:
+        logger.info("quiet")
+        logs.change("INFO", SCRUB, lines.append)
+        logger.info("hello s3kret")
+        logs.change("INFO", SCRUB, write_to_stderr)
+        logger.info("below s3kret")
+    assert [line.partition("| ")[2] for line in lines] == ["INFO     | hello **********\n"]
+    assert capsys.readouterr().err.endswith("| INFO     | below **********\n")
 
 
 def test_lines_can_be_written_above_a_live_display() -> None:

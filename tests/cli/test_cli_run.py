@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ def result_of(folder: Path) -> dict[str, Any]:
 def test_a_success_says_where_the_records_are_and_ends_with_status_count_and_seconds(
     bizon: "Bizon", factory: "Factory"
 ) -> None:
-    factory.status = replace(factory.status, where="out.json")
+    factory.status = factory.status._replace(where="out.json")
     result = bizon("run", "pipe.yml")
     assert result.exit_code == 0
     first, where, last = result.stdout.splitlines()
@@ -80,7 +79,7 @@ def test_secrets_are_masked_in_errors_logs_and_tracebacks(bizon: "Bizon", factor
 @pytest.mark.lesson("F-24")
 def test_a_capped_run_says_that_nothing_is_published_and_how_to_go_on(bizon: "Bizon", factory: "Factory") -> None:
     """A truncated run used to look like a complete one."""
-    factory.status = replace(factory.status, published=False, capped=True)
+    factory.status = factory.status._replace(published=False, capped=True)
     factory.config = BizonConfig.model_validate(
         {**factory.config.model_dump(), "source": {"name": "d", "stream": "s", "max_iterations": 2}}
     )

@@ -7,8 +7,10 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bizon.common.scrub import MOST_SHOWN, Scrubber, named_secrets
+from bizon.common.scrub import MOST_SHOWN, SHAPES, Scrubber, named_secrets
 from bizon.common.secret import MASK, registry
 
 TRICKY = 'p@ss/w:rd "1"\n€'
@@ -75,6 +77,22 @@ def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
 )
 def test_ordinary_text_stays(text: str) -> None:
     assert Scrubber()(text) == text
+
+
+@given(data=st.data())
+def test_a_text_without_the_sign_of_a_shape_has_none_of_it(data: st.DataObject) -> None:
+    """Only the patterns whose sign is in a text are tried."""
+    sign, pattern = data.draw(st.sampled_from(SHAPES))
+    text = data.draw(st.from_regex(pattern))
+    signs = {other for other, same in SHAPES if same == pattern}
+    assert not text.isascii() or any(each in text.lower() for each in signs), (sign, text)
+
+
+def test_letters_that_only_a_pattern_takes_for_ascii_hide_nothing() -> None:
+    assert Scrubber()("coo\N{KELVIN SIGN}ie: session") == f"coo\N{KELVIN SIGN}ie: {MASK}"
+    assert Scrubber()("author\N{LATIN SMALL LETTER DOTLESS I}zation: abcdef") == (
+        f"author\N{LATIN SMALL LETTER DOTLESS I}zation: {MASK}"
+    )
 
 
 def test_shapes_can_be_left_alone() -> None:

@@ -85,7 +85,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(tmp_path: Path) -> None:
         ("? [a]\n: b\n", "pipe.yml:1:3: not valid YAML: while constructing a mapping, found unhashable key"),
         ("name: p\nsource:\n  a: 1\n  a: 2\n", "pipe.yml:4:3: source.a: given twice, first in line 3"),
         ("a: &a [*a]\n", "pipe.yml:1:4: a[0]: an alias refers to a block that contains it"),
-        (b"name: p\nx: \xff\n", "pipe.yml:2:4: not a text in UTF-8"),
+        (b"name: p\nx: \xff\n", "pipe.yml:2:4: not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_no_pipeline_is_one_message_with_its_place(

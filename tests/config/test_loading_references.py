@@ -121,7 +121,7 @@ def test_an_env_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
 
 def test_an_env_file_that_is_no_text_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_bytes(b"A=\xff\n")
-    with pytest.raises(ConfigError, match=r"x\.env: not a text in UTF-8"):
+    with pytest.raises(ConfigError, match=r"x\.env: not UTF-8 text"):
         load_env_files("pipe.yml", tmp_path / "x.env", {})
 
 

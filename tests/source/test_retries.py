@@ -34,7 +34,9 @@ Serve = Callable[..., str]
 
 
 def _answer(*headers: str, body: bytes) -> bytes:
-    return "\r\n".join(("HTTP/1.1 200 OK", "Content-Type: application/json", *headers, "", "")).encode() + body
+    """As ``serve`` does, it closes the connection: a client that did not know might send its next request there."""
+    always = ("HTTP/1.1 200 OK", "Content-Type: application/json", "Connection: close")
+    return "\r\n".join((*always, *headers, "", "")).encode() + body
 
 
 def _chunked(body: bytes) -> bytes:
@@ -52,11 +54,11 @@ BROKEN = {
         ZIPPED, f"Content-Length: {len(PACKED) - 9}", body=PACKED[:-9]
     ),
     "gzip without its end, in chunks": _answer(
-        ZIPPED, "Transfer-Encoding: chunked", "Connection: close", body=_chunked(PACKED[:-20]) + b"0\r\n\r\n"
+        ZIPPED, "Transfer-Encoding: chunked", body=_chunked(PACKED[:-20]) + b"0\r\n\r\n"
     ),
-    "gzip without its end, until the connection closes": _answer(ZIPPED, "Connection: close", body=PACKED[:-1]),
-    "deflate without its end": _answer("Content-Encoding: deflate", "Connection: close", body=DEFLATED[:-10]),
-    "gzip whose second member has no end": _answer(ZIPPED, "Connection: close", body=PACKED + PACKED[:-9]),
+    "gzip without its end, until the connection closes": _answer(ZIPPED, body=PACKED[:-1]),
+    "deflate without its end": _answer("Content-Encoding: deflate", body=DEFLATED[:-10]),
+    "gzip whose second member has no end": _answer(ZIPPED, body=PACKED + PACKED[:-9]),
 }
 
 
@@ -145,11 +147,11 @@ def test_who_reads_a_body_in_pieces_gets_an_error_where_it_breaks_off(serve: Ser
 @pytest.mark.parametrize(
     "whole",
     [
-        _answer(ZIPPED, "Connection: close", body=PACKED),
-        _answer(ZIPPED, "Connection: close", body=PACKED + b"\0" * 8),
-        _answer("Content-Encoding: deflate", "Connection: close", body=DEFLATED),
-        _answer("Content-Encoding: deflate", "Connection: close", body=DEFLATED[2:-4]),
-        _answer("Content-Encoding: deflate, gzip", "Connection: close", body=gzip.compress(DEFLATED)),
+        _answer(ZIPPED, body=PACKED),
+        _answer(ZIPPED, body=PACKED + b"\0" * 8),
+        _answer("Content-Encoding: deflate", body=DEFLATED),
+        _answer("Content-Encoding: deflate", body=DEFLATED[2:-4]),
+        _answer("Content-Encoding: deflate, gzip", body=gzip.compress(DEFLATED)),
     ],
     ids=["gzip", "gzip and zeros", "deflate", "raw deflate", "both"],
 )
@@ -171,7 +173,7 @@ def test_an_empty_body_that_is_labelled_as_compressed_is_whole(serve: Serve, emp
 
 def test_a_body_that_is_not_compressed_as_labelled_is_not_asked_for_again(serve: Serve) -> None:
     with pytest.raises(requests.exceptions.ContentDecodingError):
-        Session(AT_ONCE).get(serve(_answer(ZIPPED, "Connection: close", body=BODY)))
+        Session(AT_ONCE).get(serve(_answer(ZIPPED, body=BODY)))
     assert len(serve.seen) == 1  # type: ignore[attr-defined]
 
 

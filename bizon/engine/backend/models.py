@@ -1,10 +1,9 @@
 """Rows of the state tables, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from bizon.engine.pipeline.models import CommittedBatch
 
@@ -35,8 +34,7 @@ class CursorStatus(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class StreamKey:
+class StreamKey(NamedTuple):
     """What checkpoints belong to: one stream of one pipeline."""
 
     name: str
@@ -51,8 +49,7 @@ class Half(StrEnum):
     CONSUMER = "consumer"
 
 
-@dataclass(frozen=True, slots=True)
-class StreamJob:
+class StreamJob(NamedTuple):
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
 
     ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
@@ -76,8 +73,7 @@ class StreamJob:
     window: tuple[datetime, datetime] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationCursor:
+class DestinationCursor(NamedTuple):
     """The slip: everything up to and including ``to_source_iteration`` is safe in the destination.
 
     ``pagination`` is that of the last page in the batch: where to go on; ``{}`` when the source was exhausted.
@@ -107,8 +103,7 @@ class DestinationCursor:
         return CommittedBatch(first, last, self.dead_letters, self.letters_receipt)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceCursor:
+class SourceCursor(NamedTuple):
     """A note of how far the source was read. Display only: resuming looks at the destination cursor alone."""
 
     id: str
@@ -120,8 +115,7 @@ class SourceCursor:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseHolder:
+class LeaseHolder(NamedTuple):
     """Who works on a stream: one run. ``place`` and ``started`` let another process on the same host see whether the
     run is still alive: they name the set of process ids that ``pid`` belongs to, and when the process began."""
 
@@ -132,8 +126,7 @@ class LeaseHolder:
     started: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A lease as it stands. Times are the database's, so clocks of hosts need not agree; ``idle`` is the seconds since
     the last heartbeat, ``age`` since it was taken, ``expires_in`` is negative once it has expired. ``gone``: the
     database has lost its session with the holder, wherever that ran; False where the database has no such sessions. Its
@@ -148,8 +141,7 @@ class Lease:
     renewed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRecord:
+class CommitRecord(NamedTuple):
     """What the loader records after a write: one destination cursor, in one transaction.
 
     ``extends``: the last cursor of the job is moved on instead of a new one being made, for jobs that never end; no

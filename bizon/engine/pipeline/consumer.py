@@ -1,7 +1,6 @@
 """The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
@@ -126,7 +125,7 @@ class Consumer:
             last = self._marks[-1]
             self._marks[-1] = PageMark(last.iteration, {})
             if mark.next_state is None:
-                mark = replace(mark, next_state=last.next_state)
+                mark = mark._replace(next_state=last.next_state)
         self._marks.append(mark)
 
     def _end(self, message: QueueMessage) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, MutableSequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,8 +23,7 @@ class PipelineReturnStatus(StrEnum):
     STREAM_ERROR = "stream_error"
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedBatch:
+class CommittedBatch(NamedTuple):
     """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
 
     from_iteration: int
@@ -33,8 +32,7 @@ class CommittedBatch:
     receipt: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedOutput:
+class PublishedOutput(NamedTuple):
     """The output that a watermark vouches for, as the state recorded it when ``job_id`` published. ``identity``: what
     tells it from other outputs; ``has_rows`` is None when the destination could not tell. ``also``: jobs that may have
     published to it since, without moving the watermark."""
@@ -86,8 +84,7 @@ class ResumePoint:
         return 0 if self.last_iteration is None else self.last_iteration + 1
 
 
-@dataclass(frozen=True, slots=True)
-class PageMark:
+class PageMark(NamedTuple):
     """What remains of a page once its rows are in the buffer: its number and what leads on from it."""
 
     iteration: int
@@ -95,8 +92,7 @@ class PageMark:
     next_state: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Contiguous pages ready to be written. ``frame``: destination frame with ``destination_id``, perhaps empty, and
     perhaps with refused rows (:mod:`bizon.records.rejects`)."""
 
@@ -114,8 +110,7 @@ class Batch:
         return self.pages[-1].iteration
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenBatch:
+class WrittenBatch(NamedTuple):
     """A batch that the destination has taken and that is not recorded yet. ``written``: rows that were delivered;
     ``receipt`` and ``letters_receipt``: how the two destinations recognise what they wrote."""
 
@@ -137,8 +132,7 @@ class WrittenBatch:
         return self.pages[-1].iteration
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerResult:
+class WorkerResult(NamedTuple):
     """How one worker ended; ``error`` is text, no exception crosses to the runner.
 
     ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
@@ -159,8 +153,7 @@ class WorkerResult:
     misses_package: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressSnapshot:
+class ProgressSnapshot(NamedTuple):
     """How far a run is, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
     delivered and were skipped or became dead letters; ``lag`` are records of the source that were not fetched yet.
     ``pages_before`` and ``records_before``: what earlier starts of the job had committed; the others count this start.

@@ -1,8 +1,7 @@
 """The producing side: ask the source for pages, put them on the queue, say how the stream ended."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -169,8 +168,7 @@ class PageFetcher:
         return f"stream '{config.name}.{config.stream}', iteration {iteration}"
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerEnd:
+class ProducerEnd(NamedTuple):
     """``capped`` by max_iterations, or ``stopped`` by the stop flag; else the source is exhausted."""
 
     capped: bool = False

@@ -25,8 +25,9 @@ mode, also when it is resumed. ``force_ignore_checkpoint`` with an incremental s
 A job in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from bizon.common.clock import microseconds, utc_now
 from bizon.common.models import BizonConfig
@@ -44,8 +45,7 @@ _WHAT_IS_NEW = Scope()
 _ADOPTED = "adopted"  # noted on a job that was started with --adopt, so that its resumes need not be
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedJob:
+class OpenedJob(NamedTuple):
     """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning; ``replaces``
     when its output takes the place of the old one although the sync mode would append. ``then_another``: once this job
     is published, the run goes on with the one it was started for."""
@@ -76,7 +76,7 @@ def open_job(
     key = stream_key(config)
     span = asked_window(backend, config, key, scope)
     newest = backend.get_last_stream_job(key)
-    previous = backend.get_last_successful_stream_job(key)
+    previous = None if newest is None else backend.get_last_successful_stream_job(key)
     if (config.source.force_ignore_checkpoint and previous is None) or _everything_is_wanted(backend, newest, scope):
         backend.request_stream_reset(key)
     reset_wanted = backend.has_pending_reset(key)
@@ -106,10 +106,11 @@ def open_job(
         mode = config.source.sync_mode.value if span is None else WINDOW
         job = backend.create_stream_job(key, mode, incremental_state=kept)
         backend.bind_stream_reset(key, job.id)
-        backend.prune_cursors(key, keep=(job.id, *(() if previous is None else (previous.id,))))
+        if newest is not None:
+            backend.prune_cursors(key, keep=(job.id, *(() if previous is None else (previous.id,))))
         if span is not None:
             backend.note_window(job.id, span)
-            job = replace(job, window=span)
+            job = job._replace(window=span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
     resume = replace(resume, adopt=resume.adopt or adopts)

@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from hashlib import sha256
 from threading import Event, Thread
 from uuid import uuid4
@@ -66,7 +65,7 @@ def lease_key(key: StreamKey, half: Half) -> StreamKey:
         return key
     is_long = len(key.name) > _LONGEST_NAME
     name = f"{key.name[:60]}~{sha256(key.name.encode()).hexdigest()[:12]}" if is_long else key.name
-    return replace(key, name=f"{name} (consumer)")
+    return key._replace(name=f"{name} (consumer)")
 
 
 def this_process() -> LeaseHolder:

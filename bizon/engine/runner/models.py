@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from bizon.common.errors.errors import RunFailedError
 from bizon.common.models import BizonConfig
@@ -60,8 +60,7 @@ class Gate(Protocol):
     def wait(self, timeout: float) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(NamedTuple):
     """How a worker reaches the others: made by the runner for its kind of worker. ``is_over``: see ``Consumer``; for
     queues that do not say that the other half has gone."""
 
@@ -73,8 +72,7 @@ class Links:
     is_over: Callable[[bool], bool] = lambda _: False
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerStatus:
+class RunnerStatus(NamedTuple):
     """How a run ended. ``producer`` and ``consumer`` are set, or ``stream``; one of them when a half ran alone.
 
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.

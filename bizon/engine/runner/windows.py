@@ -15,8 +15,8 @@ the watermark, which is that of the newest succeeded job of another kind.
 The last line but one: what is published may be the output already, so that job must not be cancelled.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
@@ -32,8 +32,7 @@ Span = tuple[datetime, datetime]
 """Begin, inclusive, and end, exclusive; aware, UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a run is to fetch. By default what is new.
 
     ``since`` and ``until``: a window of the past instead; naive moments are UTC, no ``until`` = up to the watermark.

@@ -5,6 +5,7 @@ The points are described in ``crash_cli.py``.
 """
 
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,10 @@ PROCESS += [("full_refresh", "json", point) for point in ("after_write:2", "befo
 MOST_RUNS = 3
 
 
-def crash(rig: Rig, point: str) -> None:
+def crash(rig: Rig, point: str, *flags: str) -> None:
     """The run dies at the point, and what is published is the old output or the new one, as the point has it."""
     old, new, plain = rig.rows(), rig.expected(), not rig.dead_letters
-    assert rig.run(point) == -signal.SIGKILL, rig.log()
+    assert rig.run(point, *flags) == -signal.SIGKILL, rig.log()
     published = rig.rows()
     assert published in rig.allowed(old)
     if plain and point in OLD_IS_PUBLISHED:
@@ -65,12 +66,12 @@ def crash(rig: Rig, point: str) -> None:
         assert published == new
 
 
-def finish(rig: Rig) -> None:
+def finish(rig: Rig, *flags: str) -> None:
     """Run until success; then every record is there once, and nothing is left behind."""
     codes = []
     while not codes or codes[-1] != 0:
         assert len(codes) < MOST_RUNS, f"{codes}\n{rig.log()}"
-        codes.append(rig.run())
+        codes.append(rig.run(None, *flags))
     assert rig.rows() == rig.expected()
     assert set(rig.statuses()) == {"succeeded"}
     assert rig.leftovers() == []
@@ -106,6 +107,28 @@ def test_a_run_with_dead_letters_that_dies_is_finished_by_the_next(tmp_path: Pat
     assert rig.run() == 0, rig.log()
     rig.change()
     crash(rig, point)
+    finish(rig)
+
+
+WINDOW_POINTS = ("after_write:2", "after_cursor:4", "before_finalize", "before_replace", "after_replace", "before_success")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("point", WINDOW_POINTS)
+def test_a_window_of_the_past_whose_run_dies_is_finished_by_a_run_with_the_same_one(
+    build: Build, point: str, format: str
+) -> None:
+    rig = build("incremental", format, "thread")
+    since = ("--since", (datetime.now(UTC) - timedelta(days=1)).isoformat())
+    crash(rig, point, *since)
+    finish(rig, *since)
+
+
+@pytest.mark.parametrize("point", ["before_replace", "after_replace", "before_success"])
+def test_a_window_that_may_be_published_is_finished_by_a_run_without_one(build: Build, point: str) -> None:
+    rig = build("incremental", "json", "thread")
+    crash(rig, point, "--since", (datetime.now(UTC) - timedelta(days=1)).isoformat())
+    rig.source["changed_at"] = None  # nothing is newer than the watermark
     finish(rig)
 
 

@@ -14,7 +14,9 @@ import pytest
 
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.runner import hosting
-from bizon.engine.runner.hosting import check_children, check_threads, shared_memory
+from bizon.engine.runner.adapters import spawning
+from bizon.engine.runner.adapters.spawning import check_children, shared_memory
+from bizon.engine.runner.hosting import check_threads
 
 BOUND = 60  # seconds; reached only when something hangs
 PIPELINE = """
@@ -128,7 +130,7 @@ def test_a_system_without_shared_memory_says_so(monkeypatch: pytest.MonkeyPatch)
     def refuse(*_: Any) -> None:
         raise OSError(30, "Read-only file system", "/dev/shm/pym-1")
 
-    monkeypatch.setattr(hosting, "RawArray", refuse)
+    monkeypatch.setattr(spawning, "RawArray", refuse)
     with pytest.raises(ConfigError, match=r"shared memory.*Read-only file system \(/dev/shm/pym-1\); mount /dev/shm"):
         shared_memory("b", 1)
 

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,10 +85,10 @@ def test_the_lease_of_a_dead_process_of_this_host_is_taken_over_at_once(backend:
 def test_only_a_certainly_dead_process_counts_as_dead() -> None:
     here = this_process()
     assert not is_dead(here)
-    assert is_dead(replace(here, started="1")), "the process id was given to another process"
-    assert not is_dead(replace(here, started=""))
-    assert not is_dead(replace(here, place="", started="1"))
-    assert not is_dead(replace(here, place="another machine", started="1"))
+    assert is_dead(here._replace(started="1")), "the process id was given to another process"
+    assert not is_dead(here._replace(started=""))
+    assert not is_dead(here._replace(place="", started="1"))
+    assert not is_dead(here._replace(place="another machine", started="1"))
 
 
 def test_a_run_that_lost_its_lease_is_told(backend: AbstractBackend) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loguru import logger
 
@@ -41,8 +41,7 @@ STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 _ORPHANED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFlag:
+class SharedFlag(NamedTuple):
     """A stop flag in shared memory; one byte, no lock that a killed process could leave taken."""
 
     memory: Any
@@ -73,8 +72,7 @@ class Event:
     is_at_work: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChildWiring:
+class ChildWiring(NamedTuple):
     """The ends of the pipes and the shared memory that a child gets from the main process. ``producer``: its
     ProducerState, in one byte."""
 

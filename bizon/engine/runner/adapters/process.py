@@ -18,8 +18,8 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
+from bizon.engine.runner.adapters.spawning import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
 from bizon.engine.runner.faults import STATUS_OF_HALF
-from bizon.engine.runner.hosting import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.watch import state_of

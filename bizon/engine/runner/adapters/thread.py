@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Event, Thread
 
 from bizon.common.interrupts import in_words
@@ -43,7 +42,7 @@ class ThreadRunner(AbstractRunner):
                 def is_over(was_empty: bool) -> bool:
                     return is_cut_short.is_set() or watch(was_empty)
 
-                theirs = replace(links, queue=receiving, is_over=is_over)
+                theirs = links._replace(queue=receiving, is_over=is_over)
                 workers["consumer"] = _started(run_consumer, context, theirs)
                 waiting = set(workers.values())
                 while waiting:  # in slices, so that the main thread also gets to handle signals

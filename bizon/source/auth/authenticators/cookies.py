@@ -12,7 +12,7 @@ class CookiesAuthParams(StrictModel):
     """Keys of ``authentication.params`` for ``cookies``."""
 
     cookies: dict[str, SecretText] = Field(description="Cookies, name: value.")
-    headers: dict[str, SecretText] = Field(default_factory=dict, description="Further headers, name: value.")
+    headers: dict[str, SecretText] = Field(default={}, description="Further headers, name: value.")
 
 
 class CookiesAuthenticator(AuthBase):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -211,7 +210,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     def _wanted(self, final: bigquery.Table | None) -> Target:
         """The table once it is published: it has the columns it had, and those that are new."""
         target = self._target(self.default_destination_id)
-        return target if final is None else replace(target, schema=merged(final.schema, target.schema, final.table_id))
+        return target if final is None else target._replace(schema=merged(final.schema, target.schema, final.table_id))
 
     def _declared(self, table: str) -> BigQueryRecordSchemaConfig | None:
         if not self.config.unnest:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -107,11 +106,11 @@ class BigQueryDestination(StagedDestination):
     def _open_staging(self, wanted: Target) -> Staging:
         staged = self._staged_target(wanted)
         written = self._target(self.default_destination_id).schema
-        loaded = replace(staged, schema=narrowed(staged.schema, written))
+        loaded = staged._replace(schema=narrowed(staged.schema, written))
         return Staging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
 
     def _staged_target(self, wanted: Target) -> Target:
-        return replace(wanted, table_id=self.temp_table_id)
+        return wanted._replace(table_id=self.temp_table_id)
 
     def _content(self, table: str) -> Content:
         if table not in self._contents:

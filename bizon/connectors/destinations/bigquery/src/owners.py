@@ -9,7 +9,6 @@ may append to one table. A staging table has the label ``bizon_staging``, whose 
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from google.cloud import bigquery
@@ -36,8 +35,7 @@ class Publication(NamedTuple):
         return f"{self.created_us:016d}-{label_of(self.job_id)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """A pipeline. ``mark`` tells it from others, ``words`` do so for a person."""
 
     mark: str

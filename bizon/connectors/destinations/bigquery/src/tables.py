@@ -1,7 +1,7 @@
 """Tables of BigQuery: found, made, widened."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -16,8 +16,7 @@ from bizon.connectors.destinations.bigquery.src.schema import merged
 ATTEMPTS = 5  # of a change while others change the table too
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A table as it is to be: its full id, and how it is made."""
 
     table_id: str

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -112,7 +111,7 @@ class FileDestination(AbstractDestination):
         when the file is another pipeline's, bizon did not write it, or a run is at work on it, and OvertakenError in a
         superseded start.
         """
-        self._claimant = replace(self._claimant, fence=resume.fence, adopt=resume.adopt)
+        self._claimant = self._claimant._replace(fence=resume.fence, adopt=resume.adopt)
         self._output.claimant, self._staging.epoch = self._claimant, resume.epoch
         with self._disk_errors():
             self._output.check_free()

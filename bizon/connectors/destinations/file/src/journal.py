@@ -11,8 +11,7 @@ that has no name any more.
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
@@ -33,8 +32,7 @@ _KEPT_LINES = 1_000  # how far back a trim can reach, in appends
 _MOST_LINES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """One append: the pages it brings, and the size of the main file before it."""
 
     job_id: str
@@ -44,7 +42,7 @@ class Append:
 
     def line(self) -> bytes:
         """The line of the journal."""
-        return orjson.dumps(asdict(self)) + b"\n"
+        return orjson.dumps(self._asdict()) + b"\n"
 
 
 class Journal:

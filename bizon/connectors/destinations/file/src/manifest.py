@@ -1,9 +1,8 @@
 """Whose output a file is, and how far its job is: ``.bizon/<file name>/manifest.json`` beside the file."""
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,8 +19,7 @@ class State(StrEnum):
     STREAMING = "streaming"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The pipeline an output belongs to."""
 
     pipeline: str
@@ -37,8 +35,7 @@ class Owner:
         return f"pipeline '{self.pipeline}' ({self.source}.{self.stream})"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """Content of ``manifest.json``.
 
     ``fence``: when the job was created, in microseconds, and the number of the start that claimed the output last.

@@ -9,8 +9,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.common.private_files import append_private, check_private_folder, make_private_folder
@@ -33,8 +33,7 @@ class ForeignPathError(ValueError):
     """A record names a file that it must not write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claimant:
+class Claimant(NamedTuple):
     """A start of a job that wants to write. ``fence``: see ``ResumePoint``. ``knows``: whether the state of this run
     has a job; one that it does not know is of another state, whose order says nothing. ``adopt``: take over a file
     that bizon did not write."""
@@ -126,7 +125,7 @@ class Output:
         """Write a new state; call it within ``fenced``, with the manifest that gave."""
         published_by = found.job_id if state is State.PUBLISHED else found.published_by
         is_written = found.written or state in (State.PUBLISHING, State.PUBLISHED)
-        changed = replace(found, state=state, written=is_written, published_by=published_by)
+        changed = found._replace(state=state, written=is_written, published_by=published_by)
         self._write(changed)
         return changed
 

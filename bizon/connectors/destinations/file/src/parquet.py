@@ -6,9 +6,8 @@ the metadata, are left out.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from bizon.connectors.destinations.file.src.durable import copy_bytes
 from bizon.connectors.destinations.file.src.thrift import Reader, Value, write_struct
@@ -22,8 +21,7 @@ _FILE_OFFSET, _CONTENT, _PAGE_INDEXES = 2, 3, (4, 5, 6, 7)
 _CONTENT_OFFSETS = (9, 10, 11, 14)  # data pages, index pages, dictionary pages, Bloom filter
 
 
-@dataclass(frozen=True, slots=True)
-class _Footer:
+class _Footer(NamedTuple):
     """Metadata of a file, and where it begins."""
 
     start: int

@@ -9,9 +9,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import NamedTuple
 
 import orjson
 
@@ -25,8 +25,7 @@ _BEAT = 5.0  # seconds between heartbeats
 _SILENT_FOR = 60.0  # seconds after which a process on another host counts as dead
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """Content of ``owner.json``; the time of its last change is the heartbeat."""
 
     job_id: str
@@ -85,7 +84,7 @@ class Presence:
     def _announce(self, output: Output, path: Path) -> None:
         pid = os.getpid()
         worker = Worker(output.claimant.job_id, socket.gethostname(), pid, place(), started(pid))
-        write_bytes(path, orjson.dumps(asdict(worker)))
+        write_bytes(path, orjson.dumps(worker._asdict()))
         self._files[path] = os.open(path, os.O_RDONLY)
         if self._heartbeat is None:
             self._heartbeat = Thread(target=self._beat, name="bizon-output", daemon=True)

@@ -9,9 +9,8 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.private_files import make_private_folder, sync_folder
@@ -22,8 +21,7 @@ from bizon.engine.pipeline.models import CommittedBatch
 _TRASH = ".trash"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A file that goes into the output: its first ``size`` bytes. ``is_ours``: nobody else writes it, not even another
     run of this job, so that it may become the output itself."""
 
@@ -32,8 +30,7 @@ class Source:
     is_ours: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The bytes of one committed batch."""
 
     batch: CommittedBatch

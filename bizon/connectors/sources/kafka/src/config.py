@@ -149,7 +149,7 @@ class KafkaSourceConfig(SourceConfig):
         description="Seconds to wait for messages; when there are some, the page does not wait longer.",
     )
     consumer_config: dict[str, ConsumerSetting] = Field(
-        default_factory=dict,
+        default={},
         validate_default=True,
         description="Settings of librdkafka, over these defaults: "
         + ", ".join(

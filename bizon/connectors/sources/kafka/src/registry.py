@@ -6,9 +6,8 @@ says which it is in the body of the answer, and one that has handed out a schema
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -27,8 +26,7 @@ class DecodeError(ValueError):
     """The bytes are no value of their schema. The message holds nothing of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(NamedTuple):
     """A schema of the registry, ready for use. ``shown``: what a record says of it, as JSON text."""
 
     parsed: Any

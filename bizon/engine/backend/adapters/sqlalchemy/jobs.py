@@ -1,6 +1,5 @@
 """Jobs, and the notes of how far their source was read. Each function runs in the caller's transaction."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,7 +102,7 @@ def _open_epoch_by_comparing(connection: Connection, job_id: str, half: Half | N
         values = {"attempt": number, **({} if half is Half.CONSUMER else {"producer_epoch": number})}
         mine = (stream_jobs.c.id == job_id, stream_jobs.c.attempt == job.attempt)
         if connection.execute(update(stream_jobs).where(*mine).values(**values, updated_at=naive_now())).rowcount == 1:
-            return replace(job, attempt=number)
+            return job._replace(attempt=number)
     return None
 
 

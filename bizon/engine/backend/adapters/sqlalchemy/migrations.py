@@ -35,8 +35,11 @@ def upgrade(connection: Connection) -> None:
     version = checked_version(connection)
     if version == CURRENT:
         return
-    for step in STEPS[version:]:
-        step(connection)
+    if version == 0 and not has_table(connection, stream_jobs):
+        metadata.create_all(connection)
+    else:
+        for step in STEPS[version:]:
+            step(connection)
     connection.execute(insert(schema_version).values(version=CURRENT, applied_at=naive_now()))
 
 
@@ -84,10 +87,9 @@ def _one_at_a_time(connection: Connection) -> None:
 
 def _to_version_1(connection: Connection) -> None:
     """Add the columns and tables that the documented layout of other releases lacks."""
-    if has_table(connection, stream_jobs):
-        for table in metadata.sorted_tables:
-            if has_table(connection, table):
-                _complete(connection, table)
+    for table in metadata.sorted_tables:
+        if has_table(connection, table):
+            _complete(connection, table)
     metadata.create_all(connection)
 
 

@@ -96,12 +96,12 @@ class KafkaQueueConfig(StrictModel):
         default=None, description="File with the certificate authorities to trust; null = the machine's."
     )
     librdkafka: dict[str, str | int | float | bool] = Field(
-        default_factory=dict,
+        default={},
         description="Further settings of the Kafka client, by librdkafka's names, for both ends. Refused are those on "
         "which the guarantees and the bounds on memory rest, and those that have a key of their own.",
     )
     librdkafka_secrets: dict[str, SecretText] = Field(
-        default_factory=dict, description="The same for settings that are secret, as ssl.key.password."
+        default={}, description="The same for settings that are secret, as ssl.key.password."
     )
 
     @field_validator("librdkafka", "librdkafka_secrets")

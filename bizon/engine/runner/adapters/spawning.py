@@ -1,0 +1,58 @@
+"""What the process runner needs of the process it is called in. Checked before anything is opened.
+
+A pool may allow no children, a script may not be importable a second time, and a container may have no shared memory.
+Unchecked, each ends in a hang or in an error of ``multiprocessing`` that names no remedy.
+"""
+
+import multiprocessing
+import os
+import sys
+from multiprocessing.sharedctypes import RawArray
+from pathlib import Path
+from typing import Any
+
+from bizon.engine.runner.hosting import refusal
+
+CHILD_NAME = "bizon-"
+"""What the names of the runner's own child processes begin with."""
+
+NO_GUARD = 97
+"""Exit code of a child that found itself running the script of its parent once more."""
+
+NO_GUARD_REASON = (
+    "the script that runs the pipeline was run again by the process it started: put what it does below "
+    "`if __name__ == '__main__':`, as every program that starts processes has to, or use engine.runner.type: thread"
+)
+_OTHER_RUNNER = "use engine.runner.type: thread"
+
+
+def check_children() -> None:
+    """Raise ConfigError when this process cannot start the two halves. Ends the process when it is a half itself that
+    was led here by a script without a guard."""
+    current = multiprocessing.current_process()
+    if getattr(current, "_inheriting", False) and current.name.startswith(CHILD_NAME):
+        os._exit(NO_GUARD)  # an error would be shown as a traceback of the child, and no reason for the parent's
+    if current.daemon:
+        raise refusal(
+            f"runner process needs two processes of its own, and '{current.name}' is a daemonic one, as those of "
+            f"multiprocessing.Pool, which may start none; {_OTHER_RUNNER}, or run the pipeline from "
+            "concurrent.futures.ProcessPoolExecutor or from a process of its own"
+        )
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not Path(file).is_file():
+        raise refusal(
+            f"runner process starts two processes that import the script once more, and '{file}' is no file, as when a "
+            f"script is read from stdin; save it as a file, or {_OTHER_RUNNER}"
+        )
+
+
+def shared_memory(kind: str, length: int) -> Any:
+    """Memory that a child process can share. Raises ConfigError where the system has none."""
+    try:
+        return RawArray(kind, length)
+    except OSError as error:
+        raise refusal(
+            f"runner process needs shared memory, and there is none: {error.strerror or type(error).__name__}"
+            f"{f' ({error.filename})' if error.filename else ''}; mount /dev/shm, or {_OTHER_RUNNER}"
+        ) from None
