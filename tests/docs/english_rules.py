@@ -1,0 +1,108 @@
+"""What plain English rules out, and where: ``python english_rules.py FILE...`` prints each place.
+
+Prose is every docstring, comment and message of a Python file, and the text of a Markdown file outside its code.
+"""
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+OPENING = re.compile(r"(?:What|Of|Who|Whose|Whoever|Whatever)\b(?![^.!?]*\?)")
+"""A sentence whose subject is a clause, or that begins with its genitive. Questions may."""
+
+IDIOMS = {
+    "anew": r"\banew\b",
+    "beside": r"\bbeside\b",
+    "as ever": r"\bas ever\b",
+    "in turn": r"\bin turns?\b",
+    "that of": r"\b(?:that|those) of\b",
+    "is told": r"\btold\b",
+    "a while": r"\ba while\b",
+    "is no X": r"(?<!there )(?<!There )\b(?:is|are|was|were) no\b(?! (?:longer|more|fewer|less|matter|need|way)\b)",
+    "goes on behind": r"\b(?:go|goes|going|went|gone|begin|begins|resume|resumes) (?:on )?behind\b",
+    "away": r"\b(?:is|are|was|were|stays?) away\b",
+    "so many": r"\bso (?:many|much)\b(?! that\b)",
+    "says no": r"\b(?:say|says|said) no\b",
+    "is of": r"\b(?:is|are|was|were) of (?:an?|another|its|their|the|this|that|each)\b",
+    "one's own": r"\bone's own\b",
+    "has it": r"\bas \S+(?: \S+)? has it\b",
+    "at work": r"\bat work\b",
+    "for ever": r"\bfor ever\b",
+    "mend": r"\bmend(?:s|ed|ing)?\b",
+    "trying on": r"\btrying on\b",
+}
+_IDIOMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in IDIOMS.items()}
+_SENTENCE = re.compile(r"(?:^|[.!?:]\s+|\n\s*\n\s*|\n\s*[-*|]\s+|\|\s+)([A-Z][^\n]*)")
+_CODE = re.compile(r"```.*?```|``[^`]*``|`[^`]*`|<[^>]*>|\]\([^)]*\)", re.DOTALL)
+_FEWEST_WORDS = 3  # of a string that is prose
+
+
+class Breach(NamedTuple):
+    """A place, and what is wrong with it."""
+
+    file: str
+    line: int
+    rule: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.rule}: {self.text}"
+
+
+def breaches_in(file: Path) -> Iterator[Breach]:
+    """Every breach in a Python or Markdown file."""
+    source = file.read_text(encoding="utf-8")
+    passages = _passages_of_python(source) if file.suffix == ".py" else [(1, source)]
+    for line, text in passages:
+        yield from _breaches(str(file), line, _without_code(text))
+
+
+def _breaches(file: str, line: int, text: str) -> Iterator[Breach]:
+    for match in _SENTENCE.finditer(text):
+        if OPENING.match(match[1]):
+            yield _breach(file, line, "opens with a clause", text, match.start(1))
+    for rule, pattern in _IDIOMS.items():
+        for match in pattern.finditer(re.sub(r"\n(?!\n)", " ", text)):
+            yield _breach(file, line, rule, text, match.start())
+
+
+def _breach(file: str, line: int, rule: str, text: str, at: int) -> Breach:
+    shown = " ".join(text[max(0, at - 30) : at + 60].split())
+    return Breach(file, line + text.count("\n", 0, at), rule, shown)
+
+
+def _without_code(text: str) -> str:
+    """The text with code replaced by a word, lines kept."""
+    return _CODE.sub(lambda code: "code" + "\n" * code[0].count("\n"), text)
+
+
+def _passages_of_python(source: str) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not token.string.startswith(("# noqa", "# type:")):
+            yield token.start[0], token.string.lstrip("# ")
+    nodes = list(ast.walk(ast.parse(source)))
+    inside = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in nodes:
+        if id(node) in inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = (part.value if isinstance(part, ast.Constant) else "code" for part in node.values)
+            text = "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        if len(text.split()) >= _FEWEST_WORDS:
+            yield node.lineno, text
+
+
+if __name__ == "__main__":
+    found = [breach for name in sys.argv[1:] for breach in breaches_in(Path(name))]
+    print(*found, sep="\n")
+    print(f"{len(found)} breaches")
+    sys.exit(bool(found))
