@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from shutil import disk_usage
 from threading import RLock
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, create_engine, event
@@ -14,12 +15,14 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from bizon.common.errors.errors import BackendError, MissingDependencyError
 from bizon.common.private_files import create_private_if_missing, make_private_folders
+from bizon.common.waiting import pause, stop_sign
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 
 _BUSY_TIMEOUT = 30.0  # seconds a SQLite statement waits for another writer
+_BETWEEN_SWITCHES = 0.01  # seconds
 _SCARCE = 1_000_000  # bytes; SQLite asks for less at a time
 
 
@@ -123,5 +126,19 @@ class FileDatabase(Database):
 def _use_write_ahead_log(connection: Any, _record: Any) -> None:
     # A power cut may take back the last commits, never tear one: a cursor that is taken back only means that its
     # batch is staged again, and staging beyond the last cursor is dropped at the next start.
-    connection.execute("PRAGMA journal_mode=WAL")
+    _switch_log(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _switch_log(connection: sqlite3.Connection) -> None:
+    """Of all statements, SQLite lets this one fail at once while another connection makes the same change."""
+    until = monotonic() + _BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= until:
+                raise
+            pause(_BETWEEN_SWITCHES, stop_sign())
+        else:
+            return
