@@ -1,4 +1,4 @@
-"""The prose is plain English: docstrings, comments and messages of the package, and every page; no breach is allowed."""
+"""The prose is plain English: docstrings, comments and messages of the package, and every page."""
 
 from pathlib import Path
 
