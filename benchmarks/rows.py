@@ -61,12 +61,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "checkpoints",
-        "1,000,000 records with 1,000 commits (`buffer_size: 0`), state in SQLite, against the same run with one commit",
+        "1,000,000 records with 1,000 commits (`buffer_size: 0`), state in SQLite, against a run with one commit",
         rows_engine.checkpoints,
     ),
     Row(
         "queues",
-        "the work of the first row, pages travel through a broker on the same machine, against the queue inside the run",
+        "the work of the first row, pages travel through a broker on the same machine, against the run's own queue",
         rows_brokers.queues,
     ),
     Row(
