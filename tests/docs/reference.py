@@ -47,7 +47,7 @@ def render_config_reference() -> str:
         "",
         "A key that is not listed here is an error. **required** marks a key without a default. Any text may be",
         "`BIZON_ENV_NAME` (the whole value) or contain `${env://NAME}`: the value of that environment variable;",
-        "`$${env://NAME}` keeps the text, and bizon leaves the Python of transforms alone. `bizon config schema` prints",
+        "`$${env://NAME}` keeps the text, and the Python of transforms is left as it is. `bizon config schema` prints",
         "the same as JSON Schema, for editors.",
         "",
         *_model_section(FILE_TITLE, BizonConfig),
@@ -99,8 +99,8 @@ def _help(words: str) -> str:
 def _sections(
     path: str, field: FieldInfo, selector: str = "", around: frozenset[type[BaseModel]] = frozenset()
 ) -> list[str]:
-    """Sections of the models below a field, in order. ``selector``: the variant of the block they apply to. A block that
-    may contain itself is written once; ``around`` are the blocks that enclose this one."""
+    """Sections of the models below a field, in order. ``selector``: the variant of the block they apply to. A block
+    that may contain itself is written once; ``around`` are the blocks that enclose this one."""
     models = [model for model in _models(field.annotation) if model not in around]
     if any(model in PARAMS_BY_TYPE.values() for model in models):
         return []  # `params` of authentication: written with their owner
