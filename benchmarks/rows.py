@@ -27,21 +27,21 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "one-by-one",
-        "the same, `records` is a generator: each is made when it is wanted",
+        "the same, `records` is a generator: each is made when it is needed",
         rows_records.one_by_one,
     ),
     Row("peers", "the work of the first row by other tools (versions below)", rows_records.peers),
     Row("pages", "the same records, the source hands over whole pages: `JsonLines`", rows_records.pages),
     Row("parquet", "the records of the first row, into Parquet", rows_records.parquet),
-    Row("memory", "10,000,000 records, beside 1,000,000", rows_records.memory),
+    Row("memory", "10,000,000 records, against 1,000,000", rows_records.memory),
     Row("large-records", "3,000 records of 200 KB, in pages of 10", rows_records.large_records),
     Row(
         "short-run",
-        "`bizon run` of 25 records in three pages, and of the 5 of the dummy source, into a file, beside "
+        "`bizon run` of 25 records in three pages, and of the 5 of the dummy source, into a file, against "
         '`python -c "import polars, sqlalchemy, pydantic, requests, typer"`',
         rows_start.short_run,
     ),
-    Row("commands", 'beside `python -c "import typer"`', rows_start.commands),
+    Row("commands", 'against `python -c "import typer"`', rows_start.commands),
     Row("install", "`pip install` of the project, without extras", rows_start.install),
     Row(
         "latency",
@@ -51,22 +51,22 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "processes",
-        "100,000 records, plain Python at work in the source and as long again in a transform, on 2 cores",
+        "100,000 records, plain Python busy in the source and as long again in a transform, on 2 cores",
         rows_engine.processes,
     ),
     Row(
         "transform",
-        "a transform of four lines on 1,000,000 records: the run with it less the run without it",
+        "a transform of four lines on 1,000,000 records: the run with it, less the run without it",
         rows_engine.transform,
     ),
     Row(
         "checkpoints",
-        "1,000,000 records with 1,000 commits (`buffer_size: 0`), state in SQLite, beside the same run with one commit",
+        "1,000,000 records with 1,000 commits (`buffer_size: 0`), state in SQLite, against a run with one commit",
         rows_engine.checkpoints,
     ),
     Row(
         "queues",
-        "the work of the first row, pages travel through a broker on the same machine, beside the queue inside the run",
+        "the work of the first row, pages travel through a broker on the same machine, against the run's own queue",
         rows_brokers.queues,
     ),
     Row(
@@ -83,12 +83,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "load-objects",
-        "1,000,000 rows become Parquet objects for load jobs, beside `write_parquet` of the same frames",
+        "1,000,000 rows become Parquet objects for load jobs, against `write_parquet` of the same frames",
         rows_bigquery.load_objects,
     ),
     Row(
         "bigquery-memory",
-        "200,000 records into BigQuery (emulators) with `buffer_size: 5`, beside 50,000",
+        "200,000 records into BigQuery (emulators) with `buffer_size: 5`, against 50,000",
         rows_bigquery.memory,
     ),
 )

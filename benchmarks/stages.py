@@ -68,7 +68,7 @@ def render(found: Mapping[str, Any]) -> str:
     """The Markdown between the markers of the page: a line per stage, a column per row, wall / processor seconds."""
     rows = found["rows"]
     lines = [
-        f"One run each, {found['measured_at'][:10]}; seconds of wall time / of processor time of the thread at work.",
+        f"One run each, {found['measured_at'][:10]}; seconds of wall time / of processor time of the thread.",
         "",
         f"| stage | {' | '.join(f'`{name}`' for name in rows)} |",
         f"|---|{'---|' * len(rows)}",

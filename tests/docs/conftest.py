@@ -1,4 +1,4 @@
-"""The documentation as data: pages, their fenced blocks, and a copy of the package to try them on."""
+"""The documentation as data: pages, their fenced blocks, and a copy of the package to run them on."""
 
 import importlib.util
 import os
@@ -41,12 +41,12 @@ class Page:
 
     @property
     def prose(self) -> str:
-        """What is left without the fenced blocks."""
+        """The text without the fenced blocks."""
         return FENCE.sub("", self.text)
 
 
 class Package:
-    """A copy of the package that a test may change; commands run in a folder of their own beside it."""
+    """A copy of the package that a test may change; commands run in a separate folder next to it."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
@@ -56,7 +56,7 @@ class Package:
         self.env = {**os.environ, "PYTHONPATH": str(self.root)}
 
     def write(self, path: str, text: str) -> Path:
-        """Make a file of the tree."""
+        """Create a file in the tree."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What plain English rules out, and where: ``python english_rules.py FILE...`` prints each place.
+"""Patterns that plain English rules out: ``python english_rules.py FILE...`` prints each place that has one.
 
 Prose is every docstring, comment and message of a Python file, and the text of a Markdown file outside its code.
 """
@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-OPENING = re.compile(r"(?:What|Of|Who|Whose|Whoever|Whatever)\b(?![^.!?]*\?)")
-"""A sentence whose subject is a clause, or that begins with its genitive. Questions may."""
+OPENING = re.compile(r"(?!Of course\b)(?:What|Of|Who|Whose|Whoever|Whatever)\b(?![^.!?]*\?)")
+"""A sentence that opens with a free relative clause or a genitive. Questions may."""
 
+OPENS_WITH_A_CLAUSE = "opens with a clause"
 IDIOMS = {
     "anew": r"\banew\b",
     "beside": r"\bbeside\b",
@@ -23,10 +24,10 @@ IDIOMS = {
     "that of": r"\b(?:that|those) of\b",
     "is told": r"\btold\b",
     "a while": r"\ba while\b",
-    "is no X": r"(?<!there )(?<!There )\b(?:is|are|was|were) no\b(?! (?:longer|more|fewer|less|matter|need|way)\b)",
-    "goes on behind": r"\b(?:go|goes|going|went|gone|begin|begins|resume|resumes) (?:on )?behind\b",
+    "no X": r"(?<!there )(?<!There )\b(?:is|are|was|were) no\b(?!\s+(?:longer|more|fewer|less|matter|need|way)\b)",
+    "goes behind": r"\b(?:go|goes|going|went|gone|begin|begins|resume|resumes) (?:on )?behind\b",
     "away": r"\b(?:is|are|was|were|stays?) away\b",
-    "so many": r"\bso (?:many|much)\b(?! that\b)",
+    "so many": r"\bso (?:many|much)\b(?!(?: \w+)? that\b)",
     "says no": r"\b(?:say|says|said) no\b",
     "is of": r"\b(?:is|are|was|were) of (?:an?|another|its|their|the|this|that|each)\b",
     "one's own": r"\bone's own\b",
@@ -37,8 +38,8 @@ IDIOMS = {
     "trying on": r"\btrying on\b",
 }
 _IDIOMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in IDIOMS.items()}
-_SENTENCE = re.compile(r"(?:^|[.!?:]\s+|\n\s*\n\s*|\n\s*[-*|]\s+|\|\s+)([A-Z][^\n]*)")
-_CODE = re.compile(r"```.*?```|``[^`]*``|`[^`]*`|<[^>]*>|\]\([^)]*\)", re.DOTALL)
+_SENTENCE = re.compile(r"(?:^|[.!?:]\s+|\n\s*\n\s*|\n\s*[-*|]\s+|\|\s+)(?=([A-Z][^\n]*))")
+_CODE = re.compile(r"```.*?```|``[^`]*``|`[^`]*`|<[!/a-zA-Z][^>]*>|\]\([^)]*\)", re.DOTALL)
 _FEWEST_WORDS = 3  # of a string that is prose
 
 
@@ -55,7 +56,7 @@ class Breach(NamedTuple):
 
 
 def breaches_in(file: Path) -> Iterator[Breach]:
-    """Every breach in a Python or Markdown file."""
+    """Every breach in a file. Anything but Python is read as Markdown."""
     source = file.read_text(encoding="utf-8")
     passages = _passages_of_python(source) if file.suffix == ".py" else [(1, source)]
     for line, text in passages:
@@ -65,7 +66,7 @@ def breaches_in(file: Path) -> Iterator[Breach]:
 def _breaches(file: str, line: int, text: str) -> Iterator[Breach]:
     for match in _SENTENCE.finditer(text):
         if OPENING.match(match[1]):
-            yield _breach(file, line, "opens with a clause", text, match.start(1))
+            yield _breach(file, line, OPENS_WITH_A_CLAUSE, text, match.start(1))
     for rule, pattern in _IDIOMS.items():
         for match in pattern.finditer(re.sub(r"\n(?!\n)", " ", text)):
             yield _breach(file, line, rule, text, match.start())

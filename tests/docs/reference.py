@@ -45,9 +45,9 @@ def render_config_reference() -> str:
         "",
         GENERATED,
         "",
-        "A key that is not listed here is an error. **required** stands where there is no default. Any text may be",
+        "A key that is not listed here is an error. **required** marks a key without a default. Any text may be",
         "`BIZON_ENV_NAME` (the whole value) or contain `${env://NAME}`: the value of that environment variable;",
-        "`$${env://NAME}` keeps the text, and the Python of transforms is left alone. `bizon config schema` prints",
+        "`$${env://NAME}` keeps the text, and the Python of transforms is left as it is. `bizon config schema` prints",
         "the same as JSON Schema, for editors.",
         "",
         *_model_section(FILE_TITLE, BizonConfig),
@@ -56,7 +56,7 @@ def render_config_reference() -> str:
         if field_name == "destination":
             lines += _model_section("destination.config", AbstractDestinationDetailsConfig)
         lines += _sections(field_name, field)
-    lines += ["## Keys of the built-in sources", "", "Beside the keys of `source` above.", ""]
+    lines += ["## Keys of the built-in sources", "", "In addition to the keys of `source` above.", ""]
     for name in sorted({info.name for info in list_sources()}):
         config_class = load_source(name).get_config_class()
         lines += _model_section(f"source (name: {name})", config_class, level=3)
@@ -90,7 +90,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def _help(words: str) -> str:
-    """What ``--help`` of a command prints, 80 columns wide."""
+    """The ``--help`` output of a command, 80 columns wide."""
     plain = {"COLUMNS": "80", "NO_COLOR": "1"}
     done = CliRunner().invoke(cli, [*words.split()[1:], "--help"], env=plain, prog_name="bizon")
     return "\n".join(line.rstrip() for line in done.output.strip().splitlines())
@@ -99,8 +99,8 @@ def _help(words: str) -> str:
 def _sections(
     path: str, field: FieldInfo, selector: str = "", around: frozenset[type[BaseModel]] = frozenset()
 ) -> list[str]:
-    """Sections of the models below a field, in order; ``selector`` says for which variant of the block they hold. A
-    block that may contain itself is written once: ``around`` are those it is in."""
+    """Sections of the models below a field, in order. ``selector``: the variant of the block they apply to. A block
+    that may contain itself is written once; ``around`` are the blocks that enclose this one."""
     models = [model for model in _models(field.annotation) if model not in around]
     if any(model in PARAMS_BY_TYPE.values() for model in models):
         return []  # `params` of authentication: written with their owner
@@ -122,7 +122,7 @@ def _sections(
 
 
 def _selector(model: type[BaseModel]) -> str:
-    """``name: file``, when a literal field makes the model one variant of a block."""
+    """``name: file``, if a literal field makes the model one variant of a block."""
     for name in ("name", "type"):
         field = model.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is Literal:
@@ -149,7 +149,7 @@ def _model_section(title: str, model: type[BaseModel], level: int = 2) -> list[s
 
 
 def _own_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """The fields of a model; without those it shares with every model of its kind."""
+    """The fields of a model, without the fields that every model of its kind shares."""
     order = model.__mro__
     shared = next((number for number, base in enumerate(order) if number and base in SHARED), None)
     declared = set(model.model_fields) if shared is None else {n for c in order[:shared] for n in get_annotations(c)}

@@ -1,4 +1,4 @@
-"""adding-backends.md: the test that it shows is collected and passes."""
+"""adding-backends.md: the test on the page is collected and passes."""
 
 import subprocess
 import sys

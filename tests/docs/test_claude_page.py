@@ -1,4 +1,4 @@
-"""CLAUDE.md is true: every value, name and file that it mentions exists, and none that exists is left out."""
+"""CLAUDE.md is true: every value, name and file that it mentions exists, and no existing value is missing."""
 
 import ast
 import re
@@ -43,7 +43,7 @@ def values(kind: str) -> set[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_values_of_a_kind_are_those_of_the_code(kind: str) -> None:
-    """It knew two of five destinations, and three of four backends."""
+    """The page once listed two of five destinations, and three of four backends."""
     assert values(kind) == {member.value for member in KINDS[kind]}
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_named_without_a_folder_is_beside_the_one_of_its_row(cell
 
 
 def test_every_name_of_code_exists() -> None:
-    """Classes, constants and dotted names; a method after the dot is one of the class before it."""
+    """Classes, constants and dotted names; a name after a dot is a member of the class before it."""
     sources = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "bizon").rglob("*.py")))
     missing = []
     for text in QUOTED:

@@ -1,4 +1,4 @@
-"""The deployment page and the compose file say what is true of the code."""
+"""The deployment page and the compose file agree with the code."""
 
 import re
 from pathlib import Path

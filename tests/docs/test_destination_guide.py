@@ -1,4 +1,4 @@
-"""adding-destinations.md, followed by a reader: its code is pasted where it says, and its commands are run."""
+"""A reader follows adding-destinations.md: pastes its code where the page says, and runs its commands."""
 
 import json
 import sqlite3
@@ -19,7 +19,7 @@ NAMES = ["bizon", "croco", "froggy", "turtle", "poulpo"]
 
 @pytest.fixture
 def registered(package, destination_guide):
-    """The package with the destination, as the guide's three steps build it."""
+    """The package with the destination that the guide's three steps build."""
     for name in ("config.py", "destination.py"):
         package.write(f"{AT}/src/{name}", destination_guide.block("python", f"# {AT}/src/{name}"))
     package.write(f"{AT}/src/__init__.py", "")

@@ -43,7 +43,7 @@ def test_there_are_examples():
 @pytest.mark.lesson("F-45")
 @pytest.mark.parametrize("path", EXAMPLES, ids=_name)
 def test_an_example_is_valid(path, monkeypatch):
-    """A quarter to a half of the shipped examples used to be refused by the version they came with."""
+    """A release used to refuse a quarter to a half of its own examples."""
     monkeypatch.setenv("POSTGRES_PASSWORD", "p@ss/w:rd")
     load_config(path)
 
@@ -59,7 +59,7 @@ def test_an_example_that_needs_nothing_runs(path, run_cli):
 
 @pytest.mark.lesson("F-45")
 def test_the_quickstart_runs_as_the_readme_has_it(tmp_path):
-    """In a process of its own, by the command that is installed."""
+    """In a separate process, by the installed command."""
     command = [Path(sys.executable).with_name("bizon"), "run", ROOT / "examples/quickstart.yml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

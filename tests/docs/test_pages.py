@@ -1,4 +1,4 @@
-"""What the pages say exists: commands, options, targets, paths, links; and their YAML is valid."""
+"""Everything that the pages name exists: commands, options, targets, paths, links. Their YAML is valid."""
 
 import re
 import shlex
@@ -118,13 +118,13 @@ def _anchors(page: Path) -> set[str]:
 
 
 def _of_bizon(blocks: list[str]) -> list[str]:
-    """Not the manifests of others, which ``test_deployment_page.py`` reads."""
+    """The blocks without Kubernetes manifests, which ``test_deployment_page.py`` reads."""
     return [block for block in blocks if not block.startswith("apiVersion:")]
 
 
 @pytest.mark.lesson("F-45")
 def test_every_pipeline_on_a_page_is_valid(pages, tmp_path, monkeypatch):
-    """Most of the documented configurations used to be invalid. Those of the guides are run by their own tests."""
+    """Most of the documented configurations used to be invalid. The tests of the guides run theirs."""
     monkeypatch.setenv("MYAPI_URL", "http://localhost")
     monkeypatch.setenv("BIZON_ENV_MYAPI_TOKEN", "t")
     checked, wrong = 0, []
@@ -218,7 +218,7 @@ def test_every_key_of_the_config_is_in_the_reference_with_a_meaning(reference):
 
 @pytest.mark.lesson("F-45")
 def test_every_key_of_every_block_is_in_the_reference(reference):
-    """Fourteen keys of the BigQuery destinations were missing, required ones among them: those of their base class."""
+    """Fourteen keys of the BigQuery destinations, some of them required, were missing: the keys of the base class."""
     text = reference.render_config_reference()
     sections = {title: set(re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE)) for title, body in _sections(text)}
     shared = {"destination.config": sections["destination.config"], "source": sections["source"]}

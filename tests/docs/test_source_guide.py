@@ -1,4 +1,4 @@
-"""adding-sources.md, followed by a reader: its code is pasted where it says, and its commands are run."""
+"""A reader follows adding-sources.md: pastes its code where the page says, and runs its commands."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def api(httpserver: HTTPServer, package) -> Api:
 
 @pytest.fixture
 def folder(package, source_guide) -> str:
-    """The source as the guide's first part builds it."""
+    """The source that the first part of the guide builds."""
     at = "bizon/connectors/sources/myapi"
     package.write(f"{at}/src/__init__.py", "")
     package.write(f"{at}/src/source.py", source_guide.block("python", f"# {at}/src/source.py"))
