@@ -30,7 +30,7 @@ class CursorBehaviours(BackendFixtures):
     def test_a_job_without_cursors_has_written_nothing(self, backend: AbstractBackend, job_id: str) -> None:
         assert backend.get_last_cursor_by_job_id(job_id) is None
         assert backend.get_number_of_written_rows_for_job(job_id) == 0
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 0
+        assert backend.committed(job_id).dead_letters == 0
 
     @pytest.mark.parametrize("pagination", PAGINATIONS, ids=["exhausted", "nested", "hostile", "long"])
     def test_a_pagination_comes_back_as_it_was(
@@ -49,7 +49,7 @@ class CursorBehaviours(BackendFixtures):
         for page in range(3):
             commit(backend, job_id, page, page, rows=3_000_000_000, dead_letters=page)
         assert backend.get_number_of_written_rows_for_job(job_id) == 9_000_000_000
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 3
+        assert backend.committed(job_id).dead_letters == 3
 
     def test_a_new_cursor_is_returned_as_it_is_found_again(self, backend: AbstractBackend, job_id: str) -> None:
         commit(backend, job_id, 0, 2, rows=5)
@@ -61,7 +61,7 @@ class CursorBehaviours(BackendFixtures):
         receipt = {"file": "Zo\u00eb", "size": 2**40, "checksum": 2**64 - 1}
         commit(backend, job_id, 0, 1, rows=5, receipt=receipt)
         commit(backend, job_id, 2, 2, rows=0, dead_letters=3, letters_receipt={"file": "letters"})
-        first, second = backend.get_cursors_by_job_id(job_id)
+        first, second = backend.committed(job_id).cursors
         assert first.batch == CommittedBatch(0, 1, 5, receipt)
         assert first.letters == CommittedBatch(0, 1, 0, None)
         assert second.batch == CommittedBatch(2, 2, 0, None)
@@ -96,7 +96,7 @@ class CursorBehaviours(BackendFixtures):
         commit(backend, other, 0, 7, rows=9, dead_letters=1)
         assert backend.get_last_cursor_by_job_id(job_id) is None
         assert backend.get_number_of_written_rows_for_job(job_id) == 0
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 0
+        assert backend.committed(job_id).dead_letters == 0
 
     def test_notes_of_how_far_the_source_was_read_are_taken(self, backend: AbstractBackend, job_id: str) -> None:
         backend.create_source_cursor(job_id, KEY, 10, 3_000_000_000, {"page": 11})
@@ -106,8 +106,8 @@ class CursorBehaviours(BackendFixtures):
     def test_of_long_paginations_only_the_last_is_kept(self, backend: AbstractBackend, job_id: str) -> None:
         for page in range(3):
             commit(backend, job_id, page, page, pagination={"left": [page] * 10_000})
-        assert [cursor.pagination for cursor in backend.get_cursors_by_job_id(job_id)][-1] == {"left": [2] * 10_000}
-        assert sum(len(str(cursor.pagination)) for cursor in backend.get_cursors_by_job_id(job_id)) < 40_000
+        assert [cursor.pagination for cursor in backend.committed(job_id).cursors][-1] == {"left": [2] * 10_000}
+        assert sum(len(str(cursor.pagination)) for cursor in backend.committed(job_id).cursors) < 40_000
 
     def test_cursors_of_finished_jobs_are_pruned_and_no_others(self, backend: AbstractBackend) -> None:
         ends = (JobStatus.SUCCEEDED, JobStatus.CANCELED, JobStatus.FAILED, JobStatus.SUCCEEDED)
@@ -118,7 +118,7 @@ class CursorBehaviours(BackendFixtures):
             backend.create_source_cursor(job_id, KEY, 1, 1, {"page": 2})
             backend.update_stream_job_status(job_id, status)
         backend.prune_cursors(KEY, keep=jobs[3:])
-        left = [len(backend.get_cursors_by_job_id(job_id)) for job_id in (*jobs, other)]
+        left = [len(backend.committed(job_id).cursors) for job_id in (*jobs, other)]
         assert left == [0, 0, 1, 1, 1]
 
     def test_threads_share_one_backend(self, backend: AbstractBackend) -> None:

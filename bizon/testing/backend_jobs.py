@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bizon.common.errors.errors import OvertakenError
+from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import WINDOW, Half, JobStatus, StreamJob
+from bizon.engine.backend.models import WINDOW, JobStatus, StreamJob
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
 
 HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}
@@ -105,7 +106,7 @@ class JobBehaviours(BackendFixtures):
 
     def test_each_start_of_a_half_is_an_epoch_and_that_of_the_producer_is_known(self, backend: AbstractBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        starts = [Half.PRODUCER, Half.CONSUMER, Half.CONSUMER, Half.PRODUCER, None, Half.CONSUMER]
+        starts = [Role.PRODUCER, Role.CONSUMER, Role.CONSUMER, Role.PRODUCER, None, Role.CONSUMER]
         known = []
         for half in starts:
             backend.open_epoch(job_id, half)
@@ -115,17 +116,17 @@ class JobBehaviours(BackendFixtures):
 
     def test_a_producer_has_a_say_until_another_one_starts(self, backend: AbstractBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        producer, _ = backend.open_epoch(job_id, Half.PRODUCER), backend.open_epoch(job_id, Half.CONSUMER)
+        producer, _ = backend.open_epoch(job_id, Role.PRODUCER), backend.open_epoch(job_id, Role.CONSUMER)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "the API is down", epoch=producer)
         assert _found(backend, job_id).error_message == "the API is down"
-        backend.open_epoch(job_id, Half.PRODUCER)
+        backend.open_epoch(job_id, Role.PRODUCER)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=producer)
         assert _found(backend, job_id).error_message == "the API is down"
 
     def test_a_job_that_has_succeeded_cannot_fail_any_more(self, backend: AbstractBackend) -> None:
         """A producer may fail after the consumer has published: it used to be resumed, and nothing new was fetched."""
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        producer, consumer = (backend.open_epoch(job_id, half) for half in (Half.PRODUCER, Half.CONSUMER))
+        producer, consumer = (backend.open_epoch(job_id, half) for half in (Role.PRODUCER, Role.CONSUMER))
         for epoch in (consumer, producer):
             backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED, epoch=epoch)
             backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=epoch)

@@ -16,12 +16,13 @@ from collections.abc import Callable
 import pytest
 from loguru import logger
 
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.codec import MAGIC, VERSION, encode
 from bizon.engine.queue.config import AbstractQueueConfig
-from bizon.engine.queue.models import QueueEnd, Signal
+from bizon.engine.queue.models import Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.testing.queue import BUDGET, JOB, OpenEnd, QueueConformance, end, page
+from bizon.testing.queue import BUDGET, JOB, OpenQueue, QueueConformance, end, page
 
 _PREFIX = struct.calcsize(">2sBI")
 
@@ -38,9 +39,9 @@ class BrokerConformance(QueueConformance, ABC):
         """Remove the queue or topic of a stream; it may not exist."""
 
     @pytest.fixture
-    def consume(self, open_end: OpenEnd, stream: StreamKey) -> Callable[[], AbstractQueue]:
+    def consume(self, open_queue: OpenQueue, stream: StreamKey) -> Callable[[], AbstractQueue]:
         """Opens a consuming end after the one before was closed."""
-        return lambda: open_end(QueueEnd.CONSUMER, stream)
+        return lambda: open_queue(Role.CONSUMER, stream)
 
     def test_pages_wait_for_a_consumer_that_comes_later(
         self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
@@ -50,10 +51,10 @@ class BrokerConformance(QueueConformance, ABC):
         assert self.take_numbers(consume(), 2) == [0, 1]
 
     def test_a_consumer_waits_for_a_producer_that_comes_later(
-        self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+        self, consumer: AbstractQueue, open_queue: OpenQueue, stream: StreamKey
     ) -> None:
         assert consumer.get(timeout=0.1) is None
-        self.put(open_end(QueueEnd.PRODUCER, stream), page(0))
+        self.put(open_queue(Role.PRODUCER, stream), page(0))
         assert self.take_numbers(consumer) == [0]
 
     def test_what_is_not_acknowledged_comes_again_and_nothing_else(
@@ -102,9 +103,9 @@ class BrokerConformance(QueueConformance, ABC):
         self.put(producer, page(9, job="another"), page(0), end(1))
         first = consume()
         stranger, _, last = self.take(first, 3)
-        first.settle(stranger)
+        first.discard(stranger)
         first.ack(JOB, 0)
-        first.settle(last)
+        first.discard(last)
         first.close()
         self.put(producer, page(2))
         assert self.take_numbers(consume()) == [2]
@@ -114,18 +115,18 @@ class BrokerConformance(QueueConformance, ABC):
     ) -> None:
         self.put(producer, page(0), page(9, job="another"))
         first = consume()
-        first.settle(self.take(first, 2)[1])
+        first.discard(self.take(first, 2)[1])
         first.close()
         assert self.take(consume())[0].iteration == 0
 
     def test_messages_of_another_stream_do_not_arrive(
-        self, producer: AbstractQueue, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+        self, producer: AbstractQueue, consumer: AbstractQueue, open_queue: OpenQueue, stream: StreamKey
     ) -> None:
         other = StreamKey(stream.name, stream.source_name, f"{stream.stream_name}.2")
-        self.put(open_end(QueueEnd.PRODUCER, other), page(70))
+        self.put(open_queue(Role.PRODUCER, other), page(70))
         self.put(producer, page(0))
         assert self.take_numbers(consumer) == [0]
-        assert self.take_numbers(open_end(QueueEnd.CONSUMER, other)) == [70]
+        assert self.take_numbers(open_queue(Role.CONSUMER, other)) == [70]
 
     @pytest.mark.parametrize("body", [b"", b"what is this?", b"BZ\x63 from the future", b"BP\x01 a torn piece"])
     def test_bytes_of_a_stranger_are_skipped_with_a_warning(
@@ -189,10 +190,10 @@ class BrokerConformance(QueueConformance, ABC):
         producer.close()
 
     def test_a_producer_of_the_next_start_goes_on_behind_the_one_before(
-        self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+        self, consumer: AbstractQueue, open_queue: OpenQueue, stream: StreamKey
     ) -> None:
         for epoch in (1, 2):
-            producer = open_end(QueueEnd.PRODUCER, stream)
+            producer = open_queue(Role.PRODUCER, stream)
             self.put(producer, page(epoch, epoch=epoch), end(epoch + 1, Signal.ABORTED))
             producer.close()
         assert [message.epoch for message in self.take(consumer, 4)] == [1, 1, 2, 1]
@@ -217,7 +218,7 @@ def _with_checksum(rest: bytes) -> bytes:
 
 def produce(config: AbstractQueueConfig, stream: StreamKey, count: int) -> None:
     """Put ``count`` pages and an end, from a process of its own."""
-    queue = QueueFactory.get_queue(config, end=QueueEnd.PRODUCER, stream=stream, budget=BUDGET)
+    queue = QueueFactory.get_queue(config, role=Role.PRODUCER, stream=stream, budget=BUDGET)
     queue.connect()
     for message in (*(page(number) for number in range(count)), end(count)):
         while not queue.put(message, timeout=1):

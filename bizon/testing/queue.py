@@ -14,9 +14,10 @@ from uuid import uuid4
 import pytest
 
 from bizon.common.clock import monotonic
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.config import AbstractQueueConfig
-from bizon.engine.queue.models import QueueEnd, QueueMessage, Signal
+from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.records.frames import empty_source_frame, records_to_frame
 from bizon.records.rejects import records_and_rejects_to_frame
@@ -27,7 +28,7 @@ BUDGET = 2 * 1024 * 1024  # bytes
 JOB = "job-1"
 PAGINATION = {"next": True, "page": None, "cursor": "Zoë \u2603 \U0001f9ed", "nested": {"a": [1, 2.5, False, None]}}
 
-OpenEnd = Callable[[QueueEnd, StreamKey], AbstractQueue]
+OpenQueue = Callable[[Role, StreamKey], AbstractQueue]
 
 
 def page(iteration: int, *, size: int = 20, job: str = JOB, epoch: int = 1) -> QueueMessage:
@@ -60,7 +61,7 @@ HOSTILE = {
 
 
 class QueueConformance:
-    """Behaviours of every queue. Override the fixture ``config``; a queue inside the run also ``open_end``."""
+    """Behaviours of every queue. Override the fixture ``config``; a queue inside the run also ``open_queue``."""
 
     patience: ClassVar[float] = 30.0  # seconds until a message that has to come counts as lost
 
@@ -75,12 +76,12 @@ class QueueConformance:
         return StreamKey("conformance", "source", uuid4().hex)
 
     @pytest.fixture
-    def open_end(self, config: AbstractQueueConfig, stream: StreamKey) -> Iterator[OpenEnd]:
+    def open_queue(self, config: AbstractQueueConfig, stream: StreamKey) -> Iterator[OpenQueue]:
         """Opens an end, connected; may be called often. Afterwards all are closed, and what they left is removed."""
         opened, streams = [], {stream}
 
-        def open_one(which: QueueEnd, key: StreamKey) -> AbstractQueue:
-            queue = QueueFactory.get_queue(config, end=which, stream=key, budget=BUDGET)
+        def open_one(which: Role, key: StreamKey) -> AbstractQueue:
+            queue = QueueFactory.get_queue(config, role=which, stream=key, budget=BUDGET)
             opened.append(queue)
             streams.add(key)
             queue.connect()
@@ -97,14 +98,14 @@ class QueueConformance:
         return None
 
     @pytest.fixture
-    def producer(self, open_end: OpenEnd, stream: StreamKey) -> AbstractQueue:
+    def producer(self, open_queue: OpenQueue, stream: StreamKey) -> AbstractQueue:
         """The producing end of the test's stream."""
-        return open_end(QueueEnd.PRODUCER, stream)
+        return open_queue(Role.PRODUCER, stream)
 
     @pytest.fixture
-    def consumer(self, open_end: OpenEnd, stream: StreamKey) -> AbstractQueue:
+    def consumer(self, open_queue: OpenQueue, stream: StreamKey) -> AbstractQueue:
         """A consuming end of the test's stream."""
-        return open_end(QueueEnd.CONSUMER, stream)
+        return open_queue(Role.CONSUMER, stream)
 
     def put(self, queue: AbstractQueue, *messages: QueueMessage) -> None:
         """Put them all, as the producer does: again when there was no room."""

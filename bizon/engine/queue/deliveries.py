@@ -10,14 +10,14 @@ from bizon.engine.queue.models import QueueMessage
 
 
 class _Delivery:
-    __slots__ = ("iteration", "job_id", "settled", "size", "tag")
+    __slots__ = ("is_done", "iteration", "job_id", "size", "tag")
 
     def __init__(self, tag: int, job_id: str | None, iteration: int, size: int) -> None:
         self.tag = tag
         self.job_id = job_id
         self.iteration = iteration
         self.size = size
-        self.settled = job_id is None
+        self.is_done = job_id is None
 
 
 class Deliveries:
@@ -56,10 +56,10 @@ class Deliveries:
         self._needed = {page: tag for page, tag in needed if page[0] != job_id or page[1] > to_iteration}
         for delivery in self._open:
             if delivery.job_id == job_id and delivery.iteration <= to_iteration:
-                delivery.settled = True
+                delivery.is_done = True
         return self._forget()
 
-    def settle(self, tag: int) -> int | None:
+    def discard(self, tag: int) -> int | None:
         """One message is of no further use. Answers as ``ack`` does.
 
         A page that waits for its commit since before ``clear``, and has come again, is a repeat to the consumer. It
@@ -67,7 +67,7 @@ class Deliveries:
         """
         for delivery in self._open:
             if delivery.tag == tag:
-                delivery.settled = (delivery.job_id, delivery.iteration) not in self._needed
+                delivery.is_done = (delivery.job_id, delivery.iteration) not in self._needed
                 break
         else:  # it came before clear, and will come again
             self._needed = {page: known for page, known in self._needed.items() if known != tag}
@@ -76,7 +76,7 @@ class Deliveries:
     def clear(self) -> None:
         """The connection is gone: what it delivered will be delivered again, under other tags."""
         for each in self._open:
-            if each.job_id is not None and not each.settled:
+            if each.job_id is not None and not each.is_done:
                 self._needed[each.job_id, each.iteration] = each.tag
         self._open.clear()
         self._size = self._pieces = 0
@@ -89,7 +89,7 @@ class Deliveries:
 
     def _forget(self) -> int | None:
         last = None
-        while self._open and self._open[0].settled:
+        while self._open and self._open[0].is_done:
             delivery = self._open.popleft()
             self._size -= delivery.size
             last = delivery.tag

@@ -7,12 +7,11 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from bizon.engine.backend.models import Half, StreamKey
+from bizon.engine.backend.models import StreamKey
 
 if TYPE_CHECKING:
     import polars as pl
 
-QueueEnd = Half
 _PER_BYTE_OF_JSON = 4  # bytes of memory; short texts in a list take three to four, numbers more
 _READABLE = 60  # characters of a broker's name that are for people
 

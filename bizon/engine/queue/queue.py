@@ -41,7 +41,7 @@ class AbstractQueue(ABC):
     def ack(self, job_id: str, to_iteration: int) -> None:
         """The pages up to ``to_iteration`` are committed in the destination; the queue may forget them."""
 
-    def settle(self, message: QueueMessage) -> None:
+    def discard(self, message: QueueMessage) -> None:
         """A message that ``get`` returned is of no further use: an end that was acted on, a page of another job, of an
         older epoch, or one that came before. The default does nothing; a broker's queue lets it be forgotten."""
         return None

@@ -158,7 +158,7 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
     backend = opened(postgres)
     commit(backend, job_id, 1, dead_letters=2)
     assert backend.get_number_of_written_rows_for_job(job_id) == 9
-    assert backend.get_number_of_dead_letters_for_job(job_id) == 2
+    assert backend.committed(job_id).dead_letters == 2
 
 
 def test_tables_of_a_newer_release_are_refused(postgres: Place, opened: Open) -> None:

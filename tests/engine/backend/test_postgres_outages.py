@@ -200,7 +200,9 @@ def test_a_server_that_stays_away_is_named_in_the_end_and_not_waited_for_twice(
     with backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         private_postgres.stop()
-        with pytest.raises(BackendError, match=r"was away for 6\d s; start the run again .*: .*[Cc]onnection refused"):
+        with pytest.raises(
+            BackendError, match=r"was unreachable for 6\d s; start the run again .*: .*[Cc]onnection refused"
+        ):
             backend.create_destination_cursor(record(job_id, 0))
         assert PATIENCE <= outage.now < PATIENCE + 2
         waited = outage.now
@@ -223,7 +225,7 @@ def test_a_run_that_must_end_waits_for_seconds_only() -> None:
     transactions = Transactions(
         database, sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), clock=lambda: now[0]
     )
-    with ends_with(sign), pytest.raises(BackendError, match="was away for"):
+    with ends_with(sign), pytest.raises(BackendError, match="was unreachable for"):
         transactions.attempt(fail)
     assert 5 <= now[0] < 7
 

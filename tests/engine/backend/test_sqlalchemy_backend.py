@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from fakes import KEY, memory_backend
+from sqlalchemy import delete
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy import leases, rows
+from bizon.engine.backend.adapters.sqlalchemy import lease_table, row_values
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
+from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import CommitRecord, CursorStatus, LeaseHolder
 
@@ -31,7 +33,7 @@ def commit(backend: SQLAlchemyBackend, job_id: str, first: int, last: int, rows:
 def test_a_newer_job_is_newer_even_when_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = memory_backend()
     first = backend.create_stream_job(KEY, "full_refresh")
-    monkeypatch.setattr(rows, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
+    monkeypatch.setattr(row_values, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
     second = backend.create_stream_job(KEY, "full_refresh")
     assert second.created_at > first.created_at
     assert backend.get_last_stream_job(KEY) == second
@@ -41,17 +43,17 @@ def test_a_lease_that_is_given_back_while_another_run_takes_it_over_is_really_ta
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Used to count as taken, without a row that would keep a third run out."""
-    backend, look = memory_backend(), leases._row
+    backend, look = memory_backend(), lease_table._row
     first, second = (LeaseHolder(owner, "host", 1, "", "") for owner in ("first", "second"))
     assert backend.acquire_lease(KEY, first, -1, lambda _: False) is None
 
     def given_back_after_the_look(connection: Any, key: Any) -> Any:
-        monkeypatch.setattr(leases, "_row", look)
+        monkeypatch.setattr(lease_table, "_row", look)
         row = look(connection, key)
-        leases.release(connection, key, first.owner)
+        connection.execute(delete(stream_leases))
         return row
 
-    monkeypatch.setattr(leases, "_row", given_back_after_the_look)
+    monkeypatch.setattr(lease_table, "_row", given_back_after_the_look)
     assert backend.acquire_lease(KEY, second, 60, lambda _: False) is None
     lease = backend.get_lease(KEY)
     assert lease is not None
@@ -146,7 +148,7 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
     with open_backend(tmp_path / "state") as backend:
         commit(backend, job_id, 4, 4, rows=1, dead_letters=2)
         assert backend.get_number_of_written_rows_for_job(job_id) == 9
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 2
+        assert backend.committed(job_id).dead_letters == 2
 
 
 def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.queue import KafkaQueue
-from bizon.engine.queue.models import QueueEnd, QueueMessage
+from bizon.engine.queue.models import QueueMessage
 from bizon.testing.queue import page
 
 PATIENCE = 30.0  # seconds
@@ -23,11 +24,11 @@ class Ends:
 
     def producer(self, name: str, **keys: Any) -> KafkaQueue:
         """The producing end of the topic ``name``. ``keys``: of ``config.queue``, ``config`` and the budget."""
-        return self._open(QueueEnd.PRODUCER, name, **keys)
+        return self._open(Role.PRODUCER, name, **keys)
 
     def consumer(self, name: str, **keys: Any) -> KafkaQueue:
         """A consuming end of the topic."""
-        return self._open(QueueEnd.CONSUMER, name, **keys)
+        return self._open(Role.CONSUMER, name, **keys)
 
     def close(self) -> None:
         """Close all, whatever state they are in."""
@@ -35,11 +36,11 @@ class Ends:
             with suppress(QueueError):
                 queue.close()
 
-    def _open(self, end: QueueEnd, name: str, *, budget: int = 1, **keys: Any) -> KafkaQueue:
+    def _open(self, role: Role, name: str, *, budget: int = 1, **keys: Any) -> KafkaQueue:
         outer = {key: keys.pop(key) for key in ("max_bytes", "max_nb_messages", "consumer") if key in keys}
         block = {"queue": {"bootstrap_server": self._url, "topic": name, **keys}, **outer}
         stream = StreamKey("pipeline", "source", name)
-        queue = KafkaQueue(KafkaConfigDetails.model_validate(block), end=end, stream=stream, budget=budget)
+        queue = KafkaQueue(KafkaConfigDetails.model_validate(block), role=role, stream=stream, budget=budget)
         self._queues.append(queue)
         queue.connect()
         return queue

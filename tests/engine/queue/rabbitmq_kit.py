@@ -12,10 +12,11 @@ from rabbitmq_server import Broker
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
-from bizon.engine.queue.models import QueueEnd, QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.queue import BUDGET, JOB, end, page
 
@@ -30,11 +31,11 @@ class Ends:
         self.warnings: list[str] = []
         self._opened: list[AbstractQueue] = []
 
-    def open(self, which: QueueEnd, way: Broker | Proxy | None = None, **queue: Any) -> AbstractQueue:
+    def open(self, which: Role, way: Broker | Proxy | None = None, **queue: Any) -> AbstractQueue:
         to = self.broker if way is None else self.broker._replace(host=way.host, port=way.port)
         block = {**to._asdict(), "max_message_size": 100_000, **queue}
         config = RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": block}})
-        opened = QueueFactory.get_queue(config, end=which, stream=self.stream, budget=BUDGET)
+        opened = QueueFactory.get_queue(config, role=which, stream=self.stream, budget=BUDGET)
         opened.connect()
         self._opened.append(opened)
         return opened
@@ -114,7 +115,7 @@ def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: in
         assert not failures
         message = take(consumer)
         if pages.is_repeat(message):
-            consumer.settle(message)
+            consumer.discard(message)
             continue
         for each in pages.take(message):
             seen.append(each.iteration)
@@ -125,12 +126,12 @@ def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: in
                 consumer.ack(JOB, each.iteration)
     assert seen == list(range(count + 1))
     consumer.ack(JOB, count - 1)
-    consumer.settle(message)
+    consumer.discard(message)
     producing.join(60)
     assert not producing.is_alive()
     assert not failures
     while (late := consumer.get(timeout=0.1)) is not None:  # published twice, the second time behind the end
         assert pages.is_repeat(late)
-        consumer.settle(late)
+        consumer.discard(late)
     consumer.close()
     assert ends.broker.waiting(ends.name) == 0

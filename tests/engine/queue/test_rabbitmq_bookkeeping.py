@@ -10,9 +10,9 @@ from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
-from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import channel_failure, connection_reason
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
-from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure, connection_reason
+from bizon.engine.queue.adapters.rabbitmq.portions import Portions
 
 
 def published(outbox: Outbox) -> list[bytes]:

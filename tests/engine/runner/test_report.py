@@ -6,7 +6,7 @@ import pytest
 
 from bizon.cli.state import _lines
 from bizon.common.models import BizonConfig
-from bizon.engine.backend.models import Half
+from bizon.common.role import Role
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
@@ -35,13 +35,13 @@ def leases(config: BizonConfig) -> list[str]:
 
 @pytest.mark.parametrize(
     ("half", "name"),
-    [(Half.PRODUCER, "Lease of the producer"), (Half.CONSUMER, "Lease of the consumer")],
-    ids=list(Half),
+    [(Role.PRODUCER, "Lease of the producer"), (Role.CONSUMER, "Lease of the consumer")],
+    ids=list(Role),
 )
-def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Half, name: str) -> None:
+def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, name: str) -> None:
     """The job of a consumer whose producer was done used to be shown as killed."""
     with build_backend(config) as backend:
-        open_job(backend, config, half=Half.PRODUCER)
+        open_job(backend, config, half=Role.PRODUCER)
         assert report_on(config).was_killed
         with held_lease(backend, lease_key(stream_key(config), half), 60, nothing):
             report = report_on(config)
@@ -55,6 +55,6 @@ def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
     with (
         build_backend(config) as backend,
         held_lease(backend, key, 60, nothing),
-        held_lease(backend, lease_key(key, Half.CONSUMER), 60, nothing),
+        held_lease(backend, lease_key(key, Role.CONSUMER), 60, nothing),
     ):
         assert leases(config) == ["Lease"]

@@ -12,12 +12,13 @@ except ImportError as error:
     raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
 
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic
-from bizon.engine.queue.models import QueueEnd, QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024  # bytes
@@ -30,10 +31,10 @@ class KafkaQueue(AbstractQueue):
     What waits on the broker is bounded by the broker alone.
     """
 
-    def __init__(self, config: KafkaConfigDetails, *, end: QueueEnd, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: KafkaConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
         super().__init__(config)
         self._details = config
-        self._end = end
+        self._role = role
         self._topic = config.queue.topic or broker_name(stream)
         self._group = config.consumer.group_id or broker_name(stream)
         self._budget = max(budget, _SMALLEST_BUDGET)
@@ -43,7 +44,7 @@ class KafkaQueue(AbstractQueue):
     def connect(self) -> None:
         """Find or make the topic, open this half's client. Raises QueueError, after 20 seconds without a broker."""
         ensure_topic(self._details.queue, self._topic)
-        if self._end is QueueEnd.PRODUCER:
+        if self._role is Role.PRODUCER:
             self._sender = Sender(self._details, self._topic, self._details.max_bytes or self._budget // 2)
             self._sender.connect()
         else:
@@ -61,8 +62,8 @@ class KafkaQueue(AbstractQueue):
     def ack(self, job_id: str, to_iteration: int) -> None:
         self._reading().ack(job_id, to_iteration)
 
-    def settle(self, message: QueueMessage) -> None:
-        self._reading().settle(message)
+    def discard(self, message: QueueMessage) -> None:
+        self._reading().discard(message)
 
     def flush(self, timeout: float) -> bool:
         return self._sender is None or self._sender.flush(timeout)

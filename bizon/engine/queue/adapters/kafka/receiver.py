@@ -113,9 +113,9 @@ class Receiver:
         self._note(self._deliveries.ack(job_id, to_iteration))
         self._commit()
 
-    def settle(self, message: QueueMessage) -> None:
+    def discard(self, message: QueueMessage) -> None:
         """The offset is committed by the next ``ack`` or ``close``: there may be many leftovers of another job."""
-        self._note(self._deliveries.settle(message.tag))
+        self._note(self._deliveries.discard(message.tag))
 
     def close(self) -> None:
         """Commit what is settled, leave."""

@@ -13,7 +13,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.client import IOLoop, parameters, pika, queue_arguments
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
-from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure, connection_reason
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import channel_failure, connection_reason
 
 AWAY = 90.0  # seconds a broker may be away before the run fails; less than the consumer waits for a missing page
 _STEADY = 10.0  # seconds; a connection that does not last as long does not end an absence

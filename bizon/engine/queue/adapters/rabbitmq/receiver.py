@@ -12,8 +12,8 @@ from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
-from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
-from bizon.engine.queue.adapters.rabbitmq.reasons import gone
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import gone
+from bizon.engine.queue.adapters.rabbitmq.portions import Portions
 from bizon.engine.queue.chunks import Joiner
 from bizon.engine.queue.codec import decode
 from bizon.engine.queue.deliveries import Deliveries
@@ -69,10 +69,10 @@ class Receiver:
         with self._changed:
             self._forget(self._deliveries.ack(job_id, to_iteration))
 
-    def settle(self, tag: int) -> None:
+    def discard(self, tag: int) -> None:
         """A message is of no further use. Never fails."""
         with self._changed:
-            self._forget(self._deliveries.settle(tag))
+            self._forget(self._deliveries.discard(tag))
 
     def is_drained(self) -> bool:
         """As :meth:`AbstractQueue.is_drained`: what the broker answered to the question before."""
@@ -139,7 +139,7 @@ class Receiver:
                 return None
             self._deliveries.add(arrival.tag, message, size)
             if message is None:
-                self._forget(self._deliveries.settle(arrival.tag))
+                self._forget(self._deliveries.discard(arrival.tag))
         return message
 
     def _forget(self, tag: int | None) -> None:

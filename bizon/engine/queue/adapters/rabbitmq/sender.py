@@ -10,8 +10,8 @@ from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.client import pika
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import gone
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
-from bizon.engine.queue.adapters.rabbitmq.reasons import gone
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
 from bizon.engine.queue.models import QueueMessage
