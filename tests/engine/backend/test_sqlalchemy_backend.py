@@ -39,21 +39,21 @@ def test_a_newer_job_is_newer_even_when_the_clock_was_set_back(monkeypatch: pyte
     assert backend.get_last_stream_job(KEY) == second
 
 
-def test_a_lease_that_is_given_back_while_another_run_takes_it_over_is_really_taken(
+def test_a_lease_that_is_released_while_another_run_takes_it_over_is_really_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Used to count as taken, without a row that would keep a third run out."""
+    """It once counted as taken, without a row to keep a third run out."""
     backend, look = memory_backend(), lease_table._row
     first, second = (LeaseHolder(owner, "host", 1, "", "") for owner in ("first", "second"))
     assert backend.acquire_lease(KEY, first, -1, lambda _: False) is None
 
-    def given_back_after_the_look(connection: Any, key: Any) -> Any:
+    def released_after_the_look(connection: Any, key: Any) -> Any:
         monkeypatch.setattr(lease_table, "_row", look)
         row = look(connection, key)
         connection.execute(delete(stream_leases))
         return row
 
-    monkeypatch.setattr(lease_table, "_row", given_back_after_the_look)
+    monkeypatch.setattr(lease_table, "_row", released_after_the_look)
     assert backend.acquire_lease(KEY, second, 60, lambda _: False) is None
     lease = backend.get_lease(KEY)
     assert lease is not None
@@ -68,8 +68,8 @@ def test_the_state_file_is_named_by_the_config_and_survives(tmp_path: Path) -> N
         assert again.get_stream_job_by_id(job.id) == job
 
 
-def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "state.sqlite3").write_text("this is no database, it is a text of some length" * 100)
+def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite3").write_text("this is not a database, but a text of some length" * 100)
     with pytest.raises(BackendError, match=r"state\.sqlite3' cannot be used: file is not a database"):
         open_backend(tmp_path / "state")
 
@@ -161,8 +161,8 @@ def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
         open_backend(tmp_path / "state")
 
 
-def test_a_start_that_has_sent_all_is_told_from_others() -> None:
-    """For a consumer elsewhere: what does not come then will not come at all."""
+def test_only_the_start_that_has_sent_everything_counts_as_done() -> None:
+    """A consumer elsewhere knows then that a missing page will never arrive."""
     backend = memory_backend()
     job, other = (backend.create_stream_job(KEY, "full_refresh").id for _ in range(2))
     backend.create_source_cursor(job, KEY, 10, 100, {}, CursorStatus.PULLED)
@@ -173,7 +173,7 @@ def test_a_start_that_has_sent_all_is_told_from_others() -> None:
 
 @pytest.mark.parametrize("name", ["a?b", "tenant%20one", "a%41b", "?", "#1", "with space", "a&b=c", ":memory:", "a'b"])
 def test_the_state_is_the_file_that_its_path_says(tmp_path: Path, name: str) -> None:
-    """?, % and what follows used to be taken for parts of a URL, so that ``bizon status`` looked at another file."""
+    """?, % and the text after them once counted as parts of a URL, so ``bizon status`` read another file."""
     with open_backend(tmp_path / name) as backend:
         job = backend.create_stream_job(KEY, "full_refresh")
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.sqlite3"}

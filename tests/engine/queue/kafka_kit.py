@@ -1,4 +1,4 @@
-"""Opening the ends of a Kafka queue, and moving pages through them, for several test files."""
+"""Opens both sides of a Kafka queue and moves pages through them, for several test files."""
 
 from contextlib import suppress
 from typing import Any
@@ -16,18 +16,19 @@ PATIENCE = 30.0  # seconds
 
 
 class Ends:
-    """Opens ends, connected. ``url`` is the broker's; all are closed when the test is over."""
+    """Opens connected queues. ``url`` is the broker's; all close when the test ends."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._queues: list[KafkaQueue] = []
 
     def producer(self, name: str, **keys: Any) -> KafkaQueue:
-        """The producing end of the topic ``name``. ``keys``: of ``config.queue``, ``config`` and the budget."""
+        """A producer's queue on topic ``name``. ``keys``: values for ``config.queue`` and ``config``, and the
+        budget."""
         return self._open(Role.PRODUCER, name, **keys)
 
     def consumer(self, name: str, **keys: Any) -> KafkaQueue:
-        """A consuming end of the topic."""
+        """A consumer's queue on the topic."""
         return self._open(Role.CONSUMER, name, **keys)
 
     def close(self) -> None:

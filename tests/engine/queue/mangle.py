@@ -68,7 +68,7 @@ def mangled(chance: random.Random, payload: bytes) -> bytes:
 
 
 def _use(payload: bytes) -> None:
-    """What is not refused has to be of use: nothing that is done with a page later may fail."""
+    """A page that is not refused must be usable: no later step may fail on it."""
     frame = decode(payload).frame
     frame.write_ndjson(io.BytesIO())
     frame.write_parquet(io.BytesIO())

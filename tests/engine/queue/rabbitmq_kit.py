@@ -1,4 +1,4 @@
-"""Opening the ends of a RabbitMQ queue, and moving pages through them, for several test files."""
+"""Opens both sides of a RabbitMQ queue and moves pages through them, for several test files."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -91,9 +91,10 @@ def take(queue: AbstractQueue) -> QueueMessage:
 
 
 def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: int, faults: dict[int, Any]) -> None:
-    """``count`` pages, and a fault when so many have come. They come out in order, none is missing, none stays.
+    """``count`` pages, with faults after given numbers of pages. All pages arrive in order, and none stays at the
+    broker.
 
-    The producer is never so far ahead that it has nothing to do when a fault comes.
+    The producer is never far ahead, so it still has work when a fault comes.
     """
     failures: list[BaseException] = []
     ahead = threading.Semaphore(20)

@@ -40,7 +40,7 @@ def test_pieces_that_do_not_agree_how_many_there_are_are_refused() -> None:
     forged[19:23] = (1).to_bytes(4)
     joiner = Joiner()
     assert joiner.add(pieces[5]) is None
-    with pytest.raises(QueueError, match="it is one of 2, those before of 6"):
+    with pytest.raises(QueueError, match="it claims 2 pieces, others 6"):
         joiner.add(bytes(forged))
     assert [joiner.add(piece) for piece in pieces][-1] == b"x" * 300
 

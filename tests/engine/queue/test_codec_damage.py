@@ -140,7 +140,7 @@ def test_a_page_that_claims_to_unpack_to_more_than_is_allowed_is_refused(monkeyp
     payload = message(200, compressed=True)
     monkeypatch.setattr(ipc, "_SMALL", 1000)
     monkeypatch.setattr(ipc, "_RATIO", 1)
-    with pytest.raises(QueueError, match=r"unpacks to \d+ bytes, more than"):
+    with pytest.raises(QueueError, match=r"unpack to \d+ bytes, more than"):
         decode(payload)
 
 
@@ -227,7 +227,7 @@ def test_a_header_that_no_release_writes_is_refused(header: Any) -> None:
 @pytest.mark.parametrize("length", [2**32 - 1, 2**31, 10_000])
 def test_a_header_that_is_longer_than_the_message_is_refused(length: int) -> None:
     rest = message(1, compressed=True)[PREFIX:]
-    with pytest.raises(QueueError, match=f"its header has {length} bytes"):
+    with pytest.raises(QueueError, match=f"its header claims {length} bytes"):
         decode(with_checksum(struct.pack(">I", length) + rest[4:]))
 
 
@@ -235,9 +235,10 @@ def test_a_header_of_absurd_size_is_refused_on_both_sides(monkeypatch: pytest.Mo
     large = page(empty_source_frame(), pagination={"left": "x" * 1000})
     payload = encode(large)
     monkeypatch.setattr(codec, "LARGEST_HEADER", 500)
-    with pytest.raises(QueueError, match="its header has"):
+    with pytest.raises(QueueError, match="its header claims"):
         decode(payload)
-    with pytest.raises(QueueError, match=r"page 3 are \d+ bytes of JSON, more than 500: return where to go on"):
+    too_large = r"page 3 are \d+ bytes of JSON, more than 500: return the place of the next page"
+    with pytest.raises(QueueError, match=too_large):
         encode(large)
 
 

@@ -1,4 +1,4 @@
-"""What a broker may forget: everything up to a place, and nothing that is still needed."""
+"""The messages that a broker may forget: everything up to a tag, and nothing that is still needed."""
 
 from bizon.common.clock import utc_now
 from bizon.engine.queue.deliveries import Deliveries
@@ -57,8 +57,8 @@ def test_a_lost_connection_leaves_nothing_open() -> None:
 
 
 def test_a_page_that_waits_for_its_commit_survives_being_called_a_repeat() -> None:
-    """It is in the buffer when the connection is lost, comes again and is settled as a repeat. Were it forgotten, it
-    would be lost with a consumer that dies before it commits."""
+    """It is in the buffer when the connection is lost, arrives again and is discarded as a repeat. If the broker forgot
+    it, a consumer that dies before its commit would lose it."""
     open_ = Deliveries()
     open_.add(1, page(0), 10)
     open_.add(2, page(9, "another"), 10)
@@ -72,7 +72,7 @@ def test_a_page_that_waits_for_its_commit_survives_being_called_a_repeat() -> No
     assert open_.ack("job", 0) == 12
 
 
-def test_what_is_settled_only_after_the_connection_was_lost_is_settled_when_it_comes_again() -> None:
+def test_a_message_that_is_discarded_only_after_the_connection_was_lost_is_acknowledged_when_it_arrives_again() -> None:
     open_ = Deliveries()
     open_.add(1, page(0, "another"), 10)
     open_.clear()

@@ -1,4 +1,4 @@
-"""What a ``kafka`` queue may be told."""
+"""The configuration of a ``kafka`` queue: allowed and refused settings."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is Kafka's own about its queue: limits of messages, topics, credentials, offsets."""
+"""Behaviours that only the Kafka queue has: limits of messages, topics, credentials, offsets."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def ends(kafka_url: str) -> Iterator[Ends]:
 @pytest.mark.lesson("F-27")
 def test_credentials_that_are_refused_are_an_error_without_them(ends: Ends) -> None:
     given = {"sasl_username": "someone", "sasl_password": "pass-word-1", "sasl_mechanism": "SCRAM-SHA-256"}
-    with pytest.raises(QueueError, match=r"do not let bizon in: .*; check security_protocol") as caught:
+    with pytest.raises(QueueError, match=r"refuse bizon: .*; check security_protocol") as caught:
         ends.producer("any", security_protocol="SASL_PLAINTEXT", **given)
     assert "pass-word" not in str(caught.value)
 
@@ -100,7 +100,8 @@ def test_topics_of_pipelines_are_found_by_name_and_not_made_twice(
 
 
 def test_a_topic_that_cannot_be_made_says_what_to_do(ends: Ends) -> None:
-    with pytest.raises(QueueError, match=r"could not be made .*; set replication_factor, or make the topic yourself"):
+    remedy = r"could not be created .*; set replication_factor, or create the topic yourself"
+    with pytest.raises(QueueError, match=remedy):
         ends.producer(f"test-{uuid4().hex}", replication_factor=0)
 
 
@@ -144,7 +145,7 @@ def test_a_topic_that_is_removed_meanwhile_is_an_error(
 def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
-    """The topic is made anew under its feet."""
+    """Somebody recreates the topic while it is in use."""
     name = kafka_topics()
     sender = ends.producer(name)
     put(sender, page(0))

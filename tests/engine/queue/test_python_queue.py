@@ -52,7 +52,7 @@ def test_the_queue_is_bounded_by_bytes() -> None:
 
 @pytest.mark.lesson("F-30")
 def test_pages_count_towards_the_budget_until_they_are_acknowledged() -> None:
-    """What has left the queue waits in the buffer, and still takes memory."""
+    """A page that has left the queue waits in the buffer, and still takes memory."""
     pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
     for iteration in range(3):
         assert pages.put(message(iteration, size=6_000_000), timeout=0)
@@ -62,8 +62,8 @@ def test_pages_count_towards_the_budget_until_they_are_acknowledged() -> None:
     assert pages.put(message(3, size=6_000_000), timeout=0)
 
 
-def test_a_page_finds_room_in_a_queue_without_one_whatever_waits_behind_it() -> None:
-    """The consumer may wait for it before it writes: refusing it would stop both sides for ever."""
+def test_an_empty_queue_has_room_for_a_page_whatever_waits_in_the_buffer() -> None:
+    """The consumer may wait for this page before it writes; a refusal would block both sides forever."""
     pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
     assert pages.put(message(0, size=19_000_000), timeout=0)
     assert pages.get(timeout=0) is not None

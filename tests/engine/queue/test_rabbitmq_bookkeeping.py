@@ -1,4 +1,4 @@
-"""What the RabbitMQ queue counts and says: unconfirmed pieces, portions, records that wait, reasons. No broker."""
+"""The counters and texts of the RabbitMQ queue: unconfirmed pieces, portions, waiting records, failures. No broker."""
 
 from collections import deque
 from random import Random
@@ -73,7 +73,7 @@ def test_after_a_refusal_everything_behind_it_follows_in_order_and_carefully() -
 
 
 def test_an_end_is_published_when_everything_before_it_is_confirmed() -> None:
-    """It is small: a full queue could take it, and refuse the pages before it."""
+    """An end is small: a full queue could accept it and refuse the pages before it."""
     outbox = Outbox(100)
     outbox.add([b"page"], alone=False)
     outbox.add([b"end"], alone=True)
@@ -144,7 +144,7 @@ def test_nothing_more_is_asked_for_while_enough_waits() -> None:
 
 
 def test_what_is_acknowledged_counts_as_not_used() -> None:
-    """The broker delivers that many more by itself."""
+    """The broker delivers that many more without being asked."""
     portions = Portions(1_000_000)
     portions.next(0)
     for tag in range(1, 5):
@@ -206,7 +206,7 @@ def test_records_are_counted_by_the_messages_that_wait() -> None:
 
 
 def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
-    """Pages without records would be remembered for ever."""
+    """Pages without records would stay in the list forever."""
     backlog, asked = Backlog(100), 0
     for _ in range(100_000):
         backlog.put(0, 1)
@@ -238,7 +238,7 @@ def test_a_channel_is_given_up_only_when_another_would_fare_no_better(error: Exc
 
 
 def test_a_page_that_waited_too_long_for_its_acknowledgement_is_told_with_the_remedy() -> None:
-    """It was told as a broker that does not answer: the broker's own text has the word "Timeout" in it."""
+    """It was once reported as a broker that does not answer, since the broker's text contains the word "Timeout"."""
     said = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 10000 ms."
     reason = connection_reason(ChannelClosedByBroker(406, said), RabbitMQQueueConfig(host="h"))
     assert said in reason

@@ -75,7 +75,7 @@ def test_a_destination_that_is_busy_for_longer_than_the_heartbeat_loses_no_conne
     assert ends.warnings == []
 
 
-def test_pages_committed_while_the_connection_was_gone_come_again_and_are_settled(ends: Ends, way: Proxy) -> None:
+def test_pages_committed_while_the_connection_was_lost_arrive_again_and_are_discarded(ends: Ends, way: Proxy) -> None:
     """Their acknowledgements have nowhere to go; on the new connection the same numbers mean other deliveries."""
     producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER, way)
     put(producer, *(page(number) for number in range(5)))
@@ -126,7 +126,7 @@ def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     ends: Ends, way: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
-    monkeypatch.setattr(connection, "AWAY", 0.3)
+    monkeypatch.setattr(connection, "OUTAGE", 0.3)
     way.cut()
     with pytest.raises(QueueError, match=r"no connection for .* run again once it is back, to resume"):
         take(consumer)
@@ -211,6 +211,6 @@ def test_confirmations_that_do_not_come_are_an_error_of_close(
     producer = ends.open(Role.PRODUCER, way)
     way.stall()
     put(producer, page(0))
-    with pytest.raises(QueueError, match="has not taken 1 messages"):
+    with pytest.raises(QueueError, match="has not accepted 1 messages"):
         producer.close()
     producer.close()

@@ -1,4 +1,4 @@
-"""The RabbitMQ queue when the broker dies, is short of something, or does what its operator has told it to do."""
+"""The RabbitMQ queue when the broker dies, is short of memory or disk, or follows its operator."""
 
 import json
 import threading
@@ -47,16 +47,16 @@ def test_a_broker_that_is_short_of_disk_makes_the_producer_wait(node: Node) -> N
         producer.close()
         assert ends.broker.waiting(ends.name) >= 2
         (warning,) = ends.warnings
-        assert "takes no pages (low on disk): it has raised a resource alarm" in warning
+        assert "accepts no pages (low on disk): it has raised a resource alarm" in warning
 
 
 def alarm(node: Node, *, over: bool = False) -> None:
-    """The broker is short of disk, as far as it knows."""
+    """The broker believes that it is short of disk."""
     node.control("set_disk_free_limit", str(10**6 if over else 10**18))
 
 
 def test_what_a_broker_in_an_alarm_does_not_take_can_be_given_up(node: Node) -> None:
-    """A stop used to wait for it for minutes."""
+    """A stop once waited minutes for it."""
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)
         alarm(node)
@@ -71,8 +71,8 @@ def test_what_a_broker_in_an_alarm_does_not_take_can_be_given_up(node: Node) -> 
         finally:
             alarm(node, over=True)
         reported, given_up = ends.warnings
-        assert "takes no pages (low on disk)" in reported
-        assert "has taken nothing for" in given_up
+        assert "accepts no pages (low on disk)" in reported
+        assert "has accepted nothing for" in given_up
         assert "2 messages have not reached queue" in given_up
 
 
@@ -112,7 +112,7 @@ def test_while_another_consumer_may_give_pages_back_a_queue_is_not_empty(node: N
     with ends_at(node.broker) as ends:
         dead = ends.open(Role.CONSUMER)
         consumer = ends.open(Role.CONSUMER)
-        until(lambda: ends.consumers() == 2, "both are at work")
+        until(lambda: ends.consumers() == 2, "both are running")
         for _ in range(20):
             assert not consumer.is_drained()
             assert consumer.get(timeout=0.01) is None

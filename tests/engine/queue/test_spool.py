@@ -173,7 +173,7 @@ def test_a_page_that_cannot_be_encoded_only_ends_the_spooling(
         deadline = monotonic() + 30
         while not told:
             assert monotonic() < deadline
-    assert "pages that wait are not kept on disk any longer: next_pagination" in told[0]
+    assert "waiting pages are no longer spooled to disk: next_pagination" in told[0]
 
 
 def test_spools_of_other_jobs_are_discarded_and_the_end_of_a_stream_is_not_kept(

@@ -1,4 +1,4 @@
-"""The topic of a pipeline: found, or made."""
+"""The topic of a pipeline: found or created."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
-_ATTEMPT = 2.0  # seconds; between attempts it is seen that the brokers turn us away
+_ATTEMPT = 2.0  # seconds; between attempts, a refusal by the brokers is noticed
 
 
 def ensure_topic(config: KafkaQueueConfig, name: str) -> None:
-    """Return once the topic's partition 0 can be used. Both ends call it, perhaps at the same time.
+    """Return once the topic's partition 0 can be used. Both sides call it, perhaps at the same time.
 
-    Raises QueueError when no broker answers within 20 seconds, or the topic is missing and cannot be made.
+    Raises QueueError when no broker answers within 20 seconds, or the topic is missing and cannot be created.
     """
     watch = Watch(config)
     admin = built(AdminClient, watch, settings(config, watch))
     deadline = monotonic() + CONNECT_TIMEOUT
-    # All topics are listed: asking for one that is missing makes some brokers create it, with their own settings.
+    # This lists all topics: a request for a missing one makes some brokers create it with their own settings.
     found = _metadata(admin, watch, deadline).topics.get(name)
     if found is None:
         _create(admin, watch, config, name)
@@ -51,10 +51,10 @@ def _create(admin: Any, watch: Watch, config: KafkaQueueConfig, name: str) -> No
     try:
         admin.create_topics([new], request_timeout=CONNECT_TIMEOUT)[name].result(2 * CONNECT_TIMEOUT)
     except KafkaException as error:
-        if error.args[0].name() == "TOPIC_ALREADY_EXISTS":  # the other end was faster
+        if error.args[0].name() == "TOPIC_ALREADY_EXISTS":  # the other side was faster
             return
         raise QueueError(
-            f"Kafka topic '{name}' could not be made ({watch.reason(error)}); set replication_factor, or make the "
-            "topic yourself, with one partition, and give its name as engine.queue.config.queue.topic"
+            f"Kafka topic '{name}' could not be created ({watch.reason(error)}); set replication_factor, or create "
+            "the topic yourself, with one partition, and name it in engine.queue.config.queue.topic"
         ) from None
-    logger.debug(f"Kafka topic '{name}' was made")
+    logger.debug(f"Kafka topic '{name}' was created")
