@@ -2,8 +2,10 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -66,6 +68,16 @@ def test_the_state_file_is_named_by_the_config_and_survives(tmp_path: Path) -> N
     assert (tmp_path / "deep" / "state.sqlite3").exists()
     with open_backend(tmp_path / "deep" / "state") as again:
         assert again.get_stream_job_by_id(job.id) == job
+
+
+def test_a_first_start_waits_for_another_one_that_is_creating_the_file(tmp_path: Path) -> None:
+    """It once failed with "database is locked": SQLite lets the switch to its write-ahead log fail at once."""
+    with closing(sqlite3.connect(tmp_path / "s.sqlite3", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = Timer(0.3, other.rollback)
+        release.start()
+        open_backend(tmp_path / "s").close()
+        release.join()
 
 
 def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:

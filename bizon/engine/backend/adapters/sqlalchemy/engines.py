@@ -14,12 +14,14 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from bizon.common.errors.errors import BackendError, MissingDependencyError
 from bizon.common.private_files import create_private_if_missing, make_private_folders
+from bizon.common.waiting import back_off
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 
 _BUSY_TIMEOUT = 30.0  # seconds a SQLite statement waits for another writer
+_BETWEEN_SWITCHES = 0.01  # seconds
 _SCARCE = 1_000_000  # bytes; SQLite asks for less at a time
 
 
@@ -124,5 +126,16 @@ class FileDatabase(Database):
 def _use_write_ahead_log(connection: Any, _record: Any) -> None:
     # A power cut may undo the last commits, but never tears one. When a cursor is undone, its batch is staged again,
     # and the next start drops what is staged beyond the last cursor.
-    connection.execute("PRAGMA journal_mode=WAL")
+    _switch_log(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _switch_log(connection: sqlite3.Connection) -> None:
+    """SQLite lets this statement, unlike others, fail at once while another connection makes the same change."""
+    for attempt in back_off(_BETWEEN_SWITCHES, _BETWEEN_SWITCHES, patience=_BUSY_TIMEOUT):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or attempt.is_last:
+                raise
