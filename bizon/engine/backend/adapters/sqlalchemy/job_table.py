@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import OvertakenError
@@ -38,15 +38,15 @@ class JobTable(BackendPart):
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
     ) -> StreamJob:
-        latest = select(func.max(stream_jobs.c.created_at)).where(*of_stream(stream_jobs, key))
-        newest, now, state = connection.execute(latest).scalar(), naive_now(), to_text(incremental_state)
-        created_at = now if newest is None else max(now, newest + _TICK)
+        newest, now = _newest(connection, *of_stream(stream_jobs, key)), as_utc(naive_now())
+        created_at = now if newest is None else max(now, newest.created_at + _TICK)
+        state = to_text(incremental_state)
         row = {
             "id": job_id,
             **stream_values(key),
             "sync_mode": sync_mode,
             "attempt": 0,
-            "created_at": created_at,
+            "created_at": created_at.replace(tzinfo=None),
             "incremental_state": state,
             "status": JobStatus.STARTED.value,
         }
@@ -58,7 +58,7 @@ class JobTable(BackendPart):
             sync_mode=sync_mode,
             status=JobStatus.STARTED,
             attempt=0,
-            created_at=as_utc(created_at),
+            created_at=created_at,
             incremental_state=from_text(state),
         )
 
