@@ -115,7 +115,7 @@ def _lines(report: "PipelineReport") -> list[str]:
             f"Checkpoint: {_checkpoint(report)}",
             f"Records: {report.rows_written:,}{of_total} committed",
         ]
-        if report.fetched_iteration is not None and report.fetched_iteration > (report.last_iteration or 0):
+        if report.is_fetching_ahead:
             lines.append(f"Fetched: {report.rows_fetched:,} records, up to iteration {report.fetched_iteration}")
         if report.dead_letters:
             lines.append(f"Dead letters: {report.dead_letters:,} committed")

@@ -75,6 +75,12 @@ class PipelineReport:
         return self.was_killed or (self.state == JobStatus.FAILED and not self.is_at_work)
 
     @property
+    def is_fetching_ahead(self) -> bool:
+        """True when the source was read further than the checkpoint, by its last note."""
+        committed = -1 if self.last_iteration is None else self.last_iteration
+        return self.fetched_iteration is not None and self.fetched_iteration > committed
+
+    @property
     def was_killed(self) -> bool:
         """True when a run of a job that can end died without saying so."""
         started = self.state in (JobStatus.RUNNING, JobStatus.STARTED)

@@ -7,6 +7,7 @@ import pytest
 from bizon.cli.state import _lines
 from bizon.common.models import BizonConfig
 from bizon.common.role import Role
+from bizon.engine.backend.models import CommitRecord
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
@@ -58,3 +59,20 @@ def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
         held_lease(backend, lease_key(key, Role.CONSUMER), 60, nothing),
     ):
         assert leases(config) == ["Lease"]
+
+
+def test_pages_that_are_fetched_ahead_of_the_checkpoint_are_shown(config: BizonConfig) -> None:
+    key = stream_key(config)
+    with build_backend(config) as backend:
+        opened = open_job(backend, config)
+
+        def shown() -> list[str]:
+            return [line for line in _lines(report_on(config)) if line.startswith("Fetched")]
+
+        assert shown() == []
+        backend.create_source_cursor(opened.job.id, key, 20, 1_000, {"page": 21})
+        assert shown() == ["Fetched: 1,000 records, up to iteration 19"]
+        backend.create_destination_cursor(
+            CommitRecord(opened.job.id, opened.epoch, key, "logger", 0, 19, 1_000, {"page": 20})
+        )
+        assert shown() == []
