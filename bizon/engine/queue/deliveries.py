@@ -60,7 +60,7 @@ class Deliveries:
         return self._forget()
 
     def discard(self, tag: int) -> int | None:
-        """The consumer needs a message no longer. Returns the same as ``ack``.
+        """The consumer no longer needs a message. Returns the same as ``ack``.
 
         To the consumer, a page that waits for its commit since before ``clear`` and arrives again is a repeat. It stays
         until ``ack`` covers it: only the broker's copy outlives the consumer.

@@ -43,7 +43,7 @@ class AbstractQueue(ABC):
         """The destination has committed the pages up to ``to_iteration``; the queue may forget them."""
 
     def discard(self, message: QueueMessage) -> None:
-        """The consumer needs a message from ``get`` no longer: a handled end, a page of another job or an older epoch,
+        """The consumer no longer needs a message from ``get``: a handled end, a page of another job or an older epoch,
         or a repeat. The default does nothing; a broker's queue acknowledges it."""
         return None
 

@@ -1,4 +1,4 @@
-"""Spools pages that wait long for their flush, so that the next start of a killed run need not fetch them again.
+"""Spools pages that wait long to be written, so that the next start of a killed run need not fetch them again.
 
 A spool is a cache of the source, never a second ledger: only destination cursors decide what is committed, and a lost
 spool only costs fetching. So nothing here is synced to disk, and torn or damaged pages are skipped.
@@ -46,7 +46,7 @@ class Spool:
         self._given_up = False
 
     def note(self, message: QueueMessage) -> None:
-        """A page has entered the queue."""
+        """A page is on the queue."""
         if message.signal is None and not self._given_up:
             with self._lock:
                 self._waiting.append((self._clock(), message))

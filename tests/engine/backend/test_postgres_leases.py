@@ -23,7 +23,7 @@ HOUR = 3600.0
 
 
 class Runs:
-    """Two backends on one state: two runs, on hosts of their own."""
+    """Two backends on one state: two runs, each on its own host."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -59,7 +59,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A holder that lives would be heard of twice within 40 ms."""
+    """A living holder would send two heartbeats within 40 ms."""
     monkeypatch.setattr(session_locks, "_LONGEST_BEAT", 0.02)
 
 
@@ -195,7 +195,7 @@ def test_a_run_whose_lease_was_taken_over_in_between_does_not_get_it_back(runs: 
 def test_of_a_heartbeat_and_a_run_that_found_the_session_gone_the_faster_one_wins(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The heartbeat comes between the look and the taking."""
+    """The heartbeat comes between the look and the takeover."""
     look = session_locks.is_gone
 
     def heartbeat_after_the_look(*arguments: object) -> bool:

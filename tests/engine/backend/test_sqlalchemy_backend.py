@@ -1,4 +1,4 @@
-"""State in SQLite: the file, its layout, and layouts of before. What every backend does is in test_conformance.py."""
+"""State in SQLite: the file, its layout, and older layouts. test_conformance.py tests what every backend does."""
 
 import sqlite3
 import stat

@@ -32,7 +32,7 @@ class Ends:
         return self._open(Role.CONSUMER, name, **keys)
 
     def close(self) -> None:
-        """Close all, whatever state they are in."""
+        """Close all queues, in any state."""
         for queue in self._queues:
             with suppress(QueueError):
                 queue.close()
@@ -69,7 +69,7 @@ def put(queue: KafkaQueue, *messages: QueueMessage) -> None:
 
 
 def put_until_it_fails(queue: KafkaQueue) -> str:
-    """The error of a page that was refused on its way; put has to raise it before long."""
+    """The error of a page that was refused in flight; ``put`` must raise it soon."""
     number, deadline = 0, monotonic() + PATIENCE
     while monotonic() < deadline:
         try:

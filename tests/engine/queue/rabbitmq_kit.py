@@ -22,7 +22,7 @@ from bizon.testing.queue import BUDGET, JOB, end, page
 
 
 class Ends:
-    """Opens ends of one queue, each by its own way to the broker, and hears what they warn of."""
+    """Opens sides of one queue, each with its own route to the broker, and collects their warnings."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -46,7 +46,7 @@ class Ends:
                 opened.close()
 
     def consumers(self) -> int:
-        """How many the broker knows of."""
+        """The number of consumers at the broker."""
         with self.broker.connect() as connection:
             return int(connection.channel().queue_declare(self.name, passive=True).method.consumer_count)
 
@@ -131,7 +131,7 @@ def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: in
     producing.join(60)
     assert not producing.is_alive()
     assert not failures
-    while (late := consumer.get(timeout=0.1)) is not None:  # published twice, the second time behind the end
+    while (late := consumer.get(timeout=0.1)) is not None:  # published twice, the second time after the end
         assert pages.is_repeat(late)
         consumer.discard(late)
     consumer.close()

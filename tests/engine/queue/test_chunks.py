@@ -1,4 +1,4 @@
-"""Messages that are larger than the broker takes."""
+"""Messages that are larger than the broker accepts."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def test_messages_that_are_never_completed_are_given_up() -> None:
 
 
 def test_pieces_that_do_not_agree_how_many_there_are_are_refused() -> None:
-    """They ended the consumer with a KeyError, at each of its starts."""
+    """They once ended the consumer with a KeyError at every start."""
     pieces = split(b"x" * 300, 80)
     forged = bytearray(pieces[5])
     forged[23:27] = (2).to_bytes(4)  # the number of pieces

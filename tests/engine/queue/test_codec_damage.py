@@ -1,4 +1,4 @@
-"""Messages that were damaged, or forged, with a right checksum: each is refused, none ends the process."""
+"""Damaged or forged messages with a correct checksum: each is refused, none aborts the process."""
 
 import struct
 import subprocess
@@ -27,7 +27,7 @@ FAR = 2**62
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hundreds_of_damages_are_survived(seed: int) -> None:
-    """In a process of its own: Arrow used to abort it, by asking for memory that is not there."""
+    """It runs in another process, which Arrow once aborted by asking for too much memory."""
     command = [sys.executable, mangle.__file__, str(seed), "400"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr[-2000:]
@@ -40,7 +40,7 @@ def page(frame: pl.DataFrame, **changes: Any) -> QueueMessage:
 
 
 def batch_of(rest: bytearray) -> tuple[int, bytes, Table]:
-    """Where the metadata of the record batch begin, they themselves, and the batch in them."""
+    """The record batch's metadata: their place, their bytes, and the batch in them."""
     zone = zones(bytes(rest))["batch"]
     metadata = bytes(rest[zone.start + 8 : zone.stop])
     batch = Table.root(metadata).table(2)
@@ -55,7 +55,7 @@ def place_of(batch: Table, field: int) -> int:
 
 
 def vector(batch: Table, metadata: bytes, field: int) -> int:
-    """Where the items of a vector begin."""
+    """The place of the first item of a vector."""
     place = place_of(batch, field)
     return place + struct.unpack_from("<I", metadata, place)[0] + 4
 
@@ -153,7 +153,7 @@ def test_a_page_that_packs_better_than_is_allowed_travels_unpacked(monkeypatch: 
 
 
 def test_a_text_that_many_rows_share_is_counted_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are there once, and would be as often as there are rows as soon as they are written somewhere."""
+    """The bytes are there once, but every row would get a copy as soon as the page is written."""
     text = pl.Series("data", ["x" * 10_000]).new_from_index(0, 1000)
     frame = empty_source_frame().clear(1000).with_columns(text, id=pl.lit("1"), timestamp=pl.lit(NOW))
     payload = encode(page(frame.cast(dict(SOURCE_SCHEMA))), compressed=False)

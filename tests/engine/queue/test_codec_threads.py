@@ -1,4 +1,4 @@
-"""A page is encoded on the thread of the spool while other threads look at the same page."""
+"""The spool's thread encodes a page while other threads read the same page."""
 
 import subprocess
 import sys

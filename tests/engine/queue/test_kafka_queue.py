@@ -18,7 +18,7 @@ from bizon.testing.queue import JOB, page
 
 @pytest.fixture
 def ends(kafka_url: str) -> Iterator[Ends]:
-    """Ends at the session's broker."""
+    """Queues at the session's broker."""
     opened = Ends(kafka_url)
     yield opened
     opened.close()
@@ -108,7 +108,7 @@ def test_a_topic_that_cannot_be_made_says_what_to_do(ends: Ends) -> None:
 def test_messages_that_retention_removed_are_an_error_once(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
-    """The consumer after that finds what the producer has sent again, and would else never start."""
+    """The next consumer finds the pages that the producer has sent again; otherwise it would never start."""
     name = kafka_topics()
     put(ends.producer(name), *(page(number) for number in range(5)))
     first = ends.consumer(name)
@@ -161,7 +161,7 @@ def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
 
 
 def test_what_is_fetched_ahead_is_bounded(tansu_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the second broker, which sends 5 MB when it is asked for 2; the first would send the whole topic."""
+    """At the second broker, which sends 5 MB for a request of 2; the first would send the whole topic."""
     ahead: list[int] = []
     name, budget, size = uuid4().hex, 24_000_000, 500_000
 

@@ -1,4 +1,4 @@
-"""The in-process queue does what every queue must."""
+"""The in-process queue passes the suite."""
 
 import pytest
 
@@ -17,7 +17,7 @@ class TestPythonQueue(QueueConformance):
 
     @pytest.fixture
     def open_queue(self, config: PythonQueueConfig) -> OpenQueue:
-        """Both ends are the same object."""
+        """Both roles use the same object."""
         shared: AbstractQueue = QueueFactory.get_queue(config, budget=BUDGET)
 
         def open_one(which: Role, key: StreamKey) -> AbstractQueue:

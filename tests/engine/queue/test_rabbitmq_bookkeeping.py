@@ -110,7 +110,7 @@ def test_whatever_the_broker_answers_every_message_gets_there_whole_and_in_order
         if outbox.is_refused:
             outbox.repeat()
     wanted = deque(piece for pieces in messages for piece in pieces)
-    for body in queue:  # whoever reads on waits for what comes next, and leaves out the rest
+    for body in queue:  # the reader waits for the next page, and skips the rest
         if wanted and body == wanted[0]:
             wanted.popleft()
     assert not wanted
@@ -137,10 +137,10 @@ def test_nothing_more_is_asked_for_while_enough_waits() -> None:
     for tag in range(1, 5):
         portions.delivered(tag, 300)
     assert portions.next(1200) is None
-    assert portions.next(300) == 2  # as many of the latest size as fit
+    assert portions.next(300) == 2  # as many messages of the latest size as fit
     for tag in (5, 6):
         portions.delivered(tag, 5000)
-    assert portions.next(0) == 1  # there is always one
+    assert portions.next(0) == 1  # always at least one
 
 
 def test_what_is_acknowledged_counts_as_not_used() -> None:
@@ -198,7 +198,7 @@ def test_records_are_counted_by_the_messages_that_wait() -> None:
     backlog.put(30, 3)
     backlog.counted(4)
     assert not backlog.has_room(60)
-    backlog.counted(3)  # the first page was taken
+    backlog.counted(3)  # the first page was consumed
     assert backlog.has_room(60)
     assert not backlog.has_room(80)
     backlog.counted(0)

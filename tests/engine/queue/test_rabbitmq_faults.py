@@ -28,7 +28,7 @@ def way(rabbitmq: Broker) -> Iterator[Proxy]:
 
 
 def test_connections_that_are_cut_again_and_again_lose_nothing(ends: Ends, way: Proxy) -> None:
-    """While pages flow, for both ends at a time."""
+    """While pages flow, for both sides at once."""
     producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
 
     def cut() -> None:
@@ -41,7 +41,8 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(ends: Ends, way: 
 
 
 def test_connections_that_fall_silent_are_mended(ends: Ends, way: Proxy) -> None:
-    """Nothing says that they are gone but the missing heartbeat. The broker keeps what it has sent until it knows."""
+    """Only the missing heartbeat shows that they are gone. Until then, the broker keeps the messages that it has
+    sent."""
     producer, consumer = (ends.open(which, way, heartbeat=1) for which in (Role.PRODUCER, Role.CONSUMER))
 
     def stall() -> None:
@@ -60,7 +61,7 @@ def test_a_slow_connection_is_no_fault(ends: Ends, way: Proxy) -> None:
 
 
 def test_a_destination_that_is_busy_for_longer_than_the_heartbeat_loses_no_connection(ends: Ends) -> None:
-    """Busy in Python, so that the other threads get little time. The broker gives up after two to three seconds."""
+    """Python is busy, so other threads get little time. The broker gives up after two to three seconds."""
     producer, consumer = (ends.open(which, heartbeat=1) for which in (Role.PRODUCER, Role.CONSUMER))
     put(producer, page(0))
     assert take(consumer).iteration == 0
@@ -76,7 +77,7 @@ def test_a_destination_that_is_busy_for_longer_than_the_heartbeat_loses_no_conne
 
 
 def test_pages_committed_while_the_connection_was_lost_arrive_again_and_are_discarded(ends: Ends, way: Proxy) -> None:
-    """Their acknowledgements have nowhere to go; on the new connection the same numbers mean other deliveries."""
+    """Their acknowledgements cannot be sent; on the new connection the same tags mean other deliveries."""
     producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER, way)
     put(producer, *(page(number) for number in range(5)))
     assert [take(consumer).iteration for _ in range(5)] == [0, 1, 2, 3, 4]
@@ -94,7 +95,7 @@ def test_pages_committed_while_the_connection_was_lost_arrive_again_and_are_disc
 
 
 def test_deliveries_of_a_lost_connection_are_not_confused_with_later_ones(ends: Ends, way: Proxy) -> None:
-    """Each connection counts from 1."""
+    """Each connection numbers its deliveries from 1."""
     producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER, way)
     put(producer, *(page(number, job="another") for number in range(3)))
     strangers = [take(consumer) for _ in range(3)]
@@ -132,11 +133,11 @@ def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
         take(consumer)
     with pytest.raises(QueueError, match=r"no connection for .* run again once it is back, to resume"):
         put_for_ever(producer)
-    producer.close()  # it was said
+    producer.close()  # it was raised already
 
 
 def test_a_queue_that_is_lost_while_the_broker_is_away_is_an_error_at_once(ends: Ends, way: Proxy) -> None:
-    """A new one in its place would hide that pages are missing until the consumer has waited for them in vain."""
+    """A new queue would hide the missing pages until the consumer has waited for them in vain."""
     producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
     put(producer, page(0))
     take(consumer)
@@ -150,7 +151,7 @@ def test_a_queue_that_is_lost_while_the_broker_is_away_is_an_error_at_once(ends:
 
 
 def test_a_channel_that_the_broker_closes_is_opened_again(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it does to a consumer that took longer than the broker's consumer_timeout, which this stands for."""
+    """It does the same to a consumer that takes longer than the broker's consumer_timeout."""
     monkeypatch.setattr(connection, "channel_failure", lambda *_: None)
     producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER)
     put(producer, page(0))
@@ -163,7 +164,7 @@ def test_a_channel_that_the_broker_closes_is_opened_again(ends: Ends, monkeypatc
 
 
 def test_an_end_may_be_closed_at_any_moment(ends: Ends) -> None:
-    """Also between a question to the broker and its answer. A thread that ends by an exception fails the test."""
+    """Even between a question to the broker and its answer. A thread that ends by an exception fails the test."""
     producer = ends.open(Role.PRODUCER)
     put(producer, *(page(number) for number in range(40)))
     for count in range(20):

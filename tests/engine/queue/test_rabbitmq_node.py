@@ -40,7 +40,7 @@ def test_a_broker_that_is_short_of_disk_makes_the_producer_wait(node: Node) -> N
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)
         node.control("set_disk_free_limit", str(10**18))
-        put(producer, page(0))  # RabbitMQ says that it is short when the first one comes
+        put(producer, page(0))  # RabbitMQ reports the shortage when the first message arrives
         until(lambda: not producer.put(page(1), timeout=0.1), "there was room all the time")
         node.control("set_disk_free_limit", str(10**6))
         put(producer, page(2))

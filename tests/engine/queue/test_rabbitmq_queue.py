@@ -30,7 +30,7 @@ from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.broker_queue import BrokerConformance
 from bizon.testing.queue import BUDGET, JOB, end, page
 
-SMALL = 16 * 1024 * 1024  # bytes: the smallest budget that an end works with
+SMALL = 16 * 1024 * 1024  # bytes; the smallest budget of a queue
 
 
 def config_for(broker: Broker, *, limits: dict[str, int] | None = None, **queue: Any) -> RabbitMQConfig:
@@ -50,7 +50,7 @@ class TestRabbitMQQueue(BrokerConformance):
         broker_of(config).delete(broker_name(stream))
 
     def test_a_full_queue_makes_the_producer_wait(self, rabbitmq: Broker, stream: StreamKey) -> None:
-        """The broker refuses what does not fit; what was refused comes again once there is room."""
+        """The broker refuses messages that do not fit, and gets them again once there is room."""
         limited = config_for(rabbitmq, limits={"max_bytes": 200_000}, max_message_size=64 * 1024)
         producer = connected(limited, Role.PRODUCER, stream)
         number = 0
@@ -228,7 +228,7 @@ def test_the_config_has_the_documented_defaults_and_no_other_keys() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key behind it."""
+    """A self-signed certificate for 127.0.0.1, followed by its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
@@ -248,7 +248,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def encrypted(rabbitmq: Broker, certificate: Path) -> Iterator[Broker]:
-    """The broker behind a proxy that speaks TLS."""
+    """The broker after a proxy that speaks TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with Proxy(rabbitmq.host, rabbitmq.port, tls=context) as proxy:

@@ -1,4 +1,4 @@
-"""Opening the database of each backend type, and SQLite."""
+"""Opens the database of each backend type; SQLite itself."""
 
 import os
 import sqlite3

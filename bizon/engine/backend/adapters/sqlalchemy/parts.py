@@ -35,7 +35,7 @@ _Method = Callable[Concatenate[Part, Arguments], Result]
 
 
 def in_transaction(body: _InTransaction[Part, Arguments, Result]) -> _Method[Part, Arguments, Result]:
-    """A method that runs ``body`` in a transaction of its own, and waits while the database is unreachable. ``body``
+    """A method that runs ``body`` in its own transaction, and waits while the database is unreachable. ``body``
     may run twice: see :class:`Transactions`."""
 
     @wraps(body)

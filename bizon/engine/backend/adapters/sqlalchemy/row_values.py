@@ -25,7 +25,7 @@ def naive_now() -> datetime:
 
 
 def storable(text: str | None, length: int) -> str | None:
-    """A text that every database stores: at most ``length`` characters, without NUL and unpaired surrogates; None for
+    """A text that every database stores: at most ``length`` characters, without NUL or unpaired surrogates; None for
     an empty one."""
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Refresh tokens that replace the configured ones. Whoever keeps them here has sealed them."""
+"""Refresh tokens that replace the configured ones. They arrive here sealed."""
 
 from sqlalchemy import Connection, select, update
 

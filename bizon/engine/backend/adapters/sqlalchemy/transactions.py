@@ -15,7 +15,7 @@ from bizon.engine.backend.adapters.sqlalchemy.database import Database
 PATIENCE = 60.0
 """Seconds that a run waits for a database that has become unreachable: long enough for a restart."""
 
-_PATIENCE_ONCE_STOPPED = 5.0  # seconds of the same once the run must end
+_PATIENCE_ONCE_STOPPED = 5.0  # seconds of the same wait once the run must end
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0  # seconds
 
 Result = TypeVar("Result")
@@ -72,7 +72,7 @@ class Transactions:
         return result
 
     def _waiting_since(self, error: SQLAlchemyError, since: float | None, patient: bool) -> float:
-        """Since when the database is unreachable. Raises BackendError when there is nothing left to wait for."""
+        """The time at which the database became unreachable. Raises BackendError when waiting longer makes no sense."""
         reason = self._database.explain(error)
         if not (patient and self._database.may_pass(error, reached=self._reached)):
             raise BackendError(f"the state in {self._database.name} cannot be used: {reason}") from error
