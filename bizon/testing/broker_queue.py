@@ -104,8 +104,8 @@ class BrokerConformance(QueueConformance, ABC):
     ) -> None:
         self.put(producer, page(9, job="another"), page(0), end(1))
         first = consume()
-        stranger, _, last = self.take(first, 3)
-        first.discard(stranger)
+        foreign, _, last = self.take(first, 3)
+        first.discard(foreign)
         first.ack(JOB, 0)
         first.discard(last)
         first.close()

@@ -39,7 +39,7 @@ _LONGEST = 200  # characters that name a message in an error: a forged one may h
 _DAMAGED = (struct.error, ValueError, KeyError, TypeError, OverflowError)
 
 
-class StrangerError(QueueError):
+class ForeignMessageError(QueueError):
     """Bytes that do not claim to be a message of this version: from another program, or another release."""
 
 
@@ -70,13 +70,15 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
 
 
 def decode(payload: bytes) -> QueueMessage:
-    """The message in these bytes. Raises StrangerError when they are not a message of this version, QueueError when
-    they are a damaged one."""
+    """The message in these bytes. Raises ForeignMessageError when they are not a message of this version, QueueError
+    when they are a damaged one."""
     where = "a queue message is damaged"
     try:
         magic, version, checksum = _PREFIX.unpack_from(payload)
         if magic != MAGIC or version != VERSION:
-            raise StrangerError(f"not a message of wire format {VERSION}: was it written by another version of bizon?")
+            raise ForeignMessageError(
+                f"not a message of wire format {VERSION}: was it written by another version of bizon?"
+            )
         rest = memoryview(payload)[_PREFIX.size :]
         if zlib.crc32(rest) != checksum:
             raise QueueError(f"{where}: its checksum does not match")

@@ -109,7 +109,7 @@ class Spool:
                 self._file = None
 
     @contextmanager
-    def kept(self) -> Iterator["Spool"]:
+    def ticking(self) -> Iterator["Spool"]:
         """A context in which a thread writes the pages that have waited long enough."""
         done = Event()
 

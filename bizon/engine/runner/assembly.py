@@ -149,7 +149,7 @@ def open_spool(context: RunContext) -> Iterator[Spool | None]:
     if context.spool is None:
         yield None
         return
-    with Spool(context.spool, context.resume.job_id, context.epoch).kept() as spool:
+    with Spool(context.spool, context.resume.job_id, context.epoch).ticking() as spool:
         yield spool
 
 

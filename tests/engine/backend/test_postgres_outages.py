@@ -90,9 +90,8 @@ def record(job_id: str, page: int, epoch: int = 0) -> CommitRecord:
 
 def committed(backend: SQLAlchemyBackend, job_id: str) -> tuple[int | None, int]:
     """The last page, and the number of rows."""
-    cursor = backend.get_last_cursor_by_job_id(job_id)
-    rows = backend.get_number_of_written_rows_for_job(job_id)
-    return (None if cursor is None else cursor.to_source_iteration), rows
+    found = backend.committed(job_id)
+    return (None if found.last is None else found.last.to_source_iteration), found.rows_written
 
 
 @pytest.mark.parametrize("arrives", [True, False])

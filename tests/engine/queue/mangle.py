@@ -10,6 +10,9 @@ import struct
 import sys
 import zlib
 from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.codec import MAGIC, VERSION, decode, encode
@@ -27,6 +30,11 @@ def message(rows: int, *, compressed: bool) -> bytes:
     """A page, encoded."""
     records = [SourceRecord(id=f"number {n:09}", data={"é": "x" * (n % 50)}) for n in range(rows)]
     return encode(QueueMessage("job", 1, 3, records_to_frame(records, NOW), NOW, {"p": 4}), compressed=compressed)
+
+
+def page(frame: pl.DataFrame, **changes: Any) -> QueueMessage:
+    """A message with this frame, or other ``changes``."""
+    return QueueMessage(**{"job_id": "job", "epoch": 1, "iteration": 3, "frame": frame, "extracted_at": NOW, **changes})
 
 
 def with_checksum(rest: bytes) -> bytes:

@@ -21,6 +21,17 @@ from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.queue import BUDGET, JOB, end, page
 
 
+def config_for(broker: Broker, *, limits: dict[str, int] | None = None, **queue: Any) -> RabbitMQConfig:
+    block = {"max_message_size": 500_000, **broker._asdict(), **queue}
+    return RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": block, **(limits or {})}})
+
+
+def connected(config: RabbitMQConfig, which: Role, stream: StreamKey) -> AbstractQueue:
+    queue = QueueFactory.get_queue(config, role=which, stream=stream, budget=BUDGET)
+    queue.connect()
+    return queue
+
+
 class Ends:
     """Opens sides of one queue, each with its own route to the broker, and collects their warnings."""
 

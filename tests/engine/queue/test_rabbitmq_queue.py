@@ -1,20 +1,13 @@
 """The RabbitMQ queue at a real broker."""
 
 import socket
-import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from proxy import Proxy
+from engine.queue.rabbitmq_kit import config_for, connected
 from pydantic import ValidationError
 from rabbitmq_server import Broker
 
@@ -26,16 +19,11 @@ from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
 from bizon.engine.queue.codec import encode
 from bizon.engine.queue.models import broker_name
-from bizon.engine.queue.queue import AbstractQueue, QueueFactory
+from bizon.engine.queue.queue import AbstractQueue
 from bizon.testing.broker_queue import BrokerConformance
-from bizon.testing.queue import BUDGET, JOB, end, page
+from bizon.testing.queue import JOB, end, page
 
 SMALL = 16 * 1024 * 1024  # bytes; the smallest budget of a queue
-
-
-def config_for(broker: Broker, *, limits: dict[str, int] | None = None, **queue: Any) -> RabbitMQConfig:
-    block = {"max_message_size": 500_000, **broker._asdict(), **queue}
-    return RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": block, **(limits or {})}})
 
 
 class TestRabbitMQQueue(BrokerConformance):
@@ -148,12 +136,6 @@ def broker_of(config: RabbitMQConfig) -> Broker:
     return Broker(queue.host, queue.port, queue.username, queue.password, queue.virtual_host)
 
 
-def connected(config: RabbitMQConfig, which: Role, stream: StreamKey) -> AbstractQueue:
-    queue = QueueFactory.get_queue(config, role=which, stream=stream, budget=BUDGET)
-    queue.connect()
-    return queue
-
-
 def until(condition: Callable[[], bool]) -> None:
     deadline = monotonic() + 30
     while not condition():
@@ -177,7 +159,7 @@ STREAM = StreamKey("never", "made", "at all")
     ],
 )
 @pytest.mark.parametrize("which", Role)
-def test_what_is_wrong_with_the_connection_is_said_in_a_line(
+def test_a_failed_connection_is_explained_in_one_line(
     rabbitmq: Broker, wrong: dict[str, Any], reason: str, which: Role, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = config_for(rabbitmq, **{"password": "guest", **wrong})
@@ -192,7 +174,7 @@ def test_what_is_wrong_with_the_connection_is_said_in_a_line(
         rabbitmq.delete(wrong["queue_name"])
 
 
-def test_what_answers_may_be_no_rabbitmq() -> None:
+def test_the_server_may_not_be_rabbitmq() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -202,7 +184,7 @@ def test_what_answers_may_be_no_rabbitmq() -> None:
                 connection.recv(100)
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(QueueError, match="no RabbitMQ"):
+        with pytest.raises(QueueError, match="is not RabbitMQ"):
             connected(config_for(Broker("127.0.0.1", server.getsockname()[1])), Role.PRODUCER, STREAM)
 
 
@@ -224,49 +206,3 @@ def test_the_config_has_the_documented_defaults_and_no_other_keys() -> None:
     assert (config.config.consumer.poll_interval, config.config.max_nb_messages) == (1, 1_000_000)
     with pytest.raises(ValidationError, match="extra_forbidden"):
         RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": {"host": "h", "hots": 1}}})
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1, followed by its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    pem = serialization.Encoding.PEM
-    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(made.public_bytes(pem) + plain)
-    return file
-
-
-@pytest.fixture
-def encrypted(rabbitmq: Broker, certificate: Path) -> Iterator[Broker]:
-    """The broker after a proxy that speaks TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with Proxy(rabbitmq.host, rabbitmq.port, tls=context) as proxy:
-        yield rabbitmq._replace(host=proxy.host, port=proxy.port)
-
-
-def test_pages_travel_encrypted(rabbitmq: Broker, encrypted: Broker, certificate: Path) -> None:
-    config = config_for(encrypted, tls={"ca_file": str(certificate)}, queue_name=f"bizon.test.tls.{encrypted.port}")
-    producer, consumer = (connected(config, which, STREAM) for which in (Role.PRODUCER, Role.CONSUMER))
-    assert producer.put(page(0, size=10**6), timeout=1)
-    received = consumer.get(timeout=30)
-    assert received is not None
-    assert received.frame.equals(page(0, size=10**6).frame)
-    for queue in (producer, consumer):
-        queue.close()
-    rabbitmq.delete(config.config.queue.queue_name or "")
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(encrypted: Broker) -> None:
-    with pytest.raises(QueueError, match=r"CERTIFICATE_VERIFY_FAILED.*check tls"):
-        connected(config_for(encrypted, tls=True), Role.PRODUCER, STREAM)

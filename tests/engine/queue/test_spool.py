@@ -167,7 +167,7 @@ def test_a_page_that_cannot_be_encoded_only_ends_the_spooling(
     logger.add(lambda line: told.append(str(line)), level="WARNING", format="{message}")
     monkeypatch.setattr(codec, "LARGEST_HEADER", 10)
     spool = Spool(tmp_path, "job", 1, clock)
-    with spool.kept():
+    with spool.ticking():
         spool.note(page(0))
         clock.advance(LONGEST_WAIT)
         deadline = monotonic() + 30

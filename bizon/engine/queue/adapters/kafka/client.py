@@ -19,7 +19,7 @@ _DOUBTFUL = ("_ALL_BROKERS_DOWN", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_U
 _REPEATED = ("FAIL", "ERROR")  # kinds of log lines that bizon logs once in an outage
 
 
-class Watch:
+class ClientEvents:
     """Receives the callbacks of one client: its log goes to loguru, and outages wait here for the next ``check``. The
     client calls it on the thread that polls."""
 
@@ -111,7 +111,7 @@ class Watch:
             self._logged.add(kind)
 
 
-def settings(config: KafkaQueueConfig, watch: Watch, **own: Any) -> dict[str, Any]:
+def settings(config: KafkaQueueConfig, events: ClientEvents, **own: Any) -> dict[str, Any]:
     """The client's settings: bizon's, the ones for one side (``own``, with _ for .), then the user's."""
     protocol = config.security_protocol
     mechanism = config.sasl_mechanism or ("PLAIN" if protocol.startswith("SASL") else None)
@@ -132,15 +132,15 @@ def settings(config: KafkaQueueConfig, watch: Watch, **own: Any) -> dict[str, An
         **{name.replace("_", "."): value for name, value in own.items()},
         **config.librdkafka,
         **{name: str(value) for name, value in config.librdkafka_secrets.items()},
-        "error_cb": watch.on_error,
-        "logger": watch,
+        "error_cb": events.on_error,
+        "logger": events,
     }
 
 
-def built(kind: Any, watch: Watch, options: dict[str, Any]) -> Any:
+def built(kind: Any, events: ClientEvents, options: dict[str, Any]) -> Any:
     """A client of class ``kind``. Raises QueueError for a setting that it refuses."""
     try:
         return kind(options)
     except (KafkaException, ValueError, TypeError) as error:
-        reason = watch.reason(error) if isinstance(error, KafkaException) else str(error)
+        reason = events.reason(error) if isinstance(error, KafkaException) else str(error)
         raise QueueError(f"the Kafka client refuses its settings, check engine.queue.config.queue: {reason}") from None

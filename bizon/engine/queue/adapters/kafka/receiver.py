@@ -20,10 +20,10 @@ from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import back_off
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, Watch, built, settings
+from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, ClientEvents, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import Joiner
-from bizon.engine.queue.codec import StrangerError, decode
+from bizon.engine.queue.codec import ForeignMessageError, decode
 from bizon.engine.queue.deliveries import Deliveries
 from bizon.engine.queue.models import QueueMessage
 
@@ -56,12 +56,12 @@ class Receiver:
         self._group = group
         self._reset = config.consumer.auto_offset_reset
         self._longest_poll = config.consumer.consumer_timeout_ms / 1000
-        self._watch = Watch(config.queue)
+        self._events = ClientEvents(config.queue)
         self._joiner = Joiner()
         self._deliveries = Deliveries()
         self._done = self._committed = -1
         self._next = 0  # offset after the last message that has arrived
-        self._strangers = 0
+        self._foreign = 0
         self._probe_at = monotonic() + _IDLE
         own = {
             "group_id": group,
@@ -74,7 +74,7 @@ class Receiver:
             "max_partition_fetch_bytes": max(min(ahead // 2, _LARGEST_FETCH), config.queue.max_message_size),
             "fetch_queue_backoff_ms": 20,
         }
-        self._consumer: Any = built(Consumer, self._watch, settings(config.queue, self._watch, **own))
+        self._consumer: Any = built(Consumer, self._events, settings(config.queue, self._events, **own))
 
     def connect(self) -> None:
         """Start after the last committed message; ``get`` raises when the broker no longer has the next one."""
@@ -89,11 +89,11 @@ class Receiver:
         """As :meth:`AbstractQueue.get`. Waits up to five minutes for unreachable brokers."""
         deadline = monotonic() + timeout
         while True:
-            self._watch.check()
+            self._events.check()
             remaining = max(0.0, min(deadline - monotonic(), self._longest_poll))
-            wait = 0 if self._watch.is_in_doubt else remaining
-            received = self._watch.serve(partial(self._consumer.poll, wait))
-            if received is None and (self._watch.is_in_doubt or monotonic() >= self._probe_at):
+            wait = 0 if self._events.is_in_doubt else remaining
+            received = self._events.serve(partial(self._consumer.poll, wait))
+            if received is None and (self._events.is_in_doubt or monotonic() >= self._probe_at):
                 self._probe(min(deadline - monotonic(), self._longest_poll))
             message = None if received is None else self._read(received)
             if message is not None:
@@ -121,8 +121,8 @@ class Receiver:
     def close(self) -> None:
         """Commit the offset and leave."""
         self._commit()
-        if self._strangers > 1:
-            logger.warning(f"{self._strangers} messages on Kafka topic '{self._topic}' were not bizon's")
+        if self._foreign > 1:
+            logger.warning(f"{self._foreign} messages on Kafka topic '{self._topic}' were not bizon's")
         self._consumer.close()
         self._consumer = None
 
@@ -134,9 +134,9 @@ class Receiver:
                 answer = question()
                 break
             except KafkaException as error:
-                self._watch.check_admitted()
+                self._events.check_admitted()
                 if attempt.is_last or error.args[0].name() in _HOPELESS:
-                    reason = self._watch.reason(error)
+                    reason = self._events.reason(error)
                     raise QueueError(
                         f"Kafka topic '{self._topic}' cannot be read by group '{self._group}': {reason}"
                     ) from None
@@ -159,9 +159,9 @@ class Receiver:
             whole = self._joiner.add(body)
             message = None if whole is None else replace(decode(whole), tag=offset)
         except QueueError as error:
-            is_stranger = isinstance(error, StrangerError)
-            self._strangers += is_stranger
-            level = "DEBUG" if is_stranger and self._strangers > 1 else "WARNING"
+            is_foreign = isinstance(error, ForeignMessageError)
+            self._foreign += is_foreign
+            level = "DEBUG" if is_foreign and self._foreign > 1 else "WARNING"
             logger.log(level, f"message {offset} on Kafka topic '{self._topic}' is skipped: {error}")
             self._deliveries.add(offset, None, len(body))
             return None
@@ -173,10 +173,10 @@ class Receiver:
 
     def _trouble(self, error: KafkaError) -> None:
         if error.name() in ("_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE"):
-            raise self._lost(self._watch.reason(error))
+            raise self._lost(self._events.reason(error))
         if error.fatal() or error.name() in _HOPELESS:
-            raise QueueError(f"Kafka topic '{self._topic}' cannot be read: {self._watch.reason(error)}")
-        logger.debug(f"Kafka topic '{self._topic}': {self._watch.reason(error)}")
+            raise QueueError(f"Kafka topic '{self._topic}' cannot be read: {self._events.reason(error)}")
+        logger.debug(f"Kafka topic '{self._topic}': {self._events.reason(error)}")
 
     def _lost(self, detail: str) -> QueueError:
         """The error for messages that are gone. At the next start the group resumes after the gap, and the producer
@@ -201,14 +201,14 @@ class Receiver:
         try:
             found = self._consumer.list_topics(self._topic, timeout=max(timeout, _PROBE)).topics[self._topic]
         except KafkaException as error:
-            self._watch.doubt(self._watch.reason(error))
+            self._events.doubt(self._events.reason(error))
             return
         if found.error is not None or 0 not in found.partitions:
             raise QueueError(
                 f"Kafka topic '{self._topic}' is gone; everything that the destination has committed is safe: run "
                 "again to recreate the topic and resume after it"
             )
-        self._watch.alive()
+        self._events.alive()
 
     def _note(self, tag: int | None) -> None:
         if tag is not None:
@@ -223,7 +223,7 @@ class Receiver:
             if failure is None:
                 self._committed = self._done
                 return
-            reason = self._watch.reason(failure)
+            reason = self._events.reason(failure)
         logger.warning(
             f"offset {self._done} of Kafka topic '{self._topic}' could not be committed ({reason}): the pages before "
             "it may arrive again, and will be skipped"

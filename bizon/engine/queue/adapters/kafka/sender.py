@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, Watch, built, settings
+from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, ClientEvents, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
@@ -29,7 +29,7 @@ class Sender:
         self._topic = topic
         self._limit = limit
         self._max_records = config.max_nb_messages
-        self._watch = Watch(config.queue)
+        self._events = ClientEvents(config.queue)
         self._bytes = self._records = 0
         self._failure: KafkaError | None = None
         self._failed = False
@@ -45,7 +45,7 @@ class Sender:
             "queue_buffering_max_kbytes": _UNBOUNDED,
             "queue_buffering_max_messages": 0,
         }
-        self._producer: Any = built(Producer, self._watch, settings(self._config, self._watch, **own))
+        self._producer: Any = built(Producer, self._events, settings(self._config, self._events, **own))
 
     def connect(self) -> None:
         """Connect before the first page, for which the client would otherwise wait a second."""
@@ -69,7 +69,7 @@ class Sender:
     @property
     def is_stalled(self) -> bool:
         """True while the brokers are unreachable."""
-        return self._watch.is_in_doubt
+        return self._events.is_in_doubt
 
     def flush(self, timeout: float) -> bool:
         """As :meth:`AbstractQueue.flush`. Waits up to five minutes for unreachable brokers."""
@@ -107,7 +107,7 @@ class Sender:
         """Receive confirmations; returns at the first, or after ``timeout`` seconds. Raises QueueError for a
         failure."""
         try:
-            self._watch.serve(lambda: self._producer.poll(timeout))
+            self._events.serve(lambda: self._producer.poll(timeout))
             self._check()
         except QueueError:
             self._failed = True
@@ -134,7 +134,7 @@ class Sender:
             try:
                 self._producer.produce(self._topic, piece, partition=0, on_delivery=confirm)
             except (KafkaException, BufferError) as error:
-                reason = self._watch.reason(error) if isinstance(error, KafkaException) else str(error)
+                reason = self._events.reason(error) if isinstance(error, KafkaException) else str(error)
                 raise QueueError(f"the Kafka client refuses a message of {len(piece)} bytes: {reason}") from None
 
     def _confirmed(self, size: int, records: int, error: KafkaError | None, _message: Any) -> None:
@@ -143,11 +143,11 @@ class Sender:
         if error is not None:
             self._failure = self._failure or error
         else:
-            self._watch.alive()
+            self._events.alive()
 
     def _check(self) -> None:
         if self._failure is None:
-            self._watch.check()
+            self._events.check()
         elif self._failure.name() == "MSG_SIZE_TOO_LARGE":
             raise QueueError(
                 f"the Kafka broker refuses a message as too large: lower engine.queue.config.queue.max_message_size "
@@ -155,4 +155,4 @@ class Sender:
                 f"max.message.bytes of topic '{self._topic}'"
             )
         else:
-            raise QueueError(f"a page did not reach Kafka topic '{self._topic}': {self._watch.reason(self._failure)}")
+            raise QueueError(f"a page did not reach Kafka topic '{self._topic}': {self._events.reason(self._failure)}")
