@@ -1,11 +1,13 @@
-"""The ``bizon`` command. Only typer is imported here, so that ``--help`` answers at once; commands import in their
-bodies and delegate."""
+"""The ``bizon`` command. The only package imported here is typer, so ``--help`` answers at once; commands import in
+their bodies and delegate."""
 
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from bizon.common.role import Role
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
 _EXIT_CODES = (
@@ -62,13 +64,6 @@ class RunnerName(StrEnum):
     THREAD = "thread"
     PROCESS = "process"
     STREAM = "stream"
-
-
-class Role(StrEnum):
-    """Values of ``--role``."""
-
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
 
 
 class LogLevel(StrEnum):

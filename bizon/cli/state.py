@@ -115,6 +115,8 @@ def _lines(report: "PipelineReport") -> list[str]:
             f"Checkpoint: {_checkpoint(report)}",
             f"Records: {report.rows_written:,}{of_total} committed",
         ]
+        if report.is_fetching_ahead:
+            lines.append(f"Fetched: {report.rows_fetched:,} records, up to iteration {report.fetched_iteration}")
         if report.dead_letters:
             lines.append(f"Dead letters: {report.dead_letters:,} committed")
     if report.records_per_second is not None:

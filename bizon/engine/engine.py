@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import BizonConfig, GenericSourceConfig
+from bizon.common.role import Role
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import Half
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover import resolve_source_class, streams_of, validate_stream
@@ -73,7 +73,7 @@ class RunnerFactory:
         _check_halves_can_meet(config)
         from bizon.engine.runner.adapters.half import ConsumerRunner, ProducerRunner
 
-        return ProducerRunner(config, secrets) if role == Half.PRODUCER else ConsumerRunner(config, secrets)
+        return ProducerRunner(config, secrets) if role == Role.PRODUCER else ConsumerRunner(config, secrets)
 
 
 def load_config(

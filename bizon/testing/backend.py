@@ -1,19 +1,19 @@
-"""What every backend must do, as tests that a backend's own tests claim in one line.
+"""The behaviours of every backend, as tests that a backend's own tests claim in one line.
 
     class TestMyBackend(SharedBackendConformance):
         @pytest.fixture
         def open_backend(self, tmp_path):
             return partial(MyBackend, MyConfig(database=str(tmp_path / "state")), "mine")
 
-``open_backend`` gives a callable without arguments that makes a new backend each time it is called. All backends it
-makes during a test share one state, which is empty at the beginning of the test; the suite makes the tables. For
-``SharedBackendConformance`` it has to survive ``pickle``, since other processes call it too: a ``partial`` of a class
-that can be imported does. Whatever the state leaves behind is for the fixture to remove.
+``open_backend`` returns a callable without arguments that creates a new backend on each call. All its backends in a
+test share one state, which is empty when the test begins; the suite creates the tables. For
+``SharedBackendConformance`` the callable must survive ``pickle``, since other processes call it too: a ``partial`` of
+an importable class does. The fixture removes everything that the state leaves.
 
-``BackendConformance`` is for a state that lives within one backend, in memory; ``SharedBackendConformance``, for all
-others, has the same and what several backends, threads and processes do to one state.
+``BackendConformance`` is for a state that lives in the memory of one backend. ``SharedBackendConformance`` is for all
+others: it adds several backends, threads and processes on one state.
 
-Assertions say more when pytest is told, before the import: ``pytest.register_assert_rewrite("bizon.testing")``.
+For detailed assertions, call ``pytest.register_assert_rewrite("bizon.testing")`` before the import.
 """
 
 from bizon.testing.backend_cursors import CursorBehaviours
@@ -24,8 +24,8 @@ from bizon.testing.backend_tokens import SharedTokenBehaviours, TokenBehaviours
 
 
 class BackendConformance(JobBehaviours, CursorBehaviours, LeaseBehaviours, TokenBehaviours):
-    """Every behaviour that one backend shows by itself."""
+    """Every behaviour of a single backend."""
 
 
 class SharedBackendConformance(SharingBehaviours, SharedTokenBehaviours, BackendConformance):
-    """Every behaviour; for a state that several processes may use at once."""
+    """Every behaviour, for a state that several processes may use at once."""

@@ -1,4 +1,4 @@
-"""Cursors: what a job has committed, and how far its source was read."""
+"""Cursors: the pages that a job has committed, and how far its source was read."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CursorStatus, DestinationCursor, JobStatus
+from bizon.engine.backend.models import Committed, CursorStatus, DestinationCursor, JobStatus, SourcePosition
 from bizon.engine.pipeline.models import CommittedBatch
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures, commit
 
@@ -24,13 +24,14 @@ class CursorBehaviours(BackendFixtures):
 
     @pytest.fixture
     def job_id(self, backend: AbstractBackend) -> str:
-        """A job that was not started yet: its epoch is 0."""
+        """A job that has not started yet: its epoch is 0."""
         return backend.create_stream_job(KEY, "full_refresh").id
 
     def test_a_job_without_cursors_has_written_nothing(self, backend: AbstractBackend, job_id: str) -> None:
+        assert backend.committed(job_id) == Committed(())
         assert backend.get_last_cursor_by_job_id(job_id) is None
         assert backend.get_number_of_written_rows_for_job(job_id) == 0
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 0
+        assert backend.committed(job_id).dead_letters == 0
 
     @pytest.mark.parametrize("pagination", PAGINATIONS, ids=["exhausted", "nested", "hostile", "long"])
     def test_a_pagination_comes_back_as_it_was(
@@ -49,7 +50,7 @@ class CursorBehaviours(BackendFixtures):
         for page in range(3):
             commit(backend, job_id, page, page, rows=3_000_000_000, dead_letters=page)
         assert backend.get_number_of_written_rows_for_job(job_id) == 9_000_000_000
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 3
+        assert backend.committed(job_id).dead_letters == 3
 
     def test_a_new_cursor_is_returned_as_it_is_found_again(self, backend: AbstractBackend, job_id: str) -> None:
         commit(backend, job_id, 0, 2, rows=5)
@@ -61,7 +62,7 @@ class CursorBehaviours(BackendFixtures):
         receipt = {"file": "Zo\u00eb", "size": 2**40, "checksum": 2**64 - 1}
         commit(backend, job_id, 0, 1, rows=5, receipt=receipt)
         commit(backend, job_id, 2, 2, rows=0, dead_letters=3, letters_receipt={"file": "letters"})
-        first, second = backend.get_cursors_by_job_id(job_id)
+        first, second = backend.committed(job_id).cursors
         assert first.batch == CommittedBatch(0, 1, 5, receipt)
         assert first.letters == CommittedBatch(0, 1, 0, None)
         assert second.batch == CommittedBatch(2, 2, 0, None)
@@ -74,7 +75,7 @@ class CursorBehaviours(BackendFixtures):
             commit(backend, job_id, first, last)
         assert backend.get_number_of_written_rows_for_job(job_id) == 1
 
-    def test_a_run_that_was_overtaken_cannot_commit(self, backend: AbstractBackend, job_id: str) -> None:
+    def test_a_superseded_run_cannot_commit(self, backend: AbstractBackend, job_id: str) -> None:
         commit(backend, job_id, 0, 0, next_state={"at": 1})
         backend.open_epoch(job_id)
         with pytest.raises(BackendError, match="taken over by another run"):
@@ -96,20 +97,23 @@ class CursorBehaviours(BackendFixtures):
         commit(backend, other, 0, 7, rows=9, dead_letters=1)
         assert backend.get_last_cursor_by_job_id(job_id) is None
         assert backend.get_number_of_written_rows_for_job(job_id) == 0
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 0
+        assert backend.committed(job_id).dead_letters == 0
 
-    def test_notes_of_how_far_the_source_was_read_are_taken(self, backend: AbstractBackend, job_id: str) -> None:
+    def test_the_last_note_on_how_far_the_source_was_read_is_found(self, backend: AbstractBackend, job_id: str) -> None:
+        assert backend.get_source_position(job_id) is None
         backend.create_source_cursor(job_id, KEY, 10, 3_000_000_000, {"page": 11})
-        backend.create_source_cursor(job_id, KEY, 20, 6_000_000_000, {}, CursorStatus.PULLED)
-        assert backend.get_last_cursor_by_job_id(job_id) is None, "they are for display, nothing resumes from them"
+        backend.create_source_cursor(job_id, KEY, 20, 6_000_000_000, {"page": 21})
+        backend.create_source_cursor(job_id, KEY, 30, 9_000_000_000, {}, CursorStatus.PULLED)
+        assert backend.get_source_position(job_id) in (None, SourcePosition(20, 6_000_000_000)), "it may keep none"
+        assert backend.committed(job_id).last is None, "the notes are for display, nothing resumes from them"
 
-    def test_of_long_paginations_only_the_last_is_kept(self, backend: AbstractBackend, job_id: str) -> None:
+    def test_only_the_last_of_long_paginations_is_kept(self, backend: AbstractBackend, job_id: str) -> None:
         for page in range(3):
             commit(backend, job_id, page, page, pagination={"left": [page] * 10_000})
-        assert [cursor.pagination for cursor in backend.get_cursors_by_job_id(job_id)][-1] == {"left": [2] * 10_000}
-        assert sum(len(str(cursor.pagination)) for cursor in backend.get_cursors_by_job_id(job_id)) < 40_000
+        assert [cursor.pagination for cursor in backend.committed(job_id).cursors][-1] == {"left": [2] * 10_000}
+        assert sum(len(str(cursor.pagination)) for cursor in backend.committed(job_id).cursors) < 40_000
 
-    def test_cursors_of_finished_jobs_are_pruned_and_no_others(self, backend: AbstractBackend) -> None:
+    def test_only_cursors_of_finished_jobs_are_pruned(self, backend: AbstractBackend) -> None:
         ends = (JobStatus.SUCCEEDED, JobStatus.CANCELED, JobStatus.FAILED, JobStatus.SUCCEEDED)
         jobs = [backend.create_stream_job(KEY, "full_refresh").id for _ in ends]
         other = backend.create_stream_job(OTHER_STREAM, "full_refresh").id
@@ -118,7 +122,7 @@ class CursorBehaviours(BackendFixtures):
             backend.create_source_cursor(job_id, KEY, 1, 1, {"page": 2})
             backend.update_stream_job_status(job_id, status)
         backend.prune_cursors(KEY, keep=jobs[3:])
-        left = [len(backend.get_cursors_by_job_id(job_id)) for job_id in (*jobs, other)]
+        left = [len(backend.committed(job_id).cursors) for job_id in (*jobs, other)]
         assert left == [0, 0, 1, 1, 1]
 
     def test_threads_share_one_backend(self, backend: AbstractBackend) -> None:

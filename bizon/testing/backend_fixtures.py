@@ -1,4 +1,4 @@
-"""What the behaviours of backends are tried with."""
+"""Fixtures and helpers of the backend suite."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -17,14 +17,14 @@ OpenBackend = Callable[[], AbstractBackend]
 class BackendFixtures:
     """The fixtures of the suite: ``open_backend``, which a backend's test overrides, and ``backend``.
 
-    ``rounds``: how often two that work at once meet in one test; fewer for a state whose statements take long.
+    ``rounds``: how often two concurrent workers meet in one test; lower it for a database with slow statements.
     """
 
     rounds: ClassVar[int] = 20
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:
-        """A callable that makes a new backend on the state of this test."""
+        """A callable that creates a new backend on the state of this test."""
         raise NotImplementedError(f"{type(self).__name__} needs a fixture open_backend, see bizon/testing/backend.py")
 
     @pytest.fixture
@@ -36,7 +36,7 @@ class BackendFixtures:
 
 
 def commit(backend: AbstractBackend, job_id: str, first: int, last: int, rows: int = 1, **values: Any) -> None:
-    """Record that the pages from ``first`` to ``last`` were written."""
+    """Record that the pages ``first`` to ``last`` were written."""
     record = {"epoch": 0, "pagination": {"page": last + 1}, **values}
     backend.create_destination_cursor(
         CommitRecord(
@@ -52,15 +52,15 @@ def commit(backend: AbstractBackend, job_id: str, first: int, last: int, rows: i
 
 
 def holder(name: str) -> LeaseHolder:
-    """A run on a host of its own."""
+    """A run on its own host."""
     return LeaseHolder(owner=name, host=f"host of {name}", pid=4711, place=f"place of {name}", started="99")
 
 
 def alive(_holder: LeaseHolder) -> bool:
-    """Nobody is known to be dead."""
+    """No holder is known to be dead."""
     return False
 
 
 def dead(_holder: LeaseHolder) -> bool:
-    """Everybody is known to be dead."""
+    """Every holder is known to be dead."""
     return True

@@ -1,12 +1,13 @@
-"""Jobs: created, found, ended, started again, reset."""
+"""Jobs: created, found, ended, restarted, reset."""
 
 from datetime import UTC, datetime
 
 import pytest
 
 from bizon.common.errors.errors import OvertakenError
+from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import WINDOW, Half, JobStatus, StreamJob
+from bizon.engine.backend.models import WINDOW, JobStatus, StreamJob
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
 
 HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}
@@ -30,7 +31,7 @@ class JobBehaviours(BackendFixtures):
         assert backend.get_stream_job_by_id(job.id) == job
         assert backend.get_last_stream_job(KEY) == job
 
-    def test_what_is_not_there_is_none(self, backend: AbstractBackend) -> None:
+    def test_a_missing_job_is_none(self, backend: AbstractBackend) -> None:
         assert backend.get_last_stream_job(KEY) is None
         assert backend.get_last_successful_stream_job(KEY) is None
         assert backend.get_stream_job_by_id("nope") is None
@@ -54,7 +55,7 @@ class JobBehaviours(BackendFixtures):
         backend.update_stream_job_status(job_id, JobStatus.FAILED, text)
         assert (_found(backend, job_id).error_message or "").startswith(text[:6])
 
-    def test_the_newest_job_and_the_newest_succeeded_job_are_told_apart(self, backend: AbstractBackend) -> None:
+    def test_the_newest_job_and_the_newest_succeeded_job_may_differ(self, backend: AbstractBackend) -> None:
         first, second = (backend.create_stream_job(KEY, "full_refresh") for _ in range(2))
         assert second.created_at > first.created_at
         backend.update_stream_job_status(first.id, JobStatus.SUCCEEDED)
@@ -63,7 +64,7 @@ class JobBehaviours(BackendFixtures):
         assert succeeded is not None
         assert (newest.id, succeeded.id) == (second.id, first.id)
 
-    def test_a_window_of_the_past_is_no_watermark(self, backend: AbstractBackend) -> None:
+    def test_a_window_of_the_past_is_not_a_watermark(self, backend: AbstractBackend) -> None:
         watermark, window = backend.create_stream_job(KEY, "incremental"), backend.create_stream_job(KEY, WINDOW)
         assert backend.get_last_successful_window(KEY) is None
         for job in (watermark, window):
@@ -93,39 +94,40 @@ class JobBehaviours(BackendFixtures):
         assert _found(backend, job_id).attempt == 3
         backend.check_epoch(job_id, 3)
 
-    def test_a_run_that_was_overtaken_is_told_and_has_no_say(self, backend: AbstractBackend) -> None:
+    def test_a_superseded_run_notices_and_cannot_set_the_status(self, backend: AbstractBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        overtaken, current = backend.open_epoch(job_id), backend.open_epoch(job_id)
+        superseded, current = backend.open_epoch(job_id), backend.open_epoch(job_id)
         with pytest.raises(OvertakenError):
-            backend.check_epoch(job_id, overtaken)
+            backend.check_epoch(job_id, superseded)
         backend.update_stream_job_status(job_id, JobStatus.RUNNING, epoch=current)
-        backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=overtaken)
+        backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=superseded)
         found = _found(backend, job_id)
         assert (found.status, found.error_message) == (JobStatus.RUNNING, None)
 
-    def test_each_start_of_a_half_is_an_epoch_and_that_of_the_producer_is_known(self, backend: AbstractBackend) -> None:
+    def test_each_start_of_a_role_is_an_epoch_and_the_producers_is_known(self, backend: AbstractBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        starts = [Half.PRODUCER, Half.CONSUMER, Half.CONSUMER, Half.PRODUCER, None, Half.CONSUMER]
+        starts = [Role.PRODUCER, Role.CONSUMER, Role.CONSUMER, Role.PRODUCER, None, Role.CONSUMER]
         known = []
-        for half in starts:
-            backend.open_epoch(job_id, half)
+        for role in starts:
+            backend.open_epoch(job_id, role)
             known.append(_found(backend, job_id).producer_epoch)
         assert known == [1, 1, 1, 4, 5, 5]
         assert _found(backend, job_id).attempt == len(starts)
 
-    def test_a_producer_has_a_say_until_another_one_starts(self, backend: AbstractBackend) -> None:
+    def test_a_producer_can_set_the_status_until_another_one_starts(self, backend: AbstractBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        producer, _ = backend.open_epoch(job_id, Half.PRODUCER), backend.open_epoch(job_id, Half.CONSUMER)
+        producer, _ = backend.open_epoch(job_id, Role.PRODUCER), backend.open_epoch(job_id, Role.CONSUMER)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "the API is down", epoch=producer)
         assert _found(backend, job_id).error_message == "the API is down"
-        backend.open_epoch(job_id, Half.PRODUCER)
+        backend.open_epoch(job_id, Role.PRODUCER)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=producer)
         assert _found(backend, job_id).error_message == "the API is down"
 
-    def test_a_job_that_has_succeeded_cannot_fail_any_more(self, backend: AbstractBackend) -> None:
-        """A producer may fail after the consumer has published: it used to be resumed, and nothing new was fetched."""
+    def test_a_job_that_has_succeeded_can_no_longer_fail(self, backend: AbstractBackend) -> None:
+        """A producer may fail after the consumer has published. Such a job was once resumed, and fetched nothing
+        new."""
         job_id = backend.create_stream_job(KEY, "full_refresh").id
-        producer, consumer = (backend.open_epoch(job_id, half) for half in (Half.PRODUCER, Half.CONSUMER))
+        producer, consumer = (backend.open_epoch(job_id, role) for role in (Role.PRODUCER, Role.CONSUMER))
         for epoch in (consumer, producer):
             backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED, epoch=epoch)
             backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=epoch)
@@ -158,7 +160,7 @@ class JobBehaviours(BackendFixtures):
         backend.bind_stream_reset(KEY, other)
         assert (backend.is_reset(ours), backend.is_reset(other)) == (True, False)
 
-    def test_making_the_tables_twice_is_harmless(self, backend: AbstractBackend) -> None:
+    def test_creating_the_tables_twice_is_harmless(self, backend: AbstractBackend) -> None:
         job = backend.create_stream_job(KEY, "full_refresh")
         backend.create_all_tables()
         assert backend.check_prerequisites()

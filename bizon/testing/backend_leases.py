@@ -15,7 +15,7 @@ HOUR = 3600.0
 class LeaseBehaviours(BackendFixtures):
     """Part of ``BackendConformance``."""
 
-    def test_a_lease_is_taken_shown_and_given_back(self, backend: AbstractBackend) -> None:
+    def test_a_lease_is_taken_shown_and_released(self, backend: AbstractBackend) -> None:
         assert backend.get_lease(KEY) is None
         assert backend.acquire_lease(KEY, A, HOUR, alive) is None
         lease = _standing(backend)
@@ -25,7 +25,7 @@ class LeaseBehaviours(BackendFixtures):
         backend.release_lease(KEY, A.owner)
         assert backend.get_lease(KEY) is None
 
-    def test_a_lease_that_is_held_is_shown_to_those_who_want_it(self, backend: AbstractBackend) -> None:
+    def test_a_held_lease_is_shown_to_a_run_that_wants_it(self, backend: AbstractBackend) -> None:
         assert backend.acquire_lease(KEY, A, HOUR, alive) is None
         for _ in range(2):
             in_the_way = backend.acquire_lease(KEY, B, HOUR, alive)
@@ -33,17 +33,17 @@ class LeaseBehaviours(BackendFixtures):
             assert in_the_way.holder == A
         assert _standing(backend).holder == A
 
-    def test_only_its_holder_gives_a_lease_back(self, backend: AbstractBackend) -> None:
+    def test_only_its_holder_releases_a_lease(self, backend: AbstractBackend) -> None:
         assert backend.acquire_lease(KEY, A, HOUR, alive) is None
         backend.release_lease(KEY, B.owner)
         assert _standing(backend).holder == A
 
-    def test_a_lease_that_was_given_back_is_free_for_all(self, backend: AbstractBackend) -> None:
+    def test_a_released_lease_is_free_for_all(self, backend: AbstractBackend) -> None:
         assert backend.acquire_lease(KEY, A, HOUR, alive) is None
         backend.release_lease(KEY, A.owner)
         assert backend.acquire_lease(KEY, B, HOUR, alive) is None
 
-    def test_streams_are_leased_apart(self, backend: AbstractBackend) -> None:
+    def test_each_stream_has_its_own_lease(self, backend: AbstractBackend) -> None:
         assert backend.acquire_lease(KEY, A, HOUR, alive) is None
         assert backend.acquire_lease(OTHER_STREAM, A, HOUR, alive) is None
         backend.release_lease(OTHER_STREAM, A.owner)
@@ -53,7 +53,7 @@ class LeaseBehaviours(BackendFixtures):
         for _ in range(2):
             assert backend.acquire_lease(KEY, A, HOUR, alive) is None
 
-    def test_an_expired_lease_is_taken_over_and_its_holder_is_told(self, backend: AbstractBackend) -> None:
+    def test_an_expired_lease_is_taken_over_and_its_holder_notices(self, backend: AbstractBackend) -> None:
         assert backend.acquire_lease(KEY, A, -1, alive) is None
         assert _standing(backend).expires_in < 0
         assert backend.acquire_lease(KEY, B, HOUR, alive) is None
@@ -70,7 +70,7 @@ class LeaseBehaviours(BackendFixtures):
 
     def test_a_renewed_lease_counts_from_now(self, backend: AbstractBackend) -> None:
         assert backend.acquire_lease(KEY, A, -1, alive) is None
-        assert backend.renew_lease(KEY, A.owner, HOUR), "it had expired, but nobody wanted it"
+        assert backend.renew_lease(KEY, A.owner, HOUR), "it has expired, but nobody wanted it"
         in_the_way = backend.acquire_lease(KEY, B, HOUR, alive)
         assert in_the_way is not None
         assert in_the_way.holder == A

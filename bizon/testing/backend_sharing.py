@@ -1,4 +1,4 @@
-"""One state and several backends: of one run after another, of threads, of processes."""
+"""Several backends on one state: in one run after another, in threads, in processes."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, OpenBackend, alive, commit, holder
 
 STARTS = 6
-PATIENCE = 60  # seconds; a process that takes longer hangs
+PATIENCE = 60  # seconds; a slower process counts as hung
 HOUR = 3600.0
 
 
 class SharingBehaviours(BackendFixtures):
     """Part of ``SharedBackendConformance``."""
 
-    def test_without_tables_the_prerequisites_are_missing_and_nothing_is_made(self, open_backend: OpenBackend) -> None:
+    def test_missing_tables_fail_the_prerequisites_and_are_not_created(self, open_backend: OpenBackend) -> None:
         for _ in range(2):
             with open_backend() as backend:
                 assert not backend.check_prerequisites()
@@ -33,7 +33,7 @@ class SharingBehaviours(BackendFixtures):
             assert again.get_last_stream_job(KEY) is not None
             assert again.get_number_of_written_rows_for_job(job.id) == 7
 
-    def test_of_several_first_starts_one_gets_the_lease(self, open_backend: OpenBackend) -> None:
+    def test_one_of_several_first_starts_gets_the_lease(self, open_backend: OpenBackend) -> None:
         together = ThreadBarrier(STARTS)
 
         def start(number: int) -> bool:
@@ -41,15 +41,13 @@ class SharingBehaviours(BackendFixtures):
                 together.wait(PATIENCE)
                 backend.create_all_tables()
                 taken = backend.acquire_lease(KEY, holder(str(number)), HOUR, alive) is None
-                together.wait(PATIENCE)  # nobody ends while another still asks
+                together.wait(PATIENCE)  # nobody ends while another is still trying
                 return taken
 
         with ThreadPoolExecutor(STARTS) as pool:
             assert sorted(pool.map(start, range(STARTS))) == [False] * (STARTS - 1) + [True]
 
-    def test_of_several_that_take_over_one_gets_the_lease(
-        self, backend: AbstractBackend, open_backend: OpenBackend
-    ) -> None:
+    def test_one_of_several_takeovers_gets_the_lease(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
         for attempt in range(3):
             assert backend.acquire_lease(KEY, holder(f"dead {attempt}"), -1, alive) is None
             together = ThreadBarrier(STARTS)
@@ -66,9 +64,7 @@ class SharingBehaviours(BackendFixtures):
                 (winner,) = [name for name in pool.map(start, range(STARTS)) if name is not None]
             backend.release_lease(KEY, winner)
 
-    def test_of_two_threads_that_commit_a_page_one_does(
-        self, backend: AbstractBackend, open_backend: OpenBackend
-    ) -> None:
+    def test_one_of_two_threads_commits_a_page(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         together = ThreadBarrier(2)
 
@@ -100,7 +96,7 @@ class SharingBehaviours(BackendFixtures):
         assert sorted(epochs) == list(range(1, 2 * self.rounds + 1))
 
     def test_processes_share_one_state(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
-        """They start at once, fight for the lease and for one job, and commit to a job of their own in between."""
+        """They start at once, compete for the lease and for one job, and commit to their own jobs in between."""
         contested = backend.create_stream_job(KEY, "full_refresh").id
         own_jobs = [backend.create_stream_job(KEY, "full_refresh").id for _ in range(2)]
         answers = _in_processes(_work, open_backend, [(self.rounds, contested, job_id) for job_id in own_jobs])
@@ -109,7 +105,7 @@ class SharingBehaviours(BackendFixtures):
         for job_id in (contested, *own_jobs):
             assert backend.get_number_of_written_rows_for_job(job_id) == self.rounds
 
-    def test_first_starts_of_processes_make_the_tables_once(self, open_backend: OpenBackend) -> None:
+    def test_first_starts_of_processes_create_the_tables_once(self, open_backend: OpenBackend) -> None:
         answers = _in_processes(_first_start, open_backend, [("first",), ("second",)])
         assert sorted(answers) == [False, True]
         with open_backend() as backend:
@@ -117,7 +113,7 @@ class SharingBehaviours(BackendFixtures):
 
 
 def _committed(backend: AbstractBackend, job_id: str, page: int) -> bool:
-    """True when this one committed the page, False when another had."""
+    """True when this backend committed the page, False when another had."""
     try:
         commit(backend, job_id, page, page)
     except BackendError:
@@ -145,7 +141,7 @@ def _first_start(backend: AbstractBackend, barrier: Barrier, name: str) -> bool:
 
 
 def _in_processes(work: Callable[..., Any], open_backend: OpenBackend, arguments: list[tuple[Any, ...]]) -> list[Any]:
-    """What ``work(backend, barrier, *arguments)`` answers in a process each, with a backend of its own."""
+    """The results of ``work(backend, barrier, *arguments)``, each in its own process with its own backend."""
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(len(arguments)), spawn.SimpleQueue()
     processes = [spawn.Process(target=_answer, args=(answers, work, open_backend, barrier, each)) for each in arguments]

@@ -1,4 +1,4 @@
-"""Refresh tokens that have taken the place of configured ones."""
+"""Refresh tokens that replace the configured ones."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +19,7 @@ class TokenBehaviours(BackendFixtures):
         backend.keep_token("one", value)
         assert backend.get_kept_token("one") == value
 
-    def test_a_token_takes_the_place_of_the_one_before_and_of_no_other(self, backend: AbstractBackend) -> None:
+    def test_a_token_replaces_the_one_before_and_no_other(self, backend: AbstractBackend) -> None:
         for name, value in (("one", "1"), ("two", "2"), ("one", "3")):
             backend.keep_token(name, value)
         assert (backend.get_kept_token("one"), backend.get_kept_token("two")) == ("3", "2")
@@ -35,7 +35,7 @@ class SharedTokenBehaviours(BackendFixtures):
             other.keep_token("one", "1")
         assert backend.get_kept_token("one") == "1"
 
-    def test_of_several_that_keep_a_token_at_once_one_is_the_last(
+    def test_one_of_several_tokens_kept_at_once_is_the_last(
         self, backend: AbstractBackend, open_backend: OpenBackend
     ) -> None:
         def keep(value: str) -> None:

@@ -1,4 +1,4 @@
-"""What a queue must do whose pages leave the run and outlive it, as tests. An adapter's test file:
+"""The behaviours of a queue whose pages leave the run and outlive it, as tests. An adapter's test file:
 
 class TestMyQueue(BrokerConformance):
     @pytest.fixture
@@ -16,12 +16,13 @@ from collections.abc import Callable
 import pytest
 from loguru import logger
 
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.codec import MAGIC, VERSION, encode
 from bizon.engine.queue.config import AbstractQueueConfig
-from bizon.engine.queue.models import QueueEnd, Signal
+from bizon.engine.queue.models import Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.testing.queue import BUDGET, JOB, OpenEnd, QueueConformance, end, page
+from bizon.testing.queue import BUDGET, JOB, OpenQueue, QueueConformance, end, page
 
 _PREFIX = struct.calcsize(">2sBI")
 
@@ -31,16 +32,16 @@ class BrokerConformance(QueueConformance, ABC):
 
     @abstractmethod
     def put_bytes(self, config: AbstractQueueConfig, stream: StreamKey, body: bytes) -> None:
-        """Put a message that is not bizon's where those of the stream are, durably, by the broker's own client."""
+        """Put a message that is not bizon's into the stream's queue, durably, by the broker's own client."""
 
     @abstractmethod
     def discard(self, config: AbstractQueueConfig, stream: StreamKey) -> None:
-        """Remove the queue or topic of a stream; it may not exist."""
+        """Remove the queue or topic of a stream, which may not exist."""
 
     @pytest.fixture
-    def consume(self, open_end: OpenEnd, stream: StreamKey) -> Callable[[], AbstractQueue]:
-        """Opens a consuming end after the one before was closed."""
-        return lambda: open_end(QueueEnd.CONSUMER, stream)
+    def consume(self, open_queue: OpenQueue, stream: StreamKey) -> Callable[[], AbstractQueue]:
+        """Opens a consumer's queue after the one before is closed."""
+        return lambda: open_queue(Role.CONSUMER, stream)
 
     def test_pages_wait_for_a_consumer_that_comes_later(
         self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
@@ -50,13 +51,13 @@ class BrokerConformance(QueueConformance, ABC):
         assert self.take_numbers(consume(), 2) == [0, 1]
 
     def test_a_consumer_waits_for_a_producer_that_comes_later(
-        self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+        self, consumer: AbstractQueue, open_queue: OpenQueue, stream: StreamKey
     ) -> None:
         assert consumer.get(timeout=0.1) is None
-        self.put(open_end(QueueEnd.PRODUCER, stream), page(0))
+        self.put(open_queue(Role.PRODUCER, stream), page(0))
         assert self.take_numbers(consumer) == [0]
 
-    def test_what_is_not_acknowledged_comes_again_and_nothing_else(
+    def test_only_unacknowledged_pages_arrive_again(
         self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
     ) -> None:
         self.put(producer, *(page(number) for number in range(6)))
@@ -71,7 +72,7 @@ class BrokerConformance(QueueConformance, ABC):
         self.put(producer, page(6))
         assert self.take_numbers(consume()) == [6]
 
-    def test_an_acknowledgement_covers_only_what_has_come(
+    def test_an_acknowledgement_covers_only_pages_that_have_arrived(
         self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
     ) -> None:
         first = consume()
@@ -84,7 +85,7 @@ class BrokerConformance(QueueConformance, ABC):
         first.close()
         assert self.take_numbers(consume()) == [1]
 
-    def test_a_large_page_comes_again_whole(
+    def test_a_large_page_arrives_again_whole(
         self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
     ) -> None:
         sent = page(0, size=3 * BUDGET)
@@ -98,37 +99,39 @@ class BrokerConformance(QueueConformance, ABC):
         second.close()
         assert self.take_numbers(consume()) == [1]
 
-    def test_what_is_settled_is_forgotten(self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]) -> None:
+    def test_a_discarded_message_is_forgotten(
+        self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
+    ) -> None:
         self.put(producer, page(9, job="another"), page(0), end(1))
         first = consume()
-        stranger, _, last = self.take(first, 3)
-        first.settle(stranger)
+        foreign, _, last = self.take(first, 3)
+        first.discard(foreign)
         first.ack(JOB, 0)
-        first.settle(last)
+        first.discard(last)
         first.close()
         self.put(producer, page(2))
         assert self.take_numbers(consume()) == [2]
 
-    def test_what_is_settled_does_not_take_the_pages_before_it_along(
+    def test_discarding_a_message_keeps_the_pages_before_it(
         self, producer: AbstractQueue, consume: Callable[[], AbstractQueue]
     ) -> None:
         self.put(producer, page(0), page(9, job="another"))
         first = consume()
-        first.settle(self.take(first, 2)[1])
+        first.discard(self.take(first, 2)[1])
         first.close()
         assert self.take(consume())[0].iteration == 0
 
     def test_messages_of_another_stream_do_not_arrive(
-        self, producer: AbstractQueue, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+        self, producer: AbstractQueue, consumer: AbstractQueue, open_queue: OpenQueue, stream: StreamKey
     ) -> None:
         other = StreamKey(stream.name, stream.source_name, f"{stream.stream_name}.2")
-        self.put(open_end(QueueEnd.PRODUCER, other), page(70))
+        self.put(open_queue(Role.PRODUCER, other), page(70))
         self.put(producer, page(0))
         assert self.take_numbers(consumer) == [0]
-        assert self.take_numbers(open_end(QueueEnd.CONSUMER, other)) == [70]
+        assert self.take_numbers(open_queue(Role.CONSUMER, other)) == [70]
 
     @pytest.mark.parametrize("body", [b"", b"what is this?", b"BZ\x63 from the future", b"BP\x01 a torn piece"])
-    def test_bytes_of_a_stranger_are_skipped_with_a_warning(
+    def test_foreign_bytes_are_skipped_with_a_warning(
         self,
         producer: AbstractQueue,
         consume: Callable[[], AbstractQueue],
@@ -150,7 +153,7 @@ class BrokerConformance(QueueConformance, ABC):
         assert len(warnings) == 1
 
     @pytest.mark.parametrize("damage", [b"", b"\xff" * 8, b"\xff" * 300], ids=["torn", "without an end", "garbage"])
-    def test_a_page_that_was_damaged_before_its_checksum_is_skipped_by_name_and_comes_no_more(
+    def test_a_page_that_was_damaged_before_its_checksum_is_skipped_by_name_and_never_arrives_again(
         self,
         producer: AbstractQueue,
         consume: Callable[[], AbstractQueue],
@@ -158,7 +161,7 @@ class BrokerConformance(QueueConformance, ABC):
         stream: StreamKey,
         damage: bytes,
     ) -> None:
-        """Arrow would end the process, and so would the next one that gets it."""
+        """Arrow would abort the process, and the next one that gets the page."""
         warnings: list[str] = []
         logger.add(lambda line: warnings.append(str(line)), level="WARNING", format="{message}")
         for number in range(2):
@@ -173,8 +176,8 @@ class BrokerConformance(QueueConformance, ABC):
         assert self.take_numbers(consume()) == [3]
         assert len(warnings) == 2
 
-    def test_the_broker_says_when_nothing_is_left(self, producer: AbstractQueue, consumer: AbstractQueue) -> None:
-        """What has come counts as gone, also while it is not acknowledged."""
+    def test_the_broker_reports_when_nothing_is_left(self, producer: AbstractQueue, consumer: AbstractQueue) -> None:
+        """A message that has arrived no longer counts, even while it is unacknowledged."""
         for number in range(2):
             self.put(producer, page(number))
             self.until(lambda: producer.flush(timeout=1))
@@ -188,16 +191,16 @@ class BrokerConformance(QueueConformance, ABC):
         producer.close()
         producer.close()
 
-    def test_a_producer_of_the_next_start_goes_on_behind_the_one_before(
-        self, consumer: AbstractQueue, open_end: OpenEnd, stream: StreamKey
+    def test_the_producer_of_the_next_start_follows_the_one_before(
+        self, consumer: AbstractQueue, open_queue: OpenQueue, stream: StreamKey
     ) -> None:
         for epoch in (1, 2):
-            producer = open_end(QueueEnd.PRODUCER, stream)
+            producer = open_queue(Role.PRODUCER, stream)
             self.put(producer, page(epoch, epoch=epoch), end(epoch + 1, Signal.ABORTED))
             producer.close()
         assert [message.epoch for message in self.take(consumer, 4)] == [1, 1, 2, 1]
 
-    def test_the_ends_may_be_in_two_processes(
+    def test_producer_and_consumer_may_be_in_two_processes(
         self, consumer: AbstractQueue, config: AbstractQueueConfig, stream: StreamKey
     ) -> None:
         child = multiprocessing.get_context("spawn").Process(target=produce, args=(config, stream, 20))
@@ -216,8 +219,8 @@ def _with_checksum(rest: bytes) -> bytes:
 
 
 def produce(config: AbstractQueueConfig, stream: StreamKey, count: int) -> None:
-    """Put ``count`` pages and an end, from a process of its own."""
-    queue = QueueFactory.get_queue(config, end=QueueEnd.PRODUCER, stream=stream, budget=BUDGET)
+    """Put ``count`` pages and an end, from another process."""
+    queue = QueueFactory.get_queue(config, role=Role.PRODUCER, stream=stream, budget=BUDGET)
     queue.connect()
     for message in (*(page(number) for number in range(count)), end(count)):
         while not queue.put(message, timeout=1):

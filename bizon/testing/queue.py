@@ -1,7 +1,7 @@
-"""What every queue must do, as tests that an adapter claims by inheriting them.
+"""The behaviours of every queue, as tests that an adapter claims by inheriting them.
 
-``QueueConformance`` is for all queues; ``bizon.testing.broker_queue`` has more for those whose pages leave the run.
-Guide: docs/contributing/adding-queues.md. Each test has a stream of its own. No test measures time.
+``QueueConformance`` is for all queues; ``bizon.testing.broker_queue`` has more for queues whose pages leave the run.
+Guide: docs/contributing/adding-queues.md. Each test has its own stream. No test measures time.
 """
 
 import random
@@ -14,9 +14,10 @@ from uuid import uuid4
 import pytest
 
 from bizon.common.clock import monotonic
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.config import AbstractQueueConfig
-from bizon.engine.queue.models import QueueEnd, QueueMessage, Signal
+from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.rows.frames import empty_source_frame, records_to_frame
 from bizon.rows.rejects import records_and_rejects_to_frame
@@ -27,11 +28,11 @@ BUDGET = 2 * 1024 * 1024  # bytes
 JOB = "job-1"
 PAGINATION = {"next": True, "page": None, "cursor": "Zoë \u2603 \U0001f9ed", "nested": {"a": [1, 2.5, False, None]}}
 
-OpenEnd = Callable[[QueueEnd, StreamKey], AbstractQueue]
+OpenQueue = Callable[[Role, StreamKey], AbstractQueue]
 
 
 def page(iteration: int, *, size: int = 20, job: str = JOB, epoch: int = 1) -> QueueMessage:
-    """A page of one record with about ``size`` bytes, which no compression makes much smaller."""
+    """A page of one record with about ``size`` bytes, which hardly compress."""
     text = b64encode(random.Random(iteration).randbytes(size * 3 // 4)).decode()
     frame = records_to_frame([SourceRecord(id=iteration, data={"text": text})], NOW)
     return QueueMessage(job, epoch, iteration, frame, NOW, {"n": iteration + 1})
@@ -60,9 +61,9 @@ HOSTILE = {
 
 
 class QueueConformance:
-    """Behaviours of every queue. Override the fixture ``config``; a queue inside the run also ``open_end``."""
+    """Behaviours of every queue. Override the fixture ``config``; a queue inside the run also ``open_queue``."""
 
-    patience: ClassVar[float] = 30.0  # seconds until a message that has to come counts as lost
+    patience: ClassVar[float] = 30.0  # seconds until a missing message counts as lost
 
     @pytest.fixture
     def config(self) -> AbstractQueueConfig:
@@ -75,12 +76,12 @@ class QueueConformance:
         return StreamKey("conformance", "source", uuid4().hex)
 
     @pytest.fixture
-    def open_end(self, config: AbstractQueueConfig, stream: StreamKey) -> Iterator[OpenEnd]:
-        """Opens an end, connected; may be called often. Afterwards all are closed, and what they left is removed."""
+    def open_queue(self, config: AbstractQueueConfig, stream: StreamKey) -> Iterator[OpenQueue]:
+        """Opens and connects the queue of one role, any number of times. Afterwards all are closed and removed."""
         opened, streams = [], {stream}
 
-        def open_one(which: QueueEnd, key: StreamKey) -> AbstractQueue:
-            queue = QueueFactory.get_queue(config, end=which, stream=key, budget=BUDGET)
+        def open_one(role: Role, key: StreamKey) -> AbstractQueue:
+            queue = QueueFactory.get_queue(config, role=role, stream=key, budget=BUDGET)
             opened.append(queue)
             streams.add(key)
             queue.connect()
@@ -93,28 +94,28 @@ class QueueConformance:
             self.discard(config, key)
 
     def discard(self, config: AbstractQueueConfig, stream: StreamKey) -> None:
-        """Remove what a test has left at the broker."""
+        """Remove everything that a test has left at the broker."""
         return None
 
     @pytest.fixture
-    def producer(self, open_end: OpenEnd, stream: StreamKey) -> AbstractQueue:
-        """The producing end of the test's stream."""
-        return open_end(QueueEnd.PRODUCER, stream)
+    def producer(self, open_queue: OpenQueue, stream: StreamKey) -> AbstractQueue:
+        """The producer's queue for the test's stream."""
+        return open_queue(Role.PRODUCER, stream)
 
     @pytest.fixture
-    def consumer(self, open_end: OpenEnd, stream: StreamKey) -> AbstractQueue:
-        """A consuming end of the test's stream."""
-        return open_end(QueueEnd.CONSUMER, stream)
+    def consumer(self, open_queue: OpenQueue, stream: StreamKey) -> AbstractQueue:
+        """A consumer's queue for the test's stream."""
+        return open_queue(Role.CONSUMER, stream)
 
     def put(self, queue: AbstractQueue, *messages: QueueMessage) -> None:
-        """Put them all, as the producer does: again when there was no room."""
+        """Put all messages as the producer does, with retries while there is no room."""
         for message in messages:
             deadline = monotonic() + self.patience
             while not queue.put(message, timeout=1):
                 assert monotonic() < deadline, f"no room for message {message.iteration}"
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until it is true."""
+        """Wait until the condition is true."""
         deadline = monotonic() + self.patience
         while not condition():
             assert monotonic() < deadline, "waited in vain"
@@ -150,23 +151,23 @@ class QueueConformance:
         assert self.take_numbers(consumer, 101) == list(range(101))
 
     @pytest.mark.parametrize("timeout", [0, 0.05])
-    def test_get_without_a_message_answers_none(self, consumer: AbstractQueue, timeout: float) -> None:
+    def test_get_without_a_message_returns_none(self, consumer: AbstractQueue, timeout: float) -> None:
         assert consumer.get(timeout) is None
 
     def test_a_page_larger_than_a_message_may_be_arrives_whole(
         self, producer: AbstractQueue, consumer: AbstractQueue
     ) -> None:
-        """Also larger than the budget of both ends."""
+        """It is larger than the budget of both sides, too."""
         sent = page(0, size=3 * BUDGET)
         self.put(producer, sent, page(1))
         received = self.take(consumer, 2)
         assert received[0].frame.equals(sent.frame)
         assert received[1].iteration == 1
 
-    def test_a_consumer_that_may_not_forget_anything_yet_still_gets_the_next_page(
+    def test_a_consumer_that_cannot_acknowledge_anything_yet_still_gets_the_next_page(
         self, producer: AbstractQueue, consumer: AbstractQueue
     ) -> None:
-        """It may hold pages until it has many times the budget: transforms can make them small."""
+        """It may hold many times the budget in pages, since transforms can make them small."""
         for number in range(20):
             self.put(producer, page(number, size=BUDGET // 4))
             assert self.take_numbers(consumer) == [number]

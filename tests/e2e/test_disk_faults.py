@@ -125,7 +125,7 @@ def test_a_full_disk_ends_only_the_spooling(pipeline: "Pipeline", tmp_path: Path
         disk.fill()
         pipeline.source(delay=0.9)
         done = disk.run(pipeline, "--runner", runner)
-        assert "pages that wait are not kept on disk any longer" in done.stderr
+        assert "waiting pages are no longer spooled to disk" in done.stderr
     assert pipeline.ids() == EVERYTHING
     assert len(pipeline.trace()) == 4
 

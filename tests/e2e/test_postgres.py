@@ -92,8 +92,8 @@ def test_a_server_that_is_restarted_in_the_middle_of_a_run_costs_nothing(
     private_postgres.start()
     done = finished(child)
     assert done.returncode == 0, done.stdout
-    assert "is away, waiting for it" in done.stdout
-    assert "is back" in done.stdout
+    assert "is unreachable; retrying" in done.stdout
+    assert "is reachable again" in done.stdout
     assert "Traceback" not in done.stdout
     assert pipeline.ids() == EVERYTHING
     assert place.rows(CURSORS) == FOUR_PAGES

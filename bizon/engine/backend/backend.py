@@ -1,19 +1,21 @@
-"""The interface of the state store: jobs and cursors. Rows and queries, no opinion on what a run should do."""
+"""The interface of the state: jobs and cursors. It has rows and queries; the runner decides what a run does."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from bizon.common.role import Role
 from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
 from bizon.engine.backend.models import (
     CommitRecord,
+    Committed,
     CursorStatus,
     DestinationCursor,
-    Half,
     JobStatus,
     Lease,
     LeaseHolder,
+    SourcePosition,
     StreamJob,
     StreamKey,
 )
@@ -24,18 +26,18 @@ if TYPE_CHECKING:
 
 
 class AbstractBackend(ABC):
-    """Keeps jobs and cursors. Every method is one transaction, safe to call from any thread of the process that
-    built the backend, and raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
+    """Keeps jobs and cursors. Every method is one transaction. Any thread of the process that built the backend may
+    call it. It raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
 
     def __init__(self, config: AbstractBackendConfigDetails, type: BackendTypes) -> None:
         self.config = config
         self.type = type
 
-    # -- life cycle: the runner, once per run; each process of a run has its own backend ------------------------
+    # -- life cycle: called by the runner, once per run; each process of a run has its own backend ----------------
 
     @abstractmethod
     def create_all_tables(self) -> None:
-        """Create the state tables that are missing. Tolerates another process doing the same."""
+        """Create the missing state tables. Another process may do the same at the same time."""
 
     @abstractmethod
     def check_prerequisites(self) -> bool:
@@ -46,7 +48,7 @@ class AbstractBackend(ABC):
         """Release all connections; idempotent."""
 
     def spool_folder(self, key: StreamKey) -> "Path | None":
-        """A folder on this machine, beside the state, for pages of the stream that wait; None to keep none."""
+        """A folder on this machine, next to the state, for the stream's spooled pages; None when nothing is spooled."""
         return None
 
     # -- jobs: engine/runner/jobs.py ----------------------------------------------------------------------------
@@ -58,12 +60,12 @@ class AbstractBackend(ABC):
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
     ) -> StreamJob:
-        """Insert a job with status STARTED and attempt 0, created now, and later than every other job of the
-        stream even if the clock was set back."""
+        """Insert a job with status STARTED and attempt 0, created now, and later than every other job of the stream
+        even if the clock was set back."""
 
     @abstractmethod
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
-        """The newest job of the stream, whatever its status."""
+        """The newest job of the stream, with any status."""
 
     @abstractmethod
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
@@ -82,79 +84,75 @@ class AbstractBackend(ABC):
     def update_stream_job_status(
         self, job_id: str, job_status: JobStatus, error_message: str | None = None, *, epoch: int | None = None
     ) -> None:
-        """Set the status; the error message is replaced too, None clears it. With ``epoch`` only while it is the job's
-        current one, or that of its producer, and the job has not succeeded: who was overtaken has no say in how the job
-        ends, nor has a producer that fails after the consumer has published."""
+        """Set the status, and replace the error message; None clears it. With ``epoch``, only while it is the current
+        epoch of the job or of its producer, and the job has not succeeded. So a superseded run cannot decide how the
+        job ends, and neither can a producer that fails after the consumer has published."""
 
     @abstractmethod
     def set_total_records(self, job_id: str, total_records_to_fetch: int) -> None:
-        """Note how many records the source says it has; display only."""
+        """Note how many records the source reports, for display only."""
 
     @abstractmethod
     def note_progress(self, job_id: str, progress: dict[str, Any]) -> None:
-        """Replace what is noted of the job, any JSON object: how a stream is doing, for display; of an incremental job
-        where its window ends."""
+        """Replace the note on how a stream is doing, any JSON object, for display only."""
 
     @abstractmethod
     def note_window(self, job_id: str, window: tuple[datetime, datetime]) -> None:
-        """Note where the window of an incremental job begins and ends, aware moments; the next window begins there."""
+        """Note where the window of an incremental job begins and ends, as aware times; the next window begins at the
+        end."""
 
     @abstractmethod
     def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
-        """Replace what is noted of the output of a job, any JSON object: that it is to be adopted, or what was
-        published. Part of the watermark once the job has succeeded. Nothing is noted when ``epoch`` is not the job's
-        current one."""
+        """Replace the note on the output of a job, any JSON object: that the job adopts it, or what was published. It
+        is part of the watermark once the job has succeeded. Does nothing when ``epoch`` is not the job's current
+        one."""
 
     @abstractmethod
-    def open_epoch(self, job_id: str, half: Half | None = None) -> int:
-        """Increment ``attempt`` and return it: the number of this start of the job, from 1. ``half``: what starts, None
-        for both; unless it is the consumer alone, the number becomes ``producer_epoch`` too."""
+    def open_epoch(self, job_id: str, role: Role | None = None) -> int:
+        """Increment ``attempt`` and return it: the number of this start of the job, from 1. ``role``: the side that
+        starts, None for both. Unless the consumer starts alone, the number becomes ``producer_epoch`` too."""
 
     @abstractmethod
     def check_epoch(self, job_id: str, epoch: int) -> None:
-        """Raise BackendError when ``epoch`` is not the job's current one: another run has taken it over."""
+        """Raise OvertakenError when ``epoch`` is not the job's current one: another run has taken the job over."""
 
     @abstractmethod
     def request_stream_reset(self, key: StreamKey) -> None:
-        """Ask that the next job of the stream fetches everything and replaces the output; harmless when repeated."""
+        """Let the next job of the stream fetch everything and replace the output; harmless when repeated."""
 
     @abstractmethod
     def bind_stream_reset(self, key: StreamKey, job_id: str) -> None:
-        """Give the pending requests of a stream to a job: it stays a reset until it has succeeded."""
+        """Bind the pending requests of a stream to a job: the job stays a reset until it has succeeded."""
 
     @abstractmethod
     def has_pending_reset(self, key: StreamKey) -> bool:
-        """True when a reset was requested and no job was given it yet."""
+        """True when a requested reset is not bound to a job yet."""
 
     @abstractmethod
     def is_reset(self, job_id: str) -> bool:
-        """True when the job was given a reset."""
+        """True when a reset is bound to the job."""
 
-    # -- cursors: the loader writes the destination cursor, the producer the source cursor --------------------
+    # -- cursors: the loader writes destination cursors, the producer source cursors ------------------------------
 
     @abstractmethod
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
-        """Record a committed batch, and ``record.next_state`` on its job when there is one, in one transaction.
+        """Record a committed batch, and ``record.next_state`` on its job if there is one, in one transaction.
 
-        Raises BackendError when ``record.epoch`` is not the job's current epoch: another run has taken the job over,
-        and a run that was frozen for long must not commit behind its back.
+        Raises OvertakenError when ``record.epoch`` is not the job's current epoch: another run has taken the job over
+        while this one was frozen. Raises BackendError when a page of the batch is committed already.
         """
 
     @abstractmethod
+    def committed(self, job_id: str) -> Committed:
+        """All that the job has committed, in page order."""
+
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
         """The destination cursor with the highest ``to_source_iteration``, or None."""
+        return self.committed(job_id).last
 
-    @abstractmethod
-    def get_cursors_by_job_id(self, job_id: str) -> list[DestinationCursor]:
-        """All destination cursors of the job, in page order."""
-
-    @abstractmethod
     def get_number_of_written_rows_for_job(self, job_id: str) -> int:
         """Sum of ``rows_written`` of the job's destination cursors."""
-
-    @abstractmethod
-    def get_number_of_dead_letters_for_job(self, job_id: str) -> int:
-        """Sum of ``dead_letters`` of the job's destination cursors."""
+        return self.committed(job_id).rows_written
 
     @abstractmethod
     def create_source_cursor(
@@ -166,33 +164,36 @@ class AbstractBackend(ABC):
         next_pagination: dict[str, Any],
         cursor_status: CursorStatus = CursorStatus.PULLING,
     ) -> None:
-        """Note how far the source was read, in place of what was noted before; every ``syncCursorInDBEvery`` pages, for
-        display."""
+        """Note how far the source was read, instead of the note before. Called every ``syncCursorInDBEvery`` pages."""
+
+    def get_source_position(self, job_id: str) -> SourcePosition | None:
+        """The last note of ``create_source_cursor``, for display; None when the backend keeps none."""
+        return None
 
     def prune_cursors(self, key: StreamKey, keep: Sequence[str]) -> None:
-        """Remove the cursors of all jobs of the stream that have succeeded or were cancelled, except those of ``keep``,
-        ids of jobs. Called when a job is made; harmless when it does nothing."""
+        """Remove the cursors of the stream's succeeded and cancelled jobs, except the jobs with an id in ``keep``.
+        Called when a job is created. A backend may do nothing here."""
         return None
 
     def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
-        """Note that the producer's start ``epoch`` has sent all pages and a complete end; its consumer is elsewhere."""
+        """Note that start ``epoch`` of the producer has sent all pages and a complete end, to a consumer elsewhere."""
         return None
 
     def has_all_sent(self, job_id: str, epoch: int) -> bool:
-        """True when that was noted; False where nothing is."""
+        """True when ``note_all_sent`` was called for this start; False in a backend that does not note it."""
         return False
 
     # -- refresh tokens that rotate: engine/runner/tokens.py ----------------------------------------------------
 
     @abstractmethod
     def get_kept_token(self, name: str) -> str | None:
-        """What ``keep_token`` was given last under this name, by whatever pipeline; None when it never was."""
+        """The newest value that any pipeline passed to ``keep_token`` under this name; None without one."""
 
     @abstractmethod
     def keep_token(self, name: str, value: str) -> None:
-        """Keep a text, of at most 100,000 characters, in place of the one before. It is a sealed refresh token that
-        nobody can make again: when this returns, it survives the end of the process and, where that can be had, of
-        the power."""
+        """Keep a text of at most 100,000 characters, instead of the one before. It is a sealed refresh token that
+        nobody can recreate. Once this returns, it survives the end of the process, and a power cut where the database
+        can ensure that."""
 
     # -- lease: engine/runner/lease.py --------------------------------------------------------------------------
 
@@ -200,10 +201,10 @@ class AbstractBackend(ABC):
     def acquire_lease(
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
     ) -> Lease | None:
-        """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease that stands in the way.
+        """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease in the way.
 
-        Takes over an expired lease, one whose holder ``is_dead``, and one whose holder is ``gone`` (see ``Lease``), for
-        which it may wait some seconds. Of several that try at once, one succeeds.
+        Takes over an expired lease, a lease whose holder ``is_dead``, and a lease whose holder is ``gone`` (see
+        ``Lease``), after a wait of some seconds. When several runs try at once, one succeeds.
         """
 
     def heartbeat_interval(self, ttl: float) -> float:
@@ -212,15 +213,15 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def renew_lease(self, key: StreamKey, owner: str, ttl: float) -> bool:
-        """Extend the lease by ``ttl`` seconds from now. False when ``owner`` does not hold it any more."""
+        """Extend the lease by ``ttl`` seconds from now. False when ``owner`` no longer holds it."""
 
     @abstractmethod
     def release_lease(self, key: StreamKey, owner: str) -> None:
-        """Give the lease back, if ``owner`` holds it."""
+        """Release the lease if ``owner`` holds it."""
 
     @abstractmethod
     def get_lease(self, key: StreamKey) -> Lease | None:
-        """The lease of a stream as it stands, expired or not; None when nobody holds it."""
+        """The lease of a stream, expired or not; None when nobody holds it."""
 
     def __enter__(self) -> Self:
         return self
@@ -232,11 +233,11 @@ class AbstractBackend(ABC):
 
 
 class BackendFactory:
-    """Builds the backend a config names. Imports its module only then."""
+    """Builds the backend that a config names, and imports its module only then."""
 
     @staticmethod
     def get_backend(config: AbstractBackendConfig) -> AbstractBackend:
-        """A backend that has not touched its database yet."""
+        """A backend that has not connected to its database yet."""
         from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 
         return SQLAlchemyBackend(config=config.config, type=config.type)

@@ -17,16 +17,21 @@ class BackendTypes(StrEnum):
 
 
 class AbstractBackendConfigDetails(StrictModel):
-    """``engine.backend.config``: where state is kept."""
+    """``engine.backend.config``: where the state is kept."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     database: str = Field(min_length=1, description="Name of the database.")
     schema_name: str = Field(
-        default="public", min_length=1, alias="schema", description="Schema of the state tables, where there are any."
+        default="public",
+        min_length=1,
+        alias="schema",
+        description="Schema of the state tables, in databases that have schemas.",
     )
     syncCursorInDBEvery: int = Field(  # noqa: N815 - key of the documented YAML
-        default=10, ge=1, description="Pages between two notes of how far the source was read (for display)."
+        default=10,
+        ge=1,
+        description="Pages between two notes on how far the source was read, which `bizon status` shows.",
     )
     echoEngine: bool = Field(default=False, description="Log the SQL statements.")  # noqa: N815 - as above
 

@@ -9,7 +9,7 @@ from bizon.engine.pipeline.models import CommittedBatch
 
 
 class JobStatus(StrEnum):
-    """State of a job; written by ``engine/runner/jobs.py`` only."""
+    """Status of a job; only ``engine/runner/jobs.py`` writes it."""
 
     STARTED = "started"
     RUNNING = "running"
@@ -19,13 +19,13 @@ class JobStatus(StrEnum):
 
 
 WINDOW = "window"
-"""Sync mode, in the state alone, of a job that fetched a window of the past (``engine/runner/windows.py``)."""
+"""Sync mode of a job that fetched a window of the past (``engine/runner/windows.py``). Only the state has it."""
 
 RESUMABLE = (JobStatus.STARTED, JobStatus.RUNNING, JobStatus.FAILED)
 
 
 class CursorStatus(StrEnum):
-    """State of a source cursor."""
+    """Status of a source cursor."""
 
     STARTED = "started"
     PULLING = "pulling"
@@ -35,26 +35,19 @@ class CursorStatus(StrEnum):
 
 
 class StreamKey(NamedTuple):
-    """What checkpoints belong to: one stream of one pipeline."""
+    """One stream of one pipeline: the owner of jobs and checkpoints."""
 
     name: str
     source_name: str
     stream_name: str
 
 
-class Half(StrEnum):
-    """What works on a stream: the side that fetches, or the side that writes; a run has both."""
-
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
-
-
 class StreamJob(NamedTuple):
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
 
-    ``attempt`` counts the starts of either half; ``producer_epoch`` is what it was at the last start of the producer,
-    0 before the first. ``progress`` and ``window``: as noted last. ``output``: what is noted of the output
-    it was told to adopt, or has published.
+    ``attempt`` counts the starts of either role. ``producer_epoch`` is its value at the last start of the producer, 0
+    before the first. ``progress`` and ``window``: the last notes. ``output``: the note on the output that the job
+    adopts or has published.
     """
 
     id: str
@@ -74,9 +67,9 @@ class StreamJob(NamedTuple):
 
 
 class DestinationCursor(NamedTuple):
-    """The slip: everything up to and including ``to_source_iteration`` is safe in the destination.
+    """Everything up to and including page ``to_source_iteration`` is safe in the destination.
 
-    ``pagination`` is that of the last page in the batch: where to go on; ``{}`` when the source was exhausted.
+    ``pagination`` comes from the last page of the batch and fetches the next one; ``{}`` when the source was exhausted.
     ``receipt`` and ``letters_receipt`` are as in :class:`CommitRecord`.
     """
 
@@ -103,21 +96,38 @@ class DestinationCursor(NamedTuple):
         return CommittedBatch(first, last, self.dead_letters, self.letters_receipt)
 
 
-class SourceCursor(NamedTuple):
-    """A note of how far the source was read. Display only: resuming looks at the destination cursor alone."""
+class Committed(NamedTuple):
+    """All that a job has committed: its destination cursors, in page order."""
 
-    id: str
-    job_id: str
+    cursors: tuple[DestinationCursor, ...]
+
+    @property
+    def last(self) -> DestinationCursor | None:
+        """The cursor with the highest page; a run resumes after it. None when nothing is committed."""
+        return self.cursors[-1] if self.cursors else None
+
+    @property
+    def rows_written(self) -> int:
+        """Rows of all cursors."""
+        return sum(cursor.rows_written for cursor in self.cursors)
+
+    @property
+    def dead_letters(self) -> int:
+        """Dead letters of all cursors."""
+        return sum(cursor.dead_letters for cursor in self.cursors)
+
+
+class SourcePosition(NamedTuple):
+    """How far the source was read: the next page, and the rows of the pages before it. It is for display only, and up
+    to ``syncCursorInDBEvery`` pages old; a run resumes from its last destination cursor."""
+
     iteration: int
     rows_fetched: int
-    next_pagination: dict[str, Any]
-    status: CursorStatus
-    created_at: datetime
 
 
 class LeaseHolder(NamedTuple):
-    """Who works on a stream: one run. ``place`` and ``started`` let another process on the same host see whether the
-    run is still alive: they name the set of process ids that ``pid`` belongs to, and when the process began."""
+    """The run that holds a lease. By ``place`` and ``started`` another process on the same host sees whether the run is
+    alive: they name the set of process ids that ``pid`` belongs to, and when the process began."""
 
     owner: str
     host: str
@@ -127,10 +137,13 @@ class LeaseHolder(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A lease as it stands. Times are the database's, so clocks of hosts need not agree; ``idle`` is the seconds since
-    the last heartbeat, ``age`` since it was taken, ``expires_in`` is negative once it has expired. ``gone``: the
-    database has lost its session with the holder, wherever that ran; False where the database has no such sessions. Its
-    holder has died if it is not heard of within ``silent_in`` seconds either. ``renewed_at``: the last heartbeat."""
+    """The current state of a lease. Times are the database's, so the clocks of hosts need not agree.
+
+    ``age``: seconds since it was taken. ``idle``: seconds since the last heartbeat, which was at ``renewed_at``.
+    ``expires_in``: negative once it has expired. ``gone``: the database has lost its session with the holder, on any
+    host; False for a database without such sessions. Then the holder is dead if no heartbeat comes within ``silent_in``
+    seconds.
+    """
 
     holder: LeaseHolder
     age: float
@@ -142,10 +155,10 @@ class Lease(NamedTuple):
 
 
 class CommitRecord(NamedTuple):
-    """What the loader records after a write: one destination cursor, in one transaction.
+    """The loader's record of a write: one destination cursor, in one transaction.
 
-    ``extends``: the last cursor of the job is moved on instead of a new one being made, for jobs that never end; no
-    receipts are kept then. ``receipt``: how the destination recognises the rows of the batch while they are staged;
+    ``extends``: the last cursor of the job moves on, and no new one is created; for jobs that never end, which keep no
+    receipts. ``receipt``: how the destination recognises the rows of the batch while they are staged;
     ``letters_receipt``: the same for its dead letters.
     """
 

@@ -82,17 +82,17 @@ class Consumer:
         if message.job_id != self._job_id:
             self._leave_out(message)
         elif message.epoch < self._epoch:
-            self._queue.settle(message)
+            self._queue.discard(message)
         elif message.epoch > self._epoch:
             if self._has_started(message.epoch):
                 raise OvertakenError(self._job_id)
             where = f"page {message.iteration} of job '{message.job_id}'"
             logger.warning(f"{where} in the queue is skipped: there was no start {message.epoch} of the job")
-            self._queue.settle(message)
+            self._queue.discard(message)
         elif message.signal is Signal.ABORTED:  # what it follows may be missing for good
             self._end(message)
         elif self._in_order.is_repeat(message):
-            self._queue.settle(message)
+            self._queue.discard(message)
         else:
             for each in self._in_order.take(message):
                 self._take(each)
@@ -108,7 +108,7 @@ class Consumer:
             if self._is_newer_job(message.job_id):
                 raise OvertakenError(self._job_id)
             self._old_jobs.add(message.job_id)
-        self._queue.settle(message)
+        self._queue.discard(message)
 
     def _take(self, message: QueueMessage) -> None:
         if message.signal is not None:
@@ -132,7 +132,7 @@ class Consumer:
         self.finish()
         if message.signal is Signal.COMPLETE:
             self._loader.publish()
-        self._queue.settle(message)
+        self._queue.discard(message)
         self.outcome = message.signal is Signal.COMPLETE
 
     def flush_if_due(self) -> None:

@@ -141,7 +141,7 @@ class Loader:
         """Steps 5 to 7. Raises FinalizeError, and OvertakenError in a superseded run."""
         self.settle(wait=True)
         self.backend.check_epoch(self.resume.job_id, self.epoch)
-        cursors = self.backend.get_cursors_by_job_id(self.resume.job_id)
+        cursors = self.backend.committed(self.resume.job_id).cursors
         outputs = [(self.destination, [cursor.batch for cursor in cursors])]
         if self.dead_letters.destination is not None:
             outputs.insert(0, (self.dead_letters.destination, [cursor.letters for cursor in cursors]))

@@ -1,10 +1,9 @@
-"""A message that is larger than the broker takes, in pieces.
+"""Splits a message that is larger than the broker accepts into pieces, and joins them.
 
     magic "BP" (2 bytes) | version (1) | id of the message (16) | number of the piece (4) | number of pieces (4) | bytes
                                                                                               integers are big endian
 
-A message that fits travels as it is. Pieces are sent in order; those that a broker delivers again, or out of order,
-do no harm.
+A message that fits travels as it is. Pieces are sent in order; repeated or reordered pieces do no harm.
 """
 
 import struct
@@ -15,11 +14,11 @@ from bizon.common.errors.errors import QueueError
 _MAGIC = b"BP"
 _VERSION = 1
 _HEADER = struct.Struct(">2sB16sII")
-_INCOMPLETE = 4  # messages of which pieces are kept: those of a producer that was killed are never completed
+_INCOMPLETE = 4  # incomplete messages that are kept: a killed producer never completes its message
 
 
 def split(payload: bytes, limit: int) -> list[bytes]:
-    """The payload as messages of at most ``limit`` bytes each. Raises QueueError when no piece could be that small."""
+    """The payload as messages of at most ``limit`` bytes each. Raises QueueError when ``limit`` is too small."""
     if len(payload) <= limit:
         return [payload]
     room = limit - _HEADER.size
@@ -33,14 +32,14 @@ def split(payload: bytes, limit: int) -> list[bytes]:
 
 
 class Joiner:
-    """Puts pieces together again. Used by the consuming side, on one thread."""
+    """Joins pieces. Used by the consumer, on one thread."""
 
     def __init__(self) -> None:
-        self._incomplete: dict[bytes, tuple[int, dict[int, bytes]]] = {}  # how many there are, and those that have come
+        self._incomplete: dict[bytes, tuple[int, dict[int, bytes]]] = {}  # their number, and those that have arrived
 
     def add(self, body: bytes) -> bytes | None:
-        """The message that ``body`` is, or completes; None when pieces are still missing. Raises QueueError for a piece
-        that is damaged or of another version."""
+        """The message that ``body`` is or completes; None while pieces are missing. Raises QueueError for a piece that
+        is damaged or has another version."""
         if body[:2] != _MAGIC:
             return body
         try:
@@ -51,7 +50,7 @@ class Joiner:
             raise QueueError(f"not a piece of format {_VERSION}: was it written by another version of bizon?")
         known, pieces = self._incomplete.pop(identity, (count, {}))
         if known != count:
-            raise QueueError(f"a piece of a queue message is damaged: it is one of {count}, those before of {known}")
+            raise QueueError(f"a piece of a queue message is damaged: it claims {count} pieces, others {known}")
         pieces[number] = body[_HEADER.size :]
         if len(pieces) == count:
             return b"".join(pieces[index] for index in range(count))

@@ -3,8 +3,8 @@
     magic "BZ" (2 bytes) | version (1) | CRC-32 of all that follows (4) | length of the header (4)
     | header, JSON | frame, Arrow IPC stream                                         integers are big endian
 
-``decode(encode(message)) == message`` for every message. A reader refuses what is not its own version, and what is
-torn or damaged, whatever its checksum says: a message may have been damaged before it was sent, or forged.
+``decode(encode(message)) == message`` for every message. A reader refuses other versions, and torn or damaged bytes
+even with a correct checksum: a message may have been damaged before it was sent, or forged.
 """
 
 import io
@@ -22,7 +22,7 @@ from bizon.engine.queue.models import QueueMessage, Signal
 
 MAGIC = b"BZ"
 VERSION = 1
-LARGEST_HEADER = 32 * 1024 * 1024  # bytes; pagination and state of a page, which a checkpoint has to hold
+LARGEST_HEADER = 32 * 1024 * 1024  # bytes; pagination and state of a page, which must fit into a checkpoint
 _PREFIX = struct.Struct(">2sBI")
 _HEADER_LENGTH = struct.Struct(">I")
 _HEADER: dict[str, tuple[type, ...]] = {
@@ -34,18 +34,18 @@ _HEADER: dict[str, tuple[type, ...]] = {
     "next_state": (dict, type(None)),
     "signal": (str, type(None)),
 }
-_LARGEST_NUMBER = 2**53  # of an epoch, of an iteration
-_LONGEST = 200  # characters of a message's place in an error: a forged one may have a long name
+_LARGEST_NUMBER = 2**53  # largest epoch and iteration
+_LONGEST = 200  # characters that name a message in an error: a forged one may have a long name
 _DAMAGED = (struct.error, ValueError, KeyError, TypeError, OverflowError)
 
 
-class StrangerError(QueueError):
-    """Bytes that do not even claim to be a message of this version: of another program, or of another release."""
+class ForeignMessageError(QueueError):
+    """Bytes that do not claim to be a message of this version: from another program, or another release."""
 
 
 def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
-    """The message as bytes; uncompressed where they only cross a process boundary. Raises QueueError for a page whose
-    pagination and state are larger than a reader takes."""
+    """The message as bytes, uncompressed if they only cross a process boundary. Raises QueueError for a page whose
+    pagination and state are larger than a reader accepts."""
     header = orjson.dumps(
         {
             "job_id": message.job_id,
@@ -60,7 +60,7 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
     if len(header) > LARGEST_HEADER:
         raise QueueError(
             f"next_pagination and next_state of page {message.iteration} are {len(header)} bytes of JSON, more than "
-            f"{LARGEST_HEADER}: return where to go on, not what is left"
+            f"{LARGEST_HEADER}: return the place of the next page, not the list of what is left"
         )
     body = io.BytesIO()
     body.write(_HEADER_LENGTH.pack(len(header)))
@@ -70,20 +70,22 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
 
 
 def decode(payload: bytes) -> QueueMessage:
-    """The message back. Raises StrangerError when the bytes are no message of this version, QueueError when they are a
-    damaged one."""
+    """The message in these bytes. Raises ForeignMessageError when they are not a message of this version, QueueError
+    when they are a damaged one."""
     where = "a queue message is damaged"
     try:
         magic, version, checksum = _PREFIX.unpack_from(payload)
         if magic != MAGIC or version != VERSION:
-            raise StrangerError(f"not a message of wire format {VERSION}: was it written by another version of bizon?")
+            raise ForeignMessageError(
+                f"not a message of wire format {VERSION}: was it written by another version of bizon?"
+            )
         rest = memoryview(payload)[_PREFIX.size :]
         if zlib.crc32(rest) != checksum:
             raise QueueError(f"{where}: its checksum does not match")
         (length,) = _HEADER_LENGTH.unpack_from(rest)
         body = _HEADER_LENGTH.size + length
         if length > min(LARGEST_HEADER, len(rest) - _HEADER_LENGTH.size):
-            raise ValueError(f"it says that its header has {length} bytes")
+            raise ValueError(f"its header claims {length} bytes")
         header: dict[str, Any] = orjson.loads(rest[_HEADER_LENGTH.size : body])
         where += f" (page {header['iteration']} of job '{header['job_id']}')"
         return _message(header, read_frame(rest[body:]), length)

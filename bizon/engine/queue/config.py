@@ -17,7 +17,7 @@ class QueueTypes(StrEnum):
 
 
 class AbstractQueueConfigDetails(StrictModel):
-    """``engine.queue.config``: bounds of the queue. ``put`` waits while any of them is reached."""
+    """``engine.queue.config``: bounds of the queue. ``put`` waits while one of them is reached."""
 
     max_nb_messages: int = Field(default=1_000_000, ge=1, description="Records that may wait in the queue.")
     max_bytes: int | None = Field(
@@ -31,7 +31,7 @@ class AbstractQueueConfigDetails(StrictModel):
 class AbstractQueueConfig(StrictModel):
     """The ``engine.queue`` block; each adapter narrows ``type`` and ``config``.
 
-    ``is_broker``: pages leave the run, each half has an instance of its own, and the halves may be on two hosts.
+    ``is_broker``: pages leave the run, each role has its own instance, and producer and consumer may run on two hosts.
     """
 
     is_broker: ClassVar[bool] = False

@@ -1,13 +1,13 @@
-"""The frame of a queue message as an Arrow IPC stream, looked at before Arrow reads it.
+"""The frame of a queue message as an Arrow IPC stream, checked before Arrow reads it.
 
-Arrow trusts the sizes in a stream: one that is wrong makes it ask for memory that is not there, and the process is
-aborted. A checksum does not help against bytes that were damaged before it was made, or that somebody forged. So what
-was received is taken apart here, and only what can have been written by ``write_frame`` is put together again:
+Arrow trusts the sizes in a stream: a wrong one makes it ask for more memory than there is, which aborts the process. A
+checksum does not protect against bytes that were damaged before it was computed, or forged. So this module takes a
+received stream apart, and passes on only what ``write_frame`` can have written:
 
     schema of this release | one record batch, its sizes checked against each other and against the bytes | end
 
-The schema that was received is left out: columns are told by their number. What Arrow finds wrong with the values
-themselves (text that is no UTF-8, compressed bytes that are damaged) it says in an error.
+The received schema is ignored: the number of columns decides. Arrow raises an error for wrong values (invalid UTF-8,
+damaged compressed bytes).
 """
 
 import io
@@ -23,14 +23,14 @@ from bizon.rows.frames import SOURCE_SCHEMA
 from bizon.rows.rejects import REJECT_SCHEMA
 
 _SCHEMAS = {len(schema): schema for schema in (SOURCE_SCHEMA, pl.Schema({**SOURCE_SCHEMA, **REJECT_SCHEMA}))}
-_SMALL = 64 * 1024 * 1024  # bytes that any message may unpack to
-_RATIO = 100  # bytes that each byte of a larger one may unpack to; write_frame leaves what packs better unpacked
+_SMALL = 64 * 1024 * 1024  # bytes; any message may unpack to this size
+_RATIO = 100  # largest compression of a larger one; write_frame does not compress frames that shrink more
 _START = struct.Struct("<4sI")  # of each message in a stream: a marker, the length of its metadata
 _MARKER = b"\xff\xff\xff\xff"
 _END = _START.pack(_MARKER, 0)
 _UNPACKED_SIZE = struct.Struct("<q")  # before each compressed buffer
-_STORED = -1  # in its place: the buffer is not compressed after all
-_NOTHING = -1  # size of a buffer that does not even say how large it is; Arrow reads it only as the nulls of a column
+_STORED = -1  # instead of a size: the buffer is not compressed
+_NOTHING = -1  # size of an empty buffer without a size; Arrow accepts it only for the nulls of a column
 _VERSION, _RECORD_BATCH, _ZSTD = 4, 3, 1  # of the format, of a message, of its compression
 _VIEW, _MOMENT = 16, 8  # bytes of each row in a column of text, and of moments
 _FIRST, _LAST = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901
@@ -39,8 +39,8 @@ _FIRST, _LAST = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetim
 def write_frame(frame: pl.DataFrame, file: io.BytesIO, *, compressed: bool) -> None:
     """Append the frame to ``file``."""
     begin = file.tell()
-    # Polars locks a frame while it writes to a Python file, and needs the interpreter meanwhile: a thread that has the
-    # interpreter and looks at the same frame would wait for ever. A clone has the same columns and a lock of its own.
+    # Polars locks a frame while it writes to a Python file, and needs the interpreter meanwhile. A thread with the
+    # interpreter that reads the same frame would wait forever. A clone has the same columns and its own lock.
     frame.clone().write_ipc_stream(file, compression="zstd" if compressed else "uncompressed")
     if compressed and frame.estimated_size() > _largest(file.tell() - begin) // 2:
         file.seek(begin)
@@ -49,13 +49,14 @@ def write_frame(frame: pl.DataFrame, file: io.BytesIO, *, compressed: bool) -> N
 
 
 def read_frame(stream: memoryview) -> pl.DataFrame:
-    """The frame back. Raises ValueError, struct.error or a PolarsError when ``write_frame`` cannot have written it."""
+    """The frame of a stream. Raises ValueError, struct.error or PolarsError if ``write_frame`` cannot have written
+    it."""
     batch = stream[_length(stream) :]
     metadata_ends = _length(batch)
     columns, buffers = _check(bytes(batch[_START.size : metadata_ends]), batch[metadata_ends:], _largest(len(stream)))
     try:
         frame = pl.read_ipc_stream(io.BytesIO(b"".join((_schema_message(columns), batch))))
-    except pl.exceptions.PanicException as error:  # no Exception, so that nobody would expect it
+    except pl.exceptions.PanicException as error:  # not an Exception: no caller would expect it
         raise ValueError(f"Arrow gives up: {error}") from None
     _check_values(frame, columns, buffers, _largest(len(stream)))
     return frame
@@ -82,14 +83,14 @@ def _schema_message(columns: int) -> bytes:
 
 
 def _check(metadata: bytes, body: memoryview, largest: int) -> tuple[int, list[int]]:
-    """Compare all that the metadata of a record batch says with each other and with the body, which the end of the
-    stream follows. The number of its columns, and for each of text how many buffers its long values are in."""
+    """Check the metadata of a record batch against itself and against the body, which the end of the stream follows.
+    Returns the number of columns, and for each text column the number of buffers with its long values."""
     message = Table.root(metadata)
     length = message.number(3, "q")
     if message.number(0, "h") != _VERSION or message.number(1, "B") != _RECORD_BATCH:
-        raise ValueError("the frame holds something else than one record batch")
+        raise ValueError("the frame has something other than one record batch")
     if length != len(body) - len(_END) or body[length:] != _END:
-        raise ValueError(f"the frame says that it has {length} bytes, and {len(body)} follow")
+        raise ValueError(f"the frame claims {length} bytes, and {len(body)} follow")
     batch = message.table(2)
     if batch is None:
         raise ValueError("the frame has no record batch")
@@ -100,7 +101,7 @@ def _check(metadata: bytes, body: memoryview, largest: int) -> tuple[int, list[i
     more = [count for (count,) in batch.vector(4, "q")]
     _check_sizes(sizes, rows, [nulls for _, nulls in nodes], more)
     if sum(sizes) > largest:
-        raise ValueError(f"the frame says that it unpacks to {sum(sizes)} bytes, more than {largest}")
+        raise ValueError(f"the frame claims to unpack to {sum(sizes)} bytes, more than {largest}")
     return len(nodes), more
 
 
@@ -112,7 +113,7 @@ def _is_compressed(batch: Table) -> bool:
 
 
 def _sizes(buffers: list[tuple[int, ...]], body: memoryview, *, compressed: bool) -> list[int]:
-    """Bytes of each buffer, once unpacked; buffers lie one behind the other."""
+    """Unpacked size of each buffer; buffers follow each other."""
     sizes, place = [], 0
     for offset, length in buffers:
         if offset < place or length < 0 or offset + length > len(body):
@@ -134,7 +135,8 @@ def _unpacked(buffer: memoryview) -> int:
 
 
 def _check_sizes(sizes: list[int], rows: int, nulls: list[int], more: list[int]) -> None:
-    """Each column has a bitmap of its nulls, if any, and a value per row; one of text has ``more`` buffers of bytes."""
+    """Each column has a bitmap of its nulls, if any, and a value per row; a text column has ``more`` buffers as
+    well."""
     bitmaps = range(-(-rows // 8), -(-rows // 64) * 8 + 1)
     if min(more, default=0) < 0:
         raise ValueError("the frame has less than no buffers of text")
@@ -153,8 +155,8 @@ def _check_sizes(sizes: list[int], rows: int, nulls: list[int], more: list[int])
 
 
 def _check_values(frame: pl.DataFrame, columns: int, buffers: list[int], largest: int) -> None:
-    """Nulls only where a source frame may have some; moments that have a year; not more text than is allowed, as many
-    rows may share the same bytes."""
+    """Allow nulls only in columns that may have them, times only in the years 1 to 9999, and a bounded amount of text,
+    since many rows may share the same bytes."""
     if frame.schema != _SCHEMAS[columns]:
         raise ValueError(f"the frame has the columns {frame.schema}")
     missing = [name for name in ("id", "data", "timestamp") if frame[name].null_count()]
@@ -164,7 +166,7 @@ def _check_values(frame: pl.DataFrame, columns: int, buffers: list[int], largest
     if frame.height and not (_FIRST <= moments.min() <= moments.max() <= _LAST):  # type: ignore[operator]  # nulls are refused above
         raise ValueError("the frame has timestamps before the year 1 or after 9999")
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    # a value without a buffer is a few bytes, which were counted as a part of its row
+    # values without a buffer are a few bytes each, counted with their rows
     total = sum(frame[name].str.len_bytes().sum() for name, count in zip(texts, buffers, strict=True) if count)
     if total > largest:
         raise ValueError(f"the frame has {total} bytes of text, more than {largest}")

@@ -1,4 +1,4 @@
-"""What travels on the queue."""
+"""Messages on the queue."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,18 +7,17 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from bizon.engine.backend.models import Half, StreamKey
+from bizon.engine.backend.models import StreamKey
 
 if TYPE_CHECKING:
     import polars as pl
 
-QueueEnd = Half
-_PER_BYTE_OF_JSON = 4  # bytes of memory; short texts in a list take three to four, numbers more
-_READABLE = 60  # characters of a broker's name that are for people
+_PER_BYTE_OF_JSON = 4  # bytes of memory per byte; three to four for short texts in a list, more for numbers
+_READABLE = 60  # characters of a broker's name for people to read
 
 
 class Signal(StrEnum):
-    """The end of a stream, saying how it ended. Only ``COMPLETE`` lets the consumer publish."""
+    """The end of a stream, and how it ended. The consumer publishes only after ``COMPLETE``."""
 
     COMPLETE = "complete"
     ABORTED = "aborted"
@@ -28,10 +27,10 @@ class Signal(StrEnum):
 class QueueMessage:
     """One page on its way to the consumer, or the end of the stream.
 
-    ``frame`` is a source frame (:mod:`bizon.rows.frames`); a message with a ``signal`` carries no page. ``epoch``
-    counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag`` is the number of
-    the delivery, given by a broker's queue on arrival; it does not travel. ``state_length``: bytes of pagination and
-    state as JSON; each side finds it by itself.
+    ``frame`` is a source frame (:mod:`bizon.records.frames`); a message with a ``signal`` carries no page. ``epoch``
+    counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag``: the number of the
+    delivery, which a broker's queue sets on arrival; it does not travel. ``state_length``: bytes of pagination and
+    state as JSON, which each side measures for itself.
     """
 
     job_id: str
@@ -47,17 +46,17 @@ class QueueMessage:
 
     @property
     def size(self) -> int:
-        """Memory its page takes, in bytes, as Polars estimates it."""
+        """Memory of the page, in bytes, as Polars estimates it."""
         return int(self.frame.estimated_size())
 
     @property
     def state_size(self) -> int:
-        """Memory its pagination and state take, in bytes, as an estimate."""
+        """Memory of pagination and state, in bytes, estimated."""
         return self.state_length * _PER_BYTE_OF_JSON
 
 
 def broker_name(key: StreamKey) -> str:
-    """A name for a queue or topic that no other stream gets: readable, of letters that brokers take, with a digest."""
+    """A unique, readable name for the queue or topic of a stream, in characters that brokers accept, with a digest."""
     parts = (key.name, key.source_name, key.stream_name)
     readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
     return f"bizon.{readable[:_READABLE]}.{sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"

@@ -8,11 +8,11 @@ from bizon.engine.queue.models import QueueMessage
 
 
 class AbstractQueue(ABC):
-    """Carries pages from one producer to one consumer. Knows nothing of what is in them.
+    """Carries pages from one producer to one consumer, without looking into them.
 
-    ``put`` is called by the producer; ``get``, ``ack`` and ``settle`` by the consumer, perhaps in another process or on
-    another host. Pages arrive at least once and in the order they were put; a broker that was cut off may deliver some
-    again, which the consumer recognises.
+    The producer calls ``put``; the consumer calls ``get``, ``ack`` and ``discard``, perhaps in another process or on
+    another host. Pages arrive at least once and in order. After a lost connection a broker may deliver some again, and
+    the consumer skips them.
     """
 
     def __init__(self, config: AbstractQueueConfigDetails) -> None:
@@ -20,13 +20,14 @@ class AbstractQueue(ABC):
 
     @abstractmethod
     def connect(self) -> None:
-        """Open connections. Called once by each side, in its own thread or process, before anything else."""
+        """Open connections. Each role calls it once, on its own thread or in its own process, before anything else."""
 
     @abstractmethod
     def put(self, message: QueueMessage, timeout: float) -> bool:
-        """Append a message. Waits at most ``timeout`` seconds for room; False when there was none: try again.
+        """Append a message. Waits at most ``timeout`` seconds for room; False when there was none, and the caller
+        retries.
 
-        A message larger than the whole queue is accepted when the queue is empty, so that it cannot block for ever.
+        An empty queue accepts a message larger than its bounds, which would otherwise block forever.
         Raises :class:`~bizon.common.errors.errors.QueueError` when the other side is gone.
         """
 
@@ -39,47 +40,47 @@ class AbstractQueue(ABC):
 
     @abstractmethod
     def ack(self, job_id: str, to_iteration: int) -> None:
-        """The pages up to ``to_iteration`` are committed in the destination; the queue may forget them."""
+        """The destination has committed the pages up to ``to_iteration``; the queue may forget them."""
 
-    def settle(self, message: QueueMessage) -> None:
-        """A message that ``get`` returned is of no further use: an end that was acted on, a page of another job, of an
-        older epoch, or one that came before. The default does nothing; a broker's queue lets it be forgotten."""
+    def discard(self, message: QueueMessage) -> None:
+        """The consumer no longer needs a message from ``get``: a handled end, a page of another job or an older epoch,
+        or a repeat. The default does nothing; a broker's queue acknowledges it."""
         return None
 
     def flush(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds until all that was put is safe; False: not yet. Called by the producer when
-        it has put the end. Raises :class:`~bizon.common.errors.errors.QueueError` when it never will be."""
+        """Wait at most ``timeout`` seconds until all messages are safe; False when some are not yet. The producer calls
+        it after it has put the end. Raises :class:`~bizon.common.errors.errors.QueueError` when they never will be."""
         return True
 
     def abandon(self) -> None:
-        """What was put and is not safe yet need not arrive any more: from now on nothing waits for it."""
+        """Give up messages that are not safe yet: from now on nothing waits for them."""
         return None
 
     @property
     def is_stalled(self) -> bool:
-        """For the producer: True while a broker takes nothing, and nobody knows for how long."""
+        """For the producer: True while a broker accepts nothing, for an unknown time."""
         return False
 
     def is_drained(self) -> bool:
-        """For the consumer: True when a broker says that it has nothing that ``get`` did not return. Asked repeatedly,
-        as an answer may be a little old."""
+        """For the consumer: True when a broker reports that ``get`` has returned all messages. The consumer asks
+        repeatedly, since an answer may be a little old."""
         return False
 
     @abstractmethod
     def close(self) -> None:
-        """This side is done; a queue inside a run lets the other side notice. What was put is on its way by then: with
-        a broker, confirmed by it. Idempotent."""
+        """This side is done. A queue inside a run lets the other side notice; a broker's queue returns once the broker
+        has confirmed all messages. Idempotent."""
 
 
 class QueueFactory:
-    """Builds the queue a config names. Imports its module only then."""
+    """Builds the queue that a config names, and imports its module only then."""
 
     @staticmethod
     def get_queue(config: Any, **kwargs: Any) -> AbstractQueue:
-        """A queue that is not connected yet. ``config`` is an AbstractQueueConfig of any adapter; ``kwargs`` are the
-        runner's: ``budget``, the bytes of pages that may wait unacknowledged in memory; for queues inside the run
-        ``spool``; for brokers ``end``, the half that will hold it, and ``stream``, the StreamKey that names of queues
-        and topics derive from."""
+        """A queue that is not connected yet. ``config`` is an AbstractQueueConfig of any adapter. ``kwargs`` come from
+        the runner: ``budget``, the bytes of pages that may wait unacknowledged in memory; ``spool`` for queues inside
+        the run; for brokers ``role``, the side that will hold it, and ``stream``, the StreamKey from which the names of
+        queues and topics derive."""
         if config.type == QueueTypes.PYTHON_QUEUE:
             from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 

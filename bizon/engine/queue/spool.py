@@ -1,11 +1,11 @@
-"""Pages that wait long for their flush, kept on disk so that a killed run need not fetch them again.
+"""Spools pages that wait long to be written, so that the next start of a killed run need not fetch them again.
 
-A spool is a cache of the source, never a second ledger: what is committed is decided by the destination cursor alone,
-and losing a spool only costs fetching. So nothing here is flushed to disk, and what is torn or damaged is left out.
+A spool is a cache of the source, never a second ledger: only destination cursors decide what is committed, and a lost
+spool only costs fetching. So nothing here is synced to disk, and torn or damaged pages are skipped.
 
-One file per start of a job, ``<folder>/<job id>.<epoch>.spool``: encoded messages, each behind its length (4 bytes, big
-endian). A page is written once it has waited ``LONGEST_WAIT`` seconds, so a source whose pages are committed sooner
-never pays for it. A file is removed when all its pages are committed.
+Each start of a job has one file, ``<folder>/<job id>.<epoch>.spool``: encoded messages, each after its length (4 bytes,
+big endian). A page is written once it has waited ``LONGEST_WAIT`` seconds, so a source whose pages are committed sooner
+pays nothing. A file is removed when all its pages are committed.
 """
 
 import struct
@@ -25,14 +25,14 @@ from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 
 LONGEST_WAIT = 1.3  # seconds
-_TICK = 0.2  # seconds; with LONGEST_WAIT it bounds what a killed run fetches again, well below two seconds
-_MOST_STATE = 8 * 1024 * 1024  # bytes of paginations and states that wait in memory
+_TICK = 0.2  # seconds; with LONGEST_WAIT, a killed run fetches less than two seconds of pages again
+_MOST_STATE = 8 * 1024 * 1024  # bytes of paginations and states waiting in memory
 _LENGTH = struct.Struct(">I")
 _SUFFIX = ".spool"
 
 
 class Spool:
-    """The waiting pages of one start of a job. ``note`` and ``committed`` are called by the queue, on any thread."""
+    """The waiting pages of one start of a job. The queue calls ``note`` and ``committed``, on any thread."""
 
     def __init__(self, folder: Path, job_id: str, epoch: int, clock: Monotonic = monotonic) -> None:
         self._path = folder / f"{job_id}.{epoch:06d}{_SUFFIX}"
@@ -46,7 +46,7 @@ class Spool:
         self._given_up = False
 
     def note(self, message: QueueMessage) -> None:
-        """A page has entered the queue."""
+        """A page is on the queue."""
         if message.signal is None and not self._given_up:
             with self._lock:
                 self._waiting.append((self._clock(), message))
@@ -56,7 +56,7 @@ class Spool:
                 self._write(lambda _since: self._state > _MOST_STATE // 2)
 
     def committed(self, to_iteration: int) -> None:
-        """The pages up to ``to_iteration`` need not be kept any longer."""
+        """Forget the pages up to ``to_iteration``."""
         with self._lock:
             while self._waiting and self._waiting[0][1].iteration <= to_iteration:
                 self._take()
@@ -74,16 +74,16 @@ class Spool:
         self._write(lambda since: since <= due)
 
     def _write(self, is_due: Callable[[float], bool]) -> None:
-        """Write the oldest pages for as long as they are due; told since when a page waits. A full disk, or a page that
-        cannot be encoded, only ends the spooling."""
+        """Write the oldest pages while ``is_due``, which gets the time since when a page waits. A full disk, or a page
+        that cannot be encoded, only ends the spooling."""
         try:
             with self._lock:
                 while self._waiting and is_due(self._waiting[0][0]):
                     self._append(self._take())
                 if self._file is not None:
                     self._file.flush()
-        except (OSError, QueueError) as error:  # QueueError: a page whose pagination is too large to be kept
-            logger.warning(f"pages that wait are not kept on disk any longer: {error}")
+        except (OSError, QueueError) as error:  # QueueError: a pagination is too large to encode
+            logger.warning(f"waiting pages are no longer spooled to disk: {error}")
             self._give_up()
 
     def _take(self) -> QueueMessage:
@@ -92,25 +92,25 @@ class Spool:
         return message
 
     def _give_up(self) -> None:
-        """Keep nothing from now on. The file stays: what it holds up to the torn page is good."""
+        """Spool nothing from now on. The file stays: its pages before the torn one are good."""
         with self._lock:
             self._given_up = True
             self._waiting.clear()
             file, self._file = self._file, None
         if file is not None:
-            with suppress(OSError):  # closing writes what is left in memory; the handle is closed all the same
+            with suppress(OSError):  # closing flushes the buffer and may fail; the handle closes anyway
                 file.close()
 
     def close(self) -> None:
-        """Stop writing; what is spooled stays for the next start."""
+        """Stop writing; the spooled pages stay for the next start."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None
 
     @contextmanager
-    def kept(self) -> Iterator["Spool"]:
-        """Within: a thread writes what has waited long enough."""
+    def ticking(self) -> Iterator["Spool"]:
+        """A context in which a thread writes the pages that have waited long enough."""
         done = Event()
 
         def loop() -> None:
@@ -140,7 +140,7 @@ class Spool:
 
 
 def replay(folder: Path, job_id: str, epoch: int, next_iteration: int) -> Iterator[QueueMessage]:
-    """The spooled pages of a job that follow the committed ones, without a gap, marked as of this ``epoch``."""
+    """The spooled pages of a job that follow the committed ones without a gap, with this ``epoch``."""
     for path in sorted(folder.glob(f"{job_id}.*{_SUFFIX}")):
         for message in read(path):
             if message.iteration == next_iteration:
@@ -149,27 +149,27 @@ def replay(folder: Path, job_id: str, epoch: int, next_iteration: int) -> Iterat
 
 
 def read(path: Path) -> Iterator[QueueMessage]:
-    """The messages of one file up to the first that is torn."""
+    """The messages of one file up to the first torn one."""
     try:
         with path.open("rb") as file:
             left = path.stat().st_size
             while len(prefix := file.read(_LENGTH.size)) == _LENGTH.size:
                 (length,) = _LENGTH.unpack(prefix)
                 left -= _LENGTH.size + length
-                if left < 0:  # before so much memory is asked for
+                if left < 0:  # a torn length must not allocate memory
                     return
                 yield decode(file.read(length))
     except (OSError, QueueError) as error:
-        logger.debug(f"the rest of '{path}' is left out, its pages are fetched again: {error}")
+        logger.debug(f"the rest of '{path}' is skipped, its pages are fetched again: {error}")
 
 
 def discard(folder: Path, keep_job: str | None = None) -> None:
-    """Remove the spools of all jobs of a stream, except those of ``keep_job``."""
+    """Remove the spools of all jobs of a stream except ``keep_job``."""
     for path in folder.glob(f"*{_SUFFIX}"):
         if keep_job is None or not path.name.startswith(f"{keep_job}."):
             path.unlink(missing_ok=True)
     for empty in (folder, folder.parent):
-        with suppress(OSError):  # another pipeline has pages there
+        with suppress(OSError):  # another pipeline has pages in it
             empty.rmdir()
 
 

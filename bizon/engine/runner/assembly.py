@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from bizon.common.models import BizonConfig
 from bizon.common.on_error import OnError
+from bizon.common.role import Role
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
@@ -15,7 +16,7 @@ from bizon.destination.config import DestinationTypes
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.models import Half, StreamKey
+from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.producer import PageFetcher, Producer
@@ -148,13 +149,13 @@ def open_spool(context: RunContext) -> Iterator[Spool | None]:
     if context.spool is None:
         yield None
         return
-    with Spool(context.spool, context.resume.job_id, context.epoch).kept() as spool:
+    with Spool(context.spool, context.resume.job_id, context.epoch).ticking() as spool:
         yield spool
 
 
-def build_queue(config: BizonConfig, key: StreamKey, end: Half) -> AbstractQueue:
-    """One end of a queue outside the run, not connected yet."""
-    return QueueFactory.get_queue(config.engine.queue, end=end, stream=key, budget=memory_budget(config))
+def build_queue(config: BizonConfig, key: StreamKey, role: Role) -> AbstractQueue:
+    """The queue of one role, outside the run, not connected yet."""
+    return QueueFactory.get_queue(config.engine.queue, role=role, stream=key, budget=memory_budget(config))
 
 
 def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consumer:

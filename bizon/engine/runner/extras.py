@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.models import BizonConfig
-from bizon.engine.backend.models import Half
+from bizon.common.role import Role
 
 MODULES = {
     "bigquery": ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.storage"),
@@ -17,7 +17,7 @@ MODULES = {
 """What bizon imports of an extra, for a queue the first. A backend says what it lacks: it is opened before the job."""
 
 
-def check_extras(config: BizonConfig, halves: Container[Half]) -> None:
+def check_extras(config: BizonConfig, halves: Container[Role]) -> None:
     """Raise MissingDependencyError, with the extra to install, when a part of the run lacks a package.
 
     Called by the runner before anything is opened; nothing is imported. ``halves``: what this process starts.
@@ -28,12 +28,12 @@ def check_extras(config: BizonConfig, halves: Container[Half]) -> None:
             raise MissingDependencyError(extra, f"{part} (module {missing})")
 
 
-def _parts(config: BizonConfig, halves: Container[Half]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _parts(config: BizonConfig, halves: Container[Role]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """The extra of each part, by its name, the part in words, and what it imports of the extra."""
     source, destination, queue = config.source.name, config.destination.name.value, config.engine.queue.type.value
-    if Half.PRODUCER in halves and config.source.source_file_path is None:
+    if Role.PRODUCER in halves and config.source.source_file_path is None:
         yield source, f"source '{source}'", MODULES.get(source, ())
-    if Half.CONSUMER in halves:
+    if Role.CONSUMER in halves:
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())
     yield queue, f"engine.queue.type '{queue}'", MODULES.get(queue, ())[:1]

@@ -17,16 +17,16 @@ from bizon.common.errors.errors import (
 )
 from bizon.common.interrupts import in_words
 from bizon.common.log_bridge import FAILURE
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
-from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.models import RunContext
 
 _BIZON = Path(__file__).parents[2]
 STATUS_OF_HALF = {
-    Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
-    Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
+    Role.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
+    Role.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
 }
 """The status of a half that ended by an error that is not bizon's own."""
 

@@ -31,9 +31,10 @@ from typing import NamedTuple
 
 from bizon.common.clock import microseconds, utc_now
 from bizon.common.models import BizonConfig
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import RESUMABLE, WINDOW, Half, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.models import RunnerStatus
@@ -68,7 +69,7 @@ def open_job(
     backend: AbstractBackend,
     config: BizonConfig,
     now: datetime | None = None,
-    half: Half | None = None,
+    half: Role | None = None,
     scope: Scope = _WHAT_IS_NEW,
 ) -> OpenedJob:
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
@@ -134,7 +135,7 @@ def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | 
     newest = backend.get_last_stream_job(key)
     if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
         return None
-    epoch = backend.open_epoch(newest.id, Half.CONSUMER)
+    epoch = backend.open_epoch(newest.id, Role.CONSUMER)
     job = backend.get_stream_job_by_id(newest.id) or newest
     previous = backend.get_last_successful_stream_job(key)
     resume = replace(_resume_point(backend, config, job, previous), epoch=epoch)
@@ -183,7 +184,7 @@ def _outdated_checkpoint(
     that the API knows, and a job without one begins at the first page anyway."""
     if job is None or job.sync_mode != SourceSyncModes.INCREMENTAL:
         return None
-    cursor = backend.get_last_cursor_by_job_id(job.id)
+    cursor = backend.committed(job.id).last
     age = timedelta(0) if cursor is None or not cursor.pagination else now - cursor.created_at
     if age <= timedelta(seconds=config.source.checkpoint_max_age):
         return None
@@ -230,7 +231,7 @@ def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: B
         job.sync_mode != incremental or job.status is JobStatus.FAILED or backend.is_reset(job.id)
     ):
         return False
-    cursor = backend.get_last_cursor_by_job_id(job.id)
+    cursor = backend.committed(job.id).last
     return cursor is not None and not cursor.pagination
 
 
@@ -246,19 +247,19 @@ def _resume_point(
         job_created_us=microseconds(job.created_at),
         published=recorded_output(previous.id, previous.output, also) if appends and previous is not None else None,
     )
-    cursors = backend.get_cursors_by_job_id(job.id)
-    if not cursors:
+    committed = backend.committed(job.id)
+    if (last := committed.last) is None:
         return replace(start, has_history=previous is not None)
-    last, is_stream = cursors[-1], job.sync_mode == SourceSyncModes.STREAM
+    is_stream = job.sync_mode == SourceSyncModes.STREAM
     return replace(
         start,
         last_iteration=last.to_source_iteration,
         pagination=last.pagination,
-        rows_written=sum(cursor.rows_written for cursor in cursors),
-        dead_letters=sum(cursor.dead_letters for cursor in cursors),
+        rows_written=committed.rows_written,
+        dead_letters=committed.dead_letters,
         exhausted=not last.pagination and not is_stream,
-        committed=() if is_stream else tuple(cursor.batch for cursor in cursors),
-        committed_letters=() if is_stream else tuple(cursor.letters for cursor in cursors),
+        committed=() if is_stream else tuple(cursor.batch for cursor in committed.cursors),
+        committed_letters=() if is_stream else tuple(cursor.letters for cursor in committed.cursors),
     )
 
 

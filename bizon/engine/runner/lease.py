@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from bizon.common.errors.errors import BackendError, JobLockedError
 from bizon.common.processes import is_gone, place, started
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half, Lease, LeaseHolder, StreamKey
+from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
 
 _LONGEST_NAME = 80  # characters; columns have room for 100
 
@@ -59,9 +60,9 @@ def held_lease(
             backend.release_lease(key, holder.owner)
 
 
-def lease_key(key: StreamKey, half: Half) -> StreamKey:
+def lease_key(key: StreamKey, half: Role) -> StreamKey:
     """What the lease of a half is filed under."""
-    if half is Half.PRODUCER:
+    if half is Role.PRODUCER:
         return key
     is_long = len(key.name) > _LONGEST_NAME
     name = f"{key.name[:60]}~{sha256(key.name.encode()).hexdigest()[:12]}" if is_long else key.name

@@ -7,9 +7,10 @@ from typing import Any
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import BizonConfig
+from bizon.common.role import Role
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import Half, JobStatus, Lease
+from bizon.engine.backend.models import JobStatus, Lease
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import stream_key
 from bizon.engine.runner.lease import is_dead, lease_key
@@ -33,7 +34,8 @@ class LeaseReport:
 @dataclass(frozen=True, slots=True)
 class PipelineReport:
     """The newest job of a pipeline. ``state`` is a job status, or ``none`` when there was never a job; a job that is
-    ``running`` without a live lease was killed, and the next run resumes it. Rows are those committed by the job.
+    ``running`` without a live lease was killed, and the next run resumes it. Rows are those committed by the job;
+    ``rows_fetched`` and ``fetched_iteration`` are how far its source was read when that was last noted.
 
     ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both halves holds both. Of a stream that
     never ends, ``records_per_second`` and ``lag`` (records that wait in the source) are as noted at ``noted_at``."""
@@ -52,6 +54,8 @@ class PipelineReport:
     next_pagination: dict[str, Any] | None = None
     rows_written: int = 0
     dead_letters: int = 0
+    rows_fetched: int | None = None
+    fetched_iteration: int | None = None
     total_records: int | None = None
     error: str | None = None
     lease: LeaseReport | None = None
@@ -71,6 +75,12 @@ class PipelineReport:
         return self.was_killed or (self.state == JobStatus.FAILED and not self.is_at_work)
 
     @property
+    def is_fetching_ahead(self) -> bool:
+        """True when the source was read further than the checkpoint, by its last note."""
+        committed = -1 if self.last_iteration is None else self.last_iteration
+        return self.fetched_iteration is not None and self.fetched_iteration > committed
+
+    @property
     def was_killed(self) -> bool:
         """True when a run of a job that can end died without saying so."""
         started = self.state in (JobStatus.RUNNING, JobStatus.STARTED)
@@ -88,17 +98,15 @@ def report_on(config: BizonConfig) -> PipelineReport:
             return nothing
         pending = backend.has_pending_reset(key)
         job = backend.get_last_stream_job(key)
-        leases = {half: _lease_report(backend.get_lease(lease_key(key, half)), half) for half in Half}
+        leases = {half: _lease_report(backend.get_lease(lease_key(key, half)), half) for half in Role}
         if job is None:
             return replace(
                 nothing,
                 reset_pending=pending,
-                lease=leases[Half.PRODUCER],
-                consumer_lease=leases[Half.CONSUMER],
+                lease=leases[Role.PRODUCER],
+                consumer_lease=leases[Role.CONSUMER],
             )
-        cursor = backend.get_last_cursor_by_job_id(job.id)
-        rows = backend.get_number_of_written_rows_for_job(job.id)
-        dead_letters = backend.get_number_of_dead_letters_for_job(job.id)
+        committed, position = backend.committed(job.id), backend.get_source_position(job.id)
     noted = job.progress or {}
     return PipelineReport(
         pipeline=key.name,
@@ -111,21 +119,23 @@ def report_on(config: BizonConfig) -> PipelineReport:
         starts=job.attempt,
         created_at=job.created_at,
         age_seconds=(utc_now() - job.created_at).total_seconds(),
-        last_iteration=None if cursor is None else cursor.to_source_iteration,
-        next_pagination=None if cursor is None else cursor.pagination,
-        rows_written=rows,
-        dead_letters=dead_letters,
+        last_iteration=None if committed.last is None else committed.last.to_source_iteration,
+        next_pagination=None if committed.last is None else committed.last.pagination,
+        rows_written=committed.rows_written,
+        dead_letters=committed.dead_letters,
+        rows_fetched=None if position is None else position.rows_fetched,
+        fetched_iteration=None if position is None else position.iteration - 1,
         total_records=job.total_records_to_fetch,
         error=job.error_message,
-        lease=leases[Half.PRODUCER],
-        consumer_lease=leases[Half.CONSUMER],
+        lease=leases[Role.PRODUCER],
+        consumer_lease=leases[Role.CONSUMER],
         records_per_second=noted.get("records_per_second"),
         lag=noted.get("lag"),
         noted_at=noted.get("at"),
     )
 
 
-def _lease_report(lease: Lease | None, half: Half) -> LeaseReport | None:
+def _lease_report(lease: Lease | None, half: Role) -> LeaseReport | None:
     if lease is None:
         return None
     alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))

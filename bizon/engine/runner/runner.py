@@ -8,11 +8,12 @@ from typing import ClassVar
 from bizon.common.errors.errors import BackendError
 from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import registry
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half, LeaseHolder
+from bizon.engine.backend.models import LeaseHolder
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
@@ -36,7 +37,7 @@ class AbstractRunner(ABC):
     no log sink and no environment variable. ``halves``: what it starts, and needs the lease of.
     """
 
-    halves: ClassVar[tuple[Half, ...]] = (Half.PRODUCER, Half.CONSUMER)
+    halves: ClassVar[tuple[Role, ...]] = (Role.PRODUCER, Role.CONSUMER)
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class AbstractRunner(ABC):
         self._stopping.clear()
         return True
 
-    def _lease(self, backend: AbstractBackend, half: Half) -> AbstractContextManager[LeaseHolder]:
+    def _lease(self, backend: AbstractBackend, half: Role) -> AbstractContextManager[LeaseHolder]:
         key, ttl = stream_key(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
         return held_lease(backend, lease_key(key, half), ttl, self._lose)
 
@@ -168,7 +169,7 @@ class AbstractRunner(ABC):
         error = scrub.brief(" | ".join(scrub.brief(each) for each in told if each is not None))
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
-        is_done = published or (success and self.halves == (Half.PRODUCER,))  # it publishes nothing
+        is_done = published or (success and self.halves == (Role.PRODUCER,))  # it publishes nothing
         interrupted = self._stop_requested and not is_done and not error
         statuses = {name: result.status for name, result in results.items()}
         status = RunnerStatus(

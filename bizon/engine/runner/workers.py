@@ -16,12 +16,12 @@ from bizon.common.errors.errors import (
 )
 from bizon.common.interrupts import is_for_the_process
 from bizon.common.kept_tokens import kept_by
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.waiting import ends_with, stop_sign, was_stopped, within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
@@ -50,20 +50,20 @@ _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, this bounds how late a sto
 
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
     """The producing half. Called once per run, on a thread or in a process of its own."""
-    return _run(context, links, Half.PRODUCER, _produce)
+    return _run(context, links, Role.PRODUCER, _produce)
 
 
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
     """The consuming half. Called once per run, on a thread or in a process of its own."""
     try:
-        return _run(context, links, Half.CONSUMER, _consume)
+        return _run(context, links, Role.CONSUMER, _consume)
     finally:
         with suppress(OSError):  # the producing process may be gone
             links.gate.set()
 
 
 def _run(
-    context: RunContext, links: Links, half: Half, work: Callable[[RunContext, Links], WorkerResult]
+    context: RunContext, links: Links, half: Role, work: Callable[[RunContext, Links], WorkerResult]
 ) -> WorkerResult:
     try:
         with at_work(links.backend, links.stop):

@@ -73,7 +73,7 @@ def test_a_run_and_two_halves_wait_for_broker_and_state(
         engine.assert_done(PAGES)
         assert set(engine.asked().values()) == {1}
     assert "the connection was lost" in told
-    assert "connected again" in told
+    assert "reconnected" in told
     rabbitmq.delete(whole.queue_name)
 
 

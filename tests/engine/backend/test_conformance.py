@@ -1,4 +1,4 @@
-"""Every backend shows the behaviours of the suite."""
+"""Every backend passes the suite."""
 
 from functools import partial
 from pathlib import Path

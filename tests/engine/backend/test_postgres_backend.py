@@ -1,4 +1,4 @@
-"""State in Postgres: where it is, who may make it, layouts of before, and leases that end with a session."""
+"""State in Postgres: its place, the rights to create it, older layouts, and leases that end with a session."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ def test_schemas_are_states_of_their_own(postgres: Place, opened: Open) -> None:
 
 @pytest.mark.lesson("F-27")
 def test_a_password_may_have_any_character_and_is_never_shown(private_postgres: PrivateServer, opened: Open) -> None:
-    """Used to be pasted into the URL: what stood behind an @ was taken for the host."""
+    """It was once pasted into the URL, and the text after an @ counted as the host."""
     place = private_postgres.place
     assert opened(place).check_prerequisites()
     assert PASSWORD not in repr(place.details()) + str(place.details().model_dump(mode="json"))
@@ -158,7 +158,7 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
     backend = opened(postgres)
     commit(backend, job_id, 1, dead_letters=2)
     assert backend.get_number_of_written_rows_for_job(job_id) == 9
-    assert backend.get_number_of_dead_letters_for_job(job_id) == 2
+    assert backend.committed(job_id).dead_letters == 2
 
 
 def test_tables_of_a_newer_release_are_refused(postgres: Place, opened: Open) -> None:

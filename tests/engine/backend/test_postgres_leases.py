@@ -23,7 +23,7 @@ HOUR = 3600.0
 
 
 class Runs:
-    """Two backends on one state: two runs, on hosts of their own."""
+    """Two backends on one state: two runs, each on its own host."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -59,7 +59,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A holder that lives would be heard of twice within 40 ms."""
+    """A living holder would send two heartbeats within 40 ms."""
     monkeypatch.setattr(session_locks, "_LONGEST_BEAT", 0.02)
 
 
@@ -195,7 +195,7 @@ def test_a_run_whose_lease_was_taken_over_in_between_does_not_get_it_back(runs: 
 def test_of_a_heartbeat_and_a_run_that_found_the_session_gone_the_faster_one_wins(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The heartbeat comes between the look and the taking."""
+    """The heartbeat comes between the look and the takeover."""
     look = session_locks.is_gone
 
     def heartbeat_after_the_look(*arguments: object) -> bool:
@@ -206,7 +206,7 @@ def test_of_a_heartbeat_and_a_run_that_found_the_session_gone_the_faster_one_win
         return gone
 
     runs.place.rows("SELECT pg_terminate_backend(%s, 10000)", *runs.sessions())
-    monkeypatch.setattr("bizon.engine.backend.adapters.sqlalchemy.leases.is_gone", heartbeat_after_the_look)
+    monkeypatch.setattr("bizon.engine.backend.adapters.sqlalchemy.lease_table.is_gone", heartbeat_after_the_look)
     in_the_way = runs.other.acquire_lease(KEY, SECOND, HOUR, alive)
     assert in_the_way is not None
     assert (in_the_way.holder, in_the_way.gone) == (FIRST, False)
@@ -244,6 +244,6 @@ def test_a_server_without_advisory_locks_is_refused(postgres: Place, monkeypatch
     monkeypatch.setattr(session_locks, "_TAKE", session_locks.text("SELECT true OR :lock = 0"))
     with SQLAlchemyBackend(replace(postgres).details(), BackendTypes.POSTGRES) as backend:
         backend.create_all_tables()
-        with pytest.raises(BackendError, match="knows no advisory locks"):
+        with pytest.raises(BackendError, match="has no advisory locks"):
             backend.acquire_lease(KEY, FIRST, HOUR, alive)
         assert backend.get_lease(KEY) is None

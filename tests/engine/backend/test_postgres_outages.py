@@ -1,4 +1,4 @@
-"""A server that goes away in the middle of a run, for a while or for good, and connections that are cut."""
+"""A server that becomes unreachable in the middle of a run, for some time or for good, and cut connections."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -22,7 +22,8 @@ from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
 
 
 class Wire:
-    """Between a backend and its server. Armed, it cuts the next commit: it arrives or not, its answer is lost."""
+    """Sits between a backend and its server. When armed, it cuts the next commit, which may arrive; its answer is
+    lost."""
 
     def __init__(self, place: Place) -> None:
         self._target = (place.host, place.port)
@@ -88,10 +89,9 @@ def record(job_id: str, page: int, epoch: int = 0) -> CommitRecord:
 
 
 def committed(backend: SQLAlchemyBackend, job_id: str) -> tuple[int | None, int]:
-    """The last page, and how many rows there are."""
-    cursor = backend.get_last_cursor_by_job_id(job_id)
-    rows = backend.get_number_of_written_rows_for_job(job_id)
-    return (None if cursor is None else cursor.to_source_iteration), rows
+    """The last page, and the number of rows."""
+    found = backend.committed(job_id)
+    return (None if found.last is None else found.last.to_source_iteration), found.rows_written
 
 
 @pytest.mark.parametrize("arrives", [True, False])
@@ -107,7 +107,7 @@ def test_a_commit_whose_answer_is_lost_is_recorded_once(wire: Wire, backend: SQL
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_run_that_was_overtaken_while_its_answer_was_lost_is_told(
+def test_a_run_that_was_superseded_while_its_answer_was_lost_notices(
     wire: Wire, backend: SQLAlchemyBackend, arrives: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = backend.create_stream_job(KEY, "full_refresh").id
@@ -159,7 +159,7 @@ def test_a_lease_whose_answer_is_lost_is_taken(wire: Wire, backend: SQLAlchemyBa
 
 
 class Outage:
-    """A clock that moves when the backend sleeps; the server comes back after so many seconds, or never."""
+    """A clock that moves when the backend sleeps; the server comes back after ``seconds``, or never."""
 
     def __init__(self, server: PrivateServer, seconds: float) -> None:
         self._server = server
@@ -183,7 +183,7 @@ def backend_in_outage(server: PrivateServer, seconds: float) -> tuple[SQLAlchemy
     return backend, outage
 
 
-def test_a_restart_of_half_a_minute_is_waited_out(private_postgres: PrivateServer) -> None:
+def test_a_run_waits_out_a_restart_of_half_a_minute(private_postgres: PrivateServer) -> None:
     backend, outage = backend_in_outage(private_postgres, 30)
     with backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
@@ -193,14 +193,16 @@ def test_a_restart_of_half_a_minute_is_waited_out(private_postgres: PrivateServe
         assert 30 <= outage.now < PATIENCE
 
 
-def test_a_server_that_stays_away_is_named_in_the_end_and_not_waited_for_twice(
+def test_a_server_that_stays_unreachable_is_named_in_the_end_and_not_waited_for_twice(
     private_postgres: PrivateServer,
 ) -> None:
     backend, outage = backend_in_outage(private_postgres, 10_000)
     with backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         private_postgres.stop()
-        with pytest.raises(BackendError, match=r"was away for 6\d s; start the run again .*: .*[Cc]onnection refused"):
+        with pytest.raises(
+            BackendError, match=r"was unreachable for 6\d s; start the run again .*: .*[Cc]onnection refused"
+        ):
             backend.create_destination_cursor(record(job_id, 0))
         assert PATIENCE <= outage.now < PATIENCE + 2
         waited = outage.now
@@ -214,16 +216,16 @@ def test_a_server_that_stays_away_is_named_in_the_end_and_not_waited_for_twice(
 
 def test_a_run_that_must_end_waits_for_seconds_only() -> None:
     def fail() -> None:
-        raise OperationalError("SELECT 1", {}, Exception("the server is away"))
+        raise OperationalError("SELECT 1", {}, Exception("the server is unreachable"))
 
     now, sign = [0.0], Event()
     sign.set()
     database = Mock(spec=Database)
-    database.name, database.explain.return_value, database.may_pass.return_value = "x", "away", True
+    database.name, database.explain.return_value, database.may_pass.return_value = "x", "unreachable", True
     transactions = Transactions(
         database, sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), clock=lambda: now[0]
     )
-    with ends_with(sign), pytest.raises(BackendError, match="was away for"):
+    with ends_with(sign), pytest.raises(BackendError, match="was unreachable for"):
         transactions.attempt(fail)
     assert 5 <= now[0] < 7
 

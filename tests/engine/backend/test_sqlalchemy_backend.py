@@ -1,4 +1,4 @@
-"""State in SQLite: the file, its layout, and layouts of before. What every backend does is in test_conformance.py."""
+"""State in SQLite: the file, its layout, and older layouts. test_conformance.py tests what every backend does."""
 
 import sqlite3
 import stat
@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from fakes import KEY, memory_backend
+from sqlalchemy import delete
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy import leases, rows
+from bizon.engine.backend.adapters.sqlalchemy import lease_table, row_values
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
+from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import CommitRecord, CursorStatus, LeaseHolder
 
@@ -33,27 +35,27 @@ def commit(backend: SQLAlchemyBackend, job_id: str, first: int, last: int, rows:
 def test_a_newer_job_is_newer_even_when_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = memory_backend()
     first = backend.create_stream_job(KEY, "full_refresh")
-    monkeypatch.setattr(rows, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
+    monkeypatch.setattr(row_values, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
     second = backend.create_stream_job(KEY, "full_refresh")
     assert second.created_at > first.created_at
     assert backend.get_last_stream_job(KEY) == second
 
 
-def test_a_lease_that_is_given_back_while_another_run_takes_it_over_is_really_taken(
+def test_a_lease_that_is_released_while_another_run_takes_it_over_is_really_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Used to count as taken, without a row that would keep a third run out."""
-    backend, look = memory_backend(), leases._row
+    """It once counted as taken, without a row to keep a third run out."""
+    backend, look = memory_backend(), lease_table._row
     first, second = (LeaseHolder(owner, "host", 1, "", "") for owner in ("first", "second"))
     assert backend.acquire_lease(KEY, first, -1, lambda _: False) is None
 
-    def given_back_after_the_look(connection: Any, key: Any) -> Any:
-        monkeypatch.setattr(leases, "_row", look)
+    def released_after_the_look(connection: Any, key: Any) -> Any:
+        monkeypatch.setattr(lease_table, "_row", look)
         row = look(connection, key)
-        leases.release(connection, key, first.owner)
+        connection.execute(delete(stream_leases))
         return row
 
-    monkeypatch.setattr(leases, "_row", given_back_after_the_look)
+    monkeypatch.setattr(lease_table, "_row", released_after_the_look)
     assert backend.acquire_lease(KEY, second, 60, lambda _: False) is None
     lease = backend.get_lease(KEY)
     assert lease is not None
@@ -68,8 +70,8 @@ def test_the_state_file_is_named_by_the_config_and_survives(tmp_path: Path) -> N
         assert again.get_stream_job_by_id(job.id) == job
 
 
-def test_a_first_start_waits_for_another_one_that_is_making_the_file(tmp_path: Path) -> None:
-    """It ended with "database is locked": SQLite lets the switch to its write-ahead log fail at once."""
+def test_a_first_start_waits_for_another_one_that_is_creating_the_file(tmp_path: Path) -> None:
+    """It once failed with "database is locked": SQLite lets the switch to its write-ahead log fail at once."""
     with closing(sqlite3.connect(tmp_path / "s.sqlite3", isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         release = Timer(0.3, other.rollback)
@@ -78,8 +80,8 @@ def test_a_first_start_waits_for_another_one_that_is_making_the_file(tmp_path: P
         release.join()
 
 
-def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "state.sqlite3").write_text("this is no database, it is a text of some length" * 100)
+def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite3").write_text("this is not a database, but a text of some length" * 100)
     with pytest.raises(BackendError, match=r"state\.sqlite3' cannot be used: file is not a database"):
         open_backend(tmp_path / "state")
 
@@ -158,7 +160,7 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
     with open_backend(tmp_path / "state") as backend:
         commit(backend, job_id, 4, 4, rows=1, dead_letters=2)
         assert backend.get_number_of_written_rows_for_job(job_id) == 9
-        assert backend.get_number_of_dead_letters_for_job(job_id) == 2
+        assert backend.committed(job_id).dead_letters == 2
 
 
 def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
@@ -171,8 +173,8 @@ def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
         open_backend(tmp_path / "state")
 
 
-def test_a_start_that_has_sent_all_is_told_from_others() -> None:
-    """For a consumer elsewhere: what does not come then will not come at all."""
+def test_only_the_start_that_has_sent_everything_counts_as_done() -> None:
+    """A consumer elsewhere knows then that a missing page will never arrive."""
     backend = memory_backend()
     job, other = (backend.create_stream_job(KEY, "full_refresh").id for _ in range(2))
     backend.create_source_cursor(job, KEY, 10, 100, {}, CursorStatus.PULLED)
@@ -183,7 +185,7 @@ def test_a_start_that_has_sent_all_is_told_from_others() -> None:
 
 @pytest.mark.parametrize("name", ["a?b", "tenant%20one", "a%41b", "?", "#1", "with space", "a&b=c", ":memory:", "a'b"])
 def test_the_state_is_the_file_that_its_path_says(tmp_path: Path, name: str) -> None:
-    """?, % and what follows used to be taken for parts of a URL, so that ``bizon status`` looked at another file."""
+    """?, % and the text after them once counted as parts of a URL, so ``bizon status`` read another file."""
     with open_backend(tmp_path / name) as backend:
         job = backend.create_stream_job(KEY, "full_refresh")
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.sqlite3"}

@@ -25,14 +25,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class SettlingQueue(PythonQueue):
-    """Notes what is settled, as a broker's queue would."""
+    """Notes the discarded messages, as a broker's queue would."""
 
     def __init__(self) -> None:
         super().__init__(PythonQueueConfigDetails())
-        self.settled: list[QueueMessage] = []
+        self.discarded: list[QueueMessage] = []
 
-    def settle(self, message: QueueMessage) -> None:
-        self.settled.append(message)
+    def discard(self, message: QueueMessage) -> None:
+        self.discarded.append(message)
 
 
 class Bench:
@@ -121,7 +121,7 @@ def test_an_aborted_end_writes_what_is_there_and_publishes_nothing() -> None:
     assert bench.destination.calls == ["write table 0-0"]
 
 
-def test_what_is_left_out_is_settled_and_asked_about_once() -> None:
+def test_skipped_messages_are_discarded_and_asked_about_once() -> None:
     """So that a broker forgets it; the pages that count are acknowledged by the loader."""
     bench = Bench()
     older = replace(bench.page(0), epoch=1)
@@ -129,17 +129,17 @@ def test_what_is_left_out_is_settled_and_asked_about_once() -> None:
     repeat = bench.page(0)
     complete = bench.end(Signal.COMPLETE)
     assert bench.consume(older, *others, bench.page(0), repeat, complete) is True
-    assert bench.queue.settled == [older, *others, repeat, complete]
+    assert bench.queue.discarded == [older, *others, repeat, complete]
     assert bench.asked == ["another"]
 
 
 def test_a_message_of_a_job_that_replaced_this_one_ends_the_consumer() -> None:
-    """And is not settled: it is for the one that joins that job."""
+    """And is not discarded: it is for the consumer that joins that job."""
     bench = Bench(buffer_size=50)
     bench.newer.add("newer")
     with pytest.raises(OvertakenError):
         bench.consume(bench.page(0), replace(bench.page(0), job_id="newer"))
-    assert bench.queue.settled == []
+    assert bench.queue.discarded == []
     assert bench.destination.calls == [], "what is in the buffer is given up, the other job replaces it"
 
 
@@ -147,7 +147,7 @@ def test_a_message_of_a_later_start_of_the_producer_ends_the_consumer() -> None:
     bench = Bench(buffer_size=50)
     with pytest.raises(OvertakenError):
         bench.consume(bench.page(0), replace(bench.page(0), epoch=3))
-    assert bench.queue.settled == []
+    assert bench.queue.discarded == []
     assert bench.destination.calls == []
 
 
@@ -164,7 +164,7 @@ def test_a_message_of_a_start_that_the_producer_never_had_is_forged_and_left_out
     forged = replace(bench.page(0, "forged"), epoch=900)
     complete = bench.end(Signal.COMPLETE)
     assert bench.consume(forged, bench.page(0), complete) is True
-    assert bench.queue.settled == [forged, complete]
+    assert bench.queue.discarded == [forged, complete]
     assert bench.destination.rows == {"table": ["mine"]}
 
 

@@ -39,7 +39,7 @@ def counts(bench: Bench) -> tuple[int, int, int]:
     backend, job_id = bench.backend, bench.job_id
     written = backend.get_number_of_written_rows_for_job(job_id)
     assert bench.progress.snapshot().records_written == written
-    letters = backend.get_number_of_dead_letters_for_job(job_id)
+    letters = backend.committed(job_id).dead_letters
     return written, letters, bench.progress.snapshot().records_rejected
 
 

@@ -1,45 +1,47 @@
-"""Opening the ends of a Kafka queue, and moving pages through them, for several test files."""
+"""Opens both sides of a Kafka queue and moves pages through them, for several test files."""
 
 from contextlib import suppress
 from typing import Any
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.queue import KafkaQueue
-from bizon.engine.queue.models import QueueEnd, QueueMessage
+from bizon.engine.queue.models import QueueMessage
 from bizon.testing.queue import page
 
 PATIENCE = 30.0  # seconds
 
 
 class Ends:
-    """Opens ends, connected. ``url`` is the broker's; all are closed when the test is over."""
+    """Opens connected queues. ``url`` is the broker's; all close when the test ends."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._queues: list[KafkaQueue] = []
 
     def producer(self, name: str, **keys: Any) -> KafkaQueue:
-        """The producing end of the topic ``name``. ``keys``: of ``config.queue``, ``config`` and the budget."""
-        return self._open(QueueEnd.PRODUCER, name, **keys)
+        """A producer's queue on topic ``name``. ``keys``: values for ``config.queue`` and ``config``, and the
+        budget."""
+        return self._open(Role.PRODUCER, name, **keys)
 
     def consumer(self, name: str, **keys: Any) -> KafkaQueue:
-        """A consuming end of the topic."""
-        return self._open(QueueEnd.CONSUMER, name, **keys)
+        """A consumer's queue on the topic."""
+        return self._open(Role.CONSUMER, name, **keys)
 
     def close(self) -> None:
-        """Close all, whatever state they are in."""
+        """Close all queues, in any state."""
         for queue in self._queues:
             with suppress(QueueError):
                 queue.close()
 
-    def _open(self, end: QueueEnd, name: str, *, budget: int = 1, **keys: Any) -> KafkaQueue:
+    def _open(self, role: Role, name: str, *, budget: int = 1, **keys: Any) -> KafkaQueue:
         outer = {key: keys.pop(key) for key in ("max_bytes", "max_nb_messages", "consumer") if key in keys}
         block = {"queue": {"bootstrap_server": self._url, "topic": name, **keys}, **outer}
         stream = StreamKey("pipeline", "source", name)
-        queue = KafkaQueue(KafkaConfigDetails.model_validate(block), end=end, stream=stream, budget=budget)
+        queue = KafkaQueue(KafkaConfigDetails.model_validate(block), role=role, stream=stream, budget=budget)
         self._queues.append(queue)
         queue.connect()
         return queue
@@ -67,7 +69,7 @@ def put(queue: KafkaQueue, *messages: QueueMessage) -> None:
 
 
 def put_until_it_fails(queue: KafkaQueue) -> str:
-    """The error of a page that was refused on its way; put has to raise it before long."""
+    """The error of a page that was refused in flight; ``put`` must raise it soon."""
     number, deadline = 0, monotonic() + PATIENCE
     while monotonic() < deadline:
         try:

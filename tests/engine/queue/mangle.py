@@ -1,4 +1,5 @@
-"""Damaged messages with a right checksum. As a command: decode many, in a process whose end tells whether it survived.
+"""Damaged messages with a correct checksum. As a command: decode many, in a process that shows by its end if it
+survived.
 
 python mangle.py SEED COUNT       prints how many were refused, and how many could be read
 """
@@ -9,6 +10,9 @@ import struct
 import sys
 import zlib
 from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.codec import MAGIC, VERSION, decode, encode
@@ -23,18 +27,23 @@ _NUMBERS = (0, 1, -1, 7, 8, -8, 16, 2**31 - 1, 2**31, -(2**31), 2**32, 2**33, 2*
 
 
 def message(rows: int, *, compressed: bool) -> bytes:
-    """A page as it is sent."""
+    """A page, encoded."""
     records = [SourceRecord(id=f"number {n:09}", data={"é": "x" * (n % 50)}) for n in range(rows)]
     return encode(QueueMessage("job", 1, 3, records_to_frame(records, NOW), NOW, {"p": 4}), compressed=compressed)
 
 
+def page(frame: pl.DataFrame, **changes: Any) -> QueueMessage:
+    """A message with this frame, or other ``changes``."""
+    return QueueMessage(**{"job_id": "job", "epoch": 1, "iteration": 3, "frame": frame, "extracted_at": NOW, **changes})
+
+
 def with_checksum(rest: bytes) -> bytes:
-    """A message from what follows the checksum, which is made to fit."""
+    """A message with these bytes and a matching checksum."""
     return struct.pack(">2sBI", MAGIC, VERSION, zlib.crc32(rest)) + rest
 
 
 def zones(rest: bytes) -> dict[str, range]:
-    """Where the parts of a message lie, in what follows its checksum."""
+    """The places of the parts of a message, counted after its checksum."""
     header_ends = 4 + struct.unpack_from(">I", rest)[0]
     batch = header_ends + 8 + struct.unpack_from("<I", rest, header_ends + 4)[0]
     body = batch + 8 + struct.unpack_from("<I", rest, batch + 4)[0]
@@ -47,7 +56,7 @@ def zones(rest: bytes) -> dict[str, range]:
 
 
 def mangled(chance: random.Random, payload: bytes) -> bytes:
-    """The message with a few damages, most of them where sizes are."""
+    """The message with a few damaged bytes, mostly in its sizes."""
     rest = bytearray(payload[PREFIX:])
     parts = list(zones(bytes(rest)).values())
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
@@ -68,7 +77,7 @@ def mangled(chance: random.Random, payload: bytes) -> bytes:
 
 
 def _use(payload: bytes) -> None:
-    """What is not refused has to be of use: nothing that is done with a page later may fail."""
+    """A page that is not refused must be usable: no later step may fail on it."""
     frame = decode(payload).frame
     frame.write_ndjson(io.BytesIO())
     frame.write_parquet(io.BytesIO())

@@ -1,4 +1,4 @@
-"""Opening the ends of a RabbitMQ queue, and moving pages through them, for several test files."""
+"""Opens both sides of a RabbitMQ queue and moves pages through them, for several test files."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,16 +12,28 @@ from rabbitmq_server import Broker
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
-from bizon.engine.queue.models import QueueEnd, QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.queue import BUDGET, JOB, end, page
 
 
+def config_for(broker: Broker, *, limits: dict[str, int] | None = None, **queue: Any) -> RabbitMQConfig:
+    block = {"max_message_size": 500_000, **broker._asdict(), **queue}
+    return RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": block, **(limits or {})}})
+
+
+def connected(config: RabbitMQConfig, which: Role, stream: StreamKey) -> AbstractQueue:
+    queue = QueueFactory.get_queue(config, role=which, stream=stream, budget=BUDGET)
+    queue.connect()
+    return queue
+
+
 class Ends:
-    """Opens ends of one queue, each by its own way to the broker, and hears what they warn of."""
+    """Opens sides of one queue, each with its own route to the broker, and collects their warnings."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -30,11 +42,11 @@ class Ends:
         self.warnings: list[str] = []
         self._opened: list[AbstractQueue] = []
 
-    def open(self, which: QueueEnd, way: Broker | Proxy | None = None, **queue: Any) -> AbstractQueue:
+    def open(self, which: Role, way: Broker | Proxy | None = None, **queue: Any) -> AbstractQueue:
         to = self.broker if way is None else self.broker._replace(host=way.host, port=way.port)
         block = {**to._asdict(), "max_message_size": 100_000, **queue}
         config = RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": block}})
-        opened = QueueFactory.get_queue(config, end=which, stream=self.stream, budget=BUDGET)
+        opened = QueueFactory.get_queue(config, role=which, stream=self.stream, budget=BUDGET)
         opened.connect()
         self._opened.append(opened)
         return opened
@@ -45,7 +57,7 @@ class Ends:
                 opened.close()
 
     def consumers(self) -> int:
-        """How many the broker knows of."""
+        """The number of consumers at the broker."""
         with self.broker.connect() as connection:
             return int(connection.channel().queue_declare(self.name, passive=True).method.consumer_count)
 
@@ -90,9 +102,10 @@ def take(queue: AbstractQueue) -> QueueMessage:
 
 
 def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: int, faults: dict[int, Any]) -> None:
-    """``count`` pages, and a fault when so many have come. They come out in order, none is missing, none stays.
+    """``count`` pages, with faults after given numbers of pages. All pages arrive in order, and none stays at the
+    broker.
 
-    The producer is never so far ahead that it has nothing to do when a fault comes.
+    The producer is never far ahead, so it still has work when a fault comes.
     """
     failures: list[BaseException] = []
     ahead = threading.Semaphore(20)
@@ -114,7 +127,7 @@ def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: in
         assert not failures
         message = take(consumer)
         if pages.is_repeat(message):
-            consumer.settle(message)
+            consumer.discard(message)
             continue
         for each in pages.take(message):
             seen.append(each.iteration)
@@ -125,12 +138,12 @@ def flow(ends: Ends, producer: AbstractQueue, consumer: AbstractQueue, count: in
                 consumer.ack(JOB, each.iteration)
     assert seen == list(range(count + 1))
     consumer.ack(JOB, count - 1)
-    consumer.settle(message)
+    consumer.discard(message)
     producing.join(60)
     assert not producing.is_alive()
     assert not failures
-    while (late := consumer.get(timeout=0.1)) is not None:  # published twice, the second time behind the end
+    while (late := consumer.get(timeout=0.1)) is not None:  # published twice, the second time after the end
         assert pages.is_repeat(late)
-        consumer.settle(late)
+        consumer.discard(late)
     consumer.close()
     assert ends.broker.waiting(ends.name) == 0

@@ -1,4 +1,4 @@
-"""Messages that are larger than the broker takes."""
+"""Messages that are larger than the broker accepts."""
 
 import pytest
 from hypothesis import given
@@ -33,14 +33,14 @@ def test_messages_that_are_never_completed_are_given_up() -> None:
 
 
 def test_pieces_that_do_not_agree_how_many_there_are_are_refused() -> None:
-    """They ended the consumer with a KeyError, at each of its starts."""
+    """They once ended the consumer with a KeyError at every start."""
     pieces = split(b"x" * 300, 80)
     forged = bytearray(pieces[5])
     forged[23:27] = (2).to_bytes(4)  # the number of pieces
     forged[19:23] = (1).to_bytes(4)
     joiner = Joiner()
     assert joiner.add(pieces[5]) is None
-    with pytest.raises(QueueError, match="it is one of 2, those before of 6"):
+    with pytest.raises(QueueError, match="it claims 2 pieces, others 6"):
         joiner.add(bytes(forged))
     assert [joiner.add(piece) for piece in pieces][-1] == b"x" * 300
 

@@ -68,7 +68,7 @@ def test_damaged_bytes_are_refused(payload: bytes) -> None:
 
 
 def test_a_value_that_was_changed_on_the_way_is_refused() -> None:
-    """The message is sound but for the value: only the checksum knows."""
+    """Except for one value the message is intact: only the checksum shows it."""
     frame = records_to_frame([SourceRecord(id=1, data={"amount": 125000})], NOW)
     payload = encode(QueueMessage("job", 1, 0, frame, NOW), compressed=False)
     assert payload.count(b"125000") == 1

@@ -1,4 +1,4 @@
-"""A page is encoded on the thread of the spool while other threads look at the same page."""
+"""The spool's thread encodes a page while other threads read the same page."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ print("encoded")
 
 
 def test_a_page_is_encoded_while_another_thread_reads_its_height() -> None:
-    """Polars locks a frame while it writes it to a Python file, and waits for the interpreter within: a thread that had
-    the interpreter and waited for the frame, to read its height, never got it. Runs with a spool hung for ever."""
+    """Polars locks a frame while it writes it to a Python file, and needs the interpreter meanwhile. A thread that held
+    the interpreter and waited for the frame's height never got it, so runs with a spool hung forever."""
     child = [sys.executable, "-c", ENCODE_WHILE_READ]
     assert subprocess.run(child, capture_output=True, text=True, timeout=60, check=True).stdout == "encoded\n"

@@ -1,4 +1,4 @@
-"""What a ``kafka`` queue may be told."""
+"""The configuration of a ``kafka`` queue: allowed and refused settings."""
 
 import sys
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from bizon.common.errors.errors import MissingDependencyError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.config import EngineConfig
 from bizon.engine.queue.adapters.kafka.config import KafkaConfig
-from bizon.engine.queue.models import QueueEnd
 from bizon.engine.queue.queue import QueueFactory
 
 
@@ -85,4 +85,4 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(
         MissingDependencyError, match=r"engine.queue.type 'kafka' needs .* pip install 'bizon\[kafka\]'"
     ):
-        QueueFactory.get_queue(config(), end=QueueEnd.PRODUCER, stream=StreamKey("a", "b", "c"), budget=1)
+        QueueFactory.get_queue(config(), role=Role.PRODUCER, stream=StreamKey("a", "b", "c"), budget=1)

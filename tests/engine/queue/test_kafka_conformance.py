@@ -1,4 +1,4 @@
-"""A Kafka queue does what every queue must: at a broker of one make, and in short at one of another."""
+"""A Kafka queue passes the suite at two brokers of different makes, at the second with fewer tests."""
 
 import pytest
 from confluent_kafka import Producer

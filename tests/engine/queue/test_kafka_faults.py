@@ -1,4 +1,4 @@
-"""A Kafka queue whose brokers, topics or messages go away."""
+"""A Kafka queue whose brokers, topics or messages disappear."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def ends(broker: Broker) -> Iterator[Ends]:
-    """Ends at that broker."""
+    """Queues at that broker."""
     opened = Ends(broker.url)
     yield opened
     opened.close()
@@ -33,7 +33,7 @@ def ends(broker: Broker) -> Iterator[Ends]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives up soon where a run would be patient."""
+    """Shortens the patience of a run."""
     monkeypatch.setattr(topic, "CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr(topic, "_ATTEMPT", 0.2)
     monkeypatch.setattr(receiver, "_COMMIT_PATIENCE", 0.5)
@@ -64,7 +64,7 @@ def test_both_ends_carry_on_when_the_broker_is_back(broker: Broker, ends: Ends) 
 
 
 def test_a_broker_that_is_killed_loses_nothing_that_was_confirmed(tmp_path: Path) -> None:
-    """At the second broker: the first loses what it has confirmed."""
+    """At the second broker, since the first loses confirmed messages."""
     with tansu_on_s3(tmp_path) as broker:
         ends = Ends(broker.url)
         sender = ends.producer("pages")

@@ -1,4 +1,4 @@
-"""What is Kafka's own about its queue: limits of messages, topics, credentials, offsets."""
+"""Behaviours that only the Kafka queue has: limits of messages, topics, credentials, offsets."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from bizon.testing.queue import JOB, page
 
 @pytest.fixture
 def ends(kafka_url: str) -> Iterator[Ends]:
-    """Ends at the session's broker."""
+    """Queues at the session's broker."""
     opened = Ends(kafka_url)
     yield opened
     opened.close()
@@ -27,7 +27,7 @@ def ends(kafka_url: str) -> Iterator[Ends]:
 @pytest.mark.lesson("F-27")
 def test_credentials_that_are_refused_are_an_error_without_them(ends: Ends) -> None:
     given = {"sasl_username": "someone", "sasl_password": "pass-word-1", "sasl_mechanism": "SCRAM-SHA-256"}
-    with pytest.raises(QueueError, match=r"do not let bizon in: .*; check security_protocol") as caught:
+    with pytest.raises(QueueError, match=r"refuse bizon: .*; check security_protocol") as caught:
         ends.producer("any", security_protocol="SASL_PLAINTEXT", **given)
     assert "pass-word" not in str(caught.value)
 
@@ -100,14 +100,15 @@ def test_topics_of_pipelines_are_found_by_name_and_not_made_twice(
 
 
 def test_a_topic_that_cannot_be_made_says_what_to_do(ends: Ends) -> None:
-    with pytest.raises(QueueError, match=r"could not be made .*; set replication_factor, or make the topic yourself"):
+    remedy = r"could not be created .*; set replication_factor, or create the topic yourself"
+    with pytest.raises(QueueError, match=remedy):
         ends.producer(f"test-{uuid4().hex}", replication_factor=0)
 
 
 def test_messages_that_retention_removed_are_an_error_once(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
-    """The consumer after that finds what the producer has sent again, and would else never start."""
+    """The next consumer finds the pages that the producer has sent again; otherwise it would never start."""
     name = kafka_topics()
     put(ends.producer(name), *(page(number) for number in range(5)))
     first = ends.consumer(name)
@@ -144,7 +145,7 @@ def test_a_topic_that_is_removed_meanwhile_is_an_error(
 def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
-    """The topic is made anew under its feet."""
+    """Somebody recreates the topic while it is in use."""
     name = kafka_topics()
     sender = ends.producer(name)
     put(sender, page(0))
@@ -160,7 +161,7 @@ def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
 
 
 def test_what_is_fetched_ahead_is_bounded(tansu_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the second broker, which sends 5 MB when it is asked for 2; the first would send the whole topic."""
+    """At the second broker, which sends 5 MB for a request of 2; the first would send the whole topic."""
     ahead: list[int] = []
     name, budget, size = uuid4().hex, 24_000_000, 500_000
 

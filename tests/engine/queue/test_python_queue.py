@@ -41,7 +41,7 @@ def test_an_empty_queue_answers_none_after_the_time_out() -> None:
 
 @pytest.mark.lesson("F-30")
 def test_the_queue_is_bounded_by_bytes() -> None:
-    """Used to be unbounded by default: large records filled the memory."""
+    """The queue was once unbounded by default, and large records filled the memory."""
     pages = queue(max_bytes=25_000)
     assert pages.put(message(size=10_000), timeout=0)
     assert pages.put(message(size=10_000), timeout=0)
@@ -52,7 +52,7 @@ def test_the_queue_is_bounded_by_bytes() -> None:
 
 @pytest.mark.lesson("F-30")
 def test_pages_count_towards_the_budget_until_they_are_acknowledged() -> None:
-    """What has left the queue waits in the buffer, and still takes memory."""
+    """A page that has left the queue waits in the buffer, and still takes memory."""
     pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
     for iteration in range(3):
         assert pages.put(message(iteration, size=6_000_000), timeout=0)
@@ -62,8 +62,8 @@ def test_pages_count_towards_the_budget_until_they_are_acknowledged() -> None:
     assert pages.put(message(3, size=6_000_000), timeout=0)
 
 
-def test_a_page_finds_room_in_a_queue_without_one_whatever_waits_behind_it() -> None:
-    """The consumer may wait for it before it writes: refusing it would stop both sides for ever."""
+def test_an_empty_queue_has_room_for_a_page_whatever_waits_in_the_buffer() -> None:
+    """The consumer may wait for this page before it writes; a refusal would block both sides forever."""
     pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
     assert pages.put(message(0, size=19_000_000), timeout=0)
     assert pages.get(timeout=0) is not None
@@ -106,7 +106,7 @@ def test_the_end_always_finds_room() -> None:
 
 @pytest.mark.lesson("F-14")
 def test_a_consumer_that_ends_wakes_a_producer_that_waits_for_room() -> None:
-    """Used to wait by calling itself until the recursion limit."""
+    """``put`` once waited by calling itself up to the recursion limit."""
     pages = queue(queue={"max_size": 1})
     pages.put(message(), timeout=0)
     threading.Timer(0.02, pages.close).start()
@@ -180,7 +180,7 @@ def test_damaged_bytes_are_an_error_not_a_hang(ends: Ends) -> None:
 
 
 def test_pagination_and_state_count_towards_the_budget_while_they_are_in_the_queue() -> None:
-    """1,000 small pages with half a megabyte of pagination each took gigabytes."""
+    """1,000 small pages with half a megabyte of pagination each once took gigabytes."""
     pages = PythonQueue(PythonQueueConfigDetails(), budget=20 * 1024 * 1024)
     large = replace(message(0), state_length=2_000_000)
     for iteration in range(2):

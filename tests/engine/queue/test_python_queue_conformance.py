@@ -1,13 +1,13 @@
-"""The in-process queue does what every queue must."""
+"""The in-process queue passes the suite."""
 
 import pytest
 
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
 from bizon.engine.queue.config import QueueTypes
-from bizon.engine.queue.models import QueueEnd
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.testing.queue import BUDGET, OpenEnd, QueueConformance
+from bizon.testing.queue import BUDGET, OpenQueue, QueueConformance
 
 
 class TestPythonQueue(QueueConformance):
@@ -16,11 +16,11 @@ class TestPythonQueue(QueueConformance):
         return PythonQueueConfig(type=QueueTypes.PYTHON_QUEUE)
 
     @pytest.fixture
-    def open_end(self, config: PythonQueueConfig) -> OpenEnd:
-        """Both ends are the same object."""
+    def open_queue(self, config: PythonQueueConfig) -> OpenQueue:
+        """Both roles use the same object."""
         shared: AbstractQueue = QueueFactory.get_queue(config, budget=BUDGET)
 
-        def open_one(which: QueueEnd, key: StreamKey) -> AbstractQueue:
+        def open_one(which: Role, key: StreamKey) -> AbstractQueue:
             shared.connect()
             return shared
 

@@ -1,4 +1,4 @@
-"""What the RabbitMQ queue counts and says: unconfirmed pieces, portions, records that wait, reasons. No broker."""
+"""The counters and texts of the RabbitMQ queue: unconfirmed pieces, portions, waiting records, failures. No broker."""
 
 from collections import deque
 from random import Random
@@ -10,9 +10,9 @@ from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
-from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import channel_failure, connection_reason
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
-from bizon.engine.queue.adapters.rabbitmq.reasons import channel_failure, connection_reason
+from bizon.engine.queue.adapters.rabbitmq.portions import Portions
 
 
 def published(outbox: Outbox) -> list[bytes]:
@@ -73,7 +73,7 @@ def test_after_a_refusal_everything_behind_it_follows_in_order_and_carefully() -
 
 
 def test_an_end_is_published_when_everything_before_it_is_confirmed() -> None:
-    """It is small: a full queue could take it, and refuse the pages before it."""
+    """An end is small: a full queue could accept it and refuse the pages before it."""
     outbox = Outbox(100)
     outbox.add([b"page"], alone=False)
     outbox.add([b"end"], alone=True)
@@ -110,7 +110,7 @@ def test_whatever_the_broker_answers_every_message_gets_there_whole_and_in_order
         if outbox.is_refused:
             outbox.repeat()
     wanted = deque(piece for pieces in messages for piece in pieces)
-    for body in queue:  # whoever reads on waits for what comes next, and leaves out the rest
+    for body in queue:  # the reader waits for the next page, and skips the rest
         if wanted and body == wanted[0]:
             wanted.popleft()
     assert not wanted
@@ -137,14 +137,14 @@ def test_nothing_more_is_asked_for_while_enough_waits() -> None:
     for tag in range(1, 5):
         portions.delivered(tag, 300)
     assert portions.next(1200) is None
-    assert portions.next(300) == 2  # as many of the latest size as fit
+    assert portions.next(300) == 2  # as many messages of the latest size as fit
     for tag in (5, 6):
         portions.delivered(tag, 5000)
-    assert portions.next(0) == 1  # there is always one
+    assert portions.next(0) == 1  # always at least one
 
 
 def test_what_is_acknowledged_counts_as_not_used() -> None:
-    """The broker delivers that many more by itself."""
+    """The broker delivers that many more without being asked."""
     portions = Portions(1_000_000)
     portions.next(0)
     for tag in range(1, 5):
@@ -198,7 +198,7 @@ def test_records_are_counted_by_the_messages_that_wait() -> None:
     backlog.put(30, 3)
     backlog.counted(4)
     assert not backlog.has_room(60)
-    backlog.counted(3)  # the first page was taken
+    backlog.counted(3)  # the first page was consumed
     assert backlog.has_room(60)
     assert not backlog.has_room(80)
     backlog.counted(0)
@@ -206,7 +206,7 @@ def test_records_are_counted_by_the_messages_that_wait() -> None:
 
 
 def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
-    """Pages without records would be remembered for ever."""
+    """Pages without records would stay in the list forever."""
     backlog, asked = Backlog(100), 0
     for _ in range(100_000):
         backlog.put(0, 1)
@@ -238,7 +238,7 @@ def test_a_channel_is_given_up_only_when_another_would_fare_no_better(error: Exc
 
 
 def test_a_page_that_waited_too_long_for_its_acknowledgement_is_told_with_the_remedy() -> None:
-    """It was told as a broker that does not answer: the broker's own text has the word "Timeout" in it."""
+    """It was once reported as a broker that does not answer, since the broker's text contains the word "Timeout"."""
     said = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 10000 ms."
     reason = connection_reason(ChannelClosedByBroker(406, said), RabbitMQQueueConfig(host="h"))
     assert said in reason

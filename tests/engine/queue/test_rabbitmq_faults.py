@@ -10,8 +10,8 @@ from rabbitmq_server import Broker
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.queue.adapters.rabbitmq import connection, sender
-from bizon.engine.queue.models import QueueEnd
 from bizon.testing.queue import JOB, end, page
 
 
@@ -28,8 +28,8 @@ def way(rabbitmq: Broker) -> Iterator[Proxy]:
 
 
 def test_connections_that_are_cut_again_and_again_lose_nothing(ends: Ends, way: Proxy) -> None:
-    """While pages flow, for both ends at a time."""
-    producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+    """While pages flow, for both sides at once."""
+    producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
 
     def cut() -> None:
         before = ends.losses()
@@ -41,8 +41,9 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(ends: Ends, way: 
 
 
 def test_connections_that_fall_silent_are_mended(ends: Ends, way: Proxy) -> None:
-    """Nothing says that they are gone but the missing heartbeat. The broker keeps what it has sent until it knows."""
-    producer, consumer = (ends.open(which, way, heartbeat=1) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+    """Only the missing heartbeat shows that they are gone. Until then, the broker keeps the messages that it has
+    sent."""
+    producer, consumer = (ends.open(which, way, heartbeat=1) for which in (Role.PRODUCER, Role.CONSUMER))
 
     def stall() -> None:
         way.stall()
@@ -53,15 +54,15 @@ def test_connections_that_fall_silent_are_mended(ends: Ends, way: Proxy) -> None
 
 
 def test_a_slow_connection_is_no_fault(ends: Ends, way: Proxy) -> None:
-    producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+    producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
     way.slow(3_000_000)
     flow(ends, producer, consumer, 100, {})
     assert ends.warnings == []
 
 
 def test_a_destination_that_is_busy_for_longer_than_the_heartbeat_loses_no_connection(ends: Ends) -> None:
-    """Busy in Python, so that the other threads get little time. The broker gives up after two to three seconds."""
-    producer, consumer = (ends.open(which, heartbeat=1) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+    """Python is busy, so other threads get little time. The broker gives up after two to three seconds."""
+    producer, consumer = (ends.open(which, heartbeat=1) for which in (Role.PRODUCER, Role.CONSUMER))
     put(producer, page(0))
     assert take(consumer).iteration == 0
     busy_until = monotonic() + 4
@@ -75,9 +76,9 @@ def test_a_destination_that_is_busy_for_longer_than_the_heartbeat_loses_no_conne
     assert ends.warnings == []
 
 
-def test_pages_committed_while_the_connection_was_gone_come_again_and_are_settled(ends: Ends, way: Proxy) -> None:
-    """Their acknowledgements have nowhere to go; on the new connection the same numbers mean other deliveries."""
-    producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER, way)
+def test_pages_committed_while_the_connection_was_lost_arrive_again_and_are_discarded(ends: Ends, way: Proxy) -> None:
+    """Their acknowledgements cannot be sent; on the new connection the same tags mean other deliveries."""
+    producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER, way)
     put(producer, *(page(number) for number in range(5)))
     assert [take(consumer).iteration for _ in range(5)] == [0, 1, 2, 3, 4]
     way.cut()
@@ -87,21 +88,21 @@ def test_pages_committed_while_the_connection_was_gone_come_again_and_are_settle
     again = [take(consumer) for _ in range(5)]
     assert [message.iteration for message in again] == [0, 1, 2, 3, 4]
     for message in again:  # 3 and 4 are in the buffer, so they are repeats to the consumer, but not committed
-        consumer.settle(message)
+        consumer.discard(message)
     consumer.close()
     assert ends.broker.waiting(ends.name) == 2
-    assert take(ends.open(QueueEnd.CONSUMER)).iteration == 3
+    assert take(ends.open(Role.CONSUMER)).iteration == 3
 
 
 def test_deliveries_of_a_lost_connection_are_not_confused_with_later_ones(ends: Ends, way: Proxy) -> None:
-    """Each connection counts from 1."""
-    producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER, way)
+    """Each connection numbers its deliveries from 1."""
+    producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER, way)
     put(producer, *(page(number, job="another") for number in range(3)))
     strangers = [take(consumer) for _ in range(3)]
     way.cut()
     until(lambda: ends.broker.waiting(ends.name) == 3, "the broker did not notice the loss")
-    other = ends.open(QueueEnd.CONSUMER)
-    other.settle(take(other))
+    other = ends.open(Role.CONSUMER)
+    other.discard(take(other))
     other.close()
     put(producer, page(0))
     until(lambda: ends.broker.waiting(ends.name) == 3, "the page is not there")
@@ -109,13 +110,13 @@ def test_deliveries_of_a_lost_connection_are_not_confused_with_later_ones(ends: 
     again = [take(consumer) for _ in range(3)]
     assert [message.job_id for message in again] == ["another", "another", JOB]
     for message in (*strangers, *again[:2]):
-        consumer.settle(message)
+        consumer.discard(message)
     consumer.close()
     assert ends.broker.waiting(ends.name) == 1
 
 
 def test_bytes_of_a_stranger_are_forgotten_without_a_page_behind_them(ends: Ends) -> None:
-    consumer = ends.open(QueueEnd.CONSUMER)
+    consumer = ends.open(Role.CONSUMER)
     ends.broker.publish(ends.name, b"what is this?")
     until(lambda: consumer.get(timeout=0.01) is None and len(ends.warnings) == 1, "no warning")
     consumer.close()
@@ -125,19 +126,19 @@ def test_bytes_of_a_stranger_are_forgotten_without_a_page_behind_them(ends: Ends
 def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     ends: Ends, way: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
-    monkeypatch.setattr(connection, "AWAY", 0.3)
+    producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
+    monkeypatch.setattr(connection, "OUTAGE", 0.3)
     way.cut()
     with pytest.raises(QueueError, match=r"no connection for .* run again once it is back, to resume"):
         take(consumer)
     with pytest.raises(QueueError, match=r"no connection for .* run again once it is back, to resume"):
         put_for_ever(producer)
-    producer.close()  # it was said
+    producer.close()  # it was raised already
 
 
 def test_a_queue_that_is_lost_while_the_broker_is_away_is_an_error_at_once(ends: Ends, way: Proxy) -> None:
-    """A new one in its place would hide that pages are missing until the consumer has waited for them in vain."""
-    producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+    """A new queue would hide the missing pages until the consumer has waited for them in vain."""
+    producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
     put(producer, page(0))
     take(consumer)
     way.cut()
@@ -150,9 +151,9 @@ def test_a_queue_that_is_lost_while_the_broker_is_away_is_an_error_at_once(ends:
 
 
 def test_a_channel_that_the_broker_closes_is_opened_again(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it does to a consumer that took longer than the broker's consumer_timeout, which this stands for."""
+    """It does the same to a consumer that takes longer than the broker's consumer_timeout."""
     monkeypatch.setattr(connection, "channel_failure", lambda *_: None)
-    producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER)
+    producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER)
     put(producer, page(0))
     assert take(consumer).iteration == 0
     receiver = consumer._side
@@ -163,22 +164,22 @@ def test_a_channel_that_the_broker_closes_is_opened_again(ends: Ends, monkeypatc
 
 
 def test_an_end_may_be_closed_at_any_moment(ends: Ends) -> None:
-    """Also between a question to the broker and its answer. A thread that ends by an exception fails the test."""
-    producer = ends.open(QueueEnd.PRODUCER)
+    """Even between a question to the broker and its answer. A thread that ends by an exception fails the test."""
+    producer = ends.open(Role.PRODUCER)
     put(producer, *(page(number) for number in range(40)))
     for count in range(20):
-        consumer = ends.open(QueueEnd.CONSUMER)
+        consumer = ends.open(Role.CONSUMER)
         for _ in range(count):
             take(consumer)
         consumer.close()
-        ends.open(QueueEnd.PRODUCER).close()
+        ends.open(Role.PRODUCER).close()
     producer.close()
     assert ends.broker.waiting(ends.name) == 40
 
 
 def test_an_end_may_be_closed_while_the_broker_is_away_or_silent(ends: Ends, way: Proxy) -> None:
     for fault in (way.cut, way.stall):
-        producer, consumer = (ends.open(which, way) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+        producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
         before = ends.losses()
         way.cut()
         until(lambda known=before: ends.losses() == known + 2, "the loss was not noticed")  # type: ignore[misc]
@@ -195,7 +196,7 @@ def test_an_end_may_be_closed_while_the_broker_is_away_or_silent(ends: Ends, way
 
 
 def test_a_producer_that_closes_while_the_connection_is_gone_waits_for_it(ends: Ends, way: Proxy) -> None:
-    producer = ends.open(QueueEnd.PRODUCER, way)
+    producer = ends.open(Role.PRODUCER, way)
     way.cut()
     put(producer, page(0), end(1))
     threading.Timer(0.3, way.restore).start()
@@ -208,9 +209,9 @@ def test_confirmations_that_do_not_come_are_an_error_of_close(
 ) -> None:
     monkeypatch.setattr(sender, "_PATIENCE", 0.2)
     monkeypatch.setattr(connection, "_CLOSING", 0.2)
-    producer = ends.open(QueueEnd.PRODUCER, way)
+    producer = ends.open(Role.PRODUCER, way)
     way.stall()
     put(producer, page(0))
-    with pytest.raises(QueueError, match="has not taken 1 messages"):
+    with pytest.raises(QueueError, match="has not accepted 1 messages"):
         producer.close()
     producer.close()

@@ -1,4 +1,4 @@
-"""The RabbitMQ queue when the broker dies, is short of something, or does what its operator has told it to do."""
+"""The RabbitMQ queue when the broker dies, is short of memory or disk, or follows its operator."""
 
 import json
 import threading
@@ -9,8 +9,8 @@ from engine.queue.rabbitmq_kit import ends_at, flow, put, take, until
 from rabbitmq_server import Node, can_start
 from servers import server_or_skip
 
+from bizon.common.role import Role
 from bizon.engine.queue.adapters.rabbitmq import sender
-from bizon.engine.queue.models import QueueEnd
 from bizon.testing.queue import end, page
 
 
@@ -25,7 +25,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def test_a_broker_that_is_killed_and_starts_again_has_lost_nothing(node: Node) -> None:
     with ends_at(node.broker) as ends:
-        producer, consumer = (ends.open(which) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
+        producer, consumer = (ends.open(which) for which in (Role.PRODUCER, Role.CONSUMER))
         node.remember()
 
         def restart() -> None:
@@ -38,27 +38,27 @@ def test_a_broker_that_is_killed_and_starts_again_has_lost_nothing(node: Node) -
 
 def test_a_broker_that_is_short_of_disk_makes_the_producer_wait(node: Node) -> None:
     with ends_at(node.broker) as ends:
-        producer = ends.open(QueueEnd.PRODUCER)
+        producer = ends.open(Role.PRODUCER)
         node.control("set_disk_free_limit", str(10**18))
-        put(producer, page(0))  # RabbitMQ says that it is short when the first one comes
+        put(producer, page(0))  # RabbitMQ reports the shortage when the first message arrives
         until(lambda: not producer.put(page(1), timeout=0.1), "there was room all the time")
         node.control("set_disk_free_limit", str(10**6))
         put(producer, page(2))
         producer.close()
         assert ends.broker.waiting(ends.name) >= 2
         (warning,) = ends.warnings
-        assert "takes no pages (low on disk): it has raised a resource alarm" in warning
+        assert "accepts no pages (low on disk): it has raised a resource alarm" in warning
 
 
 def alarm(node: Node, *, over: bool = False) -> None:
-    """The broker is short of disk, as far as it knows."""
+    """The broker believes that it is short of disk."""
     node.control("set_disk_free_limit", str(10**6 if over else 10**18))
 
 
 def test_what_a_broker_in_an_alarm_does_not_take_can_be_given_up(node: Node) -> None:
-    """A stop used to wait for it for minutes."""
+    """A stop once waited minutes for it."""
     with ends_at(node.broker) as ends:
-        producer = ends.open(QueueEnd.PRODUCER)
+        producer = ends.open(Role.PRODUCER)
         alarm(node)
         try:
             put(producer, page(0))
@@ -71,15 +71,15 @@ def test_what_a_broker_in_an_alarm_does_not_take_can_be_given_up(node: Node) -> 
         finally:
             alarm(node, over=True)
         reported, given_up = ends.warnings
-        assert "takes no pages (low on disk)" in reported
-        assert "has taken nothing for" in given_up
+        assert "accepts no pages (low on disk)" in reported
+        assert "has accepted nothing for" in given_up
         assert "2 messages have not reached queue" in given_up
 
 
 def test_a_broker_in_an_alarm_is_waited_for_however_long_it_takes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "_PATIENCE", 0.05)
     with ends_at(node.broker) as ends:
-        producer = ends.open(QueueEnd.PRODUCER)
+        producer = ends.open(Role.PRODUCER)
         alarm(node)
         try:
             put(producer, page(0))
@@ -98,11 +98,11 @@ def test_a_queue_whose_pages_have_expired_or_were_dropped_is_empty(node: Node, p
     node.control("set_policy", "p", ".*", json.dumps(policy), "--apply-to", "queues")
     try:
         with ends_at(node.broker) as ends:
-            producer = ends.open(QueueEnd.PRODUCER)
+            producer = ends.open(Role.PRODUCER)
             put(producer, *(page(number) for number in range(5)), end(5))
             producer.close()
             until(lambda: ends.broker.waiting(ends.name) <= 1, "the policy does nothing")
-            consumer = ends.open(QueueEnd.CONSUMER)
+            consumer = ends.open(Role.CONSUMER)
             until(lambda: consumer.get(timeout=0.05) is None and consumer.is_drained(), "it is not empty")
     finally:
         node.control("clear_policy", "p")
@@ -110,9 +110,9 @@ def test_a_queue_whose_pages_have_expired_or_were_dropped_is_empty(node: Node, p
 
 def test_while_another_consumer_may_give_pages_back_a_queue_is_not_empty(node: Node) -> None:
     with ends_at(node.broker) as ends:
-        dead = ends.open(QueueEnd.CONSUMER)
-        consumer = ends.open(QueueEnd.CONSUMER)
-        until(lambda: ends.consumers() == 2, "both are at work")
+        dead = ends.open(Role.CONSUMER)
+        consumer = ends.open(Role.CONSUMER)
+        until(lambda: ends.consumers() == 2, "both are running")
         for _ in range(20):
             assert not consumer.is_drained()
             assert consumer.get(timeout=0.01) is None
@@ -127,7 +127,7 @@ def test_a_page_whose_acknowledgement_the_broker_does_not_wait_for_comes_again(n
     node.control("eval", short)
     try:
         with ends_at(node.broker) as ends:
-            producer, consumer = ends.open(QueueEnd.PRODUCER), ends.open(QueueEnd.CONSUMER)
+            producer, consumer = ends.open(Role.PRODUCER), ends.open(Role.CONSUMER)
             put(producer, page(0))
             first = take(consumer)
             again = take(consumer)

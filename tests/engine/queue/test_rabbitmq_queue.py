@@ -1,40 +1,29 @@
 """The RabbitMQ queue at a real broker."""
 
 import socket
-import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from proxy import Proxy
+from engine.queue.rabbitmq_kit import config_for, connected
 from pydantic import ValidationError
 from rabbitmq_server import Broker
 
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import MissingDependencyError, QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
 from bizon.engine.queue.codec import encode
-from bizon.engine.queue.models import QueueEnd, broker_name
-from bizon.engine.queue.queue import AbstractQueue, QueueFactory
+from bizon.engine.queue.models import broker_name
+from bizon.engine.queue.queue import AbstractQueue
 from bizon.testing.broker_queue import BrokerConformance
-from bizon.testing.queue import BUDGET, JOB, end, page
+from bizon.testing.queue import JOB, end, page
 
-SMALL = 16 * 1024 * 1024  # bytes: the smallest budget that an end works with
-
-
-def config_for(broker: Broker, *, limits: dict[str, int] | None = None, **queue: Any) -> RabbitMQConfig:
-    block = {"max_message_size": 500_000, **broker._asdict(), **queue}
-    return RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": block, **(limits or {})}})
+SMALL = 16 * 1024 * 1024  # bytes; the smallest budget of a queue
 
 
 class TestRabbitMQQueue(BrokerConformance):
@@ -49,22 +38,22 @@ class TestRabbitMQQueue(BrokerConformance):
         broker_of(config).delete(broker_name(stream))
 
     def test_a_full_queue_makes_the_producer_wait(self, rabbitmq: Broker, stream: StreamKey) -> None:
-        """The broker refuses what does not fit; what was refused comes again once there is room."""
+        """The broker refuses messages that do not fit, and gets them again once there is room."""
         limited = config_for(rabbitmq, limits={"max_bytes": 200_000}, max_message_size=64 * 1024)
-        producer = connected(limited, QueueEnd.PRODUCER, stream)
+        producer = connected(limited, Role.PRODUCER, stream)
         number = 0
         while producer.put(page(number, size=100_000), timeout=0.2):
             number += 1
         assert number > SMALL / 2 / 100_000
         closing = threading.Thread(target=producer.close)
         closing.start()
-        consumer = connected(limited, QueueEnd.CONSUMER, stream)
+        consumer = connected(limited, Role.CONSUMER, stream)
         pages = InOrder(0)
         taken: list[int] = []
         while len(taken) < number:
             (message,) = self.take(consumer)
             if pages.is_repeat(message):
-                consumer.settle(message)
+                consumer.discard(message)
             else:
                 taken += [each.iteration for each in pages.take(message)]
                 consumer.ack(JOB, taken[-1] if taken else -1)
@@ -76,10 +65,10 @@ class TestRabbitMQQueue(BrokerConformance):
 
     def test_records_that_wait_are_bounded(self, rabbitmq: Broker, stream: StreamKey) -> None:
         limited = config_for(rabbitmq, limits={"max_nb_messages": 3})
-        producer = connected(limited, QueueEnd.PRODUCER, stream)
+        producer = connected(limited, Role.PRODUCER, stream)
         self.put(producer, page(0), page(1), page(2))
         assert not producer.put(page(3), timeout=0.1)
-        consumer = connected(limited, QueueEnd.CONSUMER, stream)
+        consumer = connected(limited, Role.CONSUMER, stream)
         self.take(consumer)
         self.put(producer, page(3), end(4))
         assert self.take_numbers(consumer, 4) == [1, 2, 3, 4]
@@ -93,7 +82,7 @@ class TestRabbitMQQueue(BrokerConformance):
         size = len(encode(page(0, size=400_000)))
         self.put(producer, *(page(number, size=400_000) for number in range(60)))
         producer.close()
-        consumer = connected(config, QueueEnd.CONSUMER, stream)
+        consumer = connected(config, Role.CONSUMER, stream)
         assert self.take_numbers(consumer, 20) == list(range(20))  # until portions are large
 
         def arrived() -> int:
@@ -117,7 +106,7 @@ class TestRabbitMQQueue(BrokerConformance):
     def test_a_queue_may_have_a_name_and_an_exchange(self, rabbitmq: Broker, stream: StreamKey) -> None:
         name = f"queue of {stream.stream_name}"
         own = config_for(rabbitmq, queue_name=name, exchange="amq.direct")
-        producer, consumer = connected(own, QueueEnd.PRODUCER, stream), connected(own, QueueEnd.CONSUMER, stream)
+        producer, consumer = connected(own, Role.PRODUCER, stream), connected(own, Role.CONSUMER, stream)
         self.put(producer, page(0))
         assert self.take_numbers(consumer) == [0]
         for queue in (producer, consumer):
@@ -130,7 +119,7 @@ class TestRabbitMQQueue(BrokerConformance):
     ) -> None:
         other = config_for(rabbitmq, limits={"max_bytes": 10**6})
         with pytest.raises(QueueError, match=r"exists with other settings.*rabbitmqctl delete_queue"):
-            connected(other, QueueEnd.CONSUMER, stream)
+            connected(other, Role.CONSUMER, stream)
 
     def test_each_end_does_only_its_own_part(self, producer: AbstractQueue, consumer: AbstractQueue) -> None:
         for call in (
@@ -145,12 +134,6 @@ class TestRabbitMQQueue(BrokerConformance):
 def broker_of(config: RabbitMQConfig) -> Broker:
     queue = config.config.queue
     return Broker(queue.host, queue.port, queue.username, queue.password, queue.virtual_host)
-
-
-def connected(config: RabbitMQConfig, which: QueueEnd, stream: StreamKey) -> AbstractQueue:
-    queue = QueueFactory.get_queue(config, end=which, stream=stream, budget=BUDGET)
-    queue.connect()
-    return queue
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -175,9 +158,9 @@ STREAM = StreamKey("never", "made", "at all")
         ({"exchange": "no-such-exchange", "queue_name": "bizon.test.no.exchange"}, "no exchange 'no-such-exchange'"),
     ],
 )
-@pytest.mark.parametrize("which", QueueEnd)
-def test_what_is_wrong_with_the_connection_is_said_in_a_line(
-    rabbitmq: Broker, wrong: dict[str, Any], reason: str, which: QueueEnd, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("which", Role)
+def test_a_failed_connection_is_explained_in_one_line(
+    rabbitmq: Broker, wrong: dict[str, Any], reason: str, which: Role, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = config_for(rabbitmq, **{"password": "guest", **wrong})
     with pytest.raises(QueueError) as error:
@@ -191,7 +174,7 @@ def test_what_is_wrong_with_the_connection_is_said_in_a_line(
         rabbitmq.delete(wrong["queue_name"])
 
 
-def test_what_answers_may_be_no_rabbitmq() -> None:
+def test_the_server_may_not_be_rabbitmq() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -201,8 +184,8 @@ def test_what_answers_may_be_no_rabbitmq() -> None:
                 connection.recv(100)
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(QueueError, match="no RabbitMQ"):
-            connected(config_for(Broker("127.0.0.1", server.getsockname()[1])), QueueEnd.PRODUCER, STREAM)
+        with pytest.raises(QueueError, match="is not RabbitMQ"):
+            connected(config_for(Broker("127.0.0.1", server.getsockname()[1])), Role.PRODUCER, STREAM)
 
 
 def test_without_pika_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +194,7 @@ def test_without_pika_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         if not name.endswith(".config"):
             monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingDependencyError, match=r"bizon\[rabbitmq\]"):
-        connected(config_for(Broker("127.0.0.1", 1)), QueueEnd.PRODUCER, STREAM)
+        connected(config_for(Broker("127.0.0.1", 1)), Role.PRODUCER, STREAM)
 
 
 def test_the_config_has_the_documented_defaults_and_no_other_keys() -> None:
@@ -223,49 +206,3 @@ def test_the_config_has_the_documented_defaults_and_no_other_keys() -> None:
     assert (config.config.consumer.poll_interval, config.config.max_nb_messages) == (1, 1_000_000)
     with pytest.raises(ValidationError, match="extra_forbidden"):
         RabbitMQConfig.model_validate({"type": "rabbitmq", "config": {"queue": {"host": "h", "hots": 1}}})
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key behind it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    pem = serialization.Encoding.PEM
-    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(made.public_bytes(pem) + plain)
-    return file
-
-
-@pytest.fixture
-def encrypted(rabbitmq: Broker, certificate: Path) -> Iterator[Broker]:
-    """The broker behind a proxy that speaks TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with Proxy(rabbitmq.host, rabbitmq.port, tls=context) as proxy:
-        yield rabbitmq._replace(host=proxy.host, port=proxy.port)
-
-
-def test_pages_travel_encrypted(rabbitmq: Broker, encrypted: Broker, certificate: Path) -> None:
-    config = config_for(encrypted, tls={"ca_file": str(certificate)}, queue_name=f"bizon.test.tls.{encrypted.port}")
-    producer, consumer = (connected(config, which, STREAM) for which in (QueueEnd.PRODUCER, QueueEnd.CONSUMER))
-    assert producer.put(page(0, size=10**6), timeout=1)
-    received = consumer.get(timeout=30)
-    assert received is not None
-    assert received.frame.equals(page(0, size=10**6).frame)
-    for queue in (producer, consumer):
-        queue.close()
-    rabbitmq.delete(config.config.queue.queue_name or "")
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(encrypted: Broker) -> None:
-    with pytest.raises(QueueError, match=r"CERTIFICATE_VERIFY_FAILED.*check tls"):
-        connected(config_for(encrypted, tls=True), QueueEnd.PRODUCER, STREAM)

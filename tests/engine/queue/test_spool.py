@@ -1,4 +1,4 @@
-"""Pages that wait long are kept on disk; a lost or torn spool costs only fetching."""
+"""Pages that wait long are spooled to disk; a lost or torn spool only costs fetching."""
 
 import stat
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Spooled(Protocol):
 
 @pytest.fixture
 def spooled(tmp_path: Path, clock: FakeClock) -> Iterator[Spooled]:
-    """Makes a spool that has written these pages."""
+    """Creates a spool that has written these pages."""
     with ExitStack() as spools:
 
         def make(*iterations: int, epoch: int = 1) -> Spool:
@@ -138,7 +138,7 @@ def test_a_damaged_page_is_left_out_with_all_behind_it(tmp_path: Path, spooled: 
 
 
 def test_a_page_that_says_it_is_longer_than_its_file_is_left_out(tmp_path: Path, spooled: Spooled) -> None:
-    """Memory for it is not even asked for: the process might not get it."""
+    """No memory is allocated for it, since the process might not get it."""
     spooled(0, 1).close()
     (path,) = tmp_path.iterdir()
     first = 4 + int.from_bytes(path.read_bytes()[:4])
@@ -162,18 +162,18 @@ def test_a_page_that_is_damaged_with_a_right_checksum_is_left_out(tmp_path: Path
 def test_a_page_that_cannot_be_encoded_only_ends_the_spooling(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its thread would end with a traceback."""
+    """The spool's thread would otherwise end with a traceback."""
     told: list[str] = []
     logger.add(lambda line: told.append(str(line)), level="WARNING", format="{message}")
     monkeypatch.setattr(codec, "LARGEST_HEADER", 10)
     spool = Spool(tmp_path, "job", 1, clock)
-    with spool.kept():
+    with spool.ticking():
         spool.note(page(0))
         clock.advance(LONGEST_WAIT)
         deadline = monotonic() + 30
         while not told:
             assert monotonic() < deadline
-    assert "pages that wait are not kept on disk any longer: next_pagination" in told[0]
+    assert "waiting pages are no longer spooled to disk: next_pagination" in told[0]
 
 
 def test_spools_of_other_jobs_are_discarded_and_the_end_of_a_stream_is_not_kept(
@@ -201,7 +201,7 @@ def test_the_last_stream_takes_the_folder_of_all_with_it(tmp_path: Path) -> None
 
 
 def test_pages_whose_paginations_take_much_memory_are_written_sooner(tmp_path: Path, clock: FakeClock) -> None:
-    """They waited in memory, uncounted, until they were old enough."""
+    """They once waited in memory, uncounted, until they were old enough."""
     large = replace(page(0), state_length=3 * 2**20)
     spool = Spool(tmp_path, "job", 1, clock)
     for iteration in range(4):

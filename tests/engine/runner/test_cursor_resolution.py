@@ -12,7 +12,7 @@ from fakes import memory_backend, pipeline
 from bizon import RunnerFactory
 from bizon.common.errors.errors import ConfigError
 from bizon.connectors.sources.dummy.src.source import DummySource
-from bizon.engine.backend.adapters.sqlalchemy import jobs as tables
+from bizon.engine.backend.adapters.sqlalchemy import job_table as tables
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job

@@ -9,13 +9,13 @@ import pytest
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.models import BizonConfig
-from bizon.engine.backend.models import Half
+from bizon.common.role import Role
 from bizon.engine.engine import RunnerFactory
 from bizon.engine.runner import extras
 from bizon.engine.runner.extras import check_extras
 
 ROOT = Path(__file__).parents[3]
-BOTH = (Half.PRODUCER, Half.CONSUMER)
+BOTH = (Role.PRODUCER, Role.CONSUMER)
 BIGQUERY = {"project_id": "p", "dataset_id": "d", "gcs_buffer_bucket": "b"}
 DUMMY = {"name": "dummy", "stream": "creatures", "authentication": {"type": "api_key", "params": {"token": "t"}}}
 
@@ -54,9 +54,9 @@ def test_a_run_without_a_package_names_the_extra_and_leaves_no_state(
 def test_a_half_asks_only_for_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
     model = BizonConfig.model_validate(TO_BIGQUERY)
-    check_extras(model, (Half.PRODUCER,))
+    check_extras(model, (Role.PRODUCER,))
     with pytest.raises(MissingDependencyError):
-        check_extras(model, (Half.CONSUMER,))
+        check_extras(model, (Role.CONSUMER,))
 
 
 def test_a_queue_in_kafka_needs_no_avro(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from fakes import KEY, memory_backend, pipeline
 
+from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CommitRecord, Half, JobStatus, StreamJob
+from bizon.engine.backend.models import CommitRecord, JobStatus, StreamJob
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.jobs import OpenedJob, close_job, join_job, open_job
 from bizon.engine.runner.models import RunnerStatus
@@ -21,7 +22,7 @@ def backend() -> AbstractBackend:
 
 
 def produce(backend: AbstractBackend, **source: Any) -> OpenedJob:
-    return open_job(backend, pipeline(**source), half=Half.PRODUCER)
+    return open_job(backend, pipeline(**source), half=Role.PRODUCER)
 
 
 def join(backend: AbstractBackend, before: OpenedJob | None = None, **source: Any) -> OpenedJob:
@@ -47,7 +48,7 @@ def test_without_a_job_there_is_nothing_to_join(backend: AbstractBackend) -> Non
 def test_a_job_whose_producer_has_not_started_cannot_be_joined(backend: AbstractBackend) -> None:
     job = backend.create_stream_job(KEY, "full_refresh")
     assert join_job(backend, pipeline()) is None
-    backend.open_epoch(job.id, Half.PRODUCER)
+    backend.open_epoch(job.id, Role.PRODUCER)
     assert join(backend).job.id == job.id
 
 

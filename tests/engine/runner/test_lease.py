@@ -12,11 +12,12 @@ import pytest
 from fakes import KEY, memory_backend
 
 from bizon.common.errors.errors import JobLockedError
+from bizon.common.role import Role
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import Half, LeaseHolder, StreamKey
+from bizon.engine.backend.models import LeaseHolder, StreamKey
 from bizon.engine.runner.lease import held_lease, is_dead, lease_key, this_process
 
 ELSEWHERE = LeaseHolder("owner-elsewhere", "other-host", 4711, "another machine", "99")
@@ -119,7 +120,7 @@ def test_the_heartbeat_keeps_the_lease(backend: AbstractBackend) -> None:
 
 
 def test_the_halves_are_leased_apart(backend: AbstractBackend) -> None:
-    keys = [lease_key(KEY, half) for half in Half]
+    keys = [lease_key(KEY, half) for half in Role]
     with held_lease(backend, keys[0], 60, nothing), held_lease(backend, keys[1], 60, nothing):
         for key in keys:
             with pytest.raises(JobLockedError, match=rf"process {os.getpid()} "), held_lease(backend, key, 60, nothing):
@@ -127,13 +128,13 @@ def test_the_halves_are_leased_apart(backend: AbstractBackend) -> None:
 
 
 def test_the_lease_of_a_producer_is_that_of_a_whole_run() -> None:
-    assert lease_key(KEY, Half.PRODUCER) == KEY
+    assert lease_key(KEY, Role.PRODUCER) == KEY
 
 
 def test_no_two_pipelines_share_the_lease_of_a_consumer() -> None:
     """However long their names are: columns have room for 100 characters."""
     names = ["pipe", "pipe (consumer)", "x" * 80, "x" * 81, "x" * 99 + "a", "x" * 99 + "b", "x" * 300]
-    found = {lease_key(StreamKey(name, "source", "stream"), Half.CONSUMER).name for name in names}
+    found = {lease_key(StreamKey(name, "source", "stream"), Role.CONSUMER).name for name in names}
     assert len(found | set(names)) == 2 * len(names) - 1, "'pipe (consumer)' is both a name and a lease"
     assert max(map(len, found)) <= 100
     assert "pipe (consumer)" in found

@@ -6,7 +6,7 @@ import sys
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
 
-from bizon.engine.backend.models import Half
+from bizon.common.role import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.adapters.process import _Child, _signals_held_back
 
@@ -28,7 +28,7 @@ def child() -> tuple[_Child, SpawnProcess]:
     context = get_context("spawn")
     process = context.Process(target=signal.pause, daemon=True)
     process.start()
-    return _Child(Half.PRODUCER, process, context.Pipe(duplex=False)[0]), process
+    return _Child(Role.PRODUCER, process, context.Pipe(duplex=False)[0]), process
 
 
 def test_a_half_that_is_not_at_work_yet_is_not_waited_for() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from bizon.cli.state import _lines
 from bizon.common.models import BizonConfig
-from bizon.engine.backend.models import Half
+from bizon.common.role import Role
+from bizon.engine.backend.models import CommitRecord
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
@@ -35,13 +36,13 @@ def leases(config: BizonConfig) -> list[str]:
 
 @pytest.mark.parametrize(
     ("half", "name"),
-    [(Half.PRODUCER, "Lease of the producer"), (Half.CONSUMER, "Lease of the consumer")],
-    ids=list(Half),
+    [(Role.PRODUCER, "Lease of the producer"), (Role.CONSUMER, "Lease of the consumer")],
+    ids=list(Role),
 )
-def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Half, name: str) -> None:
+def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, name: str) -> None:
     """The job of a consumer whose producer was done used to be shown as killed."""
     with build_backend(config) as backend:
-        open_job(backend, config, half=Half.PRODUCER)
+        open_job(backend, config, half=Role.PRODUCER)
         assert report_on(config).was_killed
         with held_lease(backend, lease_key(stream_key(config), half), 60, nothing):
             report = report_on(config)
@@ -55,6 +56,23 @@ def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
     with (
         build_backend(config) as backend,
         held_lease(backend, key, 60, nothing),
-        held_lease(backend, lease_key(key, Half.CONSUMER), 60, nothing),
+        held_lease(backend, lease_key(key, Role.CONSUMER), 60, nothing),
     ):
         assert leases(config) == ["Lease"]
+
+
+def test_pages_that_are_fetched_ahead_of_the_checkpoint_are_shown(config: BizonConfig) -> None:
+    key = stream_key(config)
+    with build_backend(config) as backend:
+        opened = open_job(backend, config)
+
+        def shown() -> list[str]:
+            return [line for line in _lines(report_on(config)) if line.startswith("Fetched")]
+
+        assert shown() == []
+        backend.create_source_cursor(opened.job.id, key, 20, 1_000, {"page": 21})
+        assert shown() == ["Fetched: 1,000 records, up to iteration 19"]
+        backend.create_destination_cursor(
+            CommitRecord(opened.job.id, opened.epoch, key, "logger", 0, 19, 1_000, {"page": 20})
+        )
+        assert shown() == []

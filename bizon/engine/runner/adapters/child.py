@@ -19,8 +19,8 @@ from bizon.common.errors.errors import BizonError
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.interrupts import in_words
 from bizon.common.log_bridge import FAILURE, standard_logging_bridged
+from bizon.common.role import Role
 from bizon.common.secret import registry
-from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
@@ -102,7 +102,7 @@ def pack(context: RunContext) -> tuple[str | None, bytes]:
     return context.config.source.source_file_path, pickle.dumps(context)
 
 
-def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
+def child_main(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
     """Entry point of a child process. The main process handles signals and tells its children through the flag."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
@@ -124,7 +124,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
     gc.freeze()  # the process ends: to look for garbage in all it has imported would take longer than a short run
 
 
-def _work(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:
+def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:
     source_file_path, pickled = payload
     if source_file_path is not None:
         load_custom_source(source_file_path)
@@ -137,19 +137,19 @@ def _work(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring, re
         build_backend(context.config) as backend,
         ExitStack() as until_the_end,
     ):
-        spool = until_the_end.enter_context(open_spool(context)) if half is Half.CONSUMER else None
+        spool = until_the_end.enter_context(open_spool(context)) if half is Role.CONSUMER else None
         queue = _queue(half, context, wiring, spool)
         watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters), watch)
-        run = run_producer if half is Half.PRODUCER else run_consumer
+        run = run_producer if half is Role.PRODUCER else run_consumer
         return run(context, links)
 
 
-def _queue(half: Half, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
+def _queue(half: Role, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
     config = context.config
     if config.engine.queue.is_broker:
         return build_queue(config, context.key, half)
-    if half is Half.PRODUCER:
+    if half is Role.PRODUCER:
         return PipeSender(config.engine.queue.config, wiring.data)
     return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)
 

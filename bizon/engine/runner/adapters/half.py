@@ -11,9 +11,10 @@ queue what was not acknowledged.
 from threading import Event
 
 from bizon.common.clock import Monotonic, monotonic
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half, JobStatus
+from bizon.engine.backend.models import JobStatus
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.assembly import build_queue
 from bizon.engine.runner.jobs import join_job, open_job, stream_key
@@ -32,7 +33,7 @@ class _HalfRunner(AbstractRunner):
         (half,) = self.halves
         why = "stopped on request" if self._stop_requested else f"another {half} has taken over"
         killed = PipelineReturnStatus.KILLED_BY_RUNNER
-        producer, consumer = (killed if half is each else None for each in (Half.PRODUCER, Half.CONSUMER))
+        producer, consumer = (killed if half is each else None for each in (Role.PRODUCER, Role.CONSUMER))
         return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
 
 
@@ -43,11 +44,11 @@ class ProducerRunner(_HalfRunner):
     its own once that one is over.
     """
 
-    halves = (Half.PRODUCER,)
+    halves = (Role.PRODUCER,)
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
         while True:
-            opened = open_job(backend, self.bizon_config, half=Half.PRODUCER, scope=self.scope)
+            opened = open_job(backend, self.bizon_config, half=Role.PRODUCER, scope=self.scope)
             status = self._run_job(backend, opened)
             if not (opened.then_another and status.is_success):
                 return status
@@ -60,7 +61,7 @@ class ProducerRunner(_HalfRunner):
         gate = Event()
         gate.set()  # the destination is the consumer's to check
         links = Links(
-            build_queue(context.config, context.key, Half.PRODUCER), backend, self._stop, gate, self._progress
+            build_queue(context.config, context.key, Role.PRODUCER), backend, self._stop, gate, self._progress
         )
         result = run_producer(context, links)
         if result.status is PipelineReturnStatus.SUCCESS and not result.capped:
@@ -75,7 +76,7 @@ class ConsumerRunner(_HalfRunner):
     consumer: it commits what it has and waits for the producer to start again.
     """
 
-    halves = (Half.CONSUMER,)
+    halves = (Role.CONSUMER,)
 
     def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
         waits, before = False, None
@@ -97,12 +98,12 @@ class ConsumerRunner(_HalfRunner):
 
     def _check_queue(self) -> None:
         """Raise QueueError for a queue that cannot be reached: it may be hours until there is a job."""
-        queue = build_queue(self.bizon_config, stream_key(self.bizon_config), Half.CONSUMER)
+        queue = build_queue(self.bizon_config, stream_key(self.bizon_config), Role.CONSUMER)
         queue.connect()
         queue.close()
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
-        queue, failed, gate = build_queue(context.config, context.key, Half.CONSUMER), Event(), Event()
+        queue, failed, gate = build_queue(context.config, context.key, Role.CONSUMER), Event(), Event()
         sent = _Sent(backend, context.resume.job_id, context.producer_epoch)
         watch = ProducerWatch(sent.state, is_drained=queue.is_drained)
         is_over = lambda was_empty: self._stop.is_set() or watch(was_empty)  # noqa: E731

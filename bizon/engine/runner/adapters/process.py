@@ -12,10 +12,10 @@ from typing import Any
 from bizon.common.errors.errors import ConfigError
 from bizon.common.log_bridge import FAILURE
 from bizon.common.models import BizonConfig
+from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.secret import learn
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
@@ -48,8 +48,8 @@ class ProcessRunner(AbstractRunner):
         data_out, data_in = spawn.Pipe(duplex=False)
         gate_out, gate_in = spawn.Pipe(duplex=False)
         payload = pack(context)
-        children: dict[Half, _Child] = {}
-        ends = {Half.PRODUCER: (data_in, gate_out), Half.CONSUMER: (data_out, gate_in)}
+        children: dict[Role, _Child] = {}
+        ends = {Role.PRODUCER: (data_in, gate_out), Role.CONSUMER: (data_out, gate_in)}
         try:
             for half, (data, gate) in ends.items():
                 events_out, events_in = spawn.Pipe(duplex=False)
@@ -71,7 +71,7 @@ class ProcessRunner(AbstractRunner):
                 raise
         return {half.value: child.result for half, child in children.items() if child.result is not None}
 
-    def _wait(self, children: "dict[Half, _Child]") -> None:
+    def _wait(self, children: "dict[Role, _Child]") -> None:
         interval = min(self.bizon_config.engine.runner.config.is_alive_check_interval, _STOP_SEEN_WITHIN)
         while running := [child for child in children.values() if child.result is None]:
             ready = wait_for_any([end for child in running for end in (child.events, child.process.sentinel)], interval)
@@ -83,11 +83,11 @@ class ProcessRunner(AbstractRunner):
                 if child.result is not None:
                     self._note_end(child.half, child.result)
 
-    def _cut_short(self, children: "dict[Half, _Child]") -> None:
+    def _cut_short(self, children: "dict[Role, _Child]") -> None:
         """End both halves: the page in flight is given up, a write that is under way is waited for, since only it knows
         what has become of it."""
         self._flag.set()
-        producer = children[Half.PRODUCER]
+        producer = children[Role.PRODUCER]
         if producer.result is None:
             producer.process.join(PAGE_GRACE)
             if producer.process.is_alive():
@@ -95,8 +95,8 @@ class ProcessRunner(AbstractRunner):
         self._wait(children)
         self._ended = {half.value: child.result for half, child in children.items() if child.result is not None}
 
-    def _note_end(self, half: Half, result: WorkerResult) -> None:
-        if half is Half.PRODUCER:
+    def _note_end(self, half: Role, result: WorkerResult) -> None:
+        if half is Role.PRODUCER:
             self._producer[0] = state_of(result)
         if result.status is not PipelineReturnStatus.SUCCESS:
             self._flag.set()
@@ -105,7 +105,7 @@ class ProcessRunner(AbstractRunner):
 class _Child:
     """One child: its process, what it says, and its result once it has ended."""
 
-    def __init__(self, half: Half, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
+    def __init__(self, half: Role, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
         self.half = half
         self.process = process
         self.events = events
@@ -167,7 +167,7 @@ def _signals_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _reaped(children: dict[Half, _Child]) -> Iterator[None]:
+def _reaped(children: dict[Role, _Child]) -> Iterator[None]:
     """Leave no child behind, also when the runner itself is interrupted."""
     try:
         yield

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from bizon.common.interrupts import in_words
+from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Half
 from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool
@@ -84,7 +84,7 @@ def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, Ab
     """The producer's and the consumer's end: the same, unless pages leave the run."""
     config = context.config
     if config.engine.queue.is_broker:
-        producer, consumer = (build_queue(config, context.key, half) for half in (Half.PRODUCER, Half.CONSUMER))
+        producer, consumer = (build_queue(config, context.key, half) for half in (Role.PRODUCER, Role.CONSUMER))
         return producer, consumer
     shared = QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
     return shared, shared
@@ -93,14 +93,14 @@ def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, Ab
 def _state(producer: Future[WorkerResult]) -> ProducerState:
     if not producer.done():
         return ProducerState.AT_WORK
-    return state_of(_result(producer, Half.PRODUCER))
+    return state_of(_result(producer, Role.PRODUCER))
 
 
 def _results(workers: dict[str, Future[WorkerResult]]) -> dict[str, WorkerResult]:
-    return {name: _result(future, Half(name)) for name, future in workers.items()}
+    return {name: _result(future, Role(name)) for name, future in workers.items()}
 
 
-def _result(future: Future[WorkerResult], half: Half) -> WorkerResult:
+def _result(future: Future[WorkerResult], half: Role) -> WorkerResult:
     """The worker's own result, or what stands for it when it left by SystemExit or the like."""
     error = future.exception()
     if error is None:

@@ -54,12 +54,12 @@ def outputs_that_are_gone_count(module: ModuleType) -> None:
     swap(module, "check_watermark", seen(lambda found, _published: replace(found, has_rows=None)))
 
 
-@guard("engine.backend.adapters.sqlalchemy.jobs", f"{WATERMARKS}::test_a_superseded_start_does_not_note_an_output")
+@guard("engine.backend.adapters.sqlalchemy.job_table", f"{WATERMARKS}::test_a_superseded_start_does_not_note_an_output")
 def superseded_starts_note_their_output(module: ModuleType) -> None:
     def make(note: Any) -> Any:
-        def call(connection: Any, job_id: str, output: Any, _epoch: int) -> None:
-            note(connection, job_id, output, module.by_id(connection, job_id).attempt)
+        def call(self: Any, job_id: str, output: Any, *, epoch: int) -> None:
+            note(self, job_id, output, epoch=self.get_stream_job_by_id(job_id).attempt)
 
         return call
 
-    swap(module, "note_output", make)
+    swap(module.JobTable, "note_output", make)

@@ -243,7 +243,7 @@ def sizes_in_a_frame_are_trusted(module: ModuleType) -> None:
 
 
 @guard(
-    "engine.backend.adapters.sqlalchemy.leases",
+    "engine.backend.adapters.sqlalchemy.lease_table",
     "tests/engine/backend/test_postgres_leases.py::test_a_holder_that_has_lost_its_session_and_is_heard_of_is_left_alone",
 )
 def a_session_that_ended_proves_that_its_run_has_died(module: ModuleType) -> None:

@@ -10,7 +10,7 @@ FRESH = "tests/e2e/crash/test_crash_matrix.py::test_a_fresh_run_first_finishes_a
 
 
 @guard(
-    "engine.backend.adapters.sqlalchemy.backend",
+    "engine.backend.adapters.sqlalchemy.destination_cursor_table",
     f"{FREEZES}::test_a_write_that_was_frozen_is_not_committed_by_its_run_once_another_has_begun",
 )
 def overtaken_runs_commit(module: ModuleType) -> None:
@@ -21,11 +21,11 @@ def overtaken_runs_commit(module: ModuleType) -> None:
 
         return call
 
-    swap(module.SQLAlchemyBackend, "create_destination_cursor", make)
+    swap(module.DestinationCursorTable, "create_destination_cursor", make)
 
 
 @guard(
-    "engine.backend.adapters.sqlalchemy.leases",
+    "engine.backend.adapters.sqlalchemy.lease_table",
     f"{FAILURES}::test_a_second_run_at_the_same_time_is_refused[thread]",
 )
 def lease_is_never_refused(module: ModuleType) -> None:
@@ -35,11 +35,11 @@ def lease_is_never_refused(module: ModuleType) -> None:
 
         return call
 
-    swap(module, "acquire", make)
+    swap(module.LeaseTable, "_acquire", make)
 
 
 @guard(
-    "engine.backend.adapters.sqlalchemy.backend",
+    "engine.backend.adapters.sqlalchemy.job_table",
     "tests/engine/runner/test_jobs.py::test_a_run_that_was_overtaken_has_no_say_in_how_the_job_ends",
 )
 def overtaken_runs_end_the_job(module: ModuleType) -> None:
@@ -49,7 +49,7 @@ def overtaken_runs_end_the_job(module: ModuleType) -> None:
 
         return call
 
-    swap(module.SQLAlchemyBackend, "update_stream_job_status", make)
+    swap(module.JobTable, "update_stream_job_status", make)
 
 
 @guard("engine.runner.jobs", f"{FRESH}[before_success]")

@@ -1,9 +1,9 @@
-"""The state in BigQuery: how it is connected to, and what its errors mean.
+"""The state in BigQuery: its connections, and the meaning of its errors.
 
-BigQuery enforces no keys, and there are no transactions across statements here. What that means: a statement that
-inserts looks first; a lease, the number of a start and a checkpoint are taken by one statement that names what it
-expects, and of several at once BigQuery lets one succeed. Whether a run was overtaken is asked just before its
-checkpoint, not in the same moment: one that is frozen in between, for longer than its lease, may still record it.
+BigQuery enforces no keys, and the state uses no transactions across statements here. So a statement that inserts looks
+first. A lease, the number of a start and a checkpoint are each taken by one statement that names the values it expects;
+when several run at once, BigQuery lets one succeed. A run asks whether it is superseded just before its checkpoint, not
+in the same statement: a run that is frozen in between, for longer than its lease, may still record the checkpoint.
 """
 
 from google.api_core.client_options import ClientOptions
@@ -31,7 +31,7 @@ class BigQueryDatabase(Database):
         super().__init__(_engine(config, self._client), f"BigQuery dataset '{config.database}.{config.schema_name}'")
 
     def make_room(self) -> None:
-        """Make the dataset, where that is wanted. Raises BackendError."""
+        """Create the dataset if the configuration asks for it. Raises BackendError."""
         if not self._config.create_schema:
             return
         dataset = bigquery.Dataset(f"{self._config.database}.{self._config.schema_name}")
@@ -46,7 +46,7 @@ class BigQueryDatabase(Database):
         if cause is None:
             return super().explain(error)
         text = str(cause.message).splitlines()[0]
-        return f"{text}; make the dataset, or set create_schema" if cause.code == _MISSING else text
+        return f"{text}; create the dataset, or set create_schema" if cause.code == _MISSING else text
 
     def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
         cause = _cause(error)
@@ -58,7 +58,7 @@ class BigQueryDatabase(Database):
 
 
 def _cause(error: SQLAlchemyError) -> GoogleAPICallError | None:
-    """The answer of BigQuery behind an error."""
+    """BigQuery's answer inside an error."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, GoogleAPICallError):
         arguments = [each for each in found.args if isinstance(each, GoogleAPICallError)]

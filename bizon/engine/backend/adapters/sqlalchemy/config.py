@@ -9,11 +9,11 @@ from bizon.common.secret import SecretText
 from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
 
 _LIKE_A_URL = re.compile(r"^(?:file:|[A-Za-z][\w+.-]*://)|\?\w+=")
-_LONGEST_IDENTIFIER = 63  # bytes; Postgres cuts off the rest of a name without an error
+_LONGEST_IDENTIFIER = 63  # bytes; Postgres silently truncates longer names
 
 
 class SQLiteConfigDetails(AbstractBackendConfigDetails):
-    """``engine.backend.config`` for SQLite. ``schema`` is accepted and has no meaning there."""
+    """``engine.backend.config`` for SQLite, which accepts ``schema`` and ignores it."""
 
     database: str = Field(
         default="bizon", min_length=1, description="State file without `.sqlite3`; relative to the working directory."
@@ -24,7 +24,7 @@ class SQLiteConfigDetails(AbstractBackendConfigDetails):
     def _is_a_path(cls, value: str) -> str:
         if _LIKE_A_URL.search(value):
             raise ValueError(
-                "is a path, not a URL: leave out what stands before the file's name, and options after `?`"
+                "is a path, not a URL: remove the scheme before the file's name, and the options after `?`"
             )
         return value
 
@@ -44,13 +44,13 @@ class SQLiteInMemoryConfig(AbstractBackendConfig):
 
 
 class PostgresConfigDetails(AbstractBackendConfigDetails):
-    """``engine.backend.config`` for Postgres. The state tables are made in ``schema``, which is made when missing."""
+    """``engine.backend.config`` for Postgres. ``schema`` holds the state tables, and is created when missing."""
 
     host: str = Field(min_length=1, description="Host name or address of the server, or the folder of its Unix socket.")
     port: int = Field(default=5432, ge=1, le=65535, description="Port of the server.")
     username: str = Field(min_length=1, description="Role to log in as.")
     password: SecretText = Field(
-        description="Its password, any characters. Empty where the server asks for none, or finds it in `~/.pgpass`."
+        description="Password of the role, any characters. Empty when the server needs none, or it is in `~/.pgpass`."
     )
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
         default=None,
@@ -70,12 +70,12 @@ class PostgresSQLAlchemyConfig(AbstractBackendConfig):
     """``engine.backend: {type: postgres}``: state in a schema of a Postgres database."""
 
     type: Literal[BackendTypes.POSTGRES] = Field(description="postgres")
-    config: PostgresConfigDetails = Field(description="Where the server is, and who logs in.")
+    config: PostgresConfigDetails = Field(description="The server, and the role that logs in.")
 
 
 class BigQueryConfigDetails(AbstractBackendConfigDetails):
     """``engine.backend.config`` for BigQuery: ``database`` is the project, ``schema`` the dataset. Each statement is a
-    job of a second or two, and several make a checkpoint: for pipelines that have nothing but BigQuery."""
+    job of a second or two, and a checkpoint takes several: for pipelines that have nothing but BigQuery."""
 
     schema_name: str = Field(min_length=1, alias="schema", description="Dataset of the state tables.")
     service_account_key: SecretText = Field(
@@ -83,14 +83,16 @@ class BigQueryConfigDetails(AbstractBackendConfigDetails):
         description="Key of a service account, the JSON itself; it stays in memory. Empty = the credentials of the "
         "machine.",
     )
-    create_schema: bool = Field(default=False, description="Make the dataset when there is none.")
+    create_schema: bool = Field(default=False, description="Create the dataset when it is missing.")
     schema_location: str | None = Field(
-        default=None, min_length=1, description="Where the dataset is, as in `EU`; default is BigQuery's own, `US`."
+        default=None,
+        min_length=1,
+        description="Location of the dataset, such as `EU`; BigQuery's default is `US`.",
     )
     api_endpoint: str | None = Field(
         default=None,
         pattern="^https?://",
-        description="A server that stands in for BigQuery's; no credentials are sent.",
+        description="A server that replaces BigQuery's; no credentials are sent.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What differs between the databases that may keep the state."""
+"""The differences between the databases that may keep the state."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -9,7 +9,7 @@ from bizon.engine.backend.models import StreamKey
 
 
 class Database:
-    """A state database: its engine, its ``name`` in messages, and what its errors mean.
+    """A state database: its engine, its ``name`` in messages, and the meaning of its errors.
 
     Used by the backend and its transactions, from any thread. Nothing is connected before the first transaction.
     """
@@ -19,14 +19,14 @@ class Database:
         self.name = name
 
     def exists(self) -> bool:
-        """False when connecting would make it."""
+        """False when connecting would create it."""
         return True
 
     def make_room(self) -> None:
-        """Make what has to be there before the first connection. Raises BackendError."""
+        """Create what the first connection needs. Raises BackendError."""
 
-    def turn(self) -> AbstractContextManager[object]:
-        """Within: this thread may use the database."""
+    def exclusive(self) -> AbstractContextManager[object]:
+        """A context in which this thread may use the database."""
         return nullcontext()
 
     def explain(self, error: SQLAlchemyError) -> str:
@@ -34,15 +34,15 @@ class Database:
         return str(getattr(error, "orig", None) or error)
 
     def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
-        """True when the same transaction may succeed a little later, on another connection. ``reached``: the database
-        has answered before, so that an error in connecting is no mistake in the configuration."""
+        """True when the same transaction may soon succeed on another connection. ``reached``: the database has answered
+        before, so a failed connection does not come from a wrong configuration."""
         return False
 
     def prove_alive(self, key: StreamKey, owner: str) -> None:
-        """Let the database know, from now on, that the holder of a lease lives. Repeated by each heartbeat."""
+        """Prove to the database from now on that the holder of a lease is alive. Each heartbeat repeats it."""
 
     def stop_proving(self, key: StreamKey, owner: str) -> None:
-        """Take it back; harmless when there is nothing to take back."""
+        """End the proof; harmless when there is none."""
 
     def heartbeat_interval(self, ttl: float) -> float:
         """Seconds between two heartbeats of a lease of ``ttl`` seconds."""

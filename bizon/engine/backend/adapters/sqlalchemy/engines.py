@@ -1,4 +1,4 @@
-"""Opening the database of each backend type, and SQLite."""
+"""Opens the database of each backend type; SQLite itself."""
 
 import os
 import sqlite3
@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from bizon.common.errors.errors import BackendError, MissingDependencyError
 from bizon.common.private_files import create_private_if_missing, make_private_folders
-from bizon.common.waiting import pause, stop_sign
+from bizon.common.waiting import back_off
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
@@ -54,7 +54,7 @@ def sqlite_path(config: AbstractBackendConfigDetails) -> Path:
 
 
 class MemoryDatabase(Database):
-    """SQLite in memory: one connection, which the threads of the run use in turn."""
+    """SQLite in memory: one connection, which one thread of the run uses at a time."""
 
     def __init__(self, config: AbstractBackendConfigDetails) -> None:
         engine = create_engine(
@@ -66,7 +66,7 @@ class MemoryDatabase(Database):
         super().__init__(engine, "memory")
         self._one_at_a_time = RLock()
 
-    def turn(self) -> AbstractContextManager[object]:
+    def exclusive(self) -> AbstractContextManager[object]:
         return self._one_at_a_time
 
 
@@ -76,9 +76,9 @@ class FileDatabase(Database):
     def __init__(self, config: AbstractBackendConfigDetails) -> None:
         self._path = sqlite_path(config)
         engine = create_engine(
-            URL.create("sqlite", database=str(self._path)),  # as text, ? and % in the path would have a meaning
+            URL.create("sqlite", database=str(self._path)),  # in a URL as text, ? and % would have a meaning
             echo=config.echoEngine,
-            poolclass=QueuePool,  # the last connection to close has the log written back; no commit should wait for it
+            poolclass=QueuePool,  # closing the last connection writes the log back; no commit should wait for that
             connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
         )
         event.listen(engine, "do_connect", self._connect_to_read)
@@ -89,16 +89,17 @@ class FileDatabase(Database):
         return self._path.exists()
 
     def _may_be_written(self) -> bool:
-        """A database with a write-ahead log makes files beside it, also to be read."""
+        """SQLite creates files next to a database with a write-ahead log, even to read it."""
         return not self._path.exists() or (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK))
 
     def _connect_to_read(self, _dialect: Any, _record: Any, _arguments: Any, _keywords: Any) -> Any:
-        """A connection that only reads, for ``bizon status`` of another user or of a copy; None where one may write."""
+        """A connection that only reads, for ``bizon status`` by another user or on a copy; None where this user may
+        write."""
         if self._may_be_written():
             return None
         address = f"{self._path.absolute().as_uri()}?mode=ro"
         if not self._path.with_name(f"{self._path.name}-wal").exists():
-            address += "&immutable=1"  # nobody is at work, and nothing can be made beside the file
+            address += "&immutable=1"  # nobody writes, and no file can be created next to this one
         return sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False)
 
     def _prepare(self, connection: Any, record: Any) -> None:
@@ -106,15 +107,15 @@ class FileDatabase(Database):
             _use_write_ahead_log(connection, record)
 
     def make_room(self) -> None:
-        """The state holds paginations and errors: the file is this user's alone, and so is a folder made for it."""
+        """Create the file, and a folder for it, for this user alone: the state has paginations and errors."""
         try:
             make_private_folders(self._path.parent)
             create_private_if_missing(self._path)
         except OSError as error:
-            raise BackendError(f"the state file '{self._path}' cannot be made: {error.strerror or error}") from error
+            raise BackendError(f"the state file '{self._path}' cannot be created: {error.strerror or error}") from error
 
     def explain(self, error: SQLAlchemyError) -> str:
-        """What the database says; SQLite calls a full disk an I/O error when it finds out in its shared index."""
+        """The text of the database. SQLite reports a full disk as an I/O error when its shared index cannot grow."""
         cause = getattr(error, "orig", None) or error
         if getattr(cause, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
             with suppress(OSError):
@@ -124,21 +125,18 @@ class FileDatabase(Database):
 
 
 def _use_write_ahead_log(connection: Any, _record: Any) -> None:
-    # A power cut may take back the last commits, never tear one: a cursor that is taken back only means that its
-    # batch is staged again, and staging beyond the last cursor is dropped at the next start.
+    # A power cut may undo the last commits, but never tears one. When a cursor is undone, its batch is staged again,
+    # and the next start drops what is staged beyond the last cursor.
     _switch_log(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _switch_log(connection: sqlite3.Connection) -> None:
-    """Of all statements, SQLite lets this one fail at once while another connection makes the same change."""
-    until = monotonic() + _BUSY_TIMEOUT
-    while True:
+    """SQLite lets this statement, unlike others, fail at once while another connection makes the same change."""
+    for attempt in back_off(_BETWEEN_SWITCHES, _BETWEEN_SWITCHES, patience=_BUSY_TIMEOUT):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= until:
-                raise
-            pause(_BETWEEN_SWITCHES, stop_sign())
-        else:
             return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or attempt.is_last:
+                raise

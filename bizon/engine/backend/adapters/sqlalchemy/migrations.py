@@ -1,7 +1,7 @@
 """The version of the state tables: created, upgraded in place, or refused.
 
-Version 0 are tables without a version: those of the documented layout that another release made. Each step leads from
-one version to the next and runs in the transaction that records it; a step is never changed once it was released.
+Version 0 means tables without a version, which another release created in the documented layout. Each step leads from
+one version to the next, and runs in the transaction that records it. A released step never changes.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Connection, Table, func, insert, insp
 from sqlalchemy.schema import CreateColumn, CreateSchema, CreateTable
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.rows import enforces_keys, naive_now
+from bizon.engine.backend.adapters.sqlalchemy.row_values import enforces_keys, naive_now
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import lock_number
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
     destination_cursors,
@@ -23,14 +23,14 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the tables to the current version, creating what is missing. Raises BackendError for a newer version.
+    """Bring the tables to the current version, and create missing ones. Raises BackendError for a newer version.
 
-    Of several first starts one makes the tables, the others wait for it.
+    When several first starts run at once, one creates the tables and the others wait for it.
     """
     if checked_version(connection) == CURRENT:
         return
     if not enforces_keys(connection):
-        return _make_where_nothing_waits(connection)
+        return _create_without_waiting(connection)
     _one_at_a_time(connection)
     version = checked_version(connection)
     if version == CURRENT:
@@ -44,7 +44,7 @@ def upgrade(connection: Connection) -> None:
 
 
 def checked_version(connection: Connection) -> int:
-    """The version of the tables; nothing is changed. Raises BackendError for a newer one."""
+    """The version of the tables, which stay as they are. Raises BackendError for a newer version."""
     if not has_table(connection, schema_version):
         return 0
     version = int(connection.execute(select(func.max(schema_version.c.version))).scalar() or 0)
@@ -57,17 +57,17 @@ def checked_version(connection: Connection) -> int:
 
 
 def all_present(connection: Connection) -> bool:
-    """True when no state table is missing."""
+    """True when all state tables exist."""
     return all(has_table(connection, table) for table in metadata.sorted_tables)
 
 
 def has_table(connection: Connection, table: Table) -> bool:
-    """True when a table is there, in the schema of this connection."""
+    """True when a table exists in the schema of this connection."""
     return inspect(connection).has_table(table.name, schema=connection.schema_for_object(table))
 
 
-def _make_where_nothing_waits(connection: Connection) -> None:
-    """All tables as they are today, by statements that several first starts may run at once."""
+def _create_without_waiting(connection: Connection) -> None:
+    """Create the current tables by statements that several first starts may run at once."""
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
         _complete(connection, table)
@@ -75,7 +75,8 @@ def _make_where_nothing_waits(connection: Connection) -> None:
 
 
 def _one_at_a_time(connection: Connection) -> None:
-    """Let the others wait until this transaction is over; make the schema, where there are schemas."""
+    """Make other first starts wait until this transaction ends, and create the schema in databases that have
+    schemas."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
@@ -86,7 +87,7 @@ def _one_at_a_time(connection: Connection) -> None:
 
 
 def _to_version_1(connection: Connection) -> None:
-    """Add the columns and tables that the documented layout of other releases lacks."""
+    """Add the columns and tables that the documented layout lacks."""
     for table in metadata.sorted_tables:
         if has_table(connection, table):
             _complete(connection, table)
@@ -94,18 +95,18 @@ def _to_version_1(connection: Connection) -> None:
 
 
 def _to_version_2(connection: Connection) -> None:
-    """Count dead letters; the step before makes new tables with all columns of today."""
+    """Count dead letters. The step before creates new tables with all current columns."""
     _add_if_missing(connection, destination_cursors.c.dead_letters)
 
 
 def _to_version_3(connection: Connection) -> None:
-    """Tell the starts of the producer from those of the consumer; note how fast a stream is, and how far behind."""
+    """Number the starts of the producer separately; note the speed and the lag of a stream."""
     _add_if_missing(connection, stream_jobs.c.producer_epoch)
     _add_if_missing(connection, stream_jobs.c.progress)
 
 
 def _to_version_4(connection: Connection) -> None:
-    """Keep how a committed batch is recognised, which output a job has published, and the window it covers."""
+    """Keep the receipts of a batch, the output that a job has published, and the window that it covers."""
     _add_if_missing(connection, destination_cursors.c.receipt)
     _add_if_missing(connection, destination_cursors.c.letters_receipt)
     _add_if_missing(connection, stream_jobs.c.output)
@@ -113,7 +114,7 @@ def _to_version_4(connection: Connection) -> None:
 
 
 def _to_version_5(connection: Connection) -> None:
-    """Keep refresh tokens that have taken the place of configured ones."""
+    """Keep refresh tokens that replace the configured ones."""
     kept_tokens.create(connection, checkfirst=True)
 
 
@@ -123,7 +124,7 @@ def _add_if_missing(connection: Connection, column: Column[Any]) -> None:
 
 
 def _complete(connection: Connection, table: Table) -> None:
-    """Add the columns that a table lacks, and let those count further that stop at 2 billion."""
+    """Add the columns that a table lacks, and widen counters that stop at 2 billion."""
     known = _columns(connection, table)
     for column in table.columns:
         if column.name not in known:

@@ -1,4 +1,4 @@
-"""The state in Postgres: how it is connected to, and what its errors mean."""
+"""The state in Postgres: its connections, and the meaning of its errors."""
 
 import re
 
@@ -12,27 +12,27 @@ from bizon.engine.backend.adapters.sqlalchemy.session_locks import SessionLocks,
 from bizon.engine.backend.models import StreamKey
 
 _CONNECT_TIMEOUT = 10  # seconds
-_SILENCE = 30  # seconds without a word after which the server is asked whether it is still there
+_SILENCE = 30  # seconds without traffic before the client checks that the server is still there
 _BOUNDS = (
-    # what another session has locked is waited for that long
+    # the longest wait for rows that another session has locked
     "SELECT set_config('lock_timeout', '30s', true), "
     # a run that is frozen within a transaction must not keep its locks from the run that takes over
     "set_config('idle_in_transaction_session_timeout', '20s', true)"
 )
 _PASSING = (
     "08",  # the connection was lost
-    "57P01",  # the server was told to shut down
+    "57P01",  # the server is shutting down
     "57P02",  # another session crashed
-    "57P03",  # the server starts up or shuts down
-    "57P05",  # the session was idle for long
+    "57P03",  # the server is starting up or shutting down
+    "57P05",  # the session was idle for too long
     "25P03",  # the same, within a transaction
     "40001",  # serialization failure
     "40P01",  # deadlock
 )
 _MISSING_RIGHT = "42501"
-_NO_DATABASE = re.compile(r'database ".*" does not exist')  # an error in connecting has no SQLSTATE
+_NO_DATABASE = re.compile(r'database ".*" does not exist')  # a failed connection has no SQLSTATE
 _FULL = ("too many connections", "connection slots are reserved", "too many clients")
-_COMES_AND_GOES = "the database system is "  # starting up, shutting down, in recovery mode
+_STARTING_OR_STOPPING = "the database system is "  # starting up, shutting down, in recovery mode
 
 
 class PostgresDatabase(Database):
@@ -45,7 +45,7 @@ class PostgresDatabase(Database):
         self._locks = SessionLocks(self.engine)
 
     def explain(self, error: SQLAlchemyError) -> str:
-        """What the server or its driver says, in one line; a missing right with its remedy."""
+        """The text of the server or its driver on one line, with a remedy for the frequent causes."""
         cause = getattr(error, "orig", None) or error
         text = " ".join(str(cause).partition("\nLINE ")[0].split())
         if getattr(cause, "sqlstate", None) == _MISSING_RIGHT:
@@ -67,7 +67,7 @@ class PostgresDatabase(Database):
         if error.connection_invalidated or (state is not None and state.startswith(_PASSING)):
             return True
         no_connection = isinstance(error, OperationalError) and state is None
-        return no_connection and (reached or _COMES_AND_GOES in str(error.orig))
+        return no_connection and (reached or _STARTING_OR_STOPPING in str(error.orig))
 
     def prove_alive(self, key: StreamKey, owner: str) -> None:
         self._locks.hold(lease_lock(self._config.schema_name, key, owner))
@@ -84,8 +84,8 @@ class PostgresDatabase(Database):
 
 
 def _engine(config: PostgresConfigDetails) -> Engine:
-    """Connections are made from parts, so any character may stand in a password. What a session would have to keep in
-    mind is said in each statement or transaction instead, so that a pooler may stand between."""
+    """Connections are made from parts, so a password may have any character. Nothing depends on settings of a session:
+    each statement or transaction brings its own, so that a pooler may stand in between."""
     url = URL.create(
         "postgresql+psycopg",
         username=config.username,

@@ -1,16 +1,16 @@
-"""Advisory locks of Postgres that live as long as a session: the proof that the holder of a lease is alive.
+"""Advisory locks of Postgres, which live as long as a session: the proof that the holder of a lease is alive.
 
-Each lease has a lock of its own, held by a connection that does nothing else. When the process of the holder dies, on
-whatever host, its connection is closed, the server gives the lock up, and the next run may take the lease over at once.
-The lease itself is the row: who holds it is decided there, and these locks only tell whether the holder lives.
+Each lease has its own lock, on a connection that does nothing else. When the holder's process dies, on any host, its
+connection closes, the server releases the lock, and the next run may take the lease over at once. The row of the lease
+decides who holds it; the lock only shows whether the holder is alive.
 
-A session may end although its holder lives: an administrator, a proxy or a time-out ends it. So a lock that is gone
-proves something only once the holder has missed two heartbeats as well, which renew the row by another connection. The
-session is kept from ending for want of work: it may be idle for as long as it likes.
+A session may end although its holder is alive: an administrator, a proxy or a time-out ends it. So a missing lock
+proves a death only once the holder has missed two heartbeats as well, which renew the row through another connection.
+The server does not end the session for being idle.
 
-A lock says nothing when the server was started after the last heartbeat: all sessions have ended then. The lease
-counts until it expires, and the next heartbeat takes the lock again. Behind a pooler that gives each transaction
-another session the lock may outlive its holder: then too the lease counts until it expires.
+A missing lock proves nothing when the server started after the last heartbeat, since that ended all sessions. The lease
+then holds until it expires, and the next heartbeat takes the lock again. A pooler that gives each transaction another
+session may keep the lock when the holder is dead; then too the lease holds until it expires.
 """
 
 from datetime import datetime
@@ -32,10 +32,10 @@ _HELD = """EXISTS (
 _IS_HELD = text(f"SELECT {_HELD}")
 _IS_GONE = text(f"SELECT :renewed_at > timezone('UTC', pg_postmaster_start_time()) AND NOT {_HELD}")
 _TAKE = text("SELECT pg_try_advisory_lock(:lock)")
-_NEVER_IDLE = text(  # servers before Postgres 14 do not know it
+_NEVER_IDLE = text(  # servers before Postgres 14 lack the setting
     "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'"
 )
-_LONGEST_BEAT = 5.0  # seconds; it bounds how long a run waits for the lease of one that has died
+_LONGEST_BEAT = 5.0  # seconds; bounds how long a run waits for the lease of a dead run
 
 
 def heartbeat_interval(ttl: float) -> float:
@@ -49,13 +49,13 @@ def longest_silence(ttl: float) -> float:
 
 
 def lease_lock(schema: str, key: StreamKey, owner: str) -> int:
-    """The number of the lock of a lease. Of its holder too: a run that was taken over from keeps its own lock, and no
-    other run waits for it."""
+    """The number of the lock for a lease and its holder. A superseded run keeps its own lock, and no other run waits
+    for it."""
     return lock_number("lease", schema, key.name, key.source_name, key.stream_name, owner)
 
 
 def lock_number(*words: str) -> int:
-    """64 bits, signed, as advisory locks are numbered."""
+    """A number for an advisory lock: 64 bits, signed."""
     return int.from_bytes(sha256("\0".join(("bizon", *words)).encode()).digest()[:8], "big", signed=True)
 
 
@@ -65,7 +65,7 @@ def is_gone(connection: Connection, lock: int, renewed_at: datetime) -> bool:
 
 
 class SessionLocks:
-    """The locks that one backend holds, each on a connection of its own. Safe to use from several threads."""
+    """The locks of one backend, each on its own connection. Several threads may use it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -73,9 +73,9 @@ class SessionLocks:
         self._guard = RLock()
 
     def hold(self, lock: int) -> None:
-        """Hold a lock from now on. Repeated by each heartbeat: a session that was lost is replaced.
+        """Hold a lock from now on. Each heartbeat repeats it, and so replaces a lost session.
 
-        Raises SQLAlchemyError when the server cannot be reached, BackendError when it has no such locks.
+        Raises SQLAlchemyError when the server is unreachable, BackendError when it has no advisory locks.
         """
         with self._guard:
             if lock in self._held:
@@ -87,14 +87,14 @@ class SessionLocks:
             _take(connection, lock)
 
     def drop(self, lock: int) -> None:
-        """Give a lock up, by closing its connection; harmless when it is not held."""
+        """Release a lock by closing its connection; harmless when it is not held."""
         with self._guard:
             connection = self._held.pop(lock, None)
             if connection is not None:
                 connection.close()
 
     def close(self) -> None:
-        """Give all locks up."""
+        """Release all locks."""
         with self._guard:
             for lock in list(self._held):
                 self.drop(lock)
@@ -107,10 +107,11 @@ class SessionLocks:
 
 
 def _take(connection: Connection, lock: int) -> None:
-    """Take a lock unless it is held already: by this session, or, behind a pooler, by one that this was before."""
+    """Take a lock unless it is held already: by this session or, behind a pooler, by an earlier one of this
+    connection."""
     parameters = {"lock": lock}
     if connection.execute(_IS_HELD, parameters).scalar():
         return
     connection.execute(_TAKE, parameters)
     if not connection.execute(_IS_HELD, parameters).scalar():
-        raise BackendError("the server knows no advisory locks: is it another database than Postgres?")
+        raise BackendError("the server has no advisory locks; is it another database than Postgres?")

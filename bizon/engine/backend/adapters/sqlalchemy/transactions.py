@@ -1,4 +1,4 @@
-"""Running functions in transactions, and waiting out a database that is away for a while."""
+"""Runs functions in transactions, and waits while the database is unreachable for a short time."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,23 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
-from bizon.common.waiting import stop_sign
+from bizon.common.waiting import back_off, stop_sign
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 
 PATIENCE = 60.0
-"""Seconds that a database may be away in the middle of a run: time for a restart, and less than waiting for ever."""
+"""Seconds that a run waits for a database that has become unreachable: long enough for a restart."""
 
-_PATIENCE_ONCE_STOPPED = 5.0  # seconds that it may be away once the run must end
+_PATIENCE_ONCE_STOPPED = 5.0  # seconds of the same wait once the run must end
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0  # seconds
 
 Result = TypeVar("Result")
 
 
 class Transactions:
-    """Runs functions on a connection, each in a transaction of its own. Used by the backend, from any thread.
+    """Runs functions on a connection, each in its own transaction. Used by the backend, from any thread.
 
-    A function may be called again, on another connection, when the first is lost; whether the transaction that was
-    under way then was committed is not known. So each must give the same result when all it did is there already.
+    When a connection is lost, the function runs again on another one, and nobody knows whether the first transaction
+    was committed. So each function must give the same result when all its changes are there already.
     """
 
     def __init__(
@@ -47,43 +47,45 @@ class Transactions:
     def run(self, work: Callable[[Connection], Result], *, patient: bool = True) -> Result:
         """Call ``work`` in a transaction, and commit it. Raises BackendError when the database fails.
 
-        An error that may pass is waited out for ``PATIENCE`` seconds, with ``patient``, and only when the database
-        was reached before: what is wrong from the beginning is told at once.
+        With ``patient``, a temporary error is retried for ``PATIENCE`` seconds, but only when the database was reached
+        before: a configuration that never worked fails at once.
         """
 
         def transaction() -> Result:
-            with self._database.turn(), self._database.engine.begin() as connection:
+            with self._database.exclusive(), self._database.engine.begin() as connection:
                 return work(connection)
 
         return self.attempt(transaction, patient=patient)
 
     def attempt(self, action: Callable[[], Result], *, patient: bool = True) -> Result:
-        """Do something else with the database than a transaction, with the same errors and the same patience."""
-        since: float | None = None
-        wait = _FIRST_WAIT
-        while True:
+        """Do something other than a transaction with the database, with the same errors and the same patience."""
+        failing_since: float | None = None
+        for _ in back_off(_FIRST_WAIT, _LONGEST_WAIT, sleep=self._sleep):
             try:
                 result = action()
+                break
             except SQLAlchemyError as error:
-                reason = self._database.explain(error)
-                if not (patient and self._database.may_pass(error, reached=self._reached)):
-                    raise BackendError(f"the state in {self._database.name} cannot be used: {reason}") from error
-                if since is None:
-                    since = self._clock()
-                    logger.warning(f"the state in {self._database.name} is away, waiting for it: {reason}")
-                elif (waited := self._clock() - since) >= _patience():
-                    self._reached = False  # one such wait is enough: what the run still has to say fails at once
-                    raise BackendError(
-                        f"the state in {self._database.name} was away for {waited:.0f} s; start the run again when it "
-                        f"is back: {reason}"
-                    ) from error
-                self._sleep(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
-            else:
-                if since is not None:
-                    logger.info(f"the state in {self._database.name} is back")
-                self._reached = True
-                return result
+                failing_since = self._waiting_since(error, failing_since, patient)
+        if failing_since is not None:
+            logger.info(f"the state in {self._database.name} is reachable again")
+        self._reached = True
+        return result
+
+    def _waiting_since(self, error: SQLAlchemyError, since: float | None, patient: bool) -> float:
+        """The time at which the database became unreachable. Raises BackendError when waiting longer makes no sense."""
+        reason = self._database.explain(error)
+        if not (patient and self._database.may_pass(error, reached=self._reached)):
+            raise BackendError(f"the state in {self._database.name} cannot be used: {reason}") from error
+        if since is None:
+            logger.warning(f"the state in {self._database.name} is unreachable; retrying: {reason}")
+            return self._clock()
+        if (waited := self._clock() - since) >= _patience():
+            self._reached = False  # later calls of this run fail at once instead of waiting as long again
+            raise BackendError(
+                f"the state in {self._database.name} was unreachable for {waited:.0f} s; start the run again when it "
+                f"is back: {reason}"
+            ) from error
+        return since
 
 
 def _patience() -> float:

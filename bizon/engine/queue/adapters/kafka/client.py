@@ -1,4 +1,4 @@
-"""The Kafka client: settings that both ends share, its log, and what it says about itself between calls."""
+"""The Kafka client: the settings that both sides share, its log, and its errors between calls."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,18 +12,16 @@ from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
-OUTAGE = 300.0  # seconds that the brokers may be away before a run gives up
+OUTAGE = 300.0  # seconds that the brokers may be unreachable before a run gives up
 CONNECT_TIMEOUT = 20.0  # seconds
 _FATAL: Any = KafkaError  # a class that can be raised, though its base is not BaseException
 _DOUBTFUL = ("_ALL_BROKERS_DOWN", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
-_REPEATED = ("FAIL", "ERROR")  # kinds of the client's log lines that are kept once in an outage
+_REPEATED = ("FAIL", "ERROR")  # kinds of log lines that bizon logs once in an outage
 
 
-class Watch:
-    """Receives the client's callbacks: its log goes to loguru, outages wait here for the next ``check``.
-
-    One for each client; the client calls it on the thread that polls.
-    """
+class ClientEvents:
+    """Receives the callbacks of one client: its log goes to loguru, and outages wait here for the next ``check``. The
+    client calls it on the thread that polls."""
 
     def __init__(self, config: KafkaQueueConfig, clock: Monotonic = monotonic) -> None:
         self._servers = config.bootstrap_server
@@ -36,19 +34,19 @@ class Watch:
 
     @property
     def is_in_doubt(self) -> bool:
-        """True when no broker could be reached, or the topic was missing, and nothing better is known."""
+        """True while no broker is reachable, or the topic is missing, by the latest news."""
         return self._down_since is not None
 
     def alive(self) -> None:
-        """The brokers answer, and have the topic."""
+        """The brokers answer and have the topic."""
         if self._down_since is not None:
-            logger.info(f"the Kafka brokers at {self._servers} are back")
+            logger.info(f"the Kafka brokers at {self._servers} are reachable again")
             self._down_since = None
             self._logged.clear()
 
     def serve(self, call: Callable[[], Any]) -> Any:
         """The answer of a call that runs callbacks, as ``poll`` does. Raises QueueError when the client fails for good:
-        in place of the callback it may then raise what ``except Exception`` does not catch."""
+        it may then raise an error that ``except Exception`` does not catch, instead of the callback."""
         try:
             return call()
         except (_FATAL, KafkaException, SystemError) as error:  # SystemError: another callback followed
@@ -56,22 +54,23 @@ class Watch:
             raise QueueError(f"the Kafka client has failed for good: {reason}; run again to resume") from None
 
     def reason(self, error: Any) -> str:
-        """What an error says, without secrets."""
+        """The text of an error, without secrets."""
         inner = error.args[0] if isinstance(error, KafkaException) else error
         text = f"{inner.name()}: {inner.str()}" if isinstance(inner, KafkaError) else str(inner)
         return self._scrub(text)
 
     def check(self) -> None:
-        """Raise QueueError when the brokers have been away for too long."""
+        """Raise QueueError when the brokers have been unreachable for too long."""
         if self._down_since is not None and self._clock() - self._down_since > OUTAGE:
             raise self.unreachable(f"for more than {OUTAGE:.0f} seconds")
 
     def check_admitted(self) -> None:
-        """Raise QueueError when the brokers have turned the client away. Only while connecting: later it may pass."""
+        """Raise QueueError when the brokers have refused the client. Only while connecting: later it may be
+        temporary."""
         self.check()
         if self._refused is not None:
             raise QueueError(
-                f"the Kafka brokers at {self._servers} do not let bizon in: {self._refused}; check security_protocol "
+                f"the Kafka brokers at {self._servers} refuse bizon: {self._refused}; check security_protocol "
                 "and the sasl_... and ssl_... keys of engine.queue.config.queue"
             )
 
@@ -84,10 +83,10 @@ class Watch:
         )
 
     def doubt(self, text: str) -> None:
-        """The brokers, or the topic, could not be found."""
+        """The brokers or the topic were not found."""
         if self._down_since is None:
             self._down_since = self._clock()
-            logger.warning(f"Kafka at {self._servers} is away, trying on: {self._last or text}")
+            logger.warning(f"Kafka at {self._servers} is unreachable; retrying: {self._last or text}")
 
     def on_error(self, error: KafkaError) -> None:
         """The client's ``error_cb``."""
@@ -103,8 +102,8 @@ class Watch:
             logger.warning(f"Kafka at {self._servers}: {text}")
 
     def log(self, _level: int, template: str, *values: Any) -> None:
-        """The client's ``logger``, of which it calls this method alone. What is serious also comes by ``on_error``;
-        while brokers are away it says so twenty times a second."""
+        """The client's ``logger``; this is the only method that it calls. Serious errors also arrive at ``on_error``.
+        While brokers are unreachable, the client logs that twenty times a second."""
         kind = str(values[0]) if values else ""
         if kind not in self._logged:
             logger.debug("{}", self._scrub(template % values))
@@ -112,8 +111,8 @@ class Watch:
             self._logged.add(kind)
 
 
-def settings(config: KafkaQueueConfig, watch: Watch, **own: Any) -> dict[str, Any]:
-    """The client's settings: bizon's, those of one end (``own``, with _ for .), then the user's."""
+def settings(config: KafkaQueueConfig, events: ClientEvents, **own: Any) -> dict[str, Any]:
+    """The client's settings: bizon's, the ones for one side (``own``, with _ for .), then the user's."""
     protocol = config.security_protocol
     mechanism = config.sasl_mechanism or ("PLAIN" if protocol.startswith("SASL") else None)
     given = {
@@ -133,15 +132,15 @@ def settings(config: KafkaQueueConfig, watch: Watch, **own: Any) -> dict[str, An
         **{name.replace("_", "."): value for name, value in own.items()},
         **config.librdkafka,
         **{name: str(value) for name, value in config.librdkafka_secrets.items()},
-        "error_cb": watch.on_error,
-        "logger": watch,
+        "error_cb": events.on_error,
+        "logger": events,
     }
 
 
-def built(kind: Any, watch: Watch, options: dict[str, Any]) -> Any:
-    """A client of the class ``kind``. Raises QueueError for a setting that it refuses."""
+def built(kind: Any, events: ClientEvents, options: dict[str, Any]) -> Any:
+    """A client of class ``kind``. Raises QueueError for a setting that it refuses."""
     try:
         return kind(options)
     except (KafkaException, ValueError, TypeError) as error:
-        reason = watch.reason(error) if isinstance(error, KafkaException) else str(error)
+        reason = events.reason(error) if isinstance(error, KafkaException) else str(error)
         raise QueueError(f"the Kafka client refuses its settings, check engine.queue.config.queue: {reason}") from None

@@ -64,18 +64,18 @@ class KafkaQueueConfig(StrictModel):
     """``engine.queue.config.queue``: the brokers and the topic."""
 
     bootstrap_server: str = Field(
-        min_length=1, description="Brokers to begin with: host:port, or several separated by commas."
+        min_length=1, description="Brokers to connect to first: host:port, or several separated by commas."
     )
     topic: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
-        description="Topic, for this pipeline alone; null = a name derived from pipeline, source and stream. Made with "
-        "one partition when it is missing; of a topic with more, only partition 0 is used. The topic's retention "
+        description="Topic, for this pipeline alone; null = a name derived from pipeline, source and stream. Created "
+        "with one partition when missing; in a topic with more, only partition 0 is used. The topic's retention "
         "(retention.ms, retention.bytes) must keep messages until the consumer has committed them; nothing removes "
         "them sooner.",
     )
     replication_factor: int = Field(
-        default=-1, ge=-1, description="Replicas of a topic that is made; -1 = the broker's default.replication.factor."
+        default=-1, ge=-1, description="Replicas of a created topic; -1 = the broker's default.replication.factor."
     )
     max_message_size: int = Field(
         default=900_000,
@@ -88,20 +88,20 @@ class KafkaQueueConfig(StrictModel):
         default=SecurityProtocol.PLAINTEXT, description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
     )
     sasl_mechanism: str | None = Field(
-        default=None, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, ...; null = PLAIN, where SASL is used."
+        default=None, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, ...; null = PLAIN with SASL."
     )
-    sasl_username: str | None = Field(default=None, description="User of PLAIN and SCRAM.")
-    sasl_password: SecretText | None = Field(default=None, description="Password of PLAIN and SCRAM.")
+    sasl_username: str | None = Field(default=None, description="User for PLAIN and SCRAM.")
+    sasl_password: SecretText | None = Field(default=None, description="Password for PLAIN and SCRAM.")
     ssl_ca_location: str | None = Field(
         default=None, description="File with the certificate authorities to trust; null = the machine's."
     )
     librdkafka: dict[str, str | int | float | bool] = Field(
         default={},
-        description="Further settings of the Kafka client, by librdkafka's names, for both ends. Refused are those on "
-        "which the guarantees and the bounds on memory rest, and those that have a key of their own.",
+        description="Further settings of the Kafka client, by librdkafka's names, for both sides. Settings that the "
+        "guarantees and the bounds on memory depend on are refused, and settings with their own key here.",
     )
     librdkafka_secrets: dict[str, SecretText] = Field(
-        default={}, description="The same for settings that are secret, as ssl.key.password."
+        default={}, description="The same for secret settings, such as ssl.key.password."
     )
 
     @field_validator("librdkafka", "librdkafka_secrets")
@@ -136,18 +136,17 @@ class KafkaConsumerConfig(StrictModel):
     group_id: str | None = Field(
         default=None,
         min_length=1,
-        description="Consumer group under which the offset is kept, for this pipeline alone; null = named as the topic "
-        "would be by default.",
+        description="Consumer group that keeps the offset, for this pipeline alone; null = the topic's default name.",
     )
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest",
-        description="Where to begin when the group has no offset yet. latest leaves out what the producer sent before "
-        "the consumer came for the first time, which then stops for want of these pages.",
+        description="Where to start when the group has no offset yet. With latest, the consumer skips pages that the "
+        "producer sent before its first start, and then stops because they are missing.",
     )
     enable_auto_commit: bool = Field(
         default=False,
         description="Must be false: offsets are committed when the destination has committed the pages. Other releases "
-        "of this format have true as the default, with which a consumer that dies loses pages.",
+        "of this format default to true, with which a dying consumer loses pages.",
     )
     consumer_timeout_ms: int = Field(
         default=1000, ge=10, le=2**31 - 1, description="Milliseconds; longest wait of one poll."
@@ -156,7 +155,7 @@ class KafkaConsumerConfig(StrictModel):
         default=1,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds; longest wait for a page before the consumer looks at its deadlines.",
+        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
     )
 
     @field_validator("enable_auto_commit")
@@ -174,12 +173,12 @@ class KafkaConfigDetails(AbstractQueueConfigDetails):
     """``engine.queue.config`` of a Kafka queue."""
 
     max_nb_messages: int = Field(
-        default=1_000_000, ge=1, description="Records that may be on their way to the broker, not confirmed yet."
+        default=1_000_000, ge=1, description="Records that may be in flight to the broker, not confirmed yet."
     )
     max_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Bytes of messages that may be on their way to the broker, not confirmed yet; null = buffer_size.",
+        description="Bytes of messages that may be in flight to the broker, not confirmed yet; null = buffer_size.",
     )
     queue: KafkaQueueConfig = Field(description="Brokers and topic.")
     consumer: KafkaConsumerConfig = Field(
@@ -197,11 +196,11 @@ class KafkaConfig(AbstractQueueConfig):
 
 
 def _refusal(name: str) -> str | None:
-    """Why a setting of librdkafka may not be given, None if it may."""
+    """Why a setting of librdkafka is refused, None if it is allowed."""
     if name in _OWN_FIELD:
         return f"use engine.queue.config.{_OWN_FIELD[name]}"
     if name in _GUARANTEES:
-        return "what the queue guarantees rests on it"
+        return "the guarantees of the queue depend on it"
     if name.startswith(_MEMORY):
         return "it follows from buffer_size and max_bytes, which bound the memory"
     if name.endswith(_CODE):

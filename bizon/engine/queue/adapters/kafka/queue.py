@@ -1,39 +1,40 @@
 """The queue in a Kafka topic: one partition, which keeps the order.
 
-The producing end waits for the broker's confirmation of every message; the consuming end commits the offset behind
-a page after the destination has committed it.
+The producer waits for the broker's confirmation of every message. The consumer commits the offset after a page once the
+destination has committed the page.
 """
 
 try:
-    import confluent_kafka  # noqa: F401 - to say what is missing before the modules below need it
+    import confluent_kafka  # noqa: F401 - to name the missing package before the modules below need it
 except ImportError as error:
     from bizon.common.errors.errors import MissingDependencyError
 
     raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
 
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic
-from bizon.engine.queue.models import QueueEnd, QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024  # bytes
 
 
 class KafkaQueue(AbstractQueue):
-    """One instance for each half of a run, used on one thread.
+    """One instance for each role, used on one thread.
 
-    ``budget``: bytes of pages that may wait in memory; a sixth is fetched ahead, half may be on its way to the broker.
-    What waits on the broker is bounded by the broker alone.
+    ``budget``: bytes of pages that may wait in memory; a sixth is fetched ahead, half may be in flight to the broker.
+    Only the broker bounds the pages that wait there.
     """
 
-    def __init__(self, config: KafkaConfigDetails, *, end: QueueEnd, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: KafkaConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
         super().__init__(config)
         self._details = config
-        self._end = end
+        self._role = role
         self._topic = config.queue.topic or broker_name(stream)
         self._group = config.consumer.group_id or broker_name(stream)
         self._budget = max(budget, _SMALLEST_BUDGET)
@@ -41,9 +42,10 @@ class KafkaQueue(AbstractQueue):
         self._receiver: Receiver | None = None
 
     def connect(self) -> None:
-        """Find or make the topic, open this half's client. Raises QueueError, after 20 seconds without a broker."""
+        """Find or create the topic, and open this role's client. Raises QueueError after 20 seconds without a
+        broker."""
         ensure_topic(self._details.queue, self._topic)
-        if self._end is QueueEnd.PRODUCER:
+        if self._role is Role.PRODUCER:
             self._sender = Sender(self._details, self._topic, self._details.max_bytes or self._budget // 2)
             self._sender.connect()
         else:
@@ -52,7 +54,7 @@ class KafkaQueue(AbstractQueue):
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
         if self._sender is None:
-            raise QueueError("this end of the queue is not open for putting")
+            raise QueueError("this side of the queue is not open for putting")
         return self._sender.put(message, timeout)
 
     def get(self, timeout: float) -> QueueMessage | None:
@@ -61,8 +63,8 @@ class KafkaQueue(AbstractQueue):
     def ack(self, job_id: str, to_iteration: int) -> None:
         self._reading().ack(job_id, to_iteration)
 
-    def settle(self, message: QueueMessage) -> None:
-        self._reading().settle(message)
+    def discard(self, message: QueueMessage) -> None:
+        self._reading().discard(message)
 
     def flush(self, timeout: float) -> bool:
         return self._sender is None or self._sender.flush(timeout)
@@ -79,7 +81,7 @@ class KafkaQueue(AbstractQueue):
         return self._reading().is_drained()
 
     def close(self) -> None:
-        """Idempotent. The producing end raises QueueError when the broker has not confirmed all within a minute."""
+        """Idempotent. The producer raises QueueError when the broker has not confirmed all messages within a minute."""
         sender, self._sender = self._sender, None
         receiver, self._receiver = self._receiver, None
         if sender is not None:
@@ -89,5 +91,5 @@ class KafkaQueue(AbstractQueue):
 
     def _reading(self) -> Receiver:
         if self._receiver is None:
-            raise QueueError("this end of the queue is not open for getting")
+            raise QueueError("this side of the queue is not open for getting")
         return self._receiver

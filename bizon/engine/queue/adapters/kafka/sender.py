@@ -1,4 +1,4 @@
-"""The producing end: messages on their way to the broker."""
+"""The producer's side: messages in flight to the broker."""
 
 from contextlib import suppress
 from functools import partial
@@ -9,16 +9,16 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, Watch, built, settings
+from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, ClientEvents, built, settings
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
 from bizon.engine.queue.models import QueueMessage
 
 _FLUSH_TIMEOUT = 60.0  # seconds
-_LOOK = 0.5  # seconds; longest wait before it is seen that the client has failed
-_OVERHEAD = 4096  # bytes of a batch beside its messages, generously
-_UNBOUNDED = 2_000_000_000  # kB; what is in flight is bounded here, by pages
+_LOOK = 0.5  # seconds; longest wait before a failure of the client is noticed
+_OVERHEAD = 4096  # bytes of a batch in addition to its messages, generously
+_UNBOUNDED = 2_000_000_000  # kB; this class bounds the pages in flight
 
 
 class Sender:
@@ -29,12 +29,12 @@ class Sender:
         self._topic = topic
         self._limit = limit
         self._max_records = config.max_nb_messages
-        self._watch = Watch(config.queue)
+        self._events = ClientEvents(config.queue)
         self._bytes = self._records = 0
         self._failure: KafkaError | None = None
         self._failed = False
         self._encoded: tuple[QueueMessage, bytes] | None = None
-        # A batch counts as one message for the broker's limit, so it may not be larger than one of ours.
+        # The broker's limit counts a batch as one message, so a batch may not be larger than one of our messages.
         largest = self._config.max_message_size + _OVERHEAD
         own = {
             "enable_idempotence": True,
@@ -45,15 +45,15 @@ class Sender:
             "queue_buffering_max_kbytes": _UNBOUNDED,
             "queue_buffering_max_messages": 0,
         }
-        self._producer: Any = built(Producer, self._watch, settings(self._config, self._watch, **own))
+        self._producer: Any = built(Producer, self._events, settings(self._config, self._events, **own))
 
     def connect(self) -> None:
-        """Let the connection stand before the first page: the client would notice only after a second."""
-        with suppress(KafkaException):  # it goes on trying, and the pages wait
+        """Connect before the first page, for which the client would otherwise wait a second."""
+        with suppress(KafkaException):  # the client keeps retrying, and the pages wait
             self._producer.list_topics(self._topic, timeout=CONNECT_TIMEOUT)
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
-        """As AbstractQueue.put has it; a page that failed on its way raises at the next call."""
+        """As :meth:`AbstractQueue.put`; a page that failed in flight raises at the next call."""
         payload = self._payload(message)
         deadline = monotonic() + timeout
         self._serve(0)
@@ -68,18 +68,18 @@ class Sender:
 
     @property
     def is_stalled(self) -> bool:
-        """True while the brokers are away."""
-        return self._watch.is_in_doubt
+        """True while the brokers are unreachable."""
+        return self._events.is_in_doubt
 
     def flush(self, timeout: float) -> bool:
-        """As AbstractQueue.flush has it. Brokers that are away are waited for, for five minutes."""
+        """As :meth:`AbstractQueue.flush`. Waits up to five minutes for unreachable brokers."""
         deadline = monotonic() + timeout
         while self._bytes > 0 and not self._failed and monotonic() < deadline:
             self._serve(min(_LOOK, timeout))
         return self._bytes == 0 or self._failed
 
     def abandon(self) -> None:
-        """As AbstractQueue.abandon has it."""
+        """As :meth:`AbstractQueue.abandon`."""
         if self._bytes > 0 and not self._failed:
             logger.warning(
                 f"{len(self._producer)} messages have not reached Kafka topic '{self._topic}'; the next run fetches "
@@ -88,7 +88,8 @@ class Sender:
         self._failed = True
 
     def close(self) -> None:
-        """Wait until all is confirmed, a minute at most. Raises QueueError when it is not, unless put has done so."""
+        """Wait for all confirmations, at most a minute. Raises QueueError when some are missing, unless ``put`` has
+        raised."""
         deadline = monotonic() + _FLUSH_TIMEOUT
         try:
             while not self._failed and self._bytes > 0 and monotonic() < deadline:
@@ -103,16 +104,17 @@ class Sender:
             self._producer = None
 
     def _serve(self, timeout: float) -> None:
-        """Let confirmations come in; returns at the first, or after ``timeout`` seconds. Raises what went wrong."""
+        """Receive confirmations; returns at the first, or after ``timeout`` seconds. Raises QueueError for a
+        failure."""
         try:
-            self._watch.serve(lambda: self._producer.poll(timeout))
+            self._events.serve(lambda: self._producer.poll(timeout))
             self._check()
         except QueueError:
             self._failed = True
             raise
 
     def _payload(self, message: QueueMessage) -> bytes:
-        """The message encoded; once, however often it is put until there is room."""
+        """The encoded message. Encoding happens once, even if ``put`` is retried until there is room."""
         if self._encoded is None or self._encoded[0] is not message:
             self._encoded = (message, encode(message))
         return self._encoded[1]
@@ -132,8 +134,8 @@ class Sender:
             try:
                 self._producer.produce(self._topic, piece, partition=0, on_delivery=confirm)
             except (KafkaException, BufferError) as error:
-                reason = self._watch.reason(error) if isinstance(error, KafkaException) else str(error)
-                raise QueueError(f"the Kafka client does not take a message of {len(piece)} bytes: {reason}") from None
+                reason = self._events.reason(error) if isinstance(error, KafkaException) else str(error)
+                raise QueueError(f"the Kafka client refuses a message of {len(piece)} bytes: {reason}") from None
 
     def _confirmed(self, size: int, records: int, error: KafkaError | None, _message: Any) -> None:
         self._bytes -= size
@@ -141,11 +143,11 @@ class Sender:
         if error is not None:
             self._failure = self._failure or error
         else:
-            self._watch.alive()
+            self._events.alive()
 
     def _check(self) -> None:
         if self._failure is None:
-            self._watch.check()
+            self._events.check()
         elif self._failure.name() == "MSG_SIZE_TOO_LARGE":
             raise QueueError(
                 f"the Kafka broker refuses a message as too large: lower engine.queue.config.queue.max_message_size "
@@ -153,4 +155,4 @@ class Sender:
                 f"max.message.bytes of topic '{self._topic}'"
             )
         else:
-            raise QueueError(f"a page did not reach Kafka topic '{self._topic}': {self._watch.reason(self._failure)}")
+            raise QueueError(f"a page did not reach Kafka topic '{self._topic}': {self._events.reason(self._failure)}")

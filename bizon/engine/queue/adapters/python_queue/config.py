@@ -21,7 +21,7 @@ class PythonQueueConsumerConfig(StrictModel):
         default=1,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds; longest wait for a page before the consumer looks at its deadlines.",
+        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
     )
 
 

@@ -1,8 +1,8 @@
-"""The in-process queue stretched over two processes by a pipe.
+"""The in-process queue across two processes, by a pipe.
 
-The producing process writes encoded messages into the pipe; in the consuming process a thread reads them into a
-bounded :class:`PythonQueue`. When that is full the thread stops reading, the pipe fills, and ``put`` waits: the bound
-holds across the processes. A process that dies closes its end of the pipe, which the other side notices at once.
+The producer's process writes encoded messages into the pipe. In the consumer's process a thread reads them into a
+bounded :class:`PythonQueue`. When that is full, the thread stops reading, the pipe fills up, and ``put`` waits: the
+bound holds across the processes. When a process dies, its end of the pipe closes, which the other side notices at once.
 """
 
 from multiprocessing.connection import Connection
@@ -17,11 +17,11 @@ from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
 
-_READER_TIMEOUT = 1.0  # seconds; the reader repeats the wait, this bounds how late it sees the queue closed
+_READER_TIMEOUT = 1.0  # seconds; bounds how late the reader notices a closed queue
 
 
 class PipeSender(AbstractQueue):
-    """The producing end."""
+    """The producer's end of the pipe."""
 
     def __init__(self, config: AbstractQueueConfigDetails, connection: "Connection[bytes, bytes]") -> None:
         super().__init__(config)
@@ -31,7 +31,7 @@ class PipeSender(AbstractQueue):
         return None
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
-        """Waits for as long as the consumer lives and is busy; never answers False."""
+        """Waits while the consumer is alive and busy; never returns False."""
         try:
             self._connection.send_bytes(encode(message, compressed=False))
         except OSError as error:
@@ -39,17 +39,17 @@ class PipeSender(AbstractQueue):
         return True
 
     def get(self, timeout: float) -> QueueMessage | None:
-        raise QueueError("the producing end of the queue cannot read")
+        raise QueueError("the producer's end of the queue cannot read")
 
     def ack(self, job_id: str, to_iteration: int) -> None:
-        raise QueueError("the producing end of the queue cannot acknowledge")
+        raise QueueError("the producer's end of the queue cannot acknowledge")
 
     def close(self) -> None:
         self._connection.close()
 
 
 class PipeReceiver(PythonQueue):
-    """The consuming end."""
+    """The consumer's end of the pipe."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class PipeReceiver(PythonQueue):
             while True:
                 message = decode(self._connection.recv_bytes())
                 while not self.put(message, _READER_TIMEOUT):
-                    pass  # full: the pipe fills up behind us and the producer waits
+                    pass  # full: the pipe fills up and the producer waits
         except (EOFError, OSError):
-            pass  # the producer has ended; what it sent is still delivered before get says so
+            pass  # the producer has ended; get still returns its messages before it raises
         except QueueError as error:
             self._failure = error
         finally:

@@ -14,12 +14,12 @@ _SMALLEST_BUDGET = 16 * 1024 * 1024
 
 
 class PythonQueue(AbstractQueue):
-    """One instance is shared by the producing and the consuming thread.
+    """The threads of producer and consumer share one instance.
 
-    ``budget`` applies when the config sets no ``max_bytes``: the bytes of all pages that are not acknowledged yet, in
-    the queue and behind it in the buffer; of their paginations and states only in the queue, since the consumer keeps
-    the last ones. A page always finds room in a queue without one. Nothing in memory survives
-    the process; the ``spool`` keeps the pages that wait for long.
+    ``budget`` applies when the config sets no ``max_bytes``. It bounds the bytes of all unacknowledged pages, in the
+    queue and in the buffer after it; paginations and states count only in the queue, since the consumer keeps only the
+    last ones. An empty queue has room for any page. Nothing in memory survives the process; the ``spool`` keeps pages
+    that wait long.
     """
 
     def __init__(

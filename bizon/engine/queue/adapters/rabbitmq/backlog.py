@@ -1,4 +1,4 @@
-"""How many records wait at the broker, from how many messages it says there are: the last ones that were put."""
+"""Estimates how many records wait at the broker, by its count of messages and the last messages put."""
 
 from collections import deque
 
@@ -6,7 +6,7 @@ _LONG = 10_000  # pages
 
 
 class Backlog:
-    """Bounded by ``limit`` records; a page always has room when nothing waits."""
+    """Bounded by ``limit`` records; an empty backlog has room for any page."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -17,21 +17,21 @@ class Backlog:
 
     @property
     def is_long(self) -> bool:
-        """True when so many pages are remembered that it is time to ask how many wait, whatever their records."""
+        """True when the list of pages is long and it is time to ask how many still wait, with any number of records."""
         return len(self._waiting) >= self._long
 
     def has_room(self, records: int) -> bool:
-        """False when so many more would pass the limit, as far as is known."""
+        """False when this many more records would pass the limit, as far as is known."""
         return not self._waiting or self._records + records <= self._limit
 
     def put(self, records: int, messages: int) -> None:
-        """A page of so many records was put, as so many messages."""
+        """A page with this many records was put, as this many messages."""
         self._waiting.append((records, messages))
         self._records += records
         self._messages += messages
 
     def counted(self, messages: int) -> None:
-        """At most so many messages wait now."""
+        """At most this many messages wait now."""
         while self._waiting and self._messages - self._waiting[0][1] >= messages:
             records, gone = self._waiting.popleft()
             self._records -= records

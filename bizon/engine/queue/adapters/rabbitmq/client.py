@@ -1,4 +1,4 @@
-"""The pika client: what it is told, and what to install when it is not there."""
+"""The pika client: its parameters, and what to install when it is missing."""
 
 import logging
 import ssl
@@ -16,13 +16,13 @@ except ImportError as error:
 
 __all__ = ["IOLoop", "exceptions", "parameters", "pika", "queue_arguments"]
 
-_ANSWER = 10.0  # seconds for each part of making a connection
-_FRAME = 32 * 1024  # bytes; pika copies what it has of a frame whenever more arrives, so smaller ones are faster
+_ANSWER = 10.0  # seconds for each step of connecting
+_FRAME = 32 * 1024  # bytes; pika copies an incomplete frame whenever more of it arrives, so smaller frames are faster
 
 
 def queue_arguments(config: RabbitMQConfigDetails) -> dict[str, Any]:
-    """The queue's own settings at the broker. Classic, also where quorum is the default: a quorum queue drops what was
-    delivered too often, and a page comes again with each start of a consumer that fails."""
+    """The queue's settings at the broker. It is classic even where quorum is the default: a quorum queue drops messages
+    that were delivered too often, and each start of a failing consumer gets the same page again."""
     arguments: dict[str, Any] = {"x-queue-type": "classic"}
     if config.max_bytes is not None:
         arguments |= {"x-max-length-bytes": config.max_bytes, "x-overflow": "reject-publish"}
@@ -30,9 +30,9 @@ def queue_arguments(config: RabbitMQConfigDetails) -> dict[str, Any]:
 
 
 def parameters(queue: RabbitMQQueueConfig) -> Any:
-    """What pika has to know to connect. Raises QueueError when a file of ``tls`` cannot be used."""
+    """The parameters to connect with. Raises QueueError when a file of ``tls`` cannot be used."""
     log = logging.getLogger("pika")
-    if log.level == logging.NOTSET:  # it logs each lost connection several times, with tracebacks; we say it once
+    if log.level == logging.NOTSET:  # pika logs each lost connection several times, with tracebacks; bizon logs it once
         log.setLevel(logging.CRITICAL)
     return pika.ConnectionParameters(
         host=queue.host,

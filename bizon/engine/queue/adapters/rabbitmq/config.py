@@ -12,11 +12,9 @@ from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDe
 class RabbitMQTLSConfig(StrictModel):
     """``engine.queue.config.queue.tls``: files for TLS. The server's certificate is always checked."""
 
-    ca_file: str | None = Field(
-        default=None, description="Certificates to trust, PEM; null = those the machine trusts."
-    )
+    ca_file: str | None = Field(default=None, description="Certificates to trust, PEM; null = the machine's.")
     cert_file: str | None = Field(
-        default=None, description="Certificate of this client, PEM, where the broker asks for one."
+        default=None, description="Certificate of this client, PEM, if the broker asks for one."
     )
     key_file: str | None = Field(default=None, description="Key of cert_file, PEM; null = it is in cert_file.")
 
@@ -30,34 +28,34 @@ class RabbitMQQueueConfig(StrictModel):
         default=None,
         min_length=1,
         max_length=255,
-        description="Queue at the broker, for one stream of one pipeline and nobody else; null = named after pipeline, "
-        "source and stream. It is made when it does not exist, and stays after the run; `rabbitmqctl delete_queue` "
-        "removes it.",
+        description="Queue at the broker, for one stream of one pipeline alone; null = named after pipeline, source "
+        "and stream. It is created when missing, and stays after the run; `rabbitmqctl delete_queue` removes it.",
     )
     exchange: str = Field(
         default="",
         max_length=255,
-        description="Exchange to publish to, which has to exist; the queue is bound to it by its own name. Empty = the "
+        description="Exchange to publish to, which must exist; the queue is bound to it by its own name. Empty = the "
         "default exchange.",
     )
     username: str = Field(default="guest", description="User.")
     password: SecretText = Field(default="guest", description="Password.")
     virtual_host: str = Field(default="/", min_length=1, description="Virtual host.")
     tls: bool | RabbitMQTLSConfig = Field(
-        default=False, description="true = encrypted, trusting what the machine trusts; a block names files."
+        default=False,
+        description="true = encrypted, with the machine's trusted certificates; a block names files.",
     )
     heartbeat: int = Field(
         default=30,
         ge=1,
         le=60,
-        description="Seconds between signs of life. A broker gives a silent client up after two to three of them, and "
-        "only then delivers again what that client had.",
+        description="Seconds between heartbeats. A broker gives up a silent client after two to three of them, and "
+        "only then delivers its messages again.",
     )
     max_message_size: int = Field(
         default=4 * 1024 * 1024,
         ge=64 * 1024,
         le=128 * 1024 * 1024,
-        description="Bytes of one message; larger pages travel in pieces. At most what the broker takes "
+        description="Bytes of one message; larger pages travel in pieces. At most what the broker accepts "
         "(`max_message_size` there: 128 MB, 16 MB from RabbitMQ 4).",
     )
 
@@ -69,7 +67,7 @@ class RabbitMQConsumerConfig(StrictModel):
         default=1,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds; longest wait for a page before the consumer looks at its deadlines.",
+        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
     )
 
 
@@ -79,8 +77,8 @@ class RabbitMQConfigDetails(AbstractQueueConfigDetails):
     max_bytes: int | None = Field(
         default=None,
         ge=64 * 1024,
-        description="Bytes that may wait at the broker, as they travel (compressed); null = no limit but the broker's "
-        "own. A queue that exists keeps its limit: delete it to change this.",
+        description="Bytes that may wait at the broker, compressed; null = only the broker's own limit. An existing "
+        "queue keeps its limit: delete it to change this.",
     )
     queue: RabbitMQQueueConfig = Field(description="The broker and the queue.")
     consumer: RabbitMQConsumerConfig = Field(

@@ -1,18 +1,18 @@
-"""What is on its way to the broker and not confirmed yet. Pure bookkeeping: no I/O, no threads.
+"""Messages in flight to the broker, not confirmed yet. Pure bookkeeping: no I/O, no threads.
 
-A piece is published, and answered by the broker with a yes (it is safe) or a no (the queue is full). Pieces are kept
-until the broker has said yes to all of their message and to everything before it.
+The broker accepts a published piece (it is safe) or refuses it (the queue is full). Pieces stay here until the broker
+has accepted their whole message and everything before it.
 
-- After a no, nothing more is published until all that was is answered; then, a little later, everything from the first
-  refused piece on is published again: a single piece, and with each yes more at a time.
-- After the loss of the channel, everything is published again from the beginning of the first message that is not
-  confirmed: pieces of one message stay together, and pages keep their order.
+- After a refusal, nothing is published until all pieces in flight are answered. A little later, everything from the
+first refused piece on is published again: first one piece at a time, then more with each acceptance. - After the loss
+of the channel, everything from the start of the first unconfirmed message on is published again. So the pieces of a
+message stay together, and pages keep their order.
 """
 
 from collections import deque
 from itertools import takewhile
 
-_WIDEST = 256  # pieces published at a time from which on there is no such limit
+_WIDEST = 256  # pieces published at a time; beyond it the limit ends
 
 
 class _Message:
@@ -33,7 +33,7 @@ class _Piece:
 
 
 class Outbox:
-    """Bounded by ``window`` bytes; the message that passes the bound is still taken."""
+    """Bounded by ``window`` bytes; the message that passes the bound is still accepted."""
 
     def __init__(self, window: int) -> None:
         self._window = window
@@ -50,16 +50,16 @@ class Outbox:
 
     @property
     def has_room(self) -> bool:
-        """False when the pages of the past have to be confirmed first."""
+        """False until earlier pages are confirmed."""
         return self._size < self._window
 
     @property
     def is_refused(self) -> bool:
-        """True once a piece was refused and all others are answered: time to ``repeat``, a little later."""
+        """True once a piece was refused and all others are answered: ``repeat`` follows a little later."""
         return self._refused and not self._sent
 
     def add(self, pieces: list[bytes], *, alone: bool) -> None:
-        """Append a message. ``alone``: it is published only when everything before it is confirmed."""
+        """Append a message. ``alone``: publish it only when everything before it is confirmed."""
         message = _Message(len(pieces), alone)
         for body in pieces:
             piece = _Piece(body, message)
@@ -68,7 +68,7 @@ class Outbox:
             self._size += len(body)
 
     def next(self) -> bytes | None:
-        """The piece to publish now, which counts as published; None when there is nothing to do but wait."""
+        """The piece to publish now, which counts as published; None when there is nothing to publish yet."""
         if self._refused or not self._unsent or (self._at_a_time is not None and len(self._sent) >= self._at_a_time):
             return None
         if self._unsent[0].message.alone and self._sent:
@@ -79,8 +79,8 @@ class Outbox:
         return piece.body
 
     def answered(self, tag: int, *, multiple: bool, accepted: bool) -> None:
-        """The broker's answer to the ``tag``-th piece of this channel; ``multiple``: and to all before it."""
-        tags = list(takewhile(lambda each: each <= tag, self._sent)) if multiple else [tag]  # they rise
+        """The broker's answer to piece ``tag`` of this channel; ``multiple``: and to all before it."""
+        tags = list(takewhile(lambda each: each <= tag, self._sent)) if multiple else [tag]  # tags rise
         for each in tags:
             piece = self._sent.pop(each, None)
             if piece is None:
@@ -104,7 +104,7 @@ class Outbox:
         self._publish_again(kept[first:])
 
     def lost(self) -> None:
-        """The channel is gone: what comes is for a new one, whose tags begin at 1."""
+        """The channel is lost: the next calls are for a new one, whose tags start at 1."""
         self._refused = False
         self._sent.clear()
         self._tag = 0

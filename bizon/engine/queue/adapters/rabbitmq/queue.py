@@ -1,30 +1,31 @@
-"""The RabbitMQ queue: pages wait at a broker, so that the two halves of a run may be two processes, or on two hosts."""
+"""The RabbitMQ queue: pages wait at a broker, so the two sides of a run may be on two hosts."""
 
 from bizon.common.errors.errors import QueueError
+from bizon.common.role import Role
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
-from bizon.engine.queue.models import QueueEnd, QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024
 
 
 class RabbitMQQueue(AbstractQueue):
-    """One end of a durable queue of persistent messages.
+    """One side of a durable queue of persistent messages.
 
-    The producing end keeps at most half of ``budget`` (bytes) that the broker has not confirmed; the consuming end lets
-    at most a third wait here, beside what the destination's buffer holds. Both by the size of messages on the wire, and
-    more only by the messages of one portion. The queue stays at the broker after the run.
+    The producer keeps at most half of ``budget`` (bytes) in unconfirmed messages. The consumer lets at most a third
+    wait here, in addition to the destination's buffer. Both count the size on the wire, and may exceed it by the
+    messages of one portion. The queue stays at the broker after the run.
     """
 
-    def __init__(self, config: RabbitMQConfigDetails, *, end: QueueEnd, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: RabbitMQConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
         super().__init__(config)
         name = config.queue.queue_name or broker_name(stream)
         budget = max(budget, _SMALLEST_BUDGET)
         self._side: Sender | Receiver
-        if end is QueueEnd.PRODUCER:
+        if role is Role.PRODUCER:
             self._side = Sender(config, name, budget // 2)
         else:
             self._side = Receiver(config, name, budget // 3)
@@ -35,7 +36,7 @@ class RabbitMQQueue(AbstractQueue):
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
         if not isinstance(self._side, Sender) or self._closed:
-            raise QueueError("only the producing end of the queue can put, and only while it is open")
+            raise QueueError("only the producer of the queue can put, and only while it is open")
         return self._side.put(message, timeout)
 
     def get(self, timeout: float) -> QueueMessage | None:
@@ -44,8 +45,8 @@ class RabbitMQQueue(AbstractQueue):
     def ack(self, job_id: str, to_iteration: int) -> None:
         self._consuming().ack(job_id, to_iteration)
 
-    def settle(self, message: QueueMessage) -> None:
-        self._consuming().settle(message.tag)
+    def discard(self, message: QueueMessage) -> None:
+        self._consuming().discard(message.tag)
 
     def flush(self, timeout: float) -> bool:
         return not isinstance(self._side, Sender) or self._closed or self._side.flush(timeout)
@@ -68,5 +69,5 @@ class RabbitMQQueue(AbstractQueue):
 
     def _consuming(self) -> Receiver:
         if not isinstance(self._side, Receiver) or self._closed:
-            raise QueueError("only the consuming end of the queue can get and acknowledge, and only while it is open")
+            raise QueueError("only the consumer of the queue can get and acknowledge, and only while it is open")
         return self._side

@@ -1,4 +1,4 @@
-"""The consuming end: messages come in portions, wait here to be taken, and are acknowledged once they are committed."""
+"""The consumer's side: messages arrive in portions, wait here for ``get``, and are acknowledged once committed."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
-from bizon.engine.queue.adapters.rabbitmq.inbox import Portions
-from bizon.engine.queue.adapters.rabbitmq.reasons import gone
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import gone
+from bizon.engine.queue.adapters.rabbitmq.portions import Portions
 from bizon.engine.queue.chunks import Joiner
 from bizon.engine.queue.codec import decode
 from bizon.engine.queue.deliveries import Deliveries
@@ -21,12 +21,12 @@ from bizon.engine.queue.models import QueueMessage
 
 
 class _Arrival(NamedTuple):
-    tag: int  # of all channels: one that was lost has lower ones
+    tag: int  # counted over all channels: lost ones have lower tags
     body: bytes
 
 
 class Receiver:
-    """Used by one thread; the methods of :class:`Handler` are called on the connection's."""
+    """Used by one thread; the connection's thread calls the methods of :class:`Handler`."""
 
     def __init__(self, config: RabbitMQConfigDetails, queue_name: str, room: int) -> None:
         self._queue = queue_name
@@ -36,22 +36,22 @@ class Receiver:
         self._deliveries = Deliveries()
         self._joiner = Joiner()
         self._joined_from = 0
-        self._before = 0  # the highest tag of the channels that were lost; tags of this one are counted from here
+        self._before = 0  # the highest tag of the lost channels; this channel counts on from it
         self._highest = 0
         self._portions = Portions(room)
         self._channel: Any = None
         self._consumer: str | None = None
         self._asking = self._counting = False
-        self._is_empty = False  # the queue, when the broker was asked last
+        self._is_empty = False  # the queue, by the broker's last answer
         self._failure: QueueError | None = None
         self._connection = BrokerConnection(config, queue_name, self)
 
     def open(self) -> None:
-        """Raises QueueError when the queue cannot be reached."""
+        """Raises QueueError when the queue is unreachable."""
         self._connection.open()
 
     def close(self) -> None:
-        """What was acknowledged is on its way to the broker before the connection ends."""
+        """Send the pending acknowledgements, then end the connection."""
         self._connection.close()
 
     def get(self, timeout: float) -> QueueMessage | None:
@@ -65,17 +65,17 @@ class Receiver:
         return None
 
     def ack(self, job_id: str, to_iteration: int) -> None:
-        """As :meth:`AbstractQueue.ack`. Never fails: what is not acknowledged comes again, and is known."""
+        """As :meth:`AbstractQueue.ack`. Never fails: unacknowledged pages arrive again, and the consumer skips them."""
         with self._changed:
             self._forget(self._deliveries.ack(job_id, to_iteration))
 
-    def settle(self, tag: int) -> None:
-        """A message is of no further use. Never fails."""
+    def discard(self, tag: int) -> None:
+        """As :meth:`AbstractQueue.discard`, for the message with this tag. Never fails."""
         with self._changed:
-            self._forget(self._deliveries.settle(tag))
+            self._forget(self._deliveries.discard(tag))
 
     def is_drained(self) -> bool:
-        """As :meth:`AbstractQueue.is_drained`: what the broker answered to the question before."""
+        """As :meth:`AbstractQueue.is_drained`: the broker's answer to the previous question."""
         with self._changed:
             answer = self._is_empty and not self._waiting
         self._connection.call(self._count)
@@ -88,7 +88,7 @@ class Receiver:
         self._ask()
 
     def lost(self) -> None:
-        """All that is not acknowledged will come again."""
+        """Unacknowledged messages will arrive again."""
         with self._changed:
             self._channel = self._consumer = None
             self._asking = self._counting = self._is_empty = False
@@ -99,13 +99,13 @@ class Receiver:
             self._before = self._highest
 
     def failed(self, error: QueueError) -> None:
-        """Tell whoever waits."""
+        """Wake the waiting thread."""
         with self._changed:
             self._failure = error
             self._changed.notify_all()
 
     def blocked(self, is_blocked: bool) -> None:
-        """Concerns those who publish."""
+        """Does nothing: only publishing is blocked."""
 
     def _take(self, deadline: float) -> _Arrival | None:
         with self._changed:
@@ -121,7 +121,7 @@ class Receiver:
             return arrival
 
     def _read(self, arrival: _Arrival) -> QueueMessage | None:
-        """The message that has arrived; None when it is a piece of one, no message, or of a lost channel."""
+        """The message that has arrived; None for an incomplete or invalid message, or one from a lost channel."""
         if self._joined_from != self._before:
             self._joiner, self._joined_from = Joiner(), self._before
         message, size, whole = None, len(arrival.body), None
@@ -132,14 +132,14 @@ class Receiver:
             logger.warning(f"queue '{self._queue}': message {arrival.tag} is skipped: {error}")
             whole = b""
         with self._changed:
-            if arrival.tag <= self._before:  # its channel was lost meanwhile: it will come again
+            if arrival.tag <= self._before:  # its channel is lost: it will arrive again
                 return None
             if whole is None:
                 self._deliveries.add_piece(size)
                 return None
             self._deliveries.add(arrival.tag, message, size)
             if message is None:
-                self._forget(self._deliveries.settle(arrival.tag))
+                self._forget(self._deliveries.discard(arrival.tag))
         return message
 
     def _forget(self, tag: int | None) -> None:
@@ -162,8 +162,9 @@ class Receiver:
         self._ask()
 
     def _ask(self) -> None:
-        """Ask for another portion when it is time: end the consumer of the one before, which is used up, so nothing is
-        on its way to it, and begin another. The count is that of a consumer: RabbitMQ 4.3 refuses one of a channel."""
+        """Ask for another portion when it is time: end the broker's consumer of the previous portion, for which nothing
+        is in flight once it is used up, and start another. The count belongs to a consumer, since RabbitMQ 4.3 refuses
+        one for a channel."""
         channel = self._channel
         if channel is None or not channel.is_open or self._asking:
             return
@@ -174,7 +175,7 @@ class Receiver:
         self._asking = True
 
         def begin(_frame: Any) -> None:
-            if channel.is_open:  # else it was closed meanwhile, here and below
+            if channel.is_open:  # it may have closed meanwhile, here and below
                 channel.basic_qos(prefetch_count=portion, callback=consume)
 
         def consume(_frame: Any) -> None:
@@ -199,7 +200,7 @@ class Receiver:
             self._channel.queue_declare(self._queue, passive=True, callback=self._counted)
 
     def _counted(self, frame: Any) -> None:
-        """Another consumer may have messages that will come back: one that died, and whose end is not noticed yet."""
+        """A dead consumer that the broker has not noticed yet may still have messages, which will come back."""
         with self._changed:
             self._counting = False
             self._is_empty = frame.method.message_count == 0 and frame.method.consumer_count <= 1

@@ -1,4 +1,4 @@
-"""The producing end: pages are published as fast as the broker takes them, and kept until it has confirmed them."""
+"""The producer's side: publishes pages as fast as the broker accepts them, and keeps them until it confirms them."""
 
 from threading import Condition
 from typing import Any
@@ -6,24 +6,25 @@ from typing import Any
 from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import doubling
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.client import pika
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
+from bizon.engine.queue.adapters.rabbitmq.failure_texts import gone
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
-from bizon.engine.queue.adapters.rabbitmq.reasons import gone
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
 from bizon.engine.queue.models import QueueMessage
 
-_PATIENCE = 300.0  # seconds without a confirmation after which close gives up; a full queue waits for its consumer
-_COUNTING = 0.25  # seconds between two questions how many messages wait
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before a full queue is tried again
+_PATIENCE = 300.0  # seconds without a confirmation before close gives up; a full queue waits for its consumer
+_COUNTING = 0.25  # seconds between two questions about the number of waiting messages
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before retrying a full queue
 _PERSISTENT = 2
 
 
 class Sender:
-    """Used by one thread; the methods of :class:`Handler` are called on the connection's."""
+    """Used by one thread; the connection's thread calls the methods of :class:`Handler`."""
 
     def __init__(self, config: RabbitMQConfigDetails, queue_name: str, window: int) -> None:
         self._queue, self._exchange = queue_name, config.queue.exchange
@@ -34,20 +35,20 @@ class Sender:
         self._changed = Condition()
         self._channel: Any = None
         self._blocked = False
-        self._pause = _FIRST_PAUSE
+        self._waits = doubling(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._confirmed_at = 0.0
         self._counting = False
         self._failure: QueueError | None = None
-        self._told = False
+        self._has_raised = False
         self._abandoned = False
         self._connection = BrokerConnection(config, queue_name, self)
 
     def open(self) -> None:
-        """Raises QueueError when the queue cannot be reached."""
+        """Raises QueueError when the queue is unreachable."""
         self._connection.open()
 
     def put(self, message: QueueMessage, timeout: float) -> bool:
-        """As :meth:`AbstractQueue.put`. True: it is kept here until the broker has it."""
+        """As :meth:`AbstractQueue.put`. True: the message stays here until the broker confirms it."""
         if not self._wait_for_room(message, monotonic() + timeout):
             return False
         pieces = split(encode(message), self._limit)
@@ -61,7 +62,7 @@ class Sender:
 
     @property
     def is_stalled(self) -> bool:
-        """True while the broker is short of something, or away."""
+        """True while the broker is short of memory or disk, or unreachable."""
         return self._blocked or self._channel is None
 
     def flush(self, timeout: float) -> bool:
@@ -79,7 +80,7 @@ class Sender:
         """As :meth:`AbstractQueue.abandon`."""
         with self._changed:
             if self._is_open:
-                stall = self._connection.stall or "is busy or away"
+                stall = self._connection.stall or "is busy or unreachable"
                 logger.warning(
                     f"RabbitMQ {stall}: {len(self._outbox)} messages have not reached queue '{self._queue}'; the next "
                     "run fetches their pages again"
@@ -87,17 +88,17 @@ class Sender:
             self._abandoned = True
 
     def close(self) -> None:
-        """Waits for the confirmations. Raises QueueError when they do not come, unless that was said already."""
+        """Wait for the confirmations. Raises QueueError when they do not arrive, unless ``put`` has raised already."""
         with self._changed:
             self._confirmed_at = monotonic()
             while self._is_open:
                 self._wait_for_confirmation(monotonic() + _PATIENCE)
         self._connection.close(at_once=self._abandoned)
-        if len(self._outbox) and not self._told and not self._abandoned:
+        if len(self._outbox) and not self._has_raised and not self._abandoned:
             self._raise_failure()
 
     def ready(self, channel: Any) -> None:
-        """Confirmations first, then what is waiting."""
+        """Turn on confirmations, then publish the waiting messages."""
 
         def confirming(_frame: Any) -> None:
             if channel.is_open:
@@ -108,31 +109,32 @@ class Sender:
         channel.confirm_delivery(self._answered, callback=confirming)
 
     def lost(self) -> None:
-        """What is not confirmed will be published again."""
+        """Unconfirmed messages will be published again."""
         with self._changed:
             self._channel = None
             self._blocked = self._counting = False
             self._outbox.lost()
 
     def failed(self, error: QueueError) -> None:
-        """Tell whoever waits."""
+        """Wake the waiting thread."""
         with self._changed:
             self._failure = self._failure or error
             self._changed.notify_all()
 
     def blocked(self, is_blocked: bool) -> None:
-        """The broker is short of memory or disk, or has enough again."""
+        """The broker is short of memory or disk, or no longer."""
         with self._changed:
             self._blocked = is_blocked
             self._changed.notify_all()
 
     @property
     def _is_open(self) -> bool:
-        """True while there is something to wait for."""
+        """True while a confirmation may still arrive."""
         return bool(len(self._outbox)) and self._failure is None and not self._abandoned
 
     def _wait_for_confirmation(self, deadline: float) -> None:
-        """One, or ``deadline``. A broker that says that it is short of something is waited for."""
+        """Wait for one confirmation, until ``deadline``. While the broker reports a shortage, the patience does not
+        shrink."""
         now = monotonic()
         if self._blocked:
             self._confirmed_at = now
@@ -141,12 +143,12 @@ class Sender:
             self._changed.wait(min(remaining, deadline - now))
             return
         self._failure = QueueError(
-            f"queue '{self._queue}' at RabbitMQ has not taken {len(self._outbox)} messages in "
-            f"{_PATIENCE:.0f} seconds: is it full, and is its consumer at work? Run again to resume"
+            f"queue '{self._queue}' at RabbitMQ has not accepted {len(self._outbox)} messages in "
+            f"{_PATIENCE:.0f} seconds: is it full, and is its consumer running? Run again to resume"
         )
 
     def _wait_for_room(self, message: QueueMessage, deadline: float) -> bool:
-        """An end is small, and always has room."""
+        """The end of a stream is small, and always has room."""
         with self._changed:
             while True:
                 self._raise_failure()
@@ -163,7 +165,7 @@ class Sender:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            self._told = True
+            self._has_raised = True
             raise self._failure
 
     def _publish(self) -> None:
@@ -177,23 +179,22 @@ class Sender:
     def _answered(self, frame: Any) -> None:
         accepted = isinstance(frame.method, pika.spec.Basic.Ack)
         with self._changed:
-            if self._failure is not None:  # what came back as undeliverable is confirmed all the same
+            if self._failure is not None:  # the broker confirms even messages that it returned as undeliverable
                 return
             self._outbox.answered(frame.method.delivery_tag, multiple=frame.method.multiple, accepted=accepted)
             refused = self._outbox.is_refused
             if accepted:
                 self._confirmed_at = monotonic()
-                self._pause = _FIRST_PAUSE
+                self._waits = doubling(_FIRST_PAUSE, _LONGEST_PAUSE)
             self._changed.notify_all()
         if refused:
-            self._connection.later(self._pause, self._repeat)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._connection.later(next(self._waits), self._repeat)
         else:
             self._publish()
 
     def _repeat(self) -> None:
         with self._changed:
-            if self._outbox.is_refused:  # else the channel was lost meanwhile
+            if self._outbox.is_refused:  # False when the channel was lost meanwhile
                 self._outbox.repeat()
         self._publish()
 

@@ -1,12 +1,12 @@
-"""Between rows of the state tables and the plain values of the contract."""
+"""Converts between rows of the state tables and plain values, and inserts rows once."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, FromClause, Row, Table, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
+from sqlalchemy.ext.compiler import compiles
 
 from bizon.common.clock import as_utc, utc_now
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
@@ -25,34 +25,47 @@ def naive_now() -> datetime:
 
 
 def storable(text: str | None, length: int) -> str | None:
-    """A text that every database stores: of at most ``length`` characters, none of them a NUL or half a character;
-    None for an empty one."""
+    """A text that every database stores: at most ``length`` characters, without NUL or unpaired surrogates; None for
+    an empty one."""
     if not text:
         return None
     return text[:length].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
-def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Insert a row, unless the same transaction did so before its connection was lost: the ``id`` tells. One whose
-    commit is still under way is waited for."""
+class _InsertUnlessThere(Insert):
+    """An INSERT that leaves a row with the same key alone. It waits for a transaction that is inserting that row."""
+
+    inherit_cache = True
+
+
+@compiles(_InsertUnlessThere)
+def _insert_unless_there(statement: _InsertUnlessThere, compiler: Any, **options: Any) -> str:
+    return f"{compiler.visit_insert(statement, **options)} ON CONFLICT DO NOTHING"
+
+
+def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless a row with its primary key is there; True when it was inserted.
+
+    A transaction that runs again after its connection was lost finds its own row this way.
+    """
     if enforces_keys(connection):
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(table).values(row))
-        except IntegrityError:
-            if not _is_there(connection, table, row["id"]):
-                raise
-    elif not _is_there(connection, table, row["id"]):
-        connection.execute(insert(table).values(row))
+        insertion = _InsertUnlessThere(table).values(row).inline().execution_options(preserve_rowcount=True)
+        return connection.execute(insertion).rowcount == 1
+    if _is_there(connection, table, row):
+        return False
+    connection.execute(insert(table).values(row))
+    return True
 
 
 def enforces_keys(connection: Connection) -> bool:
-    """Whether the database refuses a second row of the same key, and has transactions."""
+    """Whether the database refuses a second row with the same key, and has transactions."""
     return connection.dialect.name != "bigquery"
 
 
-def _is_there(connection: Connection, table: Table, id_: str) -> bool:
-    return connection.execute(select(table.c.id).where(table.c.id == id_)).first() is not None
+def _is_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    key = [column for column in table.columns if column.primary_key]
+    found = select(key[0]).where(*(column == row[column.name] for column in key))
+    return connection.execute(found).first() is not None
 
 
 def to_text(value: Mapping[str, Any] | None) -> str | None:

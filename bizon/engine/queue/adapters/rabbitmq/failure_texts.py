@@ -1,4 +1,4 @@
-"""What went wrong between this machine and the broker, in a line that says what to do. No password gets in here."""
+"""Failures between this machine and the broker, each as one line with a remedy. No line has a password."""
 
 import socket
 import ssl
@@ -9,19 +9,19 @@ from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
 _NOT_ALLOWED = 530
 _NOT_FOUND = 404
 _PRECONDITION_FAILED = 406
-_TOO_SLOW = "delivery acknowledgement"  # of a consumer that took longer than the broker's consumer_timeout
+_TOO_SLOW = "delivery acknowledgement"  # the consumer took longer than the broker's consumer_timeout
 
 
 def gone(name: str) -> str:
-    """A queue that was there is not there any more."""
+    """The queue of this run no longer exists."""
     return (
-        f"queue '{name}' is gone with the pages in it: it was deleted during the run, or made just before the broker "
-        "crashed; run again to resume"
+        f"queue '{name}' is gone with the pages in it: it was deleted during the run, or created just before the "
+        "broker crashed; run again to resume"
     )
 
 
 def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
-    """Why a connection was not made, or was lost."""
+    """Why a connection failed or was lost."""
     cause = _root(error)
     if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
         return f"user '{config.username}' was refused: check username and password"
@@ -32,10 +32,10 @@ def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"no encrypted connection: {cause.reason or cause}; check tls and port"
     if isinstance(cause, exceptions.IncompatibleProtocolError):
-        return "what answers there is no RabbitMQ, or speaks TLS only: check port and tls"
+        return "the server is not RabbitMQ, or accepts only TLS: check port and tls"
     if isinstance(cause, exceptions.ChannelClosed) and _TOO_SLOW in cause.reply_text:
         return (
-            f"the broker has waited too long for the acknowledgement of a page, it said: {cause.reply_text}; raise its "
+            f"the broker has waited too long for the acknowledgement of a page: {cause.reply_text}; raise its "
             "consumer_timeout, or lower buffer_flush_timeout or buffer_size of the destination"
         )
     if isinstance(cause, exceptions.ConnectionClosed | exceptions.ChannelClosed):
@@ -46,13 +46,13 @@ def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
 
 
 def channel_failure(error: BaseException, name: str) -> str | None:
-    """Why the broker will never take what it was told; None when a new connection may help."""
+    """Why the broker will never accept this channel's messages; None when a new connection may help."""
     if not isinstance(error, exceptions.ChannelClosedByBroker):
         return None
     text = error.reply_text
     if error.reply_code == _NOT_FOUND and "no queue" in text:
         return gone(name)
-    if error.reply_code == _NOT_FOUND and "inaccessible" in text:  # on a node of a cluster that is down
+    if error.reply_code == _NOT_FOUND and "inaccessible" in text:  # its node in the cluster is down
         return None
     if error.reply_code != _PRECONDITION_FAILED:
         return f"queue '{name}': the broker said: {text}"
@@ -61,13 +61,13 @@ def channel_failure(error: BaseException, name: str) -> str | None:
     if "message size" in text:
         return f"queue '{name}': the broker said: {text}; set max_message_size to less than its max_message_size"
     return (
-        f"queue '{name}' exists with other settings (the broker said: {text}); set max_bytes as it was, use another "
+        f"queue '{name}' exists with other settings (the broker said: {text}); set the old max_bytes, use another "
         f"queue_name, or delete it: rabbitmqctl delete_queue '{name}'"
     )
 
 
 def _root(error: BaseException) -> BaseException:
-    """pika wraps what happened in up to four exceptions."""
+    """The innermost error: pika wraps it in up to four exceptions."""
     while True:
         inner = getattr(error, "exceptions", None) or error.args
         if isinstance(wrapped := getattr(error, "exception", None), BaseException):

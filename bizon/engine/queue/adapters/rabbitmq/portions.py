@@ -1,18 +1,19 @@
-"""How much the consuming end asks the broker for. Pure bookkeeping: no I/O, no threads.
+"""How many messages the consumer asks the broker for. Pure bookkeeping: no I/O, no threads.
 
-A broker delivers until so many messages are unacknowledged, and the consumer acknowledges only what it has committed:
-a count that suits the memory may be used up long before a buffer is full. So the end asks in portions: when one is used
-up and little is waiting here, it asks for another, beside what is unacknowledged. Portions are sized by the latest
-messages, so that what waits here stays within ``room`` bytes, and grow step by step, so that a surprise stays small.
+A broker delivers until a given number of messages is unacknowledged, and the consumer acknowledges only committed
+pages. A number that suits the memory may be used up long before a buffer is full. So the consumer asks for portions:
+when one is used up and few bytes wait here, it asks for another, in addition to the unacknowledged ones. The latest
+messages decide the size of a portion, so that waiting messages stay within ``room`` bytes. Portions grow step by step,
+so that unexpectedly large messages do little harm.
 """
 
 from collections import deque
 
-_FIRST, _LARGEST = 4, 64  # messages of a portion
+_FIRST, _LARGEST = 4, 64  # messages in a portion
 
 
 class Portions:
-    """Tags are the channel's own: 1, 2, 3 and so on."""
+    """Tags are the channel's: 1, 2, 3 and so on."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -23,16 +24,16 @@ class Portions:
         self._acknowledged = 0
 
     def delivered(self, tag: int, size: int) -> None:
-        """A message has come."""
+        """A message has arrived."""
         self._delivered = tag
         self._sizes.append(size)
 
     def acknowledged(self, tag: int) -> None:
-        """The broker is told that it may forget all up to here."""
+        """All messages up to this tag are acknowledged."""
         self._acknowledged = tag
 
     def next(self, waiting: int) -> int | None:
-        """Messages to ask for now, while so many bytes wait here; None: not yet."""
+        """Messages to ask for now, while ``waiting`` bytes wait here; None: not yet."""
         used = self._delivered - max(self._acknowledged, self._begins - 1)
         if used < self._portion or waiting > self._room // 2:
             return None
@@ -42,6 +43,6 @@ class Portions:
         return self._portion
 
     def lost(self) -> None:
-        """The channel is gone; what comes is for a new one."""
+        """The channel is lost; the next calls are for a new one."""
         self._portion = self._delivered = self._acknowledged = 0
         self._begins = 1
