@@ -27,7 +27,7 @@ class Signal(StrEnum):
 class QueueMessage:
     """One page on its way to the consumer, or the end of the stream.
 
-    ``frame`` is a source frame (:mod:`bizon.records.frames`); a message with a ``signal`` carries no page. ``epoch``
+    ``frame`` is a source frame (:mod:`bizon.rows.frames`); a message with a ``signal`` carries no page. ``epoch``
     counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag``: the number of the
     delivery, which a broker's queue sets on arrival; it does not travel. ``state_length``: bytes of pagination and
     state as JSON, which each side measures for itself.

@@ -15,7 +15,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.engine.queue import ipc
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.flatbuffer import Table
-from bizon.records.frames import SOURCE_SCHEMA, empty_source_frame, records_to_frame
+from bizon.rows.frames import SOURCE_SCHEMA, empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 ROWS = 7

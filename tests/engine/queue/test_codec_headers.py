@@ -11,7 +11,7 @@ from engine.queue.mangle import PREFIX, message, page, with_checksum, zones
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue import codec
 from bizon.engine.queue.codec import ForeignMessageError, decode, encode
-from bizon.records.frames import empty_source_frame
+from bizon.rows.frames import empty_source_frame
 
 HEADERS: dict[str, Any] = {
     "a list": [],

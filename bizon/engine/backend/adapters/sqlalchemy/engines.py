@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from shutil import disk_usage
 from threading import RLock
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, create_engine, event
