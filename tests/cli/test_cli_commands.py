@@ -52,7 +52,12 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config", "validate", "--help"]])
 def test_help_loads_nothing_of_bizon_but_the_command(arguments: list[str]) -> None:
     loaded = modules_after(arguments)  # typer itself may load pydantic for a command
-    assert {name for name in loaded if name.startswith("bizon")} == {"bizon", "bizon.cli", "bizon.cli.main"}
+    assert {name for name in loaded if name.startswith("bizon")} == {
+        "bizon",
+        "bizon.cli",
+        "bizon.cli.main",
+        "bizon.cli.options",
+    }
 
 
 @pytest.mark.parametrize("arguments", [["source", "list"], ["stream", "list", "dummy"]])

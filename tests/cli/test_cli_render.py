@@ -4,9 +4,10 @@ import pytest
 from fakes import FakeClock
 from loguru import logger
 
-from bizon.cli.overrides import flag_overrides
-from bizon.cli.progress import LineProgress
-from bizon.cli.render import conclusion, counted, progress_line, size
+from bizon.cli.options import RunOptions
+from bizon.cli.output import counted, size
+from bizon.cli.progress import LineProgress, progress_line
+from bizon.cli.run import conclusion
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
 from bizon.engine.runner.models import RunnerStatus
 
@@ -101,5 +102,5 @@ def test_a_capped_stream_says_nothing_about_publishing() -> None:
 
 @pytest.mark.lesson("F-21")
 def test_flags_that_were_not_given_override_nothing() -> None:
-    assert flag_overrides() == {}
-    assert flag_overrides(log_level="DEBUG") == {"engine": {"runner": {"log_level": "DEBUG"}}}
+    assert RunOptions().overrides() == {}
+    assert RunOptions(log_level="DEBUG").overrides() == {"engine": {"runner": {"log_level": "DEBUG"}}}
