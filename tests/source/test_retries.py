@@ -123,7 +123,7 @@ def log() -> Iterator[list[str]]:
 def test_a_body_that_breaks_off_is_asked_for_again(serve: Serve, log: list[str], broken: bytes, method: str) -> None:
     """The run ended at the first one; a compressed body without its end was taken for whole."""
     assert Session(AT_ONCE).request(method, serve(broken, WHOLE)).content == BODY
-    assert [line.partition(": ")[2] for line in log] == ["the body broke off; trying again in 0 s, 1 retries left\n"]
+    assert [line.partition(": ")[2] for line in log] == ["the body broke off; retrying in 0 s, retries left: 1\n"]
 
 
 def test_a_connection_that_is_reset_in_a_body_is_asked_for_again(serve: Serve) -> None:
