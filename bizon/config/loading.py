@@ -14,10 +14,11 @@ from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.config.document import Document, KeyPath, document_from_dict, load_yaml
-from bizon.config.messages import Problem, nearest, problems_in, report, without_values
+from bizon.config.messages import Problem, problems_in, report, without_values
 from bizon.config.plain_data import problems_of
 from bizon.config.references import Resolved, load_env_files, resolve_env
 from bizon.config.streams import place_in_streams, valid_streams, with_record_schemas
+from bizon.config.strict import nearest
 from bizon.source.config import SourceConfig, SourceSyncModes
 
 __all__ = [

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +12,7 @@ from bizon.common.scrub import Scrubber
 from bizon.config.document import Document, KeyPath, dotted
 from bizon.config.references import PUBLIC_KEYS
 from bizon.config.shapes import Place, find_place
+from bizon.config.strict import UNKNOWN_KEY, allowed, nearest
 
 _EXPECTED = (
     (r"string_type|string_sub_type|string_unicode", "a text"),
@@ -87,13 +87,6 @@ def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefi
     ]
 
 
-def nearest(wrong: str, choices: Sequence[str]) -> str:
-    """``; did you mean 'x'?`` when one of the choices is close."""
-    by_lower = {choice.lower(): choice for choice in choices}
-    match = get_close_matches(wrong.lower(), by_lower, n=1)
-    return f"; did you mean '{by_lower[match[0]]}'?" if match else ""
-
-
 def without_values(text: str, values: Any) -> str:
     """The words of foreign code, at most 2,000 characters, without any text of these values that might be a secret."""
     return Scrubber(_leaves(values), patterns=False).brief(text)
@@ -103,14 +96,13 @@ class _Line(NamedTuple):
     """One of pydantic's errors, the place it is about and the block that place is in."""
 
     place: Place
-    owner: Place
     error: ErrorDetails
 
     @classmethod
     def of(cls, error: ErrorDetails, model: type[BaseModel], data: Any) -> "_Line":
         location = error["loc"]
         place = find_place(model, data, location, missing=error["type"] == "missing")
-        return cls(place, find_place(model, data, location[:-1]), error)
+        return cls(place, error)
 
     @property
     def wanted(self) -> str | None:
@@ -142,11 +134,13 @@ def _problem(line: _Line, values: Any) -> Problem:
         return Problem(path, "required key is missing", at=path[:-1])
     if kind == "invalid_key":
         return Problem(path, "a key must be a text; put it in quotes")
-    if kind == "extra_forbidden":
-        return _unknown_key(path, line.owner)
+    if kind == UNKNOWN_KEY:
+        return Problem(path, line.error["msg"])
+    if kind == "extra_forbidden":  # of a model that is not strict
+        return Problem(path, "unknown key")
     if kind == "union_tag_not_found":
         key = str(context["discriminator"]).strip("'")
-        return Problem((*path, key), f"required key is missing{_allowed(place.tags)}", at=path)
+        return Problem((*path, key), f"required key is missing{allowed(place.tags)}", at=path)
     if kind == "union_tag_invalid":
         key = str(context["discriminator"]).strip("'")
         value = place.value.get(key) if isinstance(place.value, dict) else None
@@ -161,24 +155,13 @@ def _problem(line: _Line, values: Any) -> Problem:
     return Problem(path, without_values(text, (values, line.error["input"])), at_value=at_value)
 
 
-def _unknown_key(path: KeyPath, owner: Place) -> Problem:
-    key = str(path[-1])
-    home = owner.home_of(key)
-    hint = nearest(key, owner.keys) or (f"; did you mean '{home}.{key}'?" if home else "")
-    return Problem(path, f"unknown key{_allowed(owner.keys)}{hint}")
-
-
 def _wrong_choice(path: KeyPath, value: Any, choices: Sequence[str]) -> Problem:
     shown, hint = "", ""
     if isinstance(value, str) and len(value) <= _MAX_ECHO:
         shown, hint = f" '{value}'", nearest(value, choices)
     elif not isinstance(value, str):
         shown = f": {_kind_of(value)}"
-    return Problem(path, f"unknown value{shown}{_allowed(choices)}{hint}", at_value=not isinstance(value, dict))
-
-
-def _allowed(choices: Sequence[str]) -> str:
-    return f"; allowed: {', '.join(choices)}" if choices else ""
+    return Problem(path, f"unknown value{shown}{allowed(choices)}{hint}", at_value=not isinstance(value, dict))
 
 
 def _mismatch(wanted: str, place: Place) -> Problem:

@@ -5,8 +5,8 @@ in the same folder is ``bizon_custom_source_shop_<digest>.client``. Code of that
 ``from . import client`` or plain ``import client``. ``sys.path`` and other modules named ``client`` do not matter.
 
 A plain name is searched in this order: the standard library and installed packages, the folder of the file, the rest of
-``sys.path``. Not supported: ``importlib.import_module("client")``, which does not know its caller; use the relative form,
-``import_module(".client", __package__)``.
+``sys.path``. Not supported: ``importlib.import_module("client")``, which does not know its caller. Use the relative
+form instead, ``import_module(".client", __package__)``.
 """
 
 import builtins
@@ -122,7 +122,7 @@ def _import_of(package: str) -> Callable[..., ModuleType]:
         private = f"{package}.{top}"
         is_itself = (
             globals is not None and globals.get("__name__") == private
-        )  # a file with the name of the package it imports
+        )  # it imports its namesake
         if level or top in _NEVER_PRIVATE or is_itself or not is_private(top):
             return plain(name, globals, locals, fromlist, level)
         module = plain(f"{package}.{name}", globals, locals, fromlist, 0)

@@ -199,11 +199,11 @@ def test_objects_of_a_custom_file_pickle_and_load_in_another_process(write):
 
 
 @pytest.mark.lesson("F-29")
-def test_a_custom_file_may_import_the_modules_beside_it(write):
-    write("STREAM = 'beside'", "beside_my_source.py")
+def test_a_custom_file_may_import_the_modules_of_its_folder(write):
+    write("STREAM = 'near'", "beside_my_source.py")
     path = write(HEADER + "from beside_my_source import STREAM\n" + class_text(streams="STREAM"))
     search_path = list(sys.path)
-    assert streams_of(load_custom_source(path)) == ["beside"]
+    assert streams_of(load_custom_source(path)) == ["near"]
     assert sys.path == search_path
     assert "beside_my_source" not in sys.modules
 
@@ -263,7 +263,7 @@ def test_a_file_without_a_usable_source_says_why(write, text, expected):
         load_custom_source(path)
 
 
-def test_a_file_that_failed_leaves_no_trace_and_can_be_mended(write):
+def test_a_file_that_failed_leaves_no_trace_and_can_be_fixed(write):
     path, search_path = write("1 / 0"), list(sys.path)
     with pytest.raises(ConfigError):
         load_custom_source(path)

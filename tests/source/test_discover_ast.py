@@ -1,4 +1,4 @@
-"""What is read from source folders without importing them."""
+"""Source folders, read without importing them."""
 
 from pathlib import Path
 from textwrap import indent
