@@ -1,4 +1,4 @@
-"""From pydantic's errors to lines a person can act on. Values are never repeated, except those of a fixed choice."""
+"""From pydantic's errors to lines a person can act on. Values are never repeated, except wrong choices from a list."""
 
 import re
 from collections import Counter
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bizon.common.errors.errors import ConfigError
 from bizon.common.scrub import Scrubber
 from bizon.config.document import Document, KeyPath, dotted
 from bizon.config.references import PUBLIC_KEYS
@@ -44,7 +45,7 @@ _MAX_ECHO = 40  # characters of a wrong choice that are shown
 
 
 class Problem(NamedTuple):
-    """One mistake. ``path``: the key at fault. ``at``: the path of the key whose position is shown, when another."""
+    """One mistake. ``path``: the key at fault. ``at``: the path of the key whose position is shown, if not ``path``."""
 
     path: KeyPath
     text: str
@@ -67,11 +68,18 @@ def report(problems: Iterable[Problem], document: Document) -> str:
     return "\n".join(dict.fromkeys(problem.render(document) for problem in sorted(problems, key=order)))
 
 
-def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefix: KeyPath = ()) -> list[Problem]:
-    """The mistakes a validation of ``data`` against ``model`` found; ``prefix`` leads from the top to ``data``.
+def refuse(problems: Iterable[Problem], document: Document) -> None:
+    """Raise one ConfigError for all mistakes, if there are any."""
+    text = report(problems, document)
+    if text:
+        raise ConfigError(text)
 
-    A validator's own words may repeat what it was given, and a connector's what it finds elsewhere in its block; that
-    may be a secret.
+
+def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefix: KeyPath = ()) -> list[Problem]:
+    """The mistakes that a validation of ``data`` against ``model`` found. ``prefix`` leads from the top to ``data``.
+
+    The message of a validator may repeat its input, and a connector's validator any value of its block. So all these
+    values are masked: they may be secrets.
     """
     by_path: dict[KeyPath, list[_Line]] = {}
     for line in _likely([_Line.of(each, model, data) for each in error.errors(include_url=False)]):
@@ -88,12 +96,12 @@ def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefi
 
 
 def without_values(text: str, values: Any) -> str:
-    """The words of foreign code, at most 2,000 characters, without any text of these values that might be a secret."""
+    """A message of foreign code, at most 2,000 characters, without the texts in ``values`` that may be secrets."""
     return Scrubber(_leaves(values), patterns=False).brief(text)
 
 
 class _Line(NamedTuple):
-    """One of pydantic's errors, the place it is about and the block that place is in."""
+    """One of pydantic's errors, and its place."""
 
     place: Place
     error: ErrorDetails
@@ -106,7 +114,7 @@ class _Line(NamedTuple):
 
     @property
     def wanted(self) -> str | None:
-        """What kind of value was expected, when the kind is the mistake."""
+        """The kind of value that was expected, when the kind is wrong."""
         kind = self.error["type"]
         if kind == "is_instance_of" and self.context.get("class") == "Sequence":
             return "a list"
@@ -119,7 +127,7 @@ class _Line(NamedTuple):
 
 
 def _likely(lines: list[_Line]) -> list[_Line]:
-    """Of alternatives that all failed keep those with the fewest mistakes: the one that was meant."""
+    """When all alternatives failed, keep those with the fewest mistakes: the user meant one of them."""
     counts = Counter(branch for line in lines for branch in line.place.branches)
     fewest: dict[KeyPath, int] = {}
     for (path, _), count in counts.items():
@@ -136,7 +144,7 @@ def _problem(line: _Line, values: Any) -> Problem:
         return Problem(path, "a key must be a text; put it in quotes")
     if kind == UNKNOWN_KEY:
         return Problem(path, line.error["msg"])
-    if kind == "extra_forbidden":  # of a model that is not strict
+    if kind == "extra_forbidden":  # from a model that is not strict
         return Problem(path, "unknown key")
     if kind == "union_tag_not_found":
         key = str(context["discriminator"]).strip("'")

@@ -1,4 +1,4 @@
-"""What a configuration model expects at a place: pydantic's locations mapped back to the keys of the YAML."""
+"""The types that a configuration model expects at a place: pydantic's locations mapped to the keys of the YAML."""
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -13,8 +13,8 @@ from bizon.config.strict import alternatives, keys_of
 class Place(NamedTuple):
     """A place in the YAML.
 
-    ``expected``: the types allowed there, empty when unknown. ``discriminator``: the key that tells them apart.
-    ``value``: what is there, None when nothing is. ``branches``: choices between alternatives that led here.
+    ``expected``: the types allowed there, empty when unknown. ``discriminator``: the key that selects one of them.
+    ``value``: the value there, or None. ``branches``: the choices between alternatives that led here.
     """
 
     path: KeyPath = ()
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
     @property
     def choices(self) -> list[str]:
-        """The values allowed here, when they are few."""
+        """The values allowed here, when they come from a fixed list."""
         return choices_of(self.expected)
 
     @property
@@ -41,12 +41,12 @@ class Place(NamedTuple):
 
 
 def choices_of(expected: Sequence[Any]) -> list[str]:
-    """Values of the enums and literals among some types."""
+    """The values of the enums and literals among these types."""
     return [str(getattr(choice, "value", choice)) for each in expected for choice in _literals(each)]
 
 
 def find_place(model: type[BaseModel], data: Any, location: Sequence[str | int], *, missing: bool = False) -> Place:
-    """Follow a pydantic location. ``missing``: its last step is a key that is not there."""
+    """Follow a pydantic location. ``missing``: its last step is an absent key."""
     place = Place(expected=(model,), value=data)
     for index, step in enumerate(location):
         is_absent_key = missing and index == len(location) - 1
@@ -60,7 +60,7 @@ def find_place(model: type[BaseModel], data: Any, location: Sequence[str | int],
 
 
 def _branch(place: Place, step: str | int) -> tuple[Any, ...] | None:
-    """The types a step chooses among alternatives; None when the step is a key or an index."""
+    """The types that a step selects from alternatives; None when the step is a key or an index."""
     if isinstance(step, int):
         return None
     if place.discriminator is not None:

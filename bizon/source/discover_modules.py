@@ -120,9 +120,7 @@ def _import_of(package: str) -> Callable[..., ModuleType]:
         plain: Callable[..., ModuleType] = vars(builtins)["__import__"]
         top = name.partition(".")[0]
         private = f"{package}.{top}"
-        is_itself = (
-            globals is not None and globals.get("__name__") == private
-        )  # it imports its namesake
+        is_itself = globals is not None and globals.get("__name__") == private  # it imports its namesake
         if level or top in _NEVER_PRIVATE or is_itself or not is_private(top):
             return plain(name, globals, locals, fromlist, level)
         module = plain(f"{package}.{name}", globals, locals, fromlist, 0)

@@ -12,7 +12,7 @@ from bizon.config.references import load_env_files, resolve_env
 
 
 def resolved(data: dict[str, Any], **environ: str) -> dict[str, Any]:
-    return resolve_env(document_from_dict(data), environ).data
+    return resolve_env(document_from_dict(data), environ).document.data
 
 
 @pytest.mark.lesson("F-28")
