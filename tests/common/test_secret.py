@@ -97,7 +97,7 @@ def test_values_of_two_runs_are_known_until_the_last_ends() -> None:
 def test_a_listener_is_told_once_before_the_value_is_used() -> None:
     own = SecretRegistry()
     told: list[str] = []
-    with own.told_to(told.append):
+    with own.announced_to(told.append):
         own.learn("first-token")
         own.learn("first-token")
     own.learn("second-token")
@@ -107,6 +107,6 @@ def test_a_listener_is_told_once_before_the_value_is_used() -> None:
 def test_threads_may_learn_at_once() -> None:
     own = SecretRegistry()
     told: list[str] = []
-    with own.told_to(told.append), ThreadPoolExecutor(8) as pool:
+    with own.announced_to(told.append), ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: own.learn(f"token-{number % 100}"), range(1_000)))
     assert sorted(told) == sorted(own.learned()) == sorted(f"token-{number}" for number in range(100))
