@@ -10,7 +10,7 @@ _THRESHOLDS = (
     50_000,
     20,
     50,
-)  # new containers before a collection of the youngest generation; collections before the next older one
+)  # new containers per collection of the youngest generation; its collections per older one
 _SWITCH_INTERVAL = 0.0005  # seconds
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of glibc's mallopt(3)
 _KEPT, _OWN_MAPPING = 64 * 2**20, 32 * 2**20  # bytes

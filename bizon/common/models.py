@@ -78,9 +78,9 @@ class BizonConfig(StrictModel):
     engine: EngineConfig = Field(default_factory=EngineConfig, description="State, queue and runner.")
     paths: PathsFrom = Field(
         default=PathsFrom.WORKING_DIRECTORY,
-        description="Base of relative paths in this file, of `.env` and of files that a source opens: working_directory "
-        "= the directory in which the command runs | config = the folder of this file. Paths in options are always "
-        "relative to the former.",
+        description="Base of relative paths in this file, of `.env` and of files that a source opens: "
+        "working_directory = the directory in which the command runs | config = the folder of this file. Paths in "
+        "options are always relative to the former.",
     )
     streams: list[StreamConfig] | None = Field(
         default=None,

@@ -136,5 +136,5 @@ def test_a_long_stream_without_a_cycle_is_none_and_little_is_remembered():
 def test_the_null_cursor_of_the_last_page_that_is_passed_on_ends_with_an_error():
     cursor = make()
     assert _walk(cursor, ["A", "B", None, "A", "B"]) is None
-    with pytest.raises(SourceFetchError, match=r"go round: .*a cursor that is null is not \{\}.* --fresh"):
+    with pytest.raises(SourceFetchError, match=r"pages repeat: .*a null cursor is not \{\}.* --fresh"):
         cursor.update_state({"cursor": None}, 1)
