@@ -147,7 +147,7 @@ def test_a_missing_package_names_the_extra(built_in):
 
 
 @pytest.mark.parametrize("line", ["import bizon.no_such_module", "from bizon.source import nothing", "1 / 0"])
-def test_a_broken_connector_is_no_missing_package(built_in, line):
+def test_a_broken_connector_is_not_a_missing_package(built_in, line):
     built_in("shop", source=f"{line}\n" + class_text())
     with pytest.raises(ConfigError, match="source 'shop' cannot be imported"):
         load_source("shop")
@@ -276,7 +276,7 @@ def test_a_file_that_failed_leaves_no_trace_and_can_be_fixed(write):
 @pytest.mark.parametrize(
     ("name", "expected"), [("gone.py", "does not exist"), ("source.txt", "extension .py"), ("", "is a folder")]
 )
-def test_a_path_that_is_no_python_file_is_an_error(tmp_path, name, expected):
+def test_a_path_that_is_not_a_python_file_is_an_error(tmp_path, name, expected):
     (tmp_path / "source.txt").touch()
     with pytest.raises(ConfigError, match=expected):
         load_custom_source(tmp_path / name)
@@ -297,7 +297,7 @@ def test_loading_leaves_environment_and_log_sinks_alone(write):
     assert set(logger._core.handlers) == sinks
 
 
-# --- what a stream can do ---------------------------------------------------------------------------------------------
+# --- abilities of a stream --------------------------------------------------------------------------------------------
 
 
 def make_class(write, extra: str = "", streams: str = "'items'") -> type[AbstractSource]:
@@ -321,7 +321,7 @@ def test_a_configured_stream_that_is_not_offered_is_an_error(write):
 @pytest.mark.lesson("F-13")
 @pytest.mark.parametrize("body", [None, "pass", "'''Later.'''", "raise NotImplementedError"])
 def test_incremental_without_get_records_after_is_an_error(write, body):
-    """The first run went fine, the second one hung."""
+    """The first run succeeded, the second one hung."""
     text = HEADER + class_text(extra=AFTER.format(body=body) if body else "")
     with pytest.raises(ConfigError, match=r"source 'mine' does not support sync_mode incremental.*full_refresh"):
         validate_stream(load_custom_source(write(text)), config(sync_mode="incremental"))

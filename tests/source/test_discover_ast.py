@@ -163,7 +163,7 @@ class Order(Item):
 """
 
 
-def test_bases_give_what_they_define_and_are_no_sources_while_abstract(folder):
+def test_bases_pass_on_their_methods_and_are_not_sources_while_abstract(folder):
     infos = inspect_source(folder(source=BASES), PACKAGE)
     assert [(i.class_name, i.streams, i.supports_incremental) for i in infos] == [
         ("Order", ["b"], False),

@@ -96,7 +96,7 @@ def test_a_module_of_the_same_name_elsewhere_is_not_taken(folder, tmp_path, know
     assert streams_of(load_custom_source(folder("one"))) == ["one"]
 
 
-def test_a_module_that_is_not_beside_the_file_is_found_on_the_path(folder, tmp_path, monkeypatch):
+def test_a_module_outside_the_folder_is_found_on_the_path(folder, tmp_path, monkeypatch):
     (tmp_path / "shared_client.py").write_text("ROWS = ['shared']")
     monkeypatch.syspath_prepend(tmp_path)
     path = folder("one", "import shared_client", "shared_client.ROWS")

@@ -134,7 +134,7 @@ def test_only_listed_statuses_are_retried_even_with_retry_after(httpserver: HTTP
 
 @pytest.mark.lesson("F-36")
 def test_a_server_that_never_answers_is_a_timeout(silent_server):
-    """Requests had no time-out: a dead host stopped the run for ever."""
+    """Requests had no time-out: a dead host blocked the run forever."""
     with pytest.raises(requests.RequestException, match="Read timed out"):
         Session(retries=NEVER, timeout=(1, 0.02)).post(f"{silent_server}/items")
 

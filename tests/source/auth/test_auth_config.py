@@ -185,7 +185,7 @@ def test_a_mistake_in_them_names_their_keys() -> None:
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token", "grant_type"])
 def test_a_fraction_is_not_the_text_it_was(field: str) -> None:
-    """YAML has made 1.1 of 1.10; it used to be sent."""
+    """YAML turns 1.10 into 1.1, which used to be sent."""
     with pytest.raises(ValidationError, match="expected a text"):
         validate("oauth", {**OAUTH, field: 1.1})
     params = validate("oauth", {**OAUTH, field: 12345}).params

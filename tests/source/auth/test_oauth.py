@@ -1,4 +1,4 @@
-"""Access tokens: when they are fetched, how, and what happens when they cannot be."""
+"""Access tokens: when and how they are fetched, and failures to fetch them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
