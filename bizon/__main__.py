@@ -5,10 +5,13 @@ import os
 
 
 def main() -> None:
-    """Entry point of the command. What is imported is no garbage, so the cycle collector is off until a run turns it on
-    again (``common/interpreter.py``), and does not go through all of it once more when the process ends."""
+    """Entry point of the command.
+
+    Imported objects live as long as the process. So the cycle collector is off until a run turns it on
+    (``common/interpreter.py``), and skips them when the process ends.
+    """
     gc.disable()
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # they would be shown every secret of a configuration
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # plugins would see every secret of a configuration
     from bizon.cli.signals import leave_when_asked
 
     leave_when_asked()
@@ -20,7 +23,7 @@ def main() -> None:
 
     try:
         cli(prog_name="bizon")
-    except OSError as error:  # of the help and the like, which are all that is written outside a command
+    except OSError as error:  # from help texts, the only output outside a command
         give_up(error)
         raise SystemExit(1) from None
     finally:
@@ -29,5 +32,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-elif __name__ == "__mp_main__":  # a spawned child of the process runner, which is about to import its half
+elif __name__ == "__mp_main__":  # a spawned child of the process runner, before it imports its half
     gc.disable()

@@ -37,7 +37,7 @@ LIBRARIES = (
     *(f"google.cloud.{part}" for part in ("bigquery", "bigquery_storage_v1", "storage")),
 )
 BIZON = (
-    *("bizon.cli.main", "bizon.cli.run", "bizon.cli.state", "bizon.cli.checking"),
+    *("bizon.cli.main", "bizon.cli.run", "bizon.cli.state", "bizon.cli.files"),
     *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "half")),
     *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("file", "logger")),
     *("bizon.engine.backend.adapters.sqlalchemy.backend", "bizon.engine.queue.adapters.python_queue.queue"),

@@ -1,29 +1,74 @@
-"""The same for several configurations."""
+"""Pipeline files on the command line: the folder that their paths are relative to, and checking several of them.
 
-from collections.abc import Callable, Sequence
+With ``paths: config`` the command works in the folder of the configuration. So every relative path starts there, also
+a path that a custom source opens or that a child process gets.
+"""
 
-from bizon.cli.guard import report_error
-from bizon.cli.paths import absolute_path, in_folder_of_paths
-from bizon.common.errors.errors import ExitCode
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+from bizon.cli.options import RunOptions
+from bizon.cli.output import report_error, say
+from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.scrub import Scrubber
+from bizon.config.document import load_yaml
+
+_KEY = re.compile(rb"""^['"]?paths['"]?\s*:""", re.MULTILINE)
 
 Look = Callable[[str, str | None, str | None], ExitCode]
-"""Given the path of a configuration, ``--custom-source`` and ``--env-file``; may raise."""
+"""Takes the path of a configuration, ``--custom-source`` and ``--env-file``; may raise."""
+
+
+@contextmanager
+def in_folder_of_paths(config: str, *options: str | None) -> Iterator[tuple[str, list[str | None]]]:
+    """Within: the working directory that the paths of a configuration are relative to.
+
+    Yields the paths of the configuration and of ``options``, as they are reached from there. Options are always
+    relative to the directory in which the command was called.
+    """
+    if not _has_paths_of_its_folder(config):
+        yield config, list(options)
+        return
+    path = Path(config).absolute()
+    absolute = [None if option is None else str(Path(option).absolute()) for option in options]
+    with chdir(path.parent):
+        yield str(path), absolute
 
 
 def for_each(configs: Sequence[str], custom_source: str | None, env_file: str | None, look: Look) -> ExitCode:
-    """Look at each configuration, in the folder that its paths are relative to. One that is wrong does not keep the
-    others from being looked at. Answers the worst exit code: a mistake before a failure before success."""
+    """Look at each configuration, in the folder that its paths are relative to. A wrong one does not stop the rest.
+
+    Returns the worst exit code: a mistake is worse than a failure, which is worse than success.
+    """
     codes = []
     for config in configs:
-        with in_folder_of_paths(config) as (path, is_elsewhere):
-            options = (custom_source, env_file)
-            if is_elsewhere:
-                options = (absolute_path(custom_source), absolute_path(env_file))
+        with in_folder_of_paths(config, custom_source, env_file) as (path, (source, env)):
             try:
-                codes.append(look(path, *options))
+                codes.append(look(path, source, env))
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
                 codes.append(report_error(error, Scrubber()))
                 if isinstance(error, KeyboardInterrupt):
                     break
     return max(codes, default=ExitCode.OK)
+
+
+def validate(config: str, custom_source: str | None, env_file: str | None) -> ExitCode:
+    """Print what the pipeline would do; contact nothing. Raises ConfigError, a line per mistake."""
+    from bizon.engine.engine import load_config
+
+    overrides = RunOptions(custom_source=custom_source).overrides()
+    pipeline = load_config(config, env_file=env_file, overrides=overrides).config
+    source, target = f"{pipeline.source.name}.{pipeline.source.stream}", pipeline.destination.name.value
+    mode, runner = pipeline.source.sync_mode.value, pipeline.runner_type.value
+    say(f"{config} is valid: {source} -> {target}, sync mode {mode}, runner {runner}")
+    return ExitCode.OK
+
+
+def _has_paths_of_its_folder(config: str) -> bool:
+    """Parses the file only if it has the key. Faults in the file are reported when it is loaded."""
+    try:
+        return _KEY.search(Path(config).read_bytes()) is not None and load_yaml(config).data.get("paths") == "config"
+    except (OSError, ValueError, ConfigError):
+        return False

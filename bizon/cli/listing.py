@@ -1,4 +1,4 @@
-"""``bizon source list``, ``stream list``, ``destination list``: what there is to use."""
+"""``bizon source list``, ``stream list``, ``destination list``."""
 
 import re
 from importlib import import_module
@@ -12,8 +12,8 @@ _PACKAGE = "bizon.connectors"
 _FOLDER = Path(__file__).resolve().parents[1] / "connectors"
 
 
-def list_sources() -> None:
-    """Each source with its streams, read from syntax trees: nothing is imported."""
+def print_sources() -> None:
+    """Each source with its streams. They come from syntax trees: no source is imported."""
     say("Available sources:")
     by_name: dict[str, list[SourceInfo]] = {}
     for info in find_sources(_FOLDER / "sources", f"{_PACKAGE}.sources"):
@@ -22,8 +22,9 @@ def list_sources() -> None:
         say(f"{name} - {_streams(name, infos)}")
 
 
-def list_streams(source: str, custom_source: str | None) -> None:
-    """Each stream of a source. Raises ConfigError for a source that does not exist. Imports only what it must."""
+def print_streams(source: str, custom_source: str | None) -> None:
+    """Each stream of a source. Imports the source only if its syntax tree is not enough. Raises ConfigError for a
+    source that does not exist."""
     infos = [info for info in find_sources(_FOLDER / "sources", f"{_PACKAGE}.sources") if info.name == source]
     streams: dict[str, bool] = {}
     if custom_source is not None or not infos or any(info.error or info.streams is None for info in infos):
@@ -36,8 +37,8 @@ def list_streams(source: str, custom_source: str | None) -> None:
         say(f"[{'Supports incremental' if incremental else 'Full refresh only'}] - {stream}")
 
 
-def list_destinations() -> None:
-    """Each destination in a line. One whose packages are missing says which extra has them."""
+def print_destinations() -> None:
+    """A line for each destination. If its packages are missing, the line names the extra that has them."""
     from bizon.common.models import BizonConfig
 
     say("Available destinations:")
@@ -64,7 +65,7 @@ def _streams_by_import(source: str, custom_source: str | None) -> dict[str, bool
 
 
 def _described(docstring: str) -> str:
-    """The first sentence of a config class, without the YAML it starts with."""
+    """The first sentence of a config class's docstring, without the YAML that opens it."""
     first = " ".join(docstring.split("\n\n")[0].split())
     return re.sub(r"^``[^`]*``:\s*", "", first).rstrip(".")
 

@@ -1,22 +1,30 @@
-"""Writing to the terminal, and to whatever stands where a terminal would be: a closed stream, a full disk, a pipe whose
-reader has gone, an encoding of another age."""
+"""Writing to the terminal, or to whatever replaces it: a closed stream, a full disk, a pipe without a reader, an old
+encoding. An error becomes one message and an exit code: no command ends in a traceback."""
 
 import io
 import os
 import sys
-from contextlib import suppress
-from typing import Any, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bizon.common.errors.errors import BizonError, ConfigError, ExitCode
+from bizon.common.interrupts import in_words
+
+if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
 
 _STANDARD = (0, 1, 2)
 _STDOUT, _STDERR = 1, 2
+_STEP = 1024
 
 
 def steady_streams() -> None:
-    """At the start of the command, before any file is opened: make the standard streams usable.
+    """Make the standard streams usable. Called when the command starts, before any file is opened.
 
-    A closed one becomes the null device, or the next file that is opened would get its number, and with it all that
-    libraries write to stdout and stderr. Characters that an encoding lacks are shown as escapes. What stderr does not
-    take is dropped: no command fails because nobody listens to its logs.
+    A closed stream becomes the null device. Otherwise the next opened file would get its number, and everything that
+    libraries write to stdout and stderr. Characters that an encoding lacks are shown as escapes. Text that stderr
+    cannot take is dropped: no command fails because nobody reads its logs.
     """
     for descriptor in _STANDARD:
         try:
@@ -30,7 +38,7 @@ def steady_streams() -> None:
         _STDOUT, "w", encoding=encoding, errors="backslashreplace", closefd=False
     )
     sys.stderr = io.TextIOWrapper(
-        io.BufferedWriter(_Steady(_STDERR, "w", closefd=False)),
+        io.BufferedWriter(_LossyFile(_STDERR, "w", closefd=False)),
         encoding=getattr(sys.stderr, "encoding", None) or "utf-8",
         errors="backslashreplace",
         line_buffering=True,
@@ -39,34 +47,94 @@ def steady_streams() -> None:
 
 
 def file_names_in_utf8() -> None:
-    """At the start of the command: begin again in Python's UTF-8 mode where file names could only be ASCII, as in the
-    locale ``C`` with that mode switched off."""
+    """Restart in Python's UTF-8 mode if file names could only be ASCII, as in the locale ``C`` with that mode off.
+    Called when the command starts."""
     if sys.getfilesystemencoding() == "ascii" and not sys.flags.utf8_mode:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def say(text: str) -> None:
-    """A line of output. When its reader has gone (``| head``) it is dropped, and so is all that follows. Raises OSError
-    when it cannot be written for another reason: the output is what the command is for."""
+    """Print a line of output. Once its reader has gone (``| head``), this line and all later ones are dropped.
+
+    Raises OSError when the line cannot be written for another reason: the command exists to produce this output.
+    """
     _write(sys.stdout, text)
 
 
 def say_if_possible(text: str) -> None:
-    """A line about work that is done, whether anybody can read it or not."""
+    """Print a line about finished work; drop it when it cannot be written."""
     with suppress(OSError):
         _write(sys.stdout, text)
 
 
+def complain(text: str) -> None:
+    """Print a line about a failure; drop it when it cannot be written."""
+    with suppress(OSError):
+        _write(sys.stderr, text)
+
+
 def give_up(error: OSError) -> None:
-    """The output cannot be written, and was what the command is for."""
-    _point_nowhere(sys.stdout)
+    """Report that the output of the command cannot be written."""
+    _redirect_to_null(sys.stdout)
     complain(f"Error: the output cannot be written: {error.strerror}")
 
 
-def complain(text: str) -> None:
-    """A line about what went wrong; dropped when it cannot be written."""
-    with suppress(OSError):
-        _write(sys.stderr, text)
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Around the body of a command: an error becomes one message and its exit code."""
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
+        import typer
+
+        from bizon.common.scrub import Scrubber  # loads pydantic, which a command may do without
+
+        raise typer.Exit(report_error(error, Scrubber())) from None
+
+
+def report_error(error: BaseException, scrub: "Scrubber", *, with_traceback: bool = False) -> ExitCode:
+    """Print an error without secrets, and return its exit code."""
+    if with_traceback:
+        complain(scrub.traceback_of(error))
+    if isinstance(error, KeyboardInterrupt):
+        complain("Interrupted.")
+        return ExitCode.INTERRUPTED
+    complain(f"Error: {error_text(error, scrub)}")
+    return error.exit_code if isinstance(error, BizonError) else ExitCode.FAILED
+
+
+def error_text(error: BaseException, scrub: "Scrubber") -> str:
+    """An error in words, without secrets. The message of a BizonError is complete and stands alone."""
+    if isinstance(error, BizonError):
+        return scrub.lines(str(error)) if isinstance(error, ConfigError) else scrub.brief(str(error))
+    if isinstance(error, SystemExit):
+        return scrub.brief(in_words(error))
+    name = type(error).__name__
+    return f"unexpected {name}: {scrub.brief(str(error))}; run again with --log-level DEBUG for the traceback"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 page``, ``1,200 pages``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``5 h``, ``2 days``."""
+    minute, hour, day = 60, 3600, 86_400
+    if seconds < 2 * minute:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 2 * hour:
+        return f"{seconds / minute:.0f} min"
+    return f"{seconds / hour:.0f} h" if seconds < 2 * day else f"{seconds / day:.0f} days"
+
+
+def size(number: float) -> str:
+    """Bytes in the unit that fits."""
+    for unit in ("B", "kB", "MB"):
+        if number < _STEP:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= _STEP
+    return f"{number:.1f} GB"
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -74,23 +142,23 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(f"{text}\n")
         stream.flush()
     except OSError as error:
-        _point_nowhere(stream)
+        _redirect_to_null(stream)
         if not isinstance(error, BrokenPipeError):
             raise
 
 
-def _point_nowhere(stream: TextIO) -> None:
-    """Or the interpreter trips over what is left in the stream again when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+def _redirect_to_null(stream: TextIO) -> None:
+    """Otherwise the interpreter fails again on the rest of the buffer when it ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
-class _Steady(io.FileIO):
-    """A file that takes everything, and loses what cannot be written."""
+class _LossyFile(io.FileIO):
+    """A file that accepts everything, and drops what cannot be written."""
 
     def write(self, data: Any, /) -> int:
         written = None
         with suppress(OSError):
             written = super().write(data)
-        return memoryview(data).nbytes if written is None else written  # None: it would have had to wait
+        return memoryview(data).nbytes if written is None else written  # None: the write would have blocked

@@ -1,33 +1,99 @@
-"""Progress while a run is on: live on a terminal, a log line now and then elsewhere."""
+"""Log lines and progress during a run: live on a terminal, a log line every few seconds elsewhere.
 
+The only place that adds or removes log sinks.
+"""
+
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from bizon.cli.logs import write_to_stderr
-from bizon.cli.render import expected_total, progress_line
+from bizon.cli.output import counted, size
+from bizon.common.log_bridge import FAILURE, standard_logging_bridged
+from bizon.common.scrub import Scrubber
 
 if TYPE_CHECKING:
     from bizon.engine.pipeline.models import ProgressSnapshot
 
+VERBOSE = frozenset({"TRACE", "DEBUG"})
+"""Levels that show tracebacks and places in the code."""
+
+_PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | <level>{level: <8}</level> | {message}"
+_WITH_PLACE = "{time:YYYY-MM-DD HH:mm:ss.SSS} | <level>{level: <8}</level> | {name}:{function}:{line} | {message}"
 _LIVE_EVERY = 0.25  # seconds
 _LINE_EVERY = 10.0  # seconds
-_BAR = 20  # columns; less on a narrow terminal, where the words are cut instead
+_BAR = 20  # columns; fewer on a narrow terminal, where the words are cut instead
+_WHOLE = 10  # records per second; above this rate a decimal adds nothing
 
 Poll = Callable[[], "ProgressSnapshot"]
 
 
+def write_to_stderr(text: str) -> None:
+    """Write a log line when nothing else is on the terminal."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+class ConsoleLogs:
+    """The command's only sink, on stderr. It scrubs all text, tracebacks included."""
+
+    def __init__(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
+        logger.remove()
+        self._level, self._scrub, self._write = level, scrub, write
+        self._sink = self._add_sink()
+
+    def change(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
+        """From now on, log at this level, mask the secrets of ``scrub``, and pass the text to ``write``."""
+        self._scrub, self._write = scrub, write
+        if level != self._level:  # a new sink costs some milliseconds
+            self.close()
+            self._level = level
+            self._sink = self._add_sink()
+
+    def close(self) -> None:
+        """Stop logging."""
+        logger.remove(self._sink)
+
+    def _add_sink(self) -> int:
+        verbose = self._level in VERBOSE
+        return logger.add(
+            lambda message: self._write(self._scrub(message)),
+            level=self._level,
+            filter=lambda record: verbose or not record["extra"].get(FAILURE),
+            format=_WITH_PLACE if verbose else _PLAIN,
+            colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+            diagnose=False,
+            backtrace=False,
+        )
+
+
+@contextmanager
+def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[ConsoleLogs]:
+    """Within: log to stderr only.
+
+    Records that the end of the run repeats are skipped, except at the levels of ``VERBOSE``. Standard library loggers
+    (urllib3 and others) write there too. Tracebacks never show variables.
+    """
+    logs = ConsoleLogs(level, scrub, write)
+    try:
+        with standard_logging_bridged():
+            yield logs
+    finally:
+        logs.close()
+
+
 @contextmanager
 def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
-    """Within: show how far the run is, on stderr. ``poll`` is called on a thread of its own.
+    """Within: show on stderr how far the run is. A separate thread calls ``poll``.
 
-    Yields what writes a log line to stderr, above the live display where there is one; it may be called from any
-    thread.
+    Yields a function that writes a log line to stderr, above the live display if there is one. Any thread may call it.
     """
     if not sys.stderr.isatty():
         with _every(_LINE_EVERY, LineProgress(poll)):
@@ -39,7 +105,7 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
     from rich.text import Text
 
     class CursorStays(Console):
-        """The cursor is never hidden, so that no end of the process, not even a kill, can leave it hidden."""
+        """Never hides the cursor, so that no end of the process, not even a kill, leaves it hidden."""
 
         def show_cursor(self, show: bool = True) -> bool:
             return False
@@ -59,14 +125,14 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
             snapshot = poll()
             line = progress_line(snapshot, time.monotonic() - started)
             fetched = snapshot.records_before + snapshot.records_fetched
-            display.update(task, description=line, completed=fetched, total=expected_total(snapshot))
+            display.update(task, description=line, completed=fetched, total=_expected_total(snapshot))
 
         with _every(_LIVE_EVERY, show):
             yield lambda text: console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
 
 
 class LineProgress:
-    """Logs a line each time it is called, unless nothing has changed since."""
+    """Logs a line at each call, unless nothing has changed since the last one."""
 
     def __init__(self, poll: Poll, clock: Callable[[], float] = time.monotonic) -> None:
         self._poll = poll
@@ -79,6 +145,41 @@ class LineProgress:
         if snapshot != self._last:
             self._last = snapshot
             logger.info(progress_line(snapshot, self._clock() - self._started))
+
+
+def progress_line(snapshot: "ProgressSnapshot", seconds: float) -> str:
+    """``1,200 of 5,000 records (350/s), 12 pages, 3.4 MB, 1,000 written, ETA 0:00:11``.
+
+    Records and pages count the whole job, including everything that earlier starts committed. The rate counts this
+    start only.
+    """
+    fetched, total = snapshot.records_before + snapshot.records_fetched, _expected_total(snapshot)
+    only_writes = not snapshot.pages and snapshot.records_written > 0  # another command fetches the pages
+    done = snapshot.records_written if only_writes else snapshot.records_fetched
+    rate = done / seconds if seconds > 0 else 0.0
+    shown_rate = f"({rate:,.{1 if rate < _WHOLE else 0}f}/s)"
+    of_total = "" if total is None else f" of {total:,}"
+    parts = [
+        f"{fetched:,}{of_total} records {shown_rate}",
+        counted(snapshot.pages_before + snapshot.pages, "page"),
+        size(snapshot.bytes_fetched),
+        f"{snapshot.records_before + snapshot.records_written:,} written",
+    ]
+    if only_writes:
+        parts = [f"{snapshot.records_written:,} written {shown_rate}"]
+    if snapshot.records_rejected:
+        parts.append(f"{snapshot.records_rejected:,} rejected")
+    if snapshot.lag is not None:
+        parts.append(f"lag {counted(snapshot.lag, 'record')}")
+    if total is not None and rate > 0 and total > fetched:
+        parts.append(f"ETA {timedelta(seconds=round((total - fetched) / rate))}")
+    return ", ".join(parts)
+
+
+def _expected_total(snapshot: "ProgressSnapshot") -> int | None:
+    """The number of records in the job; None when the source gave none, or a number that is already exceeded."""
+    total = snapshot.total_records
+    return None if total is None or snapshot.records_before + snapshot.records_fetched > total else total
 
 
 @contextmanager

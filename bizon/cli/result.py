@@ -9,45 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.errors.errors import (
-    BackendError,
-    ConfigError,
-    DestinationError,
-    JobLockedError,
-    MissingDependencyError,
-    QueueError,
-    SourceError,
-    TransformError,
-)
+from bizon.common.errors.errors import BizonError, ConfigError, FailureClass
 
 if TYPE_CHECKING:
     from bizon.engine.runner.models import RunnerStatus
 
-_FAILURE_CLASSES = (
-    (ConfigError, "config"),
-    (MissingDependencyError, "config"),
-    (SourceError, "source"),
-    (DestinationError, "destination"),
-    (JobLockedError, "locked"),
-    (BackendError, "backend"),
-    (QueueError, "queue"),
-    (TransformError, "transform"),
-    (KeyboardInterrupt, "killed"),
-)
-
-
-_MOST_LINKS = 40  # as the kernel
+_MOST_LINKS = 40  # the limit of the Linux kernel
 _NOT_REPLACEABLE = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS, errno.EXDEV})
-"""Why a file cannot be replaced that may be written all the same: it is mounted by itself, as Kubernetes does with
-``/dev/termination-log``, or its folder is not this user's."""
+"""Errors of a replacement after which writing in place may still work: the file is a mount, as Kubernetes mounts
+``/dev/termination-log``, or its folder belongs to another user."""
 
 
 class ResultFile:
-    """The file, always complete: each version is written aside and renamed, also where a link leads to it. Without a
-    path it does nothing.
+    """The file, always complete: each version is written to a temporary file and renamed. Links are followed. Without
+    a path it does nothing.
 
-    Only regular files are replaced: a device, a pipe, and a descriptor of this process (``/dev/stdout``) are
-    written to, once, at the end.
+    Only regular files are replaced. A device, a pipe, or a descriptor of this process (``/dev/stdout``) is written
+    once, at the end.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -64,8 +42,10 @@ class ResultFile:
         return time.monotonic() - self._started
 
     def start(self) -> None:
-        """Say that the run is on. Waits for the reader of a named pipe. Raises ConfigError when the file cannot be
-        written."""
+        """Report that the run has started. Waits for the reader of a named pipe.
+
+        Raises ConfigError when the file cannot be written.
+        """
         if self.path is None:
             return
         try:
@@ -76,7 +56,7 @@ class ResultFile:
             raise ConfigError(f"--result-json {self.path}: cannot be written: {reason}") from None
 
     def finish(self, status: "RunnerStatus", error: str | None) -> None:
-        """Say how the run ended. Raises OSError."""
+        """Report how the run ended. Raises OSError."""
         outcome = "interrupted" if status.interrupted else "success" if status.is_success else "failure"
         self._write(
             {
@@ -95,10 +75,13 @@ class ResultFile:
         )
 
     def fail(self, error: BaseException, text: str) -> None:
-        """Say that no run took place, or that it broke off; nothing when it is said already how the run ended. What
-        cannot be written is left as it was."""
-        failure_class = next((name for kind, name in _FAILURE_CLASSES if isinstance(error, kind)), "unknown")
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failure"
+        """Report that the run did not start, or that it broke off. Does nothing after ``finish``. If the file cannot be
+        written, it keeps its old content."""
+        status, failure_class = "failure", FailureClass.UNKNOWN
+        if isinstance(error, KeyboardInterrupt):
+            status, failure_class = "interrupted", FailureClass.KILLED
+        elif isinstance(error, BizonError):
+            failure_class = error.failure_class
         if not self._is_final:
             with suppress(OSError):
                 self._write({"status": status, "failure_class": failure_class, "error": text})
@@ -140,8 +123,8 @@ class ResultFile:
 
 
 def _descriptor_of(path: Path) -> int | None:
-    """The number of the open file of this process that a path stands for: ``/dev/stdout``, ``/dev/fd/3`` and links to
-    them. Opening such a path would start again at the beginning of the file behind it."""
+    """The descriptor of this process that a path names: ``/dev/stdout``, ``/dev/fd/3`` and links to them; else None.
+    Opening such a path would start again at the beginning of its file."""
     own = {Path(folder).resolve() for folder in ("/proc/self/fd", "/dev/fd")}
     for _ in range(_MOST_LINKS):
         folder = path.parent.resolve()
@@ -154,14 +137,14 @@ def _descriptor_of(path: Path) -> int | None:
 
 
 def _replace(path: Path, text: bytes) -> None:
-    """Put a whole file in the place of the old one; one that may be written but not replaced is written over."""
-    aside = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    """Replace the file as a whole; if it can be written but not replaced, overwrite it."""
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
-        aside.write_bytes(text)
-        os.replace(aside, path)
+        temporary.write_bytes(text)
+        os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
         if error.errno not in _NOT_REPLACEABLE or not path.is_file():
             raise
         path.write_bytes(text)

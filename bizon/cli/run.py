@@ -1,22 +1,22 @@
-"""``bizon run``: from the flags to the exit code."""
+"""``bizon run``: from the options to the exit code."""
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.cli.guard import error_text, report_error
-from bizon.cli.logs import VERBOSE, console_logs, write_to_stderr
-from bizon.cli.output import complain, say_if_possible
-from bizon.cli.overrides import flag_overrides, run_scope
-from bizon.cli.paths import absolute_path, in_folder_of_paths
-from bizon.cli.progress import progress_shown
-from bizon.cli.render import conclusion
+from bizon.cli.files import in_folder_of_paths
+from bizon.cli.options import RunOptions
+from bizon.cli.output import complain, counted, error_text, report_error, say_if_possible
+from bizon.cli.progress import VERBOSE, console_logs, progress_shown, write_to_stderr
 from bizon.cli.result import ResultFile
 from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
-from bizon.common.errors.errors import ExitCode
+from bizon.common.clock import as_utc
+from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
+from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
@@ -26,51 +26,32 @@ if TYPE_CHECKING:
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
 
 
-class RunFlags(NamedTuple):
-    """The options of ``bizon run``; None for one that was not given."""
+class Conclusion(NamedTuple):
+    """The end of a run in words: the exit code, lines for stdout, lines for stderr."""
 
-    custom_source: str | None = None
-    runner: str | None = None
-    log_level: str | None = None
-    env_file: str | None = None
-    result_json: str | None = None
-    fresh: bool = False
-    adopt: bool = False
-    role: str | None = None
-    full_refresh: bool = False
-    since: str | None = None
-    until: str | None = None
+    exit_code: ExitCode
+    out: tuple[str, ...] = ()
+    err: tuple[str, ...] = ()
 
 
-def run_pipeline(config: str, flags: RunFlags) -> ExitCode:
-    """Run a pipeline once, in the folder that its paths are relative to, and say how it ended."""
-    absolute = flags._replace(
-        custom_source=absolute_path(flags.custom_source),
-        env_file=absolute_path(flags.env_file),
-        result_json=absolute_path(flags.result_json),
-    )
-    with in_folder_of_paths(config) as (path, is_elsewhere):
-        return _run(path, absolute if is_elsewhere else flags)
+def run_pipeline(config: str, options: RunOptions) -> ExitCode:
+    """Run a pipeline once, in the folder that its paths are relative to, and report how it ended."""
+    given = (options.custom_source, options.env_file, options.result_json)
+    with in_folder_of_paths(config, *given) as (path, (custom_source, env_file, result_json)):
+        return _run(path, options._replace(custom_source=custom_source, env_file=env_file, result_json=result_json))
 
 
-def _run(config: str, flags: RunFlags) -> ExitCode:
-    result = ResultFile(flags.result_json)
+def _run(config: str, options: RunOptions) -> ExitCode:
+    result = ResultFile(options.result_json)
     scrub = Scrubber()
-    level = flags.log_level or _DEFAULT_LEVEL
-    overrides = flag_overrides(
-        runner=flags.runner,
-        log_level=flags.log_level,
-        custom_source=flags.custom_source,
-        fresh=flags.fresh,
-        adopt=flags.adopt,
-    )
+    level = options.log_level or _DEFAULT_LEVEL
     try:
         result.start()
         before_leaving(lambda: result.fail(KeyboardInterrupt(), "interrupted before the run began"))
-        scope = run_scope(flags.since, flags.until, everything=flags.full_refresh, role=flags.role)
+        scope = _scope(options)
         with console_logs(level, scrub) as logs:
             runner = RunnerFactory.create_from_yaml(
-                config, env_file=flags.env_file, overrides=overrides, role=flags.role
+                config, env_file=options.env_file, overrides=options.overrides(), role=options.role
             )
             runner.scope = scope
             settings = runner.bizon_config
@@ -87,8 +68,30 @@ def _run(config: str, flags: RunFlags) -> ExitCode:
         return report_error(error, scrub, with_traceback=level in VERBOSE)
 
 
+def _scope(options: RunOptions) -> Scope:
+    """The part of the stream that the run fetches. Raises ConfigError for options that contradict each other, and for
+    text that does not parse as a date."""
+    since, until, everything = options.since, options.until, options.full_refresh
+    if (since is not None or everything) and options.role == "consumer":
+        raise ConfigError("--role consumer: --since, --until and --full-refresh are for the producer")
+    if until is not None and since is None:
+        raise ConfigError("--until: a window needs --since as well")
+    if since is not None and everything:
+        raise ConfigError("--since and --full-refresh: a window and everything; give one of them")
+    return Scope(_moment("--since", since), _moment("--until", until), everything)
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return as_utc(datetime.fromisoformat(text))
+    except ValueError:
+        raise ConfigError(f"{option} {text}: not a date or a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
+
+
 def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFile, scrub: Scrubber) -> ExitCode:
-    """Say how a run ended, where that is possible; where it is not, the exit code is the same."""
+    """Report how a run ended. The exit code stays the same when the report cannot be written."""
     end = conclusion(
         status,
         result.seconds,
@@ -107,7 +110,46 @@ def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFil
     return end.exit_code
 
 
+def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_iterations: int | None) -> Conclusion:
+    """How to end. ``publishes``: the sync mode publishes a whole output at the end."""
+    sends_only = status.consumer is None and status.stream is None
+    number, verb = (status.records_fetched, "sent") if sends_only else (status.records_written, "written")
+    count = f"{counted(number, 'record')} {verb} in {seconds:.1f} s"
+    if status.interrupted:
+        unpublished = ", nothing was published" if publishes else ""
+        text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
+        return Conclusion(ExitCode.INTERRUPTED, err=(text,))
+    if not status.is_success:
+        code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
+        return Conclusion(code, err=(_failure(status, count),))
+    lines = ["Pipeline finished successfully."]
+    if status.records_rejected:
+        rejected = counted(status.records_rejected, "record")
+        lines.append(
+            f"Dead letters: {rejected} in {status.dead_letters}" if status.dead_letters else f"Skipped: {rejected}"
+        )
+    if status.capped:
+        unpublished = "; nothing is published yet" if publishes else ""
+        lines.append(
+            f"Stopped after max_iterations ({counted(max_iterations or 0, 'page')}){unpublished}; "
+            "run again to continue."
+        )
+    elif sends_only:
+        lines.append("All pages are on the queue; the consumer publishes them.")
+    elif status.where:
+        lines.append(f"Records: {status.where}")
+    return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
+
+
+def _failure(status: "RunnerStatus", count: str) -> str:
+    """First what failed, then how far the run got and how to continue."""
+    can_resume = not (status.overtaken or status.watermark_refused)
+    remedy = "; run again to resume after the last checkpoint" if can_resume else ""
+    reason = f": {status.error}" if status.error else ""
+    return f"Error: Pipeline finished with status Failure ({status.causes()}){reason} ({count}{remedy})"
+
+
 def _quit(result: ResultFile) -> None:
-    """Leave without another word, after a second signal: whatever hangs, hangs no longer."""
+    """End the process at once, after a second signal: nothing that hangs can delay it."""
     result.fail(KeyboardInterrupt(), "quit by a second signal")
     os._exit(ExitCode.INTERRUPTED)

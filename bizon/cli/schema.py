@@ -1,27 +1,34 @@
-"""The JSON Schema of a pipeline file: what the command accepts, before variables are put in."""
+"""``bizon config schema``: the JSON Schema of a pipeline file, before variables are replaced."""
 
+import json
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from bizon.cli.output import say
 from bizon.config.loading import config_schema
 from bizon.source.config import SourceConfig
 from bizon.source.discover import list_sources, load_source
 
 _REFERENCE = r"^BIZON_ENV_|\$\{env://"
-_WORDS = {  # texts that are taken for a value of another kind, as pydantic takes them
+_WORDS = {  # texts that pydantic converts to a value of another kind
     "integer": r"^[+-]?[0-9_]+(\.0*)?$",
     "number": r"^[+-]?([0-9_]+\.?[0-9_]*|\.[0-9]+)([eE][+-]?[0-9]+)?$",
     "boolean": r"^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF|[tTfFyYnN01])$",
 }
 _LIMITS_OF_TEXT = ("enum", "const", "pattern", "maxLength", "minLength", "format")
-_CODE = "TransformModel"  # where a reference is a text like any other
+_CODE = "TransformModel"  # references are not replaced there
 
 Schema = dict[str, Any]
 
 
+def print_schema() -> None:
+    """The JSON Schema on stdout."""
+    say(json.dumps(pipeline_schema(), indent=2))
+
+
 def pipeline_schema() -> Schema:
-    """JSON Schema (draft 2020-12), with the keys of each built-in source. Called by ``bizon config schema``."""
+    """JSON Schema (draft 2020-12), with the keys of each built-in source."""
     schema = config_schema()
     definitions = schema["$defs"]
     definitions["AnySource"] = _any_source(definitions.pop("SourceConfig"))
@@ -30,7 +37,7 @@ def pipeline_schema() -> Schema:
     schema["properties"]["source"] = {
         "description": schema["properties"]["source"]["description"],
         "allOf": [
-            {"$ref": "#/$defs/AnySource"},  # by itself: older drafts, which editors use, ignore what is beside it
+            {"$ref": "#/$defs/AnySource"},  # on its own: older drafts, which editors use, ignore keywords next to $ref
             {"if": {"not": is_own_file}, "then": {"allOf": [condition for condition, _ in conditions]}},
         ],
     }
@@ -44,21 +51,23 @@ def pipeline_schema() -> Schema:
 
 
 def _names() -> Iterator[str]:
-    """The sources whose packages are installed: the keys of others are allowed but not described."""
+    """The sources whose packages are installed. The schema allows the keys of others, but does not describe them."""
     for info in list_sources():
         if info.error is None:
             yield info.name
 
 
 def _any_source(base: Schema) -> Schema:
-    """The ``source`` block of any source, also of one in a file: it may have more keys, and narrow those it has."""
+    """The ``source`` block of any source, custom ones included. A source may add keys, and narrow those that exist."""
     known = {**base["properties"], "authentication": {"description": "How to authenticate; see `type`."}}
     return {**base, "title": "Source", "properties": known, "additionalProperties": True}
 
 
 def _of_source(name: str, definitions: Schema) -> tuple[Schema, Schema]:
-    """The keys of a built-in source's ``source`` block, and which of them it needs. The second part does not hold
-    where the top-level ``streams`` fill them in."""
+    """Two conditions for a built-in source: the keys of its ``source`` block, and those it requires.
+
+    The second does not apply when the top-level ``streams`` fill in the keys.
+    """
     own = load_source(name).get_config_class().model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     for key, definition in own.pop("$defs", {}).items():
         known = definitions.setdefault(key, definition)
@@ -81,22 +90,23 @@ def _renamed(node: Any, key: str, new: str) -> Any:
 
 
 def _with_references(schema: Schema) -> Schema:
-    """A schema that also accepts a reference to a variable for each value, and the text of a number or a truth."""
+    """A schema whose values may also be references to variables, and whose numbers and booleans may be texts."""
     done: Schema = {}
     for keyword, value in schema.items():
-        if keyword in ("$defs", "properties"):
-            done[keyword] = {key: _value(below) if key != _CODE else deepcopy(below) for key, below in value.items()}
-        elif keyword in ("if", "not"):
-            done[keyword] = deepcopy(value)
-        elif keyword in ("then", "else", "items", "additionalProperties") and isinstance(value, dict):
-            done[keyword] = _value(value)
-        elif keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
-            # a reference fits every branch, so one that is to fit exactly one becomes one of any
-            name = "anyOf" if keyword == "oneOf" else keyword
-            done[name] = [_value(branch) for branch in value]
-        elif keyword != "discriminator":
-            done[keyword] = deepcopy(value)
+        # a reference matches every branch, so "exactly one" becomes "any"
+        done["anyOf" if keyword == "oneOf" else keyword] = _keyword_with_references(keyword, value)
+    done.pop("discriminator", None)
     return done
+
+
+def _keyword_with_references(keyword: str, value: Any) -> Any:
+    if keyword in ("$defs", "properties"):
+        return {key: _value(below) if key != _CODE else deepcopy(below) for key, below in value.items()}
+    if keyword in ("then", "else", "items", "additionalProperties") and isinstance(value, dict):
+        return _value(value)
+    if keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        return [_value(branch) for branch in value]
+    return deepcopy(value)
 
 
 def _value(schema: Schema) -> Schema:
@@ -109,7 +119,7 @@ def _value(schema: Schema) -> Schema:
 
 
 def _or(schema: Schema, other: Schema) -> Schema:
-    """One of two, with what an editor shows of the first."""
+    """Either of two schemas, with the title, description and default of the first."""
     shown: Schema = {name: schema[name] for name in ("title", "description", "default") if name in schema}
     rest = {name: value for name, value in schema.items() if name not in shown}
     return {**shown, "anyOf": [rest, other]}

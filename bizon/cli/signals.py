@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first asks for a graceful stop, the second ends at once; before a run both end at once."""
+"""Ctrl-C and SIGTERM: the first signal stops the run gracefully, the second ends it at once.
+
+Before a run begins, the first signal ends the command at once.
+"""
 
 import os
 import signal
@@ -10,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
 _INTERRUPTED = 130
 _STOPPING = b"Stopping after the current page; press again to quit at once\n"
-_QUITTING = b"Quit at once; what was committed is safe, run again to resume\n"
+_QUITTING = b"Quit at once; all commits are safe, run again to resume\n"
 
 
 _before_leaving: Callable[[], None] | None = None
@@ -18,10 +21,10 @@ _is_done = False
 
 
 def leave_when_asked() -> None:
-    """As the first thing the command does: end at once, with exit code 130, when a signal comes before there is
-    anything to stop. As PID 1 of a container a process without a handler would not even notice the signal.
+    """End at once, with exit code 130, when a signal arrives before there is anything to stop. The first call of the
+    command. PID 1 of a container would ignore the signal without a handler.
 
-    A signal that is ignored from outside (``nohup``) stays ignored.
+    A signal that the parent ignores (``nohup``) stays ignored.
     """
     for each in _SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:
@@ -29,24 +32,24 @@ def leave_when_asked() -> None:
 
 
 def before_leaving(call: Callable[[], None]) -> None:
-    """Call this first when a signal ends the command."""
+    """Set a function to call before a signal ends the command."""
     global _before_leaving, _is_done
     _before_leaving, _is_done = call, False
 
 
 def nothing_to_interrupt() -> None:
-    """The work is done and its result written: a signal changes nothing any more."""
+    """From now on signals are ignored: the work is done and its result written."""
     global _is_done
     _is_done = True
 
 
 @contextmanager
 def graceful_stop(stop: Callable[[], None], quit_now: Callable[[], None]) -> Iterator[None]:
-    """Within: the first signal calls ``stop``, the second ``quit_now``; the old handlers come back at the end.
+    """Within: the first signal calls ``stop``, the second ``quit_now``. The old handlers are restored at the end.
 
-    Both are called on a thread of their own, woken by the interpreter's wake-up descriptor. So a signal is seen while
-    the main thread is busy in foreign code, and ``stop`` may take locks that the main thread is holding. Outside the
-    main thread, where signals cannot be handled, this does nothing.
+    A separate thread calls both; the interpreter's wake-up descriptor wakes it. So a signal takes effect while the
+    main thread is busy in foreign code, and ``stop`` may take locks that the main thread holds. Outside the main
+    thread, which alone can handle signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -79,7 +82,7 @@ def _leave(_signal: int, _frame: object) -> None:
 
 
 def _nothing(_signal: int, _frame: object) -> None:
-    """A handler must be there for the wake-up descriptor to be written."""
+    """The interpreter writes to the wake-up descriptor only for signals that have a handler."""
 
 
 def _watch(reader: int, stop: Callable[[], None], quit_now: Callable[[], None]) -> None:
@@ -90,7 +93,7 @@ def _watch(reader: int, stop: Callable[[], None], quit_now: Callable[[], None]) 
         seen += 1
         is_first = seen == 1
         if is_first:
-            stop()  # before anything is said: nobody may be reading
+            stop()  # before the message: writing it may block
         with suppress(OSError):
             os.write(_STDERR, _STOPPING if is_first else _QUITTING)
         if not is_first:

@@ -1,4 +1,4 @@
-"""``bizon status`` and ``bizon stream reset``: the state in the user's hands."""
+"""``bizon status`` and ``bizon stream reset``."""
 
 import json
 import os
@@ -8,11 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bizon.cli.files import for_each
-from bizon.cli.output import say
-from bizon.cli.overrides import flag_overrides
-from bizon.cli.paths import absolute_path, in_folder_of_paths
-from bizon.cli.render import counted, duration
+from bizon.cli.files import for_each, in_folder_of_paths
+from bizon.cli.options import RunOptions
+from bizon.cli.output import counted, duration, say
 from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.models import GenericSourceConfig
 from bizon.common.scrub import Scrubber, named_secrets
@@ -24,11 +22,11 @@ from bizon.engine.runner.report import PipelineReport, report_on, request_reset
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
 
-_OF_SOURCE = ("name", "stream", "sync_mode")
+_SOURCE_KEYS = ("name", "stream", "sync_mode")
 
 
 def show(configs: Sequence[str], custom_source: str | None, env_file: str | None, *, as_json: bool) -> ExitCode:
-    """Say how far each pipeline is. Nothing is contacted but the state, and only its secrets are needed."""
+    """Print how far each pipeline is. Only the state is contacted, and only its secrets are needed."""
     reports: list[PipelineReport] = []
 
     def show_one(config: str, _custom_source: str | None, env_file: str | None) -> ExitCode:
@@ -47,25 +45,24 @@ def show(configs: Sequence[str], custom_source: str | None, env_file: str | None
 
 
 def reset(config: str, custom_source: str | None, env_file: str | None) -> None:
-    """File a request; the next run finds it."""
-    with in_folder_of_paths(config) as (path, is_elsewhere):
-        if is_elsewhere:
-            custom_source, env_file = absolute_path(custom_source), absolute_path(env_file)
-        pipeline = load_config(path, env_file=env_file, overrides=flag_overrides(custom_source=custom_source)).config
+    """Record a reset in the state; the next run acts on it."""
+    with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
+        overrides = RunOptions(custom_source=custom_source).overrides()
+        pipeline = load_config(path, env_file=env_file, overrides=overrides).config
         request_reset(pipeline)
     stream = f"{pipeline.source.name}.{pipeline.source.stream}"
     say(f"The next run of '{pipeline.job_name}' fetches all of {stream} again and replaces the output.")
 
 
 def _state_of(config: str, env_file: str | None) -> "BizonConfig":
-    """The part of a configuration that says where its state is, and whose: no other variable need be set, nor the file
-    of a custom source be there. Its secrets are masked from now on."""
+    """The part of a configuration that identifies the pipeline and its state. No other variable has to be set, and the
+    file of a custom source may be missing. From now on its secrets are masked."""
     path = Path(config)
     document = load_yaml(path)
     whole = document.data
     source, engine = whole.get("source"), whole.get("engine")
     data: dict[str, Any] = {key: whole[key] for key in ("name", "id", "paths") if key in whole}
-    data["source"] = {key: source[key] for key in _OF_SOURCE if key in source} if isinstance(source, dict) else source
+    data["source"] = {key: source[key] for key in _SOURCE_KEYS if key in source} if isinstance(source, dict) else source
     data["destination"] = {"name": "logger"}
     if isinstance(engine, dict):
         data["engine"] = {"backend": engine["backend"]} if "backend" in engine else {}
@@ -73,27 +70,27 @@ def _state_of(config: str, env_file: str | None) -> "BizonConfig":
     loaded = build_config(
         replace(document, data=data), environ=environ, overrides={}, resolve_source=lambda _: GenericSourceConfig
     )
-    for secret in (*loaded.secrets, *named_secrets(whole), *_of_variables(document, environ)):
+    for secret in (*loaded.secrets, *named_secrets(whole), *_secrets_of_variables(document, environ)):
         learn(secret)
     return loaded.config
 
 
-def _of_variables(document: Document, environ: Mapping[str, str]) -> frozenset[str]:
-    """The values of all variables that a configuration names, as far as they are set here."""
-    with suppress(ConfigError):  # of a part that the state has nothing to do with
-        return resolve_env(document, _Known(environ)).secrets
+def _secrets_of_variables(document: Document, environ: Mapping[str, str]) -> frozenset[str]:
+    """The values of all variables in a configuration that are set here."""
+    with suppress(ConfigError):  # a fault in a part that the state does not need
+        return resolve_env(document, _EmptyUnlessSet(environ)).secrets
     return frozenset()
 
 
-class _Known(dict[str, str]):
-    """Variables, of which one that is not set is empty."""
+class _EmptyUnlessSet(dict[str, str]):
+    """Variables; a variable that is not set is empty."""
 
     def get(self, name: str, default: Any = None) -> Any:
         return super().get(name, default or "")
 
 
 def _masked(report: PipelineReport) -> PipelineReport:
-    """A report to show. The state keeps what a run needs to go on: a next link may carry a key or a token."""
+    """The report without secrets. The state keeps paginations whole: a next link may carry a key or a token."""
     scrub = Scrubber()
     error = None if report.error is None else scrub.brief(report.error)
     return replace(report, next_pagination=scrub.value(report.next_pagination), error=error)
@@ -136,7 +133,7 @@ def _leases(report: "PipelineReport") -> list[str]:
     return [
         f"Lease{'' if together else f' of the {lease.half}'}: {'held' if lease.alive else 'left behind'} by process "
         f"{lease.pid} on host '{lease.host}' for {duration(lease.age_seconds)}, "
-        f"last heard of {duration(lease.idle_seconds)} ago"
+        f"last heard from {duration(lease.idle_seconds)} ago"
         for lease in (held[:1] if together else held)
     ]
 
@@ -146,4 +143,4 @@ def _checkpoint(report: "PipelineReport") -> str:
         return "none"
     if not report.next_pagination:
         return f"iteration {report.last_iteration}, the last one"
-    return f"iteration {report.last_iteration}, going on at {json.dumps(report.next_pagination)}"
+    return f"iteration {report.last_iteration}, continues at {json.dumps(report.next_pagination)}"

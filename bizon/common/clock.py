@@ -1,4 +1,4 @@
-"""The two clocks. Everything that measures time takes one of these as a parameter, so tests can inject their own."""
+"""The two clocks. Code that measures time takes one of them as a parameter, so tests can inject their own."""
 
 import time
 from collections.abc import Callable
@@ -17,10 +17,10 @@ def utc_now() -> datetime:
 
 
 def as_utc(value: datetime) -> datetime:
-    """Return ``value`` in UTC. A naive value is taken as UTC already."""
+    """``value`` in UTC. A naive value is assumed to be in UTC."""
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def microseconds(moment: datetime) -> int:
-    """Since 1970, of an aware moment; negative before."""
+    """Microseconds from 1970 to an aware moment; negative before 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""Settings of the Python interpreter and its allocator, in a process that is bizon's own."""
+"""Settings of the Python interpreter and its allocator, for a process that belongs to bizon."""
 
 import ctypes
 import gc
@@ -6,7 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_THRESHOLDS = (50_000, 20, 50)  # containers made and not freed before a look at the youngest; looks before an older one
+_THRESHOLDS = (
+    50_000,
+    20,
+    50,
+)  # new containers per collection of the youngest generation; its collections per older one
 _SWITCH_INTERVAL = 0.0005  # seconds
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of glibc's mallopt(3)
 _KEPT, _OWN_MAPPING = 64 * 2**20, 32 * 2**20  # bytes
@@ -14,13 +18,13 @@ _KEPT, _OWN_MAPPING = 64 * 2**20, 32 * 2**20  # bytes
 
 @contextmanager
 def tuned_for_pages() -> Iterator[None]:
-    """Within: look for garbage cycles less often than by default, and let threads take turns sooner.
+    """Within: collect garbage cycles less often than by default, and switch threads sooner.
 
-    A page is thousands of dicts that are freed without the collector's help; by default it walks them a dozen times
-    per page first, which took a third of a run. What was imported so far is left out of its walks.
+    A page is thousands of dicts that reference counting frees. By default the collector visits them a dozen times per
+    page before that, which took a third of a run. It also skips all objects imported so far.
 
-    The thread that writes leaves the interpreter for Polars and the disk hundreds of times per flush; by default a
-    source that is busy in Python lets it back in only after 5 ms each time, and pages pile up meanwhile.
+    The writing thread releases the interpreter for Polars and the disk hundreds of times per flush. By default a source
+    that is busy in Python keeps it waiting 5 ms each time, and pages pile up.
 
     The memory of a page is kept for the next one. This setting stays when the block ends.
     """
@@ -41,8 +45,8 @@ def tuned_for_pages() -> Iterator[None]:
 
 
 def _keep_freed_memory() -> None:
-    """By default glibc gives the top of the heap back as soon as 128 KB of it are free, which is after every page, and
-    the kernel clears it again for the next: up to a fifth of a run. Does nothing with another C library."""
+    """By default glibc returns the top of the heap once 128 KB of it are free, which is after every page. The kernel
+    then clears it again for the next page: up to a fifth of a run. Does nothing with another C library."""
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_TRIM_THRESHOLD, _KEPT)

@@ -1,8 +1,8 @@
-"""Telling an exception that is meant for the whole process from one that a connector raised.
+"""Distinguishes exceptions for the whole process from failures of a connector.
 
-``SystemExit``, ``KeyboardInterrupt`` and the panics of Rust libraries are no ``Exception``. Raised by a source, a
-transform or a destination they are failures like any other. Raised by a signal handler they are how the host ends its
-work, and no business of bizon's.
+``SystemExit``, ``KeyboardInterrupt`` and the panics of Rust libraries do not derive from ``Exception``. A source, a
+transform or a destination that raises one has failed. A signal handler of the host that raises one ends the work of the
+host, and bizon passes it on.
 """
 
 import signal
@@ -10,8 +10,8 @@ from types import CodeType
 
 
 def is_for_the_process(error: BaseException) -> bool:
-    """True when a signal handler of the host raised the exception: Ctrl-C, a task's time limit, ``sys.exit`` on
-    SIGTERM. Called where a worker fails, on any thread; signal handlers only run on the main thread."""
+    """True when a signal handler of the host raised the exception: Ctrl-C, the time limit of a task, ``sys.exit`` on
+    SIGTERM. Called when a worker fails, on any thread. Signal handlers run on the main thread only."""
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         return True
     handlers = _handlers()
@@ -24,8 +24,10 @@ def is_for_the_process(error: BaseException) -> bool:
 
 
 def is_failure(error: BaseException) -> bool:
-    """True for what a connector, or a library it uses, fails by: an exception, ``sys.exit``, a panic of a library in
-    Rust. False for what is meant for the process, and for the unknown, of which nobody can say how far it got."""
+    """True for a failure of a connector or its libraries: an exception, ``sys.exit``, a panic of a Rust library.
+
+    False for exceptions for the whole process, and for unknown types, after which the state of the work is unknown.
+    """
     if is_for_the_process(error):
         return False
     is_panic = type(error).__module__ == "pyo3_runtime"
@@ -33,7 +35,7 @@ def is_failure(error: BaseException) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """``ValueError: no such page`` for a message; says what to do instead of ending the interpreter."""
+    """``ValueError: no such page`` for a message. For ``sys.exit`` it says what to do instead."""
     if isinstance(error, SystemExit):
         return f"SystemExit: sys.exit({error.code!r}) was called inside the pipeline; raise an exception instead"
     return f"{type(error).__name__}: {error}"

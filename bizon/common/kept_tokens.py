@@ -1,6 +1,6 @@
-"""Refresh tokens that outlive a run: how an authenticator, deep in a source, reaches the state of the pipeline.
+"""Refresh tokens that outlive a run: an authenticator inside a source stores them in the state of the pipeline.
 
-A worker names the keeper with ``kept_by``; an authenticator that is made or used within takes it.
+A worker sets the keeper with ``kept_by``; an authenticator that is created or used within finds it.
 """
 
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from typing import Protocol
 
 
 class TokenKeeper(Protocol):
-    """Keeps texts by name, for all pipelines of one state. Called on the threads that fetch."""
+    """Stores texts by name, for all pipelines of one state. Called on the threads that fetch."""
 
     def turn(self, name: str) -> AbstractContextManager[None]:
-        """Within: no other process or thread is in a turn of the same name. Waits for it."""
+        """Within: no other process or thread holds the turn of this name. Waits until it is free."""
 
     def read(self, name: str) -> str | None:
-        """The text that was kept last, or None."""
+        """The text that was stored last, or None."""
 
     def write(self, name: str, value: str) -> None:
-        """Keep a text. When this returns, it survives the end of the process."""
+        """Store a text. Once this returns, the text survives the end of the process."""
 
 
 _keeper: ContextVar[TokenKeeper | None] = ContextVar("keeper", default=None)
@@ -27,7 +27,7 @@ _keeper: ContextVar[TokenKeeper | None] = ContextVar("keeper", default=None)
 
 @contextmanager
 def kept_by(keeper: TokenKeeper) -> Iterator[None]:
-    """Within, on this thread: authenticators keep their refresh tokens there."""
+    """Within, on this thread: authenticators store their refresh tokens in ``keeper``."""
     token = _keeper.set(keeper)
     try:
         yield
@@ -36,5 +36,5 @@ def kept_by(keeper: TokenKeeper) -> Iterator[None]:
 
 
 def token_keeper() -> TokenKeeper | None:
-    """Where an authenticator keeps its refresh tokens; None outside a run."""
+    """The keeper of this thread; None outside a run."""
     return _keeper.get()

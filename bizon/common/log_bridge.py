@@ -1,4 +1,4 @@
-"""Log records of the standard library, passed on to loguru, so that one kind of sink sees everything."""
+"""Forwards log records of the standard library to loguru, so that one kind of sink sees all of them."""
 
 import logging
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from bizon.common.safe_log import logger
 
 FAILURE = "failure"
-"""Extra of a log record whose text is the error of the run too: who shows that at the end need not show the record."""
+"""Extra of a log record that repeats the error of the run. A sink may skip it if the end of the run shows the error."""
 
 
 @contextmanager
 def standard_logging_bridged() -> Iterator[None]:
-    """Within: what libraries log through ``logging`` reaches loguru's sinks. Only for who owns the process's logs:
-    the CLI, and the child processes of a run."""
+    """Within: records of ``logging`` reach loguru's sinks. Only for code that owns the logs of its process: the CLI
+    and the child processes of a run."""
     bridge = _Bridge()
     logging.getLogger().addHandler(bridge)
     try:

@@ -1,4 +1,4 @@
-"""``BizonConfig``: one pipeline, as its YAML says it."""
+"""``BizonConfig``: one pipeline, as its YAML describes it."""
 
 from enum import StrEnum
 from typing import Any, Union
@@ -30,27 +30,27 @@ __all__ = ["BizonConfig", "GenericSourceConfig", "PathsFrom", "StreamConfig", "S
 
 
 class GenericSourceConfig(SourceConfig):
-    """The ``source`` block before its connector is known; keys of the connector are kept as they are."""
+    """The ``source`` block before its connector is known. The keys of the connector are kept unchanged."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
 
 class PathsFrom(StrEnum):
-    """The folder that relative paths start from."""
+    """The folder that relative paths are relative to."""
 
     WORKING_DIRECTORY = "working_directory"
     CONFIG = "config"
 
 
 class BizonConfig(StrictModel):
-    """A whole pipeline. Frozen: the only truth after loading."""
+    """A whole pipeline. Frozen: the single source of truth after loading."""
 
     name: str = Field(min_length=1, max_length=100, description="Name of the pipeline, shown everywhere.")
     id: str | None = Field(
         default=None,
         min_length=1,
         max_length=100,
-        description="Key of the pipeline's checkpoints; default `name`. Set it to rename a pipeline and keep them.",
+        description="Key of the pipeline's checkpoints; default `name`. Set it to keep them after a rename.",
     )
     source: SourceConfig = Field(description="Where records come from.")
     transforms: list[TransformModel] = Field(
@@ -66,27 +66,27 @@ class BizonConfig(StrictModel):
     ] = Field(description="Where records go.", discriminator="name", default=...)
     on_error: OnError = Field(
         default=OnError.FAIL,
-        description="A record that is no JSON, fails in a transform or does not fit its table: fail = end the run | "
-        "skip = leave it out, counted | dead_letter = put it into a file of its own, with the reason.",
+        description="A record that is not JSON, fails in a transform or does not fit its table: fail = end the run | "
+        "skip = skip and count it | dead_letter = write it to the dead-letter file, with the reason.",
     )
     dead_letter_path: str | None = Field(
         default=None,
         min_length=1,
-        description="Path of the dead-letter file, without `.json`; default <destination_id>.dead_letters, beside the "
+        description="Path of the dead-letter file, without `.json`; default <destination_id>.dead_letters, next to the "
         "output.",
     )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="State, queue and runner.")
     paths: PathsFrom = Field(
         default=PathsFrom.WORKING_DIRECTORY,
-        description="Relative paths in this file, `.env` and what a source opens: working_directory = are those of the "
-        "directory the command is run in | config = of the folder this file is in. Those of options are always of the "
-        "former.",
+        description="Base of relative paths in this file, of `.env` and of files that a source opens: "
+        "working_directory = the directory in which the command runs | config = the folder of this file. Paths in "
+        "options are always relative to the former.",
     )
     streams: list[StreamConfig] | None = Field(
         default=None,
         min_length=1,
-        description="Several streams in one pipeline of sync mode `stream`, each with a table of its own; fills in "
-        "what the source and `record_schemas` of the destination leave out.",
+        description="Several streams in one pipeline of sync mode `stream`, each with its own table. Supplies defaults "
+        "for the source and for `record_schemas` of the destination.",
     )
 
     @property

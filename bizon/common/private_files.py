@@ -1,7 +1,7 @@
-"""Files and folders that nobody else may read or plant: state, spools, staging, journals, manifests, dead letters.
+"""Files and folders that no other user may read or create: state, spools, staging, journals, manifests, dead letters.
 
-They may lie in a folder that others can write. So a private folder must be this user's own and no link; files in it are
-opened without following links.
+Their parent folder may be writable for others. So a private folder must belong to this user and must not be a link, and
+its files are opened without following links.
 """
 
 import os
@@ -14,7 +14,7 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the entries of a folder on disk: what was created, renamed or removed in it."""
+    """Flush the entries of a folder to disk: files created, renamed or removed in it."""
     if os.name == "nt":
         return  # Windows cannot open a folder, and journals its entries
     handle = os.open(folder, os.O_RDONLY)
@@ -25,7 +25,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create a folder, durably, or see that it is this user's. Raises OSError for a link and for another user's."""
+    """Create a folder, durably, or check that it belongs to this user. Raises OSError for a link, and for a folder of
+    another user."""
     try:
         folder.mkdir(mode=_FOLDER)
         sync_folder(folder.parent)
@@ -35,7 +36,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def check_private_folder(folder: Path) -> None:
-    """Raise OSError unless a folder is a real one and belongs to this user; one that is not there passes."""
+    """Raise OSError unless this is a real folder of this user. A missing folder passes."""
     try:
         found = folder.lstat()
     except FileNotFoundError:
@@ -49,29 +50,29 @@ def check_private_folder(folder: Path) -> None:
 
 
 def _tighten(folder: Path) -> None:
-    """An older release made its folders with the permissions that the umask left."""
+    """Older releases created folders with the permissions of the umask."""
     if stat.S_IMODE(folder.lstat().st_mode) & ~_FOLDER:
         folder.chmod(_FOLDER)
 
 
 def create_private(path: Path) -> BinaryIO:
-    """Create a file that is not there yet. Raises OSError for one that is, and for a link."""
+    """Create a new file. Raises OSError for an existing file or link."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _FILE), "wb")
 
 
 def append_private(path: Path) -> BinaryIO:
-    """Open a file of this user's to append to, or create it. Raises OSError for a link."""
+    """Open or create a file of this user for appending. Raises OSError for a link."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS, _FILE), "ab")
 
 
 def make_private_folders(folder: Path) -> None:
-    """Create a folder and those above it that are missing; one that is there stays as it is."""
+    """Create a folder and its missing parents; existing ones stay unchanged."""
     for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         path.mkdir(mode=_FOLDER, exist_ok=True)
 
 
 def create_private_if_missing(path: Path) -> None:
-    """Create an empty file, unless there is one. Raises OSError for a link that another user has put there."""
+    """Create an empty file if it is missing. Raises OSError for a link of another user."""
     try:
         create_private(path).close()
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""Telling whether a process still lives, from what another process noted of it.
+"""Whether a process still lives, judged by the id, place and start that it recorded.
 
-``place`` names the set of process ids that a process sees, ``started`` when it began: together they tell a process from
-a later one with the same id.
+``place`` names the set of process ids that a process sees, and ``started`` the time it began. Together they distinguish
+a process from a later one with the same id.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def place() -> str:
-    """The set of process ids that this process sees: boot and namespace. Empty where the system does not tell."""
+    """The set of process ids that this process sees: boot and namespace. Empty when the system does not report them."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -18,7 +18,7 @@ def place() -> str:
 
 
 def started(pid: int) -> str:
-    """When a process began, in the kernel's ticks since boot; empty when there is no such process."""
+    """When a process began, in kernel ticks since boot; empty when there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -28,7 +28,7 @@ def started(pid: int) -> str:
 
 
 def is_gone(pid: int, its_place: str, its_start: str) -> bool:
-    """True when it is certain that the process is gone: it lived among the same process ids as this one."""
+    """True when the process has certainly ended. Only a process of the same place can be judged."""
     if not (its_place and its_start) or its_place != place():
         return False
     return started(pid) != its_start

@@ -1,4 +1,4 @@
-"""loguru's logger, whose records hold no secret: neither in their text nor in the variables of a traceback."""
+"""loguru's logger without secrets in its records, neither in their text nor in the variables of a traceback."""
 
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ _scrub = Scrubber()
 
 
 def _without_secrets(record: "Record") -> None:
-    """An exception becomes text: sinks such as loguru's own print the variables of each frame, headers and all. From
-    WARNING on, where texts quote errors, a text is cut."""
+    """Scrub a record. An exception becomes text, since sinks such as loguru's own print the variables of each frame,
+    headers included. From WARNING on, texts quote errors and are shortened."""
     is_grave = record["level"].no >= _WARNING
     message = _scrub.brief(record["message"]) if is_grave else _scrub(record["message"])
     exception = record["exception"]
@@ -25,6 +25,6 @@ def _without_secrets(record: "Record") -> None:
 
 
 logger = loguru.logger.patch(_without_secrets)
-"""The logger of every module of bizon: it is safe with the sinks of a program that uses bizon as a library.
+"""The logger of every module of bizon, safe with the sinks of a program that uses bizon as a library.
 
-The one exception is the ``logger`` destination: what it logs are records."""
+The only exception is the ``logger`` destination, which logs records."""

@@ -1,4 +1,4 @@
-"""Keeping secrets out of text that people see: the known ones by value, others by their usual shapes."""
+"""Keeps secrets out of text that people see: known secrets by their value, others by their usual shapes."""
 
 import re
 import traceback
@@ -10,22 +10,22 @@ from bizon.common.secret import MASK, registry
 from bizon.common.secret_forms import forms_of
 
 MOST_SHOWN = 2_000
-"""Characters of an error that are shown and stored; an API may answer with megabytes."""
+"""The most characters of an error that are shown and stored; an API may answer with megabytes."""
 
-_LOOKED_AT = 16_000  # characters of a text that is cut anyway
+_SCANNED = 16_000  # characters of a text that is shortened in any case
 _MOST_TRACEBACK = 20_000
-_REST = 50  # characters that say how many more there are
+_REST = 50  # characters; room for the note that says how many more there are
 _NAMES = (
     r"(?:client_secret|password|passwd|secret|access_token|refresh_token|id_token|auth_token|api_?key|x-api-key|token"
     r"|signature|sig)"
 )
-_FIELDS = (  # of a pagination; a page or continuation token is none
+_FIELDS = (  # of a pagination, where page and continuation tokens are not secrets
     rf"(?:{_NAMES}|[a-z_-]*(?:secret|password|signature|credential|(?:access|auth|security|refresh|session)[_-]?token)"
     r"|(?:[a-z]+[_-]?)?(?:api|access|auth|subscription|private|client)[_-]?key(?:[_-]?id)?)"
 )
 _PARAMETERS = rf"(?:{_FIELDS}|key|auth|jwt|code|pwd|hmac)"  # of a query string
-_QUOTED = r"""(?:(?!\2)[^\\]|\\.)*"""  # what follows an opening quote, which is group 2
-SHAPES = (  # what a text in lower case must contain, and the pattern: group 1 stays, the rest of the match is masked
+_QUOTED = r"""(?:(?!\2)[^\\]|\\.)*"""  # the text after an opening quote, which is group 2
+SHAPES = (  # a part that the lower-case text must contain, and the pattern: group 1 stays, the rest is masked
     # a header, in a printed dict or as text: Authorization: Bearer abc
     ("authorization", rf"""(?i)(authorization["']?\s*[:=]\s*b?(["'])){_QUOTED}"""),
     ("authorization", r"""(?i)(authorization["']?\s*[:=]\s*)digest\s[^\n]+"""),
@@ -45,17 +45,17 @@ SHAPES = (  # what a text in lower case must contain, and the pattern: group 1 s
     ("://", r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)"""),
     ("=", rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+"""),
     (
-        "%3d",  # in a URL that is a parameter itself
+        "%3d",  # in a URL inside a parameter
         rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",
     ),
     # a field of a printed dict or of JSON
     *((quote, rf"""(?i)(["']{_FIELDS}["']\s*:\s*(["'])){_QUOTED}""") for quote in ('"', "'")),
 )
-"""Shapes of secrets. A pattern is compiled when a text may match it: few log lines do, and a short run has few."""
+"""Shapes of secrets. A pattern is compiled once a text may match it: a short run has few such log lines."""
 
 
 def named_secrets(value: Any) -> Iterator[str]:
-    """Every text of a JSON value that stands under a key like ``api_key`` or ``password``, depth first."""
+    """Every text of a JSON value under a key like ``api_key`` or ``password``, depth first."""
     items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
     for key, item in items:
         if isinstance(item, dict | list):
@@ -77,9 +77,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 class Scrubber:
     """Replaces secrets in a text by ``**********``. May be called from any thread.
 
-    Looks for ``secrets``, for all that the registry of this process knows at the time of the call, in every encoding
-    of ``secret_forms.py``, and for shapes of secrets. Secrets of fewer than 4 characters are ignored.
-    ``patterns=False`` leaves shapes alone.
+    Looks for ``secrets`` and for all secrets in the registry of this process at the time of the call, in every encoding
+    of ``secret_forms.py``, and for shapes of secrets. Ignores secrets of fewer than 4 characters. ``patterns=False``
+    ignores shapes.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, patterns: bool = True) -> None:
@@ -92,7 +92,7 @@ class Scrubber:
         for form in self._forms():
             if form in text:
                 text = text.replace(form, MASK)
-        lowered, may_be_folded = text.lower(), not text.isascii()  # K is the Kelvin sign to a pattern, too
+        lowered, may_be_folded = text.lower(), not text.isascii()  # a pattern also matches K with the Kelvin sign
         for sign, pattern in self._shapes:
             if may_be_folded or sign in lowered:
                 text = _compiled(pattern).sub(rf"\g<1>{MASK}", text)
@@ -107,7 +107,7 @@ class Scrubber:
         return "\n".join(map(self.brief, text.split("\n")))
 
     def value(self, value: Any) -> Any:
-        """A copy of a JSON value with every text in it masked, and what stands under a key like ``api_key``."""
+        """A copy of a JSON value in which every text is scrubbed, and texts under keys like ``api_key`` are masked."""
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):
@@ -117,7 +117,7 @@ class Scrubber:
         return value
 
     def traceback_of(self, error: BaseException) -> str:
-        """Where an error happened, as the interpreter would print it, without secrets; variables are not shown."""
+        """The traceback of an error as the interpreter would print it, without secrets and variables."""
         parts = [self.brief(part) for part in traceback.format_exception(error)]
         return self._cut("".join(parts).rstrip("\n"), _MOST_TRACEBACK)
 
@@ -127,14 +127,14 @@ class Scrubber:
     def _cut(self, text: str, most: int) -> str:
         forms = self._forms()
         longest = len(forms[0]) if forms else 0
-        looked_at = text[: _LOOKED_AT + most + longest]
-        shown = self(looked_at)
-        if longest and len(looked_at) < len(text):
-            shown = shown[:-longest]  # the cut may have gone through a secret
-        if len(looked_at) == len(text) and len(shown) <= most:
+        scanned = text[: _SCANNED + most + longest]
+        shown = self(scanned)
+        if longest and len(scanned) < len(text):
+            shown = shown[:-longest]  # the cut may split a secret
+        if len(scanned) == len(text) and len(shown) <= most:
             return shown
         kept = shown[: most - _REST]
-        return f"{kept}... ({len(text) - len(looked_at) + len(shown) - len(kept):,} more characters)"
+        return f"{kept}... ({len(text) - len(scanned) + len(shown) - len(kept):,} more characters)"
 
     def _forms(self) -> tuple[str, ...]:
         version, forms = self._known

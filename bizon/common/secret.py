@@ -1,11 +1,11 @@
-"""Secrets: usable as text by a connector, masked wherever a config is shown, and known to whatever writes output.
+"""Secrets: plain text for a connector, masked wherever a config is shown, and known to all code that writes output.
 
-A run learns secrets too: an access token, a session cookie. There is one registry per process,
-which every :class:`bizon.common.scrub.Scrubber` asks:
+A run also receives secrets: an access token, a session cookie. Each process has one registry, which every
+:class:`bizon.common.scrub.Scrubber` reads:
 
-- ``learn(value)`` keeps a value for the rest of the process, the newest 256 of them. Sources and authenticators call it
-  before they use what they received. The children of the process runner pass it on to the process that prints.
-- ``registry.known_while(values)`` keeps values for as long as a configuration is read or a run lasts.
+- ``learn(value)`` keeps a value for the rest of the process, up to the newest 256. Sources and authenticators call it
+  before they use a secret they received. The children of the process runner forward it to the process that prints.
+- ``registry.known_while(values)`` keeps values while a configuration is read or a run lasts.
 """
 
 from collections import Counter
@@ -18,16 +18,16 @@ from pydantic import AfterValidator, BaseModel, PlainSerializer, WithJsonSchema
 
 MASK = "**********"
 
-_MIN_SECRET = 4  # characters; a shorter secret would blot out ordinary words and protects nothing
+_MIN_SECRET = 4  # characters; masking shorter texts would hide ordinary words, and they protect nothing
 _MOST_LEARNED = 256  # values; a token per hour for ten days
 
 
 class Secret(str):
     """A string whose ``repr`` and JSON form are masked.
 
-    It stays a ``str`` so that a connector written as the guides show (``f"Bearer {params.token}"``) works unchanged;
-    ``get_secret_value`` is there for code that expects pydantic's ``SecretStr``. What it cannot do is to mask a text
-    a connector builds from it: the log sinks scrub for that.
+    It is a ``str``, so a connector can use it as the guides show: ``f"Bearer {params.token}"``. ``get_secret_value``
+    serves code that expects pydantic's ``SecretStr``. A text that a connector builds from it is not masked; the log
+    sinks scrub it.
     """
 
     __slots__ = ()
@@ -46,27 +46,27 @@ SecretText = Annotated[
     PlainSerializer(lambda value: MASK if value else "", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "password", "writeOnly": True}),
 ]
-"""Type of a config field that holds a secret: give it a plain string, read back a :class:`Secret`."""
+"""Type of a config field that holds a secret: takes a plain string, and returns a :class:`Secret`."""
 
 
 def iter_secrets(value: Any) -> Iterator[str]:
     """Every non-empty secret inside a model, dict, list or tuple, depth first."""
-    if isinstance(value, Secret):
-        if value:
-            yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        for _, item in value:
-            yield from iter_secrets(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from iter_secrets(item)
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from iter_secrets(item)
+    if isinstance(value, Secret) and value:
+        yield value.get_secret_value()
+    for item in _parts(value):
+        yield from iter_secrets(item)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, BaseModel):
+        return (item for _, item in value)
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple | set) else ()
 
 
 class SecretRegistry:
-    """The secrets that one process knows. Thread safe. ``version`` changes whenever ``values`` does."""
+    """The secrets that one process knows. Thread-safe. ``version`` changes with ``values``."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -76,12 +76,12 @@ class SecretRegistry:
         self.version = 0
 
     def values(self) -> frozenset[str]:
-        """All that is known now."""
+        """All secrets known now."""
         with self._lock:
             return frozenset((*self._learned, *self._given))
 
     def learned(self) -> frozenset[str]:
-        """What ``learn`` was called with, in this process or in a child of its runs."""
+        """The values passed to ``learn``, in this process or in a child of its runs."""
         with self._lock:
             return frozenset(self._learned)
 
@@ -104,7 +104,7 @@ class SecretRegistry:
 
     @contextmanager
     def known_while(self, values: Iterable[str]) -> Iterator[None]:
-        """Within: these values are masked too. May be nested, also with the same values."""
+        """Within: these values are masked too. Blocks may be nested, also with the same values."""
         given = [str.__str__(value) for value in values if is_maskable(value)]
         with self._lock:
             self._given.update(given)
@@ -118,8 +118,8 @@ class SecretRegistry:
                 self.version += 1
 
     @contextmanager
-    def told_to(self, listener: Callable[[str], None]) -> Iterator[None]:
-        """Within: ``listener`` gets each value that is learned, on the thread that learns it, before it is used."""
+    def announced_to(self, listener: Callable[[str], None]) -> Iterator[None]:
+        """Within: ``listener`` gets each learned value before it is used, on the thread that learns it."""
         with self._lock:
             self._listeners.append(listener)
         try:
@@ -129,7 +129,7 @@ class SecretRegistry:
                 self._listeners.remove(listener)
 
     def forget(self) -> None:
-        """Forget what was learned; for tests."""
+        """Forget all learned values; for tests."""
         with self._lock:
             self._learned.clear()
             self.version += 1
@@ -140,15 +140,15 @@ registry = SecretRegistry()
 
 
 def is_maskable(value: str) -> bool:
-    """Whether a secret is long enough to be looked for in texts: 4 characters."""
+    """Whether a secret is long enough to be masked in texts: 4 characters."""
     return len(value) >= _MIN_SECRET
 
 
 def learn(value: str) -> str:
-    """Mask ``value`` in all that this run writes from now on: logs, errors, result file, state. Returns it unchanged.
+    """From now on, mask ``value`` in everything the run writes: logs, errors, result file, state. Returns it unchanged.
 
-    For sources and authenticators, on any thread, as soon as they receive a secret that the configuration does not
-    hold: ``token = learn(answer["access_token"])``. Values of fewer than 4 characters are ignored.
+    Sources and authenticators call it, on any thread, as soon as they receive a secret that is not in the
+    configuration: ``token = learn(answer["access_token"])``. Values of fewer than 4 characters are ignored.
     """
     registry.learn(value)
     return value

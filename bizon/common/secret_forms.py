@@ -1,4 +1,4 @@
-"""What a secret looks like in a text: as it stands, and in the encodings that requests, errors and logs put it in."""
+"""The forms of a secret in a text: as it is, and in the encodings that requests, errors and logs use."""
 
 import json
 import re
@@ -8,16 +8,16 @@ from urllib.parse import quote, quote_plus
 
 from bizon.common.secret import is_maskable
 
-_LINE = 16  # characters from which on a line of a longer secret (a key in PEM) is a secret by itself
+_LINE = 16  # characters; from this length, a line of a longer secret (a PEM key) is masked on its own
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
 _IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _IN_ATTRIBUTES = str.maketrans({'"': "&quot;", "'": "&#x27;"})
-_SAFE = ("/", "", "!'()*~", "*")  # what Python, URLs, JavaScript and Java leave as it is when they percent-encode
+_SAFE = ("/", "", "!'()*~", "*")  # characters that Python, URLs, JavaScript and Java do not percent-encode
 
 
 def forms_of(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Every form of these secrets, the longest first, so that a secret inside another one leaves nothing of it."""
+    """Every form of these secrets, the longest first: a secret that contains another is masked as a whole."""
     forms = {form for secret in secrets for form in _forms(str.__str__(secret)) if is_maskable(form)}
     return tuple(sorted(forms, key=len, reverse=True))
 
@@ -57,8 +57,8 @@ def _in_json(text: str) -> Iterator[str]:
 def _in_binary(data: bytes) -> Iterator[str]:
     yield data.hex()
     yield data.hex().upper()
-    for before in range(3):  # bytes before it, modulo the three that base64 takes at a time
-        first, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6  # the signs that nothing else has a part in
+    for before in range(3):  # bytes before it, modulo the three that base64 encodes together
+        first, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6  # the characters that encode no other bytes
         for altchars in (None, b"-_"):
             signs = b64encode(bytes(before) + data, altchars).decode()[first:end]
             yield signs

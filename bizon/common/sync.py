@@ -1,4 +1,4 @@
-"""What a destination and a monitor are told about the run they serve."""
+"""The identity of a run, for its destination and its monitor."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ class SyncMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str = Field(description="Pipeline name.")
-    job_id: str = Field(description="Job the run works for; a resumed run has the id of the job it resumes.")
+    job_id: str = Field(description="Job of the run; a resumed run has the id of the job it resumes.")
     source_name: str
     stream_name: str
     sync_mode: SourceSyncModes
@@ -25,7 +25,7 @@ class SyncMetadata(BaseModel):
 
     @classmethod
     def from_bizon_config(cls, job_id: str, config: "BizonConfig") -> "SyncMetadata":
-        """Build it for a job of the pipeline, whose configuration is validated already."""
+        """Build it for a job of a pipeline with a validated configuration."""
         return cls.model_construct(
             name=config.job_name,
             job_id=job_id,

@@ -1,4 +1,4 @@
-"""Reading a YAML file so that every key is known by line and column."""
+"""Reads a YAML file, and keeps the line and column of every key."""
 
 import re
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ else:
     from yaml import SafeLoader as _Base  # type: ignore[assignment]
 
 KeyPath = tuple[str | int, ...]
-"""Where a value is: keys of mappings and indexes of lists, from the top."""
+"""The path to a value from the top: keys of mappings and indexes of lists."""
 
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
-_AS_WRITTEN = {  # numbers that are the same when they are written as a text again, and those with a fraction
+_AS_WRITTEN = {  # numbers that keep their spelling when they are converted to text and back, and fractions
     _INT: re.compile(r"(?:0|-?[1-9][0-9]*)$"),
     _FLOAT: re.compile(
         r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
     ),
 }
 _TIMESTAMP, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
-_MAX_NODES = 100_000  # far beyond any pipeline; ends aliases that multiply
+_MAX_NODES = 100_000  # far more than a pipeline needs; stops aliases that multiply
 _SHAPE = "a pipeline is a mapping with the keys name, source and destination"
 
 
@@ -39,10 +39,11 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A configuration as plain data, and where each part of it stands.
+    """A configuration as plain data, with the position of each part.
 
-    ``name``: the file as it was named, or ``config`` for a dict. ``folder``: where the file is. ``overridden``: paths
-    whose value came from a flag. Two positions are kept per path, those of the key and of its value.
+    ``name``: the file as the user named it, or ``config`` for a dict. ``folder``: the folder of the file.
+    ``overridden``: paths whose value came from an option. ``positions``: for each path, the positions of the key and of
+    its value.
     """
 
     data: dict[str, Any]
@@ -52,7 +53,7 @@ class Document:
     positions: dict[KeyPath, tuple[Position, Position]] = field(default_factory=dict)
 
     def position(self, path: KeyPath, *, value: bool = False) -> Position | None:
-        """The place of a key, or of its value; for what is not in the file, of the nearest block around it."""
+        """The position of a key, or of its value. For a key that is not in the file, the nearest block around it."""
         if () not in self.positions:
             return None
         exact = path in self.positions
@@ -61,7 +62,7 @@ class Document:
         return self.positions[path][1 if value and exact else 0]
 
     def locate(self, path: KeyPath, *, value: bool = False) -> str:
-        """``file.yml:3:5`` for a message; without a position for a dict and for the value of a flag."""
+        """``file.yml:3:5`` for a message. A dict and the value of an option have no position."""
         if any(path[: len(given)] == given for given in self.overridden):
             return f"{self.name} (overridden)"
         position = self.position(path, value=value)
@@ -75,7 +76,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def document_from_dict(data: dict[str, Any]) -> Document:
-    """A configuration that was made in a program. Raises ConfigError when it is no dict."""
+    """A configuration from a program. Raises ConfigError when ``data`` is not a dict."""
     if not isinstance(data, dict):
         raise ConfigError(f"config: {_SHAPE}, this is a {type(data).__name__}")
     return Document(data)
@@ -93,7 +94,7 @@ def load_yaml(path: str | Path) -> Document:
             kind = "list" if isinstance(root, yaml.SequenceNode) else "single value"
             raise ConfigError(f"{_place(name, root)}: {_SHAPE}, this is a {kind}")
         _check(name, root)
-        data = loader.construct_document(root)  # also unfolds merge keys inside the nodes
+        data = loader.construct_document(root)  # also expands merge keys inside the nodes
         positions = {(): (_start(root), _start(root)), **dict(_positions(loader, root, ()))}
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_syntax_error(name, error)) from None
@@ -108,8 +109,8 @@ def load_yaml(path: str | Path) -> Document:
 
 
 class _Loader(_Base):
-    """The safe loader, in C where PyYAML has it, that leaves dates as text, and what YAML 1.1 takes for another number
-    than is written: 0012345 (octal), 0x1F, 1_000, +1, 12:30:45 (base 60)."""
+    """The safe loader, in C where PyYAML has it. It keeps dates as text, and so numbers that YAML 1.1 reads differently
+    from their spelling: 0012345 (octal), 0x1F, 1_000, +1, 12:30:45 (base 60)."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the form in which PyYAML reads it
         first: [(tag, _AS_WRITTEN.get(tag, pattern)) for tag, pattern in resolvers if tag != _TIMESTAMP]
@@ -121,7 +122,7 @@ def _as_text(loader: _Base, node: yaml.ScalarNode) -> str:
     return str(loader.construct_scalar(node))
 
 
-_Loader.add_constructor(_TIMESTAMP, _as_text)  # of an explicit !!timestamp
+_Loader.add_constructor(_TIMESTAMP, _as_text)  # for an explicit !!timestamp
 
 
 def _read(path: Path, name: str) -> str:
@@ -138,7 +139,7 @@ def _read(path: Path, name: str) -> str:
 
 
 def _check(name: str, root: yaml.Node) -> None:
-    """Refuse keys given twice, a block that contains itself, and aliases that multiply without end."""
+    """Refuse duplicate keys, a block that contains itself, and aliases that multiply without end."""
     seen = 0
     around: set[int] = set()
 
@@ -146,7 +147,7 @@ def _check(name: str, root: yaml.Node) -> None:
         nonlocal seen
         seen += 1
         if seen > _MAX_NODES:
-            raise ConfigError(f"{name}: too large: more than {_MAX_NODES} values, aliases counted out")
+            raise ConfigError(f"{name}: too large: more than {_MAX_NODES} values after aliases are expanded")
         if id(node) in around:
             raise ConfigError(f"{_place(name, node)}: {dotted(path)}: an alias refers to a block that contains it")
         around.add(id(node))
@@ -154,18 +155,22 @@ def _check(name: str, root: yaml.Node) -> None:
             for index, item in enumerate(node.value):
                 visit(item, (*path, index))
         elif isinstance(node, yaml.MappingNode):
-            first: dict[tuple[str, str], yaml.Node] = {}
+            _refuse_duplicates(name, node, path)
             for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                    known = first.setdefault((key.tag, key.value), key)
-                    if known is not key:
-                        line = known.start_mark.line + 1
-                        where = dotted((*path, key.value))
-                        raise ConfigError(f"{_place(name, key)}: {where}: given twice, first in line {line}")
                 visit(value, (*path, str(key.value)))
         around.discard(id(node))
 
     visit(root, ())
+
+
+def _refuse_duplicates(name: str, node: yaml.MappingNode, path: KeyPath) -> None:
+    first: dict[tuple[str, str], yaml.Node] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+            known = first.setdefault((key.tag, key.value), key)
+            if known is not key:
+                where, line = dotted((*path, key.value)), known.start_mark.line + 1
+                raise ConfigError(f"{_place(name, key)}: {where}: given twice, first in line {line}")
 
 
 def _positions(loader: _Loader, node: yaml.Node, path: KeyPath) -> Iterator[tuple[KeyPath, tuple[Position, Position]]]:

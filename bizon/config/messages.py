@@ -1,18 +1,19 @@
-"""From pydantic's errors to lines a person can act on. Values are never repeated, except those of a fixed choice."""
+"""From pydantic's errors to lines a person can act on. Values are never repeated, except wrong choices from a list."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bizon.common.errors.errors import ConfigError
 from bizon.common.scrub import Scrubber
 from bizon.config.document import Document, KeyPath, dotted
 from bizon.config.references import PUBLIC_KEYS
 from bizon.config.shapes import Place, find_place
+from bizon.config.strict import UNKNOWN_KEY, allowed, nearest
 
 _EXPECTED = (
     (r"string_type|string_sub_type|string_unicode", "a text"),
@@ -44,7 +45,7 @@ _MAX_ECHO = 40  # characters of a wrong choice that are shown
 
 
 class Problem(NamedTuple):
-    """One mistake. ``path``: the key at fault. ``at``: the path of the key whose position is shown, when another."""
+    """One mistake. ``path``: the key at fault. ``at``: the path of the key whose position is shown, if not ``path``."""
 
     path: KeyPath
     text: str
@@ -67,11 +68,18 @@ def report(problems: Iterable[Problem], document: Document) -> str:
     return "\n".join(dict.fromkeys(problem.render(document) for problem in sorted(problems, key=order)))
 
 
-def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefix: KeyPath = ()) -> list[Problem]:
-    """The mistakes a validation of ``data`` against ``model`` found; ``prefix`` leads from the top to ``data``.
+def refuse(problems: Iterable[Problem], document: Document) -> None:
+    """Raise one ConfigError for all mistakes, if there are any."""
+    text = report(problems, document)
+    if text:
+        raise ConfigError(text)
 
-    A validator's own words may repeat what it was given, and a connector's what it finds elsewhere in its block; that
-    may be a secret.
+
+def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefix: KeyPath = ()) -> list[Problem]:
+    """The mistakes that a validation of ``data`` against ``model`` found. ``prefix`` leads from the top to ``data``.
+
+    The message of a validator may repeat its input, and a connector's validator any value of its block. So all these
+    values are masked: they may be secrets.
     """
     by_path: dict[KeyPath, list[_Line]] = {}
     for line in _likely([_Line.of(each, model, data) for each in error.errors(include_url=False)]):
@@ -87,34 +95,26 @@ def problems_in(error: ValidationError, model: type[BaseModel], data: Any, prefi
     ]
 
 
-def nearest(wrong: str, choices: Sequence[str]) -> str:
-    """``; did you mean 'x'?`` when one of the choices is close."""
-    by_lower = {choice.lower(): choice for choice in choices}
-    match = get_close_matches(wrong.lower(), by_lower, n=1)
-    return f"; did you mean '{by_lower[match[0]]}'?" if match else ""
-
-
 def without_values(text: str, values: Any) -> str:
-    """The words of foreign code, at most 2,000 characters, without any text of these values that might be a secret."""
+    """A message of foreign code, at most 2,000 characters, without the texts in ``values`` that may be secrets."""
     return Scrubber(_leaves(values), patterns=False).brief(text)
 
 
 class _Line(NamedTuple):
-    """One of pydantic's errors, the place it is about and the block that place is in."""
+    """One of pydantic's errors, and its place."""
 
     place: Place
-    owner: Place
     error: ErrorDetails
 
     @classmethod
     def of(cls, error: ErrorDetails, model: type[BaseModel], data: Any) -> "_Line":
         location = error["loc"]
         place = find_place(model, data, location, missing=error["type"] == "missing")
-        return cls(place, find_place(model, data, location[:-1]), error)
+        return cls(place, error)
 
     @property
     def wanted(self) -> str | None:
-        """What kind of value was expected, when the kind is the mistake."""
+        """The kind of value that was expected, when the kind is wrong."""
         kind = self.error["type"]
         if kind == "is_instance_of" and self.context.get("class") == "Sequence":
             return "a list"
@@ -127,7 +127,7 @@ class _Line(NamedTuple):
 
 
 def _likely(lines: list[_Line]) -> list[_Line]:
-    """Of alternatives that all failed keep those with the fewest mistakes: the one that was meant."""
+    """When all alternatives failed, keep those with the fewest mistakes: the user meant one of them."""
     counts = Counter(branch for line in lines for branch in line.place.branches)
     fewest: dict[KeyPath, int] = {}
     for (path, _), count in counts.items():
@@ -142,11 +142,13 @@ def _problem(line: _Line, values: Any) -> Problem:
         return Problem(path, "required key is missing", at=path[:-1])
     if kind == "invalid_key":
         return Problem(path, "a key must be a text; put it in quotes")
-    if kind == "extra_forbidden":
-        return _unknown_key(path, line.owner)
+    if kind == UNKNOWN_KEY:
+        return Problem(path, line.error["msg"])
+    if kind == "extra_forbidden":  # from a model that is not strict
+        return Problem(path, "unknown key")
     if kind == "union_tag_not_found":
         key = str(context["discriminator"]).strip("'")
-        return Problem((*path, key), f"required key is missing{_allowed(place.tags)}", at=path)
+        return Problem((*path, key), f"required key is missing{allowed(place.tags)}", at=path)
     if kind == "union_tag_invalid":
         key = str(context["discriminator"]).strip("'")
         value = place.value.get(key) if isinstance(place.value, dict) else None
@@ -161,24 +163,13 @@ def _problem(line: _Line, values: Any) -> Problem:
     return Problem(path, without_values(text, (values, line.error["input"])), at_value=at_value)
 
 
-def _unknown_key(path: KeyPath, owner: Place) -> Problem:
-    key = str(path[-1])
-    home = owner.home_of(key)
-    hint = nearest(key, owner.keys) or (f"; did you mean '{home}.{key}'?" if home else "")
-    return Problem(path, f"unknown key{_allowed(owner.keys)}{hint}")
-
-
 def _wrong_choice(path: KeyPath, value: Any, choices: Sequence[str]) -> Problem:
     shown, hint = "", ""
     if isinstance(value, str) and len(value) <= _MAX_ECHO:
         shown, hint = f" '{value}'", nearest(value, choices)
     elif not isinstance(value, str):
         shown = f": {_kind_of(value)}"
-    return Problem(path, f"unknown value{shown}{_allowed(choices)}{hint}", at_value=not isinstance(value, dict))
-
-
-def _allowed(choices: Sequence[str]) -> str:
-    return f"; allowed: {', '.join(choices)}" if choices else ""
+    return Problem(path, f"unknown value{shown}{allowed(choices)}{hint}", at_value=not isinstance(value, dict))
 
 
 def _mismatch(wanted: str, place: Place) -> Problem:

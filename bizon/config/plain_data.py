@@ -1,4 +1,4 @@
-"""Values that no configuration may hold, whatever its keys mean. They are refused before anything else looks at it."""
+"""Values that no configuration may hold, under any key. They are refused before any other check."""
 
 import math
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from bizon.config.document import KeyPath
 from bizon.config.messages import Problem
 
 MOST_LEVELS = 100
-"""Levels of blocks inside blocks; far beyond any pipeline, and far below what the interpreter can follow."""
+"""Levels of nested blocks: far more than a pipeline needs, and far fewer than the recursion limit of Python."""
 
 _MOST_VALUES = 100_000  # ends a dict that holds itself in many places
-_LARGEST = 2**63 - 1  # what state, queues and destinations can hold
+_LARGEST = 2**63 - 1  # the limit of state, queues and destinations
 
 
 def problems_of(data: Any) -> Iterator[Problem]:
-    """NUL characters, numbers that are not finite or have more than 64 bits, and blocks that are nested too deeply.
+    """NUL characters, numbers that are not finite or exceed 64 bits, and blocks that are nested too deeply.
 
-    ``data``: dicts, lists and scalars; a dict made by a program may contain itself. The first that is nested too deeply
-    ends the search.
+    ``data``: dicts, lists and scalars. A dict made by a program may contain itself. The search ends at the first block
+    that is nested too deeply.
     """
     waiting: list[tuple[KeyPath, Any]] = [((), data)]
     seen = 0

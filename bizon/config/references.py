@@ -1,7 +1,8 @@
-"""Environment variables in a configuration: where they come from and how values refer to them."""
+"""Environment variables in a configuration: their files, and the references of values to them."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from bizon.common.errors.errors import ConfigError
 from bizon.config.document import Document, KeyPath, dotted
 
 WHOLE_VALUE = "BIZON_ENV_"
-"""A text that starts like this is the name of a variable, as a whole."""
+"""A text with this prefix is, as a whole, the name of a variable."""
 
 PUBLIC_KEYS = frozenset(
     {"name", "id", "stream", "type", "sync_mode", "format", "mode", "alias", "label", "database", "schema"}
@@ -20,23 +21,23 @@ PUBLIC_KEYS = frozenset(
 
 _TOKEN = re.compile(r"(?P<escape>\$?)\$\{(?P<scheme>[A-Za-z][\w+.-]*)://(?P<name>[^}]*)(?P<end>\}?)")
 _SCHEMES = ("env",)
-_MIN_SECRET = 4  # characters; a shorter one would blot out ordinary words
+_MIN_SECRET = 4  # characters; masking shorter texts would hide ordinary words
 _CODE = ("transforms", "python")
 
 
 class Resolved(NamedTuple):
-    """``data`` with references replaced; ``secrets``: the values put in that must not appear in logs."""
+    """A document without references. ``secrets``: values of variables that must not appear in logs."""
 
-    data: dict[str, Any]
+    document: Document
     secrets: frozenset[str]
 
 
 def load_env_files(config_path: str | Path, env_file: str | Path | None, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment a configuration is resolved with. ``os.environ`` is not changed.
+    """The environment that resolves a configuration. ``os.environ`` is not changed.
 
-    The real environment wins, then ``env_file``, then ``.env`` in the working directory, then ``.env`` beside the
-    configuration. In the values of files ``$`` and braces have no meaning. Raises ConfigError for an ``env_file`` that
-    is missing, and for any file that cannot be read.
+    The real environment wins, then ``env_file``, then ``.env`` in the working directory, then ``.env`` next to the
+    configuration. In the values of files ``$`` and braces are ordinary characters. Raises ConfigError when ``env_file``
+    is missing, or a file cannot be read.
     """
     found = [Path(".env"), Path(config_path).absolute().parent / ".env"]
     if env_file is not None:
@@ -50,7 +51,7 @@ def load_env_files(config_path: str | Path, env_file: str | Path | None, environ
 
 
 def _variables_in(path: Path) -> dict[str, str]:
-    from dotenv import dotenv_values  # most pipelines have no such file, and start sooner without it
+    from dotenv import dotenv_values  # most pipelines have no such file, and start faster without it
 
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -70,58 +71,66 @@ def _is_file(path: Path) -> bool:
 
 
 def resolve_env(document: Document, environ: Mapping[str, str]) -> Resolved:
-    """Replace ``BIZON_ENV_NAME`` (a whole text) and ``${env://NAME}`` (anywhere in a text) by what is in ``environ``.
+    """Replace ``BIZON_ENV_NAME`` (a whole text) and ``${env://NAME}`` (anywhere in a text) with values of ``environ``.
 
     ``$${env://NAME}`` stays as the text ``${env://NAME}``. The Python of transforms is left alone. Raises ConfigError
     with one line per reference that cannot be resolved.
     """
-    problems: list[str] = []
-    secrets: set[str] = set()
+    return _Resolver(document, environ).resolved()
 
-    def visit(value: Any, path: KeyPath) -> Any:
+
+class _Resolver:
+    """Replaces the references of one document, and collects the mistakes in them and the secrets behind them."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        self._document = document
+        self._environ = environ
+        self._problems: list[str] = []
+        self._secrets: set[str] = set()
+
+    def resolved(self) -> Resolved:
+        """The document without references. Raises ConfigError."""
+        data = self._value(self._document.data, ())
+        if self._problems:
+            raise ConfigError("\n".join(self._problems))
+        return Resolved(replace(self._document, data=data), frozenset(self._secrets))
+
+    def _value(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, dict):
-            return {key: visit(item, (*path, key)) for key, item in value.items()}
+            return {key: self._value(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [visit(item, (*path, index)) for index, item in enumerate(value)]
+            return [self._value(item, (*path, index)) for index, item in enumerate(value)]
         if not isinstance(value, str) or (path[:1], path[2:]) == (_CODE[:1], _CODE[1:]):
             return value
-        return resolve(value, path)
+        if value.startswith(WHOLE_VALUE):
+            return self._variable(value, path)
+        return _TOKEN.sub(lambda token: self._token(token, path), value)
 
-    def resolve(text: str, path: KeyPath) -> str:
-        if text.startswith(WHOLE_VALUE):
-            return variable(text, path)
-        return _TOKEN.sub(lambda token: replace(token, path), text)
-
-    def replace(token: re.Match[str], path: KeyPath) -> str:
+    def _token(self, token: re.Match[str], path: KeyPath) -> str:
         whole, scheme, name = token.group(), token["scheme"], token["name"]
         if token["escape"]:
             return whole[1:]
+        if scheme in _SCHEMES and token["end"] and name.strip():
+            return self._variable(name.strip(), path)
+        text = "malformed reference; write ${env://NAME}"
         if scheme not in _SCHEMES:
-            problem(path, f"unknown reference ${{{scheme}://...}}; known: ${{env://NAME}}; $${{...}} keeps the text")
-        elif not token["end"] or not name.strip():
-            problem(path, "malformed reference; write ${env://NAME}")
-        else:
-            return variable(name.strip(), path)
+            text = f"unknown reference ${{{scheme}://...}}; known: ${{env://NAME}}; $${{...}} keeps the text"
+        self._report(path, text)
         return whole
 
-    def variable(name: str, path: KeyPath) -> str:
-        value = environ.get(name)
+    def _variable(self, name: str, path: KeyPath) -> str:
+        value = self._environ.get(name)
         if value is None:
             word = re.match(r"\w*", name)
             known = word.group() if word else ""
             hint = "set it, or add it to .env"
             if known != name:
                 hint = f"the whole text is taken as the name; inside a longer text write ${{env://{known}}}"
-            problem(path, f"environment variable {known} is not set; {hint}")
+            self._report(path, f"environment variable {known} is not set; {hint}")
             return ""
         if len(value) >= _MIN_SECRET and value.lower() not in ("true", "false") and path[-1] not in PUBLIC_KEYS:
-            secrets.add(value)
+            self._secrets.add(value)
         return value
 
-    def problem(path: KeyPath, text: str) -> None:
-        problems.append(f"{document.locate(path, value=True)}: {dotted(path)}: {text}")
-
-    data = visit(document.data, ())
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return Resolved(data, frozenset(secrets))
+    def _report(self, path: KeyPath, text: str) -> None:
+        self._problems.append(f"{self._document.locate(path, value=True)}: {dotted(path)}: {text}")

@@ -1,24 +1,20 @@
-"""What a configuration model expects at a place: pydantic's locations mapped back to the keys of the YAML."""
+"""The types that a configuration model expects at a place: pydantic's locations mapped to the keys of the YAML."""
 
-import types
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from bizon.config.document import KeyPath
-from bizon.source.auth.config import AuthConfig, AuthType, params_class
-
-_NONE = type(None)
+from bizon.config.strict import alternatives, keys_of
 
 
 class Place(NamedTuple):
     """A place in the YAML.
 
-    ``expected``: the types allowed there, empty when unknown. ``discriminator``: the key that tells them apart.
-    ``value``: what is there, None when nothing is. ``branches``: choices between alternatives that led here.
+    ``expected``: the types allowed there, empty when unknown. ``discriminator``: the key that selects one of them.
+    ``value``: the value there, or None. ``branches``: the choices between alternatives that led here.
     """
 
     path: KeyPath = ()
@@ -33,42 +29,24 @@ class Place(NamedTuple):
         return [each for each in self.expected if isinstance(each, type) and issubclass(each, BaseModel)]
 
     @property
-    def keys(self) -> list[str]:
-        """The keys a mapping may have here."""
-        return list(dict.fromkeys(key for model in self.models for key in keys_of(model)))
-
-    @property
     def choices(self) -> list[str]:
-        """The values allowed here, when they are few."""
+        """The values allowed here, when they come from a fixed list."""
         return choices_of(self.expected)
 
     @property
     def tags(self) -> list[str]:
         """The values the discriminator may have."""
         fields = (keys_of(model).get(self.discriminator or "") for model in self.models)
-        return [tag for each in fields if each is not None for tag in choices_of(_types(each.annotation))]
-
-    def home_of(self, key: str) -> str | None:
-        """The block right below that knows this key."""
-        for model in self.models:
-            for name, field in keys_of(model).items():
-                if key in Place(expected=_types(field.annotation)).keys:
-                    return name
-        return None
-
-
-def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of a config class by the key the YAML uses."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+        return [tag for each in fields if each is not None for tag in choices_of(alternatives(each.annotation))]
 
 
 def choices_of(expected: Sequence[Any]) -> list[str]:
-    """Values of the enums and literals among some types."""
+    """The values of the enums and literals among these types."""
     return [str(getattr(choice, "value", choice)) for each in expected for choice in _literals(each)]
 
 
 def find_place(model: type[BaseModel], data: Any, location: Sequence[str | int], *, missing: bool = False) -> Place:
-    """Follow a pydantic location. ``missing``: its last step is a key that is not there."""
+    """Follow a pydantic location. ``missing``: its last step is an absent key."""
     place = Place(expected=(model,), value=data)
     for index, step in enumerate(location):
         is_absent_key = missing and index == len(location) - 1
@@ -82,13 +60,13 @@ def find_place(model: type[BaseModel], data: Any, location: Sequence[str | int],
 
 
 def _branch(place: Place, step: str | int) -> tuple[Any, ...] | None:
-    """The types a step chooses among alternatives; None when the step is a key or an index."""
+    """The types that a step selects from alternatives; None when the step is a key or an index."""
     if isinstance(step, int):
         return None
     if place.discriminator is not None:
         return tuple(m for m in place.models if step in Place(("",), (m,), place.discriminator).tags) or None
     present = isinstance(place.value, dict) and step in place.value
-    if len(place.expected) > 1 and not present and step not in place.keys:
+    if len(place.expected) > 1 and not present and not any(step in keys_of(model) for model in place.models):
         return tuple(each for each in place.expected if step in (getattr(each, "__name__", None), str(each)))
     if not place.expected and not present:
         return ()
@@ -108,35 +86,15 @@ def _below(place: Place, step: str | int) -> Place:
             field = keys_of(each).get(str(step)) or each.model_fields.get(str(step))
             if field is None:
                 continue
-            expected = _narrowed(each, str(step), value) or _types(field.annotation)
             discriminator = field.discriminator if isinstance(field.discriminator, str) else None
-            return Place(path, expected, discriminator, below, place.branches)
+            return Place(path, alternatives(field.annotation), discriminator, below, place.branches)
         if origin is tuple and arguments and arguments[-1] is not Ellipsis:
             arguments = arguments[step : step + 1] if isinstance(step, int) else ()
         elif isinstance(origin, type) and issubclass(origin, dict):
             arguments = arguments[1:]
         if arguments:
-            return Place(path, _types(arguments[0]), _discriminator(arguments[0]), below, place.branches)
+            return Place(path, alternatives(arguments[0]), _discriminator(arguments[0]), below, place.branches)
     return Place(path, (), None, below, place.branches)
-
-
-def _narrowed(model: type[BaseModel], key: str, value: Any) -> tuple[Any, ...]:
-    """``authentication.params`` is chosen by ``type`` beside it."""
-    if issubclass(model, AuthConfig) and key == "params" and isinstance(value, dict):
-        declared = value.get("type")
-        if declared in list(AuthType):
-            return (params_class(model, AuthType(declared)),)
-    return ()
-
-
-def _types(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of an annotation, without None."""
-    annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
-    if get_origin(annotation) is Annotated:
-        return _types(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(each for member in get_args(annotation) for each in _types(member))
-    return () if annotation in (_NONE, None, Any) else (annotation,)
 
 
 def _discriminator(annotation: Any) -> str | None:

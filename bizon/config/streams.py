@@ -14,21 +14,21 @@ _SCHEMAS = ("destination", "config", "record_schemas")
 
 
 class StreamSourceConfig(StrictModel):
-    """``streams[].source``: what the source reads for one stream. Further keys are the source's."""
+    """``streams[].source``: the input of one stream. Further keys belong to the source."""
 
     model_config = _OPEN
 
-    name: str | None = Field(default=None, min_length=1, description="Name of it in the source.")
+    name: str | None = Field(default=None, min_length=1, description="Name of the stream in the source.")
     topic: str | None = Field(default=None, min_length=1, description="Topic, where the source has topics.")
     endpoint: str | None = Field(default=None, min_length=1, description="Endpoint, where the source has endpoints.")
 
 
 class StreamDestinationConfig(StrictModel):
-    """``streams[].destination``: the table of one stream. Further keys are the destination's."""
+    """``streams[].destination``: the table of one stream. Further keys belong to the destination."""
 
     model_config = _OPEN
 
-    table_id: str = Field(description="Table the records go to: three parts, `project.dataset.table`.")
+    table_id: str = Field(description="Table for the records, in three parts: `project.dataset.table`.")
     record_schema: list[dict[str, Any]] | None = Field(
         default=None, min_length=1, description="Columns of the table, as in `record_schemas` of the destination."
     )
@@ -48,13 +48,13 @@ class StreamDestinationConfig(StrictModel):
 class StreamConfig(StrictModel):
     """One entry of ``streams``."""
 
-    name: str = Field(min_length=1, description="Name of the stream; each is there once.")
-    source: StreamSourceConfig = Field(description="What is read.")
-    destination: StreamDestinationConfig = Field(description="Where it goes.")
+    name: str = Field(min_length=1, description="Name of the stream, unique in the pipeline.")
+    source: StreamSourceConfig = Field(description="Where records come from.")
+    destination: StreamDestinationConfig = Field(description="Where records go.")
 
 
 def unique(streams: Sequence[StreamConfig]) -> Sequence[StreamConfig]:
-    """The streams, when no name and no table is there twice. Raises ValueError."""
+    """The streams, if all names and tables are unique. Raises ValueError."""
     for what, values in (
         ("name", [stream.name for stream in streams]),
         ("table_id", [stream.destination.table_id for stream in streams]),
@@ -62,12 +62,12 @@ def unique(streams: Sequence[StreamConfig]) -> Sequence[StreamConfig]:
         for index, value in enumerate(values):
             first = values.index(value)
             if first != index:
-                raise ValueError(f"entries {first + 1} and {index + 1} have the same {what}; each needs one of its own")
+                raise ValueError(f"entries {first + 1} and {index + 1} have the same {what}; each must be unique")
     return streams
 
 
 def valid_streams(block: Any) -> tuple[StreamConfig, ...]:
-    """What the block holds when all of it is valid, else nothing: its mistakes are reported elsewhere."""
+    """The streams of the block if it is valid, else none; ``BizonConfig`` reports its mistakes."""
     try:
         return tuple(TypeAdapter(list[StreamConfig] | None).validate_python(block) or ())
     except ValidationError:
@@ -75,8 +75,8 @@ def valid_streams(block: Any) -> tuple[StreamConfig, ...]:
 
 
 def with_record_schemas(data: Mapping[str, Any], streams: Sequence[StreamConfig]) -> dict[str, Any]:
-    """A configuration whose ``destination.config.record_schemas`` holds the schemas of the streams, when it has none of
-    its own. ``data`` is not changed."""
+    """The configuration with the schemas of the streams as ``destination.config.record_schemas``, unless that is set.
+    ``data`` is not changed."""
     schemas = [_record_schema(stream) for stream in streams if stream.destination.record_schema]
     if not schemas or not _lacks_schemas(data):
         return dict(data)
@@ -86,7 +86,7 @@ def with_record_schemas(data: Mapping[str, Any], streams: Sequence[StreamConfig]
 
 
 def place_in_streams(path: KeyPath, data: Mapping[str, Any], streams: Sequence[StreamConfig]) -> KeyPath:
-    """Where the user wrote what is at fault: below ``streams`` for a schema that was filled in from there."""
+    """The path that the user wrote: below ``streams`` for a schema that was copied from there."""
     index = path[len(_SCHEMAS)] if len(path) > len(_SCHEMAS) else None
     if path[: len(_SCHEMAS)] != _SCHEMAS or not isinstance(index, int) or not _lacks_schemas(data):
         return path

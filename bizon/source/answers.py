@@ -1,4 +1,4 @@
-"""What an API says, in an error that people see: on one line, short, and without what the request carried."""
+"""Messages of an API, for errors that people see: on one line, short, and without the credentials of the request."""
 
 import re
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from bizon.common.scrub import Scrubber
 from bizon.common.secret import MASK
 
 EXCERPT = 100
-"""Characters of a body that are shown when it is not what it should be."""
+"""The number of characters shown of an unexpected body."""
 
 _LONGEST_MESSAGE = 300  # characters
-_LOOKED_AT = 10_000  # characters of a body; it is masked before it is cut, so that no half of a secret remains
+_LOOKED_AT = 10_000  # characters of a body; it is masked before it is shortened, so that no part of a secret remains
 _DEEPEST = 4  # objects within objects
 _KEYS = (
     "message",
@@ -44,11 +44,11 @@ _HARMLESS = frozenset(
     }
 )
 _CREDENTIAL = re.compile(r"key|token|secret|sig|auth|pass|pwd|code|credential", re.IGNORECASE)
-_SHORTEST, _LONG = 6, 24  # characters of a value that is masked; of one that is masked whatever its name
+_SHORTEST, _LONG = 6, 24  # characters from which a value is masked, and from which it is under any name
 
 
 def message_in(answer: Any, depth: int = 0) -> str:
-    """The text for people in a decoded JSON answer, wherever APIs put it; empty when there is none."""
+    """The readable message in a decoded JSON answer, under any key that APIs use; empty when there is none."""
     if isinstance(answer, str):
         return answer
     if isinstance(answer, list):
@@ -61,7 +61,7 @@ def message_in(answer: Any, depth: int = 0) -> str:
 
 
 def shown(text: str, request: PreparedRequest | None, limit: int = _LONGEST_MESSAGE) -> str:
-    """A text of the API on one line, masked, and cut to ``limit`` characters."""
+    """A text of the API on one line, masked, and shortened to ``limit`` characters."""
     text = text[:_LOOKED_AT]
     for value in sorted(_carried(request), key=len, reverse=True):
         text = text.replace(value, MASK)
@@ -71,7 +71,7 @@ def shown(text: str, request: PreparedRequest | None, limit: int = _LONGEST_MESS
 
 
 def _carried(request: PreparedRequest | None) -> Iterator[str]:
-    """Values of a request that authenticate it, or may."""
+    """Values of a request that authenticate it, or might."""
     if request is None:
         return
     for name, header in request.headers.items():

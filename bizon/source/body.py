@@ -1,5 +1,5 @@
-"""Bodies of answers: JSON is decoded as JSON, whatever its label says, and never with a character replaced; a body that
-breaks off is never taken for whole."""
+"""Bodies of answers. JSON is decoded as JSON, whatever its label, and no character is ever replaced. A body that breaks
+off is never accepted as whole."""
 
 import gzip
 import json
@@ -18,14 +18,12 @@ from bizon.source.answers import EXCERPT, shown
 
 _MARKS = (
     (BOM_UTF8, "utf-8"),
-    (BOM_UTF32_LE, "utf-32-le"),  # before the mark of UTF-16, which it begins with
+    (BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix of this one
     (BOM_UTF32_BE, "utf-32-be"),
     (BOM_UTF16_LE, "utf-16-le"),
     (BOM_UTF16_BE, "utf-16-be"),
 )
-_BY_ZERO_BYTES: dict[
-    tuple[bool, ...], str
-] = {  # of the first four bytes, of which JSON has at least two that are ASCII
+_BY_ZERO_BYTES: dict[tuple[bool, ...], str] = {  # which of the first four bytes are zero; JSON begins in ASCII
     (True, True, True, False): "utf-32-be",
     (False, True, True, True): "utf-32-le",
     (True, False, True, False): "utf-16-be",
@@ -42,16 +40,17 @@ _GARBAGE_AFTER_THE_END = 2  # urllib3's state of a gzip decoder
 
 
 class Response(requests.Response):
-    """What a session answers: as in requests, but for ``json``, and ``text`` where the label says that it is JSON, and
-    for compressed bodies that break off, which requests takes for whole.
+    """The answer of a session: as in requests, except for ``json``, for ``text`` labelled as JSON, and for compressed
+    bodies that break off, which requests accepts as whole.
 
-    requests takes a body that is labelled ``text/...`` for Latin-1, and replaces bytes that are not valid by U+FFFD.
-    Here a body is UTF-8, or UTF-16 or UTF-32 by its first bytes, with or without a byte order mark; else it is in the
-    charset that its label declares. Raises SourceFetchError, with path and offset, when it is in neither.
+    requests decodes a body labelled ``text/...`` as Latin-1, and replaces invalid bytes with U+FFFD. Here a body is
+    UTF-8, or UTF-16 or UTF-32 if its first bytes say so, with or without a byte order mark, or else in the charset of
+    its label. Raises SourceFetchError, with path and offset, when none of them fits.
     """
 
     def json(self, **kwargs: Any) -> Any:
-        """The decoded body; arguments are those of ``json.loads``. Raises what requests raises when it is not JSON."""
+        """The decoded body; takes the arguments of ``json.loads``. Raises the JSONDecodeError of requests when the body
+        is not valid JSON."""
         text = self._decoded()
         try:
             return json.loads(text, **kwargs)
@@ -62,8 +61,7 @@ class Response(requests.Response):
             raise requests.JSONDecodeError(reason, error.doc, error.pos) from None
 
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
-        """As in requests, also for those who read the body piece by piece. Raises ChunkedEncodingError for a compressed
-        body without its end."""
+        """As in requests, but raises ChunkedEncodingError for a compressed body without an end."""
         return self._whole(super().iter_content(chunk_size, decode_unicode))
 
     def _whole(self, pieces: Iterator[Any]) -> Iterator[Any]:
@@ -73,7 +71,7 @@ class Response(requests.Response):
 
     @property
     def text(self) -> str:
-        """The body as text. Raises SourceFetchError when it is labelled as JSON and cannot be decoded."""
+        """The body as text. Raises SourceFetchError when a body labelled as JSON cannot be decoded."""
         if _JSON_TYPE.match(self.headers.get("Content-Type", "")):
             return self._decoded()
         return super().text
@@ -88,7 +86,7 @@ class Response(requests.Response):
             raise SourceFetchError(
                 f"{self._place()}: {self._labelled()}: the body is not valid {error.encoding.upper()} at byte "
                 f"{error.start} (0x{body[error.start]:02x}): {begins}; JSON is UTF-8 unless its Content-Type declares "
-                "another charset. Where the API is wrong, decode `response.content` in the source"
+                "another charset. If the API is wrong, decode `response.content` in the source"
             ) from None
 
     def _place(self) -> str:
@@ -102,10 +100,10 @@ class Response(requests.Response):
 
 
 def breaks_off(raw: Any) -> bool:
-    """Whether a compressed body that was read to its end lacks the end of its compression.
+    """Whether a compressed body was read to its end without the end of its compression.
 
-    urllib3 does not tell, so this looks at the state of its decoders; one of another kind is taken to be whole. A body
-    of no bytes at all, as after HEAD, is whole.
+    urllib3 does not report this, so the function reads the state of its decoders. A body with an unknown decoder counts
+    as whole, and so does an empty body, as after HEAD.
     """
     decoder = getattr(raw, "_decoder", None)
     return not all(map(_has_ended, getattr(decoder, "_decoders", (decoder,))))
@@ -122,7 +120,7 @@ def _has_ended(decoder: Any) -> bool:
 
 
 def _is_untouched(stream: Any) -> bool:
-    """Whether a decompressor was given nothing yet: then a whole body, though empty, takes it to its end."""
+    """Whether a decompressor has read nothing yet: then an empty compressed body takes it to its end."""
     for whole in _EMPTY_BODIES:
         probe = stream.copy()
         with suppress(zlib.error):
@@ -133,10 +131,10 @@ def _is_untouched(stream: Any) -> bool:
 
 
 def decode_json(body: bytes, charset: str | None = None) -> str:
-    """The text of a JSON document, without a byte order mark. Raises UnicodeDecodeError, at its byte in ``body``.
+    """The text of a JSON document, without a byte order mark. Raises UnicodeDecodeError with the offset in ``body``.
 
-    A label is believed where the bytes leave a choice: they are ASCII, which some charsets use for other characters
-    too, or are not UTF-8.
+    The label decides only when the bytes are ambiguous: they are ASCII, which some charsets use for other characters,
+    or they are not UTF-8.
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
@@ -177,7 +175,7 @@ def _decode(body: bytes, encoding: str, start: int = 0) -> str:
 
 
 def _known(charset: str) -> str | None:
-    """The name of a charset in Python; None when there is no such charset."""
+    """Python's name of a charset; None for an unknown charset."""
     try:
         return lookup(charset).name
     except LookupError:

@@ -22,7 +22,7 @@ class SourceSyncModes(StrEnum):
 
 
 class HttpRetriesConfig(StrictModel):
-    """When an HTTP request is sent again."""
+    """When an HTTP request is retried."""
 
     total: int = Field(default=10, ge=0, description="Retries per request, all causes together. 0 = never retry.")
     backoff_factor: float = Field(
@@ -41,7 +41,7 @@ class HttpRetriesConfig(StrictModel):
         default=120.0,
         ge=0,
         le=MOST_SECONDS,
-        description="Seconds; longest wait that a Retry-After header or the back-off may ask for. null = no cap.",
+        description="Seconds; longest wait that a Retry-After header or the back-off may cause. null = no limit.",
     )
 
 
@@ -51,14 +51,14 @@ class HttpConfig(StrictModel):
     timeout: tuple[float, float] = Field(
         default=(10.0, 60.0), description="Seconds to wait for [a connection, each read of the answer]."
     )
-    raise_for_status: bool = Field(default=True, description="Answer 4xx and 5xx with an error after the retries.")
-    retries: HttpRetriesConfig = Field(default_factory=HttpRetriesConfig, description="When a request is sent again.")
+    raise_for_status: bool = Field(default=True, description="Raise an error for 4xx and 5xx after the retries.")
+    retries: HttpRetriesConfig = Field(default_factory=HttpRetriesConfig, description="When a request is retried.")
 
     @field_validator("timeout")
     @classmethod
     def _timeouts_are_positive(cls, value: tuple[float, float]) -> tuple[float, float]:
         if min(value) <= 0:
-            raise ValueError("both time-outs must be above 0 seconds: a request without one can wait for ever")
+            raise ValueError("both time-outs must be above 0 seconds: a request without one can wait forever")
         if max(value) > MOST_SECONDS:
             raise ValueError(f"both time-outs must be at most {MOST_SECONDS} seconds")
         return value
@@ -73,7 +73,7 @@ class APIConfig(StrictModel):
 
 
 class SourceConfig(StrictModel):
-    """What every source understands. A connector's own config class extends it with its own keys."""
+    """The keys of every source. The config class of a connector extends it with its own keys."""
 
     name: str = Field(
         min_length=1,
@@ -96,15 +96,15 @@ class SourceConfig(StrictModel):
         default=0,
         ge=0,
         le=MOST_SECONDS,
-        description="Seconds by which an incremental run reaches back behind the last run, for records that become "
-        "visible late. Records in the overlap are delivered again.",
+        description="Seconds by which an incremental run overlaps the last one, for records that become visible late. "
+        "Records in the overlap are delivered again.",
     )
     cursor_resolution: float = Field(
         default=0,
         ge=0,
         le=31_622_400,
-        description="Seconds; the unit of the API's timestamps, 60 when they are cut to the minute. An incremental run "
-        "begins and ends at whole units. Without this key: what the source declares, or 0.",
+        description="Seconds; the unit of the API's timestamps, 60 when they are truncated to the minute. An "
+        "incremental run begins and ends at whole units. Default: the value that the source declares, or 0.",
     )
     force_ignore_checkpoint: bool = Field(
         default=False, description="Cancel an unfinished job of this stream and start from the first page."
@@ -112,13 +112,13 @@ class SourceConfig(StrictModel):
     adopt_output: bool = Field(
         default=False,
         description="Take over an output that bizon did not write, or that the watermark or the state does not know, "
-        "instead of stopping. An incremental run appends to it and goes on from the watermark, if there is one.",
+        "instead of stopping. An incremental run appends to it and continues from the watermark, if there is one.",
     )
     checkpoint_max_age: float = Field(
         default=86_400,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds; an unfinished full_refresh job older than this is started afresh instead of resumed. An "
+        description="Seconds; an unfinished full_refresh job older than this is restarted instead of resumed. An "
         "unfinished incremental job whose last checkpoint is older fetches its window again.",
     )
     authentication: AuthConfig | None = Field(default=None, description="How to authenticate; see `type`.")
@@ -138,40 +138,41 @@ class SourceConfig(StrictModel):
 
     @classmethod
     def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence[StreamConfig]) -> Mapping[str, Any]:
-        """The ``source`` block with what the top-level ``streams`` say about it, before it is validated.
+        """The ``source`` block with values from the top-level ``streams``, before it is validated.
 
-        Called by the loader when there are streams. A source that reads several overrides it, and fills only what the
-        block leaves out; ``block`` must not be changed. Raises ConfigError, with ``key``, for a stream it cannot read.
+        Called by the loader when there are streams. A source that reads several streams overrides it, and sets only
+        keys that the block leaves out. ``block`` must not be changed. Raises ConfigError, with ``key``, for a stream it
+        cannot read.
         """
         return block
 
     def of_streams(self, streams: Sequence[StreamConfig]) -> Self:
-        """The same configuration, in a pipeline with these streams. Called by the loader."""
+        """This configuration in a pipeline with these streams. Called by the loader."""
         copy = self.model_copy()
         copy._streams_config = tuple(streams)  # noqa: SLF001 - of the same class
         return copy
 
     def of_pipeline(self, pipeline_id: str) -> Self:
-        """The same configuration, in the pipeline of this id. Called by the runner before it makes the source."""
+        """This configuration in the pipeline of this id. Called by the runner before it creates the source."""
         copy = self.model_copy()
         copy._pipeline_id = pipeline_id  # noqa: SLF001 - of the same class
         return copy
 
     def of_source(self, source: Any) -> Self:
-        """The same configuration, for this source class or object instead of one that is looked for by its name."""
+        """This configuration for a given source class or object, instead of a lookup by name."""
         copy = self.model_copy()
         copy._given_source = source  # noqa: SLF001 - of the same class
         return copy
 
     @property
     def given_source(self) -> Any:
-        """The source class or object that a program has given; None when it is looked for by its name."""
+        """The source class or object that a program passed; None for a lookup by name."""
         return self._given_source
 
     @property
     def pipeline_id(self) -> str:
-        """A name that no other pipeline and stream have, for what a source keeps outside, as a consumer group. Empty
-        when the source is used without a pipeline."""
+        """A name that is unique to pipeline and stream, for state outside of bizon such as a consumer group. Empty when
+        the source is used without a pipeline."""
         return self._pipeline_id
 
     @property

@@ -1,4 +1,4 @@
-"""The producer's place in a stream, and the unit in which an incremental source tells time."""
+"""The position of the producer in a stream, and the unit of an incremental source's timestamps."""
 
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -14,16 +14,16 @@ from bizon.source.discover import resolve_source_class
 _MICROSECOND = timedelta(microseconds=1)
 _NO_MORE = b"{}"
 _REMEDY = (
-    "return {} when there are no more pages (a cursor that is null is not {}), or report it to the API's owner; then "
-    "start with --fresh, since pages that came twice may be checkpointed"
+    "return {} when there are no more pages (a null cursor is not {}), or report it to the owner of the API; then "
+    "start with --fresh, since checkpoints may cover duplicate pages"
 )
 
 
 class Cursor:
-    """Which page comes next, and how much was fetched. Made once per run; used by the producer, on its thread.
+    """The next page, and the number of rows fetched so far. Created once per run; used by the producer, on its thread.
 
-    It says where fetching is, not what is safe: that is the destination cursor in the backend. Sync mode ``stream``
-    has no cursor.
+    It marks the progress of fetching. The destination cursor in the backend marks which pages are safe. Sync mode
+    ``stream`` has no cursor.
     """
 
     def __init__(self, source_name: str, stream_name: str, job_id: str, total_records: int | None = None) -> None:
@@ -48,7 +48,7 @@ class Cursor:
         rows_fetched: int,
         pagination: dict[str, Any],
     ) -> Self:
-        """The place a checkpoint describes: ``iteration`` is the next one, ``pagination`` fetches it."""
+        """The position of a checkpoint: ``iteration`` is the next page, ``pagination`` fetches it."""
         cursor = cls(source_name, stream_name, job_id, total_records)
         cursor.iteration = iteration
         cursor.rows_fetched = rows_fetched
@@ -62,9 +62,9 @@ class Cursor:
 
     @property
     def pagination(self) -> dict[str, Any]:
-        """What fetches the next page, ``{}`` for the first; a copy, so a source may change it.
+        """The pagination of the next page, ``{}`` for the first page. A copy, so a source may change it.
 
-        Raises ValueError when the stream is exhausted: ``{}`` would start it over.
+        Raises ValueError when the stream is exhausted: ``{}`` would restart it.
         """
         if self.is_finished:
             raise ValueError(f"stream '{self.source_full_name}' is exhausted after {self.iteration} iterations")
@@ -77,40 +77,41 @@ class Cursor:
 
     @property
     def job_status(self) -> JobStatus:
-        """How far fetching is, in the words of a job. Not the status of the job itself."""
+        """The progress of fetching as a job status. Not the status of the job itself."""
         if self.is_finished:
             return JobStatus.SUCCEEDED
         return JobStatus.RUNNING if self.iteration else JobStatus.STARTED
 
     @property
     def percentage_fetched(self) -> float | None:
-        """Share of the total that was fetched, 0 to 1; None when the total is unknown or 0. For display only."""
+        """The fetched share of the total, 0 to 1; None when the total is unknown or 0. For display only."""
         if not self.total_records:
             return None
         return min(self.rows_fetched / self.total_records, 1.0)
 
     @property
     def avg_records_per_iteration(self) -> int | None:
-        """Rows per page so far; None before the first."""
+        """Rows per page so far; None before the first page."""
         return self.rows_fetched // self.iteration if self.iteration else None
 
     def update_state(self, pagination_dict: dict[str, Any], nb_records_fetched: int) -> None:
-        """Note that a page arrived; ``pagination_dict``, which is JSON, fetches the next one, ``{}`` = there is none.
+        """Record that a page arrived. ``pagination_dict``, which is JSON, fetches the next page; ``{}`` = no more
+        pages.
 
-        Raises SourceFetchError, and notes nothing, when a page with that pagination was fetched before: the source
-        would return the same pages for ever. A cycle of any length is found, after at most three times as many pages as
-        it takes to go round it and to get into it.
+        Raises SourceFetchError, and records nothing, when a page with that pagination was fetched before: the source
+        would return the same pages forever. A cycle of any length is found, after at most three times as many pages as
+        the cycle and the way to it have together.
         """
         following = _as_bytes(pagination_dict)
         if following != _NO_MORE:
-            self._refuse_what_came_before(following)
+            self._refuse_repeated(following)
         self.iteration += 1
         self.rows_fetched += nb_records_fetched
         self._pagination = following
 
-    def _refuse_what_came_before(self, following: bytes) -> None:
-        """Brent's algorithm: one pagination is remembered, for twice as many pages each time. In a cycle it comes again
-        once it is of the cycle, and is remembered for as long as that is."""
+    def _refuse_repeated(self, following: bytes) -> None:
+        """Brent's algorithm: remember one pagination at a time, each for twice as many pages as the one before. In a
+        cycle it returns once it is part of the cycle and is remembered for at least the cycle's length."""
         where = f"stream '{self.source_full_name}', iteration {self.iteration}"
         if following == self._pagination:
             raise SourceFetchError(
@@ -120,7 +121,7 @@ class Cursor:
         self._since += 1
         if following == self._remembered:
             raise SourceFetchError(
-                f"{where}: the pages go round: next_pagination is what it was {self._since} pages before; {_REMEDY}"
+                f"{where}: the pages repeat: next_pagination is the same as {self._since} pages before; {_REMEDY}"
             )
         if self._since == self._keep_for:
             self._remembered, self._since, self._keep_for = following, 0, 2 * self._keep_for
@@ -131,21 +132,21 @@ def _as_bytes(pagination: dict[str, Any]) -> bytes:
 
 
 def cursor_resolution(config: SourceConfig) -> timedelta:
-    """The unit of the timestamps of a source: as configured, else as its class declares. Raises ConfigError."""
+    """The unit of a source's timestamps: the configured one, else the one its class declares. Raises ConfigError."""
     if "cursor_resolution" in config.model_fields_set:
         return timedelta(seconds=config.cursor_resolution)
     try:
         source_class = resolve_source_class(config)
-    except (ConfigError, MissingDependencyError):  # told where the source is built
+    except (ConfigError, MissingDependencyError):  # reported when the source is built
         return timedelta(0)
     declared = source_class.cursor_resolution
     if isinstance(declared, bool) or not isinstance(declared, int | float) or declared < 0:
         raise ConfigError(
-            f"cursor_resolution of {source_class.__name__} must be a number of seconds, 0 or more, it is {declared!r}"
+            f"cursor_resolution of {source_class.__name__} must be a number of seconds, 0 or more, not {declared!r}"
         )
     return timedelta(seconds=declared)
 
 
 def floored(moment: datetime, unit: timedelta) -> datetime:
-    """The beginning of the unit that an aware moment is in, counted from 1970 in UTC; the moment itself for no unit."""
+    """An aware moment, rounded down to whole units since 1970 in UTC. Unchanged when the unit is 0."""
     return moment - timedelta(microseconds=microseconds(moment) % (unit // _MICROSECOND)) if unit else moment

@@ -1,4 +1,4 @@
-"""From a source's name, or a file, to its class. The one door through which connectors are imported."""
+"""From the name of a source, or its file, to its class. Connectors are imported only here."""
 
 import difflib
 import importlib
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.discover_modules import loaded_of, module_name, package_of, unload
+from bizon.source.discover_modules import loaded_modules, module_name, package_of, unload
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ _custom_lock = RLock()  # a custom file may load another one
 
 
 def list_sources() -> "list[SourceInfo]":
-    """Every built-in source class, by name, without importing one. A folder that cannot be used has ``error`` set."""
+    """Every built-in source class, by name. None is imported. A folder that cannot be used has ``error`` set."""
     from bizon.source.discover_ast import find_sources
 
     return find_sources(SOURCES_ROOT, SOURCES_PACKAGE)
 
 
 def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
-    """The class a ``source`` block asks for: of ``source_file_path`` when that is set, else the built-in ``name``.
+    """The class that a ``source`` block names: the class that a program passed, else the one in ``source_file_path``,
+    else the built-in source ``name``. Called wherever a source is built, in each process.
 
-    Called wherever a source is built, in each process. A class that a program has given is that class. Raises
-    ConfigError or MissingDependencyError.
+    Raises ConfigError or MissingDependencyError.
     """
     given = config.given_source
     if given is not None:
@@ -50,8 +50,8 @@ def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
 
 
 def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
-    """The class of a built-in source; with ``stream``, the one that offers it. Imports its ``source.py``; the other
-    modules of its folder are read as text, and only when no class in ``source.py`` fits.
+    """The class of a built-in source; with ``stream``, the class that offers the stream. Imports ``source.py``, and
+    looks into the other modules of the folder only when no class in ``source.py`` fits.
 
     Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
     """
@@ -62,12 +62,12 @@ def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
 
 
 def _from_source_py(name: str, folder: Path, stream: str | None) -> type[AbstractSource] | None:
-    """The class in ``source.py``, where that of a connector usually is. None when it is elsewhere."""
+    """The class in ``source.py``, its usual place. None when the class is elsewhere."""
     if not (folder / "src" / "source.py").is_file():
         return None
     try:
         module = _import_source(name, f"{SOURCES_PACKAGE}.{name}.src.source")
-    except SyntaxError:  # reported with its place by ``_from_any_module``
+    except SyntaxError:  # ``_from_any_module`` reports it with its line
         return None
     offering = (each for each in _concrete(module) if stream is None or stream in streams_of(each))
     return next(offering, None)
@@ -92,12 +92,12 @@ def _from_any_module(name: str, folder: Path, stream: str | None) -> type[Abstra
 
 
 def load_custom_source(path: str | Path, stream: str | None = None) -> type[AbstractSource]:
-    """The source class in a file of the user's; with ``stream``, the one that offers it.
+    """The source class in a user's file; with ``stream``, the class that offers the stream.
 
-    The file is executed once per process, as a module of the private package of its folder, so its classes pickle; a
-    process that is to unpickle them calls this first. It imports modules beside it by their plain names, and shares
-    them with no other folder: see ``discover_modules.py``. Raises ConfigError, which names the line, when the file is
-    not a Python file with a usable source class.
+    The file is executed once per process, as a module of the private package of its folder, so its classes pickle. A
+    process must call this before it unpickles them. The file imports modules of its folder by their plain names, and
+    no other folder shares them: see ``discover_modules.py``. Raises ConfigError, which names the line, when the file
+    is not a Python file with a usable source class.
     """
     try:
         file = Path(path).expanduser().absolute()
@@ -116,7 +116,7 @@ def load_custom_source(path: str | Path, stream: str | None = None) -> type[Abst
 
 
 def streams_of(source_class: type[AbstractSource]) -> list[str]:
-    """Names of the streams of a class; members of an enum count as their values. Raises ConfigError."""
+    """Names of the streams of a class. A member of an enum stands for its value. Raises ConfigError."""
     try:
         streams: Any = source_class.streams()
         return [str(stream.value if isinstance(stream, Enum) else stream) for stream in streams]
@@ -142,9 +142,9 @@ def supports_incremental(source_class: type[AbstractSource]) -> bool:
 
 
 def validate_stream(source_class: type[AbstractSource], config: SourceConfig) -> None:
-    """Check that the source offers the configured stream and sync mode. Raises ConfigError.
+    """Check that the source offers the configured stream and sync mode. Called before anything runs.
 
-    Called when the configuration is validated, before anything runs.
+    Raises ConfigError.
     """
     streams = streams_of(source_class)
     if config.stream not in streams:
@@ -192,11 +192,11 @@ def _custom_module(file: Path) -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
         _check_file(file)
-        before = loaded_of(package_of(name))
+        before = loaded_modules(package_of(name))
         try:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:
-            unload(loaded_of(package_of(name)) - before)
+            unload(loaded_modules(package_of(name)) - before)
             raise ConfigError(_execution_error(file, error).replace(f"{package_of(name)}.", "")) from error
 
 
@@ -221,7 +221,7 @@ def _execution_error(file: Path, error: BaseException) -> str:
     place = f"{file}:{lines[-1]}" if lines else str(file)
     remedy = ""
     if isinstance(error, ModuleNotFoundError):
-        remedy = "; install it, or put it beside the file"
+        remedy = "; install it, or put it in the folder of the file"
     return f"{place}: {_one_line(error)}{remedy}"
 
 
@@ -238,7 +238,7 @@ def _source_classes(module: ModuleType, file: Path) -> list[type[AbstractSource]
 
 
 def _concrete(module: ModuleType) -> list[type[AbstractSource]]:
-    """The source classes that a module defines and that can be used, the most derived first."""
+    """The source classes that a module defines and that are not abstract, the most derived first."""
     sources = (value for value in _classes(module) if issubclass(value, AbstractSource))
     return sorted(filterfalse(inspect.isabstract, sources), key=lambda source: -len(source.__mro__))
 

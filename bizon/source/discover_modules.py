@@ -1,12 +1,12 @@
 """Modules of custom source files: each folder is a private package, so that two sources never share a helper.
 
 A file ``shop/source.py`` is the module ``bizon_custom_source_shop_<digest of the folder>.source``, and ``client.py``
-beside it is ``bizon_custom_source_shop_<digest>.client``. Code of that package reaches it by ``from . import client``
-and by plain ``import client``. Neither ``sys.path`` nor a module that is called ``client`` is involved.
+in the same folder is ``bizon_custom_source_shop_<digest>.client``. Code of that package imports it by
+``from . import client`` or plain ``import client``. ``sys.path`` and other modules named ``client`` do not matter.
 
-A plain name is looked for in this order: the standard library and installed packages, the folder of the file, whatever
-else ``sys.path`` offers. Not promised: ``importlib.import_module("client")``, which does not say who asks; it takes the
-relative form, ``import_module(".client", __package__)``.
+A plain name is searched in this order: the standard library and installed packages, the folder of the file, the rest of
+``sys.path``. Not supported: ``importlib.import_module("client")``, which does not know its caller. Use the relative
+form instead, ``import_module(".client", __package__)``.
 """
 
 import builtins
@@ -23,14 +23,14 @@ from types import ModuleType
 from typing import Any
 
 _PREFIX = "bizon_custom_source_"
-_NEVER_BESIDE = sys.stdlib_module_names | {"bizon"}
+_NEVER_PRIVATE = sys.stdlib_module_names | {"bizon"}
 _INSTALLED = ("site-packages", "dist-packages")
 _folders: dict[str, str] = {}  # by package
-_files: dict[str, Path] = {}  # of the source files, by module; their helpers are found by name
+_files: dict[str, Path] = {}  # the source files by module; their helpers are found by name
 
 
 def module_name(file: Path) -> str:
-    """The name under which a custom source file can be imported from now on. ``file`` is an absolute path."""
+    """Register a custom source file, and return the name under which it can be imported. ``file``: an absolute path."""
     folder = file.parent.resolve()
     package = f"{_PREFIX}{_identifier(folder.name)}_{_digest(str(folder))}"
     stem = _identifier(file.stem)
@@ -38,7 +38,7 @@ def module_name(file: Path) -> str:
     _folders[package] = str(folder)
     _files.setdefault(name, file)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())  # before the one that would find a module by the path of its package
+        sys.meta_path.insert(0, _Finder())  # before the finder that uses the path of a package
     return name
 
 
@@ -47,13 +47,13 @@ def package_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def loaded_of(package: str) -> set[str]:
-    """The modules of a private package that are loaded."""
+def loaded_modules(package: str) -> set[str]:
+    """The loaded modules of a private package."""
     return {name for name in list(sys.modules) if package_of(name) == package}
 
 
 def unload(modules: set[str]) -> None:
-    """Forget modules of a source that could not be loaded, so that it can be mended and tried again."""
+    """Forget the modules of a source that failed to load, so that the next attempt reads its files again."""
     for name in modules:
         parent, _, attribute = name.rpartition(".")
         if parent in sys.modules:
@@ -71,7 +71,7 @@ def _digest(text: str) -> str:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the private packages and all that is in them, and nothing else."""
+    """Finds the private packages and their modules only."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -90,7 +90,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Executes a file of a private package with an ``import`` of its own."""
+    """Executes a file of a private package with its own ``import``."""
 
     def exec_module(self, module: ModuleType) -> None:
         package = package_of(module.__name__)
@@ -99,12 +99,12 @@ class _Loader(SourceFileLoader):
 
 
 def _import_of(package: str) -> Callable[..., ModuleType]:
-    """What ``import`` calls in the modules of a private package; takes what ``builtins.__import__`` takes."""
+    """The ``__import__`` of the modules of a private package; same parameters as ``builtins.__import__``."""
     known: dict[str, bool] = {}
 
-    def is_beside(top: str) -> bool:
+    def is_private(top: str) -> bool:
         if top not in known:
-            found = _is_beside(package, top)
+            found = _is_private(package, top)
             if found is None:
                 return False
             known[top] = found
@@ -120,8 +120,8 @@ def _import_of(package: str) -> Callable[..., ModuleType]:
         plain: Callable[..., ModuleType] = vars(builtins)["__import__"]
         top = name.partition(".")[0]
         private = f"{package}.{top}"
-        is_itself = globals is not None and globals.get("__name__") == private  # a file named after what it imports
-        if level or top in _NEVER_BESIDE or is_itself or not is_beside(top):
+        is_itself = globals is not None and globals.get("__name__") == private  # it imports its namesake
+        if level or top in _NEVER_PRIVATE or is_itself or not is_private(top):
             return plain(name, globals, locals, fromlist, level)
         module = plain(f"{package}.{name}", globals, locals, fromlist, 0)
         return module if fromlist else sys.modules[private]
@@ -129,12 +129,12 @@ def _import_of(package: str) -> Callable[..., ModuleType]:
     return import_
 
 
-def _is_beside(package: str, top: str) -> bool | None:
-    """Whether a plain name means a module in the folder of the package; None when it is found nowhere."""
-    beside = PathFinder.find_spec(f"{package}.{top}", [_folders[package]])
+def _is_private(package: str, top: str) -> bool | None:
+    """Whether a plain name means a module in the folder of the package; None when there is no such module anywhere."""
+    private = PathFinder.find_spec(f"{package}.{top}", [_folders[package]])
     installed = PathFinder.find_spec(top, [path for path in sys.path if Path(path).name in _INSTALLED])
-    if beside is None:
+    if private is None:
         return None if installed is None and PathFinder.find_spec(top) is None else False
-    if beside.origin is None:  # a folder without __init__.py: any module of that name comes before it
+    if private.origin is None:  # a folder without __init__.py: any module of that name wins over it
         return PathFinder.find_spec(top) is None
     return installed is None or installed.origin is None

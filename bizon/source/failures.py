@@ -1,4 +1,4 @@
-"""Failures of requests: which of them may pass, and how they are called."""
+"""Failures of requests: which are temporary, and their names in messages."""
 
 import socket
 import ssl
@@ -25,13 +25,13 @@ _TLS_MISMATCH = frozenset(
         "WRONG_SSL_VERSION",
         "WRONG_VERSION_NUMBER",
     }
-)  # what OpenSSL says when the two sides will never agree
+)  # reasons that OpenSSL gives when the two sides can never agree
 _WRAPPED = ("reason", "original_error")  # attributes in which urllib3 keeps the error behind an error
 
 
 def may_pass(failure: requests.RequestException) -> bool:
-    """False for what fails the same way each time: an unknown host, a bad certificate, no common TLS version, a body
-    that is not encoded as its label says."""
+    """False for failures that repeat each time: an unknown host, a bad certificate, no common TLS version, a body whose
+    encoding contradicts its label."""
     if isinstance(failure, requests.exceptions.ContentDecodingError):
         return not any("incorrect header check" in str(each) for each in _chain(failure))
     if not isinstance(failure, _MAY_PASS):
@@ -45,19 +45,19 @@ def may_pass(failure: requests.RequestException) -> bool:
 
 
 def brief(failure: requests.RequestException | None) -> str:
-    """What went wrong, in a few words."""
+    """The failure in a few words."""
     if isinstance(failure, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
         return "the body broke off"
     return type(failure).__name__
 
 
 def was_not_sent(failure: requests.RequestException) -> bool:
-    """Whether the server never got the request."""
+    """Whether the request never reached the server."""
     return any(isinstance(each, _NOT_SENT) for each in _chain(failure))
 
 
 def _chain(failure: BaseException) -> Iterator[BaseException]:
-    """An error and all that it wraps, in any of the ways of requests and urllib3."""
+    """An error and all errors that it wraps, in any way that requests and urllib3 use."""
     waiting, seen = [failure], set[int]()
     while waiting:
         each = waiting.pop()

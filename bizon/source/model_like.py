@@ -1,4 +1,4 @@
-"""What a class needs to be used like a pydantic model without being one: construction stays a plain call."""
+"""The methods of a pydantic model for classes that are not models, so that their construction stays a plain call."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -12,8 +12,8 @@ _DUMPED = TypeAdapter(dict[str, Any])
 class ModelLike:
     """Base of classes with the methods of pydantic's ``BaseModel`` that connectors use.
 
-    ``_FIELDS``: names of the constructor's arguments, which are attributes too; ``_REQUIRED``: those without a default.
-    Other keys are ignored.
+    ``_FIELDS``: names of the constructor's arguments, which are also attributes. ``_REQUIRED``: those without a
+    default. Other keys are ignored.
     """
 
     __slots__ = ()
@@ -22,7 +22,7 @@ class ModelLike:
 
     @classmethod
     def model_validate(cls, obj: Any) -> Self:
-        """An instance as it is, or one made of a mapping. Raises TypeError, and ValueError for a missing field."""
+        """The given instance, or a new one from a mapping. Raises TypeError, and ValueError for a missing field."""
         if isinstance(obj, cls):
             return obj
         if not isinstance(obj, Mapping):
@@ -34,11 +34,11 @@ class ModelLike:
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes) -> Self:
-        """An instance made of the text of a JSON object."""
+        """An instance from the text of a JSON object."""
         return cls.model_validate(from_json(json_data))
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
-        """The fields as a dict; options as those of pydantic: ``mode="json"``, ``exclude``, ``exclude_none`` ..."""
+        """The fields as a dict. Takes the options of pydantic: ``mode="json"``, ``exclude``, ``exclude_none`` ..."""
         dumped: dict[str, Any] = _DUMPED.dump_python(self._values(**options), **options)
         return dumped
 
@@ -47,7 +47,7 @@ class ModelLike:
         return _DUMPED.dump_json(self._values(**options), **options).decode()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
-        """A copy, of which these fields are others."""
+        """A copy in which the fields of ``update`` are replaced."""
         return type(self)(**{**{name: getattr(self, name) for name in self._FIELDS}, **(update or {})})
 
     def _values(self, *, exclude_none: bool = False, **_options: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class ModelLike:
     def _validated(cls, obj: Any) -> Self:
         try:
             return cls.model_validate(obj)
-        except TypeError as error:  # pydantic gathers ValueErrors
+        except TypeError as error:  # pydantic collects ValueErrors only
             raise ValueError(str(error)) from None
 
 

@@ -1,7 +1,7 @@
-"""What a source hands to the engine: records, pages, and the state an incremental page starts from.
+"""The values that a source exchanges with the engine: records, pages, and the state of an incremental run.
 
-All three may be used like pydantic models: ``model_validate``, ``model_dump``, as fields of a model. Only the state is
-one; of records millions are made.
+All three work like pydantic models: ``model_validate``, ``model_dump``, as fields of a model. Only the state is a real
+model: a run creates millions of records.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ class SourceRecord(ModelLike):
     """One record of a stream.
 
     ``id`` identifies the record in its source; an int is accepted and stored as text. ``data`` is any JSON object:
-    datetimes, UUIDs and Decimals in it are encoded, other objects are an error. ``timestamp`` defaults to now; a naive
-    one is taken as UTC, ISO 8601 text is read. ``destination_id`` routes the record to a table of its own in stream
-    mode. Raises TypeError for a value of another kind, ValueError for a text that is no moment.
+    datetimes, UUIDs and Decimals in it are encoded, other objects are an error. ``timestamp`` is a datetime or ISO 8601
+    text, UTC when naive; it defaults to now. ``destination_id`` routes the record to its own table in sync mode
+    ``stream``. Raises TypeError for a value of another type, ValueError for a text that is not a date and time.
     """
 
     __slots__ = ("data", "destination_id", "id", "own_timestamp")
@@ -54,12 +54,12 @@ class SourceRecord(ModelLike):
         self.id: str = id
         self.data = data
         self.own_timestamp = timestamp
-        """As the source gave it, or None; the engine stamps such records once per page."""
+        """The timestamp from the source, or None; the engine stamps such records once per page."""
         self.destination_id = destination_id
 
     @property
     def timestamp(self) -> datetime:
-        """When the record was made or changed in its source, in UTC."""
+        """When the record was created or changed in its source, in UTC."""
         if self.own_timestamp is None:
             self.own_timestamp = utc_now()
         return as_utc(self.own_timestamp)
@@ -74,7 +74,7 @@ class SourceRecord(ModelLike):
             other.destination_id,
         )
 
-    __hash__ = None  # type: ignore[assignment]  # mutable value object, like the dict it carries
+    __hash__ = None  # type: ignore[assignment]  # a mutable value, like its dict
 
     def __repr__(self) -> str:
         return f"SourceRecord(id={self.id!r}, data=<{len(self.data)} keys>, destination_id={self.destination_id!r})"
@@ -91,17 +91,17 @@ def _moment(value: Any, name: str) -> datetime:
 
 @dataclass(slots=True)
 class JsonLines:
-    """Records as the JSON text they already are, one object per line; ``source_data`` is that text, unchanged.
+    """Records that are already JSON text, one object per line. ``source_data`` is that text, unchanged.
 
-    ``text``: one text of many lines, a list of lines, or a Polars series of them; UTF-8 where it is bytes, and a line
-    that is not is refused. In one text empty lines do not count. The id of a record is its field ``id_field``, text or
-    a number, for which each line is parsed. A source that knows the ``ids`` gives one per line, and vouches for its
-    lines: they are only seen to begin and end like an object.
+    ``text``: one text of many lines, a list of lines, or a Polars series of lines. Bytes are UTF-8; a line that is not
+    is refused. Empty lines of one text are skipped. The id of a record is its field ``id_field``, a text or a number;
+    each line is parsed for it. A source that knows the ``ids`` gives one per line and guarantees valid lines: bizon
+    then only checks that a line begins and ends like an object.
 
-    ``timestamps``: when each record was made, None = when the page arrived; a naive one is taken as UTC.
-    ``destination_ids``: the table of each record, None = the configured one. ``faults``: what no record can be made
-    of, by the number of its line from 0, with the reason; such a line is an object too, and tells what came instead
-    (bytes as base64) and from where. It is refused like a line that is no JSON: ``on_error`` says what becomes of it.
+    ``timestamps``: when each record was created, UTC when naive; None = when the page arrived. ``destination_ids``: the
+    table of each record; None = the configured one. ``faults``: the input that cannot become a record, as line number
+    from 0 and reason. Such a line is an object too, which holds the input (bytes as base64) and its origin. It is
+    refused like a line that is not valid JSON, and ``on_error`` applies.
     """
 
     text: "bytes | str | Sequence[bytes] | Sequence[str] | pl.Series"
@@ -114,11 +114,11 @@ class JsonLines:
 
 @dataclass(slots=True)
 class RecordFrame:
-    """Records as the rows of a Polars frame; ``data`` of a record holds every column, ``id`` names that of its id.
+    """Records as the rows of a Polars frame. ``data`` of a record holds every column; ``id`` names the id column.
 
-    At every depth a moment is written as RFC 3339 text (a naive one is taken as UTC), a decimal as text, NaN as null;
-    binary values have to be made text first. ``timestamp`` and ``destination_id`` name the columns for these, where
-    there are any.
+    At every depth, a date and time is written as RFC 3339 text (UTC when naive), a decimal as text, NaN as null.
+    Convert binary values to text first. ``timestamp`` and ``destination_id`` name the columns for these, if there are
+    any.
     """
 
     frame: "pl.DataFrame"
@@ -129,13 +129,13 @@ class RecordFrame:
 
 @dataclass(slots=True)
 class SourceIteration(ModelLike):
-    """One page of a stream. ``records``: a list of :class:`SourceRecord`, or anything that yields them: a generator
-    makes each when it is needed, and is read once. Or the page as a whole: :class:`JsonLines`, a :class:`RecordFrame`.
-    A dict with the fields of a record is taken for one.
+    """One page of a stream. ``records``: a list of :class:`SourceRecord`, or any iterable of them; a generator creates
+    each record on demand, and is read once. Or the page as a whole: a :class:`JsonLines` or :class:`RecordFrame`. A
+    dict with the fields of a record is converted to a record.
 
     ``next_pagination`` is what ``get`` receives for the next page, any JSON object; ``{}`` means the stream is
-    exhausted. A page may hold no records and still have a next page. ``next_state`` replaces the state kept between
-    incremental runs once this run has succeeded; None leaves it as it is.
+    exhausted. A page without records may still have a next page. ``next_state`` replaces the state between incremental
+    runs once this run has succeeded; None keeps the old state.
     """
 
     _FIELDS = ("next_pagination", "records", "next_state")
@@ -147,16 +147,16 @@ class SourceIteration(ModelLike):
 
     def __post_init__(self) -> None:
         if isinstance(self.records, list) and self.records and isinstance(self.records[0], dict):
-            with suppress(TypeError, ValueError):  # what is no record is told, or refused, with its page
+            with suppress(TypeError, ValueError):  # invalid records are reported, or refused, with their page
                 self.records = [SourceRecord.model_validate(record) for record in self.records]
 
 
 class SourceIncrementalState(BaseModel):
-    """The window of an incremental run: ``last_run <= changed < run_started_at``. Windows of runs tile.
+    """The window of an incremental run: ``last_run <= changed < run_started_at``. The windows of successive runs meet.
 
-    ``last_run``: where the window of the last succeeded job ended, less ``source.incremental_lookback``; aware, UTC.
-    ``run_started_at``: when the current job was created. Both are whole units of ``cursor_resolution``, where there is
-    one. ``state``: the last ``next_state`` of the last succeeded job. ``cursor_field``: as configured.
+    ``last_run``: the end of the last succeeded job's window, less ``source.incremental_lookback``; aware, UTC.
+    ``run_started_at``: when the current job was created. Both are whole units of ``cursor_resolution``, if it is set.
+    ``state``: the last ``next_state`` of the last succeeded job. ``cursor_field``: as configured.
     """
 
     last_run: datetime
@@ -170,6 +170,6 @@ class SourceIncrementalState(BaseModel):
         return None if moment is None else as_utc(moment)
 
     def covers(self, changed: datetime) -> bool:
-        """Whether a record that changed then belongs to the window; a naive moment is taken as UTC."""
+        """Whether a record that changed at this moment belongs to the window. A naive moment is in UTC."""
         moment = as_utc(changed)
         return self.last_run <= moment and (self.run_started_at is None or moment < self.run_started_at)

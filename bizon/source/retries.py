@@ -1,7 +1,8 @@
-"""Sending a request again: when it may help, after how long, and what changes before the next try."""
+"""Retries of HTTP requests: when a retry may help, after how long, and with which credentials."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
-from itertools import takewhile
+from math import inf
 from typing import Any, Protocol, Self
 
 import requests
@@ -10,33 +11,32 @@ from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
 from urllib3.exceptions import InvalidHeader
 from urllib3.response import BaseHTTPResponse
-from urllib3.util.retry import RequestHistory, Retry
+from urllib3.util.retry import Retry
 
 from bizon.common.safe_log import logger
-from bizon.common.waiting import StopSign, is_in_time, pause, stop_sign
+from bizon.common.waiting import Attempt, StopSign, back_off, is_in_time, pause, stop_sign
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.failures import brief, may_pass, was_not_sent
 
 _POOL_SIZE = 64  # connections kept open, for connectors that fetch on several threads
-_LARGEST_EXPONENT = 60  # keeps the doubling of the back-off inside a float
 _NO_METHOD = frozenset({"-"})  # urllib3 reads an empty set as "every method"
 
 
 class Renewing(Protocol):
-    """What an authenticator offers whose credentials end during a run."""
+    """An authenticator whose credentials may expire during a run."""
 
     def sign_again(self, request: PreparedRequest) -> None:
-        """Called before a request is sent again: replace what has expired while it waited."""
+        """Called before a retry: replace credentials that expired during the wait."""
 
     def renew(self, request: PreparedRequest) -> bool:
-        """Called once per request that was answered by 401. True when it carries other credentials now."""
+        """Called once per request that got a 401. True when the request now carries other credentials."""
 
 
 class CappedRetry(Retry):
-    """The waits of ``source.http.retries``: doubling from the first retry on, never above ``wait_max`` seconds (None =
-    no cap), whatever ``Retry-After`` asks for. A Retry-After that cannot be read is ignored. Only configured statuses
-    are retried; after the last retry the answer itself is returned."""
+    """The policy of ``source.http.retries``. Only the configured statuses are retried; after the last retry the answer
+    itself is returned. ``wait_max``: the longest wait in seconds, also when ``Retry-After`` asks for more; None = no
+    limit."""
 
     RETRY_AFTER_STATUS_CODES = frozenset()  # urllib3 would retry these even when they are not configured
     wait_max: float | None = None
@@ -59,45 +59,32 @@ class CappedRetry(Retry):
         policy.wait_max = self.wait_max
         return policy
 
-    @property
-    def retries_left(self) -> int:
-        """How often the request may be sent again."""
-        return int(self.total or 0)
-
-    def used_once(self, request: PreparedRequest) -> Self:
-        """The policy of what is left once another try has failed."""
-        past = RequestHistory(request.method, request.url, None, None, None)
-        return self.new(total=self.retries_left - 1, history=(*self.history, past))
+    def attempts(self, sign: StopSign | None) -> Iterator[Attempt]:
+        """The first attempt and its retries, with waits that double. Raises StoppedError once ``sign`` is set."""
+        longest = inf if self.wait_max is None else self.wait_max
+        retries = int(self.total or 0)
+        return back_off(self.backoff_factor, longest, tries=retries + 1, sleep=lambda wait: pause(wait, sign))
 
     def allows(self, method: str | None) -> bool:
         """Whether a request of this method may reach the server twice."""
         return (method or "").upper() in (self.allowed_methods or ())
 
-    def get_backoff_time(self) -> float:
-        """Seconds before the next attempt."""
-        failures = sum(1 for _ in takewhile(lambda past: past.redirect_location is None, reversed(self.history)))
-        if not failures:
-            return 0
-        return self._capped(self.backoff_factor * 2 ** min(failures - 1, _LARGEST_EXPONENT))
-
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Seconds the server asks for, in either form of the header, at most ``wait_max``."""
+        """Seconds the server asks for, in either form of the header, at most ``wait_max``. None when the header is
+        absent or cannot be parsed."""
         try:
             seconds = super().get_retry_after(response)
         except (InvalidHeader, ValueError, OverflowError):
             return None
-        return None if seconds is None else self._capped(seconds)
-
-    def _capped(self, seconds: float) -> float:
-        return seconds if self.wait_max is None else min(seconds, self.wait_max)
+        return seconds if seconds is None or self.wait_max is None else min(seconds, self.wait_max)
 
 
 class RetryingAdapter(HTTPAdapter):
-    """Sends a request until it is answered, body included, or another try would not help. Used by one session, on its
-    threads.
+    """Sends a request until it gets a whole answer, body included, or a retry would not help. Used by one session, on
+    its threads.
 
-    The body is read within a try, so that one that breaks off is retried like a connection that was refused. With
-    ``stream=True`` it is the caller who reads: a body that breaks off raises there, and is not asked for again.
+    Reading the body is part of the attempt, so a body that breaks off is retried like a refused connection. With
+    ``stream=True`` the caller reads the body: one that breaks off raises there, and is not retried.
     """
 
     def __init__(self, policy: CappedRetry, sign: StopSign | None) -> None:
@@ -105,42 +92,42 @@ class RetryingAdapter(HTTPAdapter):
         self.policy = policy
         self._sign = sign
 
-    def send(self, request: PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any) -> Response:
-        """As in requests. Raises StoppedError when the run ends while it waits for the next try."""
-        policy, signer, is_renewed = self.policy, signer_of(request), False
-        while True:
-            failure: requests.RequestException | None = None
-            answer: Response | None = None
-            try:
-                answer = self._send_once(request, stream, *args, **kwargs)
-            except requests.RequestException as error:
-                failure = error
-            if answer is not None and answer.status_code == HTTPStatus.UNAUTHORIZED and not is_renewed:
-                is_renewed = True
-                if signer is not None and _can_be_sent_again(request) and signer.renew(request):
-                    logger.info(
-                        f"{_named(request)}: HTTP 401, the access token is not valid any more; sent with a new one"
-                    )
-                    answer.close()
-                    continue
-            wait = self._wait_before_next(policy, request, answer, failure)
-            if wait is None:
-                if answer is not None:
-                    return answer
-                assert failure is not None
-                raise failure
-            policy = policy.used_once(request)
-            cause = f"HTTP {answer.status_code}" if answer is not None else brief(failure)
-            logger.warning(
-                f"{_named(request)}: {cause}; trying again in {wait:.3g} s, {policy.retries_left} retries left"
-            )
-            if answer is not None:
-                answer.close()
-            pause(wait, self._sign or stop_sign())
-            if signer is not None:
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """As in requests. Raises StoppedError when the run ends while the request waits for its next attempt."""
+        signer, is_renewed = signer_of(request), False
+        sign = self._sign or stop_sign()
+        for attempt in self.policy.attempts(sign):
+            if signer is not None and attempt.number > 1:
                 signer.sign_again(request)
+            result = self._outcome(request, *args, **kwargs)
+            if signer is not None and not is_renewed and _is_unauthorized(result) and _can_be_sent_again(request):
+                is_renewed = True
+                if signer.renew(request):
+                    logger.info(
+                        f"{_named(request)}: HTTP 401, the access token is no longer valid; retrying with another"
+                    )
+                    _discard(result)
+                    result = self._outcome(request, *args, **kwargs)
+            wait = None if attempt.is_last else self._wait_before_retry(request, result, attempt.wait)
+            if wait is None:
+                break
+            attempt.wait = wait
+            cause = f"HTTP {result.status_code}" if isinstance(result, Response) else brief(result)
+            left = int(self.policy.total or 0) - attempt.number
+            logger.warning(f"{_named(request)}: {cause}; retrying in {wait:.3g} s, retries left: {left}")
+            _discard(result)
+            pause(0, sign)  # a run that must end sends nothing, even when there is no wait
+        if isinstance(result, Response):
+            return result
+        raise result
 
-    def _send_once(self, request: PreparedRequest, stream: bool, *args: Any, **kwargs: Any) -> Response:
+    def _outcome(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response | requests.RequestException:
+        try:
+            return self._send_once(request, *args, **kwargs)
+        except requests.RequestException as error:
+            return error
+
+    def _send_once(self, request: PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any) -> Response:
         answer: Any = super().send(request, stream, *args, **kwargs)
         answer.__class__ = Response
         if not stream:
@@ -151,42 +138,44 @@ class RetryingAdapter(HTTPAdapter):
                 raise
         return answer  # type: ignore[no-any-return]
 
-    def _wait_before_next(
-        self,
-        policy: CappedRetry,
-        request: PreparedRequest,
-        answer: Response | None,
-        failure: requests.RequestException | None,
+    def _wait_before_retry(
+        self, request: PreparedRequest, result: Response | requests.RequestException, usual: float
     ) -> float | None:
-        """Seconds until the next try; None when there is none."""
-        asked_for = None
-        if failure is not None:
-            if not may_pass(failure) or not (policy.allows(request.method) or was_not_sent(failure)):
+        """Seconds until the retry, ``usual`` unless the server asks for another wait; None when there is no retry."""
+        allowed, wait = self.policy.allows(request.method), usual
+        if isinstance(result, Response):
+            if result.status_code not in self.policy.status_forcelist or not allowed:
                 return None
-        elif answer is not None:
-            if answer.status_code not in policy.status_forcelist or not policy.allows(request.method):
-                return None
-            asked_for = policy.get_retry_after(answer.raw)
-        if not policy.retries_left or not _can_be_sent_again(request):
+            asked_for = self.policy.get_retry_after(result.raw)
+            wait = usual if asked_for is None else asked_for
+        elif not may_pass(result) or not (allowed or was_not_sent(result)):
             return None
-        wait = policy.used_once(request).get_backoff_time() if asked_for is None else asked_for
-        return wait if is_in_time(wait) else None
+        return wait if is_in_time(wait) and _can_be_sent_again(request) else None
 
 
 def signer_of(request: PreparedRequest) -> Renewing | None:
-    """The authenticator of a request whose credentials may end, as the session has noted it."""
+    """The authenticator that the session noted on the request; None when its credentials never expire."""
     signer = getattr(request, "signed_by", None)
     return signer if hasattr(signer, "renew") else None
 
 
 def _can_be_sent_again(request: PreparedRequest) -> bool:
-    """Whether its body is there a second time; a file is put back to where it was."""
+    """Whether its body can be read a second time. A file is rewound to its start position."""
     if request.body is None or isinstance(request.body, str | bytes):
         return True
     if not isinstance(getattr(request, "_body_position", None), int):
         return False
     rewind_body(request)
     return True
+
+
+def _is_unauthorized(result: Response | requests.RequestException) -> bool:
+    return isinstance(result, Response) and result.status_code == HTTPStatus.UNAUTHORIZED
+
+
+def _discard(result: Response | requests.RequestException) -> None:
+    if isinstance(result, Response):
+        result.close()
 
 
 def _named(request: PreparedRequest) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP session of a source. The one place where requests are given time-outs, credentials and another try."""
+"""The HTTP session of a source. All time-outs, credentials and retries of requests are set here."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ __all__ = ["CappedRetry", "Session", "refused_by"]
 
 _USER_INFO = re.compile(r"://[^/@\s]*@")
 _NO_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_OF_THE_CALLER = frozenset(  # 4xx that say nothing about what was asked for
+_ABOUT_THE_CALLER = frozenset(  # 4xx that say nothing about the requested resource
     {
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.PAYMENT_REQUIRED,
@@ -40,14 +40,14 @@ _OF_THE_CALLER = frozenset(  # 4xx that say nothing about what was asked for
 
 
 class Session(requests.Session):
-    """A ``requests.Session`` that cannot wait for ever and tries again when that may help.
+    """A ``requests.Session`` with a limit on every wait, which retries requests when a retry may help.
 
-    Made by ``AbstractSource.get_session``, used on the thread that fetches; several threads may share it. A request
-    that fails for good raises what requests raises (``HTTPError``, ``ConnectionError``, ``Timeout``...), with a text
-    that holds neither query string, credentials, header nor body. ``raise_for_status=False`` hands 4xx and 5xx
-    answers to the caller instead. What the source sets wins over the environment: ``~/.netrc`` is not read, and proxies
-    and certificates of the environment only fill in what it leaves out. ``timeout`` is (connect, read) in seconds; the
-    read limit is for each wait on the socket, not for the whole answer. ``json`` of an answer decodes JSON as JSON,
+    Created by ``AbstractSource.get_session``, used on the thread that fetches; several threads may share it. A request
+    that finally fails raises an error of requests (``HTTPError``, ``ConnectionError``, ``Timeout``...), whose text
+    contains no query string, credentials, header or body. ``raise_for_status=False`` returns 4xx and 5xx answers to the
+    caller instead. Settings of the source win over the environment: ``~/.netrc`` is not read, and proxies and
+    certificates of the environment are used only where the source sets none. ``timeout`` is (connect, read) in seconds;
+    the read limit applies to each wait on the socket, not to the whole answer. ``json`` of an answer decodes JSON
     whatever its label: see ``body.py``. Not promised: that a retried POST reached the server only once.
     """
 
@@ -67,28 +67,28 @@ class Session(requests.Session):
             self.hooks["response"] = [_raise_for_status]
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Response:
-        """As in requests; a request without ``timeout`` gets the one of the session."""
+        """As in requests; ``timeout`` defaults to the time-out of the session."""
         try:
             return cast(Response, super().request(method, url, *args, **kwargs))
         except requests.RequestException as error:
             raise _without_secrets(error, method, url) from None
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """As in requests; also called for each redirect."""
+        """As in requests. Also called for each redirect."""
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.timeout
         try:
             response = super().send(request, **kwargs)
         except requests.RequestException as error:
             raise _without_secrets(error, request.method, request.url) from None
-        if response.__class__ is requests.Response:  # adapters of requests know no other
+        if response.__class__ is requests.Response:  # from an adapter of requests
             response.__class__ = Response
         return cast(Response, response)
 
     def call(
         self, method: str, url: str, content_type: str | None = "application/json", *args: Any, **kwargs: Any
     ) -> Response:
-        """Send one request of any HTTP method with this content type; further arguments are those of ``request``.
+        """Send one request of any HTTP method with this content type. Takes the arguments of ``request``.
 
         The content type is set on this request only, and a ``Content-Type`` among the given headers wins.
         """
@@ -98,7 +98,7 @@ class Session(requests.Session):
         return self.request(method.upper(), url, *args, headers=headers, **kwargs)
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
-        """As in requests, without ``~/.netrc``: it would replace a header that the source has set."""
+        """As in requests, but without ``~/.netrc``, which would replace a header of the source."""
         signer = request.auth or self.auth
         if not signer:
             request = copy(request)
@@ -108,7 +108,7 @@ class Session(requests.Session):
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """As in requests, where the environment would win over ``proxies`` and ``verify`` of the session."""
+        """As in requests, but ``proxies`` and ``verify`` of the session win over the environment."""
         own = {**self.proxies, **(proxies or {})}
         if "all" in own:
             own = {**dict.fromkeys(("http", "https"), own["all"]), **own}
@@ -116,9 +116,9 @@ class Session(requests.Session):
         return super().merge_environment_settings(url, own, stream, verify, cert)
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: requests.Response) -> None:
-        """Called by requests for each redirect: what authenticates follows to the same host and to no other.
+        """Called by requests for each redirect. Credentials follow to the same host only.
 
-        requests does this for ``Authorization`` alone; here it also holds for headers and cookies of the builder.
+        requests handles ``Authorization`` alone; this also handles the headers and cookies of ``AuthBuilder``.
         """
         leaves = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]  # no stub
         if leaves:
@@ -130,7 +130,7 @@ class Session(requests.Session):
         names = list(get_auth_header())
         if leaves:
             for name in names:
-                if name != "Cookie":  # requests has replaced that one by the cookies of the new host
+                if name != "Cookie":  # requests has already set the cookies of the new host
                     prepared_request.headers.pop(name, None)
         elif all(name in response.request.headers for name in names):
             signer(prepared_request)
@@ -138,7 +138,7 @@ class Session(requests.Session):
 
 
 class _UserOfUrl(AuthBase):
-    """User and password that stand in the URL, as requests sends them; nothing else."""
+    """Sends the user and password of the URL, as requests does, and nothing else."""
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         user, password = get_auth_from_url(r.url or "")
@@ -146,11 +146,10 @@ class _UserOfUrl(AuthBase):
 
 
 def refused_by(error: BaseException) -> int | None:
-    """The HTTP status by which an API refused what was asked for: 4xx, but not for its credentials or its rate. None
-    for every other error."""
+    """The 4xx status with which an API refused a request, except for credentials or rate. None for any other error."""
     for each in _behind(error):
         status = each.response.status_code if isinstance(each, requests.HTTPError) and each.response is not None else 0
-        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_THE_CALLER:
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _ABOUT_THE_CALLER:
             return status
     return None
 
@@ -162,7 +161,7 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
 
 
 class _SafeText(str):
-    """An error text that has been cleaned."""
+    """An error text without secrets."""
 
     __slots__ = ()
 
@@ -172,7 +171,7 @@ def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) 
     if code < HTTPStatus.BAD_REQUEST:
         return response
     with suppress(requests.RequestException):
-        _ = response.content  # for whoever catches the error, and the connection goes back to the pool
+        _ = response.content  # kept for code that catches the error; the connection returns to the pool
     known = code in HTTPStatus._value2member_map_
     phrase = HTTPStatus(code).phrase if known else "unknown status"
     text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
@@ -182,8 +181,8 @@ def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) 
 
 
 def _message(response: requests.Response) -> str:
-    """What the API says about its refusal; empty when it says nothing, or a page for browsers."""
-    with suppress(requests.RequestException, SourceFetchError, RuntimeError, ValueError):  # RuntimeError: read in part
+    """The API's reason for its refusal; empty when it gives none, or an HTML page."""
+    with suppress(requests.RequestException, SourceFetchError, RuntimeError, ValueError):  # RuntimeError: partly read
         try:
             text = message_in(response.json())
         except requests.JSONDecodeError:
@@ -194,7 +193,7 @@ def _message(response: requests.Response) -> str:
 
 
 def _without_secrets(error: requests.RequestException, method: Any, url: Any) -> requests.RequestException:
-    """The same error with a text that is safe to show, cut off from the urllib3 errors that quote the whole URL."""
+    """The same error with a text that is safe to show, and without the urllib3 errors that quote the whole URL."""
     if not (error.args and isinstance(error.args[0], _SafeText)):
         error.args = (_SafeText(f"{method} {shown_url(url)}: {_reason(error)}"),)
     error.__context__ = None
@@ -205,7 +204,7 @@ def _reason(error: requests.RequestException) -> str:
     name = type(error).__name__
     if isinstance(error, requests.exceptions.InvalidHeader):
         return f"{name}: a header value begins with a space or holds a line break (a token with a newline at its end?)"
-    if isinstance(error, ValueError):  # its text quotes what was sent
+    if isinstance(error, ValueError):  # its text quotes the request
         return f"{name}: the request is not valid"
     inner = error.args[0] if error.args else ""
     if isinstance(error, requests.exceptions.ChunkedEncodingError):

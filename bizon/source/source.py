@@ -18,16 +18,17 @@ class AbstractSource(ABC):
     One instance serves one run. The engine calls ``check_connection`` once, then ``get`` or ``get_records_after``
     repeatedly on one thread (in the process runner: in a process of its own). A source knows pages, pagination and
     its HTTP session; it never sees jobs, checkpoints or the destination. An exception from any method ends the run
-    as failed; pages before it stay committed and the next run resumes behind them.
+    as failed; earlier pages stay committed, and the next run resumes after them.
     """
 
     resumes_streams: ClassVar[bool] = False
-    """In sync mode ``stream``: True when the first ``get`` of a run wants the pagination of the last checkpoint. All
-    other calls there have none: a stream goes on where its source stands."""
+    """In sync mode ``stream``: True when the first ``get`` of a run needs the pagination of the last checkpoint. All
+    other calls there have none: a stream continues from the position of its source."""
 
     cursor_resolution: ClassVar[float] = 0
-    """Seconds; the unit of the timestamps by which the API filters, for example 60 when they are cut to the minute. The
-    windows of incremental runs then begin and end at whole units. ``source.cursor_resolution`` in the YAML wins."""
+    """Seconds; the unit of the timestamps by which the API filters, for example 60 when they are truncated to the
+    minute. The windows of incremental runs then begin and end at whole units. ``source.cursor_resolution`` in the YAML
+    wins."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
@@ -41,8 +42,8 @@ class AbstractSource(ABC):
     @staticmethod
     @abstractmethod
     def streams() -> list[str]:
-        """Names of the streams. Return a literal list, or the values of an enum in the same folder, so that
-        ``bizon source list`` can read them without importing the connector."""
+        """Names of the streams. Return a literal list, or the values of an enum of the same folder, so that
+        ``bizon source list`` can show them without importing the connector."""
 
     @staticmethod
     @abstractmethod
@@ -61,9 +62,9 @@ class AbstractSource(ABC):
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         """Fetch one page.
 
-        ``pagination`` is the ``next_pagination`` of the page before, and ``{}`` for the first page. Return
+        ``pagination`` is the ``next_pagination`` of the previous page, and ``{}`` for the first page. Return
         ``next_pagination={}`` when there are no more pages. After a crash the engine repeats the call with a
-        checkpointed ``pagination``, so it must be enough to find the page again.
+        checkpointed ``pagination``, so it must identify the page.
         """
 
     def get_total_records_count(self) -> int | None:
@@ -71,7 +72,7 @@ class AbstractSource(ABC):
         return None
 
     def get_lag(self) -> int | None:
-        """In sync mode ``stream``: how many records wait in the source, as far as is known without asking it again.
+        """In sync mode ``stream``: the number of records that wait in the source, as far as known without a request.
 
         None when unknown. For display; called on the thread that fetches, every few seconds.
         """
@@ -80,40 +81,40 @@ class AbstractSource(ABC):
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
     ) -> SourceIteration:
-        """Fetch one page of what changed since ``source_state.last_run``; pagination works as in ``get``.
+        """Fetch one page of the records that changed since ``source_state.last_run``. Pagination works as in ``get``.
 
-        ``source_state.covers`` tells whether a record belongs to the window. An API that only takes the beginning may
-        also answer with what is newer: delivered now, it comes once more in the next run.
+        ``source_state.covers`` says whether a record belongs to the window. An API that only takes the start of the
+        window may also return newer records: the next run delivers them again.
         Called instead of ``get`` when ``sync_mode`` is ``incremental`` and an earlier job succeeded. A source that
-        does not override it is refused for ``incremental`` when the configuration is validated.
+        does not override it cannot run in ``incremental``; the validation of the configuration refuses it.
         """
         raise NotImplementedError(f"{type(self).__name__} does not support sync_mode incremental")
 
     def get_retry_policy(self) -> HttpRetriesConfig:
-        """When ``self.session`` sends a request again; from ``source.http``. Override to suit an API."""
+        """When ``self.session`` retries a request; from ``source.http``. Override it to suit an API."""
         return self._http_config().retries
 
     def set_streams_config(self, streams: list[StreamConfig]) -> None:
-        """The top-level ``streams`` of the pipeline. Called once, from the constructor, when there are any; the default
-        does nothing. What is to be validated belongs into ``filled_from_streams`` of the config class."""
+        """Receive the top-level ``streams`` of the pipeline. Called once, from the constructor, when there are any; the
+        default does nothing. Validate them in ``filled_from_streams`` of the config class."""
         return None
 
     def get_session(self) -> Session:
-        """The HTTP session; override to add headers. Called once, from the constructor."""
+        """The HTTP session; override it to add headers. Called once, from the constructor."""
         http = self._http_config()
         return Session(retries=self.get_retry_policy(), timeout=http.timeout, raise_for_status=http.raise_for_status)
 
     def get_source_callback_instance(self) -> AbstractSourceCallback:
-        """Told after each commit which pages are safe; the default does nothing."""
+        """The callback that learns after each commit which pages are safe; the default does nothing."""
         return NoOpSourceCallback(config=self.config)
 
     def commit(self) -> None:
-        """Called in ``sync_mode: stream`` after each commit, on the thread that fetches: everything returned by
-        ``get`` so far is durable. A log consumer commits its offsets here. The default does nothing."""
+        """Called in ``sync_mode: stream`` after each commit, on the thread that fetches: all pages returned by ``get``
+        so far are durable. A log consumer commits its offsets here. The default does nothing."""
         return None
 
     def close(self) -> None:
-        """Release the session. Called once at the end of a run, also of a failed one."""
+        """Release the session. Called once at the end of a run, also after a failure."""
         self.session.close()
 
     def _http_config(self) -> HttpConfig:

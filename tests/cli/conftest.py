@@ -1,4 +1,4 @@
-"""A pipeline file, the command in this process, and a runner that only pretends."""
+"""A pipeline file, the command in this process, and a fake runner."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ Bizon = Callable[..., Result]
 
 
 class FakeRunner:
-    """What ``bizon run`` needs of a runner. ``work`` stands for the run; it may raise."""
+    """The parts of a runner that ``bizon run`` uses. ``work`` replaces the run; it may raise."""
 
     def __init__(self, config: BizonConfig, work: Callable[["FakeRunner"], None], status: RunnerStatus) -> None:
         self.bizon_config = config
@@ -54,7 +54,7 @@ class FakeRunner:
 
 
 class Factory:
-    """Stands for RunnerFactory; keeps what it was asked for."""
+    """Replaces RunnerFactory, and records the arguments of the call."""
 
     def __init__(self) -> None:
         self.status = RunnerStatus("job-1", producer=SUCCESS, consumer=SUCCESS, published=True, records_written=5)
@@ -89,7 +89,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bizon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bizon]:
-    """The command, in a working directory of its own."""
+    """The command, in its own working directory."""
     monkeypatch.chdir(tmp_path)
 
     def invoke(*arguments: object) -> Result:

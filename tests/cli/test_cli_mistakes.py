@@ -39,7 +39,7 @@ engine:
     log_level: INFO
 """
 
-# what is replaced, by what, and what the message says after the file's name
+# the replaced text, its replacement, and the message after the name of the file
 MISTAKES = {
     "key at the top": ("name: pipe\n", "nam: pipe\n", ":1:1: nam: unknown key; allowed: name, id, source, ", "'name'"),
     "key missing at the top": ("name: pipe\n", "", ":1:1: name: required key is missing"),
@@ -147,7 +147,7 @@ def test_the_real_command_shows_no_traceback_and_no_secret(tmp_path: Path) -> No
 
 @pytest.mark.lesson("F-23")
 def test_the_env_file_of_the_working_directory_is_read(bizon: "Bizon", tmp_path: Path) -> None:
-    """It used to be looked for beside the installed package, and the reference stayed unresolved."""
+    """It used to be searched next to the installed package, and the reference stayed unresolved."""
     (tmp_path / "pipe.yml").write_text(VALID.replace("s3kret-token", "BIZON_ENV_FOR_THIS_TEST"))
     assert bizon("config", "validate", "pipe.yml").exit_code == 2
     (tmp_path / ".env").write_text("BIZON_ENV_FOR_THIS_TEST=s3kret-token\n")

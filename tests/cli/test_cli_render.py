@@ -4,9 +4,10 @@ import pytest
 from fakes import FakeClock
 from loguru import logger
 
-from bizon.cli.overrides import flag_overrides
-from bizon.cli.progress import LineProgress
-from bizon.cli.render import conclusion, counted, progress_line, size
+from bizon.cli.options import RunOptions
+from bizon.cli.output import counted, size
+from bizon.cli.progress import LineProgress, progress_line
+from bizon.cli.run import conclusion
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
 from bizon.engine.runner.models import RunnerStatus
 
@@ -42,7 +43,7 @@ def test_progress_is_a_line_with_a_rate_and_an_eta_when_the_total_is_known(
 
 
 def test_a_resumed_run_counts_on_and_its_rate_is_its_own() -> None:
-    """It used to begin at 0 of the total, and to promise an hour for a minute's work."""
+    """It used to begin at 0 of the total, and to announce an hour for a minute of work."""
     before = snapshot(1000, 4800)._replace(records_before=3000, pages_before=30, records_written=500)
     expected = "4,000 of 4,800 records (100/s), 40 pages, 976.6 kB, 3,500 written, ETA 0:00:08"
     assert progress_line(before, 10) == expected
@@ -101,5 +102,5 @@ def test_a_capped_stream_says_nothing_about_publishing() -> None:
 
 @pytest.mark.lesson("F-21")
 def test_flags_that_were_not_given_override_nothing() -> None:
-    assert flag_overrides() == {}
-    assert flag_overrides(log_level="DEBUG") == {"engine": {"runner": {"log_level": "DEBUG"}}}
+    assert RunOptions().overrides() == {}
+    assert RunOptions(log_level="DEBUG").overrides() == {"engine": {"runner": {"log_level": "DEBUG"}}}

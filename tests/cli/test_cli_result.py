@@ -21,7 +21,7 @@ STATUS = RunnerStatus("job-1", stream=PipelineReturnStatus.SUCCESS, published=Tr
 
 
 def written(path: Path) -> str:
-    """What the whole of a run leaves there; the status."""
+    """The status in the file after a whole run."""
     file = ResultFile(str(path))
     file.start()
     file.finish(STATUS, None)
@@ -38,7 +38,7 @@ def test_a_file_says_running_until_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_link_stays_and_the_file_behind_it_is_written(tmp_path: Path, is_there: bool) -> None:
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path, is_there: bool) -> None:
     """A link used to be replaced by a file."""
     target = tmp_path / "below" / "r.json"
     target.parent.mkdir()
@@ -77,7 +77,7 @@ def test_a_named_pipe_gets_the_end_alone(tmp_path: Path) -> None:
     file = ResultFile(str(pipe))
     file.start()
     file.finish(STATUS, None)
-    os.close(file._descriptor or -1)  # what the end of the process does
+    os.close(file._descriptor or -1)  # as the end of the process does
     reader.join()
     assert json.loads(read[0])["status"] == "success"
     assert stat.S_ISFIFO(os.stat(pipe).st_mode)
@@ -87,7 +87,7 @@ def test_a_named_pipe_gets_the_end_alone(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_replaced_is_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """One that is mounted by itself, as Kubernetes does with /dev/termination-log."""
+    """A file that is a mount, as Kubernetes mounts /dev/termination-log."""
 
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_replaced_is_written_over(
 
 
 @pytest.mark.parametrize("path", ["", ".", "none/r.json", "loop", "/dev/fd/987"])
-def test_what_cannot_be_written_is_said_before_the_run(
+def test_a_file_that_cannot_be_written_is_reported_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,7 +108,7 @@ def test_what_cannot_be_written_is_said_before_the_run(
         ResultFile(path).start()
 
 
-def test_what_is_said_about_the_end_stays(tmp_path: Path) -> None:
+def test_the_reported_end_stays(tmp_path: Path) -> None:
     file = ResultFile(str(tmp_path / "r.json"))
     file.start()
     file.finish(STATUS, None)
@@ -117,7 +117,7 @@ def test_what_is_said_about_the_end_stays(tmp_path: Path) -> None:
 
 
 def test_dev_stdout_is_the_stdout_of_the_command_also_when_that_is_a_file(config: Path, tmp_path: Path) -> None:
-    """By a link of the test's own, which alone suffers when the fault is back."""
+    """With a link of the test, so that a regression damages nothing else."""
     (tmp_path / "log").write_text("before\n")
     (tmp_path / "link").symlink_to("/dev/stdout")
     command = f"{sys.executable} -m bizon run {config.name} --result-json link >> log"

@@ -1,4 +1,4 @@
-"""``bizon run`` around a runner that only pretends: words, exit codes, the result file."""
+"""``bizon run`` with a fake runner: messages, exit codes, the result file."""
 
 import json
 import os
@@ -26,7 +26,7 @@ FAILED = RunnerStatus(
     "job-1",
     producer=PipelineReturnStatus.SOURCE_ERROR,
     consumer=PipelineReturnStatus.SUCCESS,
-    error="the API said no to s3kret-token",
+    error="the API refused s3kret-token",
     records_written=3,
 )
 
@@ -53,7 +53,7 @@ def test_a_failure_is_one_error_on_stderr_and_exit_code_1(bizon: "Bizon", factor
     result = bizon("run", "pipe.yml")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1].startswith(
-        "Error: Pipeline finished with status Failure (Producer: source_error, Consumer: success): the API said no to "
+        "Error: Pipeline finished with status Failure (Producer: source_error, Consumer: success): the API refused "
     )
     assert "3 records written in " in result.stderr
     assert result.stderr.endswith("; run again to resume after the last checkpoint)\n")
@@ -90,7 +90,7 @@ def test_a_capped_run_says_that_nothing_is_published_and_how_to_go_on(bizon: "Bi
 
 @pytest.mark.lesson("F-15")
 def test_an_interrupted_run_says_that_it_can_be_resumed_and_exits_130(bizon: "Bizon", factory: "Factory") -> None:
-    """It used to publish and to report success, or to die without a word."""
+    """It used to publish and to report success, or to die silently."""
     killed = PipelineReturnStatus.KILLED_BY_RUNNER
     factory.status = RunnerStatus("j", producer=killed, consumer=killed, interrupted=True, records_written=1)
     result = bizon("run", "pipe.yml")
@@ -123,7 +123,7 @@ def test_flags_reach_the_configuration_only_when_given(bizon: "Bizon", factory: 
         (ConfigError("pipe.yml:1:1: wrong"), 2, "config"),
         (SourceConnectionError("no route"), 1, "source"),
         (BackendError("the disk is full"), 1, "backend"),
-        (JobLockedError("another run is at work"), 3, "locked"),
+        (JobLockedError("another run is in progress"), 3, "locked"),
         (MissingDependencyError("bigquery", "destination 'bigquery'"), 2, "config"),
         (RuntimeError("a bug"), 1, "unknown"),
     ],
@@ -185,7 +185,7 @@ def test_the_result_file_of_a_failure_names_the_part_that_failed(
     bizon("run", "pipe.yml", "--result-json", "result.json")
     result = result_of(tmp_path)
     assert (result["status"], result["failure_class"], result["producer"]) == ("failure", "source", "source_error")
-    assert result["error"] == "the API said no to **********"
+    assert result["error"] == "the API refused **********"
 
 
 @pytest.mark.parametrize("path", ["nowhere/result.json", "."])

@@ -1,4 +1,4 @@
-"""The JSON Schema says what the command says: an editor marks what is wrong, and nothing else."""
+"""The JSON Schema agrees with the command: an editor marks exactly the mistakes."""
 
 import copy
 import json
@@ -31,7 +31,7 @@ KAFKA = {"name": "kafka", "stream": "topic", "sync_mode": "stream", "topics": [{
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    # as editors do, which know this draft best; the schema uses nothing that it lacks
+    # editors know this draft best; the schema uses no feature that it lacks
     schema = {**pipeline_schema(), "$schema": "http://json-schema.org/draft-07/schema"}
     check = fastjsonschema.compile(schema, use_default=False)
 
@@ -70,7 +70,7 @@ def test_what_the_command_accepts_the_schema_accepts(
 ) -> None:
     """Numbers and choices by reference, and keys that ``streams`` fill in, used to be marked as mistakes."""
     monkeypatch.setenv("POSTGRES_PASSWORD", "p")
-    monkeypatch.chdir(path.parent)  # a source file beside it is found
+    monkeypatch.chdir(path.parent)  # finds a source file of the folder
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert accepts(document)
     file = tmp_path / "config.yml"
@@ -102,7 +102,7 @@ def test_what_the_command_accepts_the_schema_accepts(
 def test_what_the_command_refuses_the_schema_refuses(
     path: tuple[Any, ...], value: Any, accepts: Accepts, tmp_path: Path
 ) -> None:
-    """Keys of a source used to be allowed without a look."""
+    """Keys of a source used to be allowed unchecked."""
     wrong = changed(DUMMY, path, value)
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(wrong))

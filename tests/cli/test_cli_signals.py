@@ -26,7 +26,7 @@ BOUND = 20  # seconds; reached only when something is broken
 @pytest.mark.lesson("F-15")
 @pytest.mark.parametrize("each", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_stops_gracefully_and_a_second_quits(each: signal.Signals) -> None:
-    """SIGINT used to go on to the end and publish; SIGTERM used to be instant death."""
+    """After SIGINT the run used to continue to the end and publish; SIGTERM used to kill it."""
     stopped, quit_now = threading.Event(), threading.Event()
     with graceful_stop(stopped.set, quit_now.set):
         os.kill(os.getpid(), each)
@@ -115,7 +115,7 @@ def test_a_signal_before_the_run_ends_it_and_says_so(
 
 
 def test_a_signal_that_is_ignored_from_outside_stays_ignored() -> None:
-    """As SIGINT is for what a script starts in the background."""
+    """A script that starts a command in the background makes it ignore SIGINT."""
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""The settings of the interpreter are left as they were found."""
+"""The settings of the interpreter are restored."""
 
 import gc
 import platform

@@ -1,4 +1,4 @@
-"""Which exceptions are meant for the whole process."""
+"""Exceptions for the whole process, and failures of a connector."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from bizon.common.interrupts import in_words, is_failure, is_for_the_process
 
 
 class TimeLimit(Exception):
-    """What a host raises in the middle of a task."""
+    """An exception that a host raises in the middle of a task."""
 
 
 def stop_the_task(_signal: int, _frame: FrameType | None) -> None:
@@ -26,7 +26,7 @@ def host() -> Iterator[None]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def test_what_a_signal_handler_of_the_host_raised_is(host: None) -> None:
+def test_an_exception_of_a_signal_handler_of_the_host_is_for_the_process(host: None) -> None:
     with pytest.raises(TimeLimit) as raised:
         os.kill(os.getpid(), signal.SIGUSR1)
     assert is_for_the_process(raised.value)
@@ -66,11 +66,11 @@ class Unknown(BaseException):
     ("error", "expected"),
     [(ValueError(), True), (SystemExit(0), True), (PanicException("index"), True), (Unknown(), False)],
 )
-def test_what_a_connector_fails_by(error: BaseException, expected: bool) -> None:
+def test_exceptions_of_a_connector_are_failures(error: BaseException, expected: bool) -> None:
     assert is_failure(error) is expected
 
 
-def test_a_time_limit_of_the_host_is_no_failure_of_a_connector(host: None) -> None:
+def test_a_time_limit_of_the_host_is_not_a_failure_of_a_connector(host: None) -> None:
     with pytest.raises(TimeLimit) as raised:
         os.kill(os.getpid(), signal.SIGUSR1)
     assert not is_failure(raised.value)

@@ -1,4 +1,4 @@
-"""What bizon logs is safe with the sinks of another program."""
+"""Log records of bizon are safe with the sinks of another program."""
 
 import sys
 
@@ -15,7 +15,7 @@ def _fail(headers: dict[str, str]) -> None:
 
 def test_a_traceback_has_no_variables_with_the_default_sink_of_loguru(capsys: pytest.CaptureFixture[str]) -> None:
     loguru.logger.remove()
-    loguru.logger.add(sys.stderr)  # as loguru comes: diagnose=True
+    loguru.logger.add(sys.stderr)  # the default of loguru: diagnose=True
     with registry.known_while(["Sekret-77-Value"]):
         try:
             _fail({"X-Key": "Sekret-77-Value"})

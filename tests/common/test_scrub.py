@@ -59,7 +59,7 @@ def test_very_short_secrets_are_left_so_that_words_stay_readable() -> None:
         ('{"client_secret": "ab\\"c", "n": 1}', '{"client_secret": "**", "n": 1}'),
     ],
 )
-def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
+def test_a_text_in_the_shape_of_a_secret_is_masked(text: str, expected: str) -> None:
     assert Scrubber()(text) == expected.replace("**", MASK)
 
 
@@ -81,7 +81,7 @@ def test_ordinary_text_stays(text: str) -> None:
 
 @given(data=st.data())
 def test_a_text_without_the_sign_of_a_shape_has_none_of_it(data: st.DataObject) -> None:
-    """Only the patterns whose sign is in a text are tried."""
+    """Only patterns whose sign is in the text are tried."""
     sign, pattern = data.draw(st.sampled_from(SHAPES))
     text = data.draw(st.from_regex(pattern))
     signs = {other for other, same in SHAPES if same == pattern}
@@ -133,7 +133,7 @@ def test_no_encoding_shows_a_secret(encode: object, secret: str) -> None:
 @pytest.mark.parametrize("user", ["", "u", "us", "user"])
 @pytest.mark.parametrize("after", ["", "x", "xy"])
 def test_base64_of_a_longer_text_does_not_show_a_secret_in_it(user: str, after: str) -> None:
-    """``basic`` in a header of its own: base64 of ``user:password`` is no known value."""
+    """``basic`` in a custom header: base64 of ``user:password`` is not a known value."""
     encoded = base64.b64encode(f"{user}:Sekret-77-Value{after}".encode()).decode()
     shown = Scrubber(["Sekret-77-Value"])(f"X-Auth: {encoded}")
     assert MASK in shown
@@ -143,7 +143,7 @@ def test_base64_of_a_longer_text_does_not_show_a_secret_in_it(user: str, after: 
 
 
 def test_a_secret_with_a_last_newline_is_masked_without_it() -> None:
-    """A file or a variable often ends in one; what is sent does not."""
+    """A file or a variable often ends in one; a request does not."""
     assert Scrubber(["Sekret-77-Value\n"])("refused: Sekret-77-Value!") == f"refused: {MASK}!"
 
 
@@ -201,13 +201,13 @@ def test_a_secret_at_the_cut_is_not_halved(padding: int) -> None:
     assert "Sekr" not in shown
 
 
-def test_many_secrets_before_the_cut_show_nothing_behind_it() -> None:
+def test_many_secrets_before_the_cut_show_nothing_after_it() -> None:
     secret = "Sekret-77-Value" * 100
     for padding in range(0, 1_600, 100):
         assert "Sekret" not in Scrubber([secret]).brief("x" * padding + secret * 100)
 
 
-def test_what_is_learned_is_masked_by_scrubbers_that_were_there_before() -> None:
+def test_a_learned_secret_is_masked_by_scrubbers_that_existed_before() -> None:
     scrub = Scrubber(["given-secret"])
     with registry.known_while(["Sekret-77-Value"]):
         assert scrub("given-secret Sekret-77-Value") == f"{MASK} {MASK}"

@@ -1,4 +1,4 @@
-"""Secrets are text for connectors and masked for everybody else."""
+"""Secrets are text for connectors, and masked for everybody else."""
 
 import pickle
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def _forgotten() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_forgotten")
-def test_what_is_learned_comes_back_unchanged_and_is_known() -> None:
+def test_a_learned_secret_is_returned_unchanged_and_is_known() -> None:
     token = Secret("Learned-55-Token")
     assert learn(token) is token
     assert "Learned-55-Token" in registry.values()
@@ -94,10 +94,10 @@ def test_values_of_two_runs_are_known_until_the_last_ends() -> None:
     assert own.values() == frozenset()
 
 
-def test_a_listener_is_told_once_before_the_value_is_used() -> None:
+def test_a_listener_gets_a_value_once_before_it_is_used() -> None:
     own = SecretRegistry()
     told: list[str] = []
-    with own.told_to(told.append):
+    with own.announced_to(told.append):
         own.learn("first-token")
         own.learn("first-token")
     own.learn("second-token")
@@ -107,6 +107,6 @@ def test_a_listener_is_told_once_before_the_value_is_used() -> None:
 def test_threads_may_learn_at_once() -> None:
     own = SecretRegistry()
     told: list[str] = []
-    with own.told_to(told.append), ThreadPoolExecutor(8) as pool:
+    with own.announced_to(told.append), ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: own.learn(f"token-{number % 100}"), range(1_000)))
     assert sorted(told) == sorted(own.learned()) == sorted(f"token-{number}" for number in range(100))

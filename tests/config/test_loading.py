@@ -158,7 +158,7 @@ def test_keys_of_the_base_are_checked_when_the_class_is_unknown() -> None:
     ]
 
 
-def test_a_custom_source_beside_the_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_custom_source_next_to_the_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     conf, work = tmp_path / "conf", tmp_path / "work"
     conf.mkdir()
     work.mkdir()
@@ -234,7 +234,7 @@ STREAMS = [
     ],
 )
 def test_a_mistake_in_the_source_causes_no_other_elsewhere(keys: dict[str, Any], mistake: str) -> None:
-    """``streams: needs source.sync_mode`` used to follow whatever else was wrong with the source."""
+    """``streams: needs source.sync_mode`` used to follow any other mistake in the source."""
     with pytest.raises(ConfigError) as raised:
         build({**with_source(**keys), "streams": STREAMS})
     assert mistake in str(raised.value)
@@ -246,14 +246,14 @@ def test_streams_still_need_their_sync_mode() -> None:
         build({**DUMMY, "streams": STREAMS})
 
 
-def test_a_source_that_is_missing_is_still_told() -> None:
+def test_a_missing_source_is_still_reported() -> None:
     with pytest.raises(ConfigError, match="source: required key is missing"):
         build({key: value for key, value in DUMMY.items() if key != "source"})
 
 
 @pytest.mark.parametrize("key", ["name", "stream"])
 def test_a_name_that_the_state_has_no_room_for_is_refused(key: str) -> None:
-    """It used to be found out by Postgres, once the run had begun."""
+    """Postgres used to report it, after the run had begun."""
     assert build(with_source(**{key: "n" * 100}))
     with pytest.raises(ConfigError, match=rf"source\.{key}: must have at most 100 characters"):
         build(with_source(**{key: "n" * 101}))

@@ -1,4 +1,4 @@
-"""Reading YAML: every mistake has file, line and column; every key is known by its place."""
+"""Reading YAML: every mistake has file, line and column; every key has a position."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(tmp_path: Path) -> None:
         (b"name: p\nx: \xff\n", "pipe.yml:2:4: not UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_pipeline_is_one_message_with_its_place(
+def test_a_file_that_is_not_a_pipeline_is_one_message_with_its_place(
     tmp_path: Path, text: str | bytes, expected: str
 ) -> None:
     """Each used to end in a Python traceback."""

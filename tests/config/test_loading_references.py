@@ -1,4 +1,4 @@
-"""Environment variables: where they come from, how values refer to them."""
+"""Environment variables: their files, and references to them."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from bizon.config.references import load_env_files, resolve_env
 
 
 def resolved(data: dict[str, Any], **environ: str) -> dict[str, Any]:
-    return resolve_env(document_from_dict(data), environ).data
+    return resolve_env(document_from_dict(data), environ).document.data
 
 
 @pytest.mark.lesson("F-28")
@@ -27,7 +27,7 @@ def test_inline_references_are_replaced_anywhere_in_a_text() -> None:
     assert resolved({"a": "x-${env://P}-${env://Q}"}, P="1", Q="2") == {"a": "x-1-2"}
 
 
-def test_what_is_put_in_is_not_resolved_again() -> None:
+def test_a_value_from_a_variable_is_not_resolved_again() -> None:
     assert resolved({"a": "${env://P}"}, P="${env://Q} BIZON_ENV_R") == {"a": "${env://Q} BIZON_ENV_R"}
 
 
@@ -60,8 +60,8 @@ def test_code_is_never_resolved(python: str) -> None:
         ("a ${env://X", r"malformed reference; write ${env://NAME}"),
     ],
 )
-def test_what_cannot_be_resolved_names_file_line_key_and_variable(tmp_path: Path, value: str, expected: str) -> None:
-    """An unset variable used to become None, and 48 lines of traceback about something else."""
+def test_an_unresolvable_reference_names_file_line_key_and_variable(tmp_path: Path, value: str, expected: str) -> None:
+    """An unset variable used to become None, and to cause 48 lines of unrelated traceback."""
     path = tmp_path / "pipe.yml"
     path.write_text(f"name: p\nsource:\n  token: {value}\n")
     with pytest.raises(ConfigError) as caught:
@@ -92,16 +92,16 @@ def test_values_put_in_are_secrets_unless_their_key_is_public_or_they_are_short(
 def test_env_files_are_read_in_order_and_the_real_environment_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The .env of the working directory used to be looked for beside the installed package."""
-    work, beside, given = tmp_path / "work", tmp_path / "conf", tmp_path / "given.env"
+    """The .env of the working directory used to be searched next to the installed package."""
+    work, near, given = tmp_path / "work", tmp_path / "conf", tmp_path / "given.env"
     work.mkdir()
-    beside.mkdir()
-    beside.joinpath(".env").write_text("A=beside\nB=beside\nC=beside\nD=beside\n")
+    near.mkdir()
+    near.joinpath(".env").write_text("A=near\nB=near\nC=near\nD=near\n")
     work.joinpath(".env").write_text("A=work\nB=work\nC=work\n")
     given.write_text("A=given\nB=given\n# comment\nEMPTY\nQUOTED='a b'\n")
     monkeypatch.chdir(work)
-    found = load_env_files(beside / "pipe.yml", given, {"A": "real"})
-    assert found == {"A": "real", "B": "given", "C": "work", "D": "beside", "QUOTED": "a b"}
+    found = load_env_files(near / "pipe.yml", given, {"A": "real"})
+    assert found == {"A": "real", "B": "given", "C": "work", "D": "near", "QUOTED": "a b"}
 
 
 @pytest.mark.lesson("F-47")
@@ -119,7 +119,7 @@ def test_an_env_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
         load_env_files("pipe.yml", tmp_path / "none", {})
 
 
-def test_an_env_file_that_is_no_text_is_one_message(tmp_path: Path) -> None:
+def test_an_env_file_that_is_not_text_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_bytes(b"A=\xff\n")
     with pytest.raises(ConfigError, match=r"x\.env: not UTF-8 text"):
         load_env_files("pipe.yml", tmp_path / "x.env", {})
@@ -136,7 +136,7 @@ def test_an_env_file_that_is_no_text_is_one_message(tmp_path: Path) -> None:
     ],
 )
 def test_the_value_of_a_file_arrives_as_it_is_written(tmp_path: Path, line: str, value: str) -> None:
-    """Dollar and braces of a password used to be taken for a variable, and to vanish."""
+    """Dollar and braces of a password used to be read as a variable, and to vanish."""
     (tmp_path / "x.env").write_text(f"{line}\n")
     assert load_env_files("pipe.yml", tmp_path / "x.env", {"HOME": "/root"})["A"] == value
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bizon.common.secret import SecretText
 from bizon.config.document import document_from_dict
 from bizon.config.messages import problems_in, report
+from bizon.config.strict import StrictModel
 from bizon.connectors.sources.dummy.src.config import DummySourceConfig
 
 
@@ -17,8 +18,8 @@ class Color(StrEnum):
     GREEN = "green"
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+class Strict(StrictModel):
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class Point(Strict):
@@ -122,6 +123,18 @@ def test_a_mistake_names_the_key_what_is_allowed_and_what_was_meant(data: dict[s
 
 def test_several_mistakes_are_one_line_each() -> None:
     assert len(mistakes({"floors": "x", "door": {"z": 1}, "warm": 7})) == 4
+
+
+def test_an_unknown_key_hides_no_other_mistake() -> None:
+    data = {"ower": 1, "door": {"x": 1, "z": 1}, "note": "abcdef", "pet": {"kind": "dgo"}, "name": "", "pair": [1, "x"]}
+    assert sorted(line.partition(";")[0] for line in mistakes(data)) == [
+        "door.z: unknown key",
+        "name: must not be empty",
+        "note: cannot use ********** here",
+        "ower: unknown key",
+        "pair[1]: expected a whole number, found a text",
+        "pet.kind: unknown value 'dgo'",
+    ]
 
 
 def test_a_wrong_whole_is_named_without_a_key() -> None:

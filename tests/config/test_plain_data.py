@@ -1,4 +1,4 @@
-"""What no configuration may hold, whatever its keys mean."""
+"""Values that no configuration may hold, under any key."""
 
 import math
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_aliases_that_nest_deeper_than_the_text_are_refused(tmp_path: Path) -> N
 
 
 def seconds_of(model: type[BaseModel], seen: set[type[BaseModel]]) -> list[str]:
-    """Settings that are times and have no upper bound."""
+    """Settings that are times without an upper bound."""
     if model in seen:
         return []
     seen.add(model)

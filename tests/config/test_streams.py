@@ -1,4 +1,4 @@
-"""The top-level ``streams`` block: its rules, what it fills in, and who is told."""
+"""The top-level ``streams`` block: its rules, the values it supplies, and the source that receives it."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -33,7 +33,7 @@ class Config(SourceConfig):
 
 
 class Several(AbstractSource):
-    told = None
+    received = None
 
     @staticmethod
     def streams():
@@ -53,7 +53,7 @@ class Several(AbstractSource):
         return SourceIteration({})
 
     def set_streams_config(self, streams):
-        self.told = [stream.name for stream in streams]
+        self.received = [stream.name for stream in streams]
 """
 COLUMNS = [{"name": "id", "type": "integer"}]
 
@@ -110,13 +110,13 @@ def test_the_dict_of_the_caller_is_not_changed(pipeline: dict[str, Any]) -> None
     assert pipeline == before
 
 
-def test_the_source_is_told_the_streams(tmp_path: Path, pipeline: dict[str, Any]) -> None:
+def test_the_source_receives_the_streams(tmp_path: Path, pipeline: dict[str, Any]) -> None:
     config = load(tmp_path, pipeline)
     source_class = resolve_source_class(config.source)
-    assert source_class(config.source).told == ["a", "b"]  # type: ignore[attr-defined]
+    assert source_class(config.source).received == ["a", "b"]  # type: ignore[attr-defined]
     del pipeline["streams"]
     pipeline["source"]["paths"] = []
-    assert source_class(load(tmp_path, pipeline).source).told is None  # type: ignore[attr-defined]
+    assert source_class(load(tmp_path, pipeline).source).received is None  # type: ignore[attr-defined]
 
 
 def test_the_streams_of_a_configuration_survive_the_way_to_another_process(pipeline: dict[str, Any]) -> None:

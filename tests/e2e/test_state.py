@@ -58,7 +58,7 @@ def test_status_of_a_failed_job_says_why_and_where_it_goes_on(pipeline: "Pipelin
     pipeline.source(fail_at=2).run(expect=1)
     text = bizon(pipeline, "status", "config.yml", expect=1)
     assert "State: failed" in text
-    assert 'Checkpoint: iteration 1, going on at {"page": 2}' in text
+    assert 'Checkpoint: iteration 1, continues at {"page": 2}' in text
     assert "Error: stream 'items.items', iteration 2: RuntimeError: the API is down" in text
 
 

@@ -49,7 +49,7 @@ def test_the_state_of_a_run_that_was_killed_can_be_read_there_too(pipeline: "Pip
         shown = status_in(mount, pipeline)
     assert (shown.returncode, shown.stderr) == (1, "")
     assert "State: running, but its run is gone" in shown.stdout
-    assert "Checkpoint: iteration 1, going on at" in shown.stdout
+    assert "Checkpoint: iteration 1, continues at" in shown.stdout
 
 
 def test_a_copy_with_spaces_and_signs_in_its_name_can_be_read(pipeline: "Pipeline") -> None:

@@ -1,4 +1,4 @@
-"""JSON answers are decoded as JSON, whatever their label says, and no character is replaced without a word."""
+"""JSON answers are decoded as JSON, whatever their label says, and no character is replaced silently."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def answer(httpserver: HTTPServer):
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_json_is_decoded_by_its_bytes(answer, encoding, label):
-    """With a label of text/... it was read as Latin-1: ZoÃ« MÃ¼ller."""
+    """A body labelled text/... was read as Latin-1: ZoÃ« MÃ¼ller."""
     assert answer(TEXT.encode(encoding), label).json() == json.loads(TEXT)
 
 
@@ -83,7 +83,7 @@ def test_the_text_of_json_is_decoded_alike_and_other_text_as_in_requests(answer)
 @pytest.mark.parametrize(
     ("body", "begins"), [(b"", "it is empty"), (b"<html>\n oops", "'<html> oops'"), (b'{"a":1', """'{"a":1'""")]
 )
-def test_what_is_not_json_is_the_error_of_requests_and_says_what_came(answer, body, begins):
+def test_a_body_that_is_not_json_raises_the_error_of_requests_and_is_shown(answer, body, begins):
     with pytest.raises(requests.JSONDecodeError) as fault:
         answer(body, "text/html").json()
     place = r"^GET http://\S+/items: HTTP 200, text/html: the body is not valid JSON: "

@@ -1,4 +1,4 @@
-"""The producer's place in a stream."""
+"""The position of the producer in a stream."""
 
 from contextlib import suppress
 
@@ -44,7 +44,7 @@ def test_an_exhausted_stream_has_no_next_page_that_would_start_it_over():
         _ = cursor.pagination
 
 
-def test_a_cursor_from_a_checkpoint_goes_on_from_there():
+def test_a_cursor_from_a_checkpoint_continues_from_it():
     cursor = Cursor.from_db("dummy", "creatures", "job-1", 100, 4, 40, {"page": 5})
     assert (cursor.iteration, cursor.rows_fetched, cursor.pagination) == (4, 40, {"page": 5})
     assert cursor.percentage_fetched == pytest.approx(0.4)
@@ -55,7 +55,7 @@ def test_a_checkpoint_of_an_exhausted_stream_is_finished():
 
 
 @pytest.mark.lesson("F-17")
-def test_a_total_of_zero_is_no_error():
+def test_a_total_of_zero_is_not_an_error():
     """A stream with 0 records failed with ZeroDivisionError."""
     cursor = make(total=0)
     cursor.update_state({}, 0)
@@ -74,7 +74,7 @@ def test_a_total_that_was_too_low_does_not_pass_one():
 
 @pytest.mark.lesson("F-49")
 def test_the_same_pagination_twice_in_a_row_is_an_error():
-    """A source that returned the same pagination for ever was fetched for ever."""
+    """A source that always returned the same pagination was fetched forever."""
     cursor = make()
     cursor.update_state({"page": 2}, 10)
     with pytest.raises(SourceFetchError, match=r"dummy\.creatures.*iteration 1"):
@@ -114,7 +114,7 @@ def _walk(cursor: Cursor, steps: list[object]) -> int | None:
 @pytest.mark.parametrize("before", [0, 1, 2, 7, 100])
 @pytest.mark.parametrize("length", [2, 3, 4, 5, 31, 100])
 def test_a_cycle_of_any_length_ends_with_an_error(before, length):
-    """Only a page that named itself was noticed: A, B, C, B, C, ... was read for ever."""
+    """Only a page that named itself was noticed: A, B, C, B, C, ... was read forever."""
     pages = [*range(before), *((before + n % length) for n in range(10 * (before + length)))]
     found = _walk(make(), pages)
     assert found is not None
@@ -136,5 +136,5 @@ def test_a_long_stream_without_a_cycle_is_none_and_little_is_remembered():
 def test_the_null_cursor_of_the_last_page_that_is_passed_on_ends_with_an_error():
     cursor = make()
     assert _walk(cursor, ["A", "B", None, "A", "B"]) is None
-    with pytest.raises(SourceFetchError, match=r"go round: .*a cursor that is null is not \{\}.* --fresh"):
+    with pytest.raises(SourceFetchError, match=r"pages repeat: .*a null cursor is not \{\}.* --fresh"):
         cursor.update_state({"cursor": None}, 1)

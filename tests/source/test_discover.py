@@ -147,7 +147,7 @@ def test_a_missing_package_names_the_extra(built_in):
 
 
 @pytest.mark.parametrize("line", ["import bizon.no_such_module", "from bizon.source import nothing", "1 / 0"])
-def test_a_broken_connector_is_no_missing_package(built_in, line):
+def test_a_broken_connector_is_not_a_missing_package(built_in, line):
     built_in("shop", source=f"{line}\n" + class_text())
     with pytest.raises(ConfigError, match="source 'shop' cannot be imported"):
         load_source("shop")
@@ -199,11 +199,11 @@ def test_objects_of_a_custom_file_pickle_and_load_in_another_process(write):
 
 
 @pytest.mark.lesson("F-29")
-def test_a_custom_file_may_import_the_modules_beside_it(write):
-    write("STREAM = 'beside'", "beside_my_source.py")
+def test_a_custom_file_may_import_the_modules_of_its_folder(write):
+    write("STREAM = 'near'", "beside_my_source.py")
     path = write(HEADER + "from beside_my_source import STREAM\n" + class_text(streams="STREAM"))
     search_path = list(sys.path)
-    assert streams_of(load_custom_source(path)) == ["beside"]
+    assert streams_of(load_custom_source(path)) == ["near"]
     assert sys.path == search_path
     assert "beside_my_source" not in sys.modules
 
@@ -263,7 +263,7 @@ def test_a_file_without_a_usable_source_says_why(write, text, expected):
         load_custom_source(path)
 
 
-def test_a_file_that_failed_leaves_no_trace_and_can_be_mended(write):
+def test_a_file_that_failed_leaves_no_trace_and_can_be_fixed(write):
     path, search_path = write("1 / 0"), list(sys.path)
     with pytest.raises(ConfigError):
         load_custom_source(path)
@@ -276,7 +276,7 @@ def test_a_file_that_failed_leaves_no_trace_and_can_be_mended(write):
 @pytest.mark.parametrize(
     ("name", "expected"), [("gone.py", "does not exist"), ("source.txt", "extension .py"), ("", "is a folder")]
 )
-def test_a_path_that_is_no_python_file_is_an_error(tmp_path, name, expected):
+def test_a_path_that_is_not_a_python_file_is_an_error(tmp_path, name, expected):
     (tmp_path / "source.txt").touch()
     with pytest.raises(ConfigError, match=expected):
         load_custom_source(tmp_path / name)
@@ -297,7 +297,7 @@ def test_loading_leaves_environment_and_log_sinks_alone(write):
     assert set(logger._core.handlers) == sinks
 
 
-# --- what a stream can do ---------------------------------------------------------------------------------------------
+# --- abilities of a stream --------------------------------------------------------------------------------------------
 
 
 def make_class(write, extra: str = "", streams: str = "'items'") -> type[AbstractSource]:
@@ -321,7 +321,7 @@ def test_a_configured_stream_that_is_not_offered_is_an_error(write):
 @pytest.mark.lesson("F-13")
 @pytest.mark.parametrize("body", [None, "pass", "'''Later.'''", "raise NotImplementedError"])
 def test_incremental_without_get_records_after_is_an_error(write, body):
-    """The first run went fine, the second one hung."""
+    """The first run succeeded, the second one hung."""
     text = HEADER + class_text(extra=AFTER.format(body=body) if body else "")
     with pytest.raises(ConfigError, match=r"source 'mine' does not support sync_mode incremental.*full_refresh"):
         validate_stream(load_custom_source(write(text)), config(sync_mode="incremental"))

@@ -1,4 +1,4 @@
-"""Helpers beside custom source files: each folder has its own, whatever it calls them."""
+"""Helpers of custom source files: each folder has its own, under any name."""
 
 import importlib
 import pickle
@@ -73,7 +73,7 @@ def folder(tmp_path: Path):
 
 @pytest.mark.parametrize(("statement", "streams"), IMPORTS.values(), ids=IMPORTS)
 def test_each_source_has_the_helpers_of_its_own_folder(folder, statement, streams):
-    """The second one had those of the first, and delivered its rows."""
+    """The second source got the helpers of the first, and delivered its rows."""
     before = set(sys.modules)
     one, two = (load_custom_source(folder(name, statement, streams)) for name in ("one", "two"))
     assert (streams_of(one), streams_of(two)) == (["one"], ["two"])
@@ -96,7 +96,7 @@ def test_a_module_of_the_same_name_elsewhere_is_not_taken(folder, tmp_path, know
     assert streams_of(load_custom_source(folder("one"))) == ["one"]
 
 
-def test_a_module_that_is_not_beside_the_file_is_found_on_the_path(folder, tmp_path, monkeypatch):
+def test_a_module_outside_the_folder_is_found_on_the_path(folder, tmp_path, monkeypatch):
     (tmp_path / "shared_client.py").write_text("ROWS = ['shared']")
     monkeypatch.syspath_prepend(tmp_path)
     path = folder("one", "import shared_client", "shared_client.ROWS")
@@ -130,12 +130,12 @@ def test_a_helper_is_executed_once_for_all_sources_of_its_folder(folder):
     assert sys.modules[first.__module__].client is sys.modules[second.__module__].client
 
 
-def test_a_helper_that_was_mended_is_read_again(folder):
+def test_a_helper_that_was_fixed_is_read_again(folder):
     path = folder("one", "from client import LATER", "LATER")
     with pytest.raises(ConfigError, match=r"source\.py:3: ImportError: cannot import name 'LATER'"):
         load_custom_source(path)
-    (path.parent / "client.py").write_text("LATER = ['mended, and longer than before, so that it is compiled again']\n")
-    assert streams_of(load_custom_source(path))[0].startswith("mended")
+    (path.parent / "client.py").write_text("LATER = ['fixed, and longer than before, so that it is compiled again']\n")
+    assert streams_of(load_custom_source(path))[0].startswith("fixed")
 
 
 def test_objects_of_a_helper_pickle_and_load_in_another_process(folder):

@@ -1,4 +1,4 @@
-"""Records, pages and the incremental state, as the plain classes they are and as the models that guides print."""
+"""Records, pages and the incremental state, used as plain classes and as pydantic models."""
 
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,7 +21,7 @@ def test_iso_text_is_read_as_a_moment(text: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["yesterday", "1767323045", ""])
-def test_a_text_that_is_no_moment_is_an_error_that_names_the_record(wrong: str) -> None:
+def test_a_text_that_is_not_a_date_is_an_error_that_names_the_record(wrong: str) -> None:
     with pytest.raises(ValueError, match="timestamp of record '7' must be a datetime or ISO 8601 text"):
         SourceRecord(id=7, data={}, timestamp=wrong)
 
@@ -46,7 +46,7 @@ def test_a_record_is_made_of_a_dict_and_dumped_as_one() -> None:
         ([1], TypeError, "made of a dict with its fields, not of a list"),
     ],
 )
-def test_what_is_no_record_is_an_error(wrong: Any, error: type[Exception], words: str) -> None:
+def test_an_invalid_record_is_an_error(wrong: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         SourceRecord.model_validate(wrong)
 
@@ -68,7 +68,7 @@ def test_dicts_among_records_or_from_a_generator_become_rows(refuse: bool) -> No
         assert frame["timestamp"].to_list() == [MOMENT + timedelta(1), MOMENT]
 
 
-def test_a_dict_that_is_no_record_is_told_so() -> None:
+def test_a_dict_that_is_not_a_record_is_reported() -> None:
     page = SourceIteration({}, (record for record in [{"name": "no id"}]))
     with pytest.raises(RecordError, match="record 0 of the page is a dict, not a SourceRecord with 'id' and 'data'"):
         page_to_frame(records_of(page), MOMENT)

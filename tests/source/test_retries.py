@@ -1,4 +1,5 @@
-"""Bodies that break off, what is never retried, waits that end with the run, what the environment may not replace."""
+"""Bodies that break off, failures that are not retried, waits that end with the run, settings that the environment
+must not replace."""
 
 import gzip
 import json
@@ -34,7 +35,7 @@ Serve = Callable[..., str]
 
 
 def _answer(*headers: str, body: bytes) -> bytes:
-    """As ``serve`` does, it closes the connection: a client that did not know might send its next request there."""
+    """Announces that ``serve`` closes the connection, or a client might send its next request on it."""
     always = ("HTTP/1.1 200 OK", "Content-Type: application/json", "Connection: close")
     return "\r\n".join((*always, *headers, "", "")).encode() + body
 
@@ -76,8 +77,8 @@ def _received(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """``serve(answer, ..., reset=False)``: a server that gives one of these byte strings per connection, the last one
-    for ever, and the connections it has seen in ``serve.seen``."""
+    """``serve(answer, ..., reset=False)``: a server that sends one of these byte strings per connection, the last one
+    repeatedly, and records the requests in ``serve.seen``."""
     servers: list[socket.socket] = []
     seen: list[bytes] = []
 
@@ -97,7 +98,7 @@ def serve() -> Iterator[Serve]:
                     is_last = len(left) == 1
                     connection.sendall(left[0] if is_last else left.pop(0))
                     if reset and not is_last:
-                        time.sleep(0.05)  # what was sent must have been read
+                        time.sleep(0.05)  # the client must have read the answer
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
         threading.Thread(target=loop, daemon=True).start()
@@ -121,9 +122,9 @@ def log() -> Iterator[list[str]]:
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_body_that_breaks_off_is_asked_for_again(serve: Serve, log: list[str], broken: bytes, method: str) -> None:
-    """The run ended at the first one; a compressed body without its end was taken for whole."""
+    """The run ended at the first one; a compressed body without an end was accepted as whole."""
     assert Session(AT_ONCE).request(method, serve(broken, WHOLE)).content == BODY
-    assert [line.partition(": ")[2] for line in log] == ["the body broke off; trying again in 0 s, 1 retries left\n"]
+    assert [line.partition(": ")[2] for line in log] == ["the body broke off; retrying in 0 s, retries left: 1\n"]
 
 
 def test_a_connection_that_is_reset_in_a_body_is_asked_for_again(serve: Serve) -> None:
@@ -139,7 +140,7 @@ def test_a_body_that_always_breaks_off_is_an_error_and_never_taken_for_whole(ser
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 def test_who_reads_a_body_in_pieces_gets_an_error_where_it_breaks_off(serve: Serve, broken: bytes) -> None:
-    """It cannot be asked for again: a part has been used."""
+    """It is not retried: the caller has used a part."""
     with Session(AT_ONCE).get(serve(broken), stream=True) as answer, pytest.raises(requests.RequestException):
         list(answer.iter_content(1000))
 
@@ -206,7 +207,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certificate: Path) -> Iterator[Callable[..., str]]:
-    """``tls(version=None)``: a server that shakes hands, and the number of those that asked in ``tls.asked``."""
+    """``tls(version=None)``: a server that performs handshakes, and counts them in ``tls.asked``."""
     servers: list[socket.socket] = []
     asked: list[int] = []
 
@@ -277,7 +278,9 @@ def test_an_unknown_host_is_not_retried(monkeypatch: pytest.MonkeyPatch, log: li
     assert log == []
 
 
-def test_a_resolver_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
+def test_a_resolver_that_is_unreachable_for_a_moment_is_retried(
+    monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _look_up(socket.EAI_AGAIN))
     with pytest.raises(requests.ConnectionError):
         Session(AT_ONCE).get("http://some-host/items")

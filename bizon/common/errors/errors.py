@@ -1,32 +1,32 @@
 """Every error bizon raises on purpose.
 
 BizonError
-|- ConfigError              a YAML key or a flag is wrong; names file, line and key; exit code 2
-|- MissingDependencyError   an extra is not installed; says which (also an ImportError)
+|- ConfigError              a YAML key or an option is wrong; names file, line and key; exit code 2
+|- MissingDependencyError   an extra is not installed; names it (also an ImportError); exit code 2
 |- SourceError
-|  |- SourceConnectionError check_connection said no, or the host cannot be reached
+|  |- SourceConnectionError check_connection failed, or the host is unreachable
 |  '- SourceFetchError      a page could not be fetched, or is not a valid page
 |- TransformError           a user's snippet failed; carries label and record id
 |- RunFailedError           a run did not succeed; raised only for programs that ask for it
 |- QueueError               connect, put, get, a message too large
-|- StoppedError             a wait was ended because the run must end; no failure
+|- StoppedError             a wait ended early because the run must end; not a failure
 |- BackendError             the state database failed
-|  |- JobLockedError        another run of the same pipeline is at work; exit code 3
-|  '- OvertakenError        another start has taken the job over
+|  |- JobLockedError        another run of the same pipeline is in progress; exit code 3
+|  '- OvertakenError        another start has taken over the job
 '- DestinationError
    |- DestinationConnectionError
-   |- DestinationWriteError  write_records answered False or raised; nothing was recorded
-   |  '- RowsRejectedError   some rows can never be written; what becomes of them, on_error says
-   |- FinalizeError          the output was not published; the job can be run again
-   '- WatermarkError         the output is not the one that the watermark belongs to; nothing was fetched
+   |- DestinationWriteError  write_records returned False or raised; nothing was recorded
+   |  '- RowsRejectedError   some rows can never be written; on_error decides what happens to them
+   |- FinalizeError          the output was not published; run the job again
+   '- WatermarkError         the watermark belongs to another output; nothing was fetched
 
-The class says where; ``retryable`` says what to do. Messages say what happened, to which stream, and the remedy;
-they never contain a configured secret.
+The class names the part that failed; ``retryable`` says whether a retry may help. A message says what happened, to
+which stream, and the remedy. It never contains a configured secret.
 """
 
 from collections.abc import Mapping
-from enum import IntEnum
-from typing import Any
+from enum import IntEnum, StrEnum
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -39,18 +39,41 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-class BizonError(Exception):
-    """Root of the tree. ``retryable`` is True when the same call may succeed later without a change."""
+class FailureClass(StrEnum):
+    """The part of a run that failed, as the result file and ``RunnerStatus.failure_class`` name it."""
 
+    CONFIG = "config"
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BACKEND = "backend"
+    LOCKED = "locked"
+    QUEUE = "queue"
+    TRANSFORM = "transform"
+    STREAM = "stream"
+    KILLED = "killed"
+    UNKNOWN = "unknown"
+
+
+class BizonError(Exception):
+    """Root of the tree. ``retryable`` is True when the same call may succeed later without a change.
+
+    ``failure_class`` and ``exit_code`` are the same for all errors of a class; a subclass inherits them.
+    """
+
+    failure_class: ClassVar[FailureClass] = FailureClass.UNKNOWN
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
     retryable: bool = False
 
 
 class ConfigError(BizonError):
-    """The configuration is wrong. The message is complete: it is printed as it is, without a traceback.
+    """The configuration is wrong. The message is complete, and is printed without a traceback.
 
-    ``key`` is the path of the key at fault, for example ``("source", "stream")``, where the raiser knows it; the
-    loader adds the line of the file.
+    ``key``: path of the key at fault, for example ``("source", "stream")``; None when the code that raises does not
+    know it. The loader adds the line of the file.
     """
+
+    failure_class = FailureClass.CONFIG
+    exit_code = ExitCode.CONFIG
 
     def __init__(self, message: str, *, key: tuple[str | int, ...] | None = None) -> None:
         super().__init__(message)
@@ -60,27 +83,32 @@ class ConfigError(BizonError):
 class MissingDependencyError(BizonError, ImportError):
     """An optional package is not installed."""
 
+    failure_class = FailureClass.CONFIG
+    exit_code = ExitCode.CONFIG
+
     def __init__(self, extra: str, feature: str) -> None:
         super().__init__(f"{feature} needs an optional package: pip install 'bizon[{extra}]'")
         self.extra = extra
 
 
 class SourceError(BizonError):
-    """Something went wrong on the source's side."""
+    """The source failed."""
+
+    failure_class = FailureClass.SOURCE
 
 
 class SourceConnectionError(SourceError):
-    """The source cannot be reached or refuses the credentials. Nothing was fetched."""
+    """The source is unreachable or refuses the credentials. Nothing was fetched."""
 
     retryable = True
 
 
 class SourceFetchError(SourceError):
-    """One page could not be fetched or is no valid page. Pages before it stay committed."""
+    """One page could not be fetched, or is not a valid page. Earlier pages stay committed."""
 
 
 class RunFailedError(BizonError):
-    """A run did not succeed. ``status`` is the ``RunnerStatus`` that says how it ended."""
+    """A run did not succeed. ``status``: the ``RunnerStatus`` of the run."""
 
     def __init__(self, message: str, status: Any = None) -> None:
         super().__init__(message)
@@ -89,6 +117,8 @@ class RunFailedError(BizonError):
 
 class TransformError(BizonError):
     """A transform failed on a record."""
+
+    failure_class = FailureClass.TRANSFORM
 
     def __init__(self, label: str, record_id: str, reason: str) -> None:
         super().__init__(f"transform '{label}' failed on record {record_id!r}: {reason}")
@@ -99,44 +129,52 @@ class TransformError(BizonError):
 class QueueError(BizonError):
     """The queue between producer and consumer failed."""
 
+    failure_class = FailureClass.QUEUE
+
 
 class StoppedError(BizonError):
-    """A wait, before a request is sent again, was ended because the run must end. It is no failure: what was not
-    fetched is fetched by the next run. A source need not catch it."""
+    """A wait before a retry ended early because the run must end. This is not a failure: the next run fetches the rest.
+    A source need not catch it."""
 
     def __init__(self) -> None:
-        super().__init__("the run was told to end while it waited for its next try")
+        super().__init__("the run was stopped while it waited for its next attempt")
 
 
 class BackendError(BizonError):
     """The state database failed; the last committed checkpoint is unchanged."""
 
+    failure_class = FailureClass.BACKEND
+
 
 class JobLockedError(BackendError):
     """Another run of the same pipeline holds the lease. Nothing was done."""
 
+    failure_class = FailureClass.LOCKED
+    exit_code = ExitCode.LOCKED
     retryable = True
 
 
 class OvertakenError(BackendError):
-    """Another start has taken the job over: what this one has not committed is the other's to deliver."""
+    """Another start has taken over the job, and delivers everything that this one has not committed."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job '{job_id}' was taken over by another run; this one stops")
 
 
 class DestinationError(BizonError):
-    """Something went wrong on the destination's side."""
+    """The destination failed."""
+
+    failure_class = FailureClass.DESTINATION
 
 
 class DestinationConnectionError(DestinationError):
-    """The destination cannot be reached or refuses the credentials. Nothing was written."""
+    """The destination is unreachable or refuses the credentials. Nothing was written."""
 
     retryable = True
 
 
 class DestinationWriteError(DestinationError):
-    """A batch was not written. No checkpoint covers it: the next run delivers it again."""
+    """A batch was not written. No checkpoint covers it, so the next run delivers it again."""
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
@@ -146,8 +184,8 @@ class DestinationWriteError(DestinationError):
 class RowsRejectedError(DestinationWriteError):
     """Some rows of a batch can never be written: a value that does not fit its column. Raised by ``write_records``.
 
-    ``reasons`` says why, by the position of the row in the frame; it need not name all such rows. Nothing of the batch
-    was written: the loader ends the run, or calls again without these rows, as ``on_error`` has it.
+    ``reasons`` maps the position of a row in the frame to the reason; it need not name all such rows. Nothing of the
+    batch was written. Depending on ``on_error``, the loader ends the run or calls again without these rows.
     """
 
     def __init__(self, reasons: Mapping[int, str]) -> None:
@@ -164,4 +202,4 @@ class FinalizeError(DestinationError):
 
 
 class WatermarkError(DestinationError):
-    """An incremental run would go on from a watermark that belongs to another output. Nothing was fetched."""
+    """An incremental run would continue from a watermark that belongs to another output. Nothing was fetched."""

@@ -11,11 +11,11 @@ _TOKEN_RETRIES = HttpRetriesConfig(total=6, allowed_methods=("POST",))  # about 
 
 
 class AuthBuilder:
-    """What a connector calls with the ``params`` of its configuration. None of these sends a request."""
+    """Builds an authenticator from the ``params`` of a configuration. No method sends a request."""
 
     @staticmethod
     def oauth2(params: Oauth2AuthParams, session: Session | None = None) -> Oauth2Authenticator:
-        """An access token that is refreshed when it expires. ``session`` replaces the one that asks for tokens."""
+        """An access token that is renewed when it expires. ``session`` sends the requests for tokens."""
         return Oauth2Authenticator(params, session=session or Session(retries=_TOKEN_RETRIES))
 
     @staticmethod

@@ -38,20 +38,20 @@ class AuthConfig(StrictModel):
     """Authentication of a source. A connector narrows ``type`` in a subclass to what it supports."""
 
     type: AuthType = Field(description="oauth | api_key | bearer | basic | cookies.")
-    params: AuthParams = Field(description="Credentials; which keys are allowed depends on `type`.")
+    params: AuthParams = Field(description="Credentials; the allowed keys depend on `type`.")
 
     @field_validator("params", mode="wrap")
     @classmethod
     def _params_fit_type(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> BaseModel:
         declared = info.data.get("type")
-        if declared is None:  # `type` itself is wrong and has its own error
+        if declared is None:  # `type` is wrong, and has its own error
             return TokenAuthParams(token="")
         return params_class(cls, AuthType(declared)).model_validate(value)
 
 
 def params_class(config: type[AuthConfig], type: AuthType) -> type[BaseModel]:
-    """The class of ``params`` for a type of authentication: the most derived one that a connector's subclass declares
-    for it, with keys of its own, else the one of ``PARAMS_BY_TYPE``."""
+    """The class of ``params`` for a type of authentication: the most derived class that a connector declares for it,
+    else the one in ``PARAMS_BY_TYPE``."""
     usual = PARAMS_BY_TYPE[type]
     annotation = config.model_fields["params"].annotation
     declared = [each for each in (annotation, *get_args(annotation)) if isclass(each) and issubclass(each, BaseModel)]

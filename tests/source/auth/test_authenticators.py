@@ -1,4 +1,4 @@
-"""What the simple authenticators add to a request."""
+"""Headers and cookies that the simple authenticators add to a request."""
 
 import pytest
 from requests import Request

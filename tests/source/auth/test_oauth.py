@@ -1,4 +1,4 @@
-"""Access tokens: when they are fetched, how, and what happens when they cannot be."""
+"""Access tokens: when and how they are fetched, and failures to fetch them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -205,7 +205,7 @@ def test_an_endpoint_that_stays_broken_may_be_tried_later(make, httpserver: HTTP
 
 
 def test_an_endpoint_that_cannot_be_reached(make):
-    assert "cannot be reached: ConnectionError" in str(failure(make(token_refresh_endpoint="http://127.0.0.1:9/token")))
+    assert "is unreachable: ConnectionError" in str(failure(make(token_refresh_endpoint="http://127.0.0.1:9/token")))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Access tokens that end early, refresh tokens that rotate, and token endpoints that send elsewhere."""
+"""Access tokens that expire early, refresh tokens that rotate, and token endpoints that redirect."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from werkzeug import Request, Response
 
 from bizon.common.errors.errors import BackendError, SourceConnectionError
 from bizon.common.kept_tokens import kept_by
+from bizon.source.auth.authenticators import sealing
 from bizon.source.auth.authenticators.oauth import Oauth2Authenticator, Oauth2AuthParams
 from bizon.source.auth.authenticators.sealing import Seal
 from bizon.source.config import HttpRetriesConfig
@@ -20,7 +21,7 @@ RETRIES = HttpRetriesConfig(total=2, backoff_factor=0)
 
 
 class Shelf:
-    """A keeper in memory, which notes what it is asked."""
+    """A keeper in memory that records its calls."""
 
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
@@ -113,7 +114,7 @@ def test_a_token_that_is_revoked_early_is_replaced_once(
     assert provider.seen == ["Bearer access-1", "Bearer access-1", "Bearer access-2"]
 
 
-def test_a_refusal_that_a_new_token_does_not_change_is_told_after_one_refresh(
+def test_a_refusal_that_a_new_token_does_not_change_is_reported_after_one_refresh(
     make: Make, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/token").respond_with_json({"access_token": "a"})
@@ -146,7 +147,7 @@ def test_a_token_is_not_renewed_for_a_host_that_a_redirect_leads_to(make: Make, 
 
 
 def test_a_replaced_refresh_token_is_used_by_the_next_run(make: Make, provider: Provider) -> None:
-    """The second run asked with the configured one, which was used up."""
+    """The second run used the configured token, which was spent."""
     shelf = Shelf()
     assert make(shelf).access_token == "access-1"
     assert make(shelf).access_token == "access-2"
@@ -176,9 +177,10 @@ def test_a_state_that_cannot_keep_the_token_ends_the_run_before_the_access_token
     assert provider.seen == []
 
 
-def test_what_is_kept_tells_nothing_and_belongs_to_one_secret_endpoint_and_client(
-    make: Make, provider: Provider
+def test_a_sealed_token_reveals_nothing_and_belongs_to_one_secret_endpoint_and_client(
+    make: Make, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sealing.secrets, "token_bytes", bytes)  # a random nonce may spell the token
     shelf = Shelf()
     _ = make(shelf).access_token
     ((name, kept),) = shelf.kept.items()
@@ -190,9 +192,7 @@ def test_what_is_kept_tells_nothing_and_belongs_to_one_secret_endpoint_and_clien
     assert name != Seal("r0", "place").name
 
 
-def test_a_new_refresh_token_in_the_configuration_is_used_instead_of_what_was_kept(
-    make: Make, provider: Provider
-) -> None:
+def test_a_new_refresh_token_in_the_configuration_replaces_the_stored_one(make: Make, provider: Provider) -> None:
     shelf = Shelf()
     _ = make(shelf).access_token
     provider.refresh = "authorised again"
@@ -210,7 +210,7 @@ def test_a_seal_opens_what_it_closed_and_nothing_that_was_changed(text: str) -> 
     assert seal.opened("no base64 ä") is None
 
 
-def test_what_was_damaged_in_the_state_is_left_out(make: Make, provider: Provider) -> None:
+def test_a_damaged_token_in_the_state_is_ignored(make: Make, provider: Provider) -> None:
     shelf = Shelf()
     shelf.kept[Seal("r0", _place_of(make(shelf))).name] = "damaged"
     assert make(shelf).access_token == "access-1"
@@ -220,7 +220,7 @@ def _place_of(auth: Oauth2Authenticator) -> str:
     return f"{auth._place}\0id"
 
 
-def test_of_several_with_one_refresh_token_none_uses_up_that_of_another(make: Make, provider: Provider) -> None:
+def test_several_sources_with_one_refresh_token_do_not_spend_it_for_each_other(make: Make, provider: Provider) -> None:
     shelf = Shelf()
     several = [make(shelf) for _ in range(6)]
     threads = [threading.Thread(target=lambda each=each: each.access_token) for each in several]

@@ -131,7 +131,7 @@ def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, re
     context: RunContext = pickle.loads(pickled)
     with (
         registry.known_while(context.secrets),
-        registry.told_to(reporter.pass_on),
+        registry.announced_to(reporter.pass_on),
         tuned_for_pages(),
         standard_logging_bridged(),
         build_backend(context.config) as backend,

@@ -18,7 +18,7 @@ class CookiesAuthParams(StrictModel):
 class CookiesAuthenticator(AuthBase):
     """Adds the cookies and headers to every request of a session. Called by requests, on the thread that fetches.
 
-    A cookie that the server has set under the same name since replaces the configured one.
+    A cookie of the same name that the server has set replaces the configured one.
     """
 
     def __init__(self, params: CookiesAuthParams) -> None:

@@ -1,4 +1,4 @@
-"""What the authenticators that work through one header share."""
+"""The base of authenticators that add one header."""
 
 from abc import abstractmethod
 

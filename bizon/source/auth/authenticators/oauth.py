@@ -1,4 +1,4 @@
-"""A token that expires and is fetched again (OAuth 2.0, RFC 6749)."""
+"""A token that expires and is renewed (OAuth 2.0, RFC 6749)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,24 +33,23 @@ _NAMED_REFUSALS = frozenset(
         "unsupported_grant_type",
         "invalid_scope",
     }
-)  # RFC 6749, 5.2: the only words of an answer that are safe to repeat
+)  # RFC 6749, 5.2: the only words of an answer that may be repeated
 
 
 class Oauth2Authenticator(HeaderAuthenticator):
-    """Adds an access token to every request of a session, and fetches a new one shortly before the old one expires.
+    """Adds an access token to every request of a session, and renews it shortly before it expires.
 
-    Called by requests on the threads that fetch; they share one token. Nothing is fetched before the first request.
-    A token without a lifetime, neither in the answer nor configured, is kept for the whole run. One that is refused
-    although it should be valid is replaced once per request. Raises SourceConnectionError when no token can be had.
+    Called by requests on the threads that fetch; they share one token. The first request fetches it. A token without a
+    lifetime, neither in the answer nor configured, serves the whole run. A token that is refused before it expires is
+    renewed once per request. Raises SourceConnectionError when no token can be obtained.
 
-    Where the endpoint replaces the refresh token (rotation), the new one is kept in the state before it, or the access
-    token that came with it, is used; made outside a run, it is kept in memory. Runs that share a state and a refresh
-    token take turns. Not promised: that a run survives that is killed after the endpoint has replaced the token and
-    before its answer is kept, some milliseconds; where the endpoint has forgotten the old one, it has to be authorised
-    again.
+    When the endpoint replaces the refresh token (rotation), the state keeps the new one before it, or its access token,
+    is used; outside a run it is kept in memory. Runs that share a state and a refresh token take turns. Not promised:
+    recovery from a kill in the milliseconds after the endpoint has replaced the token and before the state keeps it. If
+    the endpoint no longer accepts the old token, it must be authorised again.
 
-    ``session`` sends the refresh, with whatever retries it has; ``AuthBuilder.oauth2`` gives one that retries.
-    ``clock`` answers the time, aware and in UTC.
+    ``session`` sends the renewal with its own retries; ``AuthBuilder.oauth2`` passes a session that retries.
+    ``clock`` returns the time, aware and in UTC.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
 
     @property
     def access_token(self) -> str:
-        """A token that is valid now; fetched when there is none. Blocks while another thread fetches it."""
+        """A valid token, renewed if necessary. Blocks while another thread renews it."""
         with self._lock:
             if self._replace_at is None or self._clock() >= self._replace_at:
                 self._refresh()
@@ -90,13 +89,13 @@ class Oauth2Authenticator(HeaderAuthenticator):
         return f"Bearer {self.access_token}"
 
     def sign_again(self, request: PreparedRequest) -> None:
-        """Called before a request is sent again: its token may have expired while it waited."""
+        """Called before a retry: the token may have expired during the wait."""
         if self.auth_header in request.headers:
             self(request)
 
     def renew(self, request: PreparedRequest) -> bool:
-        """Called for a request that was answered by 401. True when it has another token now: a new one, or the one that
-        another thread has fetched since."""
+        """Called for a request that got a 401. True when it now carries another token: a new one, or one that another
+        thread has fetched meanwhile."""
         refused = request.headers.get(self.auth_header)
         if refused is None:
             return False
@@ -124,7 +123,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
 
     @contextmanager
     def _newest_refresh_token(self) -> Iterator[None]:
-        """Within: the refresh token is the newest one, and no other run that has it replaces it."""
+        """Within: the refresh token is the newest one, and no other run renews it."""
         keeper = self._found_keeper()
         if keeper is None or self._seal is None:
             yield
@@ -137,7 +136,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
             yield
 
     def _found_keeper(self) -> TokenKeeper | None:
-        """That of the run in which it was made; of the run that uses it, when a program has made it before."""
+        """The keeper of the run that created the authenticator, or else of the run that uses it."""
         return self._keeper or token_keeper()
 
     def _keep(self, rotated: Secret) -> None:
@@ -153,14 +152,14 @@ class Oauth2Authenticator(HeaderAuthenticator):
         except requests.HTTPError as error:
             raise self._refused(error.response) from None
         except requests.RequestException as error:
-            raise SourceConnectionError(f"{self._place} cannot be reached: {type(error).__name__}") from None
+            raise SourceConnectionError(f"{self._place} is unreachable: {type(error).__name__}") from None
         try:
             return response.json()
         except requests.JSONDecodeError:
             raise SourceConnectionError(f"{self._place}: the answer is not JSON") from None
 
     def _post(self) -> requests.Response:
-        """The answer to the form, which follows a redirect on the same host and to no other."""
+        """The answer to the form. Redirects are followed on the same host only."""
         url = self._params.token_refresh_endpoint
         for _ in range(_MOST_REDIRECTS):
             response = self._session.post(
@@ -222,5 +221,5 @@ def _shown(url: str) -> str:
 
 
 def _as_it_is(request: PreparedRequest) -> PreparedRequest:
-    """Takes the place of ``~/.netrc``: the credentials are in the form."""
+    """Prevents the use of ``~/.netrc``: the credentials are in the form."""
     return request

@@ -1,4 +1,4 @@
-"""What a token endpoint answers: where the token is, and for how long it is good."""
+"""Answers of a token endpoint: finds the token and its lifetime."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ _SKEW_SHARE, _SKEW_MAX = 0.1, 60.0  # of the lifetime; seconds
 
 
 def fields_of(answer: Any, path: str, place: str) -> dict[str, Any]:
-    """The object in which the token is. ``path``: where in the answer, as configured. Raises SourceConnectionError."""
+    """The object that holds the token. ``path``: the configured path to it. Raises SourceConnectionError."""
     for step in filter(None, re.split(r"[/.]", path)):
         if isinstance(answer, list) and step.isdecimal() and int(step) < len(answer):
             answer = answer[int(step)]
@@ -28,10 +28,10 @@ def fields_of(answer: Any, path: str, place: str) -> dict[str, Any]:
 
 
 def replacement_time(params: Oauth2AuthParams, fields: dict[str, Any], asked_at: datetime, place: str) -> datetime:
-    """When a token is to be replaced that was asked for at ``asked_at``. Raises SourceConnectionError."""
+    """When to renew a token that was requested at ``asked_at``. Raises SourceConnectionError."""
     name = params.expires_in_name
     value = params.token_expiry_date if fields.get(name) is None else fields[name]
-    if value is None:  # the lifetime is optional in an answer; such a token is kept for the whole run
+    if value is None:  # the lifetime is optional in an answer; without one, the token serves the whole run
         return _NEVER
     try:
         lifetime = _lifetime(value, asked_at, params.token_expiry_date_format)

@@ -21,10 +21,10 @@ class Oauth2AuthParams(StrictModel):
     client_secret: SecretText = Field(description="Secret of the OAuth client.")
     refresh_token: SecretText | None = Field(
         default=None,
-        description="Refresh token, for grant type refresh_token. One that the endpoint gives in its place is kept, "
-        "encrypted, in the state, for as long as this key is not changed.",
+        description="Refresh token, for grant type refresh_token. If the endpoint replaces it, the state keeps the new "
+        "one, encrypted, until this key changes.",
     )
-    scopes: list[str] | None = Field(default=None, description="Scopes to ask for; sent joined by commas.")
+    scopes: list[str] | None = Field(default=None, description="Scopes to request; sent joined by commas.")
     token_expiry_date_format: str | None = Field(
         default=None,
         description="strptime format of token_expiry_date, and of the expiry in the answer when that is a date. "
@@ -32,7 +32,7 @@ class Oauth2AuthParams(StrictModel):
     )
     token_expiry_date: str | None = Field(
         default=None,
-        description="When an access token expires if the answer does not say so; UTC when it has no zone.",
+        description="Expiry of an access token when the answer gives none; UTC unless it has a zone.",
     )
     access_token_name: str = Field(default="access_token", description="Key of the access token in the answer.")
     expires_in_name: str = Field(default="expires_in", description="Key of the lifetime in seconds in the answer.")
@@ -41,20 +41,20 @@ class Oauth2AuthParams(StrictModel):
     )
     grant_type: str = Field(default="refresh_token", description="OAuth grant type.")
     response_field_path: str | None = Field(
-        default=None, description="Where in the answer the two keys are, for example data/token or data.token."
+        default=None, description="Path of the two keys in the answer, for example data/token or data.token."
     )
     expiry_skew_seconds: float | None = Field(
         default=None,
         ge=0,
         le=MOST_SECONDS,
-        description="Seconds before expiry at which a token is replaced, at most half its lifetime. "
+        description="Seconds before expiry at which a token is renewed, at most half its lifetime. "
         "null = 10 % of the lifetime, at most 60.",
     )
 
     @field_validator("*", mode="before")
     @classmethod
     def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML has made 1.1 of 1.10; a whole number is the text it was."""
+        """Refuse floats: YAML turns 1.10 into 1.1. A whole number keeps its text."""
         inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         if info.field_name != "expiry_skew_seconds" and any(isinstance(each, float) for each in (value, *inside)):
             raise PydanticCustomError("string_type", "expected a text")
@@ -63,7 +63,7 @@ class Oauth2AuthParams(StrictModel):
     @field_validator("token_expiry_date", mode="before")
     @classmethod
     def _yaml_date(cls, value: Any) -> Any:
-        return value.isoformat() if isinstance(value, date) else value  # YAML reads an unquoted date as one
+        return value.isoformat() if isinstance(value, date) else value  # an unquoted date in YAML is a date
 
     @field_validator("token_expiry_date")
     @classmethod
@@ -74,7 +74,7 @@ class Oauth2AuthParams(StrictModel):
 
 
 def read_date(text: str, layout: str | None) -> datetime:
-    """A date as the configuration says it is written; UTC when it has no zone. Raises ValueError, TypeError."""
+    """A date in the configured format; UTC when it has no zone. Raises ValueError, TypeError."""
     if layout is None:
         return as_utc(datetime.fromisoformat(text))
     return as_utc(datetime.strptime(text, layout))  # noqa: DTZ007 - a zone is optional, as_utc adds it

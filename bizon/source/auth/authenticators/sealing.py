@@ -1,9 +1,9 @@
-"""What is kept of a refresh token in the state, so that the state alone is worth nothing.
+"""Seals refresh tokens, so that the state alone is useless to a reader.
 
-The key is derived from the refresh token of the configuration, which the state does not hold: whoever reads the state,
-or a copy of it, cannot use the token that took its place. Encryption is a stream of SHAKE-256 under a nonce of its own
-for each text, then an HMAC-SHA-256 over nonce and text (encrypt-then-MAC). Both are of the standard library: a library
-for one short text would be the heaviest dependency of a bare install.
+The key is derived from the refresh token of the configuration, which is not in the state: a reader of the state, or of
+its copy, cannot use the token that replaced it. Encryption is a SHAKE-256 stream with a nonce per text, followed by an
+HMAC-SHA-256 over nonce and text (encrypt-then-MAC). The standard library has both: a library for one short text would
+be the heaviest dependency of a bare install.
 """
 
 import hashlib
@@ -17,23 +17,23 @@ _NONCE, _TAG = 32, 32  # bytes
 
 
 class Seal:
-    """Names and seals what takes the place of ``secret``, the configured refresh token. ``place`` tells one endpoint
-    and client from another."""
+    """Names and seals the token that replaced ``secret``, the configured refresh token. ``place`` distinguishes
+    endpoints and clients."""
 
     def __init__(self, secret: str, place: str) -> None:
         root = hmac.digest(b"bizon: kept refresh token", secret.encode(), "sha256")
         self._key, self._proof = (hmac.digest(root, purpose, "sha256") for purpose in (b"text", b"proof"))
         self.name = hmac.new(root, f"name\0{place}".encode(), "sha256").hexdigest()
-        """Under which it is kept: the same for all pipelines with this secret, and says nothing about it."""
+        """The name in the state: the same for all pipelines with this secret. It does not reveal the secret."""
 
     def closed(self, text: str) -> str:
-        """The text as it is kept."""
+        """The sealed text."""
         nonce, plain = secrets.token_bytes(_NONCE), text.encode()
         body = _VERSION + nonce + _mixed(plain, self._key + nonce)
         return b64encode(hmac.digest(self._proof, self.name.encode() + body, "sha256") + body).decode()
 
     def opened(self, kept: str) -> str | None:
-        """The text; None for one that was damaged, or that this secret did not close."""
+        """The text; None when it is damaged, or sealed with another secret."""
         try:
             whole = b64decode(kept, validate=True)
         except (NotBase64, ValueError):

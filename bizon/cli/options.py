@@ -1,0 +1,162 @@
+"""The options of the commands, each declared once, and the part of the configuration that they set."""
+
+from enum import StrEnum
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+
+class RunnerName(StrEnum):
+    """Values of ``--runner``."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+    STREAM = "stream"
+
+
+class RoleName(StrEnum):
+    """Values of ``--role``."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
+class LogLevel(StrEnum):
+    """Values of ``--log-level``."""
+
+    TRACE = "TRACE"
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the pipeline.")]
+Configs = Annotated[list[str], typer.Argument(metavar="CONFIG", help="YAML files of pipelines.")]
+SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source; `bizon source list` shows them.")]
+CustomSource = Annotated[
+    str | None,
+    typer.Option(
+        "--custom-source",
+        metavar="FILE",
+        help="Python file with your own source class. Overrides source.source_file_path.",
+    ),
+]
+LabelledSource = Annotated[
+    str | None,
+    typer.Option(
+        "--custom-source", metavar="FILE", help="Python file with your own source class; SOURCE is its label."
+    ),
+]
+EnvFile = Annotated[
+    str | None,
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        help="File of NAME=value lines for BIZON_ENV_NAME and ${env://NAME}. Read before .env in the working "
+        "directory and .env next to CONFIG; variables that are already set win over all files.",
+    ),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON instead of lines: an object, or a list of objects for several files."),
+]
+Runner = Annotated[
+    RunnerName | None,
+    typer.Option(
+        "--runner",
+        help="Run in two threads, two processes, or one loop. Overrides engine.runner.type; sync_mode stream always "
+        "uses stream.",
+    ),
+]
+Role = Annotated[
+    RoleName | None,
+    typer.Option(
+        "--role",
+        help="Run one half of the pipeline; the other half runs elsewhere. Needs a broker as queue and a state that "
+        "both can reach.",
+    ),
+]
+Level = Annotated[
+    LogLevel | None,
+    typer.Option(
+        "--log-level", case_sensitive=False, help="Least severe level shown. Overrides engine.runner.log_level."
+    ),
+]
+ResultJson = Annotated[
+    str | None,
+    typer.Option(
+        "--result-json",
+        metavar="FILE",
+        help="Write how the run ended to this JSON file: status, failure_class, records_written, error and more. "
+        "The status is running until then.",
+    ),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Cancel an unfinished job and start from the first page. If the state knows no run, or the watermark "
+        "belongs to another output, load everything and replace the output. Sets source.force_ignore_checkpoint.",
+    ),
+]
+FullRefresh = Annotated[
+    bool,
+    typer.Option(
+        "--full-refresh",
+        help="Load everything and replace the output, also in sync_mode incremental, where the next run continues "
+        "after it.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Fetch again everything that changed from this moment on, and append it to the output; needs sync_mode "
+        "incremental. ISO 8601, UTC unless an offset is given. The watermark does not move.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="End of the --since window, exclusive; default the watermark."),
+]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Take over an output that bizon did not write, or that the watermark or the state does not know. "
+        "Sets source.adopt_output.",
+    ),
+]
+
+
+class RunOptions(NamedTuple):
+    """The options of ``bizon run``; None for an option that was not given."""
+
+    custom_source: str | None = None
+    runner: str | None = None
+    role: str | None = None
+    log_level: str | None = None
+    env_file: str | None = None
+    result_json: str | None = None
+    fresh: bool = False
+    full_refresh: bool = False
+    since: str | None = None
+    until: str | None = None
+    adopt: bool = False
+
+    def overrides(self) -> dict[str, Any]:
+        """A dict of the shape of the YAML with the options that were given; an absent option never beats the file."""
+        given = (("type", self.runner), ("log_level", self.log_level))
+        runner = {key: value for key, value in given if value is not None}
+        source: dict[str, Any] = {}
+        if self.custom_source is not None:
+            source["source_file_path"] = self.custom_source
+        if self.fresh:
+            source["force_ignore_checkpoint"] = True
+        if self.adopt:
+            source["adopt_output"] = True
+        blocks = {"engine": {"runner": runner} if runner else {}, "source": source}
+        return {name: block for name, block in blocks.items() if block}
