@@ -5,6 +5,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from bizon.common.role import Role as RunRole
+
 
 class RunnerName(StrEnum):
     """Values of ``--runner``."""
@@ -12,13 +14,6 @@ class RunnerName(StrEnum):
     THREAD = "thread"
     PROCESS = "process"
     STREAM = "stream"
-
-
-class RoleName(StrEnum):
-    """Values of ``--role``."""
-
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
 
 
 class LogLevel(StrEnum):
@@ -71,7 +66,7 @@ Runner = Annotated[
     ),
 ]
 Role = Annotated[
-    RoleName | None,
+    RunRole | None,
     typer.Option(
         "--role",
         help="Run one half of the pipeline; the other half runs elsewhere. Needs a broker as queue and a state that "
