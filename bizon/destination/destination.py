@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
+from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 
@@ -17,27 +17,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bizon.destination.config import DestinationColumn
-
-
-class BatchRange(NamedTuple):
-    """The pages that the current ``write_records`` call delivers, both ends inclusive."""
-
-    from_iteration: int
-    to_iteration: int
-
-
-class OutputState(NamedTuple):
-    """The published output as a destination finds it.
-
-    ``identity`` tells it from other outputs: destination, place and format, for example ``{"destination": "file",
-    "place": "/data/out.json", "format": "json"}``. ``published_by`` is the id of the job of this pipeline that
-    published last, read from a mark that lies with the output; None without one. ``has_rows`` is False for an output
-    that is gone or empty, None where the destination cannot tell.
-    """
-
-    identity: Mapping[str, str]
-    published_by: str | None = None
-    has_rows: bool | None = None
 
 
 class AbstractDestination(ABC):

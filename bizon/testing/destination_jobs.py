@@ -12,10 +12,10 @@ from bizon.common.clock import microseconds
 from bizon.common.errors.errors import BizonError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
-from bizon.destination.destination import AbstractDestination, BatchRange
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.records.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.source.callback import NoOpSourceCallback

@@ -11,7 +11,7 @@ from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import DestinationError, FinalizeError
 from bizon.connectors.destinations.bigquery_streaming_v2.src import appends
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

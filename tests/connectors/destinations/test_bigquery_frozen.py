@@ -14,7 +14,7 @@ from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import OvertakenError
 from bizon.connectors.destinations.bigquery.src import claim, finals, staged
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from google.cloud.bigquery import SchemaField, Table
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

@@ -13,7 +13,7 @@ from bizon.common.errors.errors import DestinationError, FinalizeError
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

@@ -9,7 +9,7 @@ from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from destinations import open_destination, publish, rows_of, write
 
 from bizon.common.errors.errors import DestinationConnectionError, FinalizeError, RowsRejectedError
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from bizon.common.errors.errors import (
     FinalizeError,
 )
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

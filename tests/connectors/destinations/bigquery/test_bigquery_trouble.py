@@ -13,7 +13,7 @@ from ports import free_port
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

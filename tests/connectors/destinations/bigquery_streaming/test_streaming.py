@@ -8,7 +8,7 @@ from destinations import MOMENT, InWarehouse, open_destination, rows_of
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfig
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from proxy import Proxy
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

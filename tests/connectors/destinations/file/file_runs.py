@@ -17,9 +17,8 @@ import pytest
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
 from bizon.connectors.destinations.file.src.destination import FileDestination
-from bizon.destination.destination import BatchRange
+from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.records.frames import DESTINATION_SCHEMA
 from bizon.source.callback import NoOpSourceCallback

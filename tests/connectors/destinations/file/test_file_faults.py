@@ -13,7 +13,7 @@ import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, OvertakenError
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 _NOBODY = 65534  # user id
 FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])

@@ -6,7 +6,7 @@ import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
 from bizon.common.errors.errors import DestinationConnectionError, OvertakenError
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])

@@ -30,9 +30,9 @@ from bizon.connectors.destinations.bigquery.src.schema import (
     renamed,
 )
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.destination.destination import AbstractDestination, OutputState
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import OutputState, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes

@@ -15,7 +15,7 @@ from bizon.common.errors.errors import DestinationConnectionError, DestinationEr
 from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.owners import STAGING, Knows, Owner, label_of
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 _FENCE, _JOB = "bizon_fence", "bizon_job"
 _OPTIONS = "INFORMATION_SCHEMA.TABLE_OPTIONS"

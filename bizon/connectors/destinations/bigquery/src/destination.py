@@ -17,7 +17,7 @@ from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
 from bizon.connectors.destinations.bigquery.src.staging import Staging
 from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 _MARK = 12  # hex digits that tell a table from others in the names of objects and jobs
 

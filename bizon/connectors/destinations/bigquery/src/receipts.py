@@ -1,7 +1,7 @@
 """Errors that say what is wrong with staged rows."""
 
 from bizon.common.errors.errors import DestinationError
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.destination.models import CommittedBatch
 
 
 def without_receipt(batch: CommittedBatch, table: str) -> DestinationError:

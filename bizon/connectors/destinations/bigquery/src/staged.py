@@ -16,7 +16,7 @@ from bizon.connectors.destinations.bigquery.src.jobs import Job
 from bizon.connectors.destinations.bigquery.src.owners import Publication
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
+from bizon.destination.models import CommittedBatch, ResumePoint
 from bizon.source.config import SourceSyncModes
 
 

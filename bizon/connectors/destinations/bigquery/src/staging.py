@@ -19,7 +19,7 @@ from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, St
 from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
+from bizon.destination.models import CommittedBatch, ResumePoint
 
 _URIS_AT_ONCE = 10_000  # what one load job takes
 

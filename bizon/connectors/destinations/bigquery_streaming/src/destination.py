@@ -23,7 +23,7 @@ from bizon.connectors.destinations.bigquery.src.owners import Publication
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
 from bizon.connectors.destinations.bigquery_streaming.src.rows import ROW_BYTES, Row, Rows, packed
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 _STOPPED = "stopped"  # a row that is good, in a request with one that is not
 _SETTLING = 120.0  # seconds until insertAll knows a table or a column that was just made

@@ -21,7 +21,7 @@ from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
+from bizon.destination.models import CommittedBatch, ResumePoint
 
 _DIGEST = 12  # hex digits of a job's id in a mark
 _WHERE = f"`{BATCH}` IN UNNEST(@marks)"

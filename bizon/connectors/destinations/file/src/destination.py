@@ -33,15 +33,15 @@ from bizon.connectors.destinations.file.src.staging import Staging
 from bizon.connectors.destinations.file.src.staging_lines import LineStaging
 from bizon.connectors.destinations.file.src.staging_parts import PartStaging
 from bizon.connectors.destinations.file.src.streaming import StreamTables
-from bizon.destination.destination import AbstractDestination, OutputState
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import CommittedBatch, OutputState
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import CommittedBatch
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
-    from bizon.engine.pipeline.models import ResumePoint
+    from bizon.destination.models import ResumePoint
 
 _NAMES_SHOWN = 5
 

@@ -16,7 +16,7 @@ from bizon.common.errors.errors import DestinationError
 from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.output import Output
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.destination.models import CommittedBatch
 
 _TRASH = ".trash"
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.destination.models import CommittedBatch
 
 
 class LineStaging(Staging):

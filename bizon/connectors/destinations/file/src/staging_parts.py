@@ -12,7 +12,7 @@ from bizon.common.private_files import make_private_folder
 from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.replace import write_file
 from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.destination.models import CommittedBatch
 
 
 class PartStaging(Staging):
