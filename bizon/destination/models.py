@@ -4,10 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from bizon.common.sync import SyncMetadata
+from typing import Any, NamedTuple
 
 
 class WriteMode(StrEnum):
@@ -24,11 +21,6 @@ class Owner(NamedTuple):
     pipeline: str
     source: str
     stream: str
-
-    @classmethod
-    def from_sync(cls, sync: "SyncMetadata") -> "Owner":
-        """The pipeline of a run."""
-        return cls(sync.name, sync.source_name, sync.stream_name)
 
     @property
     def mark(self) -> str:

@@ -205,7 +205,7 @@ def test_a_batch_that_is_recorded_twice_stops_the_publication(at: str) -> None:
 def test_a_batch_that_was_recorded_and_never_written_stops_the_publication(format: str) -> None:
     job = begun("full_refresh", format)
     job.committed.append(type(job.committed[0])(3, 3, 2, None))
-    with pytest.raises(DestinationError, match=r"pages 3-3 of job job1 were not staged for .*--fresh"):
+    with pytest.raises(DestinationError, match=r"pages 3-3 were not staged for .*--fresh"):
         job.publish(job.destination)
     assert ids_in(Path(f"out.{format}")) == ["old"]
 

@@ -13,9 +13,9 @@ PRIVATE = "common.private_files"
 THAWED = f"{FREEZES}::test_a_run_that_is_thawed_when_another_has_ended_changes_nothing"
 
 
-@guard(f"{FILE}.destination", "tests/e2e/test_state.py::test_an_output_whose_state_was_lost_is_not_appended_to_unasked")
+@guard("destination.staged", "tests/e2e/test_state.py::test_an_output_whose_state_was_lost_is_not_appended_to_unasked")
 def lost_state_is_not_noticed(module: ModuleType) -> None:
-    swap(module.FileDestination, "_refuse_to_append_again", nothing)
+    swap(module.StagedDestination, "_refuse_to_append_again", nothing)
 
 
 @guard(f"{FILE}.output", f"{OUTPUTS}::test_an_output_of_another_pipeline_is_refused_and_untouched")

@@ -107,14 +107,14 @@ def output_is_written_in_place(module: ModuleType) -> None:
     swap(module, "os", lambda os: Instead(os, replace=copy))
 
 
-@guard(f"{FILE}.destination", f"{GUARDED}::test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently")
+@guard("destination.staged", f"{GUARDED}::test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently")
 def prepare_does_nothing(module: ModuleType) -> None:
-    swap(module.FileDestination, "prepare", nothing)
+    swap(module.StagedDestination, "prepare", nothing)
 
 
 @guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_are_not_staged_stop_the_start")
 def committed_rows_are_not_counted(module: ModuleType) -> None:
-    swap(module.Staging, "trim", without(DestinationError))
+    swap(module.FileStaging, "trim", without(DestinationError))
 
 
 @guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_stop_the_start")
@@ -130,8 +130,8 @@ def files_that_were_changed_are_not_read_again(module: ModuleType) -> None:
 @guard(f"{FILE}.staging", f"{OUTPUTS}::test_checkpoints_that_leave_a_gap_in_what_is_staged_publish_nothing")
 def gaps_in_staging_are_published(module: ModuleType) -> None:
     def make(piece: Any) -> Any:
-        def call(batch: Any, path: Path, start: int, end: int, checksum: int) -> Any:
-            return piece(batch, path, Anywhere(start), end, checksum)
+        def call(path: Path, start: int, end: int, checksum: int) -> Any:
+            return piece(path, Anywhere(start), end, checksum)
 
         return call
 
@@ -140,10 +140,10 @@ def gaps_in_staging_are_published(module: ModuleType) -> None:
 
 @guard(f"{FILE}.staging_lines", f"{OUTPUTS}::test_what_lies_behind_the_committed_lines_is_not_published")
 def lines_behind_the_checkpoint_are_published(module: ModuleType) -> None:
-    def source(_self: Any, path: Path, _size: int) -> Any:
-        return module.Source(path, path.stat().st_size, is_ours=True)
+    def staged_file(_self: Any, path: Path, _size: int) -> Any:
+        return module.StagedFile(path, path.stat().st_size, is_ours=True)
 
-    swap(module.LineStaging, "_source", lambda _inner: source)
+    swap(module.LineStaging, "_staged_file", lambda _inner: staged_file)
 
 
 @guard(f"{FILE}.staging_lines", f"{OUTPUTS}::test_a_superseded_start_finds_its_lines_gone")

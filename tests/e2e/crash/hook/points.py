@@ -83,8 +83,8 @@ def patch_presence(module: ModuleType) -> None:
 
 
 def patch_staging(module: ModuleType) -> None:
-    around(module.Staging, "trim", None, at("after_trim"))
-    around(module.Staging, "discard", None, at("after_discard"))
+    around(module.FileStaging, "trim", None, at("after_trim"))
+    around(module.FileStaging, "discard", None, at("after_discard"))
 
 
 def patch_publish(module: ModuleType) -> None:

@@ -1,10 +1,11 @@
-"""Whose output a file is, and how far its job is: ``.bizon/<file name>/manifest.json`` beside the file."""
+"""Which pipeline owns a file, and how far its job is: ``.bizon/<file name>/manifest.json`` in the same folder."""
 
-import hashlib
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
+
+from bizon.destination.models import Owner
 
 _VERSION = 2
 _OLDEST_READ = 1
@@ -17,22 +18,6 @@ class State(StrEnum):
     PUBLISHING = "publishing"
     PUBLISHED = "published"
     STREAMING = "streaming"
-
-
-class Owner(NamedTuple):
-    """The pipeline an output belongs to."""
-
-    pipeline: str
-    source: str
-    stream: str
-
-    @property
-    def key(self) -> str:
-        """Eight hex digits that stand for the owner in names of files."""
-        return hashlib.sha256("\0".join((self.pipeline, self.source, self.stream)).encode()).hexdigest()[:8]
-
-    def __str__(self) -> str:
-        return f"pipeline '{self.pipeline}' ({self.source}.{self.stream})"
 
 
 class Manifest(NamedTuple):

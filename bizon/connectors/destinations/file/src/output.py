@@ -15,9 +15,10 @@ from typing import NamedTuple
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.common.private_files import append_private, check_private_folder, make_private_folder
 from bizon.connectors.destinations.file.src.durable import make_folder
-from bizon.connectors.destinations.file.src.manifest import Manifest, Owner, State, parse
+from bizon.connectors.destinations.file.src.manifest import Manifest, State, parse
 from bizon.connectors.destinations.file.src.permissions import remove_temporaries
 from bizon.connectors.destinations.file.src.replace import write_bytes
+from bizon.destination.models import Owner
 
 try:
     import fcntl
@@ -66,8 +67,13 @@ class Output:
                 f"{self.claimant.owner}"
             ) from error
 
+    def own_manifest(self) -> Manifest | None:
+        """The manifest if it belongs to this pipeline, else None."""
+        found = self.manifest()
+        return found if found is not None and found.owner == self.claimant.owner else None
+
     def own_state(self) -> State | None:
-        """The state of this job, or None when the manifest is of another job or absent."""
+        """The state of this job; None when the manifest belongs to another job, or is missing."""
         found = self.manifest()
         return found.state if found is not None and self._is_own_job(found) else None
 
@@ -114,12 +120,16 @@ class Output:
     def fenced(self) -> Iterator[Manifest]:
         """Within: no other start changes anything. Keep it short. Raises OvertakenError in a superseded start."""
         with self._locked():
-            found = self.manifest()
-            if found is None:
-                raise DestinationError(f"'{self.manifest_path}' is gone: was it removed while the run was at work?")
-            if not self._is_own_job(found) or found.fence != self.claimant.fence:
-                raise OvertakenError(self.claimant.job_id)
-            yield found
+            yield self.claimed_manifest()
+
+    def claimed_manifest(self) -> Manifest:
+        """The manifest that this start has claimed; call it within ``fenced``. Raises OvertakenError as that does."""
+        found = self.manifest()
+        if found is None:
+            raise DestinationError(f"'{self.manifest_path}' is gone: was it removed during the run?")
+        if not self._is_own_job(found) or found.fence != self.claimant.fence:
+            raise OvertakenError(self.claimant.job_id)
+        return found
 
     def mark(self, found: Manifest, state: State) -> Manifest:
         """Write a new state; call it within ``fenced``, with the manifest that gave."""

@@ -38,13 +38,13 @@ from bizon.connectors.destinations.file.src.parquet import can_merge, merge
 from bizon.connectors.destinations.file.src.permissions import published_mode
 from bizon.connectors.destinations.file.src.replace import write_aside
 from bizon.connectors.destinations.file.src.rows import write_rows
-from bizon.connectors.destinations.file.src.staging import Source, Staging, signature
+from bizon.connectors.destinations.file.src.staging import FileStaging, StagedFile, signature
 
 
 class Publisher:
     """Publishes the staged parts of one job. ``append``: keep what the main file holds; else replace it."""
 
-    def __init__(self, staging: Staging, format: FileFormat, *, append: bool) -> None:
+    def __init__(self, staging: FileStaging, format: FileFormat, *, append: bool) -> None:
         self.staging = staging
         self.output = staging.output
         self.format = format
@@ -57,32 +57,25 @@ class Publisher:
         return state is State.PUBLISHED or (state is State.PUBLISHING and not self._ready_files())
 
     def publish(self, empty: pl.DataFrame) -> None:
-        """Do what the table above says is left to do. ``empty``: a frame of the file's columns without rows.
+        """Steps 1 to 4, unless ``is_published``. ``empty``: a frame with the columns of the file and no rows.
 
         Raises OSError or PolarsError, and the main file is the old one then; OvertakenError in a superseded start.
         """
-        if not self.is_published():
-            self._replace_main(empty)
-        with self.output.fenced() as manifest:
-            self.output.mark(manifest, State.PUBLISHED)
-            self.staging.discard()
-
-    def _replace_main(self, empty: pl.DataFrame) -> None:
         main = self.output.main
         with self.output.fenced() as manifest:
             if manifest.state is State.PUBLISHING:
                 self.output.mark(manifest, State.STAGING)
             for path in self._ready_files():
                 path.unlink()
-        sources = self.staging.sources()
+        files = self.staging.files()
         before = _signature(main)
         if self.append and before is not None:
-            if not sources:
+            if not files:
                 return
             if has_rows(main):
-                sources.insert(0, Source(main, main.stat().st_size, is_ours=False))
+                files.insert(0, StagedFile(main, main.stat().st_size, is_ours=False))
         try:
-            self._build(sources, empty)
+            self._build(files, empty)
         except Exception:
             self.ready.unlink(missing_ok=True)
             raise
@@ -94,25 +87,25 @@ class Publisher:
             os.replace(self.ready, main)
             sync_folder(main.parent)
 
-    def _build(self, sources: list[Source], empty: pl.DataFrame) -> None:
+    def _build(self, files: list[StagedFile], empty: pl.DataFrame) -> None:
         """Step 2. The parts are not consumed: a single one gets a second name, where the file system can."""
         make_private_folder(self.staging.folder)
-        single = sources[0] if len(sources) == 1 and sources[0].is_ours else None
+        single = files[0] if len(files) == 1 and files[0].is_ours else None
         if single is None or not _link(single.path, self.ready):
-            write_aside(self.ready, self._writer(sources, empty))
+            write_aside(self.ready, self._writer(files, empty))
         self.ready.chmod(published_mode(self.output.main))
         sync_folder(self.staging.folder)
 
     def _ready_files(self) -> list[Path]:
         return list(self.staging.folder.glob("ready-*"))
 
-    def _writer(self, sources: list[Source], empty: pl.DataFrame) -> Callable[[BinaryIO], None]:
+    def _writer(self, files: list[StagedFile], empty: pl.DataFrame) -> Callable[[BinaryIO], None]:
         def write(target: BinaryIO) -> None:
-            if not sources:
+            if not files:
                 write_rows(empty, self.format, target)
             elif self.format is FileFormat.JSON:
-                concatenate([(source.path, source.size) for source in sources], target)
-            elif can_merge(paths := [source.path for source in sources]):
+                concatenate([(file.path, file.size) for file in files], target)
+            elif can_merge(paths := [file.path for file in files]):
                 merge(paths, target)
             else:  # another tool has written the main file, or its columns have changed
                 frames = aligned(paths)

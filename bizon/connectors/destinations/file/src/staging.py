@@ -17,11 +17,12 @@ from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.output import Output
 from bizon.destination.models import CommittedBatch
+from bizon.destination.receipts import differs, parts_that_count
 
 _TRASH = ".trash"
 
 
-class Source(NamedTuple):
+class StagedFile(NamedTuple):
     """A file that goes into the output: its first ``size`` bytes. ``is_ours``: nobody else writes it, not even another
     run of this job, so that it may become the output itself."""
 
@@ -33,14 +34,13 @@ class Source(NamedTuple):
 class Piece(NamedTuple):
     """The bytes of one committed batch."""
 
-    batch: CommittedBatch
     path: Path
     start: int
     end: int
     checksum: int
 
 
-class Staging(ABC):
+class FileStaging(ABC):
     """The staged rows of one job. ``may_grow``: what lies in a file behind its committed rows does not matter."""
 
     may_grow: ClassVar[bool]
@@ -50,7 +50,7 @@ class Staging(ABC):
         self.extension = extension
         self.folder = output.folder / f"{output.claimant.job_id}.{output.claimant.owner.key}"
         self.epoch = 1
-        self._sources: list[Source] | None = None
+        self._files: list[StagedFile] | None = None
         self._seen: dict[Path, tuple[int, int, int]] = {}
 
     @abstractmethod
@@ -62,15 +62,15 @@ class Staging(ABC):
         """Of the last write."""
 
     @abstractmethod
-    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
-        """Where the rows of a batch are. Raises KeyError, TypeError or ValueError for a receipt it did not give."""
+    def _located(self, receipt: Mapping[str, Any]) -> Piece:
+        """Where the rows of a batch are. Raises KeyError, TypeError or ValueError for a receipt from somewhere else."""
 
     @abstractmethod
     def _kept(self, pieces: Sequence[Piece]) -> None:
         """After ``trim``: nothing but these pieces counts."""
 
     @abstractmethod
-    def _source(self, path: Path, size: int) -> Source:
+    def _staged_file(self, path: Path, size: int) -> StagedFile:
         """A file whose first ``size`` bytes count."""
 
     def empty(self, epoch: int) -> None:
@@ -102,13 +102,13 @@ class Staging(ABC):
         sizes: dict[Path, int] = {}
         for piece in self._checked(committed):
             sizes[piece.path] = piece.end
-        self._sources = [self._source(path, size) for path, size in sizes.items()]
+        self._files = [self._staged_file(path, size) for path, size in sizes.items()]
 
-    def sources(self) -> list[Source]:
+    def files(self) -> list[StagedFile]:
         """The files that ``verify`` has found to hold the committed rows, in page order."""
-        if self._sources is None:
+        if self._files is None:
             raise DestinationError("what is staged was not verified, so nothing is published")
-        return list(self._sources)
+        return list(self._files)
 
     def discard(self) -> None:
         """Remove the folder of this job. Call it within ``fenced``."""
@@ -123,43 +123,25 @@ class Staging(ABC):
                 _remove(path)
 
     def _checked(self, committed: Sequence[CommittedBatch]) -> list[Piece]:
-        pieces = [self._piece(batch) for batch in committed if batch.rows]
+        pieces = parts_that_count(committed, self._located, str(self.output.main))
         ends: dict[Path, int] = {}
         fresh: dict[Path, tuple[int, int, int]] = {}
-        for piece in pieces:
+        for batch, piece in pieces:
             if piece.start != ends.get(piece.path, 0):
-                raise self._differs(piece, f"begins at byte {piece.start}, not {ends.get(piece.path, 0)}")
+                raise differs(batch, f"'{piece.path}' begins at byte {piece.start}, not {ends.get(piece.path, 0)}")
             ends[piece.path] = piece.end
             try:
                 _, size, _ = fresh.setdefault(piece.path, signature(piece.path))
                 if size > piece.end and not self.may_grow:
-                    raise self._differs(piece, f"has {size} bytes, not {piece.end}")
+                    raise differs(batch, f"'{piece.path}' has {size} bytes, not {piece.end}")
                 if self._seen.get(piece.path) == fresh[piece.path]:
                     continue
                 if digest(piece.path, piece.start, piece.end) != piece.checksum:
-                    raise self._differs(piece, "was changed: its checksum differs")
+                    raise differs(batch, f"'{piece.path}' was changed: its checksum differs")
             except (FileNotFoundError, EOFError):
-                raise self._differs(piece, "is missing or cut") from None
+                raise differs(batch, f"'{piece.path}' is missing or cut") from None
         self._seen.update(fresh)
-        return pieces
-
-    def _piece(self, batch: CommittedBatch) -> Piece:
-        try:
-            return self._located(batch, batch.receipt or {})
-        except (KeyError, TypeError, ValueError):
-            raise DestinationError(
-                f"pages {batch.from_iteration}-{batch.to_iteration} of job {self.output.claimant.job_id} were not "
-                f"staged for '{self.output.main}': was another destination, format or release at work? Undo that, or "
-                f"run with --fresh to fetch everything again"
-            ) from None
-
-    def _differs(self, piece: Piece, what: str) -> DestinationError:
-        batch = piece.batch
-        return DestinationError(
-            f"staging does not hold what was committed: pages {batch.from_iteration}-{batch.to_iteration} ("
-            f"{batch.rows} rows) in '{piece.path}': {what}. Was the working directory changed, or is another run at "
-            f"work? Undo that, or run with --fresh to fetch everything again"
-        )
+        return [piece for _, piece in pieces]
 
 
 def signature(path: Path) -> tuple[int, int, int]:

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
-from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
+from bizon.connectors.destinations.file.src.staging import FileStaging, Piece, StagedFile, signature
 from bizon.destination.models import CommittedBatch
 
 
-class LineStaging(Staging):
+class LineStaging(FileStaging):
     """The lines of one job."""
 
     may_grow = True
@@ -83,11 +83,11 @@ class LineStaging(Staging):
             raise OSError(f"'{self._own}' was cut or removed: is another run at work?")
         truncate(handle, start)
 
-    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
+    def _located(self, receipt: Mapping[str, Any]) -> Piece:
         epoch = int(receipt["epoch"])
         sealed = self._sealed(epoch)
         path = sealed if sealed.exists() else self._unsealed(epoch)
-        return Piece(batch, path, int(receipt["start"]), int(receipt["end"]), int(receipt["checksum"]))
+        return Piece(path, int(receipt["start"]), int(receipt["end"]), int(receipt["checksum"]))
 
     def _kept(self, pieces: Sequence[Piece]) -> None:
         for path, size in {piece.path: piece.end for piece in pieces}.items():
@@ -96,8 +96,8 @@ class LineStaging(Staging):
             truncate_file(sealed, size)
             self._seen[sealed] = signature(sealed)
 
-    def _source(self, path: Path, size: int) -> Source:
-        return Source(path, size, is_ours=path == self._own and path.stat().st_size == size)
+    def _staged_file(self, path: Path, size: int) -> StagedFile:
+        return StagedFile(path, size, is_ours=path == self._own and path.stat().st_size == size)
 
     def _unsealed(self, epoch: int) -> Path:
         return self.folder / f"{epoch:06d}.{self.extension}"

@@ -11,11 +11,10 @@ from typing import Any, BinaryIO
 from bizon.common.private_files import make_private_folder
 from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.replace import write_file
-from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
-from bizon.destination.models import CommittedBatch
+from bizon.connectors.destinations.file.src.staging import FileStaging, Piece, StagedFile, signature
 
 
-class PartStaging(Staging):
+class PartStaging(FileStaging):
     """The parts of one job."""
 
     may_grow = False
@@ -40,14 +39,14 @@ class PartStaging(Staging):
         self._seen[self._last] = seen
         return {"file": self._last.name, "size": size, "checksum": found}
 
-    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
+    def _located(self, receipt: Mapping[str, Any]) -> Piece:
         name = str(receipt["file"])
         if Path(name).name != name or not name.endswith(f".{self.extension}"):
             raise ValueError(name)
-        return Piece(batch, self.folder / name, 0, int(receipt["size"]), int(receipt["checksum"]))
+        return Piece(self.folder / name, 0, int(receipt["size"]), int(receipt["checksum"]))
 
     def _kept(self, pieces: Sequence[Piece]) -> None:
         return None
 
-    def _source(self, path: Path, size: int) -> Source:
-        return Source(path, size, is_ours=True)
+    def _staged_file(self, path: Path, size: int) -> StagedFile:
+        return StagedFile(path, size, is_ours=True)
