@@ -8,7 +8,7 @@ from typing import ClassVar
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
+from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
 from bizon.connectors.destinations.bigquery.src.config import (
@@ -20,7 +20,7 @@ from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.jobs import Jobs
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
-from bizon.connectors.destinations.bigquery.src.owners import Owner, rows_in
+from bizon.connectors.destinations.bigquery.src.owners import OwnerLabels, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
 from bizon.connectors.destinations.bigquery.src.schema import (
     as_there,
@@ -31,13 +31,12 @@ from bizon.connectors.destinations.bigquery.src.schema import (
 )
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.destination.destination import AbstractDestination
-from bizon.destination.models import OutputState, ResumePoint
+from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
-from bizon.source.config import SourceSyncModes
 
-_SUFFIXES = {SourceSyncModes.FULL_REFRESH: "_temp", SourceSyncModes.INCREMENTAL: "_incremental"}
+_SUFFIXES = {WriteMode.REPLACE: "_temp", WriteMode.APPEND: "_incremental"}
 
 
 class BigQueryFamilyDestination(AbstractDestination):
@@ -64,9 +63,8 @@ class BigQueryFamilyDestination(AbstractDestination):
             source_callback=source_callback,
             monitor=monitor,
         )
-        self._mode = sync_metadata.sync_mode
-        self._is_stream = self._mode is SourceSyncModes.STREAM
-        self._owner = Owner.of(sync_metadata)
+        self._is_stream = sync_metadata.write_mode is WriteMode.IN_PLACE
+        self._labels = OwnerLabels(sync_metadata.owner)
         self._clients = Clients(config)
         self._targets: dict[str, Target] = {}
         self._schemas: dict[str, BigQueryRecordSchemaConfig | None] = {}
@@ -82,7 +80,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     @property
     def temp_table_id(self) -> str:
         """``{table}_temp`` or ``{table}_incremental``; in sync mode stream, the table itself."""
-        return f"{self.default_destination_id}{_SUFFIXES.get(self._mode, '')}"
+        return f"{self.default_destination_id}{_SUFFIXES.get(self.sync_metadata.write_mode, '')}"
 
     @property
     def dead_letter_id(self) -> str:
@@ -121,7 +119,7 @@ class BigQueryFamilyDestination(AbstractDestination):
             found = self._tables.find(table)
         if found is None:
             return OutputState(identity, None, has_rows=False)
-        published, rows = self._owner.publication(found), rows_in(found)
+        published, rows = self._labels.publication(found), rows_in(found)
         return OutputState(identity, published.job_id if published else None, None if rows is None else rows > 0)
 
     def _check_dataset(self, dataset: str, *, make: bool) -> None:
@@ -154,17 +152,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         only = self.default_destination_id
         if table == only:
             return None
-        return f"sync mode {self._mode} writes one table, '{only}'; the rows are for '{table}'"
-
-    def _refuse_to_append_again(self, resume: ResumePoint, final: bigquery.Table) -> None:
-        """The state knows of no run, but this pipeline has written the table: everything would be added once more."""
-        appends = self._mode is SourceSyncModes.INCREMENTAL and not resume.has_history and not resume.adopt
-        if appends and self._owner.has_published(final) and rows_in(final):
-            raise DestinationError(
-                f"'{self.default_destination_id}' was written by this pipeline, but its state knows of no run: was the "
-                f"state lost or is it elsewhere? This run would append everything again. Run with --fresh to replace "
-                f"the table, or with --adopt to append to it"
-            )
+        return f"sync mode {self.sync_metadata.sync_mode} writes one table, '{only}'; the rows are for '{table}'"
 
     def _table_of_rows(self, rows: int) -> str:
         """The table that the batch is for. Raises RowsRejectedError where a record names one that it must not."""
@@ -252,8 +240,8 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     @cached_property
     def _finals(self) -> FinalTables:
-        replaces = self._replaces and self._mode is SourceSyncModes.FULL_REFRESH
-        return FinalTables(self._clients.bigquery, self._tables, self._owner, self._knows, replaces=replaces)
+        replaces = self._replaces and self.sync_metadata.write_mode is WriteMode.REPLACE
+        return FinalTables(self._clients.bigquery, self._tables, self._labels, self._knows, replaces=replaces)
 
     @cached_property
     def _jobs(self) -> Jobs:

@@ -13,9 +13,9 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.owners import STAGING, Knows, Owner, label_of
+from bizon.connectors.destinations.bigquery.src.owners import STAGING, Knows, label_of
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
-from bizon.destination.models import ResumePoint
+from bizon.destination.models import Owner, ResumePoint
 
 _FENCE, _JOB = "bizon_fence", "bizon_job"
 _OPTIONS = "INFORMATION_SCHEMA.TABLE_OPTIONS"
@@ -107,7 +107,7 @@ class StagingClaim:
         return {STAGING: self._owner.mark, _FENCE: fence, _JOB: label_of(self._job_id)}
 
     def _make(self, target: Target, like: bigquery.Table | None) -> bool:
-        words = f"Rows of {self._owner.words} that are not published yet"
+        words = f"Rows of {self._owner} that are not published yet"
         try:
             self._tables.make(target, like, self._labels, words, exists_ok=False)
         except exceptions.Conflict:

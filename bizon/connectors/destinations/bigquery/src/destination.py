@@ -1,9 +1,7 @@
 """The ``bigquery`` destination: rows go through objects in a bucket and load jobs into a table."""
 
 import hashlib
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
@@ -14,7 +12,7 @@ from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
 from bizon.connectors.destinations.bigquery.src.objects import Objects
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
-from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
+from bizon.connectors.destinations.bigquery.src.staged import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.staging import Staging
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.destination.models import ResumePoint
@@ -22,7 +20,7 @@ from bizon.destination.models import ResumePoint
 _MARK = 12  # hex digits that tell a table from others in the names of objects and jobs
 
 
-class BigQueryDestination(StagedDestination):
+class BigQueryDestination(BigQueryStagedDestination):
     """Exactly once in sync modes full_refresh and incremental, at least once in stream.
 
     full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental`` until ``finalize`` puts them
@@ -52,18 +50,6 @@ class BigQueryDestination(StagedDestination):
         check_bucket(bucket, location, self.config.dataset_location)
         return True
 
-    def prepare(self, resume: ResumePoint) -> None:
-        """In sync mode stream, remove what earlier runs have left in the bucket; else see ``StagedDestination``."""
-        self._objects.begin(resume.job_created_us)
-        super().prepare(resume)
-        if self._is_stream:
-            with writing("bigquery: objects of earlier runs"):
-                self._objects.remove_older_jobs()
-                self._objects.remove_earlier_starts(resume.epoch)
-        elif self.config.async_load:
-            how = (self.config.load_files_per_job, self.config.load_max_in_flight_jobs)
-            self._aside = LoadsAside(self._loads, self._staging.loaded, *how)
-
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Load one batch. The same pages loaded again in a run are loaded once."""
         rows = df_destination_records.height
@@ -87,10 +73,6 @@ class BigQueryDestination(StagedDestination):
                 self._staging.write(part, encoded, self._aside)
         return True, None
 
-    def receipt(self) -> Mapping[str, Any] | None:
-        """The object of the last write, and its checksum."""
-        return None if self._is_stream else self._staging.receipt()
-
     def landed(self, *, wait: bool) -> int:
         """With async_load: the last page whose load job is done."""
         if self._aside is None:
@@ -102,6 +84,24 @@ class BigQueryDestination(StagedDestination):
         if self._aside is not None:
             self._aside.close()
         super().close()
+
+    def _prepare_in_place(self, resume: ResumePoint) -> None:
+        """Remove from the bucket what earlier runs have left."""
+        self._objects.begin(resume.job_created_us)
+        super()._prepare_in_place(resume)
+        with writing("bigquery: objects of earlier runs"):
+            self._objects.remove_older_jobs()
+            self._objects.remove_earlier_starts(resume.epoch)
+
+    def _open(self, resume: ResumePoint) -> None:
+        self._objects.begin(resume.job_created_us)
+        super()._open(resume)
+
+    def _take_over(self, resume: ResumePoint) -> None:
+        super()._take_over(resume)
+        if self.config.async_load:
+            how = (self.config.load_files_per_job, self.config.load_max_in_flight_jobs)
+            self._aside = LoadsAside(self._loads, self._staging.loaded, *how)
 
     def _open_staging(self, wanted: Target) -> Staging:
         staged = self._staged_target(wanted)
@@ -123,7 +123,7 @@ class BigQueryDestination(StagedDestination):
 
     @cached_property
     def _objects(self) -> Objects:
-        return Objects(self._clients.storage, self.config.gcs_buffer_bucket, self.sync_metadata, self._owner.mark)
+        return Objects(self._clients.storage, self.config.gcs_buffer_bucket, self.sync_metadata)
 
     @cached_property
     def _loads(self) -> Loads:

@@ -5,7 +5,7 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.owners import Knows, Owner, Publication, check_final
+from bizon.connectors.destinations.bigquery.src.owners import Knows, OwnerLabels, Publication, check_final
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
 
 
@@ -15,10 +15,12 @@ class FinalTables:
     ``adopt`` is set by ``prepare``: tables with rows that this pipeline did not write are taken over.
     """
 
-    def __init__(self, client: bigquery.Client, tables: Tables, owner: Owner, knows: Knows, *, replaces: bool) -> None:
+    def __init__(
+        self, client: bigquery.Client, tables: Tables, labels: OwnerLabels, knows: Knows, *, replaces: bool
+    ) -> None:
         self._client = client
         self._tables = tables
-        self._owner = owner
+        self._labels = labels
         self._knows = knows
         self._replaces = replaces
         self._ensured: set[str] = set()
@@ -26,15 +28,15 @@ class FinalTables:
 
     def check(self, table: bigquery.Table) -> None:
         """Raise DestinationConnectionError for one that this pipeline must not write."""
-        check_final(table, self._owner, replaces=self._replaces, adopt=self.adopt)
+        check_final(table, self._labels, replaces=self._replaces, adopt=self.adopt)
 
     def claim(self, table: bigquery.Table) -> bigquery.Table:
         """Check a table that is there, and label it as one that this pipeline writes."""
         for _ in range(ATTEMPTS):
             self.check(table)
-            if self._owner.label in table.labels:
+            if self._labels.label in table.labels:
                 return table
-            table.labels = {**table.labels, self._owner.label: ""}
+            table.labels = {**table.labels, self._labels.label: ""}
             try:
                 return self._client.update_table(table, ["labels"], **HOW)
             except exceptions.PreconditionFailed:  # somebody has changed it since
@@ -45,7 +47,7 @@ class FinalTables:
         """A table, made if there is none, that this pipeline may write. Raises as ``check``."""
         table = self._tables.find(target.table_id)
         if table is None:
-            table = self._tables.make(target, None, {self._owner.label: ""})
+            table = self._tables.make(target, None, {self._labels.label: ""})
         return self.claim(table)
 
     def ensure(self, target: Target) -> bool:
@@ -65,11 +67,11 @@ class FinalTables:
         this pipeline has done so since."""
         table = self._client.get_table(table_id, **HOW)
         for _ in range(ATTEMPTS):
-            before = self._owner.publication(table)
+            before = self._labels.publication(table)
             if before is not None and before.created_us > published.created_us and self._knows(before.job_id):
                 raise OvertakenError(published.job_id)
-            gone = self._owner.others(table) if self._replaces else []
-            labels = {**table.labels, self._owner.label: published.label, **dict.fromkeys(gone)}
+            gone = self._labels.others(table) if self._replaces else []
+            labels = {**table.labels, self._labels.label: published.label, **dict.fromkeys(gone)}
             if labels == table.labels:
                 return
             table.labels = labels

@@ -53,10 +53,11 @@ class Part(NamedTuple):
 class Objects:
     """The objects of one pipeline."""
 
-    def __init__(self, client: StorageClient, bucket: str, metadata: SyncMetadata, owner: str) -> None:
+    def __init__(self, client: StorageClient, bucket: str, metadata: SyncMetadata) -> None:
         self._client = client
         self._bucket = client.bucket(bucket)
-        self._pipeline = f"{quote(metadata.source_name, safe='')}/{quote(metadata.stream_name, safe='')}/{owner}/"
+        source, stream = quote(metadata.source_name, safe=""), quote(metadata.stream_name, safe="")
+        self._pipeline = f"{source}/{stream}/{metadata.owner.mark}/"
         self._job_id = metadata.job_id
         self._created_us = 0
 

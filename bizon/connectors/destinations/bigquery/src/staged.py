@@ -1,142 +1,141 @@
-"""The protocol of destinations whose rows wait in a staging table until one job publishes them."""
+"""The BigQuery destinations that stage: rows wait in a staging table until one job publishes them."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.cloud import bigquery
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError
+from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.client import HOW, writing
 from bizon.connectors.destinations.bigquery.src.config import StagingDetails
 from bizon.connectors.destinations.bigquery.src.jobs import Job
-from bizon.connectors.destinations.bigquery.src.owners import Publication
+from bizon.connectors.destinations.bigquery.src.owners import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.destination.models import CommittedBatch, ResumePoint
-from bizon.source.config import SourceSyncModes
+from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
+from bizon.destination.staged import StagedDestination, Staging, Step
 
 
-class StagingTable(Protocol):
+class StagingTable(Staging, Protocol):
     """Where the rows of a job wait until they are published."""
 
-    def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
         """Make it hold the rows of the committed batches. ``like``: the final table."""
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that it holds them, and note which rows they are. Raises DestinationError."""
+        """Check that it holds them, and note which rows they are. Raises DestinationError."""
 
     def staged(self) -> Staged:
         """The rows that ``verify`` has found."""
 
     def remove(self) -> None:
-        """They are published."""
+        """Remove them: they are published."""
 
 
-class StagedDestination(BigQueryFamilyDestination):
-    """In sync modes full_refresh and incremental. ``_published``: an earlier start has published the job."""
+class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
+    """In sync modes full_refresh and incremental, rows wait in a staging table. Its labels are the fence, see
+    ``claim.py``. One BigQuery job publishes, and is done once."""
 
     config: StagingDetails
+    _staging: StagingTable
+    _final: bigquery.Table | None = None
     _published = False
-    _staging: Any  # a StagingTable, which each destination narrows
 
     @property
     def temp_table_id(self) -> str:
-        """Where rows wait: ``staging_table``, else as for all; in sync mode stream, the table itself."""
+        """Where rows wait: ``staging_table``, else the default of the family; in sync mode stream, the table itself."""
         named = self.config.staging_table
-        if named is None or self._is_stream:
+        if named is None or self._in_place:
             return super().temp_table_id
-        beside = self.default_destination_id.rpartition(".")[0]
-        return self.config.table_of(named) if "." in named else f"{beside}.{named}"
+        dataset = self.default_destination_id.rpartition(".")[0]
+        return self.config.table_of(named) if "." in named else f"{dataset}.{named}"
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials, nowhere to stage."""
         super().check_connection()
-        if not self._is_stream:
+        if not self._in_place:
             if self.temp_table_id == self.default_destination_id:
                 raise DestinationConnectionError(f"`staging_table` '{self.temp_table_id}' is the table of the pipeline")
             self._check_dataset(self.temp_table_id.rpartition(".")[0], make=False)
         return True
 
-    def prepare(self, resume: ResumePoint) -> None:
-        """Make staging hold exactly the committed rows. Raises DestinationError when that cannot be,
-        DestinationConnectionError when staging or the table are somebody else's, and OvertakenError in a superseded
-        start."""
-        super().prepare(resume)
-        if self._is_stream:
-            return
-        with writing("bigquery: staging"):
-            final = self._tables.find(self.default_destination_id)
-            if final is not None:
-                self._finals.check(final)
-                self._refuse_to_append_again(resume, final)
-                self._tables.check_partitioning(final)
-            wanted = self._wanted(final)
-            self._staging = self._open_staging(wanted)
-            self._claim.take(resume, self._staged_target(wanted), final)
-            if resume.exhausted and self._jobs.is_done(self._publish_name):
-                self._published = True
-                return
-            if final is not None:
-                self._finals.claim(final)
-            self._staging.prepare(resume, final)
-
-    def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that staging holds every committed batch, unless an earlier start has published them already."""
-        if self._is_stream or self._published:
-            return
-        with writing("bigquery: staging"):
-            self._claim.check()
-            self._staging.verify(committed)
-
-    def finalize(self) -> bool:
-        """Put the staged rows into the table, once. Raises FinalizeError; the table is as it was then."""
-        if self._is_stream:
-            return True
-        table = self.default_destination_id
-        try:
-            with writing(f"bigquery: table '{table}'"):
-                if not self._published:
-                    self._publish()
-                    self._published = True
-                self._finals.mark(table, Publication(self._created_us, self.sync_metadata.job_id))
-                self._staging.remove()
-        except DestinationError as error:
-            raise FinalizeError(
-                f"'{table}' was not replaced: {error}; all rows are staged, run again to publish them"
-            ) from error
-        return True
-
     @property
-    def _publish_name(self) -> str:
-        """What the job that publishes is called."""
-        return f"bizon_{self.sync_metadata.job_id}_publish"
+    def _place(self) -> str:
+        return self.default_destination_id
 
-    @cached_property
-    def _claim(self) -> StagingClaim:
-        return StagingClaim(self._clients.bigquery, self._tables, self._owner, self._knows, self.temp_table_id)
+    def _prepare_in_place(self, resume: ResumePoint) -> None:
+        BigQueryFamilyDestination.prepare(self, resume)
 
-    def _publish(self) -> None:
-        """Replace the table by the staged rows, or append them, by one job. Raises OvertakenError when another start
-        has taken over: the job has done nothing then."""
+    def _open(self, resume: ResumePoint) -> None:
+        BigQueryFamilyDestination.prepare(self, resume)
+        self._final = self._tables.find(self.default_destination_id)
+        if self._final is not None:
+            self._finals.check(self._final)
+
+    def _has_own_rows(self) -> bool:
+        return self._final is not None and self._labels.has_published(self._final) and bool(rows_in(self._final))
+
+    def _take_over(self, resume: ResumePoint) -> None:
+        if self._final is not None:
+            self._tables.check_partitioning(self._final)
+        wanted = self._wanted(self._final)
+        self._staging = self._open_staging(wanted)
+        self._claim.take(resume, self._staged_target(wanted), self._final)
+        self._published = resume.exhausted and self._jobs.is_done(self._publish_name)
+
+    def _is_published(self) -> bool:
+        return self._published
+
+    @contextmanager
+    def _fenced(self) -> Iterator[None]:
+        self._claim.check()
+        yield
+
+    def _trim(self, resume: ResumePoint) -> None:
+        if self._final is not None:
+            self._finals.claim(self._final)
+        self._staging.trim(resume, self._final)
+
+    def _publish(self, mode: WriteMode) -> None:
+        """Replace the rows of the table, or append to them, by one job, which does nothing when another start has
+        claimed staging."""
         staged, wanted = self._staging.staged(), self._wanted(None)
         final = self._finals.claimed(wanted)
         self._tables.widen(final, staged.schema)
-        replaces = self._mode is SourceSyncModes.FULL_REFRESH
+        replaces = mode is WriteMode.REPLACE
         script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
         how = bigquery.QueryJobConfig(query_parameters=staged.parameters)
 
         def start(job_id: str) -> Job:
             return self._clients.bigquery.query(script, job_config=how, job_id=job_id, job_retry=None, **HOW)
 
-        try:
-            self._jobs.done(self._publish_name, start)
-        except DestinationError:
-            self._claim.check()
-            raise
+        self._jobs.done(self._publish_name, start)
+        self._published = True
+
+    def _note_published(self) -> None:
+        published = Publication(self._created_us, self.sync_metadata.job_id)
+        self._finals.mark(self.default_destination_id, published)
+
+    def _discard(self) -> None:
+        self._staging.remove()
+
+    def _explained(self, step: Step) -> AbstractContextManager[None]:
+        return writing(f"bigquery: table '{self._place}'" if step is Step.PUBLISH else "bigquery: staging")
+
+    @property
+    def _publish_name(self) -> str:
+        """Name of the job that publishes."""
+        return f"bizon_{self.sync_metadata.job_id}_publish"
+
+    @cached_property
+    def _claim(self) -> StagingClaim:
+        owner = self.sync_metadata.owner
+        return StagingClaim(self._clients.bigquery, self._tables, owner, self._knows, self.temp_table_id)
 
     @abstractmethod
     def _open_staging(self, wanted: Target) -> StagingTable:

@@ -17,9 +17,9 @@ from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
 from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.destination.models import CommittedBatch, ResumePoint
+from bizon.destination.receipts import differs, parts_that_count
 
 _URIS_AT_ONCE = 10_000  # what one load job takes
 
@@ -42,7 +42,7 @@ class Staging:
         self._epoch = 1
         self._rebuilds = 0
 
-    def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
         """Hold exactly the committed rows. Raises DestinationError when some are gone."""
         self._like, self._epoch = like, resume.epoch
         self._objects.remove_older_jobs()
@@ -76,6 +76,7 @@ class Staging:
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
         """See that the object of every committed batch is in the bucket, unchanged, and that the table holds their
         rows, or replace the table by one that does. Raises DestinationError."""
+        self._claim.check()
         rows = sum(batch.rows for batch in committed)
         self._fill(self._checked(committed), rows)
         self._rows = rows
@@ -93,21 +94,15 @@ class Staging:
 
     def _checked(self, committed: Sequence[CommittedBatch]) -> list[Part]:
         """The objects of the batches, in page order."""
-        with_rows = [batch for batch in committed if batch.rows]
-        there = self._objects.stored() if with_rows else {}
-        parts: list[Part] = []
-        for batch in with_rows:
-            receipt = batch.receipt or {}
-            part = part_of(str(receipt.get("object", "")))
-            if part is None:
-                raise without_receipt(batch, self.target.table_id)
-            found = there.get(part.name)
+        parts = parts_that_count(committed, _located, self.target.table_id)
+        there = self._objects.stored() if parts else {}
+        for batch, part in parts:
+            found, receipt = there.get(part.name), batch.receipt or {}
             if found is None:
                 raise differs(batch, f"object '{part.name}' is missing from the bucket")
             if found != Stored(receipt.get("bytes"), receipt.get("crc32c")):
                 raise differs(batch, f"object '{part.name}' was changed: its checksum differs")
-            parts.append(part)
-        return parts
+        return [part for _, part in parts]
 
     def _fill(self, parts: Sequence[Part], rows: int) -> bool:
         """Make the table hold these objects and nothing else. Whether it did so already."""
@@ -129,3 +124,10 @@ class Staging:
                 f"objects: is another run at work? Run again; with --fresh to fetch everything again"
             )
         return False
+
+
+def _located(receipt: Mapping[str, Any]) -> Part:
+    part = part_of(str(receipt["object"]))
+    if part is None:
+        raise ValueError(receipt["object"])
+    return part

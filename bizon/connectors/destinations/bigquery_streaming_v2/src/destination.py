@@ -1,8 +1,6 @@
 """The ``bigquery_streaming_v2`` destination: rows are appended by the Storage Write API."""
 
-from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import Any
 
 import grpc
 import polars as pl
@@ -13,7 +11,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.client import writing
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
-from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
+from bizon.connectors.destinations.bigquery.src.staged import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
@@ -23,7 +21,7 @@ from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import Table
 _MB = 1_000_000
 
 
-class BigQueryStreamingV2Destination(StagedDestination):
+class BigQueryStreamingV2Destination(BigQueryStagedDestination):
     """Exactly once in sync modes full_refresh and incremental, at least once in stream.
 
     full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental``, each with a mark of the
@@ -58,10 +56,6 @@ class BigQueryStreamingV2Destination(StagedDestination):
                 return True, None
             _append(writer, self._staging.new_mark(), df_destination_records, [])
         return True, None
-
-    def receipt(self) -> Mapping[str, Any] | None:
-        """The mark that the rows of the last write have."""
-        return None if self._is_stream else self._staging.receipt()
 
     def close(self) -> None:
         client = self.__dict__.pop("_write_client", None)

@@ -18,10 +18,10 @@ from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.client import HOW
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.destination.models import CommittedBatch, ResumePoint
+from bizon.destination.receipts import differs, parts_that_count
 
 _DIGEST = 12  # hex digits of a job's id in a mark
 _WHERE = f"`{BATCH}` IN UNNEST(@marks)"
@@ -42,7 +42,7 @@ class MarkedStaging:
         self._staged: Staged | None = None
         self.table = table
 
-    def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
         """See that the committed rows are there; what else is there does not matter. Raises DestinationError."""
         self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{resume.epoch}"
         self._check(resume.committed)
@@ -67,6 +67,7 @@ class MarkedStaging:
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
         """See that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
+        self._claim.check()
         marks = self._check(committed)
         rows = sum(batch.rows for batch in committed)
         self._staged = Staged(
@@ -89,14 +90,16 @@ class MarkedStaging:
 
     def _check(self, committed: Sequence[CommittedBatch]) -> list[str]:
         """The marks of the batches, whose rows are all there."""
-        batches: dict[str, CommittedBatch] = {}
-        for batch in committed:
-            if not batch.rows:
-                continue
-            mark = (batch.receipt or {}).get("mark")
-            if not isinstance(mark, str) or mark in batches:
-                raise without_receipt(batch, self.table.table_id)
-            batches[mark] = batch
+        seen: set[str] = set()
+
+        def located(receipt: Mapping[str, Any]) -> str:
+            mark = receipt["mark"]
+            if not isinstance(mark, str) or mark in seen:
+                raise ValueError(mark)
+            seen.add(mark)
+            return mark
+
+        batches = {mark: batch for batch, mark in parts_that_count(committed, located, self.table.table_id)}
         found = self._counts(list(batches)) if batches else {}
         for mark, batch in batches.items():
             if found.get(mark, 0) != batch.rows:
