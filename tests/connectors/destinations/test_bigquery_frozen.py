@@ -13,7 +13,7 @@ from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import OvertakenError
-from bizon.connectors.destinations.bigquery.src import claim, finals, staged
+from bizon.connectors.destinations.bigquery.src import claim, finals, staged_destination
 from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def test_between_verifying_and_publishing(
         frozen.prepare(fresh(config, OLD))
         old = at(frozen, 0)
         frozen.verify([old])
-        inner = staged.publishing
+        inner = staged_destination.publishing
         taken: list[Any] = []
 
         def thaws_later(*args: Any, **how: Any) -> str:
@@ -137,7 +137,7 @@ def test_between_verifying_and_publishing(
             taken.append(at(taker, 1) if job == OLD else at(taker, 0))
             return inner(*args, **how)
 
-        monkeypatch.setattr(staged, "publishing", thaws_later)
+        monkeypatch.setattr(staged_destination, "publishing", thaws_later)
         with pytest.raises(OvertakenError):
             frozen.finalize()
         assert ids(warehouse) == []

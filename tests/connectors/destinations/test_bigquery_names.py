@@ -11,7 +11,7 @@ from destinations import open_destination, publish, rows_of, write
 from google.cloud.bigquery import SchemaField, Table
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 from bizon.destination.models import ResumePoint
 

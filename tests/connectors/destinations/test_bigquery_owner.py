@@ -148,7 +148,7 @@ def test_a_replacement_that_fails_half_way_leaves_the_old_rows(
         destination.verify([batch])
         with monkeypatch.context() as patch:
             patch.setattr(
-                "bizon.connectors.destinations.bigquery.src.staged.publishing",
+                "bizon.connectors.destinations.bigquery.src.staged_destination.publishing",
                 lambda *args, **how: publishing(*args, **how).replace("; COMMIT", " AND ERROR('no') = 'no'; COMMIT"),
             )
             with pytest.raises(FinalizeError, match="was not replaced"):

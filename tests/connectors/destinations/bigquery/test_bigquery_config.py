@@ -109,7 +109,7 @@ def test_a_key_leaves_no_trace_in_files_or_variables(monkeypatch: pytest.MonkeyP
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from bizon.common.google_credentials import google_credentials
+    from bizon.google.credentials import google_credentials
 
     made = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -10,17 +10,14 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
-from bizon.connectors.destinations.bigquery.src.config import (
-    SIX_COLUMNS,
-    BigQueryFamilyDetails,
-    BigQueryRecordSchemaConfig,
-)
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, Clients, connecting
+from bizon.connectors.destinations.bigquery.src.column_config import SIX_COLUMNS, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
-from bizon.connectors.destinations.bigquery.src.jobs import Jobs
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
-from bizon.connectors.destinations.bigquery.src.owners import OwnerLabels, rows_in
+from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
 from bizon.connectors.destinations.bigquery.src.schema import (
     as_there,
@@ -131,7 +128,7 @@ class BigQueryFamilyDestination(AbstractDestination):
             "make it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
         ):
             try:
-                location = self._clients.bigquery.get_dataset(dataset, **HOW).location
+                location = self._clients.bigquery.get_dataset(dataset, **REQUEST_OPTIONS).location
             except exceptions.NotFound:
                 if not make:
                     raise
@@ -228,7 +225,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     def _make_dataset(self, dataset: str) -> str | None:
         made = bigquery.Dataset(dataset)
         made.location = self.config.dataset_location
-        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **HOW).location
+        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **REQUEST_OPTIONS).location
         return location
 
     def _knows(self, job_id: str) -> bool:
@@ -244,8 +241,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         return FinalTables(self._clients.bigquery, self._tables, self._labels, self._knows, replaces=replaces)
 
     @cached_property
-    def _jobs(self) -> Jobs:
-        return Jobs(self._clients.bigquery, self.config.dataset_location)
+    def _jobs(self) -> BigQueryJobs:
+        return BigQueryJobs(self._clients.bigquery, self.config.dataset_location)
 
 
 def _dataset_of(table: str) -> str:

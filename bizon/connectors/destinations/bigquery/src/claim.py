@@ -12,8 +12,8 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
-from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.owners import STAGING, Knows, label_of
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.owner_labels import STAGING, Knows, label_of
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
 from bizon.destination.models import Owner, ResumePoint
 
@@ -53,7 +53,7 @@ class StagingClaim:
                 raise OvertakenError(self._job_id)
             found.labels = {**found.labels, **self._labels}
             try:
-                self._client.update_table(found, ["labels"], **HOW)
+                self._client.update_table(found, ["labels"], **REQUEST_OPTIONS)
             except (exceptions.PreconditionFailed, exceptions.NotFound):  # another start was quicker
                 continue
             return
@@ -93,7 +93,7 @@ class StagingClaim:
             if not self._is_mine(found):
                 raise OvertakenError(self._job_id)
             try:
-                self._client.query(script, job_retry=None, **HOW).result()
+                self._client.query(script, job_retry=None, **REQUEST_OPTIONS).result()
             except exceptions.BadRequest as error:  # claimed since, or removed by a request whose answer was lost
                 refused = error
                 continue

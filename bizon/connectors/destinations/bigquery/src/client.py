@@ -17,9 +17,9 @@ from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import Timeout
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
-from bizon.common.google_credentials import CredentialsError, google_credentials
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+from bizon.google.credentials import CredentialsError, google_credentials
 
 _TIMEOUT = 60.0  # seconds of one request
 _RETRY_FOR = 120.0  # seconds for which a request is repeated
@@ -88,7 +88,7 @@ def _tell(error: BaseException) -> None:
 
 RETRY = Retry(predicate=is_passing, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR, on_error=_tell)
 """The one policy of requests: repeated while the reason passes, and for a bounded time."""
-HOW: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
+REQUEST_OPTIONS: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
 """Keywords of every request."""
 
 

@@ -1,64 +1,21 @@
 """Configuration of the ``bigquery`` destination, and what the two streaming ones share with it."""
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from bizon.common.secret import SecretText
 from bizon.config.strict import StrictModel
+from bizon.connectors.destinations.bigquery.src.column_config import LOADED_AT, BigQueryRecordSchemaConfig
 from bizon.destination.config import (
     AbstractDestinationConfig,
     AbstractDestinationDetailsConfig,
-    DestinationColumn,
     DestinationTypes,
-    RecordSchemaConfig,
 )
 
-LOADED_AT = "_bizon_loaded_at"
-SIX_COLUMNS = (
-    "_source_record_id",
-    "_source_timestamp",
-    "_source_data",
-    "_bizon_extracted_at",
-    LOADED_AT,
-    "_bizon_id",
-)
-"""What a table has whose records are not unnested."""
 _PARTS = 3  # project.dataset.table
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
-_DEEPEST = 15  # levels of nested RECORD columns that BigQuery has
-
-
-class ColumnType(StrEnum):
-    """Type of a column of an unnested table."""
-
-    BOOLEAN = "BOOLEAN"
-    BYTES = "BYTES"
-    DATE = "DATE"
-    DATETIME = "DATETIME"
-    FLOAT = "FLOAT"
-    FLOAT64 = "FLOAT64"
-    GEOGRAPHY = "GEOGRAPHY"
-    INTEGER = "INTEGER"
-    INT64 = "INT64"
-    NUMERIC = "NUMERIC"
-    BIGNUMERIC = "BIGNUMERIC"
-    JSON = "JSON"
-    RECORD = "RECORD"
-    STRING = "STRING"
-    TIME = "TIME"
-    TIMESTAMP = "TIMESTAMP"
-
-
-class ColumnMode(StrEnum):
-    """Whether a column may be empty, or holds a list."""
-
-    NULLABLE = "NULLABLE"
-    REQUIRED = "REQUIRED"
-    REPEATED = "REPEATED"
 
 
 class PartitionWindow(StrEnum):
@@ -68,64 +25,6 @@ class PartitionWindow(StrEnum):
     DAY = "DAY"
     MONTH = "MONTH"
     YEAR = "YEAR"
-
-
-class BigQueryColumn(DestinationColumn):
-    """One column of an unnested table."""
-
-    type: ColumnType = Field(description="BigQuery type of the column.")
-    mode: ColumnMode = Field(default=ColumnMode.NULLABLE, description="NULLABLE | REQUIRED | REPEATED.")
-    default_value_expression: str | None = Field(
-        default=None,
-        description="SQL expression for rows that have no value, as in `CURRENT_TIMESTAMP()`; load jobs do not use it.",
-    )
-    fields: "list[BigQueryColumn] | None" = Field(
-        default=None, min_length=1, description="Columns inside one of type RECORD."
-    )
-
-    @field_validator("name")
-    @classmethod
-    def _is_a_name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
-            raise ValueError(
-                f"'{value}' is no column name: letters, digits and underscores, at most 300, no digit first"
-            )
-        return value
-
-    @field_validator("type", mode="before")
-    @classmethod
-    def _in_any_case(cls, value: Any) -> Any:
-        return value.upper() if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _only_records_have_fields(self) -> "BigQueryColumn":
-        if (self.type is ColumnType.RECORD) != (self.fields is not None):
-            wrong = "needs `fields`" if self.fields is None else "has `fields`, which only type RECORD has"
-            raise ValueError(f"column '{self.name}' of type {self.type} {wrong}")
-        _refuse_twice(self.fields or ())
-        return self
-
-
-class BigQueryRecordSchemaConfig(RecordSchemaConfig):
-    """The columns of one table, and what it is clustered by."""
-
-    record_schema: list[BigQueryColumn] = Field(min_length=1, description="Columns, in order.")  # type: ignore[assignment]  # narrower, and frozen
-    clustering_keys: Annotated[list[str], Field(max_length=4)] | None = Field(
-        default=None,
-        description="Columns the table is clustered by, at most four, when it is made; without `unnest`, of the six "
-        "that every table has.",
-    )
-
-    @model_validator(mode="after")
-    def _columns_are_sound(self) -> "BigQueryRecordSchemaConfig":
-        _refuse_twice(self.record_schema)
-        names = {column.name.lower() for column in self.record_schema}.union(SIX_COLUMNS)
-        unknown = [key for key in self.clustering_keys or () if key.lower() not in names]
-        if unknown:
-            raise ValueError(f"clustering key '{unknown[0]}' is no column of '{self.destination_id}'")
-        if _depth(self.record_schema) > _DEEPEST:
-            raise ValueError(f"columns of '{self.destination_id}' are nested deeper than {_DEEPEST} levels")
-        return self
 
 
 class TimePartitioning(StrictModel):
@@ -273,15 +172,3 @@ class BigQueryConfig(AbstractDestinationConfig):
     name: Literal[DestinationTypes.BIGQUERY] = Field(description="bigquery")
     alias: str = Field(default="bigquery", description="Name shown in logs and metrics.")
     config: BigQueryConfigDetails = Field(description="Settings.")
-
-
-def _refuse_twice(columns: Sequence[BigQueryColumn]) -> None:
-    seen: set[str] = set()
-    for column in columns:
-        if column.name.lower() in seen:
-            raise ValueError(f"column '{column.name}' is listed twice; BigQuery's names are the same in any case")
-        seen.add(column.name.lower())
-
-
-def _depth(columns: Sequence[BigQueryColumn]) -> int:
-    return max((_depth(column.fields) + 1 for column in columns if column.fields), default=0)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.config import ColumnMode as Mode
-from bizon.connectors.destinations.bigquery.src.config import ColumnType as Type
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryColumn, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import ColumnMode as Mode
+from bizon.connectors.destinations.bigquery.src.column_config import ColumnType as Type
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row, load_line
 from bizon.connectors.destinations.bigquery.src.schema import six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
@@ -42,7 +42,7 @@ class Content:
         self._columns = columns
         self._fields = fields
 
-    def of(self, frame: pl.DataFrame) -> bytes:
+    def encode(self, frame: pl.DataFrame) -> bytes:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         if self._unnester is None:
             return _parquet(six_columns(frame, self._fields))

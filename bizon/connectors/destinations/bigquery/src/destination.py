@@ -8,12 +8,12 @@ import polars as pl
 from bizon.connectors.destinations.bigquery.src.client import connecting, writing
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
 from bizon.connectors.destinations.bigquery.src.content import Content
-from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
+from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
+from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.objects import Objects
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
-from bizon.connectors.destinations.bigquery.src.staged import BigQueryStagedDestination
-from bizon.connectors.destinations.bigquery.src.staging import Staging
+from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.destination.models import ResumePoint
 
@@ -33,8 +33,8 @@ class BigQueryDestination(BigQueryStagedDestination):
     config: BigQueryConfigDetails
     data_type = "STRING"
 
-    _staging: Staging
-    _aside: LoadsAside | None = None
+    _staging: ObjectStaging
+    _background: BackgroundLoads | None = None
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no bucket, no permission, no credentials, or they are
@@ -58,9 +58,9 @@ class BigQueryDestination(BigQueryStagedDestination):
             return False, reason
         with self._rejecting(rows):
             content = self._content(table)
-        encoded = content.of(df_destination_records)
+        encoded = content.encode(df_destination_records)
         first, last = self.batch.from_iteration, self.batch.to_iteration
-        load = first if self._aside is None or self._aside.name is None else self._aside.name
+        load = first if self._background is None or self._background.next_load is None else self._background.next_load
         part = self._objects.part(self._epoch, load, first, last, _mark_of(table), content.format)
         with writing(f"bigquery: table '{table}'"):
             if self._is_stream:
@@ -70,19 +70,19 @@ class BigQueryDestination(BigQueryStagedDestination):
                 self._loads.load([part], self._target(table), part.label)
                 self._objects.remove([part])
             else:
-                self._staging.write(part, encoded, self._aside)
+                self._staging.write(part, encoded, self._background)
         return True, None
 
     def landed(self, *, wait: bool) -> int:
         """With async_load: the last page whose load job is done."""
-        if self._aside is None:
+        if self._background is None:
             return super().landed(wait=wait)
         with writing(f"bigquery: table '{self.default_destination_id}'"):
-            return self._aside.landed(wait=wait)
+            return self._background.landed(wait=wait)
 
     def close(self) -> None:
-        if self._aside is not None:
-            self._aside.close()
+        if self._background is not None:
+            self._background.close()
         super().close()
 
     def _prepare_in_place(self, resume: ResumePoint) -> None:
@@ -100,14 +100,14 @@ class BigQueryDestination(BigQueryStagedDestination):
     def _take_over(self, resume: ResumePoint) -> None:
         super()._take_over(resume)
         if self.config.async_load:
-            how = (self.config.load_files_per_job, self.config.load_max_in_flight_jobs)
-            self._aside = LoadsAside(self._loads, self._staging.loaded, *how)
+            per_job, at_once = self.config.load_files_per_job, self.config.load_max_in_flight_jobs
+            self._background = BackgroundLoads(self._loads, self._staging.loaded, per_job, at_once)
 
-    def _open_staging(self, wanted: Target) -> Staging:
+    def _open_staging(self, wanted: Target) -> ObjectStaging:
         staged = self._staged_target(wanted)
         written = self._target(self.default_destination_id).schema
         loaded = staged._replace(schema=narrowed(staged.schema, written))
-        return Staging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
+        return ObjectStaging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
 
     def _staged_target(self, wanted: Target) -> Target:
         return wanted._replace(table_id=self.temp_table_id)

@@ -4,8 +4,8 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError, OvertakenError
-from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.owners import Knows, OwnerLabels, Publication, check_final
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.owner_labels import Knows, OwnerLabels, Publication, check_final
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
 
 
@@ -38,9 +38,9 @@ class FinalTables:
                 return table
             table.labels = {**table.labels, self._labels.label: ""}
             try:
-                return self._client.update_table(table, ["labels"], **HOW)
+                return self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self._client.get_table(table.reference, **HOW)
+                table = self._client.get_table(table.reference, **REQUEST_OPTIONS)
         raise self._contested(table)
 
     def claimed(self, target: Target) -> bigquery.Table:
@@ -65,7 +65,7 @@ class FinalTables:
     def mark(self, table_id: str, published: Publication) -> None:
         """Note that a job has published a table; once more changes nothing. Raises OvertakenError when a later job of
         this pipeline has done so since."""
-        table = self._client.get_table(table_id, **HOW)
+        table = self._client.get_table(table_id, **REQUEST_OPTIONS)
         for _ in range(ATTEMPTS):
             before = self._labels.publication(table)
             if before is not None and before.created_us > published.created_us and self._knows(before.job_id):
@@ -76,9 +76,9 @@ class FinalTables:
                 return
             table.labels = labels
             try:
-                self._client.update_table(table, ["labels"], **HOW)
+                self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:
-                table = self._client.get_table(table_id, **HOW)
+                table = self._client.get_table(table_id, **REQUEST_OPTIONS)
             else:
                 return
         raise self._contested(table)

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from google.cloud import bigquery
 
-from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.jobs import Job, Jobs
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs, Job
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.objects import Objects, Part
 from bizon.connectors.destinations.bigquery.src.tables import Target
 
@@ -27,7 +27,7 @@ def appending(format: str, target: Target) -> bigquery.LoadJobConfig:
 class Loads:
     """Load jobs of one job of a pipeline."""
 
-    def __init__(self, client: bigquery.Client, jobs: Jobs, objects: Objects, job_id: str) -> None:
+    def __init__(self, client: bigquery.Client, jobs: BigQueryJobs, objects: Objects, job_id: str) -> None:
         self._client = client
         self._jobs = jobs
         self._objects = objects
@@ -42,7 +42,9 @@ class Loads:
         uris = [self._objects.uri(part) for part in parts]
 
         def start(job_id: str) -> Job:
-            return self._client.load_table_from_uri(uris, target.table_id, job_id=job_id, job_config=config, **HOW)
+            return self._client.load_table_from_uri(
+                uris, target.table_id, job_id=job_id, job_config=config, **REQUEST_OPTIONS
+            )
 
         self._jobs.done(f"{self._name}_load_{label}", start)
 
@@ -51,7 +53,7 @@ class Loads:
         return self._jobs.is_done(f"{self._name}_load_{part.label}")
 
 
-class LoadsAside:
+class BackgroundLoads:
     """Load jobs that go on while the run does: ``per_job`` objects each, ``at_once`` at a time, recorded in order."""
 
     def __init__(self, loads: Loads, target: Target, per_job: int, at_once: int) -> None:
@@ -65,7 +67,7 @@ class LoadsAside:
         self._landed = -1
 
     @property
-    def name(self) -> int | None:
+    def next_load(self) -> int | None:
         """The load that takes the next object; None when the object begins a new one."""
         return self._gathered[0].load if self._gathered else None
 

@@ -18,7 +18,7 @@ from google.cloud.storage import Client as StorageClient
 
 from bizon.common.safe_log import logger
 from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
 
@@ -71,13 +71,13 @@ class Objects:
 
     def check(self) -> None:
         """List the bucket, which needs the permissions that a run needs."""
-        for _ in self._client.list_blobs(self._bucket, prefix=self._pipeline, max_results=1, **HOW):
+        for _ in self._client.list_blobs(self._bucket, prefix=self._pipeline, max_results=1, **REQUEST_OPTIONS):
             pass
 
     def location(self) -> str | None:
         """Where the bucket is; None when the account may not know it (``storage.buckets.get``)."""
         try:
-            location: str | None = self._client.get_bucket(self._bucket.name, **HOW).location
+            location: str | None = self._client.get_bucket(self._bucket.name, **REQUEST_OPTIONS).location
         except exceptions.Forbidden:
             logger.debug(f"bigquery: the account may not ask where bucket '{self._bucket.name}' is")
             return None
@@ -92,7 +92,7 @@ class Objects:
         """Put an object into the bucket; one of the same name is replaced."""
         kind = "application/vnd.apache.parquet" if part.format == "parquet" else "application/x-ndjson"
         blob = self._bucket.blob(part.name)
-        blob.upload_from_string(content, content_type=kind, checksum="crc32c", **HOW)
+        blob.upload_from_string(content, content_type=kind, checksum="crc32c", **REQUEST_OPTIONS)
         return Stored(blob.size, blob.crc32c)
 
     def uri(self, part: Part) -> str:
@@ -105,7 +105,7 @@ class Objects:
 
     def stored(self) -> dict[str, Stored]:
         """All objects of the job, by their names."""
-        blobs = self._client.list_blobs(self._bucket, prefix=self._job, **HOW)
+        blobs = self._client.list_blobs(self._bucket, prefix=self._job, **REQUEST_OPTIONS)
         return {blob.name: Stored(blob.size, blob.crc32c) for blob in blobs}
 
     def remove(self, parts: Iterable[Part]) -> None:
@@ -123,7 +123,7 @@ class Objects:
 
     def remove_older_jobs(self) -> None:
         """Remove what jobs of the pipeline that are older than this one have left, those of older releases too."""
-        for blob in self._client.list_blobs(self._bucket, prefix=self._pipeline, **HOW):
+        for blob in self._client.list_blobs(self._bucket, prefix=self._pipeline, **REQUEST_OPTIONS):
             job = _JOB.fullmatch(blob.name.removeprefix(self._pipeline).partition("/")[0])
             is_older = job is None or (int(job[1]) <= self._created_us and job[2] != self._job_id)
             if is_older:
@@ -131,7 +131,7 @@ class Objects:
 
     def _remove(self, name: str) -> None:
         with suppress(exceptions.NotFound):
-            self._bucket.blob(name).delete(**HOW)
+            self._bucket.blob(name).delete(**REQUEST_OPTIONS)
 
 
 def part_of(name: str) -> Part | None:

@@ -7,7 +7,7 @@ import polars as pl
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.config import (
+from bizon.connectors.destinations.bigquery.src.column_config import (
     LOADED_AT,
     SIX_COLUMNS,
     BigQueryColumn,

@@ -9,7 +9,7 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.schema import merged
 
@@ -34,7 +34,7 @@ class Tables:
     def find(self, table_id: str) -> bigquery.Table | None:
         """A table; None when there is none."""
         try:
-            return self._client.get_table(table_id, **HOW)
+            return self._client.get_table(table_id, **REQUEST_OPTIONS)
         except exceptions.NotFound:
             return None
 
@@ -42,7 +42,7 @@ class Tables:
         """Rows of a table, by a query, which costs nothing; None when there is none. The table's metadata may lag
         behind."""
         try:
-            rows = self._client.query(f"SELECT COUNT(*) FROM `{table_id}`", job_retry=None, **HOW).result()
+            rows = self._client.query(f"SELECT COUNT(*) FROM `{table_id}`", job_retry=None, **REQUEST_OPTIONS).result()
         except exceptions.NotFound:
             return None
         return int(next(iter(rows))[0])
@@ -67,7 +67,7 @@ class Tables:
             table.time_partitioning = self._partitioning(target.schema)
             table.clustering_fields = list(target.clustering) if target.clustering else None
         table.labels, table.description = dict(labels), description
-        return self._client.create_table(table, exists_ok=exists_ok, **HOW)
+        return self._client.create_table(table, exists_ok=exists_ok, **REQUEST_OPTIONS)
 
     def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
         """Add the columns that a table lacks. Raises DestinationError for one of another type."""
@@ -77,9 +77,9 @@ class Tables:
                 return table
             table.schema = schema
             try:
-                return self._client.update_table(table, ["schema"], **HOW)
+                return self._client.update_table(table, ["schema"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self._client.get_table(table.reference, **HOW)
+                table = self._client.get_table(table.reference, **REQUEST_OPTIONS)
         raise DestinationError(f"table '{table.table_id}' is changed by others again and again")
 
     def check_partitioning(self, table: bigquery.Table) -> None:

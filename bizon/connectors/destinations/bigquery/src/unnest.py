@@ -8,7 +8,7 @@ import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError
 from bizon.connectors.destinations.bigquery.src.values import converter

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
 from typing import Any
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, ColumnMode, ColumnType
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryColumn, ColumnMode, ColumnType
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError, misfit
 from bizon.records.frames import encode_data

@@ -14,15 +14,15 @@ from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
-from bizon.connectors.destinations.bigquery.src.client import HOW, writing
-from bizon.connectors.destinations.bigquery.src.jobs import Job
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, writing
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.loads import appending
-from bizon.connectors.destinations.bigquery.src.owners import Publication
+from bizon.connectors.destinations.bigquery.src.owner_labels import Publication
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
-from bizon.connectors.destinations.bigquery_streaming.src.rows import ROW_BYTES, Row, Rows, packed
+from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
 from bizon.destination.models import ResumePoint
 
 _STOPPED = "stopped"  # a row that is good, in a request with one that is not
@@ -70,13 +70,13 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             with self._rejecting(df_destination_records.height):
                 target = self._ensured(table)
             if table not in self._rows:
-                self._rows[table] = Rows(self._schema_of(table), target.schema)
+                self._rows[table] = InsertRows(self._schema_of(table), target.schema)
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 
     def _append(self, target: Target, frame: pl.DataFrame, confirmed: Confirmed) -> None:
         """Insert rows, request by request; one with a refused row inserts none of its rows, the others do."""
-        rows = self._rows[target.table_id].of(frame)
+        rows = self._rows[target.table_id].build(frame)
         reasons: dict[int, str] = {}
         for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
             refused = self._insert(target, request)
@@ -96,7 +96,10 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         while True:
             try:
                 errors = self._clients.bigquery.insert_rows_json(
-                    target.table_id, [row.json for row in request], row_ids=[row.id for row in request], **HOW
+                    target.table_id,
+                    [row.json for row in request],
+                    row_ids=[row.id for row in request],
+                    **REQUEST_OPTIONS,
                 )
             except exceptions.NotFound:
                 if time.monotonic() > deadline:
@@ -113,12 +116,17 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         if not rows:
             return
         content = b"".join(load_line(row.json, target.schema) for row in rows)
-        how = appending("json", target)
+        job_config = appending("json", target)
 
         def start(job_id: str) -> Job:
             file = io.BytesIO(content)
             return self._clients.bigquery.load_table_from_file(
-                file, target.table_id, size=len(content), job_id=job_id, job_config=how, timeout=HOW["timeout"]
+                file,
+                target.table_id,
+                size=len(content),
+                job_id=job_id,
+                job_config=job_config,
+                timeout=REQUEST_OPTIONS["timeout"],
             )
 
         batch = f"{self._epoch}_{self.batch.from_iteration}_{self.batch.to_iteration}"
@@ -131,7 +139,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         return target
 
     @cached_property
-    def _rows(self) -> dict[str, Rows]:
+    def _rows(self) -> dict[str, InsertRows]:
         return {}
 
 

@@ -11,11 +11,11 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.client import writing
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
-from bizon.connectors.destinations.bigquery.src.staged import BigQueryStagedDestination
+from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
+from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
-from bizon.connectors.destinations.bigquery_streaming_v2.src.staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
 _MB = 1_000_000
@@ -102,4 +102,4 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
 
 
 def _append(writer: TableWriter, mark: str | None, rows: pl.DataFrame, confirmed: Confirmed) -> None:
-    writer.write(writer.messages.of(rows, mark), confirmed)
+    writer.write(writer.messages.encode(rows, mark), confirmed)

@@ -14,7 +14,7 @@ from google.protobuf import (
 )
 
 from bizon.common.clock import microseconds
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
@@ -45,7 +45,7 @@ class Messages:
         self._fields = list(fields)
         self._unnester = None if record is None else Unnester(record)
 
-    def of(self, frame: pl.DataFrame, batch: str | None) -> Iterator[bytes]:
+    def encode(self, frame: pl.DataFrame, batch: str | None) -> Iterator[bytes]:
         """The rows of a destination frame in order. Raises RowsRejectedError for records that do not fit their columns,
         before the first row."""
         message = self.message

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
@@ -68,7 +68,7 @@ class TableWriter:
         if not self._offsets:
             return WriteStream(self._client, f"{self._parent}/streams/_default", self.messages.descriptor, offset=None)
         wanted = types.WriteStream(type_=types.WriteStream.Type.COMMITTED)
-        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, **HOW)
+        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, **REQUEST_OPTIONS)
         return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
 
 

@@ -23,14 +23,14 @@ from bizon.connectors.destinations.file.src.config import (
     check_stem,
     path_stem,
 )
+from bizon.connectors.destinations.file.src.file_rows import RowShape, write_rows
+from bizon.connectors.destinations.file.src.file_staging import FileStaging
+from bizon.connectors.destinations.file.src.line_staging import LineStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, ForeignPathError, Output, is_below, real_path
+from bizon.connectors.destinations.file.src.part_staging import PartStaging
 from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
-from bizon.connectors.destinations.file.src.rows import RowShape, write_rows
-from bizon.connectors.destinations.file.src.staging import FileStaging
-from bizon.connectors.destinations.file.src.staging_lines import LineStaging
-from bizon.connectors.destinations.file.src.staging_parts import PartStaging
 from bizon.connectors.destinations.file.src.streaming import StreamTables
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Step

@@ -33,12 +33,12 @@ from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.columns import aligned, has_rows
 from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.durable import concatenate
+from bizon.connectors.destinations.file.src.file_rows import write_rows
+from bizon.connectors.destinations.file.src.file_staging import FileStaging, StagedFile, signature
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
 from bizon.connectors.destinations.file.src.permissions import published_mode
 from bizon.connectors.destinations.file.src.replace import write_aside
-from bizon.connectors.destinations.file.src.rows import write_rows
-from bizon.connectors.destinations.file.src.staging import FileStaging, StagedFile, signature
 
 
 class Publisher:

@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
@@ -26,14 +26,14 @@ class Row(NamedTuple):
     size: int
 
 
-class Rows:
+class InsertRows:
     """Makes the rows of one table with the columns ``fields``. ``schema``: of an unnested table."""
 
     def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
         self._fields = fields
         self._unnester = None if schema is None else Unnester(schema)
 
-    def of(self, frame: pl.DataFrame) -> list[Row]:
+    def build(self, frame: pl.DataFrame) -> list[Row]:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         values = _plain(frame, self._fields) if self._unnester is None else map(json_row, self._unnester.rows(frame))
         pairs = enumerate(zip(frame["bizon_id"], values, strict=True))

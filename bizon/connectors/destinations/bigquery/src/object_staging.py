@@ -1,4 +1,4 @@
-"""Staging of a job: objects in the bucket are the truth, a table holds what they hold, and is published.
+"""ObjectStaging of a job: objects in the bucket are the truth, a table holds what they hold, and is published.
 
 The receipt of each batch names its object and the checksum of it. A load job appends an object to the staging table. A
 run that dies between the load and its checkpoint leaves rows there that no checkpoint vouches for, and a run that was
@@ -14,7 +14,7 @@ from google.cloud import bigquery
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
+from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
 from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
@@ -24,7 +24,7 @@ from bizon.destination.receipts import differs, parts_that_count
 _URIS_AT_ONCE = 10_000  # what one load job takes
 
 
-class Staging:
+class ObjectStaging:
     """The staging table of one job. ``target`` is that table; ``loaded``: with the columns that objects have."""
 
     def __init__(
@@ -60,13 +60,13 @@ class Staging:
         ):
             self._tables.widen(there, self.target.schema)  # by the columns that the final table has got since
 
-    def write(self, part: Part, content: bytes, aside: LoadsAside | None) -> None:
-        """Add the rows of a batch; returns once they are in the table, or with ``aside``, in the bucket."""
+    def write(self, part: Part, content: bytes, background: BackgroundLoads | None) -> None:
+        """Add the rows of a batch; returns once they are in the table, or with ``background``, in the bucket."""
         stored = self._objects.write(part, content)
-        if aside is None:
+        if background is None:
             self._loads.load([part], self.loaded, part.label)
         else:
-            aside.add(part)
+            background.add(part)
         self._receipt = {"object": part.name, "bytes": stored.size, "crc32c": stored.crc32c}
 
     def receipt(self) -> Mapping[str, Any] | None:

@@ -10,11 +10,11 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.client import HOW, writing
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, writing
 from bizon.connectors.destinations.bigquery.src.config import StagingDetails
-from bizon.connectors.destinations.bigquery.src.jobs import Job
-from bizon.connectors.destinations.bigquery.src.owners import Publication, rows_in
+from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
@@ -109,10 +109,12 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         self._tables.widen(final, staged.schema)
         replaces = mode is WriteMode.REPLACE
         script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
-        how = bigquery.QueryJobConfig(query_parameters=staged.parameters)
+        job_config = bigquery.QueryJobConfig(query_parameters=staged.parameters)
 
         def start(job_id: str) -> Job:
-            return self._clients.bigquery.query(script, job_config=how, job_id=job_id, job_retry=None, **HOW)
+            return self._clients.bigquery.query(
+                script, job_config=job_config, job_id=job_id, job_retry=None, **REQUEST_OPTIONS
+            )
 
         self._jobs.done(self._publish_name, start)
         self._published = True

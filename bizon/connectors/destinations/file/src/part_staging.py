@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from bizon.common.private_files import make_private_folder
 from bizon.connectors.destinations.file.src.durable import digest
+from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
 from bizon.connectors.destinations.file.src.replace import write_file
-from bizon.connectors.destinations.file.src.staging import FileStaging, Piece, StagedFile, signature
 
 
 class PartStaging(FileStaging):

@@ -7,7 +7,7 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationWriteError
-from bizon.connectors.destinations.bigquery.src.client import HOW, PASSING_REASONS, RETRY
+from bizon.connectors.destinations.bigquery.src.client import PASSING_REASONS, REQUEST_OPTIONS, RETRY
 
 Job = Any
 """A load, copy or query job of google.cloud.bigquery."""
@@ -19,7 +19,7 @@ _LONGEST = 6 * 3600.0  # seconds; BigQuery ends jobs after that itself
 _REASONS_SHOWN = 3
 
 
-class Jobs:
+class BigQueryJobs:
     """Starts jobs under ids that say what they do: a second start finds the first, at work or done.
 
     BigQuery takes an id once, also for a job that fails; so each attempt has a number at its end.
@@ -47,7 +47,7 @@ class Jobs:
         number = 0
         while True:
             try:
-                job = self._client.get_job(f"{name}_{number}", location=self._location, **HOW)
+                job = self._client.get_job(f"{name}_{number}", location=self._location, **REQUEST_OPTIONS)
             except exceptions.NotFound:
                 return False
             if self._succeeds(job):
@@ -58,7 +58,7 @@ class Jobs:
         try:
             return start(job_id), True
         except exceptions.Conflict:
-            return self._client.get_job(job_id, location=self._location, **HOW), False
+            return self._client.get_job(job_id, location=self._location, **REQUEST_OPTIONS), False
 
     def _succeeds(self, job: Job) -> bool:
         try:

@@ -16,7 +16,7 @@ from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
@@ -108,5 +108,8 @@ class MarkedStaging:
 
     def _counts(self, marks: list[str]) -> dict[str, int]:
         query = f"SELECT `{BATCH}` AS mark, COUNT(*) AS n FROM `{self.table.table_id}` WHERE {_WHERE} GROUP BY 1"
-        how = bigquery.QueryJobConfig(query_parameters=[ArrayQueryParameter("marks", "STRING", marks)])
-        return {row["mark"]: int(row["n"]) for row in self._client.query(query, job_config=how, **HOW).result()}
+        job_config = bigquery.QueryJobConfig(query_parameters=[ArrayQueryParameter("marks", "STRING", marks)])
+        return {
+            row["mark"]: int(row["n"])
+            for row in self._client.query(query, job_config=job_config, **REQUEST_OPTIONS).result()
+        }

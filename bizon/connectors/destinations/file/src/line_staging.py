@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
-from bizon.connectors.destinations.file.src.staging import FileStaging, Piece, StagedFile, signature
+from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
 from bizon.destination.models import CommittedBatch
 
 
