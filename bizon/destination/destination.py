@@ -80,7 +80,7 @@ class AbstractDestination(ABC):
         return None
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
+        """Check that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
 
         ``committed``: every batch of the job as its checkpoint records it, in page order, with those that have no rows.
         Raises FinalizeError when rows are missing, foreign or damaged; nothing is published then. The default suits
@@ -144,7 +144,7 @@ class AbstractDestination(ABC):
 
     @property
     def clustering_keys(self) -> dict[str, list[str] | None]:
-        """What each table is clustered by, by destination_id; None where its schema names nothing."""
+        """The clustering columns of each table, by destination_id; None where its schema names none."""
         schemas = self.config.record_schemas or ()
         return {schema.destination_id: getattr(schema, "clustering_keys", None) for schema in schemas}
 

@@ -1,8 +1,8 @@
-"""What every destination must do, as tests that a connector claims by inheriting them.
+"""The duties of every destination, as tests that a connector claims by inheriting them.
 
-Guide: docs/contributing/adding-destinations.md. The tests play the loader: they make a destination, ask it to prepare,
-write batches and publish, and let it die in between by making another one. What can be read afterwards is compared.
-No test measures time.
+Guide: docs/contributing/adding-destinations.md. The tests play the loader: they create a destination, let it prepare,
+write batches and publish, and let it die in between by creating another one. Then they compare what a reader finds. No
+test measures time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,12 +65,12 @@ class DestinationConformance(DestinationGuards):
         return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
 
     def other_table(self, config: AbstractDestinationConfig) -> str:
-        """The ``destination_id`` of another table, beside the configured one."""
+        """The ``destination_id`` of another table, next to the configured one."""
         return f"{config.config.destination_id or 'items'}_other"
 
     @pytest.fixture
     def pipeline(self, config: AbstractDestinationConfig) -> Iterator[OpenPipeline]:
-        """Makes a pipeline in a sync mode; skips a mode that the destination does not know."""
+        """Creates a pipeline in a sync mode; skips a mode that the destination does not have."""
         made: list[Pipeline] = []
         self._config = config
         block = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)

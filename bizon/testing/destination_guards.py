@@ -66,7 +66,7 @@ class DestinationGuards:
         job.record(1, 2)  # of a batch that was never written
         with pytest.raises(BizonError):
             job.publish()
-        assert self.ids(config) == ["old"], "the run that is at work has published"
+        assert self.ids(config) == ["old"], "the running job has published"
         with pytest.raises(BizonError):
             job.restart_and_publish()
         assert self.ids(config) == ["old"], "the next run has published"

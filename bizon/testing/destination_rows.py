@@ -1,4 +1,4 @@
-"""The records that destinations are tried with, and what of a row has to come back."""
+"""The records that destinations are tested with, and the form in which rows are compared."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -87,7 +87,7 @@ def outcome(schema: BigQueryRecordSchemaConfig, frame: pl.DataFrame) -> Any:
     rows, content, messages = made_for(schema.model_dump_json())
     refused = refusal(rows.build, frame)
     if refused is not None:
-        assert refusal(content.of, frame).reasons == refused.reasons
+        assert refusal(content.encode, frame).reasons == refused.reasons
         assert refusal(lambda found: list(messages.encode(found, None)), frame).reasons == refused.reasons
         assert refused.reasons[0].startswith("record '0' of 'items': column 'x")
         return refused

@@ -78,5 +78,5 @@ def test_a_service_that_stays_away_is_told_in_a_line() -> None:
     ):
         brief(requests.get)(f"http://127.0.0.1:{free_port()}/secret")
     logger.remove(sink)
-    assert "WARNING bigquery: no connection: [Errno 111] Connection refused; trying again\n" in told
+    assert "WARNING bigquery: no connection: [Errno 111] Connection refused; retrying\n" in told
     assert "secret" not in str(told)

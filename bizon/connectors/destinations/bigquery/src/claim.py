@@ -1,11 +1,11 @@
 """The staging table as the fence between starts of a pipeline.
 
 Several starts may believe that staging is theirs: one that was frozen, and the one that has taken over from it. Labels
-of the staging table name the one that is right: a start claims the table with its fence (``ResumePoint.fence``) before
-it does anything else, and BigQuery refuses a change of labels that another start has forestalled (ETag).
+of the staging table name the right one: a start claims the table with its fence (``ResumePoint.fence``) before it does
+anything else, and BigQuery refuses a change of labels when another start has changed them first (ETag).
 
-A script removes the table or publishes from it, and compares the label first: one that a thawed start
-hands in does nothing. The comparison and what follows it are done by BigQuery, in one job.
+A script removes the table, or publishes from it, and compares the label first: the script of a start that wakes up too
+late does nothing. BigQuery compares and acts in one job.
 """
 
 from google.api_core import exceptions
@@ -35,9 +35,9 @@ class StagingClaim:
         self.is_new = False
 
     def take(self, resume: ResumePoint, target: Target, like: bigquery.Table | None) -> None:
-        """Claim the table; make it if there is none (``is_new``), partitioned as ``like`` is.
+        """Claim the table; create it if there is none (``is_new``), partitioned like ``like``.
 
-        Raises DestinationConnectionError for a table that is not staging of this pipeline, and OvertakenError in a
+        Raises DestinationConnectionError for any other table than staging of this pipeline, and OvertakenError in a
         superseded start.
         """
         self._job_id, self._fence = resume.job_id, resume.fence
@@ -54,7 +54,7 @@ class StagingClaim:
             found.labels = {**found.labels, **self._labels}
             try:
                 self._client.update_table(found, ["labels"], **REQUEST_OPTIONS)
-            except (exceptions.PreconditionFailed, exceptions.NotFound):  # another start was quicker
+            except (exceptions.PreconditionFailed, exceptions.NotFound):  # another start was faster
                 continue
             return
         raise self._contested()
@@ -76,7 +76,7 @@ class StagingClaim:
         )
 
     def replace(self, target: Target, like: bigquery.Table | None) -> None:
-        """Replace the table by an empty one. Raises OvertakenError in a superseded start."""
+        """Replace the table with an empty one. Raises OvertakenError in a superseded start."""
         self.remove()
         if not self._make(target, like):
             self.check()
@@ -120,9 +120,9 @@ class StagingClaim:
         if STAGING in found.labels:
             whose = f"is the staging table of another pipeline ({found.description})"
         else:
-            whose = "is not a staging table of this pipeline: somebody else's, or left by an older release"
+            whose = "is not a staging table of this pipeline: it is somebody else's, or an older release left it"
         raise DestinationConnectionError(
-            f"table '{self.table_id}', where rows are to wait until they are published, {whose}; nothing was changed. "
+            f"table '{self.table_id}', where rows would wait until they are published, {whose}; nothing was changed. "
             f"Give this pipeline another one by `staging_table`, or drop the table if nobody needs it"
         )
 
@@ -136,7 +136,7 @@ class StagingClaim:
         return job == label_of(self._job_id) or self._knows(job)
 
     def _contested(self) -> DestinationError:
-        return DestinationError(f"staging table '{self.table_id}' is changed by others again and again")
+        return DestinationError(f"staging table '{self.table_id}' keeps being changed by others")
 
 
 def _fence_of(table: bigquery.Table) -> tuple[int, int]:

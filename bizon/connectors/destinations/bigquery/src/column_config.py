@@ -18,9 +18,9 @@ SIX_COLUMNS = (
     LOADED_AT,
     "_bizon_id",
 )
-"""What a table has whose records are not unnested."""
+"""The columns of a table whose records are not unnested."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
-_DEEPEST = 15  # levels of nested RECORD columns that BigQuery has
+_DEEPEST = 15  # levels of nested RECORD columns that BigQuery allows
 
 
 class ColumnType(StrEnum):
@@ -59,10 +59,10 @@ class BigQueryColumn(DestinationColumn):
     mode: ColumnMode = Field(default=ColumnMode.NULLABLE, description="NULLABLE | REQUIRED | REPEATED.")
     default_value_expression: str | None = Field(
         default=None,
-        description="SQL expression for rows that have no value, as in `CURRENT_TIMESTAMP()`; load jobs do not use it.",
+        description="SQL expression for rows without a value, as in `CURRENT_TIMESTAMP()`; load jobs ignore it.",
     )
     fields: "list[BigQueryColumn] | None" = Field(
-        default=None, min_length=1, description="Columns inside one of type RECORD."
+        default=None, min_length=1, description="Columns inside a RECORD column."
     )
 
     @field_validator("name")
@@ -70,7 +70,7 @@ class BigQueryColumn(DestinationColumn):
     def _is_a_name(cls, value: str) -> str:
         if not _NAME.fullmatch(value):
             raise ValueError(
-                f"'{value}' is no column name: letters, digits and underscores, at most 300, no digit first"
+                f"'{value}' is not a column name: letters, digits and underscores, at most 300, no digit first"
             )
         return value
 
@@ -89,13 +89,13 @@ class BigQueryColumn(DestinationColumn):
 
 
 class BigQueryRecordSchemaConfig(RecordSchemaConfig):
-    """The columns of one table, and what it is clustered by."""
+    """The columns of one table, and its clustering."""
 
     record_schema: list[BigQueryColumn] = Field(min_length=1, description="Columns, in order.")  # type: ignore[assignment]  # narrower, and frozen
     clustering_keys: Annotated[list[str], Field(max_length=4)] | None = Field(
         default=None,
-        description="Columns the table is clustered by, at most four, when it is made; without `unnest`, of the six "
-        "that every table has.",
+        description="Columns that a new table is clustered by, at most four; without `unnest`, they are among the six "
+        "columns that every table has.",
     )
 
     @model_validator(mode="after")
@@ -104,7 +104,7 @@ class BigQueryRecordSchemaConfig(RecordSchemaConfig):
         names = {column.name.lower() for column in self.record_schema}.union(SIX_COLUMNS)
         unknown = [key for key in self.clustering_keys or () if key.lower() not in names]
         if unknown:
-            raise ValueError(f"clustering key '{unknown[0]}' is no column of '{self.destination_id}'")
+            raise ValueError(f"clustering key '{unknown[0]}' is not a column of '{self.destination_id}'")
         if _depth(self.record_schema) > _DEEPEST:
             raise ValueError(f"columns of '{self.destination_id}' are nested deeper than {_DEEPEST} levels")
         return self

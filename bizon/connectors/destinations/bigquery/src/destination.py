@@ -23,11 +23,11 @@ _MARK = 12  # hex digits that tell a table from others in the names of objects a
 class BigQueryDestination(BigQueryStagedDestination):
     """Exactly once in sync modes full_refresh and incremental, at least once in stream.
 
-    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental`` until ``finalize`` puts them
-    into the place of the table's rows, or to their end, by a job that is done once. stream: each batch is loaded into
-    its table at once; a run that is killed between a load and its checkpoint loads the batch again.
+    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental`` until ``finalize`` replaces
+    the rows of the table with them, or appends them, by a job that is done once. stream: each batch is loaded into its
+    table at once; a run that is killed between a load and its checkpoint loads the batch again.
 
-    Not promised: staging and bucket belong to the pipeline alone; who changes them meanwhile ends the run.
+    Not promised: staging and bucket belong to the pipeline alone; a change by somebody else ends the run.
     """
 
     config: BigQueryConfigDetails
@@ -37,12 +37,12 @@ class BigQueryDestination(BigQueryStagedDestination):
     _background: BackgroundLoads | None = None
 
     def check_connection(self) -> bool:
-        """True, or raises DestinationConnectionError: no dataset, no bucket, no permission, no credentials, or they are
-        in different places."""
+        """True, or raises DestinationConnectionError: no dataset, no bucket, no permission, no credentials, or dataset
+        and bucket are in locations that do not fit."""
         bucket = self.config.gcs_buffer_bucket
         with connecting(
             f"bigquery: bucket '{bucket}'",
-            "make it, and give the account the role Storage Object Admin in it",
+            "create it, and give the account the role Storage Object Admin in it",
         ):
             self._objects.check()
             location = self._objects.location()
@@ -51,7 +51,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Load one batch. The same pages loaded again in a run are loaded once."""
+        """Load one batch. The same pages, written again in a run, are loaded once."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
         if not self._is_stream and (reason := self._one_table(table)) is not None:
@@ -86,7 +86,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         super().close()
 
     def _prepare_in_place(self, resume: ResumePoint) -> None:
-        """Remove from the bucket what earlier runs have left."""
+        """Also removes the objects that earlier runs have left in the bucket."""
         self._objects.begin(resume.job_created_us)
         super()._prepare_in_place(resume)
         with writing("bigquery: objects of earlier runs"):

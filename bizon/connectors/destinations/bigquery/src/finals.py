@@ -1,4 +1,4 @@
-"""Final tables: made, claimed for a pipeline, and marked with the job that published them."""
+"""Final tables: created, claimed for a pipeline, and marked with the job that published them."""
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -10,9 +10,9 @@ from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, 
 
 
 class FinalTables:
-    """The final tables of one run. ``replaces``: their rows are replaced by a publication, else appended to.
+    """The final tables of one run. ``replaces``: a publication replaces their rows, else it appends.
 
-    ``adopt`` is set by ``prepare``: tables with rows that this pipeline did not write are taken over.
+    ``prepare`` sets ``adopt``: tables with rows that this pipeline did not write are taken over.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class FinalTables:
         self.adopt = False
 
     def check(self, table: bigquery.Table) -> None:
-        """Raise DestinationConnectionError for one that this pipeline must not write."""
+        """Raise DestinationConnectionError for a table that this pipeline must not write."""
         check_final(table, self._labels, replaces=self._replaces, adopt=self.adopt)
 
     def claim(self, table: bigquery.Table) -> bigquery.Table:
-        """Check a table that is there, and label it as one that this pipeline writes."""
+        """Check an existing table, and label it as written by this pipeline."""
         for _ in range(ATTEMPTS):
             self.check(table)
             if self._labels.label in table.labels:
@@ -44,14 +44,14 @@ class FinalTables:
         raise self._contested(table)
 
     def claimed(self, target: Target) -> bigquery.Table:
-        """A table, made if there is none, that this pipeline may write. Raises as ``check``."""
+        """A table that this pipeline may write, created if there is none. Raises as ``check`` does."""
         table = self._tables.find(target.table_id)
         if table is None:
             table = self._tables.make(target, None, {self._labels.label: ""})
         return self.claim(table)
 
     def ensure(self, target: Target) -> bool:
-        """Make, claim or widen a table when it is first asked for. Whether its columns were changed."""
+        """Create, claim or widen a table on first use. Returns whether its columns changed."""
         if target.table_id in self._ensured:
             return False
         is_new = self._tables.find(target.table_id) is None
@@ -63,8 +63,8 @@ class FinalTables:
         return changed
 
     def mark(self, table_id: str, published: Publication) -> None:
-        """Note that a job has published a table; once more changes nothing. Raises OvertakenError when a later job of
-        this pipeline has done so since."""
+        """Note that a job has published a table; repeating it changes nothing. Raises OvertakenError when a later job
+        of this pipeline has published since."""
         table = self._client.get_table(table_id, **REQUEST_OPTIONS)
         for _ in range(ATTEMPTS):
             before = self._labels.publication(table)
@@ -85,4 +85,4 @@ class FinalTables:
 
     @staticmethod
     def _contested(table: bigquery.Table) -> DestinationError:
-        return DestinationError(f"table '{table.table_id}' is changed by others again and again")
+        return DestinationError(f"table '{table.table_id}' keeps being changed by others")

@@ -1,4 +1,4 @@
-"""Load jobs: from objects in the bucket into tables, one after the other or several at a time."""
+"""Load jobs: from objects in the bucket into tables, one by one or several at a time."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _FORMATS = {"parquet": "PARQUET", "json": "NEWLINE_DELIMITED_JSON"}
 
 
 def appending(format: str, target: Target) -> bigquery.LoadJobConfig:
-    """The configuration of a load job that appends to a table that is there. ``format``: parquet, or json in lines."""
+    """The configuration of a load job that appends to an existing table. ``format``: parquet or json (JSON lines)."""
     return bigquery.LoadJobConfig(
         source_format=_FORMATS[format],
         schema=target.schema,
@@ -34,7 +34,8 @@ class Loads:
         self._name = f"bizon_{job_id}"
 
     def load(self, parts: Sequence[Part], target: Target, label: str) -> None:
-        """Append objects of one format, at most 10,000, unless a job of this label did; returns once it is done."""
+        """Append objects of one format, at most 10,000, unless a job with this label has done so; returns once it is
+        done."""
         config = appending(parts[0].format, target)
         if parts[0].format == "parquet":
             config.parquet_options = bigquery.ParquetOptions()
@@ -49,12 +50,12 @@ class Loads:
         self._jobs.done(f"{self._name}_load_{label}", start)
 
     def was_loaded(self, part: Part) -> bool:
-        """Whether an object was appended; a job that is at work is waited for."""
+        """Whether an object was appended; waits for a job that is running."""
         return self._jobs.is_done(f"{self._name}_load_{part.label}")
 
 
 class BackgroundLoads:
-    """Load jobs that go on while the run does: ``per_job`` objects each, ``at_once`` at a time, recorded in order."""
+    """Load jobs in the background of the run: ``per_job`` objects each, ``at_once`` at a time, recorded in order."""
 
     def __init__(self, loads: Loads, target: Target, per_job: int, at_once: int) -> None:
         self._loads = loads
@@ -68,11 +69,11 @@ class BackgroundLoads:
 
     @property
     def next_load(self) -> int | None:
-        """The load that takes the next object; None when the object begins a new one."""
+        """The load that takes the next object; None when that object begins a new load."""
         return self._gathered[0].load if self._gathered else None
 
     def add(self, part: Part) -> None:
-        """Take an object. Waits while as many loads are under way as may be. Raises what a load has raised."""
+        """Take an object. Waits while ``at_once`` loads are in flight. Raises the error of a load that failed."""
         self._gathered.append(part)
         if len(self._gathered) == self._per_job:
             self._start()
@@ -80,7 +81,7 @@ class BackgroundLoads:
             self._take_first()
 
     def landed(self, *, wait: bool) -> int:
-        """The last page up to which all loads are done. Raises what a load has raised."""
+        """The last page up to which all loads are done. Raises the error of a load that failed."""
         if wait and self._gathered:
             self._start()
         while self._under_way and (wait or self._under_way[0][1].done()):
@@ -88,7 +89,7 @@ class BackgroundLoads:
         return self._landed
 
     def close(self) -> None:
-        """Leave loads alone that are under way: the next start finds them."""
+        """Leave loads in flight alone: the next start finds them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> None:

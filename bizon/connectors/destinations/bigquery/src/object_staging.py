@@ -1,9 +1,9 @@
-"""ObjectStaging of a job: objects in the bucket are the truth, a table holds what they hold, and is published.
+"""Staging of a job: the objects in the bucket are the truth; a table holds their rows and is published.
 
-The receipt of each batch names its object and the checksum of it. A load job appends an object to the staging table. A
-run that dies between the load and its checkpoint leaves rows there that no checkpoint vouches for, and a run that was
-frozen may add some later: then the rows are not as many as the receipts say, and the table is replaced by one that is
-loaded from the objects of the receipts. Load jobs cost nothing.
+The receipt of each batch names its object and its checksum. A load job appends an object to the staging table. A run
+that dies between the load and its checkpoint leaves rows there that no checkpoint vouches for, and a frozen run may add
+some later. Then the number of rows differs from the receipts, and the table is rebuilt from the objects that the
+receipts name. Load jobs cost nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _URIS_AT_ONCE = 10_000  # what one load job takes
 
 
 class ObjectStaging:
-    """The staging table of one job. ``target`` is that table; ``loaded``: with the columns that objects have."""
+    """The staging table of one job, ``target``. ``loaded``: the same with only the columns of the objects."""
 
     def __init__(
         self, tables: Tables, loads: Loads, objects: Objects, claim: StagingClaim, target: Target, loaded: Target
@@ -43,14 +43,14 @@ class ObjectStaging:
         self._rebuilds = 0
 
     def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
-        """Hold exactly the committed rows. Raises DestinationError when some are gone."""
+        """Make the table hold exactly the committed rows. Raises DestinationError when some are missing."""
         self._like, self._epoch = like, resume.epoch
         self._objects.remove_older_jobs()
         parts = self._checked(resume.committed)
         names = {part.name for part in parts}
         torn = [part for part in self._objects.parts() if part.epoch < resume.epoch and part.name not in names]
         for part in torn:
-            self._loads.was_loaded(part)  # what is at work now would land later
+            self._loads.was_loaded(part)  # a load that is running now would land later
         self._objects.remove(torn)
         if resume.last_iteration is None:
             if not self._claim.is_new:
@@ -58,10 +58,10 @@ class ObjectStaging:
         elif self._fill(parts, sum(batch.rows for batch in resume.committed)) and (
             there := self._tables.find(self.target.table_id)
         ):
-            self._tables.widen(there, self.target.schema)  # by the columns that the final table has got since
+            self._tables.widen(there, self.target.schema)  # by columns that the final table has gained since
 
     def write(self, part: Part, content: bytes, background: BackgroundLoads | None) -> None:
-        """Add the rows of a batch; returns once they are in the table, or with ``background``, in the bucket."""
+        """Add the rows of a batch; returns once they are in the table or, with ``background``, in the bucket."""
         stored = self._objects.write(part, content)
         if background is None:
             self._loads.load([part], self.loaded, part.label)
@@ -74,8 +74,8 @@ class ObjectStaging:
         return self._receipt
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that the object of every committed batch is in the bucket, unchanged, and that the table holds their
-        rows, or replace the table by one that does. Raises DestinationError."""
+        """Check that the object of every committed batch is in the bucket, unchanged, and that the table holds their
+        rows; rebuild the table if it does not. Raises DestinationError."""
         self._claim.check()
         rows = sum(batch.rows for batch in committed)
         self._fill(self._checked(committed), rows)
@@ -105,11 +105,11 @@ class ObjectStaging:
         return [part for _, part in parts]
 
     def _fill(self, parts: Sequence[Part], rows: int) -> bool:
-        """Make the table hold these objects and nothing else. Whether it did so already."""
+        """Make the table hold these objects and nothing else. Returns whether it did so already."""
         table = self.target.table_id
         if self._tables.count(table) == rows:
             return True
-        logger.debug(f"staging table '{table}' is loaded again from {len(parts)} objects")
+        logger.debug(f"staging table '{table}' is rebuilt from {len(parts)} objects")
         self._rebuilds += 1
         self._claim.replace(self.target, self._like)
         for format in dict.fromkeys(part.format for part in parts):
@@ -121,7 +121,7 @@ class ObjectStaging:
         if found != rows:
             raise DestinationError(
                 f"{rows:,} rows were committed, but '{table}' holds {found or 0:,} after it was loaded from their "
-                f"objects: is another run at work? Run again; with --fresh to fetch everything again"
+                f"objects: is another run writing? Run again, or with --fresh to fetch everything again"
             )
         return False
 

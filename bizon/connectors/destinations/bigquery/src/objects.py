@@ -1,10 +1,10 @@
-"""Objects in the bucket: what waits to be loaded, and the truth about what staging has to hold.
+"""Objects in the bucket: rows that wait to be loaded, and the truth about the content of staging.
 
-An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``: when
-the job was created, in microseconds since 1970; the start of the job that wrote it; the load job that takes it (called
-by the first page that it loads), and the pages it holds. The names are an order: a start
-removes objects of jobs that are older than its own, and of earlier starts of its own. So one that was frozen, and wakes
-up when another has taken over, finds none of the other's to remove.
+An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``.
+``created``: when the job was created, in microseconds since 1970. ``epoch``: the start of the job that wrote it.
+``load``: the load job that takes it, named by its first page. ``from`` and ``to``: the pages it holds. The names are
+ordered: a start removes objects of older jobs and of earlier starts of its own job. So a frozen start that wakes up
+after another has taken over never removes an object of the later start.
 """
 
 import re
@@ -21,8 +21,6 @@ from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
-
-
 _JOB = re.compile(r"(\d+)-(.+)")
 
 
@@ -40,13 +38,13 @@ class Part(NamedTuple):
     last: int
     epoch: int
     load: int
-    table: str  # its mark
+    table: str  # a digest of its name
     format: str
     name: str  # in the bucket
 
     @property
     def label(self) -> str:
-        """What tells its load job from others of the same job."""
+        """Tells its load job from the other load jobs of the same job."""
         return f"{self.epoch}_{self.load}_{self.table}"
 
 
@@ -66,7 +64,7 @@ class Objects:
         return f"{self._pipeline}{self._created_us:016d}-{self._job_id}/"
 
     def begin(self, created_us: int) -> None:
-        """The job was created then, in microseconds since 1970."""
+        """Note when the job was created, in microseconds since 1970."""
         self._created_us = created_us
 
     def check(self) -> None:
@@ -75,7 +73,7 @@ class Objects:
             pass
 
     def location(self) -> str | None:
-        """Where the bucket is; None when the account may not know it (``storage.buckets.get``)."""
+        """The location of the bucket; None when the account lacks the permission ``storage.buckets.get``."""
         try:
             location: str | None = self._client.get_bucket(self._bucket.name, **REQUEST_OPTIONS).location
         except exceptions.Forbidden:
@@ -96,7 +94,7 @@ class Objects:
         return Stored(blob.size, blob.crc32c)
 
     def uri(self, part: Part) -> str:
-        """What a load job calls it."""
+        """The address of an object, as a load job takes it."""
         return f"gs://{self._bucket.name}/{part.name}"
 
     def parts(self) -> list[Part]:
@@ -104,12 +102,12 @@ class Objects:
         return [part for name in self.stored() if (part := part_of(name)) is not None]
 
     def stored(self) -> dict[str, Stored]:
-        """All objects of the job, by their names."""
+        """All objects of the job, by name."""
         blobs = self._client.list_blobs(self._bucket, prefix=self._job, **REQUEST_OPTIONS)
         return {blob.name: Stored(blob.size, blob.crc32c) for blob in blobs}
 
     def remove(self, parts: Iterable[Part]) -> None:
-        """Remove objects; one that is gone already is no error."""
+        """Remove objects; an object that is gone already is not an error."""
         for part in parts:
             self._remove(part.name)
 
@@ -118,11 +116,11 @@ class Objects:
         self.remove(self.parts())
 
     def remove_earlier_starts(self, epoch: int) -> None:
-        """Remove what earlier starts of the job have left."""
+        """Remove the objects of earlier starts of the job."""
         self.remove(part for part in self.parts() if part.epoch < epoch)
 
     def remove_older_jobs(self) -> None:
-        """Remove what jobs of the pipeline that are older than this one have left, those of older releases too."""
+        """Remove the objects of older jobs of the pipeline, also objects from older releases."""
         for blob in self._client.list_blobs(self._bucket, prefix=self._pipeline, **REQUEST_OPTIONS):
             job = _JOB.fullmatch(blob.name.removeprefix(self._pipeline).partition("/")[0])
             is_older = job is None or (int(job[1]) <= self._created_us and job[2] != self._job_id)
@@ -135,7 +133,7 @@ class Objects:
 
 
 def part_of(name: str) -> Part | None:
-    """The part that the name of an object describes; None when bizon did not write it."""
+    """The part that an object's name describes; None when bizon did not write the object."""
     found = _NAME.search(name)
     if found is None:
         return None

@@ -1,9 +1,9 @@
 """Ownership of tables: labels that pipelines leave on the tables they write.
 
-A final table has a label per pipeline that writes it, ``bizon_<pipeline>``; its value is the job of the pipeline that
-published last, behind the moment at which that job was created, and empty until one has published. Several pipelines
-may append to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and those of
-``claim.py``. Older releases left ``bizon_pipeline`` on both.
+A final table has a label per pipeline that writes it, ``bizon_<pipeline>``. Its value is the pipeline's last
+publication, ``<created>-<job>``: when the job was created, and its id; it is empty until a job has published. Several
+pipelines may append to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and the
+labels of ``claim.py``. Older releases left ``bizon_pipeline`` on both.
 """
 
 import re
@@ -23,14 +23,14 @@ _NOT_IN_LABELS = re.compile(r"[^a-z0-9_-]")
 
 
 class Publication(NamedTuple):
-    """A job that published a table, and when it was created, in microseconds since 1970."""
+    """A job that published a table. ``created_us``: when it was created, in microseconds since 1970."""
 
     created_us: int
     job_id: str
 
     @property
     def label(self) -> str:
-        """Value of a label."""
+        """The value of a label."""
         return f"{self.created_us:016d}-{label_of(self.job_id)}"
 
 
@@ -46,7 +46,7 @@ class OwnerLabels:
         return f"bizon_{self.owner.mark}"
 
     def writes(self, table: bigquery.Table) -> bool:
-        """Whether a final table is one that this pipeline may write."""
+        """Whether this pipeline may write a final table."""
         labels: Mapping[str, str] = table.labels
         return STAGING not in labels and (self.label in labels or labels.get(_OLDER) == self.owner.mark)
 
@@ -56,7 +56,7 @@ class OwnerLabels:
         return Publication(int(created), job) if created.isdecimal() else None
 
     def has_published(self, table: bigquery.Table) -> bool:
-        """Whether rows of this pipeline were put into a final table."""
+        """Whether this pipeline has put rows into a final table."""
         labels: Mapping[str, str] = table.labels
         return bool(labels.get(self.label)) or (self.label not in labels and labels.get(_OLDER) == self.owner.mark)
 
@@ -67,7 +67,7 @@ class OwnerLabels:
 
 
 def rows_in(table: bigquery.Table) -> int | None:
-    """Rows of a table, with those that are still in the buffer of streaming inserts; None for a view and the like."""
+    """Rows of a table, including rows in the buffer of streaming inserts; None for a view and the like."""
     if table.num_rows is None:
         return None
     buffer = table.streaming_buffer
@@ -75,13 +75,13 @@ def rows_in(table: bigquery.Table) -> int | None:
 
 
 def label_of(job_id: str) -> str:
-    """A job's id as labels can have it."""
+    """A job's id in the characters that a label may have."""
     return _NOT_IN_LABELS.sub("_", job_id.lower())[:_LONGEST_JOB]
 
 
 def check_final(table: bigquery.Table, labels: OwnerLabels, *, replaces: bool, adopt: bool) -> None:
-    """Raise DestinationConnectionError for a final table with rows that this pipeline did not write. ``replaces``: its
-    rows are to be replaced."""
+    """Raise DestinationConnectionError for a final table with rows that this pipeline did not write. ``replaces``: the
+    run would replace them."""
     name = f"{table.project}.{table.dataset_id}.{table.table_id}"
     if STAGING in table.labels:
         raise DestinationConnectionError(
@@ -105,4 +105,4 @@ def check_final(table: bigquery.Table, labels: OwnerLabels, *, replaces: bool, a
 
 
 Knows = Callable[[str], bool]
-"""Whether the state of this run has a job; the order of one that it does not know says nothing."""
+"""Whether the state of this run has a job; the order of an unknown job says nothing."""

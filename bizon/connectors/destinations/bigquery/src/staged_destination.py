@@ -102,8 +102,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         self._staging.trim(resume, self._final)
 
     def _publish(self, mode: WriteMode) -> None:
-        """Replace the rows of the table, or append to them, by one job, which does nothing when another start has
-        claimed staging."""
+        """Publish by one job, which does nothing if another start has claimed staging."""
         staged, wanted = self._staging.staged(), self._wanted(None)
         final = self._finals.claimed(wanted)
         self._tables.widen(final, staged.schema)
@@ -141,8 +140,8 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
 
     @abstractmethod
     def _open_staging(self, wanted: Target) -> StagingTable:
-        """The staging of this job; nothing is changed. ``wanted``: the table once it is published."""
+        """The staging of this job; changes nothing. ``wanted``: the table once it is published."""
 
     @abstractmethod
     def _staged_target(self, wanted: Target) -> Target:
-        """The staging table as it is to be."""
+        """The staging table as it should be."""

@@ -1,4 +1,4 @@
-"""The ``bigquery_streaming`` destination: rows are inserted by tabledata.insertAll."""
+"""The ``bigquery_streaming`` destination: tabledata.insertAll inserts the rows."""
 
 import io
 import time
@@ -25,19 +25,19 @@ from bizon.connectors.destinations.bigquery_streaming.src.config import BigQuery
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
 from bizon.destination.models import ResumePoint
 
-_STOPPED = "stopped"  # a row that is good, in a request with one that is not
-_SETTLING = 120.0  # seconds until insertAll knows a table or a column that was just made
-_PAUSE = 2.0  # seconds between tries while it does not
+_STOPPED = "stopped"  # a good row in a request with a bad one
+_SETTLING = 120.0  # seconds until insertAll knows a new table or column
+_PAUSE = 2.0  # seconds between tries until then
 _Errors = Sequence[Mapping[str, Any]]
 _POSITION = attrgetter("position")
 
 
 class BigQueryStreamingDestination(BigQueryFamilyDestination):
-    """At least once, in every sync mode: rows go to the table at once, also those of a full refresh, and there is no
-    staging. A batch that is written again has the same row ids, by which BigQuery leaves out what it has seen within
-    the last minute or so; a run that was killed and starts later than that writes its last batch twice.
+    """At least once, in every sync mode: rows go to the table at once, also in a full refresh, and nothing is staged. A
+    batch that is written again has the same row ids, by which BigQuery skips rows it has seen within the last minute or
+    so; a run that was killed and starts later than that writes its last batch twice.
 
-    Rows above 0.9 MB go by load jobs, each of which is done once per batch.
+    Rows above 0.9 MB go by load job, one per batch.
     """
 
     config: BigQueryStreamingConfigDetails
@@ -47,14 +47,14 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     _made_at = float("-inf")
 
     def prepare(self, resume: ResumePoint) -> None:
-        """Nothing is staged; a table that is there has to be partitioned as it should."""
+        """Create or check the table; nothing is staged. An existing table has to be partitioned as configured."""
         super().prepare(resume)
         if not self._is_stream:
             with writing(f"bigquery: table '{self.default_destination_id}'"):
                 self._ensured(self.default_destination_id)
 
     def finalize(self) -> bool:
-        """The rows are in the table; note which job was the last."""
+        """Note which job was the last; its rows are in the table."""
         if not self._is_stream:
             table = self.default_destination_id
             with writing(f"bigquery: table '{table}'"):
@@ -75,7 +75,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         return True, None
 
     def _append(self, target: Target, frame: pl.DataFrame, confirmed: Confirmed) -> None:
-        """Insert rows, request by request; one with a refused row inserts none of its rows, the others do."""
+        """Insert rows, request by request. A request with a refused row inserts none of its rows."""
         rows = self._rows[target.table_id].build(frame)
         reasons: dict[int, str] = {}
         for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
@@ -90,8 +90,8 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         self._load(target, [row for row in rows if row.size > ROW_BYTES])
 
     def _insert(self, target: Target, request: list[Row]) -> dict[int, str]:
-        """Insert the rows of a request, or say why some of them are refused, by their position; waits while BigQuery
-        does not know a table or a column that was just made."""
+        """Insert the rows of a request, or return why some are refused, by position. Waits until BigQuery knows a new
+        table or column."""
         deadline = self._made_at + _SETTLING
         while True:
             try:
@@ -112,7 +112,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             rest(_PAUSE)
 
     def _load(self, target: Target, rows: list[Row]) -> None:
-        """Rows that are too large for a request, by a load job that is done once for this batch."""
+        """Load rows that are too large for a request, by a job that is done once for this batch."""
         if not rows:
             return
         content = b"".join(load_line(row.json, target.schema) for row in rows)
@@ -149,7 +149,7 @@ def _is_unknown_field(errors: _Errors) -> bool:
 
 
 def _refused(request: list[Row], errors: _Errors, table: str) -> dict[int, str]:
-    """Rows that BigQuery names. Where it names none, the request failed as a whole: raises DestinationWriteError."""
+    """The rows that BigQuery names. If it names none, the whole request failed: raises DestinationWriteError."""
     reasons: dict[int, str] = {}
     for error in errors:
         details = [detail for detail in error.get("errors", ()) if detail.get("reason") != _STOPPED]

@@ -14,11 +14,11 @@ from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 REQUEST_BYTES = 5_000_000  # of one request; BigQuery takes 10 MB
 ROW_BYTES = 900_000  # of one row; BigQuery takes 1 MB
-_AROUND = 40  # bytes that a row has around it in a request, its id not counted
+_AROUND = 40  # bytes around a row in a request, without its id
 
 
 class Row(NamedTuple):
-    """A row as insertAll takes it. ``position``: in the frame."""
+    """A row as insertAll takes it. ``position``: its position in the frame. ``size``: bytes."""
 
     position: int
     id: str
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 class InsertRows:
-    """Makes the rows of one table with the columns ``fields``. ``schema``: of an unnested table."""
+    """Builds rows of one table with the columns ``fields``. ``schema``: the declared columns of an unnested table."""
 
     def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
         self._fields = fields
@@ -41,7 +41,7 @@ class InsertRows:
 
 
 def packed(rows: Sequence[Row], most_rows: int) -> Iterator[list[Row]]:
-    """Requests: rows in order, as many as fit. A row that is too large for any is not among them."""
+    """Requests: rows in order, as many as fit. Rows that are too large for any request are skipped."""
     request: list[Row] = []
     size = 0
     for row in rows:

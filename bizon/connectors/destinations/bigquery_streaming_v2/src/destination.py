@@ -1,4 +1,4 @@
-"""The ``bigquery_streaming_v2`` destination: rows are appended by the Storage Write API."""
+"""The ``bigquery_streaming_v2`` destination: the Storage Write API appends the rows."""
 
 from functools import cached_property, partial
 
@@ -24,10 +24,10 @@ _MB = 1_000_000
 class BigQueryStreamingV2Destination(BigQueryStagedDestination):
     """Exactly once in sync modes full_refresh and incremental, at least once in stream.
 
-    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental``, each with a mark of the
-    write that brought it, until ``finalize`` puts those that count into the table, by a query job that is done once.
+    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental``, each marked with the write
+    that brought it, until ``finalize`` puts the rows that count into the table, by a query job that is done once.
     stream: rows go to their tables at once; a run that is killed between a write and its checkpoint writes the batch
-    again, and so may a request whose answer was lost, unless ``use_offsets`` is set.
+    again, and a request whose answer was lost may be written twice, unless ``use_offsets`` is set.
     """
 
     config: BigQueryStreamingV2ConfigDetails

@@ -1,10 +1,10 @@
-"""Staging of a job: a table whose rows say which write they came with, and what is published of it.
+"""Staging of a job: a table whose rows carry the mark of the write that brought them.
 
-Each try of a write has a mark of its own, ``<job>-<epoch>-<try>``: a digest of the job's id, the start of the job that
-wrote it, and the number of the try. The receipt of each batch is the mark of the try that succeeded, and the receipts
-alone say what is published. Rows of a try that failed half-way, of a batch that was torn by a crash, of a job that was
-given up, or of a start that was superseded and did not know it, stay in the table and are never chosen. So it is
-replaced only when its columns are not those of the job any more.
+Each try of a write has its own mark, ``<job>-<epoch>-<try>``: a digest of the job's id, the start of the job that wrote
+it, and the number of the try. The receipt of each batch is the mark of the try that succeeded, and only rows with these
+marks are published. Rows of a try that failed half-way, of a batch torn by a crash, of an abandoned job, or of a
+superseded start stay in the table and are never selected. So the table is replaced only when its columns no longer fit
+the job.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _WHERE = f"`{BATCH}` IN UNNEST(@marks)"
 
 
 class MarkedStaging:
-    """The staging table of a job, ``table``. ``published``: the table that its rows go to."""
+    """The staging table of a job, ``table``. ``published``: the table that receives its rows."""
 
     def __init__(
         self, client: bigquery.Client, tables: Tables, claim: StagingClaim, table: Target, published: Target
@@ -43,30 +43,30 @@ class MarkedStaging:
         self.table = table
 
     def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
-        """See that the committed rows are there; what else is there does not matter. Raises DestinationError."""
+        """Check that the committed rows are there; other rows do not matter. Raises DestinationError."""
         self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{resume.epoch}"
         self._check(resume.committed)
         there = self._tables.find(self.table.table_id)
         if there is None or self._claim.is_new:
             return
         try:
-            self._tables.widen(there, self.table.schema)  # by the columns that the final table has got since
+            self._tables.widen(there, self.table.schema)  # by columns that the final table has gained since
         except DestinationError:
             if resume.last_iteration is not None:
                 raise
             self._claim.replace(self.table, like)
 
     def new_mark(self) -> str:
-        """Of the next try of a write."""
+        """The mark of the next try of a write."""
         self._attempts += 1
         return self._mark
 
     def receipt(self) -> Mapping[str, Any]:
-        """Of the last write."""
+        """The receipt of the last write."""
         return {"mark": self._mark}
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
+        """Check that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
         self._claim.check()
         marks = self._check(committed)
         rows = sum(batch.rows for batch in committed)
@@ -81,7 +81,7 @@ class MarkedStaging:
         return self._staged
 
     def remove(self) -> None:
-        """The rows are published."""
+        """Remove the table: its rows are published."""
         self._claim.remove()
 
     @property
@@ -89,7 +89,7 @@ class MarkedStaging:
         return f"{self._start}-{self._attempts}"
 
     def _check(self, committed: Sequence[CommittedBatch]) -> list[str]:
-        """The marks of the batches, whose rows are all there."""
+        """The marks of the batches, once all their rows are found."""
         seen: set[str] = set()
 
         def located(receipt: Mapping[str, Any]) -> str:

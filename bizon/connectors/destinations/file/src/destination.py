@@ -162,7 +162,7 @@ class FileDestination(StagedDestination):
         return self._output.own_manifest() is not None and has_rows(self._output.main)
 
     def _take_over(self, resume: ResumePoint) -> None:
-        """Refuses rows that can never be appended, before they are fetched."""
+        """Refuses rows that can never be appended before they are fetched."""
         main = self._output.main
         if self.write_mode is WriteMode.APPEND and self.config.format is FileFormat.PARQUET and has_rows(main):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)

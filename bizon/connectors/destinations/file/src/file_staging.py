@@ -1,8 +1,8 @@
-"""Rows of a job that are not published yet: a folder of the job, ``.bizon/<file name>/<job id>.<owner key>/``.
+"""Rows of a job that are not published yet: a folder per job, ``.bizon/<file name>/<job id>.<owner key>/``.
 
-Lines are appended to one file, which becomes the output as it is; Parquet, which cannot be appended to, has a file per
-write. The checkpoint of each batch keeps a receipt: where its bytes are, and a checksum. The receipts alone say what
-counts; what a crash, or a start that was superseded, has left beside that is removed or left out.
+Lines are appended to one file, which becomes the output as it is. Parquet cannot be appended to, so each write has a
+file. The checkpoint of each batch keeps a receipt: where its bytes are, and their checksum. The receipts alone decide
+what counts; everything else that a crash or a superseded start has left is removed or skipped.
 """
 
 import os
@@ -23,8 +23,8 @@ _TRASH = ".trash"
 
 
 class StagedFile(NamedTuple):
-    """A file that goes into the output: its first ``size`` bytes. ``is_ours``: nobody else writes it, not even another
-    run of this job, so that it may become the output itself."""
+    """A file whose first ``size`` bytes go into the output. ``is_ours``: nobody else writes it, not even another start
+    of this job, so it may become the output itself."""
 
     path: Path
     size: int
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
 
 
 class FileStaging(ABC):
-    """The staged rows of one job. ``may_grow``: what lies in a file behind its committed rows does not matter."""
+    """The staged rows of one job. ``may_grow``: bytes after the committed rows of a file do not matter."""
 
     may_grow: ClassVar[bool]
 
@@ -59,7 +59,7 @@ class FileStaging(ABC):
 
     @abstractmethod
     def receipt(self) -> dict[str, Any]:
-        """Of the last write."""
+        """The receipt of the last write."""
 
     @abstractmethod
     def _located(self, receipt: Mapping[str, Any]) -> Piece:
@@ -67,7 +67,7 @@ class FileStaging(ABC):
 
     @abstractmethod
     def _kept(self, pieces: Sequence[Piece]) -> None:
-        """After ``trim``: nothing but these pieces counts."""
+        """Called by ``trim``: from now on only these pieces count."""
 
     @abstractmethod
     def _staged_file(self, path: Path, size: int) -> StagedFile:
@@ -94,9 +94,9 @@ class FileStaging(ABC):
         self.epoch = epoch
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that the rows of every committed batch are there, unchanged, and note the files that hold them.
+        """Check that the rows of every committed batch are there, unchanged, and note the files that hold them.
 
-        A file that this run has written or read already, and that nobody has touched since, is not read again. Raises
+        A file that this run has written or read before, and that nobody has touched since, is not read again. Raises
         DestinationError.
         """
         sizes: dict[Path, int] = {}
@@ -115,8 +115,8 @@ class FileStaging(ABC):
         _remove(self.folder)
 
     def discard_other_jobs(self) -> None:
-        """Remove what dead jobs of the same pipeline left; folders of other pipelines stay. Call it within ``fenced``:
-        no job that is at work has another claim to the output."""
+        """Remove what dead jobs of this pipeline left; folders of other pipelines stay. Call it within ``fenced``: then
+        no other job of the pipeline is running."""
         key = self.output.claimant.owner.key
         for path in [*self.output.folder.glob(f"*.{key}"), *self.output.folder.glob(f"*.{key}{_TRASH}")]:
             if path != self.folder and path.is_dir():
@@ -151,8 +151,8 @@ def signature(path: Path) -> tuple[int, int, int]:
 
 
 def _remove(folder: Path) -> None:
-    """Take a folder away in one step, then remove it: who still writes to it gets an error instead of a new folder.
-    A removal that a crash has cut off is finished."""
+    """Rename a folder in one step, then delete it: a start that still writes to it gets an error, not a new folder.
+    Also finishes a removal that a crash has cut off."""
     trash = folder if folder.name.endswith(_TRASH) else folder.with_name(folder.name + _TRASH)
     if trash != folder and folder.is_dir():
         shutil.rmtree(trash, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""Staging of lines: each start of a job appends to a file of its own, one row per line.
+"""Staging of lines: each start of a job appends to its own file, one row per line.
 
-``<epoch>.json`` is written by the start of that number. The next start seals it: renames it to ``<epoch>-sealed.json``
-and cuts it behind its last committed batch. A start that was superseded finds its file gone, and what it still appends
-to an open one lies behind what counts. So nothing but the rows has to be flushed to disk with a batch, and a run that
-is not interrupted has a single file, which becomes the output without being copied.
+The start of that number writes ``<epoch>.json``. The next start seals it: it renames the file to
+``<epoch>-sealed.json`` and cuts it after its last committed batch. A superseded start finds its file gone; whatever it
+still appends to an open file lies after the bytes that count. So only the rows have to be flushed to disk with a batch,
+and a run that is not interrupted has a single file, which becomes the output without a copy.
 """
 
 import os
@@ -70,17 +70,17 @@ class LineStaging(FileStaging):
         return self._unsealed(self._number or self.epoch)
 
     def _begin(self) -> None:
-        """In a file that no start before this one has written, also when the state has lost count of them: an older
-        release kept none."""
+        """Choose a file that no earlier start has written, also when the state has lost count of the starts: an older
+        release kept no count."""
         self._last, self._size, self._number = None, 0, self.epoch
         while self._sealed(self._number).exists():
             self._number += 1
 
     def _begin_at(self, handle: BinaryIO, start: int) -> None:
-        """Behind the last batch; what a failed write has left is cut off."""
+        """Continue after the last batch; cut off what a failed write has left."""
         size = os.fstat(handle.fileno()).st_size
         if size < start:
-            raise OSError(f"'{self._own}' was cut or removed: is another run at work?")
+            raise OSError(f"'{self._own}' was cut or removed: is another run writing?")
         truncate(handle, start)
 
     def _located(self, receipt: Mapping[str, Any]) -> Piece:

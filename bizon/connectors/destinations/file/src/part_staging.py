@@ -1,7 +1,7 @@
 """Staging of Parquet: one part file per write.
 
-``<from>-<to>-<rows>-<epoch>.parquet``: the name says which pages a part holds, how many rows, and which start of the
-job wrote it, so that no start ever writes the file of another.
+``<from>-<to>-<rows>-<epoch>.parquet``: the name gives the pages of a part, its rows, and the start of the job that
+wrote it, so that no start ever writes another start's file.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,25 +1,26 @@
-"""Turning staged parts into the main file, in one visible step.
+"""Turns staged parts into the main file, in one visible step.
 
-``finalize`` numbered; a crash may come after any step, and the next run calls ``prepare`` and ``finalize`` again:
+The steps of ``finalize``: 1 to 4 are ``publish``, 5 and 6 are step 8 of ``destination/staged.py``. A crash may come
+after any of them; the next run calls ``prepare`` and ``finalize`` again:
 
 | after step                             | what is there                                | next ``finalize`` |
 |----------------------------------------|----------------------------------------------|-------------------|
 | 0 nothing                              | state staging, parts, old main               | does all          |
 | 1 state staging, ``ready-*`` removed   | same                                         | does all          |
-| 2 ``ready-<epoch>`` written, or in part| same, and a file that is thrown away in 1    | does all          |
+| 2 ``ready-<epoch>`` written, or in part| same, and a file that step 1 removes         | does all          |
 | 3 manifest says publishing             | state publishing, ``ready``, parts, old main | does all          |
-| 4 ``ready`` renamed over main          | state publishing, no ``ready``, parts        | goes on at 5      |
-| 5 manifest says published              | state published, parts                       | goes on at 6      |
+| 4 ``ready`` renamed over main          | state publishing, no ``ready``, parts        | continues with 5  |
+| 5 manifest says published              | state published, parts                       | continues with 6  |
 | 6 parts removed                        | state published                              | does nothing      |
 
-Only 4 is visible to a reader of the main file. Parts live until 6, so that 1 to 3 can be repeated; state publishing
+Only 4 is visible to a reader of the main file. Parts live until 6, so that 1 to 3 can be repeated. State publishing
 without ``ready`` can only mean that 4 is done: ``ready`` is on disk before 3, and 1 goes back to staging before it
-takes ``ready`` away. A crash in the middle of 6 leaves some parts: state published says that they are spent.
+removes ``ready``. A crash in the middle of 6 leaves some parts: state published says that they are spent.
 
-Steps 1, 3 with 4, and 5 with 6 are fenced: a start that is superseded does none of them. Step 2 writes a file of this
-start alone.
+Steps 1, 3 with 4, and 5 with 6 are fenced: a superseded start performs none of them. Step 2 writes a file that belongs
+to this start alone.
 
-An incremental run without rows has nothing to do in 2 to 4, unless there is no main file yet.
+An incremental run without rows skips 2 to 4, unless there is no main file yet.
 """
 
 import os
@@ -52,7 +53,7 @@ class Publisher:
         self.ready = staging.folder / f"ready-{staging.epoch:06d}.{format}"
 
     def is_published(self) -> bool:
-        """Whether an earlier start of the job got as far as step 4."""
+        """Whether step 4 of this job is done."""
         state = self.output.own_state()
         return state is State.PUBLISHED or (state is State.PUBLISHING and not self._ready_files())
 
@@ -88,7 +89,7 @@ class Publisher:
             sync_folder(main.parent)
 
     def _build(self, files: list[StagedFile], empty: pl.DataFrame) -> None:
-        """Step 2. The parts are not consumed: a single one gets a second name, where the file system can."""
+        """Step 2. The parts are not consumed: a single one gets a second name, where the file system has hard links."""
         make_private_folder(self.staging.folder)
         single = files[0] if len(files) == 1 and files[0].is_ours else None
         if single is None or not _link(single.path, self.ready):
