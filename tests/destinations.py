@@ -81,7 +81,7 @@ def publish(destination: AbstractDestination, *committed: CommittedBatch) -> Non
 
 
 def resumed(job_id: str, *committed: CommittedBatch, **more: Any) -> ResumePoint:
-    """What the next start of a job with these batches is told."""
+    """The resume point of the next start of a job with these batches."""
     rows = sum(batch.rows for batch in committed)
     last = committed[-1].to_iteration
     return ResumePoint(

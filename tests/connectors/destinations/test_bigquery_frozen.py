@@ -1,6 +1,6 @@
 """A start that was frozen thaws when another has taken over: it destroys nothing of the other's, and publishes nothing.
 
-The starts share a state, as those of one pipeline do; each step of the other lies between two steps of the frozen one.
+The starts share a state, like all starts of a pipeline. The other start acts between two steps of the frozen one.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def start(config: Any, mode: str, job: str = OLD) -> Iterator[Any]:
 
 
 def id_of(config: Any, job: str) -> str:
-    """Of its own in each test: BigQuery remembers jobs."""
+    """Different in each test: BigQuery remembers jobs."""
     return f"{job}-{config.config.dataset_id[-20:].replace('_', '')}"
 
 
@@ -152,7 +152,7 @@ def test_between_verifying_and_publishing(
 def test_between_publishing_and_removing(
     warehouse: "Warehouse", config_of: "Configure", mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next start has finished the job, and the next job is at work: it keeps its staging and its mark."""
+    """The next start has finished the job, and the next job is running: it keeps its staging and its mark."""
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode) as second, start(config, mode, NEW) as next_job:
         frozen.prepare(fresh(config, OLD))
@@ -179,7 +179,7 @@ def test_between_publishing_and_removing(
 def test_rows_that_a_superseded_start_loads_after_the_count(
     warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of ``bigquery``, whose staging has no marks: rows that came since are counted by the statement that publishes."""
+    """The staging of ``bigquery`` has no marks: the statement that publishes counts rows that came since."""
     config = loads.config_of(warehouse)
     with start(config, "incremental") as frozen, start(config, "incremental") as taker:
         frozen.prepare(fresh(config, OLD))

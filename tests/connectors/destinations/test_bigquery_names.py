@@ -1,4 +1,4 @@
-"""BigQuery's column names are the same in any case: so are those of records, the configuration and the table."""
+"""BigQuery ignores the case of column names: so does bizon in records, in the configuration and in the table."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -71,7 +71,7 @@ def load(config: Any, mode: str, records: list[dict[str, Any]]) -> None:
 
 
 def emails(warehouse: "Warehouse") -> list[tuple[int, str]]:
-    """Of the rows, listed: a query would need a filter."""
+    """Ids and emails of the rows, listed: a query would need a filter."""
     table = warehouse.client.get_table(f"{warehouse.project}.{warehouse.dataset}.items")
     return sorted((int(row["id"]), row["Email"]) for row in warehouse.client.list_rows(table))
 

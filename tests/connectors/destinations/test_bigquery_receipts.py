@@ -1,4 +1,4 @@
-"""What is staged in BigQuery is compared with the receipts of the checkpoints before it is published."""
+"""Rows staged in BigQuery are compared with the receipts of the checkpoints before they are published."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4

@@ -76,14 +76,14 @@ def frame_with(text: str) -> pl.DataFrame:
 
 @cache
 def made_for(schema: str) -> tuple[InsertRows, Content, Messages]:
-    """What makes rows of such a table in each of the destinations."""
+    """The encoders of such a table in all three destinations."""
     record = BigQueryRecordSchemaConfig.model_validate_json(schema)
     fields = declared_schema(record.record_schema)
     return InsertRows(record, fields), Content(record, fields), Messages(fields, record)
 
 
 def outcome(schema: BigQueryRecordSchemaConfig, frame: pl.DataFrame) -> Any:
-    """What the column gets, as JSON; a RowsRejectedError for a row that is refused: by all three destinations alike."""
+    """The value of the column, as JSON; a RowsRejectedError if all three destinations refuse the row."""
     rows, content, messages = made_for(schema.model_dump_json())
     refused = refusal(rows.build, frame)
     if refused is not None:
@@ -151,7 +151,7 @@ def test_any_value_inside_a_record(value: Any) -> None:
 @pytest.mark.parametrize("kind", ["INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC", "JSON", "TIMESTAMP", "DATE", "BYTES"])
 @pytest.mark.parametrize("number", ["1E+999999999", "1e400", "9" * 400])
 def test_a_number_of_absurd_size_is_refused_at_once(kind: str, number: str) -> None:
-    """Its digits are never written out, which would take for ever."""
+    """Its digits are never written out, which would take forever."""
     reason = outcome(schema_of(type=kind), frame_with(f'{{"x":{number}}}')).reasons[0]
     assert re.fullmatch(
         rf"record '0' of 'items': column 'x' is {kind}, the record has an? \w+ that does not fit", reason

@@ -42,7 +42,7 @@ class Loads:
             self._changed.notify_all()
 
     def wait_for(self, count: int) -> None:
-        """Until so many loads have begun."""
+        """Wait until this many loads have begun."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.begun) >= count, WAIT)
 

@@ -1,4 +1,4 @@
-"""Configuration of the BigQuery destinations: names, schemas, credentials, and what is told when something is wrong."""
+"""Configuration of the BigQuery destinations: names, schemas, credentials, and the messages when something is wrong."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is told of trouble: jobs that end in an error, and a service that stays away."""
+"""Messages about trouble: jobs that end in an error, and a service that stays unreachable."""
 
 import json
 from typing import TYPE_CHECKING

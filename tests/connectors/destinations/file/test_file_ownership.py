@@ -1,4 +1,4 @@
-"""Whose file an output is: another pipeline's, and one that bizon did not write, are refused and stay as they are."""
+"""Ownership of outputs: a file of another pipeline, or one that bizon did not write, is refused and stays as it is."""
 
 from pathlib import Path
 
