@@ -64,18 +64,18 @@ class AbstractDestination(ABC):
     def landed(self, *, wait: bool) -> int:
         """The last page up to which all rows that ``write_records`` has taken are durable.
 
-        For destinations that go on while rows are under way: those return ``(True, None)`` once the rows are handed
-        over, and a checkpoint is recorded only for what has landed, in order. ``wait``: return once everything has.
+        For destinations that continue while rows are in flight: they return ``(True, None)`` once the rows are handed
+        over, and a checkpoint is recorded only for rows that have landed, in order. ``wait``: return once all have.
         Raises DestinationWriteError for rows that did not arrive. By default rows have landed when ``write_records``
         returns.
         """
         return self.batch.to_iteration
 
     def receipt(self) -> Mapping[str, Any] | None:
-        """How the rows of the last ``write_records`` call can be recognised in staging: where they are, and a checksum.
+        """How to recognise the rows of the last ``write_records`` call in staging: where they are, and a checksum.
 
-        A small JSON object. The checkpoint of the batch keeps it; ``prepare`` and ``verify`` are given it back. None,
-        the default, for destinations that do not stage or that count their rows in another way.
+        A small JSON object. The checkpoint of the batch keeps it, and ``prepare`` and ``verify`` get it back. None, the
+        default, for destinations that do not stage, or that count their rows in another way.
         """
         return None
 
@@ -91,8 +91,8 @@ class AbstractDestination(ABC):
     def output(self) -> OutputState:
         """The published output as it is now. Called before ``prepare`` and after ``finalize``.
 
-        The state keeps what it answers after publishing: an incremental run whose watermark belongs to another output,
-        or to one that is gone or empty now, stops before anything is fetched. The default knows the name only.
+        The state keeps the answer after publishing: an incremental run whose watermark belongs to another output, or to
+        one that is missing or empty now, stops before anything is fetched. The default knows only the name.
         """
         return OutputState({"destination": self.sync_metadata.destination_name, "place": self.default_destination_id})
 
@@ -120,11 +120,11 @@ class AbstractDestination(ABC):
         return None
 
     def describe(self) -> str:
-        """Where the records are, in words for a person: a path, a table. Shown at the end of a run."""
+        """Where the records are, for a person to read: a path, a table. Shown at the end of a run."""
         return f"{self.sync_metadata.destination_alias} {self.default_destination_id}"
 
     def close(self) -> None:
-        """Release connections. Called once at the end of every run, also of a failed one."""
+        """Release connections. Called once at the end of every run, also when it failed."""
         return None
 
     @property
@@ -150,7 +150,7 @@ class AbstractDestination(ABC):
 
 
 class DestinationFactory:
-    """Builds the destination a config names. Imports its module only then."""
+    """Builds the destination that a config names, and imports its module only then."""
 
     @staticmethod
     def get_destination(
@@ -228,7 +228,7 @@ class DestinationFactory:
 
 @contextmanager
 def _from_extra(extra: str, destination: str) -> Iterator[None]:
-    """Within: a package that is not installed is one of an extra."""
+    """Within: a missing package belongs to an extra."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@
 ``finalize``, perhaps again after a crash at any step:
 
 7. ``_publish``, unless it is done: the staged rows replace the output or are appended to it, in one visible step.
-8. ``_note_published``, then ``_discard``, fenced: the output names the job, and staging goes.
+8. ``_note_published``, then ``_discard``, fenced: the output names the job, and the staging is removed.
 
 A start may be frozen at any step and wake up when another has taken over. So each destructive step is *fenced*: it
 compares owner, job and epoch (``ResumePoint.fence``) with the claim that step 3 has stored, and raises OvertakenError
@@ -101,8 +101,8 @@ class StagedDestination(AbstractDestination):
             self._staging.verify(committed)
 
     def finalize(self) -> bool:
-        """Steps 7 and 8. Raises FinalizeError, and OvertakenError in a superseded start; the output is the old one
-        then."""
+        """Steps 7 and 8. Raises FinalizeError, after which it can be called again, and OvertakenError in a superseded
+        start."""
         if self._in_place:
             return True
         try:
@@ -137,7 +137,7 @@ class StagedDestination(AbstractDestination):
 
     @abstractmethod
     def _take_over(self, resume: ResumePoint) -> None:
-        """Step 3. Raises OvertakenError when a later start has claimed them."""
+        """Step 3. Raises OvertakenError when a later start has claimed the output or its staging."""
 
     @abstractmethod
     def _is_published(self) -> bool:
@@ -157,7 +157,7 @@ class StagedDestination(AbstractDestination):
 
     @abstractmethod
     def _note_published(self) -> None:
-        """Step 8: mark the output with this job; once more changes nothing."""
+        """Step 8: mark the output with this job; repeating it changes nothing."""
 
     @abstractmethod
     def _discard(self) -> None:

@@ -38,6 +38,15 @@ def fence_is_not_compared(module: ModuleType) -> None:
     swap(module.Output, "fenced", lambda _inner: fenced)
 
 
+@guard("destination.staged", f"{OUTPUTS}::test_a_superseded_start_finds_its_lines_gone")
+def losses_of_superseded_starts_count_as_failures(module: ModuleType) -> None:
+    @contextmanager
+    def within(_self: Any) -> Iterator[None]:
+        yield
+
+    swap(module.StagedDestination, "_unless_superseded", lambda _inner: within)
+
+
 @guard(f"{FILE}.output", f"{OUTPUTS}::test_a_start_that_is_superseded_before_it_claims_its_output_changes_nothing")
 def superseded_starts_claim_their_output(module: ModuleType) -> None:
     swap(module.Output, "_supersedes", lambda _inner: lambda *_args: False)
