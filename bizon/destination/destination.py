@@ -82,7 +82,7 @@ class AbstractDestination(ABC):
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
         """Check that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
 
-        ``committed``: every batch of the job as its checkpoint records it, in page order, with those that have no rows.
+        ``committed``: every batch of the job as its checkpoint records it, in page order, also batches without rows.
         Raises FinalizeError when rows are missing, foreign or damaged; nothing is published then. The default suits
         destinations that write to their final place.
         """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 class WriteMode(StrEnum):
     """How the rows of a job reach the output."""
 
-    REPLACE = "replace"  # staged, then published in the place of the old rows
+    REPLACE = "replace"  # staged, then published instead of the old rows
     APPEND = "append"  # staged, then published after the old rows
     IN_PLACE = "in_place"  # written to the output at once; nothing is staged
 

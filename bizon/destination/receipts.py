@@ -1,8 +1,7 @@
 """Which staged parts count: the parts that the receipts of the checkpoints name, and no others.
 
-A start may be torn by a crash, or overtaken while it is frozen, and write once more when it wakes up. Nothing that it
-leaves has a receipt. So every destination that stages decides here what it publishes; the rest it removes, or never
-selects.
+A crash may tear a write, and a start that was overtaken while frozen may write again when it wakes up. Such rows have
+no receipt. Every destination that stages decides here what it publishes; it removes the rest, or never selects it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +40,11 @@ def differs(batch: CommittedBatch, what: str) -> DestinationError:
         f"it, was the working directory changed, or is another run writing? Undo that, or run with --fresh to fetch "
         f"everything again"
     )
+
+
+def not_verified() -> DestinationError:
+    """The error for publishing without a ``verify`` before."""
+    return DestinationError("staging was not verified, so nothing is published")
 
 
 def _not_staged(batch: CommittedBatch, place: str) -> DestinationError:

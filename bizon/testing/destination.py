@@ -43,13 +43,13 @@ class DestinationConformance(DestinationGuards):
     @pytest.fixture
     def config(self) -> AbstractDestinationConfig:
         """The ``destination`` block to test, without ``unnest``. What it names is new in each test, and empty."""
-        # tells the author of a test what was not overridden
+        # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/destination.py")
 
     def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
         """The rows that a reader finds in a table (None = the configured one), in any order; none where there is no
         table. A row has the six columns; moments are aware datetimes or RFC 3339 text, ``source_data`` is JSON text."""
-        # tells the author of a test what was not overridden
+        # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a method read, see bizon/testing/destination.py")
 
     def build(
@@ -60,7 +60,7 @@ class DestinationConformance(DestinationGuards):
         source_callback: AbstractSourceCallback,
         monitor: AbstractMonitor,
     ) -> AbstractDestination:
-        """Make the destination; override it for one that ``DestinationFactory`` does not know."""
+        """Create the destination; override it for a class that ``DestinationFactory`` does not know."""
         block = self._config.model_copy(update={"config": config})
         return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
 

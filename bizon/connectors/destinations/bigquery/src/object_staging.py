@@ -19,7 +19,7 @@ from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, St
 from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.destination.models import CommittedBatch, ResumePoint
-from bizon.destination.receipts import differs, parts_that_count
+from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 _URIS_AT_ONCE = 10_000  # what one load job takes
 
@@ -84,7 +84,7 @@ class ObjectStaging:
     def staged(self) -> Staged:
         """All rows of the table."""
         if self._rows is None:
-            raise DestinationError("what is staged was not verified, so nothing is published")
+            raise not_verified()
         return Staged(self.target.table_id, self.target.schema, self._rows)
 
     def remove(self) -> None:

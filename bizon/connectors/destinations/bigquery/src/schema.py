@@ -1,4 +1,4 @@
-"""Schemas of tables: the six columns of every record, or those that ``record_schemas`` declares."""
+"""Schemas of tables: the six columns of every record, or the columns that ``record_schemas`` declares."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -21,7 +21,7 @@ from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.destination.models import CommittedBatch, ResumePoint
-from bizon.destination.receipts import differs, parts_that_count
+from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 _DIGEST = 12  # hex digits of a job's id in a mark
 _WHERE = f"`{BATCH}` IN UNNEST(@marks)"
@@ -77,7 +77,7 @@ class MarkedStaging:
     def staged(self) -> Staged:
         """The rows of the committed batches."""
         if self._staged is None:
-            raise DestinationError("what is staged was not verified, so nothing is published")
+            raise not_verified()
         return self._staged
 
     def remove(self) -> None:

@@ -88,7 +88,7 @@ def packed(rows: Iterable[bytes], most_bytes: int, most_rows: int | None = None)
     that are too large for any request."""
     requests: list[Request] = []
     request: list[bytes] = []
-    size = most_bytes  # of the request before the first, which is full
+    size = most_bytes  # pretend that a full request came before the first
     limit = min(ROW_BYTES, most_bytes)
     too_large: dict[int, str] = {}
     for position, row in enumerate(rows):

@@ -37,7 +37,7 @@ def has_rows(main: Path) -> bool:
     try:
         return bool(pl.scan_parquet(main, glob=False).select(pl.len()).collect().item())
     except pl.exceptions.PolarsError:
-        return True  # it holds something: publishing will say what is wrong with it
+        return True  # it is not empty: publishing will say what is wrong
 
 
 def _schema(frame: pl.LazyFrame, path: Path) -> Schema:

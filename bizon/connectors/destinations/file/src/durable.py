@@ -34,7 +34,7 @@ def truncate(handle: BinaryIO | FileIO, size: int) -> None:
 
 
 def take_back(handle: BinaryIO, size: int) -> None:
-    """Close a file after a write that failed, and cut it to ``size`` bytes: closing writes what is still buffered."""
+    """Close a file after a write that failed, then cut it to ``size`` bytes: closing writes buffered bytes."""
     rest = os.dup(handle.fileno())
     with os.fdopen(rest, "r+b", buffering=0) as file:
         with suppress(OSError):

@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 
-from bizon.common.errors.errors import DestinationError
 from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.output import Output
 from bizon.destination.models import CommittedBatch
-from bizon.destination.receipts import differs, parts_that_count
+from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 _TRASH = ".trash"
 
@@ -107,7 +106,7 @@ class FileStaging(ABC):
     def files(self) -> list[StagedFile]:
         """The files that ``verify`` has found to hold the committed rows, in page order."""
         if self._files is None:
-            raise DestinationError("what is staged was not verified, so nothing is published")
+            raise not_verified()
         return list(self._files)
 
     def discard(self) -> None:

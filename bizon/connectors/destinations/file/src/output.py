@@ -84,7 +84,7 @@ class Output:
         self._check(self.manifest())
 
     def check_free(self) -> None:
-        """Raise DestinationConnectionError when another pipeline writes this file, or somebody else did."""
+        """Raise DestinationConnectionError when another pipeline writes this file, or when bizon did not write it."""
         self.check_owner()
         self.check_may_replace(self.manifest())
 
@@ -96,7 +96,7 @@ class Output:
             make_private_folder(folder)
 
     def claim(self, state: State) -> None:
-        """Make this start the one that may change the output. ``state``: the state of a job that is new to it.
+        """Let this start, and no other, change the output. ``state``: the state of a job that is new to the output.
 
         Raises DestinationConnectionError as ``check_free`` does, and OvertakenError in a superseded start.
         """

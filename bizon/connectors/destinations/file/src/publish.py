@@ -3,7 +3,7 @@
 The steps of ``finalize``: 1 to 4 are ``publish``, 5 and 6 are step 8 of ``destination/staged.py``. A crash may come
 after any of them; the next run calls ``prepare`` and ``finalize`` again:
 
-| after step                             | what is there                                | next ``finalize`` |
+| after step                             | found on disk                                | next ``finalize`` |
 |----------------------------------------|----------------------------------------------|-------------------|
 | 0 nothing                              | state staging, parts, old main               | does all          |
 | 1 state staging, ``ready-*`` removed   | same                                         | does all          |
