@@ -54,7 +54,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         """Load one batch. The same pages, written again in a run, are loaded once."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
-        if not self._is_stream and (reason := self._one_table(table)) is not None:
+        if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
         with self._rejecting(rows):
             content = self._content(table)
@@ -63,7 +63,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         load = first if self._background is None or self._background.next_load is None else self._background.next_load
         part = self._objects.part(self._epoch, load, first, last, _mark_of(table), content.format)
         with writing(f"bigquery: table '{table}'"):
-            if self._is_stream:
+            if self._in_place:
                 with self._rejecting(rows):
                     self._finals.ensure(self._target(table))
                 self._objects.write(part, encoded)

@@ -46,12 +46,12 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         """Append one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
-        if not self._is_stream and (reason := self._one_table(table)) is not None:
+        if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
         with writing(f"bigquery: table '{table}'"):
             with self._rejecting(rows):
                 writer = self._writer(table)
-            if self._is_stream:
+            if self._in_place:
                 self._landed.write((table, self.batch), df_destination_records, partial(_append, writer, None))
                 return True, None
             _append(writer, self._staging.new_mark(), df_destination_records, [])
@@ -72,7 +72,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
 
     def _writer(self, table: str) -> TableWriter:
         if table not in self._writers:
-            if self._is_stream:
+            if self._in_place:
                 target = self._target(table)
                 self._finals.ensure(target)
             else:
@@ -83,7 +83,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
                 Messages(target.schema, self._schema_of(table)),
                 request_bytes=int(self.config.request_size * _MB),
                 threads=self.config.max_concurrent_threads,
-                offsets=not self._is_stream or self.config.use_offsets,
+                offsets=not self._in_place or self.config.use_offsets,
                 request_rows=self.config.bq_max_rows_per_request,
             )
         return self._writers[table]
