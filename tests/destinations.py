@@ -11,10 +11,10 @@ import polars as pl
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.destination.models import CommittedBatch, ResumePoint
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import MonitorFactory
 from bizon.rows.frames import DESTINATION_SCHEMA, encode_data
 from bizon.source.callback import NoOpSourceCallback
@@ -81,7 +81,7 @@ def publish(destination: AbstractDestination, *committed: CommittedBatch) -> Non
 
 
 def resumed(job_id: str, *committed: CommittedBatch, **more: Any) -> ResumePoint:
-    """What the next start of a job with these batches is told."""
+    """The resume point of the next start of a job with these batches."""
     rows = sum(batch.rows for batch in committed)
     last = committed[-1].to_iteration
     return ResumePoint(

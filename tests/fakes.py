@@ -9,11 +9,11 @@ from bizon.common.models import BizonConfig
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationDetailsConfig
 from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import ResumePoint
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 from bizon.engine.backend.models import StreamKey
-from bizon.engine.pipeline.models import ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.config import SourceConfig

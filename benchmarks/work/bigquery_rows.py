@@ -45,7 +45,7 @@ def frames(total: int) -> Iterator[pl.DataFrame]:
 
 
 def ready_requests(frame: pl.DataFrame) -> Callable[[], object]:
-    return lambda: packed(MESSAGES.of(frame, MARK), _REQUEST)
+    return lambda: packed(MESSAGES.encode(frame, MARK), _REQUEST)
 
 
 def ready_messages(frame: pl.DataFrame) -> Callable[[], object]:
@@ -56,7 +56,7 @@ def ready_messages(frame: pl.DataFrame) -> Callable[[], object]:
 
 
 def ready_objects(frame: pl.DataFrame) -> Callable[[], object]:
-    return lambda: CONTENT.of(frame)
+    return lambda: CONTENT.encode(frame)
 
 
 def ready_parquet(frame: pl.DataFrame) -> Callable[[], object]:

@@ -1,13 +1,20 @@
-"""The identity of a run, for its destination and its monitor."""
+"""The identity of a run, for the destination and the monitor that serve it."""
 
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bizon.destination.models import Owner, WriteMode
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
+
+_WRITE_MODES = {
+    SourceSyncModes.FULL_REFRESH: WriteMode.REPLACE,
+    SourceSyncModes.INCREMENTAL: WriteMode.APPEND,
+    SourceSyncModes.STREAM: WriteMode.IN_PLACE,
+}
 
 
 class SyncMetadata(BaseModel):
@@ -22,10 +29,21 @@ class SyncMetadata(BaseModel):
     sync_mode: SourceSyncModes
     destination_name: str
     destination_alias: str
+    replaces: bool = Field(default=False, description="Replace the output, also where the sync mode would append.")
+
+    @property
+    def write_mode(self) -> WriteMode:
+        """How rows reach the output: as the sync mode says, unless this job replaces it."""
+        return WriteMode.REPLACE if self.replaces else _WRITE_MODES[self.sync_mode]
+
+    @property
+    def owner(self) -> Owner:
+        """The pipeline of the run, to which its output belongs."""
+        return Owner(self.name, self.source_name, self.stream_name)
 
     @classmethod
-    def from_bizon_config(cls, job_id: str, config: "BizonConfig") -> "SyncMetadata":
-        """Build it for a job of a pipeline with a validated configuration."""
+    def from_bizon_config(cls, job_id: str, config: "BizonConfig", *, replaces: bool = False) -> "SyncMetadata":
+        """Build it for a job of the pipeline, whose configuration is validated already."""
         return cls.model_construct(
             name=config.job_name,
             job_id=job_id,
@@ -34,4 +52,5 @@ class SyncMetadata(BaseModel):
             sync_mode=config.source.sync_mode,
             destination_name=config.destination.name.value,
             destination_alias=config.destination.alias,
+            replaces=replaces,
         )

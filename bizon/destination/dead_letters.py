@@ -9,7 +9,7 @@ import polars as pl
 from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.destination.destination import AbstractDestination
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 
 class DeadLetters(NamedTuple):

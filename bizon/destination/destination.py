@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
+from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 
@@ -17,27 +17,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bizon.destination.config import DestinationColumn
-
-
-class BatchRange(NamedTuple):
-    """The pages that the current ``write_records`` call delivers, both ends inclusive."""
-
-    from_iteration: int
-    to_iteration: int
-
-
-class OutputState(NamedTuple):
-    """The published output as a destination finds it.
-
-    ``identity`` tells it from other outputs: destination, place and format, for example ``{"destination": "file",
-    "place": "/data/out.json", "format": "json"}``. ``published_by`` is the id of the job of this pipeline that
-    published last, read from a mark that lies with the output; None without one. ``has_rows`` is False for an output
-    that is gone or empty, None where the destination cannot tell.
-    """
-
-    identity: Mapping[str, str]
-    published_by: str | None = None
-    has_rows: bool | None = None
 
 
 class AbstractDestination(ABC):
@@ -85,25 +64,25 @@ class AbstractDestination(ABC):
     def landed(self, *, wait: bool) -> int:
         """The last page up to which all rows that ``write_records`` has taken are durable.
 
-        For destinations that go on while rows are under way: those return ``(True, None)`` once the rows are handed
-        over, and a checkpoint is recorded only for what has landed, in order. ``wait``: return once everything has.
+        For destinations that continue while rows are in flight: they return ``(True, None)`` once the rows are handed
+        over, and a checkpoint is recorded only for rows that have landed, in order. ``wait``: return once all have.
         Raises DestinationWriteError for rows that did not arrive. By default rows have landed when ``write_records``
         returns.
         """
         return self.batch.to_iteration
 
     def receipt(self) -> Mapping[str, Any] | None:
-        """How the rows of the last ``write_records`` call can be recognised in staging: where they are, and a checksum.
+        """How to recognise the rows of the last ``write_records`` call in staging: where they are, and a checksum.
 
-        A small JSON object. The checkpoint of the batch keeps it; ``prepare`` and ``verify`` are given it back. None,
-        the default, for destinations that do not stage or that count their rows in another way.
+        A small JSON object. The checkpoint of the batch keeps it, and ``prepare`` and ``verify`` get it back. None, the
+        default, for destinations that do not stage, or that count their rows in another way.
         """
         return None
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
+        """Check that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
 
-        ``committed``: every batch of the job as its checkpoint records it, in page order, with those that have no rows.
+        ``committed``: every batch of the job as its checkpoint records it, in page order, also batches without rows.
         Raises FinalizeError when rows are missing, foreign or damaged; nothing is published then. The default suits
         destinations that write to their final place.
         """
@@ -112,8 +91,8 @@ class AbstractDestination(ABC):
     def output(self) -> OutputState:
         """The published output as it is now. Called before ``prepare`` and after ``finalize``.
 
-        The state keeps what it answers after publishing: an incremental run whose watermark belongs to another output,
-        or to one that is gone or empty now, stops before anything is fetched. The default knows the name only.
+        The state keeps the answer after publishing: an incremental run whose watermark belongs to another output, or to
+        one that is missing or empty now, stops before anything is fetched. The default knows only the name.
         """
         return OutputState({"destination": self.sync_metadata.destination_name, "place": self.default_destination_id})
 
@@ -141,11 +120,11 @@ class AbstractDestination(ABC):
         return None
 
     def describe(self) -> str:
-        """Where the records are, in words for a person: a path, a table. Shown at the end of a run."""
+        """Where the records are, for a person to read: a path, a table. Shown at the end of a run."""
         return f"{self.sync_metadata.destination_alias} {self.default_destination_id}"
 
     def close(self) -> None:
-        """Release connections. Called once at the end of every run, also of a failed one."""
+        """Release connections. Called once at the end of every run, also when it failed."""
         return None
 
     @property
@@ -165,13 +144,13 @@ class AbstractDestination(ABC):
 
     @property
     def clustering_keys(self) -> dict[str, list[str] | None]:
-        """What each table is clustered by, by destination_id; None where its schema names nothing."""
+        """The clustering columns of each table, by destination_id; None where its schema names none."""
         schemas = self.config.record_schemas or ()
         return {schema.destination_id: getattr(schema, "clustering_keys", None) for schema in schemas}
 
 
 class DestinationFactory:
-    """Builds the destination a config names. Imports its module only then."""
+    """Builds the destination that a config names, and imports its module only then."""
 
     @staticmethod
     def get_destination(
@@ -249,7 +228,7 @@ class DestinationFactory:
 
 @contextmanager
 def _from_extra(extra: str, destination: str) -> Iterator[None]:
-    """Within: a package that is not installed is one of an extra."""
+    """Within: a missing package belongs to an extra."""
     try:
         yield
     except ModuleNotFoundError as error:

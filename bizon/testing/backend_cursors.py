@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bizon.common.errors.errors import BackendError
+from bizon.destination.models import CommittedBatch
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Committed, CursorStatus, DestinationCursor, JobStatus, SourcePosition
-from bizon.engine.pipeline.models import CommittedBatch
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures, commit
 
 PAGINATIONS: list[dict[str, Any]] = [

@@ -1,8 +1,8 @@
-"""What every destination must do, as tests that a connector claims by inheriting them.
+"""The duties of every destination, as tests that a connector claims by inheriting them.
 
-Guide: docs/contributing/adding-destinations.md. The tests play the loader: they make a destination, ask it to prepare,
-write batches and publish, and let it die in between by making another one. What can be read afterwards is compared.
-No test measures time.
+Guide: docs/contributing/adding-destinations.md. The tests play the loader: they create a destination, let it prepare,
+write batches and publish, and let it die in between by creating another one. Then they compare what a reader finds. No
+test measures time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,13 +43,13 @@ class DestinationConformance(DestinationGuards):
     @pytest.fixture
     def config(self) -> AbstractDestinationConfig:
         """The ``destination`` block to test, without ``unnest``. What it names is new in each test, and empty."""
-        # tells the author of a test what was not overridden
+        # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/destination.py")
 
     def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
         """The rows that a reader finds in a table (None = the configured one), in any order; none where there is no
         table. A row has the six columns; moments are aware datetimes or RFC 3339 text, ``source_data`` is JSON text."""
-        # tells the author of a test what was not overridden
+        # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a method read, see bizon/testing/destination.py")
 
     def build(
@@ -60,17 +60,17 @@ class DestinationConformance(DestinationGuards):
         source_callback: AbstractSourceCallback,
         monitor: AbstractMonitor,
     ) -> AbstractDestination:
-        """Make the destination; override it for one that ``DestinationFactory`` does not know."""
+        """Create the destination; override it for a class that ``DestinationFactory`` does not know."""
         block = self._config.model_copy(update={"config": config})
         return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
 
     def other_table(self, config: AbstractDestinationConfig) -> str:
-        """The ``destination_id`` of another table, beside the configured one."""
+        """The ``destination_id`` of another table, next to the configured one."""
         return f"{config.config.destination_id or 'items'}_other"
 
     @pytest.fixture
     def pipeline(self, config: AbstractDestinationConfig) -> Iterator[OpenPipeline]:
-        """Makes a pipeline in a sync mode; skips a mode that the destination does not know."""
+        """Creates a pipeline in a sync mode; skips a mode that the destination does not have."""
         made: list[Pipeline] = []
         self._config = config
         block = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)

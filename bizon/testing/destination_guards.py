@@ -29,10 +29,10 @@ def claimed_by(claim: str) -> Callable[[Test], Test]:
 
 
 class DestinationGuards:
-    """Part of ``DestinationConformance``, which see.
+    """A part of ``DestinationConformance``.
 
-    ``counts_staged_rows``: rows that are recorded and not staged stop the publication. ``fenced``: a start that is
-    superseded removes and replaces nothing. ``marks_output``: ``output`` tells which job published last, and whether
+    ``counts_staged_rows``: rows that are recorded and not staged stop the publication. ``fenced``: a superseded
+    start removes and replaces nothing. ``marks_output``: ``output`` tells which job published last, and whether
     there are rows. Claim them with True: every destination that stages should.
     """
 
@@ -42,7 +42,7 @@ class DestinationGuards:
     modes: ClassVar[Sequence[SourceSyncModes]]
 
     def __init_subclass__(cls) -> None:
-        """A behaviour that is not claimed is not a test, rather than one that skips."""
+        """Drop the tests of unclaimed behaviours, so that none is reported as skipped."""
         super().__init_subclass__()
         for test, claim in _CLAIMS.items():
             if test not in cls.__dict__:
@@ -66,7 +66,7 @@ class DestinationGuards:
         job.record(1, 2)  # of a batch that was never written
         with pytest.raises(BizonError):
             job.publish()
-        assert self.ids(config) == ["old"], "the run that is at work has published"
+        assert self.ids(config) == ["old"], "the running job has published"
         with pytest.raises(BizonError):
             job.restart_and_publish()
         assert self.ids(config) == ["old"], "the next run has published"

@@ -12,10 +12,10 @@ from bizon.common.clock import microseconds
 from bizon.common.errors.errors import BizonError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig
-from bizon.destination.destination import AbstractDestination, BatchRange
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.source.callback import NoOpSourceCallback
@@ -81,7 +81,7 @@ class Pipeline:
 
 
 class Job:
-    """A job over its starts: what the state knows of it. A start before the last one counts as dead, not as closed."""
+    """A job over its starts, as the state knows it. Every start but the latest counts as dead, not as closed."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -102,14 +102,14 @@ class Job:
         self.destination.prepare(resume)
 
     def connect(self) -> tuple[AbstractDestination, ResumePoint]:
-        """A run that has not prepared yet, and what it was told when it began."""
+        """A run that has not prepared yet, and its resume point."""
         self._starts += 1
         destination = self._pipeline.open(self.id)
         assert destination.check_connection() is True
         return destination, self.resume_point()
 
     def resume_point(self) -> ResumePoint:
-        """What the start that began last was told."""
+        """The resume point of the latest start."""
         is_stream = self._pipeline.sync_mode is SourceSyncModes.STREAM
         return ResumePoint(
             self.id,
@@ -182,8 +182,8 @@ class Job:
 
 
 def late_start(job: Job) -> Callable[[], None]:
-    """A start that is frozen before it prepares. Call the result to wake it up: it prepares, or finds that another has
-    taken over."""
+    """A start that is frozen before it prepares. Call the result to wake it up: it prepares, or finds that another
+    start has taken over."""
     destination, resume = job.connect()
 
     def wake_up() -> None:

@@ -1,4 +1,4 @@
-"""The records that destinations are tried with, and what of a row has to come back."""
+"""The records that destinations are tested with, and the form in which rows are compared."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ HOSTILE = [
 
 
 def comparable(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as it is compared: moments in UTC, records decoded, without columns of the destination's own."""
+    """A row in comparable form: moments in UTC, records decoded, without the destination's additional columns."""
     return {name: _value(name, value) for name, value in row.items() if name in DESTINATION_SCHEMA}
 
 

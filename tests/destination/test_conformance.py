@@ -8,8 +8,8 @@ import pytest
 
 from bizon.common.errors.errors import BizonError, FinalizeError, OvertakenError
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
-from bizon.destination.destination import AbstractDestination, OutputState
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import CommittedBatch, OutputState, ResumePoint
 from bizon.source.config import SourceSyncModes
 from bizon.testing.destination import FULL_REFRESH, INCREMENTAL, STREAM, DestinationConformance
 

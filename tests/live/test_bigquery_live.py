@@ -1,7 +1,9 @@
 """What the emulators were asked, asked of BigQuery; see ``conftest.py``."""
 
 from connectors.destinations.bigquery.test_bigquery_conformance import TestBigQuery as TestBigQuery
-from connectors.destinations.bigquery.test_bigquery_conformance import TestBigQueryAside as TestBigQueryAside
+from connectors.destinations.bigquery.test_bigquery_conformance import (
+    TestBigQueryInBackground as TestBigQueryInBackground,
+)
 from connectors.destinations.bigquery.test_bigquery_unnest import (  # noqa: F401 - collected here too
     test_a_new_column_is_added_to_the_table_and_an_old_one_stays,
     test_every_type_that_parquet_carries,

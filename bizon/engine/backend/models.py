@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.destination.models import CommittedBatch
 
 
 class JobStatus(StrEnum):

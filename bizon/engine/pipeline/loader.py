@@ -39,11 +39,12 @@ from bizon.common.errors.errors import (
 from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.destination import AbstractDestination, BatchRange
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import BatchRange, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord, StreamKey
 from bizon.engine.pipeline.failures import publishing, writing
-from bizon.engine.pipeline.models import Batch, Progress, ResumePoint, WrittenBatch
+from bizon.engine.pipeline.models import Batch, Progress, WrittenBatch
 from bizon.engine.pipeline.retries import with_retries
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor

@@ -1,9 +1,10 @@
 """Values that travel between the workers, the loader and the runner."""
 
 from collections.abc import Mapping, MutableSequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bizon.destination.models import ResumePoint as ResumePoint  # earlier guides import it from here
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,67 +22,6 @@ class PipelineReturnStatus(StrEnum):
     DESTINATION_ERROR = "destination_error"
     BACKEND_ERROR = "backend_error"
     STREAM_ERROR = "stream_error"
-
-
-class CommittedBatch(NamedTuple):
-    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
-
-    from_iteration: int
-    to_iteration: int
-    rows: int
-    receipt: Mapping[str, Any] | None = None
-
-
-class PublishedOutput(NamedTuple):
-    """The output that a watermark vouches for, as the state recorded it when ``job_id`` published. ``identity``: what
-    tells it from other outputs; ``has_rows`` is None when the destination could not tell. ``also``: jobs that may have
-    published to it since, without moving the watermark."""
-
-    job_id: str
-    identity: Mapping[str, str]
-    has_rows: bool | None
-    also: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """Where a run starts: read once from the last destination cursor.
-
-    ``last_iteration`` is the last committed page, None for a fresh job; ``pagination`` leads to the page after it;
-    ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows,
-    ``dead_letters`` committed dead letters.
-    ``has_history``: some run of the stream, this job's or an earlier one, has committed something; without it, an
-    output that this pipeline wrote means that the state was lost. ``adopt``: take an output over all the same.
-    ``epoch``: number of this start of the job, from 1; whatever an earlier start does from now on is not committed.
-    ``job_created_us``: when the job was created, in microseconds since 1970; later for each job of a stream.
-    ``committed``: the batches behind ``rows_written``, in page order, and ``committed_letters`` those behind
-    ``dead_letters``; empty in sync mode ``stream``, whose single checkpoint is moved on. ``published``: the output that
-    the watermark of an incremental run belongs to, None when nothing hangs on one.
-    """
-
-    job_id: str
-    last_iteration: int | None = None
-    pagination: Mapping[str, Any] = field(default_factory=dict)
-    rows_written: int = 0
-    dead_letters: int = 0
-    exhausted: bool = False
-    has_history: bool = True
-    adopt: bool = False
-    epoch: int = 1
-    job_created_us: int = 0
-    committed: tuple[CommittedBatch, ...] = ()
-    committed_letters: tuple[CommittedBatch, ...] = ()
-    published: PublishedOutput | None = None
-
-    @property
-    def fence(self) -> tuple[int, int]:
-        """Grows with every start: a destination refuses a start whose fence is below one it has seen."""
-        return self.job_created_us, self.epoch
-
-    @property
-    def next_iteration(self) -> int:
-        """Number of the first page this run delivers."""
-        return 0 if self.last_iteration is None else self.last_iteration + 1
 
 
 class PageMark(NamedTuple):

@@ -3,8 +3,7 @@
 from typing import Any
 
 from bizon.common.errors.errors import WatermarkError
-from bizon.destination.destination import OutputState
-from bizon.engine.pipeline.models import PublishedOutput, ResumePoint
+from bizon.destination.models import OutputState, PublishedOutput, ResumePoint
 
 _CHOICES = (
     "Run with --fresh to load everything into it, with --adopt to load only what has changed since, or give a pipeline "

@@ -33,9 +33,9 @@ from bizon.common.clock import microseconds, utc_now
 from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
+from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
-from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state, reason_not_to_continue

@@ -7,9 +7,10 @@ from typing import NamedTuple, Protocol, Self
 
 from bizon.common.errors.errors import RunFailedError
 from bizon.common.models import BizonConfig
+from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.source.models import SourceIncrementalState

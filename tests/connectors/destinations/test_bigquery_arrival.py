@@ -10,7 +10,7 @@ from connectors.destinations.bigquery.test_bigquery_config import config_of
 from destinations import open_destination, publish, rows_of, write
 
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from google.cloud import bigquery

@@ -11,7 +11,7 @@ from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import DestinationError, FinalizeError
 from bizon.connectors.destinations.bigquery_streaming_v2.src import appends
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -20,7 +20,7 @@ COLUMNS = [{"name": "id", "type": "INTEGER"}, {"name": "text", "type": "STRING"}
 Configure = Callable[["Warehouse", list[dict[str, Any]]], Any]
 STAGED = pytest.mark.parametrize("config_of", [loads.config_of, v2.config_of], ids=["bigquery", "v2"])
 STREAMED = pytest.mark.parametrize("config_of", [streaming.config_of, v2.config_of], ids=["streaming", "v2"])
-"""Of a load into a table that lacks a column the emulator says nothing, where BigQuery fails the job: that is in
+"""The emulator accepts a load into a table that lacks a column, where BigQuery fails the job; see
 ``test_bigquery_faults.py``."""
 
 
@@ -110,7 +110,7 @@ def test_a_column_that_is_dropped_under_a_stream(warehouse: "Warehouse", config_
 
 
 def test_staging_that_is_deleted_under_the_run(warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of ``bigquery``, whose objects outlive it: ``test_bigquery_faults.py``."""
+    """For ``bigquery``, whose objects outlive the table, see ``test_bigquery_faults.py``."""
     monkeypatch.setattr(appends, "_WAITS", (0.01, 0.01))
     config = v2.config_of(warehouse, COLUMNS)
     with open_destination(config) as destination:

@@ -1,6 +1,6 @@
 """A start that was frozen thaws when another has taken over: it destroys nothing of the other's, and publishes nothing.
 
-The starts share a state, as those of one pipeline do; each step of the other lies between two steps of the frozen one.
+The starts share a state, like all starts of a pipeline. The other start acts between two steps of the frozen one.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import OvertakenError
-from bizon.connectors.destinations.bigquery.src import claim, finals, staged
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.connectors.destinations.bigquery.src import claim, finals, staged_destination
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def start(config: Any, mode: str, job: str = OLD) -> Iterator[Any]:
 
 
 def id_of(config: Any, job: str) -> str:
-    """Of its own in each test: BigQuery remembers jobs."""
+    """Different in each test: BigQuery remembers jobs."""
     return f"{job}-{config.config.dataset_id[-20:].replace('_', '')}"
 
 
@@ -109,12 +109,9 @@ def test_between_claiming_staging_and_clearing_it(
             batches.append(at(taker, 0))
 
         monkeypatch.setattr(claim.StagingClaim, "take", thaws_later)
-        if config_of is loads.config_of:
-            with pytest.raises(OvertakenError):
-                frozen.prepare(fresh(config, OLD, 2))
-        else:
+        with pytest.raises(OvertakenError):
             frozen.prepare(fresh(config, OLD, 2))
-            assert not frozen._staging._claim.is_new
+        assert not frozen._staging._claim.is_new
         publish(taker, *batches, at(taker, 1))
     assert ids(warehouse) == ["0", "1"]
 
@@ -131,7 +128,7 @@ def test_between_verifying_and_publishing(
         frozen.prepare(fresh(config, OLD))
         old = at(frozen, 0)
         frozen.verify([old])
-        inner = staged.publishing
+        inner = staged_destination.publishing
         taken: list[Any] = []
 
         def thaws_later(*args: Any, **how: Any) -> str:
@@ -140,7 +137,7 @@ def test_between_verifying_and_publishing(
             taken.append(at(taker, 1) if job == OLD else at(taker, 0))
             return inner(*args, **how)
 
-        monkeypatch.setattr(staged, "publishing", thaws_later)
+        monkeypatch.setattr(staged_destination, "publishing", thaws_later)
         with pytest.raises(OvertakenError):
             frozen.finalize()
         assert ids(warehouse) == []
@@ -155,7 +152,7 @@ def test_between_verifying_and_publishing(
 def test_between_publishing_and_removing(
     warehouse: "Warehouse", config_of: "Configure", mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next start has finished the job, and the next job is at work: it keeps its staging and its mark."""
+    """The next start has finished the job, and the next job is running: it keeps its staging and its mark."""
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode) as second, start(config, mode, NEW) as next_job:
         frozen.prepare(fresh(config, OLD))
@@ -182,7 +179,7 @@ def test_between_publishing_and_removing(
 def test_rows_that_a_superseded_start_loads_after_the_count(
     warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of ``bigquery``, whose staging has no marks: rows that came since are counted by the statement that publishes."""
+    """The staging of ``bigquery`` has no marks: the statement that publishes counts rows that came since."""
     config = loads.config_of(warehouse)
     with start(config, "incremental") as frozen, start(config, "incremental") as taker:
         frozen.prepare(fresh(config, OLD))

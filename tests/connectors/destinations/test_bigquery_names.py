@@ -1,4 +1,4 @@
-"""BigQuery's column names are the same in any case: so are those of records, the configuration and the table."""
+"""BigQuery ignores the case of column names: so does bizon in records, in the configuration and in the table."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,9 @@ from destinations import open_destination, publish, rows_of, write
 from google.cloud.bigquery import SchemaField, Table
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

@@ -13,7 +13,7 @@ from bizon.common.errors.errors import DestinationError, FinalizeError
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -71,7 +71,7 @@ def load(config: Any, mode: str, records: list[dict[str, Any]]) -> None:
 
 
 def emails(warehouse: "Warehouse") -> list[tuple[int, str]]:
-    """Of the rows, listed: a query would need a filter."""
+    """Ids and emails of the rows, listed: a query would need a filter."""
     table = warehouse.client.get_table(f"{warehouse.project}.{warehouse.dataset}.items")
     return sorted((int(row["id"]), row["Email"]) for row in warehouse.client.list_rows(table))
 
@@ -148,7 +148,7 @@ def test_a_replacement_that_fails_half_way_leaves_the_old_rows(
         destination.verify([batch])
         with monkeypatch.context() as patch:
             patch.setattr(
-                "bizon.connectors.destinations.bigquery.src.staged.publishing",
+                "bizon.connectors.destinations.bigquery.src.staged_destination.publishing",
                 lambda *args, **how: publishing(*args, **how).replace("; COMMIT", " AND ERROR('no') = 'no'; COMMIT"),
             )
             with pytest.raises(FinalizeError, match="was not replaced"):

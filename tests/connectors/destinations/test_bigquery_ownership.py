@@ -9,7 +9,7 @@ from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from destinations import open_destination, publish, rows_of, write
 
 from bizon.common.errors.errors import DestinationConnectionError, FinalizeError, RowsRejectedError
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def test_an_empty_table_is_taken(warehouse: "Warehouse", config_of: "Configure",
 @STAGED
 def test_a_table_of_an_older_release_is_recognised_by_its_label(warehouse: "Warehouse", config_of: "Configure") -> None:
     with open_destination(config_of(warehouse)) as destination:
-        mark = destination._owner.mark  # type: ignore[attr-defined]
+        mark = destination.sync_metadata.owner.mark  # type: ignore[attr-defined]
     make(warehouse, "items", {"bizon_pipeline": mark})
     load(config_of(warehouse), "full_refresh", 1)
     assert ids(warehouse) == ["1"]

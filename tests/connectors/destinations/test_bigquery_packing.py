@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery_streaming.src import rows as streaming
+from bizon.connectors.destinations.bigquery_streaming.src import insert_rows as streaming
 from bizon.connectors.destinations.bigquery_streaming_v2.src import writer
 
 LIMIT = 100  # bytes

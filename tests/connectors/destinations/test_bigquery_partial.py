@@ -19,7 +19,7 @@ from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed, Landed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.destination import AbstractDestination
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 from bizon.rows.rejects import take_out
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def test_memory_is_of_one_batch_and_names_rows_as_they_were_given() -> None:
 
 
 def test_a_connection_that_ends_behind_a_refusal_leaves_the_rest_to_the_next_call() -> None:
-    """What it was sent had wrong offsets: it was not appended."""
+    """The later requests had wrong offsets: they were not appended."""
     confirmed: Confirmed = []
     with pytest.raises(RowsRejectedError) as raised:
         stream_of(Answers([ok(), refusing(0)])).append(THREE, confirmed)

@@ -1,4 +1,4 @@
-"""What is staged in BigQuery is compared with the receipts of the checkpoints before it is published."""
+"""Rows staged in BigQuery are compared with the receipts of the checkpoints before they are published."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from destinations import open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import DestinationError, FinalizeError, WatermarkError
-from bizon.engine.pipeline.models import CommittedBatch, PublishedOutput, ResumePoint
+from bizon.destination.models import CommittedBatch, PublishedOutput, ResumePoint
 from bizon.engine.pipeline.watermark import check_watermark
 
 if TYPE_CHECKING:

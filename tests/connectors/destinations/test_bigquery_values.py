@@ -18,15 +18,11 @@ from hypothesis import strategies as st
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src import unnest
-from bizon.connectors.destinations.bigquery.src.config import (
-    BigQueryRecordSchemaConfig,
-    ColumnMode,
-    ColumnType,
-)
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig, ColumnMode, ColumnType
 from bizon.connectors.destinations.bigquery.src.content import Content
 from bizon.connectors.destinations.bigquery.src.schema import declared_schema
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
-from bizon.connectors.destinations.bigquery_streaming.src.rows import Rows
+from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import InsertRows
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
 SCALARS = [kind for kind in ColumnType if kind is not ColumnType.RECORD]
@@ -79,25 +75,25 @@ def frame_with(text: str) -> pl.DataFrame:
 
 
 @cache
-def made_for(schema: str) -> tuple[Rows, Content, Messages]:
-    """What makes rows of such a table in each of the destinations."""
+def made_for(schema: str) -> tuple[InsertRows, Content, Messages]:
+    """The encoders of such a table in all three destinations."""
     record = BigQueryRecordSchemaConfig.model_validate_json(schema)
     fields = declared_schema(record.record_schema)
-    return Rows(record, fields), Content(record, fields), Messages(fields, record)
+    return InsertRows(record, fields), Content(record, fields), Messages(fields, record)
 
 
 def outcome(schema: BigQueryRecordSchemaConfig, frame: pl.DataFrame) -> Any:
-    """What the column gets, as JSON; a RowsRejectedError for a row that is refused: by all three destinations alike."""
+    """The value of the column, as JSON; a RowsRejectedError if all three destinations refuse the row."""
     rows, content, messages = made_for(schema.model_dump_json())
-    refused = refusal(rows.of, frame)
+    refused = refusal(rows.build, frame)
     if refused is not None:
-        assert refusal(content.of, frame).reasons == refused.reasons
-        assert refusal(lambda found: list(messages.of(found, None)), frame).reasons == refused.reasons
+        assert refusal(content.encode, frame).reasons == refused.reasons
+        assert refusal(lambda found: list(messages.encode(found, None)), frame).reasons == refused.reasons
         assert refused.reasons[0].startswith("record '0' of 'items': column 'x")
         return refused
-    assert content.of(frame)
-    assert len(list(messages.of(frame, None))) == 1
-    return rows.of(frame)[0].json.get("x")
+    assert content.encode(frame)
+    assert len(list(messages.encode(frame, None))) == 1
+    return rows.build(frame)[0].json.get("x")
 
 
 def refusal(convert: Callable[[pl.DataFrame], Any], frame: pl.DataFrame) -> Any:
@@ -155,7 +151,7 @@ def test_any_value_inside_a_record(value: Any) -> None:
 @pytest.mark.parametrize("kind", ["INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC", "JSON", "TIMESTAMP", "DATE", "BYTES"])
 @pytest.mark.parametrize("number", ["1E+999999999", "1e400", "9" * 400])
 def test_a_number_of_absurd_size_is_refused_at_once(kind: str, number: str) -> None:
-    """Its digits are never written out, which would take for ever."""
+    """Its digits are never written out, which would take forever."""
     reason = outcome(schema_of(type=kind), frame_with(f'{{"x":{number}}}')).reasons[0]
     assert re.fullmatch(
         rf"record '0' of 'items': column 'x' is {kind}, the record has an? \w+ that does not fit", reason

@@ -11,7 +11,7 @@ from e2e.crash.crash_kit import Rig, Row
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-DESTINATIONS = ["bigquery", "bigquery_aside", "bigquery_streaming_v2"]
+DESTINATIONS = ["bigquery", "bigquery_background", "bigquery_streaming_v2"]
 _ASIDE = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs": 1}
 
 
@@ -22,7 +22,7 @@ class WarehouseRig(Rig):
         super().__init__(folder, mode, "json", **source)
         self.warehouse = warehouse
         self.destination = {**warehouse.keys, "destination_id": "out", "buffer_size": 0}
-        self.name = destination.removesuffix("_aside")
+        self.name = destination.removesuffix("_background")
         if self.name == "bigquery":
             self.destination |= {"gcs_buffer_bucket": warehouse.bucket, **(_ASIDE if destination != self.name else {})}
 

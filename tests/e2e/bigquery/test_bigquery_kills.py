@@ -20,11 +20,11 @@ OLD = ["after_upload:2", "after_write:2", "after_cursor:2", "before_finalize"]
 NEW = ["after_publishing_job", "removing", "before_success", "after_success"]
 POINTS = {
     "bigquery": [*OLD, "after_load:2", *NEW],
-    "bigquery_aside": ["after_upload:2", "after_load:2", "after_cursor:2"],
+    "bigquery_background": ["after_upload:2", "after_load:2", "after_cursor:2"],
     "bigquery_streaming_v2": [point for point in OLD if "upload" not in point] + ["after_append:2", *NEW],
 }
 CASES = [(name, mode, point) for name in DESTINATIONS for mode in MODES for point in POINTS[name]]
-"""Loads that go on aside publish as the others do."""
+"""Loads in the background publish as the others do."""
 KILLS = 13  # each of four pipelines
 LONGEST = 120.0  # seconds of a run that nobody kills
 

@@ -23,9 +23,10 @@ from bizon.common.private_files import append_private, create_private, make_priv
 from bizon.connectors.destinations.file.src import output as output_module
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.connectors.destinations.file.src.destination import FileDestination
-from bizon.connectors.destinations.file.src.manifest import Owner, State
+from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, Output
 from bizon.connectors.destinations.file.src.publish import Publisher
+from bizon.destination.models import Owner
 from bizon.source.config import SourceSyncModes
 from bizon.testing.destination_jobs import Job, Pipeline, records
 

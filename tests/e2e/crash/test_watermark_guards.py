@@ -7,8 +7,7 @@ from engine.pipeline.test_loader import Bench
 from fakes import memory_backend, new_job
 
 from bizon.common.errors.errors import FinalizeError, WatermarkError
-from bizon.destination.destination import OutputState
-from bizon.engine.pipeline.models import PublishedOutput, ResumePoint
+from bizon.destination.models import OutputState, PublishedOutput, ResumePoint
 from bizon.engine.pipeline.watermark import check_watermark
 
 if TYPE_CHECKING:

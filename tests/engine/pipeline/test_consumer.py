@@ -8,9 +8,10 @@ from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_j
 
 from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.destination.buffer import DestinationBuffer
+from bizon.destination.models import ResumePoint
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import Batch, Progress, ResumePoint
+from bizon.engine.pipeline.models import Batch, Progress
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal

@@ -12,10 +12,11 @@ import pytest
 from fakes import KEY, ListDestination, memory_backend, new_job, sync_metadata
 
 from bizon.destination.buffer import DestinationBuffer
+from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import Progress, ResumePoint
+from bizon.engine.pipeline.models import Progress
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from bizon.common.errors.errors import BizonError
 from bizon.destination.buffer import DestinationBuffer
+from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord, DestinationCursor, JobStatus
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
 from bizon.engine.pipeline.producer import PageFetcher, Producer
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue

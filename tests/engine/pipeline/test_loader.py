@@ -10,9 +10,10 @@ from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_j
 from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError, StoppedError
 from bizon.common.waiting import pause
 from bizon.destination.dead_letters import DeadLetters
+from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import Batch, PageMark, Progress, ResumePoint
+from bizon.engine.pipeline.models import Batch, PageMark, Progress
 from bizon.engine.pipeline.retries import RETRY_WAITS
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.frames import SourcePage, records_to_frame, to_destination_frame

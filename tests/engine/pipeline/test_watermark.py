@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bizon.common.errors.errors import WatermarkError
-from bizon.destination.destination import OutputState
-from bizon.engine.pipeline.models import PublishedOutput, ResumePoint
+from bizon.destination.models import OutputState, PublishedOutput, ResumePoint
 from bizon.engine.pipeline.watermark import check_watermark, published_output, recorded_output
 
 HERE = {"destination": "file", "place": "/data/out.json", "format": "json"}

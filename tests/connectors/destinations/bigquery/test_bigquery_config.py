@@ -1,4 +1,4 @@
-"""Configuration of the BigQuery destinations: names, schemas, credentials, and what is told when something is wrong."""
+"""Configuration of the BigQuery destinations: names, schemas, credentials, and the messages when something is wrong."""
 
 import json
 import os
@@ -59,10 +59,10 @@ def test_a_window_alone_says_how_to_partition() -> None:
     [
         ({"destination_id": "a.b.c.d"}, "must be table, dataset.table or project.dataset.table"),
         ({"destination_id": "a..b"}, "must be table, dataset.table or project.dataset.table"),
-        ({"record_schemas": [column(name="1st")]}, "'1st' is no column name"),
+        ({"record_schemas": [column(name="1st")]}, "'1st' is not a column name"),
         ({"record_schemas": [column(type="RECORD")]}, "column 'x' of type RECORD needs `fields`"),
         ({"record_schemas": [column(fields=[{"name": "y", "type": "DATE"}])]}, "which only type RECORD has"),
-        ({"record_schemas": [{**column(), "clustering_keys": ["y"]}]}, "clustering key 'y' is no column of 't'"),
+        ({"record_schemas": [{**column(), "clustering_keys": ["y"]}]}, "clustering key 'y' is not a column of 't'"),
         ({"record_schemas": [column(), {**column(), "destination_id": "d.t"}]}, "more than one entry for 'p.d.t'"),
         ({"record_schemas": [column(type="TEXT")]}, "Input should be 'BOOLEAN'"),
         ({"gcs_buffer_format": "csv"}, "Input should be 'parquet'"),
@@ -109,7 +109,7 @@ def test_a_key_leaves_no_trace_in_files_or_variables(monkeypatch: pytest.MonkeyP
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from bizon.common.google_credentials import google_credentials
+    from bizon.google.credentials import google_credentials
 
     made = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -145,7 +145,7 @@ def test_without_the_extra_the_command_that_installs_it_is_told(name: str, monke
 def test_a_table_of_the_six_columns_may_be_clustered_by_them() -> None:
     schema = {**column(), "clustering_keys": ["_bizon_loaded_at", "x"]}
     assert config_of(record_schemas=[schema])
-    with pytest.raises(ValidationError, match="clustering key '_bizon_loaded_at' is no column of 't'"):
+    with pytest.raises(ValidationError, match="clustering key '_bizon_loaded_at' is not a column of 't'"):
         config_of(record_schemas=[schema], unnest=True)
 
 

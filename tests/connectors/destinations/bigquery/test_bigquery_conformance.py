@@ -22,7 +22,7 @@ class TestBigQuery(InWarehouse):
         return BigQueryConfig(name="bigquery", config=keys)
 
 
-class TestBigQueryAside(TestBigQuery):
+class TestBigQueryInBackground(TestBigQuery):
     """Objects are loaded while the run goes on; not in sync mode stream."""
 
     modes = (SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL)
@@ -31,5 +31,5 @@ class TestBigQueryAside(TestBigQuery):
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
         self.warehouse = warehouse
         keys = {**warehouse.keys, "gcs_buffer_bucket": warehouse.bucket, "destination_id": "items"}
-        aside = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs": 1}
-        return BigQueryConfig(name="bigquery", config={**keys, **aside})
+        background = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs": 1}
+        return BigQueryConfig(name="bigquery", config={**keys, **background})

@@ -1,4 +1,4 @@
-"""What Google's services do when they have a bad day: nothing is lost, nothing comes twice, and errors are clear."""
+"""Google's services on a bad day: nothing is lost, nothing arrives twice, and errors are clear."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from bizon.common.errors.errors import (
     FinalizeError,
 )
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

@@ -1,4 +1,4 @@
-"""What is told of trouble: jobs that end in an error, and a service that stays away."""
+"""Messages about trouble: jobs that end in an error, and a service that stays unreachable."""
 
 import json
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from ports import free_port
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -78,5 +78,5 @@ def test_a_service_that_stays_away_is_told_in_a_line() -> None:
     ):
         brief(requests.get)(f"http://127.0.0.1:{free_port()}/secret")
     logger.remove(sink)
-    assert "WARNING bigquery: no connection: [Errno 111] Connection refused; trying again\n" in told
+    assert "WARNING bigquery: no connection: [Errno 111] Connection refused; retrying\n" in told
     assert "secret" not in str(told)

@@ -8,7 +8,7 @@ from destinations import MOMENT, InWarehouse, open_destination, rows_of
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfig
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def data_of(warehouse: "Warehouse") -> list[Any]:
 
 
 class TestBigQueryStreaming(InWarehouse):
-    """It appends in every sync mode, so that only ``stream`` is as the contract has it."""
+    """It appends in every sync mode, so only ``stream`` follows the contract."""
 
     exactly_once = False
     modes = (SourceSyncModes.STREAM,)
@@ -104,7 +104,7 @@ def test_a_row_that_bigquery_refuses_is_an_error_that_names_it(warehouse: "Wareh
 
 @pytest.mark.lesson("F-41")
 def test_row_errors_are_told_by_row(warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch) -> None:
-    """What BigQuery documents for a request with one bad row; the emulator accepts more than it."""
+    """The answer that BigQuery documents for a request with one bad row; the emulator accepts more rows."""
     from google.cloud.bigquery import Client
 
     answer = [

@@ -11,7 +11,7 @@ from destinations import MOMENT, InWarehouse, open_destination, publish, resumed
 
 from bizon.common.errors.errors import DestinationError, RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from proxy import Proxy
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -205,7 +205,7 @@ def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
     """The client's own policy tries for 20 minutes without a word."""
     from google.protobuf.descriptor_pb2 import DescriptorProto
 
-    from bizon.connectors.destinations.bigquery.src.client import HOW
+    from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
     from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
     asked: list[dict[str, Any]] = []
@@ -223,4 +223,4 @@ def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
 
     writer = TableWriter(Client(), "p.d.t", Rows(), request_bytes=9, threads=1, offsets=True)  # type: ignore[arg-type]
     writer._open()
-    assert {name: asked[0][name] for name in HOW} == HOW
+    assert {name: asked[0][name] for name in REQUEST_OPTIONS} == REQUEST_OPTIONS

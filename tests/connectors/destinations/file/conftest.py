@@ -1,4 +1,4 @@
-"""What every test of the file destination gets."""
+"""Fixtures of every test of the file destination."""
 
 from collections.abc import Iterator
 

@@ -17,9 +17,8 @@ import pytest
 from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
 from bizon.connectors.destinations.file.src.destination import FileDestination
-from bizon.destination.destination import BatchRange
+from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.frames import DESTINATION_SCHEMA
 from bizon.source.callback import NoOpSourceCallback
@@ -88,7 +87,7 @@ class Job:
         return destination
 
     def next_start(self) -> ResumePoint:
-        """What a start that begins now is told."""
+        """The resume point of a start that begins now."""
         self.starts += 1
         return ResumePoint(
             self.job_id,
@@ -165,7 +164,7 @@ def _no_fsync(_handle: int) -> None:
 
 
 def _tear(handle: int) -> None:
-    """What was not synced is lost in part when the machine dies."""
+    """Cut off a part of the bytes that were not synced, as the death of a machine does."""
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode) and found.st_size > _TORN:
         _truncate(handle, found.st_size - _TORN)
@@ -181,7 +180,7 @@ _opened: list[FileDestination] = []
 
 
 def bury() -> None:
-    """The processes that are at work in a test die: their heartbeats end, what they left on disk stays."""
+    """Let the running processes of a test die: their heartbeats end, their files stay on disk."""
     while _opened:
         presence = _opened.pop()._presence
         presence._over.set()
@@ -193,7 +192,7 @@ def bury() -> None:
 
 
 def forget_their_processes() -> None:
-    """Whoever is noted to be at work is seen to be gone."""
+    """Let every announced process look gone."""
     for path in Path(".bizon").rglob("owner.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "started": "long ago"}))
 

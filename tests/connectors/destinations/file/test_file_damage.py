@@ -101,7 +101,7 @@ def wanted(sync_mode: str, pages: int = 3) -> list[str]:
 @pytest.mark.parametrize("is_at_work", [False, True], ids=["killed", "at work"])
 @FORMATS
 def test_random_damage_is_named_and_never_published(format: str, is_at_work: bool) -> None:
-    """Of 200 damaged staging files 83 used to be published with exit code 0."""
+    """83 of 200 damaged staging files used to be published with exit code 0."""
     chance, main = random.Random(f"{format} {is_at_work}"), Path(f"out.{format}")
     refused = 0
     for number in range(30 if is_at_work else 100):
@@ -205,13 +205,13 @@ def test_a_batch_that_is_recorded_twice_stops_the_publication(at: str) -> None:
 def test_a_batch_that_was_recorded_and_never_written_stops_the_publication(format: str) -> None:
     job = begun("full_refresh", format)
     job.committed.append(type(job.committed[0])(3, 3, 2, None))
-    with pytest.raises(DestinationError, match=r"pages 3-3 of job job1 were not staged for .*--fresh"):
+    with pytest.raises(DestinationError, match=r"pages 3-3 were not staged for .*--fresh"):
         job.publish(job.destination)
     assert ids_in(Path(f"out.{format}")) == ["old"]
 
 
 def test_damage_before_a_write_is_not_covered_by_it() -> None:
-    """What the run has written last says nothing about what lay there before."""
+    """The run's last write says nothing about the bytes before it."""
     job = begun("full_refresh", "json")
     time.sleep(_TICK)
     file = staged()[0]

@@ -1,4 +1,4 @@
-"""The checksum of a batch is that of its bytes, wherever it stands in its file."""
+"""The checksum of a batch depends on its bytes alone, wherever they stand in the file."""
 
 import random
 from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, OvertakenError
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 _NOBODY = 65534  # user id
 FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])
@@ -148,7 +148,7 @@ def test_what_a_run_adds_that_was_frozen_and_overtaken_does_not_disturb_a_resume
     job.commit(0, rows_before)
     job.write(current := job.prepared(), 1, 3, rows_of("b", "c", "d"))
     job.commit(3, 3)
-    with suppress(OvertakenError):  # with Parquet it is only told when it publishes
+    with suppress(OvertakenError):  # with Parquet it only fails when it publishes
         job.write(overtaken, 1, 2, rows_of("stray", "stray"))
     job.exhausted = True
     assert job.write(current, 4, 4, rows_of("never committed")) == (True, None)

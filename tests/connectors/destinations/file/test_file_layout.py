@@ -1,4 +1,4 @@
-"""What stands in the file, byte by byte, and what it is called."""
+"""The content of the file, byte by byte, and its name."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whose file an output is: another pipeline's, and one that bizon did not write, are refused and stay as they are."""
+"""Ownership of outputs: a file of another pipeline, or one that bizon did not write, is refused and stays as it is."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
 from bizon.common.errors.errors import DestinationConnectionError, OvertakenError
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])

@@ -77,7 +77,7 @@ def test_merged_files_hold_the_rows_of_all_in_order(
         .filter(pl.col("id") >= 1_000)
         .collect()
         .equals(pl.concat(frames).filter(pl.col("id") >= 1_000))
-    ), "statistics are those of the right row group"
+    ), "statistics belong to the right row group"
     assert pl.scan_parquet(whole).select(pl.len()).collect().item() == sum(sizes)
 
 

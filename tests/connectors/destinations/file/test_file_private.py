@@ -1,4 +1,4 @@
-"""What lies below ``.bizon`` is this user's alone, links in it are not followed, and records choose no file outside."""
+"""Files below ``.bizon`` are this user's alone, links in it are not followed, and records choose no file outside."""
 
 import json
 import os
@@ -170,7 +170,7 @@ def test_a_link_under_a_temporary_name_is_not_followed(
 
 
 class TestDestinationIdOfARecord:
-    """In sync mode stream a record says where it goes; it may name files beside the configured one and below."""
+    """In sync mode stream a record says where it goes: to files in the folder of the configured one and below."""
 
     def job(self, format: str = "json") -> Job:
         Path("data").mkdir(exist_ok=True)

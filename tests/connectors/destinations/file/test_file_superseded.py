@@ -213,7 +213,7 @@ def test_what_is_written_through_a_handle_of_before_the_take_over_does_not_reach
     job.add(job.destination, 2, "b")
     job.write(job.destination, 3, 3, rows_of("no checkpoint"))
     job.prepared()
-    assert ids_in(Path("out.json")) == ["0", "a", "b"], "the journal is that of the start that took over"
+    assert ids_in(Path("out.json")) == ["0", "a", "b"], "the journal belongs to the start that took over"
 
 
 def test_what_is_noted_through_a_handle_of_before_the_take_over_does_not_reach_the_journal() -> None:

@@ -1,4 +1,4 @@
-"""What a reader of the file sees after each run."""
+"""The rows that a reader of the file sees after each run."""
 
 from pathlib import Path
 

@@ -107,46 +107,49 @@ def output_is_written_in_place(module: ModuleType) -> None:
     swap(module, "os", lambda os: Instead(os, replace=copy))
 
 
-@guard(f"{FILE}.destination", f"{GUARDED}::test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently")
+@guard("destination.staged", f"{GUARDED}::test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently")
 def prepare_does_nothing(module: ModuleType) -> None:
-    swap(module.FileDestination, "prepare", nothing)
+    swap(module.StagedDestination, "prepare", nothing)
 
 
-@guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_are_not_staged_stop_the_start")
+@guard(f"{FILE}.file_staging", f"{OUTPUTS}::test_committed_rows_that_are_not_staged_stop_the_start")
 def committed_rows_are_not_counted(module: ModuleType) -> None:
-    swap(module.Staging, "trim", without(DestinationError))
+    swap(module.FileStaging, "trim", without(DestinationError))
 
 
-@guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_stop_the_start")
+@guard(f"{FILE}.file_staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_stop_the_start")
 def checksums_are_not_compared(module: ModuleType) -> None:
     swap(module, "digest", lambda _inner: lambda *_args: Anything())
 
 
-@guard(f"{FILE}.staging", f"{OUTPUTS}::test_committed_rows_that_were_changed_since_they_were_written_are_not_published")
+@guard(
+    f"{FILE}.file_staging",
+    f"{OUTPUTS}::test_committed_rows_that_were_changed_since_they_were_written_are_not_published",
+)
 def files_that_were_changed_are_not_read_again(module: ModuleType) -> None:
     swap(module, "signature", lambda _inner: lambda path: (0, 0, 0) if path.stat() else None)
 
 
-@guard(f"{FILE}.staging", f"{OUTPUTS}::test_checkpoints_that_leave_a_gap_in_what_is_staged_publish_nothing")
+@guard(f"{FILE}.file_staging", f"{OUTPUTS}::test_checkpoints_that_leave_a_gap_in_what_is_staged_publish_nothing")
 def gaps_in_staging_are_published(module: ModuleType) -> None:
     def make(piece: Any) -> Any:
-        def call(batch: Any, path: Path, start: int, end: int, checksum: int) -> Any:
-            return piece(batch, path, Anywhere(start), end, checksum)
+        def call(path: Path, start: int, end: int, checksum: int) -> Any:
+            return piece(path, Anywhere(start), end, checksum)
 
         return call
 
     swap(module, "Piece", make)
 
 
-@guard(f"{FILE}.staging_lines", f"{OUTPUTS}::test_what_lies_behind_the_committed_lines_is_not_published")
+@guard(f"{FILE}.line_staging", f"{OUTPUTS}::test_what_lies_behind_the_committed_lines_is_not_published")
 def lines_behind_the_checkpoint_are_published(module: ModuleType) -> None:
-    def source(_self: Any, path: Path, _size: int) -> Any:
-        return module.Source(path, path.stat().st_size, is_ours=True)
+    def staged_file(_self: Any, path: Path, _size: int) -> Any:
+        return module.StagedFile(path, path.stat().st_size, is_ours=True)
 
-    swap(module.LineStaging, "_source", lambda _inner: source)
+    swap(module.LineStaging, "_staged_file", lambda _inner: staged_file)
 
 
-@guard(f"{FILE}.staging_lines", f"{OUTPUTS}::test_a_superseded_start_finds_its_lines_gone")
+@guard(f"{FILE}.line_staging", f"{OUTPUTS}::test_a_superseded_start_finds_its_lines_gone")
 def lines_are_cut_without_being_sealed(module: ModuleType) -> None:
     def kept(_self: Any, pieces: Any) -> None:
         for path, size in {piece.path: piece.end for piece in pieces}.items():
@@ -155,7 +158,7 @@ def lines_are_cut_without_being_sealed(module: ModuleType) -> None:
     swap(module.LineStaging, "_kept", lambda _inner: kept)
 
 
-@guard(f"{FILE}.staging_parts", f"{OUTPUTS}::test_a_superseded_start_overwrites_no_part_of_the_next_one")
+@guard(f"{FILE}.part_staging", f"{OUTPUTS}::test_a_superseded_start_overwrites_no_part_of_the_next_one")
 def starts_share_the_names_of_parts(module: ModuleType) -> None:
     def make(write: Any) -> Any:
         def call(self: Any, *args: Any) -> None:
@@ -167,7 +170,7 @@ def starts_share_the_names_of_parts(module: ModuleType) -> None:
     swap(module.PartStaging, "write", make)
 
 
-@guard(f"{FILE}.staging", f"{MATRIX}[discarding-full_refresh-json]")
+@guard(f"{FILE}.file_staging", f"{MATRIX}[discarding-full_refresh-json]")
 def removals_that_were_cut_off_stay(module: ModuleType) -> None:
     def make(remove: Any) -> Any:
         def call(folder: Path) -> None:

@@ -83,8 +83,8 @@ def patch_presence(module: ModuleType) -> None:
 
 
 def patch_staging(module: ModuleType) -> None:
-    around(module.Staging, "trim", None, at("after_trim"))
-    around(module.Staging, "discard", None, at("after_discard"))
+    around(module.FileStaging, "trim", None, at("after_trim"))
+    around(module.FileStaging, "discard", None, at("after_discard"))
 
 
 def patch_publish(module: ModuleType) -> None:
@@ -122,7 +122,7 @@ def patch_bigquery(module: ModuleType) -> None:
     around(module.BigQueryDestination, "_publish", None, at("after_publishing_job"))
     around(module.Objects, "write", None, at("after_upload"))
     around(module.Loads, "load", None, at("after_load"))
-    around(module.Staging, "remove", at("removing"))
+    around(module.ObjectStaging, "remove", at("removing"))
 
 
 def patch_bigquery_v2(module: ModuleType) -> None:
@@ -137,7 +137,7 @@ PATCHES: dict[str, Callable[[ModuleType], None]] = {
     f"{FILE}.destination": patch_destination,
     f"{FILE}.output": patch_output,
     f"{FILE}.presence": patch_presence,
-    f"{FILE}.staging": patch_staging,
+    f"{FILE}.file_staging": patch_staging,
     f"{FILE}.publish": patch_publish,
     f"{FILE}.journal": patch_journal,
     f"{FILE}.streaming": patch_streaming,

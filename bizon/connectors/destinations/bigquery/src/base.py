@@ -1,4 +1,4 @@
-"""What the three BigQuery destinations have in common: names, schemas, tables, and the way to Google."""
+"""The base of the three BigQuery destinations: names, schemas, tables, and the clients."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,19 +8,16 @@ from typing import ClassVar
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
+from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.bigquery.src.client import HOW, Clients, connecting
-from bizon.connectors.destinations.bigquery.src.config import (
-    SIX_COLUMNS,
-    BigQueryFamilyDetails,
-    BigQueryRecordSchemaConfig,
-)
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, Clients, connecting
+from bizon.connectors.destinations.bigquery.src.column_config import SIX_COLUMNS, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
-from bizon.connectors.destinations.bigquery.src.jobs import Jobs
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
-from bizon.connectors.destinations.bigquery.src.owners import Owner, rows_in
+from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
 from bizon.connectors.destinations.bigquery.src.schema import (
     as_there,
@@ -30,18 +27,17 @@ from bizon.connectors.destinations.bigquery.src.schema import (
     renamed,
 )
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.destination.destination import AbstractDestination, OutputState
+from bizon.destination.destination import AbstractDestination
+from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import ResumePoint
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
-from bizon.source.config import SourceSyncModes
 
-_SUFFIXES = {SourceSyncModes.FULL_REFRESH: "_temp", SourceSyncModes.INCREMENTAL: "_incremental"}
+_SUFFIXES = {WriteMode.REPLACE: "_temp", WriteMode.APPEND: "_incremental"}
 
 
 class BigQueryFamilyDestination(AbstractDestination):
-    """``data_type``: the type of ``_source_data``; ``mode``: of the columns of a table that is not unnested."""
+    """``data_type``: the type of ``_source_data``. ``mode``: the mode of the columns where records are not unnested."""
 
     config: BigQueryFamilyDetails
     data_type: ClassVar[str]
@@ -64,9 +60,8 @@ class BigQueryFamilyDestination(AbstractDestination):
             source_callback=source_callback,
             monitor=monitor,
         )
-        self._mode = sync_metadata.sync_mode
-        self._is_stream = self._mode is SourceSyncModes.STREAM
-        self._owner = Owner.of(sync_metadata)
+        self._is_stream = sync_metadata.write_mode is WriteMode.IN_PLACE
+        self._labels = OwnerLabels(sync_metadata.owner)
         self._clients = Clients(config)
         self._targets: dict[str, Target] = {}
         self._schemas: dict[str, BigQueryRecordSchemaConfig | None] = {}
@@ -76,13 +71,13 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     @property
     def default_destination_id(self) -> str:
-        """``project.dataset.table`` of the configured table, else of ``<prefix><source>_<stream>``."""
+        """``project.dataset.table``: the configured table, else ``<prefix><source>_<stream>``."""
         return self.config.table_of(self.config.destination_id or self._automatic_name)
 
     @property
     def temp_table_id(self) -> str:
-        """``{table}_temp`` or ``{table}_incremental``; in sync mode stream, the table itself."""
-        return f"{self.default_destination_id}{_SUFFIXES.get(self._mode, '')}"
+        """``{table}_temp`` for rows that replace, ``{table}_incremental`` for rows to append; else the table itself."""
+        return f"{self.default_destination_id}{_SUFFIXES.get(self.sync_metadata.write_mode, '')}"
 
     @property
     def dead_letter_id(self) -> str:
@@ -101,8 +96,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         return True
 
     def prepare(self, resume: ResumePoint) -> None:
-        """Know which start this is. In sync mode stream, raises DestinationConnectionError for a configured table that
-        this pipeline must not write; in the others those do that have staging."""
+        """Note which start this is. In sync mode stream, raises DestinationConnectionError for a configured table that
+        this pipeline must not write; in the other modes, the destinations that stage check it."""
         self._epoch, self._created_us = resume.epoch, resume.job_created_us
         self._finals.adopt = resume.adopt
         if self._is_stream:
@@ -121,19 +116,19 @@ class BigQueryFamilyDestination(AbstractDestination):
             found = self._tables.find(table)
         if found is None:
             return OutputState(identity, None, has_rows=False)
-        published, rows = self._owner.publication(found), rows_in(found)
+        published, rows = self._labels.publication(found), rows_in(found)
         return OutputState(identity, published.job_id if published else None, None if rows is None else rows > 0)
 
     def _check_dataset(self, dataset: str, *, make: bool) -> None:
-        """That it is there, or made, and where it should be. Raises DestinationConnectionError."""
+        """Check that a dataset exists where it should, or create it. Raises DestinationConnectionError."""
         if dataset in self._datasets:
             return
         with connecting(
             f"bigquery: dataset '{dataset}'",
-            "make it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
+            "create it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
         ):
             try:
-                location = self._clients.bigquery.get_dataset(dataset, **HOW).location
+                location = self._clients.bigquery.get_dataset(dataset, **REQUEST_OPTIONS).location
             except exceptions.NotFound:
                 if not make:
                     raise
@@ -150,24 +145,14 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._clients.close()
 
     def _one_table(self, table: str) -> str | None:
-        """What is wrong with rows for a table where all belong to one; None when nothing is."""
+        """The reason to refuse rows for another table than the configured one; None for rows that belong there."""
         only = self.default_destination_id
         if table == only:
             return None
-        return f"sync mode {self._mode} writes one table, '{only}'; the rows are for '{table}'"
-
-    def _refuse_to_append_again(self, resume: ResumePoint, final: bigquery.Table) -> None:
-        """The state knows of no run, but this pipeline has written the table: everything would be added once more."""
-        appends = self._mode is SourceSyncModes.INCREMENTAL and not resume.has_history and not resume.adopt
-        if appends and self._owner.has_published(final) and rows_in(final):
-            raise DestinationError(
-                f"'{self.default_destination_id}' was written by this pipeline, but its state knows of no run: was the "
-                f"state lost or is it elsewhere? This run would append everything again. Run with --fresh to replace "
-                f"the table, or with --adopt to append to it"
-            )
+        return f"sync mode {self.sync_metadata.sync_mode} writes one table, '{only}'; the rows are for '{table}'"
 
     def _table_of_rows(self, rows: int) -> str:
-        """The table that the batch is for. Raises RowsRejectedError where a record names one that it must not."""
+        """The table of the current batch. Raises RowsRejectedError when a record names a table that it must not."""
         named = self.destination_id
         if not self._is_stream or named == self.default_destination_id:
             return self.config.table_of(named)
@@ -176,7 +161,7 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     @contextmanager
     def _rejecting(self, rows: int) -> Iterator[None]:
-        """Within: what is wrong with a table that a record has named is wrong with all rows for it."""
+        """Within: an error of a table that a record has named refuses all rows for that table."""
         try:
             yield
         except DestinationConnectionError as error:
@@ -186,10 +171,10 @@ class BigQueryFamilyDestination(AbstractDestination):
             raise RowsRejectedError(dict.fromkeys(range(rows), f"destination_id {named!r}: {error}")) from error
 
     def _target(self, table: str) -> Target:
-        """A table as it is to be. Raises DestinationConnectionError where ``unnest`` has no columns for it."""
+        """A table as it should be. Raises DestinationConnectionError when ``unnest`` has no columns for it."""
         if table not in self._targets:
             found = self._declared(table)
-            if _dataset_of(table) != _dataset_of(self.default_destination_id):  # a stream's, named by its records
+            if _dataset_of(table) != _dataset_of(self.default_destination_id):  # in sync mode stream, a record names it
                 self._check_dataset(_dataset_of(table), make=False)
             there = self._tables.find(table)
             fields = () if there is None else there.schema
@@ -203,12 +188,12 @@ class BigQueryFamilyDestination(AbstractDestination):
         return self._targets[table]
 
     def _schema_of(self, table: str) -> BigQueryRecordSchemaConfig | None:
-        """The declared columns of a table, as it calls them; None where records are not unnested."""
+        """The declared columns of a table, under the table's names for them; None when records are not unnested."""
         self._target(table)
         return self._schemas[table]
 
     def _wanted(self, final: bigquery.Table | None) -> Target:
-        """The table once it is published: it has the columns it had, and those that are new."""
+        """The table once it is published: the columns it had, and the new ones."""
         target = self._target(self.default_destination_id)
         return target if final is None else target._replace(schema=merged(final.schema, target.schema, final.table_id))
 
@@ -223,7 +208,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         return found[table]
 
     def _clustering(self, table: str) -> list[str] | None:
-        """What a table of the six columns is clustered by."""
+        """The clustering columns of a table that is not unnested."""
         found = self._schemas_of_tables().get(table)
         return [key for key in (found and found.clustering_keys) or () if key in SIX_COLUMNS] or None
 
@@ -232,7 +217,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         return {self.config.table_of(schema.destination_id): schema for schema in schemas}
 
     def _keep_legacy_name(self) -> None:
-        """A table without the prefix, from before there was one, stays in use."""
+        """Keep using a table without the prefix: older releases had none."""
         legacy = f"{self.sync_metadata.source_name}_{self.sync_metadata.stream_name}"
         if self.config.destination_id is None and self._tables.find(self.config.table_of(legacy)) is not None:
             self._automatic_name = legacy
@@ -240,7 +225,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     def _make_dataset(self, dataset: str) -> str | None:
         made = bigquery.Dataset(dataset)
         made.location = self.config.dataset_location
-        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **HOW).location
+        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **REQUEST_OPTIONS).location
         return location
 
     def _knows(self, job_id: str) -> bool:
@@ -252,12 +237,12 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     @cached_property
     def _finals(self) -> FinalTables:
-        replaces = self._replaces and self._mode is SourceSyncModes.FULL_REFRESH
-        return FinalTables(self._clients.bigquery, self._tables, self._owner, self._knows, replaces=replaces)
+        replaces = self._replaces and self.sync_metadata.write_mode is WriteMode.REPLACE
+        return FinalTables(self._clients.bigquery, self._tables, self._labels, self._knows, replaces=replaces)
 
     @cached_property
-    def _jobs(self) -> Jobs:
-        return Jobs(self._clients.bigquery, self.config.dataset_location)
+    def _jobs(self) -> BigQueryJobs:
+        return BigQueryJobs(self._clients.bigquery, self.config.dataset_location)
 
 
 def _dataset_of(table: str) -> str:

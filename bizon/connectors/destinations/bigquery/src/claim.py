@@ -1,21 +1,21 @@
 """The staging table as the fence between starts of a pipeline.
 
 Several starts may believe that staging is theirs: one that was frozen, and the one that has taken over from it. Labels
-of the staging table name the one that is right: a start claims the table with its fence (``ResumePoint.fence``) before
-it does anything else, and BigQuery refuses a change of labels that another start has forestalled (ETag).
+of the staging table name the right one: a start claims the table with its fence (``ResumePoint.fence``) before it does
+anything else, and BigQuery refuses a change of labels when another start has changed them first (ETag).
 
-A script removes the table or publishes from it, and compares the label first: one that a thawed start
-hands in does nothing. The comparison and what follows it are done by BigQuery, in one job.
+A script removes the table, or publishes from it, and compares the label first: the script of a start that wakes up too
+late does nothing. BigQuery compares and acts in one job.
 """
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
-from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.owners import STAGING, Knows, Owner, label_of
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.owner_labels import STAGING, Knows, label_of
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import Owner, ResumePoint
 
 _FENCE, _JOB = "bizon_fence", "bizon_job"
 _OPTIONS = "INFORMATION_SCHEMA.TABLE_OPTIONS"
@@ -35,9 +35,9 @@ class StagingClaim:
         self.is_new = False
 
     def take(self, resume: ResumePoint, target: Target, like: bigquery.Table | None) -> None:
-        """Claim the table; make it if there is none (``is_new``), partitioned as ``like`` is.
+        """Claim the table; create it if there is none (``is_new``), partitioned like ``like``.
 
-        Raises DestinationConnectionError for a table that is not staging of this pipeline, and OvertakenError in a
+        Raises DestinationConnectionError for any other table than staging of this pipeline, and OvertakenError in a
         superseded start.
         """
         self._job_id, self._fence = resume.job_id, resume.fence
@@ -53,8 +53,8 @@ class StagingClaim:
                 raise OvertakenError(self._job_id)
             found.labels = {**found.labels, **self._labels}
             try:
-                self._client.update_table(found, ["labels"], **HOW)
-            except (exceptions.PreconditionFailed, exceptions.NotFound):  # another start was quicker
+                self._client.update_table(found, ["labels"], **REQUEST_OPTIONS)
+            except (exceptions.PreconditionFailed, exceptions.NotFound):  # another start was faster
                 continue
             return
         raise self._contested()
@@ -76,7 +76,7 @@ class StagingClaim:
         )
 
     def replace(self, target: Target, like: bigquery.Table | None) -> None:
-        """Replace the table by an empty one. Raises OvertakenError in a superseded start."""
+        """Replace the table with an empty one. Raises OvertakenError in a superseded start."""
         self.remove()
         if not self._make(target, like):
             self.check()
@@ -93,7 +93,7 @@ class StagingClaim:
             if not self._is_mine(found):
                 raise OvertakenError(self._job_id)
             try:
-                self._client.query(script, job_retry=None, **HOW).result()
+                self._client.query(script, job_retry=None, **REQUEST_OPTIONS).result()
             except exceptions.BadRequest as error:  # claimed since, or removed by a request whose answer was lost
                 refused = error
                 continue
@@ -107,7 +107,7 @@ class StagingClaim:
         return {STAGING: self._owner.mark, _FENCE: fence, _JOB: label_of(self._job_id)}
 
     def _make(self, target: Target, like: bigquery.Table | None) -> bool:
-        words = f"Rows of {self._owner.words} that are not published yet"
+        words = f"Rows of {self._owner} that are not published yet"
         try:
             self._tables.make(target, like, self._labels, words, exists_ok=False)
         except exceptions.Conflict:
@@ -120,9 +120,9 @@ class StagingClaim:
         if STAGING in found.labels:
             whose = f"is the staging table of another pipeline ({found.description})"
         else:
-            whose = "is not a staging table of this pipeline: somebody else's, or left by an older release"
+            whose = "is not a staging table of this pipeline: it is somebody else's, or an older release left it"
         raise DestinationConnectionError(
-            f"table '{self.table_id}', where rows are to wait until they are published, {whose}; nothing was changed. "
+            f"table '{self.table_id}', where rows would wait until they are published, {whose}; nothing was changed. "
             f"Give this pipeline another one by `staging_table`, or drop the table if nobody needs it"
         )
 
@@ -136,7 +136,7 @@ class StagingClaim:
         return job == label_of(self._job_id) or self._knows(job)
 
     def _contested(self) -> DestinationError:
-        return DestinationError(f"staging table '{self.table_id}' is changed by others again and again")
+        return DestinationError(f"staging table '{self.table_id}' keeps being changed by others")
 
 
 def _fence_of(table: bigquery.Table) -> tuple[int, int]:

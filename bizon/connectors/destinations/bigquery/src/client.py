@@ -1,4 +1,4 @@
-"""The clients of Google's services, and what their errors mean."""
+"""The clients of Google's services, and the meaning of their errors."""
 
 import re
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import Timeout
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
-from bizon.common.google_credentials import CredentialsError, google_credentials
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+from bizon.google.credentials import CredentialsError, google_credentials
 
 _TIMEOUT = 60.0  # seconds of one request
 _RETRY_FOR = 120.0  # seconds for which a request is repeated
@@ -34,7 +34,7 @@ PASSING_REASONS = frozenset(
         "tableUnavailable",
     }
 )
-"""What BigQuery calls errors that are not the request's fault."""
+"""BigQuery's names for errors that pass by themselves."""
 _UNREACHED = (ConnectionLost, Timeout, TransportError)
 _PASSING = (
     exceptions.TooManyRequests,
@@ -52,14 +52,14 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(error, _PASSING):
         return True
-    if isinstance(error, InvalidResponse):  # of an upload, before it is made an error as above
+    if isinstance(error, InvalidResponse):  # raised by an upload, before it becomes an error as above
         return error.response.status_code in _PASSING_STATUSES
     reasons = {detail.get("reason") for detail in getattr(error, "errors", ()) if isinstance(detail, dict)}
     return bool(reasons & PASSING_REASONS)
 
 
 def text_of(error: BaseException) -> str:
-    """An error in one line, without the address that was asked."""
+    """An error in one line, without the address of the request."""
     if isinstance(error, exceptions.RetryError) and error.cause is not None:
         return f"{text_of(error.cause)}, for {_RETRY_FOR:.0f} seconds"
     if isinstance(error, exceptions.GoogleAPICallError):
@@ -72,7 +72,7 @@ def text_of(error: BaseException) -> str:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What the HTTP library has wrapped, several times."""
+    """The cause of an error that the HTTP library has wrapped several times."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error
@@ -83,17 +83,17 @@ def _first_line(error: BaseException) -> str:
 
 
 def _tell(error: BaseException) -> None:
-    logger.warning(f"bigquery: {text_of(error)}; trying again")
+    logger.warning(f"bigquery: {text_of(error)}; retrying")
 
 
 RETRY = Retry(predicate=is_passing, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR, on_error=_tell)
-"""The one policy of requests: repeated while the reason passes, and for a bounded time."""
-HOW: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
-"""Keywords of every request."""
+"""The one retry policy: only for errors that pass by themselves, and for a bounded time."""
+REQUEST_OPTIONS: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
+"""Keyword arguments of every request."""
 
 
 class Clients:
-    """The clients of one destination; each is made when it is first used."""
+    """The clients of one destination, each created on first use."""
 
     def __init__(self, config: BigQueryFamilyDetails) -> None:
         self._config = config
@@ -122,7 +122,7 @@ class Clients:
 
     @cached_property
     def credentials(self) -> Credentials:
-        """From the configuration, else the machine's. Raises DestinationConnectionError."""
+        """Credentials from the configuration, else from the machine. Raises DestinationConnectionError."""
         given = self._config.authentication
         try:
             return google_credentials(
@@ -132,7 +132,7 @@ class Clients:
             raise DestinationConnectionError(f"bigquery: {error}") from None
 
     def close(self) -> None:
-        """Close those that were made."""
+        """Close the clients that were created."""
         for name in ("bigquery", "storage"):
             client = self.__dict__.pop(name, None)
             if client is not None:
@@ -141,7 +141,7 @@ class Clients:
 
 @contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Within: an error of Google's becomes DestinationWriteError, with what was being done."""
+    """Within: an error from Google becomes DestinationWriteError, which begins with ``what``."""
     try:
         yield
     except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionLost, Timeout) as error:
@@ -150,7 +150,7 @@ def writing(what: str) -> Iterator[None]:
 
 @contextmanager
 def connecting(what: str, remedy: str = "") -> Iterator[None]:
-    """Within: an error of Google's becomes DestinationConnectionError, with what is missing and the remedy."""
+    """Within: an error from Google becomes DestinationConnectionError, with what is missing and the remedy."""
     try:
         yield
     except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionLost, Timeout) as error:

@@ -1,4 +1,4 @@
-"""From rows to the content of an object: Parquet, or lines of JSON where Parquet cannot carry a column."""
+"""From rows to the content of an object: Parquet, or JSON lines where Parquet cannot carry a column."""
 
 import io
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.config import ColumnMode as Mode
-from bizon.connectors.destinations.bigquery.src.config import ColumnType as Type
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryColumn, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import ColumnMode as Mode
+from bizon.connectors.destinations.bigquery.src.column_config import ColumnType as Type
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row, load_line
 from bizon.connectors.destinations.bigquery.src.schema import six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
@@ -27,13 +27,13 @@ _TYPES: dict[Type, pl.DataType] = {
     Type.STRING: pl.String(),
     Type.TIMESTAMP: UTC_MICROSECONDS,
 }
-"""What Parquet carries into BigQuery. Not among them: JSON and BIGNUMERIC, for which it has nothing; TIME, which Polars
-keeps in nanoseconds; BYTES, which the emulator cannot read from it; columns that are REQUIRED, since Polars writes
-every column as one that may be null."""
+"""Types that Parquet carries into BigQuery. Missing: JSON and BIGNUMERIC, which Parquet does not have; TIME, which
+Polars keeps in nanoseconds; BYTES, which the emulator cannot read from Parquet. REQUIRED columns are excluded as well,
+since Polars writes every column as nullable."""
 
 
 class Content:
-    """Makes the content of objects of one table with the columns ``fields``. ``schema``: of an unnested table."""
+    """Encodes rows of one table with the columns ``fields``. ``schema``: the declared columns of an unnested table."""
 
     def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
         self._unnester = None if schema is None else Unnester(_without_defaults(schema))
@@ -42,7 +42,7 @@ class Content:
         self._columns = columns
         self._fields = fields
 
-    def of(self, frame: pl.DataFrame) -> bytes:
+    def encode(self, frame: pl.DataFrame) -> bytes:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         if self._unnester is None:
             return _parquet(six_columns(frame, self._fields))
@@ -54,7 +54,7 @@ class Content:
 
 
 def _without_defaults(schema: BigQueryRecordSchemaConfig) -> BigQueryRecordSchemaConfig:
-    """A load job fills in no default, so that a column that is REQUIRED has to have a value."""
+    """A load job fills in no defaults, so a REQUIRED column needs a value."""
     columns = [column.model_copy(update={"default_value_expression": None}) for column in schema.record_schema]
     return schema.model_copy(update={"record_schema": columns})
 

@@ -1,50 +1,48 @@
 """The ``bigquery`` destination: rows go through objects in a bucket and load jobs into a table."""
 
 import hashlib
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
 from bizon.connectors.destinations.bigquery.src.client import connecting, writing
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
 from bizon.connectors.destinations.bigquery.src.content import Content
-from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
+from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
+from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.objects import Objects
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
-from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
-from bizon.connectors.destinations.bigquery.src.staging import Staging
+from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.destination.models import ResumePoint
 
 _MARK = 12  # hex digits that tell a table from others in the names of objects and jobs
 
 
-class BigQueryDestination(StagedDestination):
+class BigQueryDestination(BigQueryStagedDestination):
     """Exactly once in sync modes full_refresh and incremental, at least once in stream.
 
-    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental`` until ``finalize`` puts them
-    into the place of the table's rows, or to their end, by a job that is done once. stream: each batch is loaded into
-    its table at once; a run that is killed between a load and its checkpoint loads the batch again.
+    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental`` until ``finalize`` replaces
+    the rows of the table with them, or appends them, by a job that is done once. stream: each batch is loaded into its
+    table at once; a run that is killed between a load and its checkpoint loads the batch again.
 
-    Not promised: staging and bucket belong to the pipeline alone; who changes them meanwhile ends the run.
+    Not promised: staging and bucket belong to the pipeline alone; a change by somebody else ends the run.
     """
 
     config: BigQueryConfigDetails
     data_type = "STRING"
 
-    _staging: Staging
-    _aside: LoadsAside | None = None
+    _staging: ObjectStaging
+    _background: BackgroundLoads | None = None
 
     def check_connection(self) -> bool:
-        """True, or raises DestinationConnectionError: no dataset, no bucket, no permission, no credentials, or they are
-        in different places."""
+        """True, or raises DestinationConnectionError: no dataset, no bucket, no permission, no credentials, or dataset
+        and bucket are in locations that do not fit."""
         bucket = self.config.gcs_buffer_bucket
         with connecting(
             f"bigquery: bucket '{bucket}'",
-            "make it, and give the account the role Storage Object Admin in it",
+            "create it, and give the account the role Storage Object Admin in it",
         ):
             self._objects.check()
             location = self._objects.location()
@@ -52,62 +50,64 @@ class BigQueryDestination(StagedDestination):
         check_bucket(bucket, location, self.config.dataset_location)
         return True
 
-    def prepare(self, resume: ResumePoint) -> None:
-        """In sync mode stream, remove what earlier runs have left in the bucket; else see ``StagedDestination``."""
-        self._objects.begin(resume.job_created_us)
-        super().prepare(resume)
-        if self._is_stream:
-            with writing("bigquery: objects of earlier runs"):
-                self._objects.remove_older_jobs()
-                self._objects.remove_earlier_starts(resume.epoch)
-        elif self.config.async_load:
-            how = (self.config.load_files_per_job, self.config.load_max_in_flight_jobs)
-            self._aside = LoadsAside(self._loads, self._staging.loaded, *how)
-
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Load one batch. The same pages loaded again in a run are loaded once."""
+        """Load one batch. The same pages, written again in a run, are loaded once."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
-        if not self._is_stream and (reason := self._one_table(table)) is not None:
+        if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
         with self._rejecting(rows):
             content = self._content(table)
-        encoded = content.of(df_destination_records)
+        encoded = content.encode(df_destination_records)
         first, last = self.batch.from_iteration, self.batch.to_iteration
-        load = first if self._aside is None or self._aside.name is None else self._aside.name
+        load = first if self._background is None or self._background.next_load is None else self._background.next_load
         part = self._objects.part(self._epoch, load, first, last, _mark_of(table), content.format)
         with writing(f"bigquery: table '{table}'"):
-            if self._is_stream:
+            if self._in_place:
                 with self._rejecting(rows):
                     self._finals.ensure(self._target(table))
                 self._objects.write(part, encoded)
                 self._loads.load([part], self._target(table), part.label)
                 self._objects.remove([part])
             else:
-                self._staging.write(part, encoded, self._aside)
+                self._staging.write(part, encoded, self._background)
         return True, None
-
-    def receipt(self) -> Mapping[str, Any] | None:
-        """The object of the last write, and its checksum."""
-        return None if self._is_stream else self._staging.receipt()
 
     def landed(self, *, wait: bool) -> int:
         """With async_load: the last page whose load job is done."""
-        if self._aside is None:
+        if self._background is None:
             return super().landed(wait=wait)
         with writing(f"bigquery: table '{self.default_destination_id}'"):
-            return self._aside.landed(wait=wait)
+            return self._background.landed(wait=wait)
 
     def close(self) -> None:
-        if self._aside is not None:
-            self._aside.close()
+        if self._background is not None:
+            self._background.close()
         super().close()
 
-    def _open_staging(self, wanted: Target) -> Staging:
+    def _prepare_in_place(self, resume: ResumePoint) -> None:
+        """Also removes the objects that earlier runs have left in the bucket."""
+        self._objects.begin(resume.job_created_us)
+        super()._prepare_in_place(resume)
+        with writing("bigquery: objects of earlier runs"):
+            self._objects.remove_older_jobs()
+            self._objects.remove_earlier_starts(resume.epoch)
+
+    def _open(self, resume: ResumePoint) -> None:
+        self._objects.begin(resume.job_created_us)
+        super()._open(resume)
+
+    def _take_over(self, resume: ResumePoint) -> None:
+        super()._take_over(resume)
+        if self.config.async_load:
+            per_job, at_once = self.config.load_files_per_job, self.config.load_max_in_flight_jobs
+            self._background = BackgroundLoads(self._loads, self._staging.loaded, per_job, at_once)
+
+    def _open_staging(self, wanted: Target) -> ObjectStaging:
         staged = self._staged_target(wanted)
         written = self._target(self.default_destination_id).schema
         loaded = staged._replace(schema=narrowed(staged.schema, written))
-        return Staging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
+        return ObjectStaging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
 
     def _staged_target(self, wanted: Target) -> Target:
         return wanted._replace(table_id=self.temp_table_id)
@@ -123,7 +123,7 @@ class BigQueryDestination(StagedDestination):
 
     @cached_property
     def _objects(self) -> Objects:
-        return Objects(self._clients.storage, self.config.gcs_buffer_bucket, self.sync_metadata, self._owner.mark)
+        return Objects(self._clients.storage, self.config.gcs_buffer_bucket, self.sync_metadata)
 
     @cached_property
     def _loads(self) -> Loads:

@@ -1,55 +1,57 @@
-"""Final tables: made, claimed for a pipeline, and marked with the job that published them."""
+"""Final tables: created, claimed for a pipeline, and marked with the job that published them."""
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError, OvertakenError
-from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.owners import Knows, Owner, Publication, check_final
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.owner_labels import Knows, OwnerLabels, Publication, check_final
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
 
 
 class FinalTables:
-    """The final tables of one run. ``replaces``: their rows are replaced by a publication, else appended to.
+    """The final tables of one run. ``replaces``: a publication replaces their rows, else it appends.
 
-    ``adopt`` is set by ``prepare``: tables with rows that this pipeline did not write are taken over.
+    ``prepare`` sets ``adopt``: tables with rows that this pipeline did not write are taken over.
     """
 
-    def __init__(self, client: bigquery.Client, tables: Tables, owner: Owner, knows: Knows, *, replaces: bool) -> None:
+    def __init__(
+        self, client: bigquery.Client, tables: Tables, labels: OwnerLabels, knows: Knows, *, replaces: bool
+    ) -> None:
         self._client = client
         self._tables = tables
-        self._owner = owner
+        self._labels = labels
         self._knows = knows
         self._replaces = replaces
         self._ensured: set[str] = set()
         self.adopt = False
 
     def check(self, table: bigquery.Table) -> None:
-        """Raise DestinationConnectionError for one that this pipeline must not write."""
-        check_final(table, self._owner, replaces=self._replaces, adopt=self.adopt)
+        """Raise DestinationConnectionError for a table that this pipeline must not write."""
+        check_final(table, self._labels, replaces=self._replaces, adopt=self.adopt)
 
     def claim(self, table: bigquery.Table) -> bigquery.Table:
-        """Check a table that is there, and label it as one that this pipeline writes."""
+        """Check an existing table, and label it as written by this pipeline."""
         for _ in range(ATTEMPTS):
             self.check(table)
-            if self._owner.label in table.labels:
+            if self._labels.label in table.labels:
                 return table
-            table.labels = {**table.labels, self._owner.label: ""}
+            table.labels = {**table.labels, self._labels.label: ""}
             try:
-                return self._client.update_table(table, ["labels"], **HOW)
+                return self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self._client.get_table(table.reference, **HOW)
+                table = self._client.get_table(table.reference, **REQUEST_OPTIONS)
         raise self._contested(table)
 
     def claimed(self, target: Target) -> bigquery.Table:
-        """A table, made if there is none, that this pipeline may write. Raises as ``check``."""
+        """A table that this pipeline may write, created if there is none. Raises as ``check`` does."""
         table = self._tables.find(target.table_id)
         if table is None:
-            table = self._tables.make(target, None, {self._owner.label: ""})
+            table = self._tables.make(target, None, {self._labels.label: ""})
         return self.claim(table)
 
     def ensure(self, target: Target) -> bool:
-        """Make, claim or widen a table when it is first asked for. Whether its columns were changed."""
+        """Create, claim or widen a table on first use. Returns whether its columns changed."""
         if target.table_id in self._ensured:
             return False
         is_new = self._tables.find(target.table_id) is None
@@ -61,26 +63,26 @@ class FinalTables:
         return changed
 
     def mark(self, table_id: str, published: Publication) -> None:
-        """Note that a job has published a table; once more changes nothing. Raises OvertakenError when a later job of
-        this pipeline has done so since."""
-        table = self._client.get_table(table_id, **HOW)
+        """Note that a job has published a table; repeating it changes nothing. Raises OvertakenError when a later job
+        of this pipeline has published since."""
+        table = self._client.get_table(table_id, **REQUEST_OPTIONS)
         for _ in range(ATTEMPTS):
-            before = self._owner.publication(table)
+            before = self._labels.publication(table)
             if before is not None and before.created_us > published.created_us and self._knows(before.job_id):
                 raise OvertakenError(published.job_id)
-            gone = self._owner.others(table) if self._replaces else []
-            labels = {**table.labels, self._owner.label: published.label, **dict.fromkeys(gone)}
+            gone = self._labels.others(table) if self._replaces else []
+            labels = {**table.labels, self._labels.label: published.label, **dict.fromkeys(gone)}
             if labels == table.labels:
                 return
             table.labels = labels
             try:
-                self._client.update_table(table, ["labels"], **HOW)
+                self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:
-                table = self._client.get_table(table_id, **HOW)
+                table = self._client.get_table(table_id, **REQUEST_OPTIONS)
             else:
                 return
         raise self._contested(table)
 
     @staticmethod
     def _contested(table: bigquery.Table) -> DestinationError:
-        return DestinationError(f"table '{table.table_id}' is changed by others again and again")
+        return DestinationError(f"table '{table.table_id}' keeps being changed by others")

@@ -11,12 +11,12 @@ from google.cloud.bigquery import SchemaField
 
 
 def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as insertAll takes it: columns of type JSON are text, those without a value are left out."""
+    """A row as insertAll takes it: JSON columns are text, columns without a value are omitted."""
     return {name: _value(value) for name, value in row.items() if value is not None}
 
 
 def load_line(row: Mapping[str, Any], fields: Sequence[SchemaField]) -> bytes:
-    """The same row as a line of a load job, where a column of type JSON holds its value."""
+    """The same row as a line for a load job, where a JSON column holds its value."""
     return orjson.dumps(_with_json(row, fields), option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -1,15 +1,15 @@
-"""From the keys of a record to columns: BigQuery's names are the same in any case."""
+"""From the keys of a record to columns: BigQuery ignores the case of column names."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from bizon.connectors.destinations.bigquery.src.misfits import misfit
 
-_MOST = 10_000  # keys that are remembered as not being columns; records may make them up
+_MOST = 10_000  # keys remembered as unknown; records may have any number of them
 
 
 class Keys:
-    """The columns of a table, or of a RECORD column, whose ``path`` is then with a point at its end."""
+    """The columns of a table, or of a RECORD column; then ``path`` is the column's path, with a dot at its end."""
 
     def __init__(self, columns: Iterable[str], path: str = "") -> None:
         self._columns = frozenset(columns)
@@ -18,8 +18,8 @@ class Keys:
         self._strangers: set[str] = set()
 
     def by_column(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The record whose keys are columns wherever they differ from one in case only. A key that is a column as it
-        is counts before others. Raises MisfitError for two keys that are one column."""
+        """The record, with a key renamed to its column if the two differ only in case. A key that equals the column
+        wins. Raises MisfitError for two keys that match one column."""
         if record.keys() <= self._columns or self.unknown(record) <= self._strangers:
             return record
         named = dict(record)

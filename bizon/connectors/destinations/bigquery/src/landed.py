@@ -1,8 +1,8 @@
-"""Batches that are written request by request, each of which is in the table at once: a partial success is remembered.
+"""Remembers the rows of a batch that have landed: each request puts its rows into the table at once.
 
-When some rows of a batch are refused, or a request fails, the others have landed. The loader calls again for the same
-batch, without the refused rows; what has landed is left out then. It is remembered while the run lives: a run that is
-killed writes its last batch again.
+When some rows of a batch are refused, or a request fails, the other rows have landed. The loader calls again for the
+same batch, without the refused rows; rows that have landed are skipped then. They are remembered while the run lives: a
+run that is killed writes its last batch again.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,21 +13,21 @@ import polars as pl
 from bizon.common.errors.errors import RowsRejectedError
 
 Confirmed = list[Iterable[int]]
-"""Positions of rows that are in the table, request by request; filled by whoever appends them."""
+"""Positions of rows that are in the table, request by request. The function that appends rows fills it."""
 Append = Callable[[pl.DataFrame, Confirmed], None]
 
 
 class Landed:
-    """Rows of the batch at hand that are in their table, by ``bizon_id``, which is unique in a batch."""
+    """Rows of the current batch that are in their table, by ``bizon_id``, which is unique in a batch."""
 
     def __init__(self) -> None:
         self._batch: Any = None
         self._ids: set[str] = set()
 
     def write(self, batch: Any, frame: pl.DataFrame, append: Append) -> None:
-        """Append the rows of a batch that have not landed. ``batch``: what tells it from others, its table included.
+        """Append the rows of a batch that have not landed. ``batch``: a key of the batch and its table.
 
-        Raises what ``append`` raises; a RowsRejectedError names rows by their position in ``frame``.
+        Raises the errors of ``append``; a RowsRejectedError names rows by their position in ``frame``.
         """
         if batch != self._batch:
             self._batch, self._ids = batch, set()

@@ -1,4 +1,4 @@
-"""Load jobs: from objects in the bucket into tables, one after the other or several at a time."""
+"""Load jobs: from objects in the bucket into tables, one by one or several at a time."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from google.cloud import bigquery
 
-from bizon.connectors.destinations.bigquery.src.client import HOW
-from bizon.connectors.destinations.bigquery.src.jobs import Job, Jobs
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs, Job
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.objects import Objects, Part
 from bizon.connectors.destinations.bigquery.src.tables import Target
 
@@ -15,7 +15,7 @@ _FORMATS = {"parquet": "PARQUET", "json": "NEWLINE_DELIMITED_JSON"}
 
 
 def appending(format: str, target: Target) -> bigquery.LoadJobConfig:
-    """The configuration of a load job that appends to a table that is there. ``format``: parquet, or json in lines."""
+    """The configuration of a load job that appends to an existing table. ``format``: parquet or json (JSON lines)."""
     return bigquery.LoadJobConfig(
         source_format=_FORMATS[format],
         schema=target.schema,
@@ -27,14 +27,15 @@ def appending(format: str, target: Target) -> bigquery.LoadJobConfig:
 class Loads:
     """Load jobs of one job of a pipeline."""
 
-    def __init__(self, client: bigquery.Client, jobs: Jobs, objects: Objects, job_id: str) -> None:
+    def __init__(self, client: bigquery.Client, jobs: BigQueryJobs, objects: Objects, job_id: str) -> None:
         self._client = client
         self._jobs = jobs
         self._objects = objects
         self._name = f"bizon_{job_id}"
 
     def load(self, parts: Sequence[Part], target: Target, label: str) -> None:
-        """Append objects of one format, at most 10,000, unless a job of this label did; returns once it is done."""
+        """Append objects of one format, at most 10,000, unless a job with this label has done so; returns once it is
+        done."""
         config = appending(parts[0].format, target)
         if parts[0].format == "parquet":
             config.parquet_options = bigquery.ParquetOptions()
@@ -42,17 +43,19 @@ class Loads:
         uris = [self._objects.uri(part) for part in parts]
 
         def start(job_id: str) -> Job:
-            return self._client.load_table_from_uri(uris, target.table_id, job_id=job_id, job_config=config, **HOW)
+            return self._client.load_table_from_uri(
+                uris, target.table_id, job_id=job_id, job_config=config, **REQUEST_OPTIONS
+            )
 
         self._jobs.done(f"{self._name}_load_{label}", start)
 
     def was_loaded(self, part: Part) -> bool:
-        """Whether an object was appended; a job that is at work is waited for."""
+        """Whether an object was appended; waits for a job that is running."""
         return self._jobs.is_done(f"{self._name}_load_{part.label}")
 
 
-class LoadsAside:
-    """Load jobs that go on while the run does: ``per_job`` objects each, ``at_once`` at a time, recorded in order."""
+class BackgroundLoads:
+    """Load jobs in the background of the run: ``per_job`` objects each, ``at_once`` at a time, recorded in order."""
 
     def __init__(self, loads: Loads, target: Target, per_job: int, at_once: int) -> None:
         self._loads = loads
@@ -65,12 +68,12 @@ class LoadsAside:
         self._landed = -1
 
     @property
-    def name(self) -> int | None:
-        """The load that takes the next object; None when the object begins a new one."""
+    def next_load(self) -> int | None:
+        """The load that takes the next object; None when that object begins a new load."""
         return self._gathered[0].load if self._gathered else None
 
     def add(self, part: Part) -> None:
-        """Take an object. Waits while as many loads are under way as may be. Raises what a load has raised."""
+        """Take an object. Waits while ``at_once`` loads are in flight. Raises the error of a load that failed."""
         self._gathered.append(part)
         if len(self._gathered) == self._per_job:
             self._start()
@@ -78,7 +81,7 @@ class LoadsAside:
             self._take_first()
 
     def landed(self, *, wait: bool) -> int:
-        """The last page up to which all loads are done. Raises what a load has raised."""
+        """The last page up to which all loads are done. Raises the error of a load that failed."""
         if wait and self._gathered:
             self._start()
         while self._under_way and (wait or self._under_way[0][1].done()):
@@ -86,7 +89,7 @@ class LoadsAside:
         return self._landed
 
     def close(self) -> None:
-        """Leave loads alone that are under way: the next start finds them."""
+        """Leave loads in flight alone: the next start finds them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> None:

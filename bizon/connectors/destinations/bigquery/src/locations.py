@@ -1,13 +1,13 @@
-"""Where datasets and buckets are: jobs of one location see nothing that is elsewhere."""
+"""Locations of datasets and buckets: a job of one location sees nothing elsewhere."""
 
 from bizon.common.errors.errors import DestinationConnectionError
 
 _AREAS = {"us": "us", "nam4": "us", "eu": "europe", "eur": "europe", "asia": "asia", "asia1": "asia"}
-"""Multi-regions and the dual-regions that have a name, by how the names of their regions begin."""
+"""Multi-regions and named dual-regions, with the prefix of their regions' names."""
 
 
 def check_dataset(dataset: str, location: str | None, configured: str) -> None:
-    """Raises DestinationConnectionError for a dataset that is not where ``dataset_location`` says."""
+    """Raise DestinationConnectionError for a dataset that is not where ``dataset_location`` says."""
     if location is not None and location.lower() != configured.lower():
         raise DestinationConnectionError(
             f"bigquery: dataset '{dataset}' is in {location}, `dataset_location` says {configured}: BigQuery would not "
@@ -16,7 +16,8 @@ def check_dataset(dataset: str, location: str | None, configured: str) -> None:
 
 
 def check_bucket(bucket: str, location: str | None, configured: str) -> None:
-    """Raises DestinationConnectionError for a bucket from which a dataset cannot be loaded. None: nobody may tell."""
+    """Raise DestinationConnectionError for a bucket that a dataset cannot be loaded from. ``location``: None if
+    unknown."""
     if location is not None and not loads_from(configured, location):
         raise DestinationConnectionError(
             f"bigquery: bucket '{bucket}' is in {location}, the dataset in {configured}: BigQuery does not load from "
@@ -25,8 +26,8 @@ def check_bucket(bucket: str, location: str | None, configured: str) -> None:
 
 
 def loads_from(dataset: str, bucket: str) -> bool:
-    """Whether a dataset can be loaded from a bucket, by what BigQuery documents: from the same region, from a larger
-    area that has it, in a larger area from any of its regions, and in US from everywhere."""
+    """Whether a dataset can be loaded from a bucket, as BigQuery documents: from the same region, from a larger area
+    that contains it, in a larger area from any of its regions, and in US from everywhere."""
     dataset, bucket = dataset.lower(), bucket.lower()
     if dataset in ("us", bucket):
         return True

@@ -1,10 +1,10 @@
-"""Objects in the bucket: what waits to be loaded, and the truth about what staging has to hold.
+"""Objects in the bucket: rows that wait to be loaded, and the truth about the content of staging.
 
-An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``: when
-the job was created, in microseconds since 1970; the start of the job that wrote it; the load job that takes it (called
-by the first page that it loads), and the pages it holds. The names are an order: a start
-removes objects of jobs that are older than its own, and of earlier starts of its own. So one that was frozen, and wakes
-up when another has taken over, finds none of the other's to remove.
+An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``.
+``created``: when the job was created, in microseconds since 1970. ``epoch``: the start of the job that wrote it.
+``load``: the load job that takes it, named by its first page. ``from`` and ``to``: the pages it holds. The names are
+ordered: a start removes objects of older jobs and of earlier starts of its own job. So a frozen start that wakes up
+after another has taken over never removes an object of the later start.
 """
 
 import re
@@ -18,11 +18,9 @@ from google.cloud.storage import Client as StorageClient
 
 from bizon.common.safe_log import logger
 from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
-
-
 _JOB = re.compile(r"(\d+)-(.+)")
 
 
@@ -40,23 +38,24 @@ class Part(NamedTuple):
     last: int
     epoch: int
     load: int
-    table: str  # its mark
+    table: str  # a digest of its name
     format: str
     name: str  # in the bucket
 
     @property
     def label(self) -> str:
-        """What tells its load job from others of the same job."""
+        """Tells its load job from the other load jobs of the same job."""
         return f"{self.epoch}_{self.load}_{self.table}"
 
 
 class Objects:
     """The objects of one pipeline."""
 
-    def __init__(self, client: StorageClient, bucket: str, metadata: SyncMetadata, owner: str) -> None:
+    def __init__(self, client: StorageClient, bucket: str, metadata: SyncMetadata) -> None:
         self._client = client
         self._bucket = client.bucket(bucket)
-        self._pipeline = f"{quote(metadata.source_name, safe='')}/{quote(metadata.stream_name, safe='')}/{owner}/"
+        source, stream = quote(metadata.source_name, safe=""), quote(metadata.stream_name, safe="")
+        self._pipeline = f"{source}/{stream}/{metadata.owner.mark}/"
         self._job_id = metadata.job_id
         self._created_us = 0
 
@@ -65,18 +64,18 @@ class Objects:
         return f"{self._pipeline}{self._created_us:016d}-{self._job_id}/"
 
     def begin(self, created_us: int) -> None:
-        """The job was created then, in microseconds since 1970."""
+        """Note when the job was created, in microseconds since 1970."""
         self._created_us = created_us
 
     def check(self) -> None:
         """List the bucket, which needs the permissions that a run needs."""
-        for _ in self._client.list_blobs(self._bucket, prefix=self._pipeline, max_results=1, **HOW):
+        for _ in self._client.list_blobs(self._bucket, prefix=self._pipeline, max_results=1, **REQUEST_OPTIONS):
             pass
 
     def location(self) -> str | None:
-        """Where the bucket is; None when the account may not know it (``storage.buckets.get``)."""
+        """The location of the bucket; None when the account lacks the permission ``storage.buckets.get``."""
         try:
-            location: str | None = self._client.get_bucket(self._bucket.name, **HOW).location
+            location: str | None = self._client.get_bucket(self._bucket.name, **REQUEST_OPTIONS).location
         except exceptions.Forbidden:
             logger.debug(f"bigquery: the account may not ask where bucket '{self._bucket.name}' is")
             return None
@@ -91,11 +90,11 @@ class Objects:
         """Put an object into the bucket; one of the same name is replaced."""
         kind = "application/vnd.apache.parquet" if part.format == "parquet" else "application/x-ndjson"
         blob = self._bucket.blob(part.name)
-        blob.upload_from_string(content, content_type=kind, checksum="crc32c", **HOW)
+        blob.upload_from_string(content, content_type=kind, checksum="crc32c", **REQUEST_OPTIONS)
         return Stored(blob.size, blob.crc32c)
 
     def uri(self, part: Part) -> str:
-        """What a load job calls it."""
+        """The address of an object, as a load job takes it."""
         return f"gs://{self._bucket.name}/{part.name}"
 
     def parts(self) -> list[Part]:
@@ -103,12 +102,12 @@ class Objects:
         return [part for name in self.stored() if (part := part_of(name)) is not None]
 
     def stored(self) -> dict[str, Stored]:
-        """All objects of the job, by their names."""
-        blobs = self._client.list_blobs(self._bucket, prefix=self._job, **HOW)
+        """All objects of the job, by name."""
+        blobs = self._client.list_blobs(self._bucket, prefix=self._job, **REQUEST_OPTIONS)
         return {blob.name: Stored(blob.size, blob.crc32c) for blob in blobs}
 
     def remove(self, parts: Iterable[Part]) -> None:
-        """Remove objects; one that is gone already is no error."""
+        """Remove objects; an object that is gone already is not an error."""
         for part in parts:
             self._remove(part.name)
 
@@ -117,12 +116,12 @@ class Objects:
         self.remove(self.parts())
 
     def remove_earlier_starts(self, epoch: int) -> None:
-        """Remove what earlier starts of the job have left."""
+        """Remove the objects of earlier starts of the job."""
         self.remove(part for part in self.parts() if part.epoch < epoch)
 
     def remove_older_jobs(self) -> None:
-        """Remove what jobs of the pipeline that are older than this one have left, those of older releases too."""
-        for blob in self._client.list_blobs(self._bucket, prefix=self._pipeline, **HOW):
+        """Remove the objects of older jobs of the pipeline, also objects from older releases."""
+        for blob in self._client.list_blobs(self._bucket, prefix=self._pipeline, **REQUEST_OPTIONS):
             job = _JOB.fullmatch(blob.name.removeprefix(self._pipeline).partition("/")[0])
             is_older = job is None or (int(job[1]) <= self._created_us and job[2] != self._job_id)
             if is_older:
@@ -130,11 +129,11 @@ class Objects:
 
     def _remove(self, name: str) -> None:
         with suppress(exceptions.NotFound):
-            self._bucket.blob(name).delete(**HOW)
+            self._bucket.blob(name).delete(**REQUEST_OPTIONS)
 
 
 def part_of(name: str) -> Part | None:
-    """The part that the name of an object describes; None when bizon did not write it."""
+    """The part that an object's name describes; None when bizon did not write the object."""
     found = _NAME.search(name)
     if found is None:
         return None

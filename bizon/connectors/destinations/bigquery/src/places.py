@@ -1,4 +1,4 @@
-"""Which tables a record may name: those of the configured dataset, and those that the configuration lists."""
+"""The tables that a record may name: tables of the configured dataset, and tables that the configuration lists."""
 
 import re
 
@@ -11,8 +11,8 @@ _STAGING = ("_temp", "_incremental")
 
 
 def named_by_record(destination_id: str, config: BigQueryFamilyDetails, default: str) -> str:
-    """``project.dataset.table`` of the ``destination_id`` of a record. Raises DestinationConnectionError for a name
-    that is not one of a table, leads elsewhere, or is the staging table of the configured one, ``default``."""
+    """``project.dataset.table`` for the ``destination_id`` of a record. Raises DestinationConnectionError for a name
+    that is not a table's, leads elsewhere, or belongs to the staging table of the configured one, ``default``."""
     listed = {config.table_of(schema.destination_id) for schema in config.record_schemas or ()}
     if destination_id.count(".") <= 2 and config.table_of(destination_id) in listed | {default}:
         return config.table_of(destination_id)

@@ -1,13 +1,13 @@
-"""SQL that puts staged rows into a table, and changes nothing else of it.
+"""SQL that puts staged rows into a table, and changes nothing else about it.
 
-The rows are counted, and the table is changed, in one transaction: when rows have come into staging, or have gone,
-since they were verified, nothing is published. A full refresh empties the table and fills it again, of which readers
-see the beginning or the end.
+One transaction counts the rows and changes the table: when staging has gained or lost rows since it was verified,
+nothing is published. A full refresh empties the table and fills it again; readers see the old rows or the new ones.
+
 All statements are DML. BigQuery documents that TRUNCATE TABLE keeps the schema, with descriptions, policy tags,
 defaults and modes, and everything around it: partitioning and its expiration, clustering, options, labels, the key of
-its encryption, row access policies. Ways that BigQuery documents to lose some of it: CREATE OR REPLACE TABLE and
-WRITE_TRUNCATE of a query job (schema, policies, descriptions), WRITE_TRUNCATE of a copy job (the schema and the row
-access policies become those of the source).
+its encryption, row access policies. BigQuery documents that other ways lose some of it: CREATE OR REPLACE TABLE and
+WRITE_TRUNCATE of a query job lose schema, policies and descriptions; WRITE_TRUNCATE of a copy job takes the schema and
+the row access policies from the source.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from google.cloud.bigquery import ArrayQueryParameter, SchemaField
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Rows that wait: ``rows`` of them, those of ``table_id`` for which ``where`` holds. ``schema``: the columns that
-    are published."""
+    """Rows that wait: the rows of ``table_id`` for which ``where`` holds; ``rows`` is their number. ``schema``: the
+    columns to publish."""
 
     table_id: str
     schema: Sequence[SchemaField]
@@ -34,7 +34,7 @@ def columns_of(schema: Sequence[SchemaField]) -> str:
 
 
 def publishing(table_id: str, staged: Staged, *, replaces: bool) -> str:
-    """Append the staged rows to a table, or replace its rows by them; nothing when their number has changed."""
+    """Append the staged rows to a table, or replace its rows with them; does nothing if their number has changed."""
     columns, rows = columns_of(staged.schema), f"FROM `{staged.table_id}` WHERE {staged.where}"
     truncate = f"TRUNCATE TABLE `{table_id}`; " if replaces else ""
     return (

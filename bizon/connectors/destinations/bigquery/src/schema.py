@@ -1,4 +1,4 @@
-"""Schemas of tables: the six columns of every record, or those that ``record_schemas`` declares."""
+"""Schemas of tables: the six columns of every record, or the columns that ``record_schemas`` declares."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import polars as pl
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.config import (
+from bizon.connectors.destinations.bigquery.src.column_config import (
     LOADED_AT,
     SIX_COLUMNS,
     BigQueryColumn,
@@ -16,9 +16,9 @@ from bizon.connectors.destinations.bigquery.src.config import (
 )
 
 NAMES = {called.removeprefix("_"): called for called in SIX_COLUMNS}
-"""Columns of the destination frame, and what they are called in BigQuery; in the order of the table."""
+"""Columns of the destination frame and their names in BigQuery, in the order of the table."""
 MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
-"""Those of them that are TIMESTAMP."""
+"""The columns that are TIMESTAMP."""
 _SAME = {ColumnType.FLOAT64: "FLOAT", ColumnType.INT64: "INTEGER"}
 _ALIASES = {"FLOAT64": "FLOAT", "INT64": "INTEGER", "BOOL": "BOOLEAN", "STRUCT": "RECORD", "DECIMAL": "NUMERIC"}
 
@@ -38,7 +38,7 @@ def record_schema(data_type: str, mode: str) -> list[SchemaField]:
 
 
 def six_columns(frame: pl.DataFrame, schema: Sequence[SchemaField]) -> pl.DataFrame:
-    """Those of a destination frame as a table with this schema calls them."""
+    """The six columns of a destination frame, under the names that a table with this schema has for them."""
     called = _names(schema)
     return frame.select(pl.col(name).alias(called[column.lower()]) for name, column in NAMES.items())
 
@@ -53,8 +53,8 @@ def renamed(fields: Sequence[SchemaField], there: Sequence[SchemaField]) -> list
 
 
 def as_there(columns: Iterable[BigQueryColumn], there: Sequence[SchemaField]) -> list[BigQueryColumn]:
-    """Declared columns under the names that a table has for them, at every depth; where the declaration leaves the mode
-    open, one that the table requires is required."""
+    """Declared columns under the names that a table has for them, at every depth. A column without a declared mode is
+    required if the table requires it."""
     found = {field.name.lower(): field for field in there}
     return [
         column if (field := found.get(column.name.lower())) is None else _as_there(column, field) for column in columns
@@ -71,7 +71,7 @@ def _as_there(column: BigQueryColumn, field: SchemaField) -> BigQueryColumn:
 
 
 def narrowed(schema: Sequence[SchemaField], written: Sequence[SchemaField]) -> list[SchemaField]:
-    """The columns of a table that rows are written with: a load job names those that are in its objects."""
+    """The columns of a table that rows are written with: a load job names only the columns of its objects."""
     found = {field.name.lower(): field for field in schema}
     kept = [(found[field.name.lower()], field.fields) for field in written]
     return [_copy(field, field.mode, narrowed(field.fields, inner)) for field, inner in kept]
@@ -88,7 +88,7 @@ def declared_schema(columns: Iterable[BigQueryColumn]) -> list[SchemaField]:
             column.name,
             _SAME.get(column.type, column.type.value),
             mode=column.mode.value,
-            description=column.description,  # type: ignore[arg-type]  # None is taken as none
+            description=column.description,  # type: ignore[arg-type]  # None means no description
             default_value_expression=column.default_value_expression,
             fields=declared_schema(column.fields or ()),
         )
@@ -97,8 +97,8 @@ def declared_schema(columns: Iterable[BigQueryColumn]) -> list[SchemaField]:
 
 
 def merged(there: Sequence[SchemaField], wanted: Sequence[SchemaField], table: str) -> list[SchemaField]:
-    """What a table has, with the columns it lacks at its end, which may be null; a column that is no longer wanted, or
-    no longer required, may be null too. Raises DestinationError for a column whose type is another one."""
+    """The columns of a table, followed by the wanted ones that it lacks, as nullable. A column that is no longer
+    wanted, or no longer required, becomes nullable, too. Raises DestinationError for a column of another type."""
     by_name = {field.name.lower(): field for field in wanted}
     kept = [_kept(field, by_name.pop(field.name.lower(), None), table) for field in there]
     return kept + [_nullable(field) for field in by_name.values()]

@@ -1,4 +1,4 @@
-"""Tables of BigQuery: found, made, widened."""
+"""Tables of BigQuery: find, create, widen."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.schema import merged
 
@@ -17,7 +17,7 @@ ATTEMPTS = 5  # of a change while others change the table too
 
 
 class Target(NamedTuple):
-    """A table as it is to be: its full id, and how it is made."""
+    """A table as it should be: its full id, and how to create it."""
 
     table_id: str
     schema: Sequence[SchemaField]
@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
 
 class Tables:
-    """What a destination does to tables, whosever they are."""
+    """Operations on tables, whoever owns them."""
 
     def __init__(self, client: bigquery.Client, config: BigQueryFamilyDetails) -> None:
         self._client = client
@@ -34,15 +34,15 @@ class Tables:
     def find(self, table_id: str) -> bigquery.Table | None:
         """A table; None when there is none."""
         try:
-            return self._client.get_table(table_id, **HOW)
+            return self._client.get_table(table_id, **REQUEST_OPTIONS)
         except exceptions.NotFound:
             return None
 
     def count(self, table_id: str) -> int | None:
-        """Rows of a table, by a query, which costs nothing; None when there is none. The table's metadata may lag
-        behind."""
+        """Rows of a table; None when there is no table. A query counts them, which costs nothing: the metadata of the
+        table may lag."""
         try:
-            rows = self._client.query(f"SELECT COUNT(*) FROM `{table_id}`", job_retry=None, **HOW).result()
+            rows = self._client.query(f"SELECT COUNT(*) FROM `{table_id}`", job_retry=None, **REQUEST_OPTIONS).result()
         except exceptions.NotFound:
             return None
         return int(next(iter(rows))[0])
@@ -56,8 +56,8 @@ class Tables:
         *,
         exists_ok: bool = True,
     ) -> bigquery.Table:
-        """Make an empty table, partitioned, clustered and encrypted like another one, whose expiration it does not
-        have; else as configured. One that is there stays as it is, or raises Conflict."""
+        """Create an empty table, partitioned, clustered and encrypted like ``like``, but without its expiration; as
+        configured when ``like`` is None. An existing table stays as it is, or raises Conflict."""
         table = bigquery.Table(target.table_id, schema=target.schema)
         if like is not None:
             table.time_partitioning, table.range_partitioning = _kept(like.time_partitioning), like.range_partitioning
@@ -67,7 +67,7 @@ class Tables:
             table.time_partitioning = self._partitioning(target.schema)
             table.clustering_fields = list(target.clustering) if target.clustering else None
         table.labels, table.description = dict(labels), description
-        return self._client.create_table(table, exists_ok=exists_ok, **HOW)
+        return self._client.create_table(table, exists_ok=exists_ok, **REQUEST_OPTIONS)
 
     def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
         """Add the columns that a table lacks. Raises DestinationError for one of another type."""
@@ -77,13 +77,13 @@ class Tables:
                 return table
             table.schema = schema
             try:
-                return self._client.update_table(table, ["schema"], **HOW)
+                return self._client.update_table(table, ["schema"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self._client.get_table(table.reference, **HOW)
-        raise DestinationError(f"table '{table.table_id}' is changed by others again and again")
+                table = self._client.get_table(table.reference, **REQUEST_OPTIONS)
+        raise DestinationError(f"table '{table.table_id}' keeps being changed by others")
 
     def check_partitioning(self, table: bigquery.Table) -> None:
-        """Warn of a table that is partitioned in another way than configured, or raise DestinationError."""
+        """Warn about a table that is not partitioned as configured, or raise DestinationError."""
         wanted, there = (
             _shown(self._partitioning(table.schema), None),
             _shown(table.time_partitioning, table.range_partitioning),
@@ -92,7 +92,7 @@ class Tables:
             return
         text = f"table '{table.table_id}' is partitioned by {there}, time_partitioning says {wanted}"
         if self._config.enforce_partitioning:
-            raise DestinationError(f"{text}: make it anew, or change time_partitioning or enforce_partitioning")
+            raise DestinationError(f"{text}: recreate it, or change time_partitioning or enforce_partitioning")
         logger.warning(f"{text}; it stays as it is")
 
     def _partitioning(self, schema: Sequence[SchemaField]) -> bigquery.TimePartitioning | None:
@@ -102,14 +102,14 @@ class Tables:
         names = {field.name.lower(): field.name for field in schema}
         if wanted.field is not None and wanted.field.lower() not in names:
             if "field" not in wanted.model_fields_set:
-                return None  # an unnested table without the column that the default names
-            raise DestinationError(f"time_partitioning.field '{wanted.field}' is no column of the table")
+                return None  # an unnested table that lacks the default column
+            raise DestinationError(f"time_partitioning.field '{wanted.field}' is not a column of the table")
         field = None if wanted.field is None else names[wanted.field.lower()]
         return bigquery.TimePartitioning(type_=wanted.type.value, field=field)
 
 
 def _kept(partitioning: bigquery.TimePartitioning | None) -> bigquery.TimePartitioning | None:
-    """How staging is partitioned: as the table, but nothing expires before it is published."""
+    """The partitioning of staging: the table's, but nothing expires before it is published."""
     if partitioning is None:
         return None
     return bigquery.TimePartitioning(type_=partitioning.type_, field=partitioning.field)

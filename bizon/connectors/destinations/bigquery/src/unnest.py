@@ -1,4 +1,4 @@
-"""From JSON text to the values of declared columns; what does not fit names record and column."""
+"""From JSON text to the values of declared columns; a misfit names record and column."""
 
 import json
 from decimal import Decimal
@@ -8,7 +8,7 @@ import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError
 from bizon.connectors.destinations.bigquery.src.values import converter
@@ -16,10 +16,10 @@ from bizon.rows.exact_json import loads_exact
 
 
 class Unnester:
-    """Columns of one table. A missing key becomes null; a key that the schema does not have, in any case, is dropped,
+    """Columns of one table. A missing key becomes null. A key that the schema does not have, in any case, is dropped,
     with one warning per run.
 
-    The one place where a record meets its columns: whatever goes wrong there refuses the record, and nothing else.
+    This is the one place where a record meets its columns: any fault here refuses that record, and nothing else.
     """
 
     def __init__(self, schema: BigQueryRecordSchemaConfig) -> None:

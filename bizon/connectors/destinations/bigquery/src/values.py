@@ -1,7 +1,7 @@
-"""From a value of JSON to the value of a column, for each type of BigQuery.
+"""From a JSON value to the value of a column, for each BigQuery type.
 
-What cannot be held exactly is refused: a number in quotes is no number, 1.5 is no integer, a number is no moment, and a
-decimal with more digits than its type has is not rounded.
+A value that a column cannot hold exactly is refused: a number in quotes is not a number, 1.5 is not an integer, a
+number is not a moment, and a decimal with more digits than its type has is not rounded.
 """
 
 import base64
@@ -12,13 +12,13 @@ from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
 from typing import Any
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, ColumnMode, ColumnType
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryColumn, ColumnMode, ColumnType
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError, misfit
 from bizon.rows.frames import encode_data
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # before and behind the point
+_DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # before and after the point
 _EXACT = Context(prec=100)  # digits; more than both together
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
 _FRACTION = re.compile(r"(\.\d{6})\d+")  # BigQuery keeps microseconds
@@ -29,15 +29,15 @@ _SHAPE = re.compile(
     r"|([0-9a-f]{2}){5,}\s*$)",
     re.IGNORECASE | re.ASCII,
 )
-"""How a GEOGRAPHY begins: GeoJSON, WKT, or all of it is WKB in hexadecimal digits."""
+"""The beginning of a GEOGRAPHY in GeoJSON or WKT, or a whole one in hexadecimal WKB."""
 
 
 Convert = Callable[[Any], Any]
 
 
 def converter(column: BigQueryColumn, path: str = "") -> Convert:
-    """Makes of what a record has under the column's name what the column holds: text, int, float, bool, bytes, date,
-    time, datetime (aware for TIMESTAMP, else naive), Decimal, dict, list; None for nothing. Raises MisfitError."""
+    """Returns a function from the value in a record to the value of the column: text, int, float, bool, bytes, date,
+    time, datetime (aware for TIMESTAMP, else naive), Decimal, dict, list; None for no value. It raises MisfitError."""
     here = f"{path}.{column.name}" if path else column.name
     scalar = _record(column, here) if column.type is ColumnType.RECORD else _SCALARS[column.type]
     described = f"is {column.type}"
@@ -96,7 +96,7 @@ def _string(value: Any) -> str:
     if not isinstance(value, str):
         return encode_data(value).decode()
     if not value.isascii():
-        value.encode()  # half of a surrogate pair is no text
+        value.encode()  # raises for half of a surrogate pair
     return value
 
 
@@ -108,7 +108,7 @@ def _json(value: Any) -> str:
 
 
 def _numbers(value: Any) -> Iterable[float]:
-    """All numbers in a value of JSON, as BigQuery keeps them; infinite when it cannot."""
+    """All numbers in a JSON value, as BigQuery keeps them; infinite when it cannot."""
     if isinstance(value, int | Decimal):
         yield float(value)
     elif isinstance(value, dict | list):

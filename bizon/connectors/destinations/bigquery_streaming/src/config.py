@@ -11,7 +11,7 @@ from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
 class BigQueryStreamingConfigDetails(BigQueryFamilyDetails):
     """Settings of the ``bigquery_streaming`` destination."""
 
-    bq_max_rows_per_request: int = Field(default=5_000, ge=1, le=10_000, description="Rows of one request, at most.")
+    bq_max_rows_per_request: int = Field(default=5_000, ge=1, le=10_000, description="Most rows of one request.")
 
 
 class BigQueryStreamingConfig(AbstractDestinationConfig):

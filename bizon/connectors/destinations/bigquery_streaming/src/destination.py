@@ -1,4 +1,4 @@
-"""The ``bigquery_streaming`` destination: rows are inserted by tabledata.insertAll."""
+"""The ``bigquery_streaming`` destination: tabledata.insertAll inserts the rows."""
 
 import io
 import time
@@ -14,30 +14,30 @@ from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
-from bizon.connectors.destinations.bigquery.src.client import HOW, writing
-from bizon.connectors.destinations.bigquery.src.jobs import Job
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, writing
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.loads import appending
-from bizon.connectors.destinations.bigquery.src.owners import Publication
+from bizon.connectors.destinations.bigquery.src.owner_labels import Publication
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
-from bizon.connectors.destinations.bigquery_streaming.src.rows import ROW_BYTES, Row, Rows, packed
-from bizon.engine.pipeline.models import ResumePoint
+from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
+from bizon.destination.models import ResumePoint
 
-_STOPPED = "stopped"  # a row that is good, in a request with one that is not
-_SETTLING = 120.0  # seconds until insertAll knows a table or a column that was just made
-_PAUSE = 2.0  # seconds between tries while it does not
+_STOPPED = "stopped"  # a good row in a request with a bad one
+_SETTLING = 120.0  # seconds until insertAll knows a new table or column
+_PAUSE = 2.0  # seconds between tries until then
 _Errors = Sequence[Mapping[str, Any]]
 _POSITION = attrgetter("position")
 
 
 class BigQueryStreamingDestination(BigQueryFamilyDestination):
-    """At least once, in every sync mode: rows go to the table at once, also those of a full refresh, and there is no
-    staging. A batch that is written again has the same row ids, by which BigQuery leaves out what it has seen within
-    the last minute or so; a run that was killed and starts later than that writes its last batch twice.
+    """At least once, in every sync mode: rows go to the table at once, also in a full refresh, and nothing is staged. A
+    batch that is written again has the same row ids, by which BigQuery skips rows it has seen within the last minute or
+    so; a run that was killed and starts later than that writes its last batch twice.
 
-    Rows above 0.9 MB go by load jobs, each of which is done once per batch.
+    Rows above 0.9 MB go by load job, one per batch.
     """
 
     config: BigQueryStreamingConfigDetails
@@ -47,14 +47,14 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     _made_at = float("-inf")
 
     def prepare(self, resume: ResumePoint) -> None:
-        """Nothing is staged; a table that is there has to be partitioned as it should."""
+        """Create or check the table; nothing is staged. An existing table has to be partitioned as configured."""
         super().prepare(resume)
         if not self._is_stream:
             with writing(f"bigquery: table '{self.default_destination_id}'"):
                 self._ensured(self.default_destination_id)
 
     def finalize(self) -> bool:
-        """The rows are in the table; note which job was the last."""
+        """Note which job was the last; its rows are in the table."""
         if not self._is_stream:
             table = self.default_destination_id
             with writing(f"bigquery: table '{table}'"):
@@ -70,13 +70,13 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             with self._rejecting(df_destination_records.height):
                 target = self._ensured(table)
             if table not in self._rows:
-                self._rows[table] = Rows(self._schema_of(table), target.schema)
+                self._rows[table] = InsertRows(self._schema_of(table), target.schema)
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 
     def _append(self, target: Target, frame: pl.DataFrame, confirmed: Confirmed) -> None:
-        """Insert rows, request by request; one with a refused row inserts none of its rows, the others do."""
-        rows = self._rows[target.table_id].of(frame)
+        """Insert rows, request by request. A request with a refused row inserts none of its rows."""
+        rows = self._rows[target.table_id].build(frame)
         reasons: dict[int, str] = {}
         for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
             refused = self._insert(target, request)
@@ -90,13 +90,16 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         self._load(target, [row for row in rows if row.size > ROW_BYTES])
 
     def _insert(self, target: Target, request: list[Row]) -> dict[int, str]:
-        """Insert the rows of a request, or say why some of them are refused, by their position; waits while BigQuery
-        does not know a table or a column that was just made."""
+        """Insert the rows of a request, or return why some are refused, by position. Waits until BigQuery knows a new
+        table or column."""
         deadline = self._made_at + _SETTLING
         while True:
             try:
                 errors = self._clients.bigquery.insert_rows_json(
-                    target.table_id, [row.json for row in request], row_ids=[row.id for row in request], **HOW
+                    target.table_id,
+                    [row.json for row in request],
+                    row_ids=[row.id for row in request],
+                    **REQUEST_OPTIONS,
                 )
             except exceptions.NotFound:
                 if time.monotonic() > deadline:
@@ -109,16 +112,21 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             rest(_PAUSE)
 
     def _load(self, target: Target, rows: list[Row]) -> None:
-        """Rows that are too large for a request, by a load job that is done once for this batch."""
+        """Load rows that are too large for a request, by a job that is done once for this batch."""
         if not rows:
             return
         content = b"".join(load_line(row.json, target.schema) for row in rows)
-        how = appending("json", target)
+        job_config = appending("json", target)
 
         def start(job_id: str) -> Job:
             file = io.BytesIO(content)
             return self._clients.bigquery.load_table_from_file(
-                file, target.table_id, size=len(content), job_id=job_id, job_config=how, timeout=HOW["timeout"]
+                file,
+                target.table_id,
+                size=len(content),
+                job_id=job_id,
+                job_config=job_config,
+                timeout=REQUEST_OPTIONS["timeout"],
             )
 
         batch = f"{self._epoch}_{self.batch.from_iteration}_{self.batch.to_iteration}"
@@ -131,7 +139,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         return target
 
     @cached_property
-    def _rows(self) -> dict[str, Rows]:
+    def _rows(self) -> dict[str, InsertRows]:
         return {}
 
 
@@ -141,7 +149,7 @@ def _is_unknown_field(errors: _Errors) -> bool:
 
 
 def _refused(request: list[Row], errors: _Errors, table: str) -> dict[int, str]:
-    """Rows that BigQuery names. Where it names none, the request failed as a whole: raises DestinationWriteError."""
+    """The rows that BigQuery names. If it names none, the whole request failed: raises DestinationWriteError."""
     reasons: dict[int, str] = {}
     for error in errors:
         details = [detail for detail in error.get("errors", ()) if detail.get("reason") != _STOPPED]

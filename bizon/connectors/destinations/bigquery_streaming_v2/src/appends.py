@@ -1,7 +1,7 @@
-"""Appending rows over gRPC: requests with offsets, answered in order, and sent again from the first without an answer.
+"""Appends rows over gRPC: requests with offsets, answered in order, and sent again from the first unanswered one.
 
-A request at an offset that BigQuery has is answered ALREADY_EXISTS, which means that it was done. The default stream of
-a table has no offsets: there a request whose answer is lost may be written twice.
+BigQuery answers ALREADY_EXISTS for an offset that it has, which means that the request was done. The default stream of
+a table has no offsets: there, a request whose answer is lost may be written twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,14 +17,14 @@ from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
-_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a request without success
+_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a failing request
 _ANSWER = 300.0  # seconds for all answers to the requests of one call
 _PASSING = (
     exceptions.Aborted,
     exceptions.Cancelled,
     exceptions.DeadlineExceeded,
     exceptions.InternalServerError,
-    exceptions.NotFound,  # a table that was just made
+    exceptions.NotFound,  # a new table
     exceptions.ResourceExhausted,
     exceptions.ServiceUnavailable,
     exceptions.Unknown,
@@ -36,12 +36,12 @@ _PASSING_CODES = frozenset(
     }
 )
 _DEFAULT_VALUE = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
-"""A column that a row does not have gets its default, NULL where it has none; BigQuery's own way is NULL."""
-_UNKNOWN_COLUMN = "EXTRA_FIELDS"  # in the answer while BigQuery does not know a column that was just added
+"""A column that a row lacks gets its default, else NULL; without this, BigQuery always writes NULL."""
+_UNKNOWN_COLUMN = "EXTRA_FIELDS"  # in the answer until BigQuery knows a new column
 
 
 class Request(NamedTuple):
-    """Rows that are sent together. ``first``: where the first of them is in its frame; the others follow it."""
+    """Rows that are sent together. ``first``: position of the first in its frame; the others follow it."""
 
     first: int
     rows: list[bytes]
@@ -52,14 +52,13 @@ class _PassingError(Exception):
 
 
 class _EndedError(_PassingError):
-    """The connection has ended without a word."""
+    """The connection has ended without an answer."""
 
 
 class WriteStream:
-    """A stream of one table. ``name``: of the stream; ``offset``: where its next row goes, None for the default stream.
+    """A stream of one table. ``offset``: where its next row goes, None for the default stream.
 
-    Used by one thread at a time. Rows of earlier calls stay where they are: what is appended again by a later call is
-    there twice.
+    Used by one thread at a time. Rows of earlier calls stay: rows that a later call appends again are there twice.
     """
 
     def __init__(
@@ -78,10 +77,10 @@ class WriteStream:
         self._sleep = sleep
 
     def append(self, requests: Sequence[Request], confirmed: Confirmed | None = None) -> None:
-        """Append the rows of the requests in order; returns once all are confirmed, and notes those that are.
+        """Append the rows of the requests in order; returns once all are confirmed, and notes confirmed rows.
 
-        A request with a row that BigQuery refuses is not appended, the others are. Raises RowsRejectedError for all
-        such rows at the end, and DestinationWriteError.
+        A request with a row that BigQuery refuses is not appended; the other requests are. Raises RowsRejectedError for
+        all such rows at the end, and DestinationWriteError.
         """
         waiting, waits = list(requests), iter(_WAITS)
         reasons: dict[int, str] = {}
@@ -102,10 +101,10 @@ class WriteStream:
             raise RowsRejectedError(reasons)
 
     def _append_once(self, waiting: list[Request], confirmed: Confirmed, reasons: dict[int, str]) -> bool:
-        """Send what waits, and take out of it what is done or refused. All answers are read, also behind a refusal:
-        what was sent may be done. Where there are offsets, those behind a refusal were wrong, and it was not.
+        """Send the waiting requests, and remove those that are done or refused. Reads all answers, also after a
+        refusal: later requests may be done. With offsets they are not, since each offset after a refusal was wrong.
 
-        False: the connection has ended behind a refusal; what waits is left to the next call.
+        Returns False if the connection has ended after a refusal; the next call sends what still waits.
         """
         place, is_off = 0, False
         try:
@@ -133,7 +132,7 @@ class WriteStream:
         return True
 
     def _answers(self, requests: Sequence[Request]) -> Iterator[types.AppendRowsResponse]:
-        """One for each request."""
+        """One answer per request."""
         routing = (("x-goog-request-params", f"write_stream={self.name}"),)
         answers: Any = self._client.append_rows(self._wire(requests), retry=None, timeout=_ANSWER, metadata=routing)
         try:
@@ -172,5 +171,5 @@ class WriteStream:
 
 
 def _refused(request: Request, answer: types.AppendRowsResponse) -> dict[int, str]:
-    """The rows that BigQuery names, by their place in the frame."""
+    """The rows that BigQuery names, by position in the frame."""
     return {request.first + error.index: f"{error.code.name}: {error.message}" for error in answer.row_errors}

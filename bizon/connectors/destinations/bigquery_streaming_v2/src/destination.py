@@ -1,8 +1,6 @@
-"""The ``bigquery_streaming_v2`` destination: rows are appended by the Storage Write API."""
+"""The ``bigquery_streaming_v2`` destination: the Storage Write API appends the rows."""
 
-from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import Any
 
 import grpc
 import polars as pl
@@ -13,23 +11,23 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.client import writing
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
-from bizon.connectors.destinations.bigquery.src.staged import StagedDestination
+from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
+from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
-from bizon.connectors.destinations.bigquery_streaming_v2.src.staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
 _MB = 1_000_000
 
 
-class BigQueryStreamingV2Destination(StagedDestination):
+class BigQueryStreamingV2Destination(BigQueryStagedDestination):
     """Exactly once in sync modes full_refresh and incremental, at least once in stream.
 
-    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental``, each with a mark of the
-    write that brought it, until ``finalize`` puts those that count into the table, by a query job that is done once.
+    full_refresh and incremental: rows wait in ``{table}_temp`` or ``{table}_incremental``, each marked with the write
+    that brought it, until ``finalize`` puts the rows that count into the table, by a query job that is done once.
     stream: rows go to their tables at once; a run that is killed between a write and its checkpoint writes the batch
-    again, and so may a request whose answer was lost, unless ``use_offsets`` is set.
+    again, and a request whose answer was lost may be written twice, unless ``use_offsets`` is set.
     """
 
     config: BigQueryStreamingV2ConfigDetails
@@ -48,20 +46,16 @@ class BigQueryStreamingV2Destination(StagedDestination):
         """Append one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
-        if not self._is_stream and (reason := self._one_table(table)) is not None:
+        if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
         with writing(f"bigquery: table '{table}'"):
             with self._rejecting(rows):
                 writer = self._writer(table)
-            if self._is_stream:
+            if self._in_place:
                 self._landed.write((table, self.batch), df_destination_records, partial(_append, writer, None))
                 return True, None
             _append(writer, self._staging.new_mark(), df_destination_records, [])
         return True, None
-
-    def receipt(self) -> Mapping[str, Any] | None:
-        """The mark that the rows of the last write have."""
-        return None if self._is_stream else self._staging.receipt()
 
     def close(self) -> None:
         client = self.__dict__.pop("_write_client", None)
@@ -78,7 +72,7 @@ class BigQueryStreamingV2Destination(StagedDestination):
 
     def _writer(self, table: str) -> TableWriter:
         if table not in self._writers:
-            if self._is_stream:
+            if self._in_place:
                 target = self._target(table)
                 self._finals.ensure(target)
             else:
@@ -89,7 +83,7 @@ class BigQueryStreamingV2Destination(StagedDestination):
                 Messages(target.schema, self._schema_of(table)),
                 request_bytes=int(self.config.request_size * _MB),
                 threads=self.config.max_concurrent_threads,
-                offsets=not self._is_stream or self.config.use_offsets,
+                offsets=not self._in_place or self.config.use_offsets,
                 request_rows=self.config.bq_max_rows_per_request,
             )
         return self._writers[table]
@@ -108,4 +102,4 @@ class BigQueryStreamingV2Destination(StagedDestination):
 
 
 def _append(writer: TableWriter, mark: str | None, rows: pl.DataFrame, confirmed: Confirmed) -> None:
-    writer.write(writer.messages.of(rows, mark), confirmed)
+    writer.write(writer.messages.encode(rows, mark), confirmed)

@@ -1,4 +1,4 @@
-"""From rows to protocol buffers: a message type per table, made of its schema, and the bytes of each row."""
+"""From rows to protocol buffers: a message type per table, built from its schema, and the bytes of each row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
@@ -14,7 +14,7 @@ from google.protobuf import (
 )
 
 from bizon.common.clock import microseconds
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
@@ -30,14 +30,14 @@ _KINDS: dict[str, Any] = {
     "RECORD": _Kind.TYPE_MESSAGE,
     "TIMESTAMP": _Kind.TYPE_INT64,
 }
-"""What BigQuery takes for a type; for all others, text."""
+"""The wire type of each column type; all other columns travel as text."""
 _FIRST_DAY = date(1970, 1, 1)
 _ROOT = "Row"
 
 
 class Messages:
-    """Makes the messages of one table. ``record``: the declared columns of an unnested table; ``fields``: the columns
-    that the messages have; with ``BATCH`` among them, each row carries its batch."""
+    """Encodes rows of one table. ``record``: the declared columns of an unnested table. ``fields``: the columns of the
+    messages; with ``BATCH`` among them, each row carries its batch."""
 
     def __init__(self, fields: Sequence[SchemaField], record: BigQueryRecordSchemaConfig | None) -> None:
         self.descriptor = _described(_ROOT, fields)
@@ -45,7 +45,7 @@ class Messages:
         self._fields = list(fields)
         self._unnester = None if record is None else Unnester(record)
 
-    def of(self, frame: pl.DataFrame, batch: str | None) -> Iterator[bytes]:
+    def encode(self, frame: pl.DataFrame, batch: str | None) -> Iterator[bytes]:
         """The rows of a destination frame in order. Raises RowsRejectedError for records that do not fit their columns,
         before the first row."""
         message = self.message
@@ -92,7 +92,7 @@ def _value(value: Any, field: SchemaField) -> Any:
 
 
 def _described(name: str, fields: Sequence[SchemaField]) -> descriptor_pb2.DescriptorProto:
-    """The type of a message; those of nested columns are inside it."""
+    """The type of a message; it contains the types of nested columns."""
     described = descriptor_pb2.DescriptorProto(name=name)
     for number, field in enumerate(fields, start=1):
         kind = _KINDS.get(field.field_type.upper(), _Kind.TYPE_STRING)
@@ -105,7 +105,7 @@ def _described(name: str, fields: Sequence[SchemaField]) -> descriptor_pb2.Descr
 
 
 def _class_of(described: descriptor_pb2.DescriptorProto) -> Any:
-    """A class in a pool of its own: another table may have a type of the same name."""
+    """A message class in a separate pool: another table may have a type of the same name."""
     pool = descriptor_pool.DescriptorPool()
     file = descriptor_pb2.FileDescriptorProto(name="row.proto", syntax="proto2", message_type=[described])
     pool.Add(file)

@@ -1,4 +1,4 @@
-"""Writing a batch: rows are packed into requests, which several write streams take at the same time."""
+"""Writes a batch: rows are packed into requests, which several write streams send at the same time."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
 ROW_BYTES = 8_000_000  # of one row; BigQuery takes requests of 10 MB
-_AROUND = 8  # bytes that a row has around it in a request, at most
+_AROUND = 8  # most bytes around a row in a request
 
 
 class TableWriter:
-    """Writes to one table. ``threads``: streams that append at the same time. With ``offsets`` the streams are this
-    run's own, and a request that is repeated is not written twice; without, they are the table's default one."""
+    """Writes to one table. ``threads``: streams that append at the same time. With ``offsets`` the streams belong to
+    this run, and a repeated request is not written twice; without, all use the default stream of the table."""
 
     def __init__(
         self,
@@ -40,15 +40,15 @@ class TableWriter:
         self._streams: list[WriteStream] = []
 
     def write(self, rows: Iterable[bytes], confirmed: Confirmed) -> None:
-        """Append rows; returns once all are confirmed, and notes those that are. Raises what ``WriteStream.append``
-        raises; for rows that are too large, RowsRejectedError before any is appended."""
+        """Append rows; returns once all are confirmed, and notes confirmed rows. Raises the errors of
+        ``WriteStream.append``; for rows that are too large, RowsRejectedError before any row is appended."""
         requests = packed(rows, self._request_bytes, self._request_rows)
         share = -(-len(requests) // self._threads) or 1
         shares = [requests[first : first + share] for first in range(0, len(requests), share)]
         try:
             self._append(shares, confirmed)
         except BaseException:
-            self._streams.clear()  # where they end is not known
+            self._streams.clear()  # their ends are unknown
             raise
 
     def _append(self, shares: list[list[Request]], confirmed: Confirmed) -> None:
@@ -68,12 +68,12 @@ class TableWriter:
         if not self._offsets:
             return WriteStream(self._client, f"{self._parent}/streams/_default", self.messages.descriptor, offset=None)
         wanted = types.WriteStream(type_=types.WriteStream.Type.COMMITTED)
-        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, **HOW)
+        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, **REQUEST_OPTIONS)
         return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
 
 
 def _raise_all(errors: list[BaseException]) -> None:
-    """The first error that is not about rows, else one for all rows that were refused."""
+    """Raise the first error that is not about rows, else one error for all refused rows."""
     reasons: dict[int, str] = {}
     for error in errors:
         if not isinstance(error, RowsRejectedError):
@@ -84,11 +84,11 @@ def _raise_all(errors: list[BaseException]) -> None:
 
 
 def packed(rows: Iterable[bytes], most_bytes: int, most_rows: int | None = None) -> list[Request]:
-    """Requests: the rows of a frame in order, as many as fit, at most ``most_rows``. Raises RowsRejectedError for
-    rows that are too large for any."""
+    """Requests: the rows of a frame in order, as many as fit, at most ``most_rows``. Raises RowsRejectedError for rows
+    that are too large for any request."""
     requests: list[Request] = []
     request: list[bytes] = []
-    size = most_bytes  # of the request before the first, which is full
+    size = most_bytes  # pretend that a full request came before the first
     limit = min(ROW_BYTES, most_bytes)
     too_large: dict[int, str] = {}
     for position, row in enumerate(rows):

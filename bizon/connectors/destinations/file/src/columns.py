@@ -1,4 +1,4 @@
-"""Columns of Parquet files that become one: what they have in common has to fit without changing a value."""
+"""Columns of Parquet files that are merged: shared columns get one type that changes no value."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ Schema = dict[str, pl.DataType]
 
 
 def aligned(paths: Sequence[Path]) -> list[pl.LazyFrame]:
-    """The rows of each file, with the columns they share of one type. Raises DestinationError where there is none."""
+    """The rows of each file, with one type per shared column. Raises DestinationError where no such type exists."""
     frames = [pl.scan_parquet(path, glob=False) for path in paths]
     schemas = [_schema(frame, path) for frame, path in zip(frames, paths, strict=True)]
     wanted = schemas[0]
@@ -29,7 +29,7 @@ def check_columns(main: Path, wanted: pl.Schema) -> None:
 
 
 def has_rows(main: Path) -> bool:
-    """Whether a published file is there and holds rows; one that is not Parquet does when it is not empty."""
+    """Whether a published file exists and holds rows; a file that is not Parquet does unless it is empty."""
     if not main.is_file() or not main.stat().st_size:
         return False
     if main.suffix != ".parquet":
@@ -37,7 +37,7 @@ def has_rows(main: Path) -> bool:
     try:
         return bool(pl.scan_parquet(main, glob=False).select(pl.len()).collect().item())
     except pl.exceptions.PolarsError:
-        return True  # something is there: publishing will say what is wrong with it
+        return True  # it is not empty: publishing will say what is wrong
 
 
 def _schema(frame: pl.LazyFrame, path: Path) -> Schema:
@@ -70,7 +70,7 @@ def _common(column: str, left: pl.DataType, right: pl.DataType, path: Path) -> p
 
 
 def _widened(frame: pl.LazyFrame, schema: Schema, wanted: Schema, path: Path) -> pl.LazyFrame:
-    """A frame with its columns cast, where every value stays what it is."""
+    """The frame with its columns cast; every value stays equal."""
     changed = {name: wanted[name] for name, dtype in schema.items() if dtype != wanted[name]}
     exact = [name for name, dtype in changed.items() if schema[name].is_integer() and dtype == pl.Float64]
     if exact:

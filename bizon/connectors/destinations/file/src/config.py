@@ -46,7 +46,7 @@ _ALIASES = {
 
 
 def column_type(name: str) -> ColumnType:
-    """The type a name in ``record_schema`` stands for, in any case. Raises ValueError with the names that exist."""
+    """The type that a name in ``record_schema`` stands for, in any case. Raises ValueError, which lists the names."""
     lowered = name.strip().lower()
     if lowered in _ALIASES:
         return _ALIASES[lowered]
@@ -63,7 +63,7 @@ def path_stem(destination_id: str, format: FileFormat) -> str:
 
 
 def check_stem(destination_id: str) -> str:
-    """``destination_id``, when it can name a file. Raises ValueError."""
+    """``destination_id``, if it can name a file. Raises ValueError."""
     if not destination_id or "\0" in destination_id or destination_id.endswith(("/", "/.", "/..")):
         raise ValueError(f"destination_id {destination_id!r} does not name a file")
     return destination_id
@@ -112,7 +112,7 @@ class FileDestinationDetailsConfig(AbstractDestinationDetailsConfig):
 
 
 class FileDestinationConfig(AbstractDestinationConfig):
-    """``destination: {name: file}``: rows go to a file beside its checkpointed staging."""
+    """``destination: {name: file}``: rows are staged in the same folder, then published to a file."""
 
     name: Literal[DestinationTypes.FILE] = Field(description="file")
     alias: str = Field(default="file", description="Name shown in logs and metrics.")

@@ -26,15 +26,15 @@ def make_folder(folder: Path) -> None:
 
 
 def truncate(handle: BinaryIO | FileIO, size: int) -> None:
-    """Cut an open file to ``size`` bytes, on disk; one that is shorter stays as it is. Whoever has replaced the file
-    under its name meanwhile loses nothing by it."""
+    """Cut an open file to ``size`` bytes, on disk; a shorter file stays as it is. A file that another start has put in
+    its place meanwhile is not touched."""
     if os.fstat(handle.fileno()).st_size > size:
         os.ftruncate(handle.fileno(), size)
         os.fsync(handle.fileno())
 
 
 def take_back(handle: BinaryIO, size: int) -> None:
-    """Close a file after a write that failed, and cut it to ``size`` bytes: closing writes what is still buffered."""
+    """Close a file after a write that failed, then cut it to ``size`` bytes: closing writes buffered bytes."""
     rest = os.dup(handle.fileno())
     with os.fdopen(rest, "r+b", buffering=0) as file:
         with suppress(OSError):
@@ -43,7 +43,7 @@ def take_back(handle: BinaryIO, size: int) -> None:
 
 
 def truncate_file(path: Path, size: int) -> None:
-    """:func:`truncate` by name; a file that is absent stays so."""
+    """:func:`truncate` by name; a missing file stays missing."""
     if path.exists():
         with path.open("r+b") as handle:
             truncate(handle, size)
@@ -61,8 +61,8 @@ def ends_a_line(path: Path, size: int) -> bool:
 def digest(path: Path, start: int, end: int) -> int:
     """Checksum (XXH3, 64 bits) of the bytes of a file from ``start`` up to ``end``. Raises EOFError when it has fewer.
 
-    They are mapped, not read: what was just written is in memory, and need not be copied to be looked at. One block is
-    mapped at a time, because mapped bytes count as memory of the process.
+    They are mapped, not read: bytes that were just written are in memory, and need no copy. One block is mapped at a
+    time, because mapped bytes count as memory of the process.
     """
     checksum = xxhash.xxh3_64()
     with path.open("rb", buffering=0) as handle:
@@ -79,8 +79,8 @@ def digest(path: Path, start: int, end: int) -> int:
 
 
 def drop_from_cache(handle: BinaryIO) -> None:
-    """Let the system use the memory of what is on disk already: large outputs push nothing else out of its cache, and
-    the next batch gets the same pages again."""
+    """Release cached bytes that are on disk: large outputs push nothing else out of the system's cache, and the next
+    batch reuses the same pages."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 

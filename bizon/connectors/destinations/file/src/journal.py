@@ -1,11 +1,11 @@
-"""Appending to a file in place, so that a torn or uncommitted append can be taken back.
+"""Appends to a file in place; a torn or uncommitted append can be taken back.
 
 ``.bizon/<file name>/journal`` has one line per append, on disk before the append begins:
 ``{"job_id": ..., "from": ..., "to": ..., "size": <bytes of the main file before it>}``.
 
-Both files are opened within the fence, and written to outside of it. A start that takes over from one that may still
-live, frozen in the middle of an append, puts copies in the place of both: the other one then goes on writing to a file
-that has no name any more.
+Both files are opened within the fence, and written to outside it. A start that takes over from one that may still
+live, frozen in the middle of an append, replaces both files by copies: the other start then continues to write to a
+file that has lost its name.
 """
 
 import os
@@ -48,8 +48,8 @@ class Append(NamedTuple):
 class Journal:
     """The appends of one job to one file of lines.
 
-    An append that no checkpoint vouches for is visible to readers until the next run cuts it off. What somebody else
-    appended behind it is cut off with it.
+    An append that no checkpoint vouches for is visible to readers until the next run cuts it off, together with
+    whatever somebody else has appended after it.
     """
 
     def __init__(self, output: Output) -> None:
@@ -60,7 +60,7 @@ class Journal:
     def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None:
         """Cut the main file back to the committed appends of this job, and read the journal. Called once per run.
 
-        ``may_be_open``: a start before this one was not seen to end, and may hold the files open.
+        ``may_be_open``: an earlier start was not seen to end, and may hold the files open.
         """
         with self.output.fenced():
             appends, intact = self._read()
@@ -128,8 +128,8 @@ class Journal:
                 self._rewrite()
 
     def _replace_by_copy(self, size: int) -> None:
-        """Put a copy of the first ``size`` bytes in the place of the main file: who has it open writes to the old one.
-        A copy that a crash leaves is removed by the next start."""
+        """Replace the main file by a copy of its first ``size`` bytes: a start that has it open writes to the old file.
+        The next start removes a copy that a crash has left."""
         main = self.output.main
         copy = temporary_beside(self.output.folder / main.name)
         mode = published_mode(main)
@@ -147,7 +147,7 @@ class Journal:
         write_bytes(self.path, b"".join(append.line() for append in self._appends))
 
     def _read(self) -> tuple[list[Append], bool]:
-        """The lines up to the first that is torn, and whether none is: an append behind a torn line never began."""
+        """The lines before the first torn one, and whether there is none: an append after a torn line never began."""
         if not self.path.exists():
             return [], True
         appends = []

@@ -1,10 +1,11 @@
-"""Whose output a file is, and how far its job is: ``.bizon/<file name>/manifest.json`` beside the file."""
+"""Which pipeline owns a file, and how far its job is: ``.bizon/<file name>/manifest.json`` in the same folder."""
 
-import hashlib
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
+
+from bizon.destination.models import Owner
 
 _VERSION = 2
 _OLDEST_READ = 1
@@ -19,27 +20,11 @@ class State(StrEnum):
     STREAMING = "streaming"
 
 
-class Owner(NamedTuple):
-    """The pipeline an output belongs to."""
-
-    pipeline: str
-    source: str
-    stream: str
-
-    @property
-    def key(self) -> str:
-        """Eight hex digits that stand for the owner in names of files."""
-        return hashlib.sha256("\0".join((self.pipeline, self.source, self.stream)).encode()).hexdigest()[:8]
-
-    def __str__(self) -> str:
-        return f"pipeline '{self.pipeline}' ({self.source}.{self.stream})"
-
-
 class Manifest(NamedTuple):
     """Content of ``manifest.json``.
 
-    ``fence``: when the job was created, in microseconds, and the number of the start that claimed the output last.
-    ``written``: what the file holds was written by bizon. ``published_by``: the job that published it last.
+    ``fence``: when the job was created, in microseconds since 1970, and the number of the start that claimed the output
+    last. ``written``: bizon wrote the content of the file. ``published_by``: the job that published it last.
     """
 
     owner: Owner
@@ -66,13 +51,13 @@ class Manifest(NamedTuple):
 
 
 def parse(text: bytes) -> Manifest:
-    """Raises ValueError, KeyError or TypeError for what is not a manifest."""
+    """The manifest in a text. Raises ValueError, KeyError or TypeError for other content."""
     content: dict[str, Any] = orjson.loads(text)
     if not _OLDEST_READ <= content["version"] <= _VERSION:
         raise ValueError(f"version {content['version']}")
     owner = Owner(content["pipeline"], content["source"], content["stream"])
     state = State(content["state"])
-    if content["version"] == _OLDEST_READ:  # it knew neither fences nor files of others
+    if content["version"] == _OLDEST_READ:  # version 1 had neither fences nor files of others
         published_by = content["job_id"] if state is State.PUBLISHED else None
         return Manifest(owner, content["job_id"], state, (0, 0), written=True, published_by=published_by)
     created, start = content["fence"]

@@ -1,8 +1,8 @@
-"""One main file, and the hidden folder beside it with everything that is not published yet.
+"""One main file, and the hidden folder next to it, which holds everything that is not published yet.
 
 Several starts of a pipeline may believe that the output is theirs: one that was frozen, and the one that has taken over
-from it. The manifest names the one that is right. Whatever removes or replaces something looks there first, and does so
-under a lock that is held for that step alone: so a start that wakes up in between finds that it is superseded.
+from it. The manifest names the right one. Each step that removes or replaces something checks the manifest first, under
+a lock that is held for that step alone: a start that wakes up in between finds that it is superseded.
 """
 
 import os
@@ -15,9 +15,10 @@ from typing import NamedTuple
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.common.private_files import append_private, check_private_folder, make_private_folder
 from bizon.connectors.destinations.file.src.durable import make_folder
-from bizon.connectors.destinations.file.src.manifest import Manifest, Owner, State, parse
+from bizon.connectors.destinations.file.src.manifest import Manifest, State, parse
 from bizon.connectors.destinations.file.src.permissions import remove_temporaries
 from bizon.connectors.destinations.file.src.replace import write_bytes
+from bizon.destination.models import Owner
 
 try:
     import fcntl
@@ -34,9 +35,9 @@ class ForeignPathError(ValueError):
 
 
 class Claimant(NamedTuple):
-    """A start of a job that wants to write. ``fence``: see ``ResumePoint``. ``knows``: whether the state of this run
-    has a job; one that it does not know is of another state, whose order says nothing. ``adopt``: take over a file
-    that bizon did not write."""
+    """A start of a job that wants to write. ``fence``: see ``ResumePoint``. ``knows``: whether this run's state has a
+    job; an unknown job belongs to another state, whose order says nothing. ``adopt``: take over a file that bizon did
+    not write."""
 
     owner: Owner
     job_id: str
@@ -46,7 +47,7 @@ class Claimant(NamedTuple):
 
 
 class Output:
-    """The output, as one start of a job sees it. ``claimant`` is completed by the destination before ``claim``."""
+    """The output, as one start of a job sees it. The destination completes ``claimant`` before ``claim``."""
 
     def __init__(self, main: Path, claimant: Claimant, folder: Path | None = None) -> None:
         self.main = main
@@ -55,7 +56,7 @@ class Output:
         self.manifest_path = self.folder / "manifest.json"
 
     def manifest(self) -> Manifest | None:
-        """The manifest, or None. Raises DestinationConnectionError when it cannot be understood."""
+        """The manifest, or None. Raises DestinationConnectionError for one that cannot be read."""
         try:
             return parse(self.manifest_path.read_bytes())
         except FileNotFoundError:
@@ -66,8 +67,13 @@ class Output:
                 f"{self.claimant.owner}"
             ) from error
 
+    def own_manifest(self) -> Manifest | None:
+        """The manifest if it belongs to this pipeline, else None."""
+        found = self.manifest()
+        return found if found is not None and found.owner == self.claimant.owner else None
+
     def own_state(self) -> State | None:
-        """The state of this job, or None when the manifest is of another job or absent."""
+        """The state of this job; None when the manifest belongs to another job, or is missing."""
         found = self.manifest()
         return found.state if found is not None and self._is_own_job(found) else None
 
@@ -78,21 +84,21 @@ class Output:
         self._check(self.manifest())
 
     def check_free(self) -> None:
-        """Raise DestinationConnectionError when another pipeline writes this file, or somebody else did."""
+        """Raise DestinationConnectionError when another pipeline writes this file, or when bizon did not write it."""
         self.check_owner()
         self.check_may_replace(self.manifest())
 
     def make_folders(self) -> None:
-        """Make the hidden folder, private to this user, and those above it."""
+        """Create the hidden folder, private to this user, and its parents."""
         hidden = self._hidden_folders()
         make_folder(hidden[0].parent)
         for folder in hidden:
             make_private_folder(folder)
 
     def claim(self, state: State) -> None:
-        """Make this start the one that may change the output. ``state`` of a job that is new to it.
+        """Let this start, and no other, change the output. ``state``: the state of a job that is new to the output.
 
-        Raises DestinationConnectionError as ``check_free``, and OvertakenError for a start that is superseded.
+        Raises DestinationConnectionError as ``check_free`` does, and OvertakenError in a superseded start.
         """
         self.make_folders()
         with self._locked():
@@ -114,15 +120,19 @@ class Output:
     def fenced(self) -> Iterator[Manifest]:
         """Within: no other start changes anything. Keep it short. Raises OvertakenError in a superseded start."""
         with self._locked():
-            found = self.manifest()
-            if found is None:
-                raise DestinationError(f"'{self.manifest_path}' is gone: was it removed while the run was at work?")
-            if not self._is_own_job(found) or found.fence != self.claimant.fence:
-                raise OvertakenError(self.claimant.job_id)
-            yield found
+            yield self.claimed_manifest()
+
+    def claimed_manifest(self) -> Manifest:
+        """The manifest that this start has claimed; call it within ``fenced``. Raises OvertakenError as that does."""
+        found = self.manifest()
+        if found is None:
+            raise DestinationError(f"'{self.manifest_path}' is gone: was it removed during the run?")
+        if not self._is_own_job(found) or found.fence != self.claimant.fence:
+            raise OvertakenError(self.claimant.job_id)
+        return found
 
     def mark(self, found: Manifest, state: State) -> Manifest:
-        """Write a new state; call it within ``fenced``, with the manifest that gave."""
+        """Write a new state; call it within ``fenced``, with the manifest that ``fenced`` yields."""
         published_by = found.job_id if state is State.PUBLISHED else found.published_by
         is_written = found.written or state in (State.PUBLISHING, State.PUBLISHED)
         changed = found._replace(state=state, written=is_written, published_by=published_by)
@@ -140,7 +150,7 @@ class Output:
             )
 
     def _hidden_folders(self) -> list[Path]:
-        """From ``.bizon`` down to that of this output."""
+        """The folders from ``.bizon`` down to the one of this output."""
         chain = [self.folder, *self.folder.parents]
         names = [folder.name for folder in chain]
         return chain[names.index(HIDDEN_FOLDER) :: -1]
@@ -177,7 +187,7 @@ class Output:
 
 
 def _lock(handle: int, folder: Path) -> None:
-    """Wait for a step of another start to end; the system gives the lock of a process that dies back."""
+    """Wait for another start to end its step; the system releases the lock of a process that dies."""
     until = time.monotonic() + _LONGEST_WAIT
     while True:
         try:
@@ -192,10 +202,10 @@ def _lock(handle: int, folder: Path) -> None:
 
 
 def is_below(path: Path, folder: Path) -> bool:
-    """Whether a file lies in a folder or below it, and not in a hidden one of bizon's; both without links."""
+    """Whether a file lies in a folder or below it, outside bizon's hidden folders. Both paths have no links."""
     return path.is_relative_to(folder) and HIDDEN_FOLDER not in path.relative_to(folder).parts
 
 
 def real_path(path: str) -> Path:
-    """Where a path leads; links are followed, so that a link is not replaced by a file."""
+    """The path with links resolved, so that a link is not replaced by a file."""
     return Path(os.path.realpath(path))

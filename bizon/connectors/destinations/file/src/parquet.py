@@ -1,8 +1,8 @@
-"""One Parquet file out of several without decoding them: their row groups are copied, the footers become one.
+"""Merges Parquet files without decoding them: row groups are copied, the footers become one.
 
-A file is ``PAR1``, row groups, metadata, length of the metadata (4 bytes, little endian), ``PAR1``. The metadata names
-places in the file by their offset, which move with the row groups; indexes of pages, which hold such offsets outside of
-the metadata, are left out.
+A file is ``PAR1``, row groups, metadata, length of the metadata (4 bytes, little endian), ``PAR1``. The metadata refers
+to places in the file by offset; the offsets move with the row groups. Page indexes hold such offsets outside the
+metadata, so they are left out.
 """
 
 import os
@@ -14,7 +14,7 @@ from bizon.connectors.destinations.file.src.thrift import Reader, Value, write_s
 
 MAGIC = b"PAR1"
 _TAIL = len(MAGIC) + 4
-# numbers of fields in the metadata of a file, of a row group, of a column in it, and of that column's content
+# field numbers in the metadata of a file, of a row group, of a column in it, and of that column's content
 _NUM_ROWS, _ROW_GROUPS = 3, 4
 _COLUMNS, _GROUP_OFFSET, _ORDINAL = 1, 5, 7
 _FILE_OFFSET, _CONTENT, _PAGE_INDEXES = 2, 3, (4, 5, 6, 7)
@@ -29,7 +29,7 @@ class _Footer(NamedTuple):
 
 
 def can_merge(paths: list[Path]) -> bool:
-    """True when all are Parquet files with the same schema, and of the same kind of writer."""
+    """True when all are Parquet files with the same schema, written by the same kind of writer."""
     try:
         footers = [_footer(path) for path in paths]
     except (ValueError, OSError, IndexError):
@@ -72,7 +72,7 @@ def merge(paths: list[Path], target: BinaryIO) -> None:
 
 
 def _move(group: dict[int, Value], by: int) -> None:
-    """Let the offsets of a row group point to where it is now."""
+    """Move the offsets of a row group to where it is now."""
     offsets = [group.get(_GROUP_OFFSET)]
     for column in group[_COLUMNS].data:
         for index in _PAGE_INDEXES:
@@ -88,11 +88,11 @@ def _footer(path: Path) -> _Footer:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         if size < len(MAGIC) + _TAIL:
-            raise ValueError(f"{path} is no Parquet file")
+            raise ValueError(f"{path} is not a Parquet file")
         file.seek(size - _TAIL)
         tail = file.read(_TAIL)
         start = size - _TAIL - int.from_bytes(tail[:4], "little")
         if tail[4:] != MAGIC or start < len(MAGIC):
-            raise ValueError(f"{path} is no Parquet file")
+            raise ValueError(f"{path} is not a Parquet file")
         file.seek(start)
         return _Footer(start, Reader(file.read(size - _TAIL - start)).struct())

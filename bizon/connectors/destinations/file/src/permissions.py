@@ -1,4 +1,4 @@
-"""Names of temporary files, which nobody can guess, and permissions of outputs, which follow the umask."""
+"""Unguessable names for temporary files, and permissions of outputs, which follow the umask."""
 
 import os
 import re
@@ -29,14 +29,14 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def published_mode(main: Path) -> int:
-    """Permissions of an output: those it has, else those that the umask leaves."""
+    """Permissions of an output: its own, else the ones that the umask leaves."""
     if main.exists():
         return main.stat().st_mode & 0o7777
     return _ANYBODY & ~_umask()
 
 
 def _umask() -> int:
-    """Read where that changes nothing: setting it to find it out would be seen by other threads."""
+    """The umask, read from /proc: setting it to find it out would affect other threads."""
     try:
         found = _UMASK.search(Path("/proc/self/status").read_text())
     except OSError:

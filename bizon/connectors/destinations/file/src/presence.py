@@ -1,4 +1,4 @@
-"""Who is at work on an output: ``.bizon/<file name>/owner.json``, a process and a heartbeat.
+"""The process that is writing an output: ``.bizon/<file name>/owner.json``, with a heartbeat.
 
 Runs whose states know each other exclude each other by the lease of the state, and the later one wins. Runs whose
 states do not (state in memory, a run started from another folder) meet here: the second one stops before it fetches.
@@ -26,7 +26,7 @@ _SILENT_FOR = 60.0  # seconds after which a process on another host counts as de
 
 
 class Worker(NamedTuple):
-    """Content of ``owner.json``; the time of its last change is the heartbeat."""
+    """Content of ``owner.json``; its modification time is the heartbeat."""
 
     job_id: str
     host: str
@@ -36,7 +36,7 @@ class Worker(NamedTuple):
 
 
 class Presence:
-    """The outputs that this run is at work on. One thread keeps them all alive until ``close``."""
+    """The outputs that this run is writing. One thread beats for all of them until ``close``."""
 
     def __init__(self) -> None:
         self._files: dict[Path, int] = {}
@@ -44,21 +44,21 @@ class Presence:
         self._heartbeat: Thread | None = None
 
     def claim(self, output: Output, state: State) -> None:
-        """Claim an output, and say that this run is at work on it.
+        """Claim an output, and announce that this run writes it.
 
-        Raises DestinationConnectionError when a living run is at work whose job the state of this one does not know,
-        and whatever ``Output.claim`` raises.
+        Raises DestinationConnectionError when a living run writes it whose job this run's state does not know, and
+        whatever ``Output.claim`` raises.
         """
         with self.taking_over(output, state):
             pass
 
     @contextmanager
     def taking_over(self, output: Output, state: State) -> Iterator[bool]:
-        """:meth:`claim`, and within: this run is not announced yet. Gives whether one before it may still be at work:
-        it was not seen to end.
+        """:meth:`claim`, and within: this run is not announced yet. Yields whether an earlier run may still be writing,
+        because it was not seen to end.
 
-        What has to be done about that is done within. Until then ``owner.json`` names the one before, so that the next
-        start does it again when this one dies.
+        The caller deals with that run within. Until then ``owner.json`` names the earlier run, so that the next start
+        deals with it again if this one dies.
         """
         path = output.folder / "owner.json"
         before = None if path in self._files else _read(path)
@@ -71,7 +71,7 @@ class Presence:
             self._announce(output, path)
 
     def close(self) -> None:
-        """The run is over."""
+        """End the run."""
         self._over.set()
         if self._heartbeat is not None:
             self._heartbeat.join()
@@ -108,7 +108,7 @@ def _check(output: Output, path: Path, before: Worker) -> None:
 
 
 def _read(path: Path) -> Worker | None:
-    """None when nobody is at work, and for a file that a power cut has torn."""
+    """The run that is announced; None without one, and for a file that a power cut has torn."""
     try:
         return Worker(**orjson.loads(path.read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):

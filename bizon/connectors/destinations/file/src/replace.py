@@ -1,4 +1,4 @@
-"""Creating and replacing a file in one step: a reader, and a crash, finds the old content or the new."""
+"""Creates and replaces a file in one step: a reader sees, and a crash leaves, the old content or the new."""
 
 import os
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """:func:`write_file` with ready bytes."""
+    """:func:`write_file` for bytes."""
 
     def write(handle: BinaryIO) -> None:
         handle.write(content)

@@ -1,10 +1,10 @@
 """Sync mode ``stream``: rows go to their file at once, and one run may write several files.
 
 NDJSON is appended to, under a journal. Parquet cannot be appended to: ``<destination_id>.parquet`` is a folder with
-one file per write. The files a pipeline writes are known only when a record names them, so their list is kept beside
-the configured one (``tables-<owner key>.json``): ``prepare`` takes back in each of them what no checkpoint vouches
-for. Doing that only when a file is written next would be too late: by then other pages carry on past the torn ones,
-and they look committed.
+one file per write. A file is known only once a record names it, so a list of the files is kept next to the configured
+one (``tables-<owner key>.json``): ``prepare`` takes back, in each of them, the rows that no checkpoint vouches for.
+Doing that at the next write to the file would be too late: other pages would have been committed past the torn ones,
+which would look committed, too.
 """
 
 import os
@@ -32,7 +32,7 @@ class _Table(Protocol):
 
 
 class PartFolder:
-    """A Parquet table as a folder: one file per write, named by job and pages; a reader takes them all."""
+    """A Parquet table as a folder: one file per write, named by job and pages; a reader reads them all."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -63,7 +63,8 @@ class PartFolder:
 
 
 class StreamTables:
-    """The files one stream job writes. ``output_of`` gives the output that a record names, or raises ValueError."""
+    """The files that one stream job writes. ``output_of`` returns the output that a record names, or raises
+    ValueError."""
 
     def __init__(
         self, default: Output, format: FileFormat, output_of: Callable[[str], Output], presence: Presence
@@ -79,7 +80,7 @@ class StreamTables:
         self._names: dict[Path, str] = {}
 
     def prepare(self, last_iteration: int | None, claimant: Claimant) -> None:
-        """Take back, in every listed file, what no checkpoint vouches for. Called once per run."""
+        """Take back, in every listed file, the rows that no checkpoint vouches for. Called once per run."""
         self._last_iteration, self._list.claimant = last_iteration, claimant
         self._list.claim(State.STREAMING)
         if self._list.main.exists():
@@ -115,7 +116,7 @@ class StreamTables:
         return self._open[destination_id]
 
     def _claimed(self, output: Output) -> _Table:
-        """The table of an output that this start alone changes from now on."""
+        """The table of an output that only this start changes from now on."""
         table: _Table = Journal(output) if self._format is FileFormat.JSON else PartFolder(output)
         with self._presence.taking_over(output, State.STREAMING) as may_be_open:
             table.trim(self._last_iteration, may_be_open=may_be_open)

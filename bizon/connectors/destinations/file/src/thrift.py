@@ -1,7 +1,7 @@
 """Thrift's compact protocol, as far as the metadata of a Parquet file needs it: read, change a field, write.
 
-A value keeps the type it was read with, so what is not changed is written as it was. Structs are dicts of field number
-to :class:`Value`, lists and sets are lists of Values, maps are not used by Parquet and refused.
+A value keeps the type it was read with, so an unchanged value is written as it was. Structs are dicts from field number
+to :class:`Value`; lists and sets are lists of Values. Parquet uses no maps; they are refused.
 """
 
 import struct
@@ -23,7 +23,7 @@ class Value:
 
 
 class Reader:
-    """Reads values from the start of ``buffer``. Raises ValueError for what is no such value."""
+    """Reads values from the start of ``buffer``. Raises ValueError for malformed input."""
 
     def __init__(self, buffer: bytes) -> None:
         self._buffer = buffer

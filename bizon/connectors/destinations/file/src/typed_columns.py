@@ -1,4 +1,4 @@
-"""Typed columns of records, decoded by Polars. Used by ``unnest.py``, which knows what to do with the others."""
+"""Typed columns of records, decoded by Polars. ``unnest.py`` deals with the records that Polars cannot decode."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,16 +21,16 @@ COLUMN_TYPES: dict[ColumnType, pl.DataType] = {
 }
 _READ_AS_TEXT = (ColumnType.DATE, ColumnType.DATETIME)
 _OFFSET = r"T.*([+-]\d\d:?\d\d)$"
-_IN_PLACE_OF_A_SURROGATE = "\0"  # the reader puts it where half a pair was, and nothing else does without an escape
+_IN_PLACE_OF_A_SURROGATE = "\0"  # the reader writes it for half a pair; nothing else does without an escape
 _NOT_AS_SENT = rf"{PERHAPS_NOT_REPRODUCED}|[:,\[]\s*-?\d+\.0[,\]}}\s]"
 
 
 def decode(texts: pl.Series, types: Kinds) -> pl.DataFrame | None:
-    """Typed columns of records; None when a value does not fit its type, or is missing altogether."""
+    """Typed columns of records; None when a record cannot be parsed, or a value does not fit its type."""
     if not types or not texts.len():
         return pl.DataFrame(schema={name: COLUMN_TYPES[kind] for name, kind in types.items()})
     if texts.str.contains("\n", literal=True).any():
-        return None  # is not one line per record
+        return None  # not one line per record
     read = {name: pl.String() if kind in _READ_AS_TEXT else COLUMN_TYPES[kind] for name, kind in types.items()}
     try:
         raw = pl.read_ndjson(str(texts.str.join("\n")[0]).encode(), schema=read)
@@ -45,10 +45,10 @@ def decode(texts: pl.Series, types: Kinds) -> pl.DataFrame | None:
 
 
 def perhaps_not_as_sent(decoded: pl.DataFrame, texts: pl.Series, types: Kinds) -> list[int]:
-    """Rows in whose columns of text the reader may have written something else than what was sent.
+    """Rows whose text columns may differ from what was sent.
 
-    It writes numbers and nested values in its own way, and puts a character of its own in the place of half a surrogate
-    pair. The columns are looked at first: most hold nothing that looks like a number.
+    The reader formats numbers and nested values in its own way, and replaces half a surrogate pair by another
+    character. The columns are checked first: most hold nothing that looks like a number.
     """
     names = [name for name, kind in types.items() if kind is ColumnType.STRING]
     if not names:
@@ -66,7 +66,7 @@ def perhaps_not_as_sent(decoded: pl.DataFrame, texts: pl.Series, types: Kinds) -
 
 
 def with_rows(frame: pl.DataFrame, rows: list[int], others: pl.DataFrame) -> pl.DataFrame:
-    """The frame with ``others`` in the place of the rows with these numbers."""
+    """The frame, with the rows of these numbers replaced by ``others``."""
     order = pl.Series(range(frame.height), dtype=pl.UInt32).scatter(rows, range(frame.height, frame.height + len(rows)))
     return pl.concat([frame, others]).select(pl.all().gather(order))
 

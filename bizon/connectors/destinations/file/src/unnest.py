@@ -1,9 +1,9 @@
 """From JSON text to typed columns.
 
-Values are decoded by Polars, in columns; its reader refuses a value that is not of the declared type. Python reads
-columns of type json, because no reader of columns keeps a nested value's numbers and key order exact; records with a
-number or an array in a column of text, which the reader would write in its own way; and all records of a write in which
-the reader meets one that it cannot parse.
+Polars decodes the values in columns; its reader refuses a value of another type than declared. Python reads three
+kinds of records: all with columns of type json, because no columnar reader keeps the numbers and the key order of a
+nested value exact; those with a number or an array in a text column, which the reader would format in its own way; and
+every record of a write in which the reader meets one that it cannot parse.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ _NOTHING = "{}"
 
 
 class MisfitError(ValueError):
-    """What is to be unnested has no schema, or is no JSON object."""
+    """A record has no schema to unnest with, or is not a JSON object."""
 
 
 class Unnester:
@@ -43,7 +43,7 @@ class Unnester:
     the first 1,000 records of a write. string: text of the value, a number as it was sent, an object or array as JSON.
     integer: 64 bits. float: any number within its range. boolean: true, false. date: ``2024-12-31``. datetime: RFC
     3339, in UTC when it has no offset, cut to microseconds; or a date. json: the value as JSON text, its numbers as
-    they were sent. Numbers in quotes are no numbers. Half a surrogate pair is no text.
+    they were sent. Numbers in quotes are not numbers. Half a surrogate pair is not text.
     """
 
     def __init__(self, schema: RecordSchemaConfig) -> None:
@@ -93,8 +93,8 @@ class Unnester:
     def _one_by_one(
         self, texts: pl.Series, ids: pl.Series, rows: Sequence[int], reasons: dict[int, str]
     ) -> pl.DataFrame | None:
-        """The columns of these records, with nothing in those that are at fault; None when Polars refuses some of them.
-        What is wrong is added to ``reasons``, by the number in ``rows``."""
+        """The columns of these records, with nulls for records at fault; None when Polars refuses some of them. Faults
+        are added to ``reasons``, by the number in ``rows``."""
         projected = texts.to_list()
         for position, (text, record_id) in enumerate(zip(texts, ids, strict=True)):
             try:
@@ -110,7 +110,7 @@ class Unnester:
         return decoded
 
     def _project(self, text: str, record_id: str) -> str:
-        """The record again, with only the columns that Polars is to read and the values of columns of text as text."""
+        """The record with only the columns that Polars reads, and with the values of text columns as text."""
         record = self._load(text, record_id)
         kept = {name: record[name] for name in self._scalars if name in record}
         for name, value in kept.items():
@@ -126,7 +126,7 @@ class Unnester:
         try:
             record = self._json.loads(text, careful=careful)
         except ValueError as error:
-            raise MisfitError(f"record '{record_id}' of '{self._table}' is no JSON: {error}") from error
+            raise MisfitError(f"record '{record_id}' of '{self._table}' is not valid JSON: {error}") from error
         if not isinstance(record, dict):
             raise MisfitError(f"record '{record_id}' of '{self._table}' is {kind_of(record)}, not an object")
         return record
@@ -186,4 +186,4 @@ def _as_float(value: int) -> Any:
     try:
         return float(value)
     except OverflowError:
-        return str(value)  # is no number, so that the reader refuses it
+        return str(value)  # not a number, so that the reader refuses it

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
-from bizon.common.google_credentials import CredentialsError, google_credentials
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
+from bizon.google.credentials import CredentialsError, google_credentials
 
 _PASSING = frozenset({429, 500, 502, 503, 504})  # HTTP
 _AT_ONCE = "Could not serialize access"  # two statements that change the same rows

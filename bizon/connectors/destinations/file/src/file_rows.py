@@ -1,4 +1,4 @@
-"""Rows as they stand in a file."""
+"""Rows in the format of a file."""
 
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -10,7 +10,7 @@ from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.destination.config import RecordSchemaConfig
 from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
 
-_BYTES_AT_ONCE = 3_000_000  # rendered in memory as a whole, which stays near the processor when it is no larger
+_BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls out of the processor's cache
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
 
 
@@ -31,7 +31,7 @@ def _as_text(moments: pl.Expr) -> pl.Expr:
 
 
 class RowShape:
-    """The columns of each file: the six of the destination frame, or those of its schema."""
+    """The columns of each file: the six of the destination frame, or the declared ones."""
 
     def __init__(self, format: FileFormat, schemas: Sequence[RecordSchemaConfig] | None) -> None:
         self._format = format

@@ -7,18 +7,18 @@ import orjson
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
-from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 REQUEST_BYTES = 5_000_000  # of one request; BigQuery takes 10 MB
 ROW_BYTES = 900_000  # of one row; BigQuery takes 1 MB
-_AROUND = 40  # bytes that a row has around it in a request, its id not counted
+_AROUND = 40  # bytes around a row in a request, without its id
 
 
 class Row(NamedTuple):
-    """A row as insertAll takes it. ``position``: in the frame."""
+    """A row as insertAll takes it. ``position``: its position in the frame. ``size``: bytes."""
 
     position: int
     id: str
@@ -26,14 +26,14 @@ class Row(NamedTuple):
     size: int
 
 
-class Rows:
-    """Makes the rows of one table with the columns ``fields``. ``schema``: of an unnested table."""
+class InsertRows:
+    """Builds rows of one table with the columns ``fields``. ``schema``: the declared columns of an unnested table."""
 
     def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
         self._fields = fields
         self._unnester = None if schema is None else Unnester(schema)
 
-    def of(self, frame: pl.DataFrame) -> list[Row]:
+    def build(self, frame: pl.DataFrame) -> list[Row]:
         """The rows of a destination frame. Raises RowsRejectedError for records that do not fit their columns."""
         values = _plain(frame, self._fields) if self._unnester is None else map(json_row, self._unnester.rows(frame))
         pairs = enumerate(zip(frame["bizon_id"], values, strict=True))
@@ -41,7 +41,7 @@ class Rows:
 
 
 def packed(rows: Sequence[Row], most_rows: int) -> Iterator[list[Row]]:
-    """Requests: rows in order, as many as fit. A row that is too large for any is not among them."""
+    """Requests: rows in order, as many as fit. Rows that are too large for any request are skipped."""
     request: list[Row] = []
     size = 0
     for row in rows:

@@ -1,12 +1,11 @@
 """Ownership of tables: labels that pipelines leave on the tables they write.
 
-A final table has a label per pipeline that writes it, ``bizon_<pipeline>``; its value is the job of the pipeline that
-published last, behind the moment at which that job was created, and empty until one has published. Several pipelines
-may append to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and those of
-``claim.py``. Older releases left ``bizon_pipeline`` on both.
+A final table has a label per pipeline that writes it, ``bizon_<pipeline>``. Its value is the pipeline's last
+publication, ``<created>-<job>``: when the job was created, and its id; it is empty until a job has published. Several
+pipelines may append to one table. A staging table has the label ``bizon_staging``, whose value is the pipeline, and the
+labels of ``claim.py``. Older releases left ``bizon_pipeline`` on both.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.common.sync import SyncMetadata
+from bizon.destination.models import Owner
 
 STAGING = "bizon_staging"
 _OLDER = "bizon_pipeline"
@@ -24,58 +23,51 @@ _NOT_IN_LABELS = re.compile(r"[^a-z0-9_-]")
 
 
 class Publication(NamedTuple):
-    """A job that published a table, and when it was created, in microseconds since 1970."""
+    """A job that published a table. ``created_us``: when it was created, in microseconds since 1970."""
 
     created_us: int
     job_id: str
 
     @property
     def label(self) -> str:
-        """Value of a label."""
+        """The value of a label."""
         return f"{self.created_us:016d}-{label_of(self.job_id)}"
 
 
-class Owner(NamedTuple):
-    """A pipeline. ``mark`` tells it from others, ``words`` do so for a person."""
+class OwnerLabels:
+    """The labels of one pipeline on final tables."""
 
-    mark: str
-    words: str
-
-    @classmethod
-    def of(cls, sync: SyncMetadata) -> "Owner":
-        """The pipeline of a run."""
-        parts = (sync.name, sync.source_name, sync.stream_name)
-        mark = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-        return cls(mark, f"pipeline '{sync.name}' (source '{sync.source_name}', stream '{sync.stream_name}')")
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
 
     @property
     def label(self) -> str:
-        """Name of its label on final tables."""
-        return f"bizon_{self.mark}"
+        """Name of the label that this pipeline leaves."""
+        return f"bizon_{self.owner.mark}"
 
     def writes(self, table: bigquery.Table) -> bool:
-        """Whether a final table is one that this pipeline may write."""
+        """Whether this pipeline may write a final table."""
         labels: Mapping[str, str] = table.labels
-        return STAGING not in labels and (self.label in labels or labels.get(_OLDER) == self.mark)
+        return STAGING not in labels and (self.label in labels or labels.get(_OLDER) == self.owner.mark)
 
     def publication(self, table: bigquery.Table) -> Publication | None:
-        """The last one of this pipeline; None when there is none, or none that is known by name."""
+        """The last publication by this pipeline; None when there is none, or when its job is unknown."""
         created, _, job = table.labels.get(self.label, "").partition("-")
         return Publication(int(created), job) if created.isdecimal() else None
 
     def has_published(self, table: bigquery.Table) -> bool:
-        """Whether rows of this pipeline were put into a final table."""
+        """Whether this pipeline has put rows into a final table."""
         labels: Mapping[str, str] = table.labels
-        return bool(labels.get(self.label)) or (self.label not in labels and labels.get(_OLDER) == self.mark)
+        return bool(labels.get(self.label)) or (self.label not in labels and labels.get(_OLDER) == self.owner.mark)
 
     def others(self, table: bigquery.Table) -> list[str]:
         """Names of the labels that other pipelines have left on a final table."""
         names = [name for name in table.labels if _FINAL.fullmatch(name) and name != self.label]
-        return names + ([_OLDER] if table.labels.get(_OLDER, self.mark) != self.mark else [])
+        return names + ([_OLDER] if table.labels.get(_OLDER, self.owner.mark) != self.owner.mark else [])
 
 
 def rows_in(table: bigquery.Table) -> int | None:
-    """Rows of a table, with those that are still in the buffer of streaming inserts; None for a view and the like."""
+    """Rows of a table, including rows in the buffer of streaming inserts; None for a view and the like."""
     if table.num_rows is None:
         return None
     buffer = table.streaming_buffer
@@ -83,13 +75,13 @@ def rows_in(table: bigquery.Table) -> int | None:
 
 
 def label_of(job_id: str) -> str:
-    """A job's id as labels can have it."""
+    """A job's id in the characters that a label may have."""
     return _NOT_IN_LABELS.sub("_", job_id.lower())[:_LONGEST_JOB]
 
 
-def check_final(table: bigquery.Table, owner: Owner, *, replaces: bool, adopt: bool) -> None:
-    """Raise DestinationConnectionError for a final table with rows that this pipeline did not write. ``replaces``: its
-    rows are to be replaced."""
+def check_final(table: bigquery.Table, labels: OwnerLabels, *, replaces: bool, adopt: bool) -> None:
+    """Raise DestinationConnectionError for a final table with rows that this pipeline did not write. ``replaces``: the
+    run would replace them."""
     name = f"{table.project}.{table.dataset_id}.{table.table_id}"
     if STAGING in table.labels:
         raise DestinationConnectionError(
@@ -97,13 +89,13 @@ def check_final(table: bigquery.Table, owner: Owner, *, replaces: bool, adopt: b
         )
     if adopt or rows_in(table) == 0:
         return
-    others = owner.others(table)
+    others = labels.others(table)
     does = "replace" if replaces else "append to"
-    if not owner.writes(table):
+    if not labels.writes(table):
         whose = f"; another pipeline of bizon writes it (label {others[0]})" if others else ""
         raise DestinationConnectionError(
-            f"table '{name}' has rows that {owner.words} did not write{whose}: use another destination_id, or run with "
-            f"--adopt to {does} them"
+            f"table '{name}' has rows that {labels.owner} did not write{whose}: use another destination_id, or run "
+            f"with --adopt to {does} them"
         )
     if replaces and others:
         raise DestinationConnectionError(
@@ -113,4 +105,4 @@ def check_final(table: bigquery.Table, owner: Owner, *, replaces: bool, adopt: b
 
 
 Knows = Callable[[str], bool]
-"""Whether the state of this run has a job; the order of one that it does not know says nothing."""
+"""Whether the state of this run has a job; the order of an unknown job says nothing."""

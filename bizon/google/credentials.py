@@ -1,5 +1,5 @@
-"""Google credentials: a service account's key that is given inline, or those of the machine. Nothing is written to
-disk, and no variable of the process is set."""
+"""Google credentials: an inline key of a service account, or the credentials of the machine. Nothing is written to
+disk, and no environment variable is set."""
 
 import json
 
@@ -12,12 +12,12 @@ _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class CredentialsError(ValueError):
-    """There are no usable credentials; the text says what to do, and holds nothing of a key."""
+    """There are no usable credentials. The text says what to do, and shows no part of a key."""
 
 
 def google_credentials(service_account_key: str, *, anonymous: bool) -> Credentials:
-    """``service_account_key``: the JSON of a key, empty for the credentials of the machine; ``anonymous``: for an
-    emulator. Raises CredentialsError."""
+    """Credentials from ``service_account_key``, the JSON of a key; from the machine when it is empty. ``anonymous``:
+    none, for an emulator. Raises CredentialsError."""
     if anonymous:
         return AnonymousCredentials()
     if service_account_key:

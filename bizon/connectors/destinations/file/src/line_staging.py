@@ -1,9 +1,9 @@
-"""Staging of lines: each start of a job appends to a file of its own, one row per line.
+"""Staging of lines: each start of a job appends to its own file, one row per line.
 
-``<epoch>.json`` is written by the start of that number. The next start seals it: renames it to ``<epoch>-sealed.json``
-and cuts it behind its last committed batch. A start that was superseded finds its file gone, and what it still appends
-to an open one lies behind what counts. So nothing but the rows has to be flushed to disk with a batch, and a run that
-is not interrupted has a single file, which becomes the output without being copied.
+The start of that number writes ``<epoch>.json``. The next start seals it: it renames the file to
+``<epoch>-sealed.json`` and cuts it after its last committed batch. A superseded start finds its file gone; whatever it
+still appends to an open file lies after the bytes that count. So only the rows have to be flushed to disk with a batch,
+and a run that is not interrupted has a single file, which becomes the output without a copy.
 """
 
 import os
@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
-from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
+from bizon.destination.models import CommittedBatch
 
 
-class LineStaging(Staging):
+class LineStaging(FileStaging):
     """The lines of one job."""
 
     may_grow = True
@@ -70,24 +70,24 @@ class LineStaging(Staging):
         return self._unsealed(self._number or self.epoch)
 
     def _begin(self) -> None:
-        """In a file that no start before this one has written, also when the state has lost count of them: an older
-        release kept none."""
+        """Choose a file that no earlier start has written, also when the state has lost count of the starts: an older
+        release kept no count."""
         self._last, self._size, self._number = None, 0, self.epoch
         while self._sealed(self._number).exists():
             self._number += 1
 
     def _begin_at(self, handle: BinaryIO, start: int) -> None:
-        """Behind the last batch; what a failed write has left is cut off."""
+        """Continue after the last batch; cut off what a failed write has left."""
         size = os.fstat(handle.fileno()).st_size
         if size < start:
-            raise OSError(f"'{self._own}' was cut or removed: is another run at work?")
+            raise OSError(f"'{self._own}' was cut or removed: is another run writing?")
         truncate(handle, start)
 
-    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
+    def _located(self, receipt: Mapping[str, Any]) -> Piece:
         epoch = int(receipt["epoch"])
         sealed = self._sealed(epoch)
         path = sealed if sealed.exists() else self._unsealed(epoch)
-        return Piece(batch, path, int(receipt["start"]), int(receipt["end"]), int(receipt["checksum"]))
+        return Piece(path, int(receipt["start"]), int(receipt["end"]), int(receipt["checksum"]))
 
     def _kept(self, pieces: Sequence[Piece]) -> None:
         for path, size in {piece.path: piece.end for piece in pieces}.items():
@@ -96,8 +96,8 @@ class LineStaging(Staging):
             truncate_file(sealed, size)
             self._seen[sealed] = signature(sealed)
 
-    def _source(self, path: Path, size: int) -> Source:
-        return Source(path, size, is_ours=path == self._own and path.stat().st_size == size)
+    def _staged_file(self, path: Path, size: int) -> StagedFile:
+        return StagedFile(path, size, is_ours=path == self._own and path.stat().st_size == size)
 
     def _unsealed(self, epoch: int) -> Path:
         return self.folder / f"{epoch:06d}.{self.extension}"

@@ -1,10 +1,10 @@
-"""Staging of a job: a table whose rows say which write they came with, and what is published of it.
+"""Staging of a job: a table whose rows carry the mark of the write that brought them.
 
-Each try of a write has a mark of its own, ``<job>-<epoch>-<try>``: a digest of the job's id, the start of the job that
-wrote it, and the number of the try. The receipt of each batch is the mark of the try that succeeded, and the receipts
-alone say what is published. Rows of a try that failed half-way, of a batch that was torn by a crash, of a job that was
-given up, or of a start that was superseded and did not know it, stay in the table and are never chosen. So it is
-replaced only when its columns are not those of the job any more.
+Each try of a write has its own mark, ``<job>-<epoch>-<try>``: a digest of the job's id, the start of the job that wrote
+it, and the number of the try. The receipt of each batch is the mark of the try that succeeded, and only rows with these
+marks are published. Rows of a try that failed half-way, of a batch torn by a crash, of an abandoned job, or of a
+superseded start stay in the table and are never selected. So the table is replaced only when its columns no longer fit
+the job.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.client import HOW
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
+from bizon.destination.models import CommittedBatch, ResumePoint
+from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 _DIGEST = 12  # hex digits of a job's id in a mark
 _WHERE = f"`{BATCH}` IN UNNEST(@marks)"
 
 
 class MarkedStaging:
-    """The staging table of a job, ``table``. ``published``: the table that its rows go to."""
+    """The staging table of a job, ``table``. ``published``: the table that receives its rows."""
 
     def __init__(
         self, client: bigquery.Client, tables: Tables, claim: StagingClaim, table: Target, published: Target
@@ -42,31 +42,32 @@ class MarkedStaging:
         self._staged: Staged | None = None
         self.table = table
 
-    def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
-        """See that the committed rows are there; what else is there does not matter. Raises DestinationError."""
+    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+        """Check that the committed rows are there; other rows do not matter. Raises DestinationError."""
         self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{resume.epoch}"
         self._check(resume.committed)
         there = self._tables.find(self.table.table_id)
         if there is None or self._claim.is_new:
             return
         try:
-            self._tables.widen(there, self.table.schema)  # by the columns that the final table has got since
+            self._tables.widen(there, self.table.schema)  # by columns that the final table has gained since
         except DestinationError:
             if resume.last_iteration is not None:
                 raise
             self._claim.replace(self.table, like)
 
     def new_mark(self) -> str:
-        """Of the next try of a write."""
+        """The mark of the next try of a write."""
         self._attempts += 1
         return self._mark
 
     def receipt(self) -> Mapping[str, Any]:
-        """Of the last write."""
+        """The receipt of the last write."""
         return {"mark": self._mark}
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
+        """Check that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
+        self._claim.check()
         marks = self._check(committed)
         rows = sum(batch.rows for batch in committed)
         self._staged = Staged(
@@ -76,11 +77,11 @@ class MarkedStaging:
     def staged(self) -> Staged:
         """The rows of the committed batches."""
         if self._staged is None:
-            raise DestinationError("what is staged was not verified, so nothing is published")
+            raise not_verified()
         return self._staged
 
     def remove(self) -> None:
-        """The rows are published."""
+        """Remove the table: its rows are published."""
         self._claim.remove()
 
     @property
@@ -88,15 +89,17 @@ class MarkedStaging:
         return f"{self._start}-{self._attempts}"
 
     def _check(self, committed: Sequence[CommittedBatch]) -> list[str]:
-        """The marks of the batches, whose rows are all there."""
-        batches: dict[str, CommittedBatch] = {}
-        for batch in committed:
-            if not batch.rows:
-                continue
-            mark = (batch.receipt or {}).get("mark")
-            if not isinstance(mark, str) or mark in batches:
-                raise without_receipt(batch, self.table.table_id)
-            batches[mark] = batch
+        """The marks of the batches, once all their rows are found."""
+        seen: set[str] = set()
+
+        def located(receipt: Mapping[str, Any]) -> str:
+            mark = receipt["mark"]
+            if not isinstance(mark, str) or mark in seen:
+                raise ValueError(mark)
+            seen.add(mark)
+            return mark
+
+        batches = {mark: batch for batch, mark in parts_that_count(committed, located, self.table.table_id)}
         found = self._counts(list(batches)) if batches else {}
         for mark, batch in batches.items():
             if found.get(mark, 0) != batch.rows:
@@ -105,5 +108,8 @@ class MarkedStaging:
 
     def _counts(self, marks: list[str]) -> dict[str, int]:
         query = f"SELECT `{BATCH}` AS mark, COUNT(*) AS n FROM `{self.table.table_id}` WHERE {_WHERE} GROUP BY 1"
-        how = bigquery.QueryJobConfig(query_parameters=[ArrayQueryParameter("marks", "STRING", marks)])
-        return {row["mark"]: int(row["n"]) for row in self._client.query(query, job_config=how, **HOW).result()}
+        job_config = bigquery.QueryJobConfig(query_parameters=[ArrayQueryParameter("marks", "STRING", marks)])
+        return {
+            row["mark"]: int(row["n"])
+            for row in self._client.query(query, job_config=job_config, **REQUEST_OPTIONS).result()
+        }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bizon.common.errors.errors import DestinationWriteError
-from bizon.connectors.destinations.bigquery.src.loads import LoadsAside
+from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads
 from bizon.connectors.destinations.bigquery.src.objects import Part
 from bizon.connectors.destinations.bigquery.src.tables import Target
 
@@ -42,7 +42,7 @@ class Loads:
             self._changed.notify_all()
 
     def wait_for(self, count: int) -> None:
-        """Until so many loads have begun."""
+        """Wait until this many loads have begun."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.begun) >= count, WAIT)
 
@@ -53,9 +53,9 @@ def loads() -> Loads:
 
 
 @pytest.fixture
-def aside(loads: Any) -> Iterator[LoadsAside]:
+def background(loads: Any) -> Iterator[BackgroundLoads]:
     """Three loads at a time, of two objects each."""
-    made = LoadsAside(loads, TARGET, per_job=2, at_once=3)
+    made = BackgroundLoads(loads, TARGET, per_job=2, at_once=3)
     yield made
     made.close()
 
@@ -64,11 +64,11 @@ def part(page: int) -> Part:
     return Part(page, page, 1, page, "mark", "parquet", f"{page}.parquet")
 
 
-def test_as_many_as_may_be_are_under_way_at_a_time(loads: Loads, aside: LoadsAside) -> None:
+def test_as_many_as_may_be_are_under_way_at_a_time(loads: Loads, background: BackgroundLoads) -> None:
     for page in range(6):
-        aside.add(part(page))
+        background.add(part(page))
     loads.wait_for(3)
-    adding = threading.Thread(target=lambda: [aside.add(part(page)) for page in (6, 7)])
+    adding = threading.Thread(target=lambda: [background.add(part(page)) for page in (6, 7)])
     adding.start()
     adding.join(0.05)
     assert adding.is_alive()
@@ -78,33 +78,33 @@ def test_as_many_as_may_be_are_under_way_at_a_time(loads: Loads, aside: LoadsAsi
     loads.wait_for(4)
     assert loads.begun[3] == [6, 7]
     loads.end(2, 4, 6)
-    assert aside.landed(wait=True) == 7
+    assert background.landed(wait=True) == 7
 
 
-def test_a_load_counts_only_when_all_before_it_have_landed(loads: Loads, aside: LoadsAside) -> None:
+def test_a_load_counts_only_when_all_before_it_have_landed(loads: Loads, background: BackgroundLoads) -> None:
     for page in range(6):
-        aside.add(part(page))
+        background.add(part(page))
     loads.end(2, 4)
     loads.wait_for(3)
-    assert aside.landed(wait=False) == -1
+    assert background.landed(wait=False) == -1
     loads.end(0)
-    assert aside.landed(wait=True) == 5
+    assert background.landed(wait=True) == 5
 
 
-def test_what_is_not_enough_for_a_load_is_loaded_at_the_end(loads: Loads, aside: LoadsAside) -> None:
+def test_what_is_not_enough_for_a_load_is_loaded_at_the_end(loads: Loads, background: BackgroundLoads) -> None:
     for page in range(3):
-        aside.add(part(page))
+        background.add(part(page))
     loads.end(0, 2)
-    assert aside.landed(wait=True) == 2
+    assert background.landed(wait=True) == 2
     assert sorted(loads.begun) == [[0, 1], [2]]
 
 
-def test_a_load_that_fails_holds_back_all_behind_it(loads: Loads, aside: LoadsAside) -> None:
+def test_a_load_that_fails_holds_back_all_behind_it(loads: Loads, background: BackgroundLoads) -> None:
     for page in range(6):
-        aside.add(part(page))
+        background.add(part(page))
     loads.end(0, 4)
     loads.end(2, error=DestinationWriteError("no such column"))
     loads.wait_for(3)
     for wait in (True, False):
         with pytest.raises(DestinationWriteError, match="no such column"):
-            aside.landed(wait=wait)
+            background.landed(wait=wait)

@@ -1,7 +1,7 @@
 """Staging of Parquet: one part file per write.
 
-``<from>-<to>-<rows>-<epoch>.parquet``: the name says which pages a part holds, how many rows, and which start of the
-job wrote it, so that no start ever writes the file of another.
+``<from>-<to>-<rows>-<epoch>.parquet``: the name gives the pages of a part, its rows, and the start of the job that
+wrote it, so that no start ever writes another start's file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,11 @@ from typing import Any, BinaryIO
 
 from bizon.common.private_files import make_private_folder
 from bizon.connectors.destinations.file.src.durable import digest
+from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
 from bizon.connectors.destinations.file.src.replace import write_file
-from bizon.connectors.destinations.file.src.staging import Piece, Source, Staging, signature
-from bizon.engine.pipeline.models import CommittedBatch
 
 
-class PartStaging(Staging):
+class PartStaging(FileStaging):
     """The parts of one job."""
 
     may_grow = False
@@ -40,14 +39,14 @@ class PartStaging(Staging):
         self._seen[self._last] = seen
         return {"file": self._last.name, "size": size, "checksum": found}
 
-    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
+    def _located(self, receipt: Mapping[str, Any]) -> Piece:
         name = str(receipt["file"])
         if Path(name).name != name or not name.endswith(f".{self.extension}"):
             raise ValueError(name)
-        return Piece(batch, self.folder / name, 0, int(receipt["size"]), int(receipt["checksum"]))
+        return Piece(self.folder / name, 0, int(receipt["size"]), int(receipt["checksum"]))
 
     def _kept(self, pieces: Sequence[Piece]) -> None:
         return None
 
-    def _source(self, path: Path, size: int) -> Source:
-        return Source(path, size, is_ours=True)
+    def _staged_file(self, path: Path, size: int) -> StagedFile:
+        return StagedFile(path, size, is_ours=True)

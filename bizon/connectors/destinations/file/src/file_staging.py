@@ -1,8 +1,8 @@
-"""Rows of a job that are not published yet: a folder of the job, ``.bizon/<file name>/<job id>.<owner key>/``.
+"""Rows of a job that are not published yet: a folder per job, ``.bizon/<file name>/<job id>.<owner key>/``.
 
-Lines are appended to one file, which becomes the output as it is; Parquet, which cannot be appended to, has a file per
-write. The checkpoint of each batch keeps a receipt: where its bytes are, and a checksum. The receipts alone say what
-counts; what a crash, or a start that was superseded, has left beside that is removed or left out.
+Lines are appended to one file, which becomes the output as it is. Parquet cannot be appended to, so each write has a
+file. The checkpoint of each batch keeps a receipt: where its bytes are, and their checksum. The receipts alone decide
+what counts; everything else that a crash or a superseded start has left is removed or skipped.
 """
 
 import os
@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 
-from bizon.common.errors.errors import DestinationError
 from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest
 from bizon.connectors.destinations.file.src.output import Output
-from bizon.engine.pipeline.models import CommittedBatch
+from bizon.destination.models import CommittedBatch
+from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 _TRASH = ".trash"
 
 
-class Source(NamedTuple):
-    """A file that goes into the output: its first ``size`` bytes. ``is_ours``: nobody else writes it, not even another
-    run of this job, so that it may become the output itself."""
+class StagedFile(NamedTuple):
+    """A file whose first ``size`` bytes go into the output. ``is_ours``: nobody else writes it, not even another start
+    of this job, so it may become the output itself."""
 
     path: Path
     size: int
@@ -33,15 +33,14 @@ class Source(NamedTuple):
 class Piece(NamedTuple):
     """The bytes of one committed batch."""
 
-    batch: CommittedBatch
     path: Path
     start: int
     end: int
     checksum: int
 
 
-class Staging(ABC):
-    """The staged rows of one job. ``may_grow``: what lies in a file behind its committed rows does not matter."""
+class FileStaging(ABC):
+    """The staged rows of one job. ``may_grow``: bytes after the committed rows of a file do not matter."""
 
     may_grow: ClassVar[bool]
 
@@ -50,7 +49,7 @@ class Staging(ABC):
         self.extension = extension
         self.folder = output.folder / f"{output.claimant.job_id}.{output.claimant.owner.key}"
         self.epoch = 1
-        self._sources: list[Source] | None = None
+        self._files: list[StagedFile] | None = None
         self._seen: dict[Path, tuple[int, int, int]] = {}
 
     @abstractmethod
@@ -59,18 +58,18 @@ class Staging(ABC):
 
     @abstractmethod
     def receipt(self) -> dict[str, Any]:
-        """Of the last write."""
+        """The receipt of the last write."""
 
     @abstractmethod
-    def _located(self, batch: CommittedBatch, receipt: Mapping[str, Any]) -> Piece:
-        """Where the rows of a batch are. Raises KeyError, TypeError or ValueError for a receipt it did not give."""
+    def _located(self, receipt: Mapping[str, Any]) -> Piece:
+        """Where the rows of a batch are. Raises KeyError, TypeError or ValueError for a receipt from somewhere else."""
 
     @abstractmethod
     def _kept(self, pieces: Sequence[Piece]) -> None:
-        """After ``trim``: nothing but these pieces counts."""
+        """Called by ``trim``: from now on only these pieces count."""
 
     @abstractmethod
-    def _source(self, path: Path, size: int) -> Source:
+    def _staged_file(self, path: Path, size: int) -> StagedFile:
         """A file whose first ``size`` bytes count."""
 
     def empty(self, epoch: int) -> None:
@@ -94,72 +93,54 @@ class Staging(ABC):
         self.epoch = epoch
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that the rows of every committed batch are there, unchanged, and note the files that hold them.
+        """Check that the rows of every committed batch are there, unchanged, and note the files that hold them.
 
-        A file that this run has written or read already, and that nobody has touched since, is not read again. Raises
+        A file that this run has written or read before, and that nobody has touched since, is not read again. Raises
         DestinationError.
         """
         sizes: dict[Path, int] = {}
         for piece in self._checked(committed):
             sizes[piece.path] = piece.end
-        self._sources = [self._source(path, size) for path, size in sizes.items()]
+        self._files = [self._staged_file(path, size) for path, size in sizes.items()]
 
-    def sources(self) -> list[Source]:
+    def files(self) -> list[StagedFile]:
         """The files that ``verify`` has found to hold the committed rows, in page order."""
-        if self._sources is None:
-            raise DestinationError("what is staged was not verified, so nothing is published")
-        return list(self._sources)
+        if self._files is None:
+            raise not_verified()
+        return list(self._files)
 
     def discard(self) -> None:
         """Remove the folder of this job. Call it within ``fenced``."""
         _remove(self.folder)
 
     def discard_other_jobs(self) -> None:
-        """Remove what dead jobs of the same pipeline left; folders of other pipelines stay. Call it within ``fenced``:
-        no job that is at work has another claim to the output."""
+        """Remove what dead jobs of this pipeline left; folders of other pipelines stay. Call it within ``fenced``: then
+        no other job of the pipeline is running."""
         key = self.output.claimant.owner.key
         for path in [*self.output.folder.glob(f"*.{key}"), *self.output.folder.glob(f"*.{key}{_TRASH}")]:
             if path != self.folder and path.is_dir():
                 _remove(path)
 
     def _checked(self, committed: Sequence[CommittedBatch]) -> list[Piece]:
-        pieces = [self._piece(batch) for batch in committed if batch.rows]
+        pieces = parts_that_count(committed, self._located, str(self.output.main))
         ends: dict[Path, int] = {}
         fresh: dict[Path, tuple[int, int, int]] = {}
-        for piece in pieces:
+        for batch, piece in pieces:
             if piece.start != ends.get(piece.path, 0):
-                raise self._differs(piece, f"begins at byte {piece.start}, not {ends.get(piece.path, 0)}")
+                raise differs(batch, f"'{piece.path}' begins at byte {piece.start}, not {ends.get(piece.path, 0)}")
             ends[piece.path] = piece.end
             try:
                 _, size, _ = fresh.setdefault(piece.path, signature(piece.path))
                 if size > piece.end and not self.may_grow:
-                    raise self._differs(piece, f"has {size} bytes, not {piece.end}")
+                    raise differs(batch, f"'{piece.path}' has {size} bytes, not {piece.end}")
                 if self._seen.get(piece.path) == fresh[piece.path]:
                     continue
                 if digest(piece.path, piece.start, piece.end) != piece.checksum:
-                    raise self._differs(piece, "was changed: its checksum differs")
+                    raise differs(batch, f"'{piece.path}' was changed: its checksum differs")
             except (FileNotFoundError, EOFError):
-                raise self._differs(piece, "is missing or cut") from None
+                raise differs(batch, f"'{piece.path}' is missing or cut") from None
         self._seen.update(fresh)
-        return pieces
-
-    def _piece(self, batch: CommittedBatch) -> Piece:
-        try:
-            return self._located(batch, batch.receipt or {})
-        except (KeyError, TypeError, ValueError):
-            raise DestinationError(
-                f"pages {batch.from_iteration}-{batch.to_iteration} of job {self.output.claimant.job_id} were not "
-                f"staged for '{self.output.main}': was another destination, format or release at work? Undo that, or "
-                f"run with --fresh to fetch everything again"
-            ) from None
-
-    def _differs(self, piece: Piece, what: str) -> DestinationError:
-        batch = piece.batch
-        return DestinationError(
-            f"staging does not hold what was committed: pages {batch.from_iteration}-{batch.to_iteration} ("
-            f"{batch.rows} rows) in '{piece.path}': {what}. Was the working directory changed, or is another run at "
-            f"work? Undo that, or run with --fresh to fetch everything again"
-        )
+        return [piece for _, piece in pieces]
 
 
 def signature(path: Path) -> tuple[int, int, int]:
@@ -169,8 +150,8 @@ def signature(path: Path) -> tuple[int, int, int]:
 
 
 def _remove(folder: Path) -> None:
-    """Take a folder away in one step, then remove it: who still writes to it gets an error instead of a new folder.
-    A removal that a crash has cut off is finished."""
+    """Rename a folder in one step, then delete it: a start that still writes to it gets an error, not a new folder.
+    Also finishes a removal that a crash has cut off."""
     trash = folder if folder.name.endswith(_TRASH) else folder.with_name(folder.name + _TRASH)
     if trash != folder and folder.is_dir():
         shutil.rmtree(trash, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""Staging of a job: objects in the bucket are the truth, a table holds what they hold, and is published.
+"""Staging of a job: the objects in the bucket are the truth; a table holds their rows and is published.
 
-The receipt of each batch names its object and the checksum of it. A load job appends an object to the staging table. A
-run that dies between the load and its checkpoint leaves rows there that no checkpoint vouches for, and a run that was
-frozen may add some later: then the rows are not as many as the receipts say, and the table is replaced by one that is
-loaded from the objects of the receipts. Load jobs cost nothing.
+The receipt of each batch names its object and its checksum. A load job appends an object to the staging table. A run
+that dies between the load and its checkpoint leaves rows there that no checkpoint vouches for, and a frozen run may add
+some later. Then the number of rows differs from the receipts, and the table is rebuilt from the objects that the
+receipts name. Load jobs cost nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ from google.cloud import bigquery
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.loads import Loads, LoadsAside
+from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
 from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.receipts import differs, without_receipt
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
+from bizon.destination.models import CommittedBatch, ResumePoint
+from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 _URIS_AT_ONCE = 10_000  # what one load job takes
 
 
-class Staging:
-    """The staging table of one job. ``target`` is that table; ``loaded``: with the columns that objects have."""
+class ObjectStaging:
+    """The staging table of one job, ``target``. ``loaded``: the same with only the columns of the objects."""
 
     def __init__(
         self, tables: Tables, loads: Loads, objects: Objects, claim: StagingClaim, target: Target, loaded: Target
@@ -42,15 +42,15 @@ class Staging:
         self._epoch = 1
         self._rebuilds = 0
 
-    def prepare(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
-        """Hold exactly the committed rows. Raises DestinationError when some are gone."""
+    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+        """Make the table hold exactly the committed rows. Raises DestinationError when some are missing."""
         self._like, self._epoch = like, resume.epoch
         self._objects.remove_older_jobs()
         parts = self._checked(resume.committed)
         names = {part.name for part in parts}
         torn = [part for part in self._objects.parts() if part.epoch < resume.epoch and part.name not in names]
         for part in torn:
-            self._loads.was_loaded(part)  # what is at work now would land later
+            self._loads.was_loaded(part)  # a load that is running now would land later
         self._objects.remove(torn)
         if resume.last_iteration is None:
             if not self._claim.is_new:
@@ -58,15 +58,15 @@ class Staging:
         elif self._fill(parts, sum(batch.rows for batch in resume.committed)) and (
             there := self._tables.find(self.target.table_id)
         ):
-            self._tables.widen(there, self.target.schema)  # by the columns that the final table has got since
+            self._tables.widen(there, self.target.schema)  # by columns that the final table has gained since
 
-    def write(self, part: Part, content: bytes, aside: LoadsAside | None) -> None:
-        """Add the rows of a batch; returns once they are in the table, or with ``aside``, in the bucket."""
+    def write(self, part: Part, content: bytes, background: BackgroundLoads | None) -> None:
+        """Add the rows of a batch; returns once they are in the table or, with ``background``, in the bucket."""
         stored = self._objects.write(part, content)
-        if aside is None:
+        if background is None:
             self._loads.load([part], self.loaded, part.label)
         else:
-            aside.add(part)
+            background.add(part)
         self._receipt = {"object": part.name, "bytes": stored.size, "crc32c": stored.crc32c}
 
     def receipt(self) -> Mapping[str, Any] | None:
@@ -74,8 +74,9 @@ class Staging:
         return self._receipt
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        """See that the object of every committed batch is in the bucket, unchanged, and that the table holds their
-        rows, or replace the table by one that does. Raises DestinationError."""
+        """Check that the object of every committed batch is in the bucket, unchanged, and that the table holds their
+        rows; rebuild the table if it does not. Raises DestinationError."""
+        self._claim.check()
         rows = sum(batch.rows for batch in committed)
         self._fill(self._checked(committed), rows)
         self._rows = rows
@@ -83,7 +84,7 @@ class Staging:
     def staged(self) -> Staged:
         """All rows of the table."""
         if self._rows is None:
-            raise DestinationError("what is staged was not verified, so nothing is published")
+            raise not_verified()
         return Staged(self.target.table_id, self.target.schema, self._rows)
 
     def remove(self) -> None:
@@ -93,28 +94,22 @@ class Staging:
 
     def _checked(self, committed: Sequence[CommittedBatch]) -> list[Part]:
         """The objects of the batches, in page order."""
-        with_rows = [batch for batch in committed if batch.rows]
-        there = self._objects.stored() if with_rows else {}
-        parts: list[Part] = []
-        for batch in with_rows:
-            receipt = batch.receipt or {}
-            part = part_of(str(receipt.get("object", "")))
-            if part is None:
-                raise without_receipt(batch, self.target.table_id)
-            found = there.get(part.name)
+        parts = parts_that_count(committed, _located, self.target.table_id)
+        there = self._objects.stored() if parts else {}
+        for batch, part in parts:
+            found, receipt = there.get(part.name), batch.receipt or {}
             if found is None:
                 raise differs(batch, f"object '{part.name}' is missing from the bucket")
             if found != Stored(receipt.get("bytes"), receipt.get("crc32c")):
                 raise differs(batch, f"object '{part.name}' was changed: its checksum differs")
-            parts.append(part)
-        return parts
+        return [part for _, part in parts]
 
     def _fill(self, parts: Sequence[Part], rows: int) -> bool:
-        """Make the table hold these objects and nothing else. Whether it did so already."""
+        """Make the table hold these objects and nothing else. Returns whether it did so already."""
         table = self.target.table_id
         if self._tables.count(table) == rows:
             return True
-        logger.debug(f"staging table '{table}' is loaded again from {len(parts)} objects")
+        logger.debug(f"staging table '{table}' is rebuilt from {len(parts)} objects")
         self._rebuilds += 1
         self._claim.replace(self.target, self._like)
         for format in dict.fromkeys(part.format for part in parts):
@@ -126,6 +121,13 @@ class Staging:
         if found != rows:
             raise DestinationError(
                 f"{rows:,} rows were committed, but '{table}' holds {found or 0:,} after it was loaded from their "
-                f"objects: is another run at work? Run again; with --fresh to fetch everything again"
+                f"objects: is another run writing? Run again, or with --fresh to fetch everything again"
             )
         return False
+
+
+def _located(receipt: Mapping[str, Any]) -> Part:
+    part = part_of(str(receipt["object"]))
+    if part is None:
+        raise ValueError(receipt["object"])
+    return part

@@ -1,4 +1,4 @@
-"""Jobs of BigQuery that are done exactly once, however often they are asked for."""
+"""BigQuery jobs that run exactly once, however often they are requested."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,22 +7,22 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationWriteError
-from bizon.connectors.destinations.bigquery.src.client import HOW, PASSING_REASONS, RETRY
+from bizon.connectors.destinations.bigquery.src.client import PASSING_REASONS, REQUEST_OPTIONS, RETRY
 
 Job = Any
 """A load, copy or query job of google.cloud.bigquery."""
 Start = Callable[[str], Job]
 """Starts a job under an id."""
 
-_ATTEMPTS = 5  # of one call, at a job that fails for a reason that passes
-_LONGEST = 6 * 3600.0  # seconds; BigQuery ends jobs after that itself
+_ATTEMPTS = 5  # per call, for a job that fails for a reason that passes
+_LONGEST = 6 * 3600.0  # seconds; after that BigQuery ends a job itself
 _REASONS_SHOWN = 3
 
 
-class Jobs:
-    """Starts jobs under ids that say what they do: a second start finds the first, at work or done.
+class BigQueryJobs:
+    """Starts jobs under ids that name their purpose: a second request finds the first job, running or done.
 
-    BigQuery takes an id once, also for a job that fails; so each attempt has a number at its end.
+    BigQuery takes an id once, also for a job that fails, so the id ends with the number of the attempt.
     """
 
     def __init__(self, client: bigquery.Client, location: str) -> None:
@@ -30,8 +30,8 @@ class Jobs:
         self._location = location
 
     def done(self, name: str, start: Start) -> Job:
-        """Start the job unless it was done before, and wait for it. Raises DestinationWriteError when it fails for
-        good, or again and again. What failed when it was asked for earlier is tried anew."""
+        """Start the job unless it was done before, and wait for it. A job that failed in an earlier call is retried.
+        Raises DestinationWriteError when the job fails for good, or too often."""
         number = own = 0
         while True:
             job, is_own = self._started(f"{name}_{number}", start)
@@ -43,11 +43,11 @@ class Jobs:
             number += 1
 
     def is_done(self, name: str) -> bool:
-        """Whether the job was done; one that is at work is waited for."""
+        """Whether the job was done; waits for a job that is running."""
         number = 0
         while True:
             try:
-                job = self._client.get_job(f"{name}_{number}", location=self._location, **HOW)
+                job = self._client.get_job(f"{name}_{number}", location=self._location, **REQUEST_OPTIONS)
             except exceptions.NotFound:
                 return False
             if self._succeeds(job):
@@ -58,7 +58,7 @@ class Jobs:
         try:
             return start(job_id), True
         except exceptions.Conflict:
-            return self._client.get_job(job_id, location=self._location, **HOW), False
+            return self._client.get_job(job_id, location=self._location, **REQUEST_OPTIONS), False
 
     def _succeeds(self, job: Job) -> bool:
         try:

@@ -1,0 +1,147 @@
+"""The BigQuery destinations that stage: rows wait in a staging table until one job publishes them."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from typing import Protocol
+
+from google.cloud import bigquery
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
+from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
+from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
+from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, writing
+from bizon.connectors.destinations.bigquery.src.config import StagingDetails
+from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
+from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
+from bizon.connectors.destinations.bigquery.src.tables import Target
+from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
+from bizon.destination.staged import StagedDestination, Staging, Step
+
+
+class StagingTable(Staging, Protocol):
+    """Where the rows of a job wait until they are published."""
+
+    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+        """Make it hold the rows of the committed batches. ``like``: the final table."""
+
+    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """Check that it holds them, and note which rows they are. Raises DestinationError."""
+
+    def staged(self) -> Staged:
+        """The rows that ``verify`` has found."""
+
+    def remove(self) -> None:
+        """Remove them: they are published."""
+
+
+class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
+    """In sync modes full_refresh and incremental, rows wait in a staging table. Its labels are the fence, see
+    ``claim.py``. One BigQuery job publishes, and is done once."""
+
+    config: StagingDetails
+    _staging: StagingTable
+    _final: bigquery.Table | None = None
+    _published = False
+
+    @property
+    def temp_table_id(self) -> str:
+        """Where rows wait: ``staging_table``, else the default of the family; in sync mode stream, the table itself."""
+        named = self.config.staging_table
+        if named is None or self._in_place:
+            return super().temp_table_id
+        dataset = self.default_destination_id.rpartition(".")[0]
+        return self.config.table_of(named) if "." in named else f"{dataset}.{named}"
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: no dataset, no permission, no credentials, nowhere to stage."""
+        super().check_connection()
+        if not self._in_place:
+            if self.temp_table_id == self.default_destination_id:
+                raise DestinationConnectionError(f"`staging_table` '{self.temp_table_id}' is the table of the pipeline")
+            self._check_dataset(self.temp_table_id.rpartition(".")[0], make=False)
+        return True
+
+    @property
+    def _place(self) -> str:
+        return self.default_destination_id
+
+    def _prepare_in_place(self, resume: ResumePoint) -> None:
+        BigQueryFamilyDestination.prepare(self, resume)
+
+    def _open(self, resume: ResumePoint) -> None:
+        BigQueryFamilyDestination.prepare(self, resume)
+        self._final = self._tables.find(self.default_destination_id)
+        if self._final is not None:
+            self._finals.check(self._final)
+
+    def _has_own_rows(self) -> bool:
+        return self._final is not None and self._labels.has_published(self._final) and bool(rows_in(self._final))
+
+    def _take_over(self, resume: ResumePoint) -> None:
+        if self._final is not None:
+            self._tables.check_partitioning(self._final)
+        wanted = self._wanted(self._final)
+        self._staging = self._open_staging(wanted)
+        self._claim.take(resume, self._staged_target(wanted), self._final)
+        self._published = resume.exhausted and self._jobs.is_done(self._publish_name)
+
+    def _is_published(self) -> bool:
+        return self._published
+
+    @contextmanager
+    def _fenced(self) -> Iterator[None]:
+        self._claim.check()
+        yield
+
+    def _trim(self, resume: ResumePoint) -> None:
+        if self._final is not None:
+            self._finals.claim(self._final)
+        self._staging.trim(resume, self._final)
+
+    def _publish(self, mode: WriteMode) -> None:
+        """Publish by one job, which does nothing if another start has claimed staging."""
+        staged, wanted = self._staging.staged(), self._wanted(None)
+        final = self._finals.claimed(wanted)
+        self._tables.widen(final, staged.schema)
+        replaces = mode is WriteMode.REPLACE
+        script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
+        job_config = bigquery.QueryJobConfig(query_parameters=staged.parameters)
+
+        def start(job_id: str) -> Job:
+            return self._clients.bigquery.query(
+                script, job_config=job_config, job_id=job_id, job_retry=None, **REQUEST_OPTIONS
+            )
+
+        self._jobs.done(self._publish_name, start)
+        self._published = True
+
+    def _note_published(self) -> None:
+        published = Publication(self._created_us, self.sync_metadata.job_id)
+        self._finals.mark(self.default_destination_id, published)
+
+    def _discard(self) -> None:
+        self._staging.remove()
+
+    def _explained(self, step: Step) -> AbstractContextManager[None]:
+        return writing(f"bigquery: table '{self._place}'" if step is Step.PUBLISH else "bigquery: staging")
+
+    @property
+    def _publish_name(self) -> str:
+        """Name of the job that publishes."""
+        return f"bizon_{self.sync_metadata.job_id}_publish"
+
+    @cached_property
+    def _claim(self) -> StagingClaim:
+        owner = self.sync_metadata.owner
+        return StagingClaim(self._clients.bigquery, self._tables, owner, self._knows, self.temp_table_id)
+
+    @abstractmethod
+    def _open_staging(self, wanted: Target) -> StagingTable:
+        """The staging of this job; changes nothing. ``wanted``: the table once it is published."""
+
+    @abstractmethod
+    def _staged_target(self, wanted: Target) -> Target:
+        """The staging table as it should be."""

@@ -1,0 +1,120 @@
+"""Values that a destination and its caller exchange. Imports nothing heavy."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class WriteMode(StrEnum):
+    """How the rows of a job reach the output."""
+
+    REPLACE = "replace"  # staged, then published instead of the old rows
+    APPEND = "append"  # staged, then published after the old rows
+    IN_PLACE = "in_place"  # written to the output at once; nothing is staged
+
+
+class Owner(NamedTuple):
+    """The pipeline that an output belongs to."""
+
+    pipeline: str
+    source: str
+    stream: str
+
+    @property
+    def mark(self) -> str:
+        """32 hex digits that tell the pipeline from others, for labels."""
+        return hashlib.sha256("\0".join(self).encode()).hexdigest()[:32]
+
+    @property
+    def key(self) -> str:
+        """The first eight digits of ``mark``, for file names."""
+        return self.mark[:8]
+
+    def __str__(self) -> str:
+        return f"pipeline '{self.pipeline}' ({self.source}.{self.stream})"
+
+
+class BatchRange(NamedTuple):
+    """The pages that the current ``write_records`` call delivers, both ends inclusive."""
+
+    from_iteration: int
+    to_iteration: int
+
+
+class CommittedBatch(NamedTuple):
+    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
+
+    from_iteration: int
+    to_iteration: int
+    rows: int
+    receipt: Mapping[str, Any] | None = None
+
+
+class OutputState(NamedTuple):
+    """The published output as a destination finds it.
+
+    ``identity`` tells it from other outputs: destination, place and format, for example ``{"destination": "file",
+    "place": "/data/out.json", "format": "json"}``. ``published_by``: the job of this pipeline that published last,
+    read from a mark stored with the output; None without one. ``has_rows``: False for an output that is missing or
+    empty, None when the destination cannot tell.
+    """
+
+    identity: Mapping[str, str]
+    published_by: str | None = None
+    has_rows: bool | None = None
+
+
+class PublishedOutput(NamedTuple):
+    """The output that a watermark vouches for, as the state recorded it when ``job_id`` published.
+
+    ``identity`` and ``has_rows``: see :class:`OutputState`. ``also``: jobs that may have published to it since, without
+    moving the watermark.
+    """
+
+    job_id: str
+    identity: Mapping[str, str]
+    has_rows: bool | None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a run starts: read once from the last destination cursor.
+
+    ``last_iteration``: the last committed page, None for a fresh job. ``pagination`` leads to the page after it.
+    ``exhausted``: no page is left, only publishing remains. ``rows_written`` counts committed rows, ``dead_letters``
+    committed dead letters.
+    ``has_history``: some run of the stream, in this job or an earlier one, has committed something; without it, an
+    output that this pipeline wrote means that the state was lost. ``adopt``: take an output over all the same.
+    ``epoch``: number of this start of the job, from 1; nothing that an earlier start does from now on is committed.
+    ``job_created_us``: when the job was created, in microseconds since 1970; later for each job of a stream.
+    ``committed``: the batches that ``rows_written`` counts, in page order; ``committed_letters``: the batches that
+    ``dead_letters`` counts. Both are empty in sync mode ``stream``, whose single checkpoint moves on. ``published``:
+    the output that the watermark of an incremental run belongs to, None when there is no such watermark.
+    """
+
+    job_id: str
+    last_iteration: int | None = None
+    pagination: Mapping[str, Any] = field(default_factory=dict)
+    rows_written: int = 0
+    dead_letters: int = 0
+    exhausted: bool = False
+    has_history: bool = True
+    adopt: bool = False
+    epoch: int = 1
+    job_created_us: int = 0
+    committed: tuple[CommittedBatch, ...] = ()
+    committed_letters: tuple[CommittedBatch, ...] = ()
+    published: PublishedOutput | None = None
+
+    @property
+    def fence(self) -> tuple[int, int]:
+        """Grows with every start: a destination refuses a start whose fence is lower than one it has seen."""
+        return self.job_created_us, self.epoch
+
+    @property
+    def next_iteration(self) -> int:
+        """Number of the first page this run delivers."""
+        return 0 if self.last_iteration is None else self.last_iteration + 1
