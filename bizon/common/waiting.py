@@ -1,13 +1,14 @@
-"""Waits that end when the run must end. Whatever waits on a thread of a run waits by ``pause``.
+"""Waits that end when the run must end. All code on a thread of a run waits by ``pause``, and retries by ``back_off``.
 
-The runner names the flag of the run with ``ends_with``; a session takes it when it is made, since a connector may use
-it on other threads too. ``within`` bounds what is retried, for checks that must answer soon.
+The runner names the stop flag of the run with ``ends_with``. A session takes the flag when it is created, since a
+connector may use the session on other threads too. ``within`` bounds the retries of checks that must answer soon.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Protocol
 
 from bizon.common.clock import Monotonic, monotonic
@@ -38,7 +39,7 @@ def ends_with(sign: StopSign) -> Iterator[None]:
 
 @contextmanager
 def within(seconds: float, clock: Monotonic = monotonic) -> Iterator[None]:
-    """Within, on this thread: nothing is retried once so many seconds have passed."""
+    """Within, on this thread: nothing is retried once this many seconds have passed."""
     token = _deadline.set(clock() + seconds)
     try:
         yield
@@ -52,7 +53,7 @@ def stop_sign() -> StopSign | None:
 
 
 def was_stopped(error: BaseException | None) -> bool:
-    """Whether an error comes from a wait that was ended, however a source has wrapped it."""
+    """Whether an error comes from a wait that ended early, however a source has wrapped it."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         if isinstance(error, StoppedError):
@@ -63,7 +64,7 @@ def was_stopped(error: BaseException | None) -> bool:
 
 
 def is_in_time(wait: float, clock: Monotonic = monotonic) -> bool:
-    """Whether another try after ``wait`` seconds is still within the bound, if there is one."""
+    """Whether a retry after ``wait`` seconds is still within the bound, if there is one."""
     deadline = _deadline.get()
     return deadline is None or clock() + wait <= deadline
 
@@ -87,6 +88,67 @@ def pause(
 
 
 def rest(seconds: float) -> None:
-    """Wait, on a thread that works for a run; for connectors, in place of ``time.sleep``. Raises StoppedError as soon
-    as the run must end."""
+    """Wait on a thread of a run; for connectors, instead of ``time.sleep``. Raises StoppedError as soon as the run must
+    end."""
     pause(seconds, stop_sign())
+
+
+def doubling(first: float, longest: float) -> Iterator[float]:
+    """Seconds to wait before each retry: ``first``, then twice as long each time, up to ``longest``. Never ends."""
+    wait = first
+    while True:
+        yield min(wait, longest)
+        wait = min(wait * 2, longest)
+
+
+class Attempt:
+    """One attempt of ``back_off``. ``number`` counts from 1. ``wait``: seconds before the next attempt; the caller may
+    change it to the wait that a server asks for."""
+
+    def __init__(self, number: int, wait: float, is_last: Callable[[], bool]) -> None:
+        self.number = number
+        self.wait = wait
+        self._is_last = is_last
+
+    @cached_property
+    def is_last(self) -> bool:
+        """True when no attempt follows; ask once this one has failed, since the patience may have run out meanwhile."""
+        return self._is_last()
+
+
+def back_off(
+    first: float,
+    longest: float,
+    *,
+    tries: int | None = None,
+    patience: float | None = None,
+    sleep: Callable[[float], None] = rest,
+    clock: Monotonic = monotonic,
+) -> Iterator[Attempt]:
+    """Attempts at something that may fail for a short time, with waits between them that double up to ``longest``
+    seconds::
+
+        for attempt in back_off(1, 15, tries=6):
+            try:
+                return send()
+            except Unreachable:
+                if attempt.is_last:
+                    raise
+                logger.warning(f"unreachable; retrying in {attempt.wait:g} s")
+
+    Ends after ``tries`` attempts, or once an attempt fails more than ``patience`` seconds after the first began; never,
+    without a bound. ``rest`` raises StoppedError when the run must end; pass another ``sleep`` for work that must
+    be finished even then. A wait of 0 seconds does not call ``sleep``.
+    """
+    began = clock()
+    for number, wait in enumerate(doubling(first, longest), start=1):
+
+        def is_last(number: int = number) -> bool:
+            return number == tries or (patience is not None and clock() - began > patience)
+
+        attempt = Attempt(number, wait, is_last)
+        yield attempt
+        if attempt.is_last:
+            return
+        if attempt.wait:
+            sleep(attempt.wait)
