@@ -43,7 +43,7 @@ run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
 	@$(BIN)/python -m bizon run $(CONFIG)
 	@if [ "$(CONFIG)" = examples/quickstart.yml ]; then echo "demo/creatures.json, first record:"; head -n 1 demo/creatures.json; fi
 
-test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/records -k frames" picks some.
+test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
 test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a seeded third.

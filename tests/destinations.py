@@ -16,7 +16,7 @@ from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import MonitorFactory
-from bizon.records.frames import DESTINATION_SCHEMA, encode_data
+from bizon.rows.frames import DESTINATION_SCHEMA, encode_data
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.testing.destination import DestinationConformance

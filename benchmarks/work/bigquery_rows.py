@@ -19,7 +19,7 @@ from bizon.connectors.destinations.bigquery.src.content import Content
 from bizon.connectors.destinations.bigquery.src.schema import NAMES, record_schema
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import packed
-from bizon.records.frames import DESTINATION_SCHEMA
+from bizon.rows.frames import DESTINATION_SCHEMA
 
 _ROWS = 50_000  # of a frame
 _REQUEST = 9_000_000  # bytes

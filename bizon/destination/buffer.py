@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bizon.common.clock import Monotonic, monotonic
-from bizon.records.frames import SourcePage, frame_bytes
+from bizon.rows.frames import SourcePage, frame_bytes
 
 if TYPE_CHECKING:
     import polars as pl

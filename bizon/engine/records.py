@@ -18,7 +18,7 @@ from bizon.engine.pipeline.producer import PageFetcher
 from bizon.engine.runner.assembly import build_source
 from bizon.engine.runner.workers import check_source
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.records.rejects import split_rejected
+from bizon.rows.rejects import split_rejected
 from bizon.source.config import SourceSyncModes
 from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class, supports_incremental

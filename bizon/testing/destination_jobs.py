@@ -17,7 +17,7 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.records.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
+from bizon.rows.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceRecord

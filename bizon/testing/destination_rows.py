@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from bizon.records.frames import DESTINATION_SCHEMA, UTC_MICROSECONDS
+from bizon.rows.frames import DESTINATION_SCHEMA, UTC_MICROSECONDS
 from bizon.source.models import SourceRecord
 
 HOSTILE = [

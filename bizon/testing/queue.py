@@ -18,8 +18,8 @@ from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import QueueEnd, QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.records.frames import empty_source_frame, records_to_frame
-from bizon.records.rejects import records_and_rejects_to_frame
+from bizon.rows.frames import empty_source_frame, records_to_frame
+from bizon.rows.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

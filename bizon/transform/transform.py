@@ -9,8 +9,8 @@ import polars as pl
 from bizon.common.errors.errors import TransformError
 from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.on_error import OnError
-from bizon.records.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
-from bizon.records.rejects import Stage, reject, rejected_rows
+from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
+from bizon.rows.rejects import Stage, reject, rejected_rows
 from bizon.transform.config import TransformModel
 from bizon.transform.snippet import compile_snippet
 
@@ -29,7 +29,7 @@ class Transform:
         A value that no snippet touches stays what it was: a number keeps its text, whatever a float would make of it.
 
         A snippet that raises, or leaves anything but a dict, is a TransformError with label and record id. With
-        ``on_error: fail`` it is raised, else the record is refused as the source gave it: see ``records/rejects.py``.
+        ``on_error: fail`` it is raised, else the record is refused as the source gave it: see ``rows/rejects.py``.
         """
         if not self._steps or df_source_records.is_empty():
             return df_source_records

@@ -23,7 +23,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "source/body.py source/answers.py source/retries.py source/failures.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),
-    (0, "records/*.py"),
+    (0, "rows/*.py"),
     (0, "common/clock.py common/errors/errors.py common/google_credentials.py common/interpreter.py"),
     (0, "common/interrupts.py common/kept_tokens.py common/log_bridge.py common/on_error.py common/private_files.py"),
     (0, "common/processes.py common/safe_log.py common/scrub.py common/secret.py common/secret_forms.py"),
@@ -47,7 +47,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("__main__.py", "main"),
 )
 OPEN_TO_GUESTS = (
-    "source/* destination/* config/strict.py config/streams.py records/frames.py records/exact_json.py "
+    "source/* destination/* config/strict.py config/streams.py rows/frames.py rows/exact_json.py "
     "common/models.py common/sync.py common/secret.py common/clock.py common/errors/errors.py common/private_files.py "
     "common/google_credentials.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
     "engine/pipeline/models.py "

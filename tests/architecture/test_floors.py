@@ -47,8 +47,8 @@ BREACHES = {
         "common/clock.py:2 (floor 0) imports engine/engine.py (floor 5): upwards: rule 1",
     ),
     "a cycle on one floor": (
-        {"common/clock.py": "import bizon.records.frames", "records/frames.py": "import bizon.common.clock"},
-        "import cycle common/clock.py (floor 0) -> records/frames.py (floor 0) -> common/clock.py (floor 0): rule 1",
+        {"common/clock.py": "import bizon.rows.frames", "rows/frames.py": "import bizon.common.clock"},
+        "import cycle common/clock.py (floor 0) -> rows/frames.py (floor 0) -> common/clock.py (floor 0): rule 1",
     ),
     "one connector imports another": (
         {
@@ -106,10 +106,10 @@ BREACHES = {
     "a config that is heavy by way of another file": (
         {
             "source/config.py": "import bizon.source.models",
-            "source/models.py": "import bizon.records.frames",
-            "records/frames.py": "import polars",
+            "source/models.py": "import bizon.rows.frames",
+            "rows/frames.py": "import polars",
         },
-        "source/config.py (floor 1) -> source/models.py (floor 0) -> records/frames.py (floor 0) loads polars: rule 5",
+        "source/config.py (floor 1) -> source/models.py (floor 0) -> rows/frames.py (floor 0) loads polars: rule 5",
     ),
     "a package file with content": (
         {"common/__init__.py": "x = 1"},

@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeClock
 
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
-from bizon.records.frames import SourcePage, empty_source_frame, records_to_frame
+from bizon.rows.frames import SourcePage, empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

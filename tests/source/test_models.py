@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from bizon.records.frames import RecordError
-from bizon.records.pages import page_to_frame, records_of
+from bizon.rows.frames import RecordError
+from bizon.rows.pages import page_to_frame, records_of
 from bizon.source.models import JsonLines, SourceIncrementalState, SourceIteration, SourceRecord
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

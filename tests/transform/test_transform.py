@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from bizon.common.errors.errors import TransformError
 from bizon.common.on_error import OnError
-from bizon.records.frames import SOURCE_SCHEMA, records_to_frame
-from bizon.records.rejects import records_and_rejects_to_frame
+from bizon.rows.frames import SOURCE_SCHEMA, records_to_frame
+from bizon.rows.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
 from bizon.transform.config import TransformModel
 from bizon.transform.transform import Transform

@@ -11,7 +11,7 @@ from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.records.frames import SourcePage, to_destination_frame
+from bizon.rows.frames import SourcePage, to_destination_frame
 from bizon.transform.transform import Transform
 
 

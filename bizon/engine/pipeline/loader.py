@@ -47,8 +47,8 @@ from bizon.engine.pipeline.models import Batch, Progress, ResumePoint, WrittenBa
 from bizon.engine.pipeline.retries import with_retries
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor
-from bizon.records.frames import DESTINATION_COLUMNS, rows_by_table
-from bizon.records.rejects import split_rejected, take_out
+from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
+from bizon.rows.rejects import split_rejected, take_out
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.models import SourceIteration
 

@@ -94,7 +94,7 @@ class PageMark(NamedTuple):
 
 class Batch(NamedTuple):
     """Contiguous pages ready to be written. ``frame``: destination frame with ``destination_id``, perhaps empty, and
-    perhaps with refused rows (:mod:`bizon.records.rejects`)."""
+    perhaps with refused rows (:mod:`bizon.rows.rejects`)."""
 
     frame: "pl.DataFrame"
     pages: tuple[PageMark, ...]

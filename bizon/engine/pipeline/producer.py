@@ -16,8 +16,8 @@ from bizon.engine.pipeline.models import Progress
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.monitoring.monitor import AbstractMonitor
-from bizon.records.frames import RecordError, empty_source_frame
-from bizon.records.pages import page_to_frame, records_of
+from bizon.rows.frames import RecordError, empty_source_frame
+from bizon.rows.pages import page_to_frame, records_of
 from bizon.source.cursor import Cursor
 from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.source.session import refused_by

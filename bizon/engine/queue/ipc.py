@@ -19,8 +19,8 @@ import polars as pl
 
 from bizon.common.clock import microseconds
 from bizon.engine.queue.flatbuffer import Table
-from bizon.records.frames import SOURCE_SCHEMA
-from bizon.records.rejects import REJECT_SCHEMA
+from bizon.rows.frames import SOURCE_SCHEMA
+from bizon.rows.rejects import REJECT_SCHEMA
 
 _SCHEMAS = {len(schema): schema for schema in (SOURCE_SCHEMA, pl.Schema({**SOURCE_SCHEMA, **REJECT_SCHEMA}))}
 _SMALL = 64 * 1024 * 1024  # bytes that any message may unpack to

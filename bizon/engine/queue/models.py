@@ -28,7 +28,7 @@ class Signal(StrEnum):
 class QueueMessage:
     """One page on its way to the consumer, or the end of the stream.
 
-    ``frame`` is a source frame (:mod:`bizon.records.frames`); a message with a ``signal`` carries no page. ``epoch``
+    ``frame`` is a source frame (:mod:`bizon.rows.frames`); a message with a ``signal`` carries no page. ``epoch``
     counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag`` is the number of
     the delivery, given by a broker's queue on arrival; it does not travel. ``state_length``: bytes of pagination and
     state as JSON; each side finds it by itself.

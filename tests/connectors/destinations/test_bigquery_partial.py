@@ -20,7 +20,7 @@ from bizon.connectors.destinations.bigquery.src.landed import Confirmed, Landed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.models import ResumePoint
-from bizon.records.rejects import take_out
+from bizon.rows.rejects import take_out
 
 if TYPE_CHECKING:
     from bigquery import Warehouse

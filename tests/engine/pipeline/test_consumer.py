@@ -15,7 +15,7 @@ from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDet
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.records.frames import records_to_frame
+from bizon.rows.frames import records_to_frame
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig
 from bizon.source.models import SourceRecord

@@ -20,8 +20,8 @@ from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDet
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.records.frames import records_to_frame
-from bizon.records.pages import page_to_frame, records_of
+from bizon.rows.frames import records_to_frame
+from bizon.rows.pages import page_to_frame, records_of
 from bizon.source.models import JsonLines, SourceIteration, SourceRecord
 from bizon.transform.config import TransformModel
 from bizon.transform.transform import Transform

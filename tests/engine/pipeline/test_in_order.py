@@ -9,7 +9,7 @@ from bizon.common.clock import utc_now
 from bizon.common.errors.errors import QueueError
 from bizon.engine.pipeline.in_order import PATIENCE, InOrder
 from bizon.engine.queue.models import QueueMessage
-from bizon.records.frames import empty_source_frame
+from bizon.rows.frames import empty_source_frame
 
 
 def page(iteration: int) -> QueueMessage:

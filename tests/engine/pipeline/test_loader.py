@@ -15,7 +15,7 @@ from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark, Progress, ResumePoint
 from bizon.engine.pipeline.retries import RETRY_WAITS
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.records.frames import SourcePage, records_to_frame, to_destination_frame
+from bizon.rows.frames import SourcePage, records_to_frame, to_destination_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from bizon.common.errors.errors import DestinationWriteError, FinalizeError, Row
 from bizon.common.on_error import OnError
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.pipeline.models import Batch
-from bizon.records.rejects import Stage, reject
+from bizon.rows.rejects import Stage, reject
 
 
 class Letters(ListDestination):

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.codec import MAGIC, VERSION, decode, encode
 from bizon.engine.queue.models import QueueMessage
-from bizon.records.frames import records_to_frame
-from bizon.records.rejects import records_and_rejects_to_frame
+from bizon.rows.frames import records_to_frame
+from bizon.rows.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.codec import MAGIC, VERSION, decode, encode
 from bizon.engine.queue.models import QueueMessage, Signal
-from bizon.records.frames import records_to_frame
-from bizon.records.rejects import records_and_rejects_to_frame
+from bizon.rows.frames import records_to_frame
+from bizon.rows.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

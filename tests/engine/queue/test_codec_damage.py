@@ -18,7 +18,7 @@ from bizon.engine.queue import codec, ipc
 from bizon.engine.queue.codec import StrangerError, decode, encode
 from bizon.engine.queue.flatbuffer import Table
 from bizon.engine.queue.models import QueueMessage
-from bizon.records.frames import SOURCE_SCHEMA, empty_source_frame, records_to_frame
+from bizon.rows.frames import SOURCE_SCHEMA, empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 ROWS = 7

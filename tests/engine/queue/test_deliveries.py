@@ -3,7 +3,7 @@
 from bizon.common.clock import utc_now
 from bizon.engine.queue.deliveries import Deliveries
 from bizon.engine.queue.models import QueueMessage
-from bizon.records.frames import empty_source_frame
+from bizon.rows.frames import empty_source_frame
 
 
 def page(iteration: int, job: str = "job") -> QueueMessage:

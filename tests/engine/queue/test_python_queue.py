@@ -13,7 +13,7 @@ from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDet
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
-from bizon.records.frames import empty_source_frame, records_to_frame
+from bizon.rows.frames import empty_source_frame, records_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,7 +17,7 @@ from bizon.common.clock import monotonic
 from bizon.engine.queue import codec
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.spool import LONGEST_WAIT, Spool, discard, replay
-from bizon.records.frames import records_to_frame
+from bizon.rows.frames import records_to_frame
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from bizon.destination.destination import BatchRange
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import CommittedBatch, ResumePoint
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.records.frames import DESTINATION_SCHEMA
+from bizon.rows.frames import DESTINATION_SCHEMA
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 

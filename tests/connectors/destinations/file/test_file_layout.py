@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
 
-from bizon.records.frames import DESTINATION_SCHEMA
+from bizon.rows.frames import DESTINATION_SCHEMA
 
 
 def publish(job: Job, frame: pl.DataFrame) -> None:

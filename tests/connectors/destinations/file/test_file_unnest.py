@@ -16,7 +16,7 @@ from loguru import logger
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.connectors.destinations.file.src.config import FileRecordSchemaConfig
 from bizon.connectors.destinations.file.src.unnest import Unnester
-from bizon.records.frames import DESTINATION_SCHEMA, encode_data
+from bizon.rows.frames import DESTINATION_SCHEMA, encode_data
 
 MISSING = object()
 BIG = 10**50

@@ -14,7 +14,7 @@ from loguru import logger
 from bizon.common.clock import utc_now
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.source import KafkaSource
-from bizon.records.pages import page_to_frame
+from bizon.rows.pages import page_to_frame
 from bizon.source.models import SourceIteration
 
 PATIENCE = 60  # seconds

@@ -19,8 +19,8 @@ from werkzeug import Response
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceFetchError
-from bizon.records.frames import RecordError
-from bizon.records.pages import page_to_frame
+from bizon.rows.frames import RecordError
+from bizon.rows.pages import page_to_frame
 
 Topics = Callable[..., str]
 Parts = dict[str, Any]

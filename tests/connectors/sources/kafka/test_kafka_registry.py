@@ -11,8 +11,8 @@ from pytest_httpserver import HTTPServer
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceConnectionError
-from bizon.records.frames import RecordError
-from bizon.records.pages import page_to_frame
+from bizon.rows.frames import RecordError
+from bizon.rows.pages import page_to_frame
 
 Topics = Callable[..., str]
 

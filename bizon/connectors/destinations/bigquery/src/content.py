@@ -12,7 +12,7 @@ from bizon.connectors.destinations.bigquery.src.config import ColumnType as Type
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row, load_line
 from bizon.connectors.destinations.bigquery.src.schema import six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
-from bizon.records.frames import UTC_MICROSECONDS
+from bizon.rows.frames import UTC_MICROSECONDS
 
 _TYPES: dict[Type, pl.DataType] = {
     Type.BOOLEAN: pl.Boolean(),

@@ -12,7 +12,7 @@ from bizon.connectors.destinations.bigquery.src.config import BigQueryRecordSche
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError
 from bizon.connectors.destinations.bigquery.src.values import converter
-from bizon.records.exact_json import loads_exact
+from bizon.rows.exact_json import loads_exact
 
 
 class Unnester:

@@ -15,7 +15,7 @@ from typing import Any
 from bizon.connectors.destinations.bigquery.src.config import BigQueryColumn, ColumnMode, ColumnType
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError, misfit
-from bizon.records.frames import encode_data
+from bizon.rows.frames import encode_data
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _DIGITS = {ColumnType.NUMERIC: (29, 9), ColumnType.BIGNUMERIC: (38, 38)}  # before and behind the point

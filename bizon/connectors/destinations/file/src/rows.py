@@ -8,7 +8,7 @@ import polars as pl
 from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
 from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.destination.config import RecordSchemaConfig
-from bizon.records.frames import DESTINATION_SCHEMA, frame_bytes
+from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
 
 _BYTES_AT_ONCE = 3_000_000  # rendered in memory as a whole, which stays near the processor when it is no larger
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"

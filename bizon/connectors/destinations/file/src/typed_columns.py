@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 
 from bizon.connectors.destinations.file.src.config import ColumnType
-from bizon.records.exact_json import PERHAPS_NOT_REPRODUCED
-from bizon.records.frames import UTC_MICROSECONDS
+from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED
+from bizon.rows.frames import UTC_MICROSECONDS
 
 Kinds = Mapping[str, ColumnType]
 COLUMN_TYPES: dict[ColumnType, pl.DataType] = {

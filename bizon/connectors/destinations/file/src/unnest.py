@@ -25,7 +25,7 @@ from bizon.connectors.destinations.file.src.typed_columns import (
     with_rows,
 )
 from bizon.destination.config import RecordSchemaConfig
-from bizon.records.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
+from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
 
 _MISFITS_NAMED = 1_000  # per write; the next try finds more
 _RECORDS_SEARCHED = 1_000  # per write, for keys that the schema does not know

@@ -14,8 +14,8 @@ import orjson
 import polars as pl
 
 from bizon.common.scrub import Scrubber
-from bizon.records.encoding import encode_data, encode_extra
-from bizon.records.frames import fault_of_timestamp, records_to_frame
+from bizon.rows.encoding import encode_data, encode_extra
+from bizon.rows.frames import fault_of_timestamp, records_to_frame
 from bizon.source.models import SourceRecord
 
 REJECT_SCHEMA = pl.Schema({"stage": pl.String(), "reason": pl.String()})

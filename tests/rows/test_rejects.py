@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bizon.common.secret import MASK, registry
-from bizon.records.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
-from bizon.records.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
+from bizon.rows.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
+from bizon.rows.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any, Never
 
 import orjson
 
-from bizon.records.encoding import ENCODE_OPTIONS, NestingError, encode_data, encode_extra
+from bizon.rows.encoding import ENCODE_OPTIONS, NestingError, encode_data, encode_extra
 
 _MANY_DIGITS = re.compile(r"[\d.]{16}")  # a 64-bit float keeps 15 digits; more need exact decoding
 _SURROGATE = re.compile("[\ud800-\udfff]")

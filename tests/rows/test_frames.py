@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bizon.records.frames import (
+from bizon.rows.frames import (
     DESTINATION_COLUMNS,
     SOURCE_SCHEMA,
     RecordError,

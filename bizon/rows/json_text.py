@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from bizon.records.frames import UTC_MICROSECONDS
+from bizon.rows.frames import UTC_MICROSECONDS
 
 _PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 _LAST_SECOND = 8_200_000_000_000  # after 1970, and before: about the year 261,800, close to the end of Polars' calendar

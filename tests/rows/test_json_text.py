@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bizon.records.frames import RecordError
-from bizon.records.pages import page_to_frame
+from bizon.rows.frames import RecordError
+from bizon.rows.pages import page_to_frame
 from bizon.source.models import RecordFrame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

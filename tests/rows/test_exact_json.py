@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bizon.records.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
+from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
 
 NUMBERS = [
     "1.10", "1.00", "0.10", "-1.50", "100.0", "1e400", "-1e400", "1E5", "1e5", "1E+5", "1.5e-7", "1e-400", "0e0", "-0",

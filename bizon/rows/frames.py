@@ -18,8 +18,8 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc, microseconds
-from bizon.records.encoding import NestingError, encode_extra, without_surrogates
-from bizon.records.encoding import encode_data as encode_data  # where it is looked for: it makes the text of a record
+from bizon.rows.encoding import NestingError, encode_extra, without_surrogates
+from bizon.rows.encoding import encode_data as encode_data  # where it is looked for: it makes the text of a record
 from bizon.source.models import SourceRecord
 
 if TYPE_CHECKING:

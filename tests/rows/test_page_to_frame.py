@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bizon.records.frames import SOURCE_SCHEMA, RecordError, records_to_frame
-from bizon.records.pages import page_to_frame, records_of
-from bizon.records.rejects import split_rejected
+from bizon.rows.frames import SOURCE_SCHEMA, RecordError, records_to_frame
+from bizon.rows.pages import page_to_frame, records_of
+from bizon.rows.rejects import split_rejected
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ import orjson
 import polars as pl
 
 from bizon.common.clock import as_utc
-from bizon.records.exact_json import SentNumbers
-from bizon.records.frames import (
+from bizon.rows.exact_json import SentNumbers
+from bizon.rows.frames import (
     SOURCE_SCHEMA,
     UTC_MICROSECONDS,
     RecordError,
@@ -19,9 +19,9 @@ from bizon.records.frames import (
     same_moment,
     text_series,
 )
-from bizon.records.json_text import column_without_json, json_texts, moments_in_utc
-from bizon.records.lines import split_lines
-from bizon.records.rejects import Stage, records_and_rejects_to_frame, reject
+from bizon.rows.json_text import column_without_json, json_texts, moments_in_utc
+from bizon.rows.lines import split_lines
+from bizon.rows.rejects import Stage, records_and_rejects_to_frame, reject
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
 
 _OPENING, _CLOSING = {"{", ord("{")}, {"}", ord("}")}
