@@ -1,4 +1,4 @@
-"""JSON that is read, changed in part, and written: what nobody touched is as it was sent."""
+"""JSON that is read, changed in part, and written: unchanged values stay as they were sent."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The two frames: what a record becomes on its way."""
+"""The two frames in which records travel."""
 
 import json
 import math

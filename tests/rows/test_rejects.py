@@ -9,7 +9,7 @@ import pytest
 
 from bizon.common.secret import MASK, registry
 from bizon.rows.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
-from bizon.rows.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
+from bizon.rows.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_refused, split_rejected
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_whatever_is_no_json_is_shown_as_well_as_it_can_be(data: dict[Any, Any])
 
 
 def test_all_that_is_json_in_a_refused_record_is_shown_exactly() -> None:
-    """One value that was no JSON made a text of 10,000 characters of the whole record, or of its numbers."""
+    """One value without a JSON form used to turn the whole record, or its numbers, into a text of 10,000 characters."""
     data = {
         "bad": object(),
         "d": Decimal("1.10"),
@@ -76,11 +76,11 @@ class Lost(tzinfo):
 @pytest.mark.parametrize(
     "stamp", [datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 1, tzinfo=Lost())]
 )
-def test_a_timestamp_that_cannot_be_told_in_utc_is_refused_alone(stamp: datetime) -> None:
+def test_a_timestamp_that_cannot_be_converted_to_utc_is_rejected_alone(stamp: datetime) -> None:
     records = [SourceRecord(id="a", data={}), SourceRecord(id="b", data={"n": 1}, timestamp=stamp)]
     frame = records_and_rejects_to_frame(records, NOW)
     assert frame["reason"][0] is None
-    assert frame["reason"][1].startswith("record 'b': its timestamp cannot be told in UTC: ")
+    assert frame["reason"][1].startswith("record 'b': its timestamp cannot be converted to UTC: ")
     assert frame["timestamp"].to_list() == [NOW, NOW]
     assert json.loads(frame["data"][1]) == {"n": 1}
     with pytest.raises(RecordError, match="record 'b': its timestamp"):
@@ -135,14 +135,14 @@ def test_a_refused_row_keeps_its_bizon_id_and_nobody_else_has_it() -> None:
 def test_rows_are_taken_out_by_position() -> None:
     source = records_to_frame([SourceRecord(id=n, data={}) for n in "abc"], NOW)
     page = to_destination_frame([SourcePage(0, NOW, source)], "j", NOW)
-    good, bad = take_out(page, {0: "x", 2: "y"})
+    good, bad = split_refused(page, {0: "x", 2: "y"})
     assert good["source_record_id"].to_list() == ["b"]
     assert list(zip(bad["source_record_id"], bad["reason"], strict=True)) == [("a", "x"), ("c", "y")]
     assert set(bad["stage"]) == {"destination"}
 
 
 def test_a_reason_is_masked_and_cut_where_it_arises() -> None:
-    """A token that the producing process has learned is not known to the one that writes the dead letters."""
+    """The process that writes the dead letters does not know a token that the producing process has learned."""
     frame = records_to_frame([SourceRecord(id="a", data={})], NOW)
     with registry.known_while(["Learned-55-Token"]):
         refused = reject(frame, {0: "sent with Learned-55-Token" + "!" * 50_000}, Stage.SOURCE)

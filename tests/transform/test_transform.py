@@ -123,7 +123,7 @@ def test_a_record_that_fails_is_refused_as_the_source_gave_it(python: str, reaso
 def test_a_record_that_is_no_json_fails_in_the_first_transform() -> None:
     page = frame({"n": 1}).with_columns(data=pl.lit('{"n": 1'))
     model = TransformModel(label="t", python="data['m'] = 1")
-    with pytest.raises(TransformError, match="transform 't' failed on record 'r0': the record is no JSON"):
+    with pytest.raises(TransformError, match="transform 't' failed on record 'r0': the record is not valid JSON"):
         Transform([model]).apply_transforms(page)
     assert Transform([model], OnError.SKIP).apply_transforms(page)["stage"].to_list() == ["transform"]
 
@@ -166,5 +166,5 @@ def test_a_value_that_is_moved_stays_what_it_was() -> None:
 
 @pytest.mark.parametrize("text", ['{"a":NaN}', '{"a":1.10,}', '{"a":1.10'])
 def test_what_is_no_json_is_refused_beside_such_numbers_too(text: str) -> None:
-    with pytest.raises(TransformError, match="record 'r0': the record is no JSON"):
+    with pytest.raises(TransformError, match="record 'r0': the record is not valid JSON"):
         Transform([TransformModel(label="t", python="pass")]).apply_transforms(of_text(text))
