@@ -189,5 +189,5 @@ def read_stream(
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "the condition never became true"
+        assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)

@@ -1,0 +1,94 @@
+"""The table of claims: one row per piece of work, in the order of the page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import claims_bigquery, claims_brokers, claims_engine, claims_records, claims_start
+from benchmarks.claims import Claim
+from benchmarks.workload import Bench
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """``work``: a description for readers of the table, with the sizes of a full run."""
+
+    name: str
+    work: str
+    measure: Callable[[Bench], list[Claim]]
+
+
+TABLE: tuple[TableRow, ...] = (
+    TableRow(
+        "records",
+        "1,000,000 nested records of about 450 bytes, in pages of 1,000, from a custom source that builds "
+        "`SourceRecord`s, into NDJSON: thread runner, default configuration. Bare loop: makes the same records, dumps "
+        "each with orjson, writes it to a file",
+        claims_records.records,
+    ),
+    TableRow(
+        "one-by-one",
+        "the same, `records` is a generator: each is made when it is needed",
+        claims_records.one_by_one,
+    ),
+    TableRow("peers", "the work of the first row by other tools (versions below)", claims_records.peers),
+    TableRow("pages", "the same records, the source hands over whole pages: `JsonLines`", claims_records.pages),
+    TableRow("parquet", "the records of the first row, into Parquet", claims_records.parquet),
+    TableRow("memory", "10,000,000 records, against 1,000,000", claims_records.memory),
+    TableRow("large-records", "3,000 records of 200 KB, in pages of 10", claims_records.large_records),
+    TableRow(
+        "short-run",
+        "`bizon run` of 25 records in three pages, and of the 5 of the dummy source, into a file, against "
+        '`python -c "import polars, sqlalchemy, pydantic, requests, typer"`',
+        claims_start.short_run,
+    ),
+    TableRow("commands", 'against `python -c "import typer"`', claims_start.commands),
+    TableRow("install", "`pip install` of the project, without extras", claims_start.install),
+    TableRow(
+        "latency",
+        "200 pages of 100 records from a local HTTP server that answers in 50 ms. Bare fetch loop: one "
+        "`requests.Session`, keep-alive, decodes the answers, no loading",
+        claims_engine.latency,
+    ),
+    TableRow(
+        "processes",
+        "100,000 records, plain Python busy in the source and as long again in a transform, on 2 cores",
+        claims_engine.processes,
+    ),
+    TableRow(
+        "transform",
+        "a transform of four lines on 1,000,000 records: the run with it, less the run without it",
+        claims_engine.transform,
+    ),
+    TableRow(
+        "checkpoints",
+        "1,000,000 records with 1,000 commits (`buffer_size: 0`), state in SQLite, against a run with one commit",
+        claims_engine.checkpoints,
+    ),
+    TableRow(
+        "queues",
+        "the work of the first row, pages travel through a broker on the same machine, against the run's own queue",
+        claims_brokers.queues,
+    ),
+    TableRow(
+        "kafka-source",
+        "1,000,000 messages of about 450 bytes in a topic of two partitions, JSON: the `kafka` source, full refresh, "
+        "into NDJSON. Bare loop: `consume`, and each value is written to a file",
+        claims_brokers.kafka_source,
+    ),
+    TableRow(
+        "storage-write",
+        "1,000,000 rows of the six columns and the mark of their batch become messages, packed into requests of "
+        "Storage Write. Bare loop: the same messages from rows that are ready, each serialised",
+        claims_bigquery.storage_write,
+    ),
+    TableRow(
+        "load-objects",
+        "1,000,000 rows become Parquet objects for load jobs, against `write_parquet` of the same frames",
+        claims_bigquery.load_objects,
+    ),
+    TableRow(
+        "bigquery-memory",
+        "200,000 records into BigQuery (emulators) with `buffer_size: 5`, against 50,000",
+        claims_bigquery.memory,
+    ),
+)
