@@ -38,7 +38,7 @@ class SentNumbers:
     surrogate keeps its escape. As fast as ``orjson`` when there is nothing to remember. Used on one thread."""
 
     def __init__(self) -> None:
-        # by id; keeping the objects alive prevents that another object gets the same id
+        # by id; while the objects live, no other object gets the same id
         self.remembered: dict[int, tuple[float, str]] = {}
         self._usual = json.JSONDecoder(parse_float=self._float, parse_constant=_refuse)
         self._unusual = json.JSONDecoder(parse_float=self._float, parse_int=self._int, parse_constant=_refuse)

@@ -1,7 +1,7 @@
 """The rows of a Polars frame as JSON text, by the same rules at every depth: in structs, lists, arrays and lists of
 structs.
 
-A moment becomes RFC 3339 text, a naive one counts as UTC. A decimal, a duration, a time and a category become text, NaN
+A moment becomes RFC 3339 text; a naive one counts as UTC. A decimal, a duration, a time and a category become text, NaN
 and infinities null. Polars does most of this itself. This module handles the types that Polars writes in another form,
 or on which it panics.
 """

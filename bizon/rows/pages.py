@@ -28,7 +28,7 @@ _OPENING, _CLOSING = {"{", ord("{")}, {"}", ord("}")}
 
 
 def records_of(page: SourceIteration) -> Iterable[SourceRecord] | JsonLines | RecordFrame:
-    """The records of a page, for ``page_to_frame``. Unless somebody else keeps the page, each record is freed once the
+    """The records of a page, for ``page_to_frame``. Unless other code keeps the page, each record is freed once the
     next one is read. Its memory is still in the cache of the processor then, and would not be after a whole page."""
     if isinstance(page.records, JsonLines | RecordFrame):
         return page.records

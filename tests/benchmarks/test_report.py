@@ -74,7 +74,7 @@ def test_rows_that_were_measured_apart_say_when_and_where() -> None:
     assert lines[2].startswith(f"`{TABLE[2].name}`: Full size; medians of 3 runs; 2024-06-07")
 
 
-def test_what_was_not_measured_says_why_in_one_cell() -> None:
+def test_a_missing_measurement_says_why_in_one_cell() -> None:
     table = render([found(replace(FAST, figure=None, reason="a | b\nc"))])
     assert "| - | <= 1.30 x | not run: a \\| b c |" in table
 

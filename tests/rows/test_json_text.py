@@ -62,14 +62,14 @@ def _items(value: Any) -> Any:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("series", "expected"), VALUES, ids=[str(series.dtype) for series, _ in VALUES])
-def test_a_value_is_written_alike_at_every_depth(series: pl.Series, expected: Any, place: str) -> None:
+def test_a_value_is_written_the_same_at_every_depth(series: pl.Series, expected: Any, place: str) -> None:
     """A naive moment inside a struct used to be written as 2024-01-01 12:00:00."""
     frame = pl.DataFrame({"id": [1], "v": series}).select("id", x=PLACES[place]())
     page = page_to_frame(RecordFrame(frame), NOW)
     assert inner(json.loads(page["data"][0])["x"]) == expected
 
 
-def test_nulls_stay_what_they_are_at_every_depth() -> None:
+def test_nulls_stay_nulls_at_every_depth() -> None:
     frame = pl.DataFrame(
         {
             "id": [1, 2, 3],

@@ -78,7 +78,7 @@ def test_another_field_or_ids_from_elsewhere_identify_the_lines() -> None:
         ('{"id":null}', "has no 'id' to identify it by"),
     ],
 )
-def test_a_line_that_is_no_record_is_named_or_refused(bad: str, reason: str) -> None:
+def test_a_line_that_is_not_a_record_is_named_or_rejected(bad: str, reason: str) -> None:
     with pytest.raises(RecordError, match=f"line 2 of the page {reason}"):
         lines_of('{"id":1}', bad, '{"id":3}')
     page = page_to_frame(JsonLines("\n".join(['{"id":1}', bad, '{"id":3}'])), NOW, refuse=True)
@@ -213,7 +213,7 @@ def test_an_empty_frame_is_a_page_without_records() -> None:
         (RecordFrame(pl.DataFrame({"id": [1, None]})), "row 1 of the page has no 'id'"),
     ],
 )
-def test_a_frame_that_is_no_page_is_named(page: RecordFrame, reason: str) -> None:
+def test_a_frame_that_is_not_a_page_is_named(page: RecordFrame, reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
         page_to_frame(page, NOW)
 
@@ -268,7 +268,7 @@ def test_a_fault_that_the_source_has_found_is_named_or_refused() -> None:
     ]
 
 
-def test_a_fault_of_the_source_and_a_line_that_is_no_object_are_both_refused() -> None:
+def test_a_fault_of_the_source_and_a_line_that_is_not_an_object_are_both_rejected() -> None:
     page = page_to_frame(JsonLines(["{}", "[2]", "{}"], ids=["a", "b", "c"], faults={2: "no"}), NOW, refuse=True)
     assert page["reason"].to_list() == [None, "line 2 of the page is not a JSON object", "no"]
 
@@ -282,7 +282,7 @@ def test_a_fault_of_the_source_and_a_line_that_is_no_object_are_both_refused() -
         ({"timestamps": pl.Series([1, 2])}, "timestamps of the page is Int64, not Datetime"),
     ],
 )
-def test_what_goes_with_the_lines_must_fit_them(columns: dict[str, Any], reason: str) -> None:
+def test_ids_timestamps_and_tables_must_fit_the_lines(columns: dict[str, Any], reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
         lines_of("{}", "{}", ids=["a", "b"], **columns)
     with pytest.raises(RecordError, match="a line of JsonLines is null"):

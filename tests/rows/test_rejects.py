@@ -48,7 +48,7 @@ def test_the_good_records_of_a_page_pass_and_the_others_carry_a_reason() -> None
 
 
 @pytest.mark.parametrize("data", [{"x": Hostile()}, circular(), {(1, 2): "key"}, {"x": {1, 2}}, {"x": b"bytes"}])
-def test_whatever_is_no_json_is_shown_as_well_as_it_can_be(data: dict[Any, Any]) -> None:
+def test_values_that_are_not_json_are_shown_as_far_as_possible(data: dict[Any, Any]) -> None:
     frame = records_and_rejects_to_frame([SourceRecord(id=1, data=data)], NOW)
     assert frame["reason"].null_count() == 0
     assert isinstance(json.loads(frame["data"][0]), dict)
@@ -92,7 +92,7 @@ class Failing(dict[str, Any]):
         raise OSError("gone")
 
 
-def test_whatever_fails_while_a_record_is_encoded_is_the_fault_of_that_record() -> None:
+def test_any_failure_while_a_record_is_encoded_rejects_that_record() -> None:
     records = [SourceRecord(id="a", data={}), SourceRecord(id="b", data=Failing(n=2**70))]
     frame = records_and_rejects_to_frame(records, NOW)
     assert frame["reason"].to_list() == [None, "record 'b': data: OSError: gone"]
@@ -108,7 +108,7 @@ def test_a_page_without_a_faulty_record_is_as_any_other() -> None:
     assert records_and_rejects_to_frame(page, NOW).equals(records_to_frame(page, NOW))
 
 
-def test_what_was_refused_first_stays_the_reason() -> None:
+def test_the_first_reason_stays() -> None:
     page = records_to_frame([SourceRecord(id=n, data={}) for n in range(3)], NOW)
     twice = reject(reject(page, {1: "first"}, Stage.SOURCE), {1: "second", 2: "other"}, Stage.TRANSFORM)
     assert twice["reason"].to_list() == [None, "first", "other"]

@@ -119,7 +119,7 @@ def test_several_topics_are_read_and_their_ids_stay_apart(kafka_url: str, kafka_
 
 
 @pytest.mark.lesson("F-39")
-def test_the_total_counts_from_the_start_of_what_is_left(kafka_url: str, kafka_topics: Topics) -> None:
+def test_the_total_counts_from_the_first_message_left(kafka_url: str, kafka_topics: Topics) -> None:
     """The total used to be the sum of end offsets, including deleted messages."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(10)))

@@ -14,12 +14,12 @@ NO_OFFSET = -1
 _EARLIEST, _LATEST = -2, -1  # ListOffsets of Kafka takes these instead of a timestamp
 _OURS = "bizon"  # the metadata of an offset; a tool that moves offsets writes none
 _ID = " topic-id="
-_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # from a broker that gives topics no ids
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # from a broker without topic ids
 
 
 class CommittedOffset(NamedTuple):
-    """The offset that a group has committed for a partition. ``is_ours``: this source has committed it, nobody has
-    moved it since. ``topic_id``: the topic for which it was committed, if known."""
+    """The offset that a group has committed for a partition. ``is_ours``: this source committed it, and nobody has
+    moved it since. ``topic_id``: the topic for which it was committed; empty when unknown."""
 
     offset: int = NO_OFFSET
     is_ours: bool = False

@@ -66,7 +66,7 @@ class Client:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of a consumer without its callback, which an admin client would call on a thread of its own."""
+        """The settings of a consumer without its callback, which an admin client would call on its own thread."""
         return without_empty(settings_of(self._config))
 
     @property

@@ -170,7 +170,7 @@ class GroupReader:
             )
         logger.warning(f"kafka: evicted from group '{group}' ({cause.str()}): joining again")
         if self._evictions == 1 and not cause.fatal() and not member:
-            return  # librdkafka joins by itself; if this member left, it would cause one more rebalance
+            return  # librdkafka joins by itself; leaving would cause one more rebalance
         self._release(list(self._offsets.positions))
         self.close()
 
@@ -184,7 +184,7 @@ class GroupReader:
             raise fetch_error("reading" if topic is None else f"reading topic '{topic}'", error)
 
     def _find_recreated_topics(self) -> None:
-        """Compare topic ids now and then: the messages of a recreated topic look like the next ones of the old."""
+        """Compare topic ids now and then: the messages of a recreated topic look like those expected next."""
         if self._offsets.positions and time.monotonic() >= self._ids_due:
             self._out_of_range.update(self._starts.in_recreated_topics(self._offsets.positions))
             self._ids_due = time.monotonic() + _IDS_INTERVAL

@@ -23,7 +23,7 @@ class Start(NamedTuple):
 
 
 class MemberOffsets:
-    """Where this member stands with each of its partitions."""
+    """The offsets of this member, by partition."""
 
     def __init__(self) -> None:
         self.positions: Offsets = {}  # the next offset to return; the keys are exactly the assigned partitions
@@ -77,8 +77,8 @@ class MemberOffsets:
             (self._in_flight if key in self._in_flight else self.safe)[key] = offset
 
     def release(self, key: Partition) -> Start | None:
-        """Another member may own the partition now, and delivers the messages in flight. The answer tells from where
-        this member would continue; None when that is unknown."""
+        """Another member may own the partition now, and delivers the messages in flight. Returns where this member
+        would continue; None when that is unknown."""
         self._in_flight.pop(key, None)
         self.positions.pop(key, None)
         committed = self.committed.pop(key, NO_OFFSET)
