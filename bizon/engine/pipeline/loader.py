@@ -48,7 +48,7 @@ from bizon.engine.pipeline.retries import with_retries
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
-from bizon.rows.rejects import no_rejects, split_refused, split_rejected
+from bizon.rows.rejects import no_rejects, split_rejected, without_refused
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.models import SourceIteration
 
@@ -161,7 +161,7 @@ class Loader:
                 self._write(self.destination, batch, destination_id, rows[DESTINATION_COLUMNS])
                 break
             except RowsRejectedError as error:
-                rows, refused = split_refused(rows, error.reasons)
+                rows, refused = without_refused(rows, error.reasons)
                 if self.dead_letters.on_error is OnError.FAIL or not refused.height:
                     raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
                 rejected.vstack(refused, in_place=True)
