@@ -1,4 +1,4 @@
-"""Every row does its work, at a size too small for its figures to mean anything."""
+"""Every row does its work, at a size too small for meaningful figures."""
 
 from pathlib import Path
 

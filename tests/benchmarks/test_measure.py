@@ -1,4 +1,4 @@
-"""Commands are run one after the other, each in a folder of its own, and what they took is noted."""
+"""Commands run one after the other, each in its own folder, and their cost is recorded."""
 
 import sys
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_pairwise_ratios_are_those_of_each_round() -> None:
 
 
 def test_the_harness_is_smaller_than_the_commands_it_measures() -> None:
-    """Linux starts a child's peak memory at that of its parent: a harness that loads Polars would measure itself."""
+    """A child's peak memory starts at its parent's on Linux: a harness that loads Polars would measure itself."""
     code = (
         "import sys, benchmarks.bench; print(*sorted({'polars', 'sqlalchemy', 'pydantic', 'bizon'} & {*sys.modules}))"
     )
