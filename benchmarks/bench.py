@@ -1,4 +1,4 @@
-"""The one harness behind every claim about speed, memory and size. ``python -m benchmarks.bench --help``."""
+"""The harness behind every claim about speed, memory and size. ``python -m benchmarks.bench --help``."""
 
 import argparse
 import sys
@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import report, stages
+from benchmarks.claim_table import TABLE, TableRow
 from benchmarks.claims import Claim
 from benchmarks.environments import CHART, ROOT, CannotInstallError
-from benchmarks.rows import ROWS, Row
 from benchmarks.workload import FULL, QUICK, Bench, Size
 
 
@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
             report.write_stages(stages.measure(size, Path(folder)))
         return 0
     runs = options.runs or (2 if options.quick else 5)
-    rows = [row for row in ROWS if not options.only or row.name in options.only]
+    rows = [row for row in TABLE if not options.only or row.name in options.only]
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    measured: list[tuple[Row, list[Claim]]] = []
+    measured: list[tuple[TableRow, list[Claim]]] = []
     for row in rows:
         with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
             measured.append((row, _measure(row, size, runs, Path(folder))))
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-def _measure(row: Row, size: Size, runs: int, folder: Path) -> list[Claim]:
+def _measure(row: TableRow, size: Size, runs: int, folder: Path) -> list[Claim]:
     print(f"\n{row.name}", flush=True)
     is_full = size is FULL
     bench = Bench(size, runs, folder, may_install=is_full, short_runs=5 if is_full else 3)
@@ -53,7 +53,7 @@ def _measure(row: Row, size: Size, runs: int, folder: Path) -> list[Claim]:
 
 
 def _chart(may_install: bool) -> str | None:
-    """The Python that draws, or None where there is none."""
+    """The Python interpreter that draws the chart, or None."""
     try:
         CHART.prepare(may_install)
     except CannotInstallError as error:
@@ -66,23 +66,23 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true", help="the sizes of the table (default)")
-    size.add_argument("--quick", action="store_true", help="small sizes, less their start-up; installs nothing")
-    names = [row.name for row in ROWS]
+    size.add_argument("--quick", action="store_true", help="small sizes, without their start-up; installs nothing")
+    names = [row.name for row in TABLE]
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=names, help=f"some rows: {', '.join(names)}")
-    parser.add_argument(
-        "--runs", type=int, metavar="N", help="runs of each side, after one that warms up (5; quick: 2)"
-    )
+    parser.add_argument("--runs", type=int, metavar="N", help="runs of each side, after one to warm up (5; quick: 2)")
     parser.add_argument(
         "--out", metavar="FOLDER", default=str(ROOT / "benchmarks" / "out"), help="where the results go"
     )
     parser.add_argument(
-        "--stages", action="store_true", help="one run of some rows with a stopwatch; write it into docs/performance.md"
+        "--stages",
+        action="store_true",
+        help="one run of some rows with a stopwatch; write the result into docs/performance.md",
     )
     parser.add_argument(
         "--write-docs",
         nargs="+",
         metavar="RESULTS",
-        help="measure nothing; write docs/performance.md from result files, of each figure the worst",
+        help="measure nothing; write docs/performance.md from result files, with the worst of each figure",
     )
     return parser.parse_args(arguments)
 

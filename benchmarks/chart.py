@@ -1,6 +1,6 @@
-"""Draws the claims: how much of its limit each figure uses. Runs in an environment that has matplotlib.
+"""Draws how much of its limit each claim uses. Runs in an environment that has matplotlib.
 
-``chart.py PICTURE`` reads a JSON list of bars from standard input: label, figure, limit, sense and text of each.
+``chart.py PICTURE`` reads a JSON list of bars from standard input, each with label, figure, limit, sense and text.
 """
 
 import json

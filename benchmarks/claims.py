@@ -1,4 +1,4 @@
-"""A claim: one figure beside the limit that it has to keep."""
+"""A claim: one figure, and the limit that it has to keep."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -36,7 +36,7 @@ class Claim:
         return f"{'<=' if self.sense == 'at most' else '>='} {number(self.limit, self.unit)}"
 
     def line(self) -> str:
-        """As it is printed while the benchmark runs."""
+        """The text that is printed while the benchmark runs."""
         verdict = f"not run: {self.reason}" if self.verdict == "not run" else self.verdict
         return f"{self.name:<52} {self.measured:>10}  {self.target:>11}  {verdict}"
 
@@ -54,7 +54,7 @@ def number(value: float, unit: str) -> str:
 
 
 def worst(claims: list[Claim]) -> Claim:
-    """Of one claim, measured several times, the figure that is farthest to the wrong side."""
+    """The worst figure of a claim that was measured several times."""
     measured = [claim for claim in claims if claim.verdict != "not run"]
     if not measured:
         return claims[0]

@@ -1,6 +1,6 @@
-"""Environments of their own for what is no dependency of the project: the peers, a bare install, the chart.
+"""Separate environments for packages that the project does not depend on: the peers, a bare install, the chart.
 
-They are in ``benchmarks/.envs/``, made when they are first needed, and kept until what they hold changes.
+They are in ``benchmarks/.envs/``. Each is created when it is first needed, and kept until its requirement changes.
 """
 
 import shutil
@@ -17,12 +17,12 @@ _TIMEOUT = 900  # seconds for one installation
 
 
 class CannotInstallError(RuntimeError):
-    """There is no such environment, and none could be made."""
+    """The environment does not exist and could not be created."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """``requirement``: what pip installs. ``made_of``: what its content depends on; None = the requirement."""
+    """``requirement``: for pip. ``made_of``: a text that changes with the content; None = the requirement."""
 
     name: str
     requirement: str
@@ -49,10 +49,10 @@ class Environment:
         return f"{self.made_of or self.requirement} on Python {sys.version_info.major}.{sys.version_info.minor}"
 
     def prepare(self, may_install: bool) -> None:
-        """Make the environment if need be.
+        """Create the environment unless it exists.
 
         Raises:
-            CannotInstallError: it is not there and may not be made, or pip failed; the text says which.
+            CannotInstallError: it does not exist and may not be created, or pip failed; the text says which.
         """
         if self.is_ready:
             return
@@ -100,6 +100,6 @@ CHART = Environment("chart", "matplotlib")
 
 
 def bare_install() -> Environment:
-    """This project as ``pip install`` gives it, without extras."""
+    """This project as ``pip install`` installs it, without extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return Environment("bare", str(ROOT), made_of=" ".join(sorted(project["dependencies"])))

@@ -1,4 +1,4 @@
-"""A local HTTP server whose every answer takes a while: an API that is limited by its latency."""
+"""A local HTTP server that delays every answer, like an API that is limited by its latency."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from benchmarks.work.bench_records import record
 
 @contextmanager
 def serving(pages: int, delay: float, records_per_page: int = 100) -> Iterator[str]:
-    """Serve ``/0``, ``/1`` ... on a free port of this machine, each ``delay`` seconds late; gives the address."""
+    """Serve ``/0``, ``/1`` ... on a free port, each ``delay`` seconds late. Yields the address."""
     bodies = [
         json.dumps(
             {
@@ -38,7 +38,7 @@ def serving(pages: int, delay: float, records_per_page: int = 100) -> Iterator[s
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: one line per request would be noise."""
+            """Log nothing: one line per request would be noise."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

@@ -1,7 +1,7 @@
-"""Runs commands and measures them: wall time, processor time, peak memory; one after the other, A B A B.
+"""Runs commands and measures their wall time, processor time and peak memory, one after the other: A B A B.
 
-Only the standard library is imported here, on purpose: Linux counts the memory of the process that starts a child
-towards the child's peak, so the harness has to be smaller than anything that it measures.
+This module imports only the standard library, on purpose. Linux counts the memory of the parent process towards the
+peak of its child, so the harness has to be smaller than everything that it measures.
 """
 
 import os
@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Literal
 
 Metric = Literal["wall", "cpu", "peak_mb"]
-TIMEOUT = 1800.0  # seconds; no command takes that long, so one that does hangs
+TIMEOUT = 1800.0  # seconds; a command that takes longer hangs
 _FOREIGN = ("BIZON_", "LOGURU_", "PYTHON", "VIRTUAL_ENV")
 _LONGEST_REASON = 300  # characters of a failed command's output that are kept
 
 
 class CommandFailed(RuntimeError):
-    """A command did not do its work, so there is nothing to measure."""
+    """A command failed, so there is nothing to measure."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What is run: arguments, the files it finds in its folder, and what has to be true of the folder afterwards."""
+    """A command with its arguments, the files in its folder, and a check of the folder afterwards."""
 
     arguments: tuple[str, ...]
     files: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one run took. ``cpu``: user and system time of the process and of all it waited for; MB are 10^6 bytes."""
+    """The cost of one run. ``cpu``: user and system time of the process and its children; MB are 10^6 bytes."""
 
     wall: float
     cpu: float
@@ -50,28 +50,28 @@ class Usage:
 
 @dataclass(frozen=True)
 class Samples:
-    """The runs of one side. ``start``: runs of the same command with next to no work; their median is taken off."""
+    """The runs of one side. ``start``: runs of the same command with almost no work; their median is subtracted."""
 
     usages: list[Usage]
     start: "Samples | None" = None
 
     def median(self, metric: Metric) -> float:
-        """The median of the runs, less that of the start-up."""
+        """The median of the runs, minus the median of the start-up."""
         return statistics.median(self.values(metric))
 
     def values(self, metric: Metric) -> list[float]:
-        """One figure per run, less the median of the start-up."""
+        """One figure per run, minus the median of the start-up."""
         start = self.start.median(metric) if self.start else 0.0
         return [float(getattr(usage, metric)) - start for usage in self.usages]
 
     def pairwise(self, other: "Samples", metric: Metric) -> list[float]:
-        """This side over the other, round by round: how much the ratio varies."""
+        """The ratio of this side to the other, round by round, to show how much it varies."""
         both = zip(self.values(metric), other.values(metric), strict=True)
         return [mine / yours for mine, yours in both if yours > 0]
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child: the machine's, without the settings that would change what is measured."""
+    """The environment of a child: this process's, without settings that would change the measurement."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return {**kept, "NO_PROXY": "localhost,127.0.0.1", **extra}
 
@@ -80,7 +80,7 @@ def run(command: Command, folder: Path, timeout: float = TIMEOUT) -> Usage:
     """Run a command in a folder and wait for it.
 
     Raises:
-        CommandFailed: it exited with another code than 0, took longer than ``timeout``, or its check failed.
+        CommandFailed: its exit code was not 0, it took longer than ``timeout``, or its check failed.
     """
     for name, text in command.files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -123,7 +123,7 @@ def _text(file: Path) -> str:
 
 @contextmanager
 def fresh_folder(parent: Path) -> Iterator[Path]:
-    """A new, empty folder for one run, removed afterwards, so that no run pays for what another left to be written."""
+    """A new folder for one run, removed afterwards, so that no run pays for unwritten data of another."""
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
     try:
         yield folder
@@ -139,10 +139,10 @@ def interleaved(
     warm_up: bool = True,
     timeout: float = TIMEOUT,
 ) -> dict[str, list[Usage]]:
-    """Run the sides in turn, ``runs`` rounds, each run in a folder of its own; with ``warm_up`` one more that does not
-    count.
+    """Run all sides, one after the other, for ``runs`` rounds, each run in its own folder. With ``warm_up`` there is
+    one more round, which does not count.
 
-    A side that fails once is not run again: it is absent from the answer, and ``failures`` says why.
+    A side that fails once does not run again: it is absent from the result, and ``failures`` says why.
     """
     found: dict[str, list[Usage]] = {name: [] for name in sides}
     for number in range(-1 if warm_up else 0, runs):

@@ -1,4 +1,4 @@
-"""What was measured as a JSON file, a Markdown table, a chart, and as a page of the documentation."""
+"""The measurements as a JSON file, a Markdown table, a chart, and a page of the documentation."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stages
+from benchmarks.claim_table import TABLE, TableRow
 from benchmarks.claims import Claim, worst
 from benchmarks.environments import DLT, PUBLIC_BIZON, ROOT
-from benchmarks.rows import ROWS, Row
 
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "performance.png"
@@ -23,7 +23,7 @@ _PACKAGES = ("orjson", "polars", "protobuf", "pydantic", "requests", "sqlalchemy
 Results = dict[str, Any]
 
 
-def results(measured: Sequence[tuple[Row, list[Claim]]], size: str, runs: int) -> Results:
+def results(measured: Sequence[tuple[TableRow, list[Claim]]], size: str, runs: int) -> Results:
     """Everything about one benchmark, as JSON."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -64,7 +64,7 @@ def _versions() -> dict[str, str]:
 
 
 def write_results(found: Results, folder: Path) -> Path:
-    """A file named after size and moment."""
+    """Write a file named after size and time."""
     stamp = "".join(sign for sign in found["measured_at"][:19] if sign.isalnum())
     file = folder / f"{found['size']}-{stamp}.json"
     file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -72,22 +72,22 @@ def write_results(found: Results, folder: Path) -> Path:
 
 
 def read_results(files: Sequence[Path]) -> list[Results]:
-    """Result files, oldest first; they have to be of one size.
+    """Result files, oldest first; all must have the same size.
 
     Raises:
-        ValueError: there is none, or a quick one is among full ones.
+        ValueError: there are no files, or quick and full results are mixed.
     """
     found = sorted((json.loads(file.read_text(encoding="utf-8")) for file in files), key=lambda one: one["measured_at"])
     sizes = {one["size"] for one in found}
     if len(sizes) != 1:
-        raise ValueError(f"results of one size are needed, not of {sorted(sizes) or 'none'}")
+        raise ValueError(f"all results must have one size; found: {sorted(sizes) or 'none'}")
     return found
 
 
-def merged(found: Sequence[Results]) -> list[tuple[Row, list[Claim]]]:
-    """Of every claim the worst of the results, row by row; a row that none of them has is not there."""
+def merged(found: Sequence[Results]) -> list[tuple[TableRow, list[Claim]]]:
+    """The worst result of every claim, row by row, without rows that have no result."""
     table = []
-    for row in ROWS:
+    for row in TABLE:
         claims: dict[str, list[Claim]] = {}
         for one in found:
             for claim in (Claim(**fields) for fields in one["rows"].get(row.name, [])):
@@ -116,7 +116,7 @@ def render(found: Sequence[Results]) -> str:
 
 
 def _measured(found: Sequence[Results]) -> list[str]:
-    """What was measured when and where: a line for the results that have the same rows; most rows first."""
+    """Time and machine of the measurements: one line per set of rows, the largest set first."""
     groups: dict[tuple[str, ...], list[Results]] = {}
     for one in found:
         groups.setdefault(tuple(sorted(one["rows"])), []).append(one)
@@ -148,14 +148,14 @@ def _cell(text: str) -> str:
 
 
 def write_table_and_chart(found: Sequence[Results], folder: Path, chart_python: str | None) -> None:
-    """``table.md`` and, where there is a Python that can draw, ``chart.png``."""
+    """Write ``table.md`` and, if a Python interpreter can draw, ``chart.png``."""
     (folder / "table.md").write_text(render(found) + "\n", encoding="utf-8")
     if chart_python is not None:
         draw(found, folder / "chart.png", chart_python)
 
 
 def draw(found: Sequence[Results], picture: Path, chart_python: str) -> None:
-    """Have the chart drawn by a Python that has matplotlib."""
+    """Draw the chart in a Python interpreter that has matplotlib."""
     bars = [
         {"label": f"{row.name}: {claim.name}", "figure": claim.figure, "limit": claim.limit, "sense": claim.sense,
          "text": f"{claim.measured} (target {claim.target})"}
@@ -170,12 +170,12 @@ def draw(found: Sequence[Results], picture: Path, chart_python: str) -> None:
 
 
 def page_with(found: Sequence[Results], page: str) -> str:
-    """The page with its table anew."""
+    """The page with its table replaced."""
     return _between(BEGIN, render(found), END, page)
 
 
 def page_with_stages(found: Results, page: str) -> str:
-    """The page with its table of stages anew."""
+    """The page with its table of stages replaced."""
     return _between(stages.BEGIN, stages.render(found), stages.END, page)
 
 
@@ -186,7 +186,7 @@ def _between(begin: str, text: str, end: str, page: str) -> str:
 
 
 def write_stages(rows: Results) -> None:
-    """Keep the stages beside the harness, and put them into the page."""
+    """Store the stages together with the harness, and write them into the page."""
     found = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(), "rows": rows}
     stages.FILE.parent.mkdir(exist_ok=True)
     stages.FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -194,7 +194,7 @@ def write_stages(rows: Results) -> None:
 
 
 def write_page(files: Sequence[Path], chart_python: str | None) -> None:
-    """Put result files into the documentation: keep them beside the harness, write the page and its chart."""
+    """Store result files together with the harness, and write the page and its chart."""
     found = read_results(files)
     COMMITTED.mkdir(exist_ok=True)
     for old in COMMITTED.glob("*.json"):

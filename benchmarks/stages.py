@@ -1,4 +1,4 @@
-"""Where the time of a run goes: one run of some rows, with a stopwatch around each stage."""
+"""The time that each stage of a run takes: one run of some rows, with a stopwatch around each stage."""
 
 import json
 import sys
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.brokers import tansu
+from benchmarks.claims_brokers import from_topic, topic_of
+from benchmarks.claims_engine import LATENCY, PER_PAGE, from_server
 from benchmarks.latency_server import serving
 from benchmarks.measure import Command, fresh_folder, run
-from benchmarks.rows_brokers import from_topic, topic_of
-from benchmarks.rows_engine import LATENCY, PER_PAGE, from_server
 from benchmarks.workload import WORK, Size, pipeline, script
 
 FILE = Path(__file__).parent / "profile" / "stages.json"
@@ -90,10 +90,10 @@ def _pair(wall: float, cpu: float) -> str:
 
 
 def _outside(run: Mapping[str, Any]) -> float:
-    """Seconds in which neither half is at work."""
-    return float(run["wall"] - max(run["stages"][half][0] for half in ("producer", "consumer")))
+    """Seconds in which neither the producer nor the consumer runs."""
+    return float(run["wall"] - max(run["stages"][role][0] for role in ("producer", "consumer")))
 
 
 def _others(run: Mapping[str, Any]) -> str:
-    halves = run["stages"]["producer"][1] + run["stages"]["consumer"][1]
-    return f"- / {max(0.0, run['cpu'] - _outside(run) - halves):.2f}"
+    both = run["stages"]["producer"][1] + run["stages"]["consumer"][1]
+    return f"- / {max(0.0, run['cpu'] - _outside(run) - both):.2f}"

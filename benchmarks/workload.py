@@ -1,4 +1,4 @@
-"""How big the work is, how it is started, and how two sides of it are compared."""
+"""The sizes of the work, the commands that do it, and the comparison of two sides."""
 
 import gzip
 import json
@@ -18,12 +18,12 @@ BIZON: tuple[str, ...] = (str(_BIZON),) if _BIZON.exists() else (sys.executable,
 _GZIP = b"\x1f\x8b"
 
 Side = Callable[[int], Command]
-"""A side of a comparison: the command for so many records (or pages)."""
+"""A side of a comparison: returns the command for this many records (or pages)."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Records (or pages) per row. ``net``: the start-up is measured too and taken off: short runs are mostly that."""
+    """Records (or pages) per row. ``net``: also measure the start-up and subtract it, as it dominates short runs."""
 
     name: str
     records: int
@@ -45,7 +45,7 @@ TINY = Size("tiny", 300, (100, 300), 2, 2, 20, 3, (10, 20), timeout=60)
 
 @dataclass
 class Bench:
-    """What a row is given: sizes, number of runs, where to work, whether it may install."""
+    """The tools of a row: sizes, number of runs, a folder, and whether it may install packages."""
 
     size: Size
     runs: int
@@ -55,9 +55,9 @@ class Bench:
     failures: dict[str, str] = field(default_factory=dict)
 
     def repeat(self, sides: Mapping[str, Side], total: int, short: bool = False) -> dict[str, Samples]:
-        """Run all sides in turn. A side that fails is left out, its reason is in ``failures``.
+        """Run all sides, one after the other. A side that fails is absent; its reason is in ``failures``.
 
-        ``short``: commands that are all start-up are warmed up and run more often, which costs little.
+        ``short``: the commands consist of start-up alone, so they are warmed up and run more often, which costs little.
         """
         commands = {name: side(total) for name, side in sides.items()}
         runs = max(self.runs, self.short_runs) if short else self.runs
@@ -66,7 +66,7 @@ class Bench:
         return {name: Samples(usages) for name, usages in found.items()}
 
     def compare(self, sides: Mapping[str, Side], total: int) -> dict[str, Samples]:
-        """As ``repeat``; where the size is ``net``, less the same sides with next to no work."""
+        """As ``repeat``; with a ``net`` size, minus the same sides with almost no work."""
         found = self.repeat(sides, total)
         if not self.size.net:
             return found
@@ -74,7 +74,7 @@ class Bench:
         return {name: Samples(found[name].usages, start) for name, start in starts.items()}
 
     def peak(self, name: str, samples: Mapping[str, Samples], side: str, limit: float) -> Claim:
-        """The claim that a side's peak memory, as median, keeps a limit."""
+        """The claim that the median of a side's peak memory keeps a limit."""
         if side not in samples:
             return Claim(name, None, "at most", limit, "MB", reason=self.failures.get(side, "failed"))
         usages = samples[side].usages
@@ -90,7 +90,7 @@ class Bench:
         sense: Sense,
         limit: float,
     ) -> Claim:
-        """The claim that the first side over the second keeps a limit, both as medians."""
+        """The claim that the ratio of the first side to the second, both as medians, keeps a limit."""
         missing = [f"{side}: {self.failures.get(side, 'failed')}" for side in sides if side not in samples]
         if missing:
             return Claim(name, None, sense, limit, reason="; ".join(missing))
@@ -115,10 +115,10 @@ def pipeline(
     bizon: tuple[str, ...] = (*BIZON, "run"),
     **top_level: Any,
 ) -> Command:
-    """``bizon run`` into a file, everything at its default but what is given.
+    """``bizon run`` into a file, with defaults for everything except the arguments.
 
     The source is the file of made-up records, with further ``keys``, or the whole block ``source``; ``total`` records
-    must arrive. ``to``: the whole block of another destination, where nobody looks what arrives.
+    must arrive. ``to``: the whole block of another destination, whose output is not checked.
     """
     made_up = {"name": "bench", "stream": "records", "source_file_path": str(WORK / file), "total": total}
     config = {
@@ -149,7 +149,7 @@ def python(code: str) -> Command:
 
 
 def lines_are(pattern: str, wanted: int) -> Callable[[Path], None]:
-    """The files of a pattern, compressed or not, have so many lines in all: nothing was lost, nothing came twice."""
+    """Checks that the files of a pattern, compressed or not, have this many lines: none is lost, none repeated."""
 
     def check(folder: Path) -> None:
         found = sum(_lines(file) for file in folder.glob(pattern))
@@ -160,7 +160,7 @@ def lines_are(pattern: str, wanted: int) -> Callable[[Path], None]:
 
 
 def file_exists(name: str) -> Callable[[Path], None]:
-    """The output is there."""
+    """Checks that the output exists."""
 
     def check(folder: Path) -> None:
         if not (folder / name).exists():

@@ -1,7 +1,7 @@
-"""BigQuery and Cloud Storage for tests: two emulators in processes of their own.
+"""BigQuery and Cloud Storage for tests: two emulators, each in a separate process.
 
-Used through the fixtures, which ``conftest.py`` has: ``google`` (both servers, for the whole session of a worker) and
-``warehouse`` (a dataset and a bucket of one test). What the BigQuery emulator cannot do is told in its docstring.
+Tests use the fixtures that ``conftest.py`` loads: ``google`` (both servers, for the session of a worker) and
+``warehouse`` (a dataset and a bucket for one test). The docstring of the BigQuery emulator lists its limits.
 """
 
 import json
@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 class Warehouse:
-    """A dataset and a bucket of one test; ``google``: the emulators, None for Google itself."""
+    """A dataset and a bucket for one test; ``google``: the emulators, None for Google itself."""
 
     def __init__(self, google: Google | None, project: str = PROJECT) -> None:
         from google.auth.credentials import AnonymousCredentials
@@ -40,15 +40,15 @@ class Warehouse:
 
     @property
     def keys(self) -> dict[str, Any]:
-        """Keys of ``destination.config`` that lead to it; the bucket is not among them."""
+        """Keys of ``destination.config`` for this warehouse, without the bucket."""
         return {"project_id": self.project, "dataset_id": self.dataset, "emulator": self._emulator}
 
     def tables(self) -> list[str]:
-        """Names of the tables there are."""
+        """The names of all tables."""
         return sorted(table.table_id for table in self.client.list_tables(self.dataset))
 
     def table(self, name: str) -> Any:
-        """What BigQuery tells of a table."""
+        """The properties of a table, from BigQuery."""
         return self.client.get_table(f"{self.project}.{self.dataset}.{name}")
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ class Warehouse:
         return [{**row, "source_data": _text(row["source_data"])} for row in found]
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """The rows that a query gives."""
+        """The rows of a query."""
         return [dict(row.items()) for row in self.client.query(query).result(page_size=_ROWS_AT_ONCE)]
 
     def objects(self) -> list[str]:
@@ -73,14 +73,14 @@ class Warehouse:
     def close(self) -> None:
         """Remove both."""
         self.client.delete_dataset(self.dataset, delete_contents=True, not_found_ok=True)
-        if self._emulator is None:  # the objects of an emulator go with it
+        if self._emulator is None:  # the objects of an emulator disappear with it
             self.storage.get_bucket(self.bucket).delete(force=True)
         self.client.close()
         self.storage.close()
 
 
 def _text(data: Any) -> str:
-    """A value of a JSON column may come decoded."""
+    """The text of a JSON column, whose value may be decoded already."""
     return data if isinstance(data, str) else json.dumps(data)
 
 

@@ -1,20 +1,20 @@
 """``subprocess`` for tests: ``Popen`` and ``run`` start ``python -m bizon ...`` by forking a process that has imported
-it already, see ``fork_server.py``. Whoever looks at the child sees what a new process would show.
+it already, see ``fork_server.py``. The child looks exactly like a new process.
 
-A command is a plain process wherever a fork might differ: another program than ``-m bizon``; a variable that is read at
-the start or on import and is not what the server had; a module in its folder or PYTHONPATH that would take the place of
-one that is loaded; a terminal; work between fork and exec (``preexec_fn`` and the like). So is every command outside
-``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and where the system lacks the means.
+A command runs as a plain process wherever a fork might differ: it is not ``-m bizon``; it has another value of a
+variable that is read at the start or on import; a module in its folder or PYTHONPATH would replace a loaded one; it has
+a terminal; it needs work between fork and exec (``preexec_fn`` and the like). The same holds for every command outside
+``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and on a system without the necessary calls.
 
-A fork cannot show four things, and no test may be about them: another seed of the hashes, umask and limits other than
-the server's, ``/proc/PID/cmdline``, and what only a first import brings to light. What a command spawns is forked as
-well, by the server, which is then its parent; and each holds one more descriptor, the way to the server.
+A fork cannot show four things, and no test may be about them: another hash seed, a umask or limits that differ from the
+server's, ``/proc/PID/cmdline``, and faults that appear only on a first import. The server also forks the processes that
+a command spawns, and is their parent. Each process holds one more descriptor, its connection to the server.
 
-What is about processes as they are started uses ``subprocess`` itself: imports and how they fail
-(``tests/architecture``, ``tests/cli/test_cli_commands.py``), weights (``tests/benchmarks``), mutants, which change what
-is imported, and the long chaos loop (``tests/e2e/crash``), mounts and limits, the commands of the README
-(``tests/e2e/test_real_api.py``, ``tests/docs/test_examples.py``), and one run of each runner and sync mode beside its
-fork (``test_fork_server.py``).
+Tests about the start of a process use ``subprocess`` itself: imports and their failures (``tests/architecture``,
+``tests/cli/test_cli_commands.py``), weights (``tests/benchmarks``), mutants, which change the imported code, and the
+long chaos loop (``tests/e2e/crash``), mounts and limits, the commands of the README (``tests/e2e/test_real_api.py``,
+``tests/docs/test_examples.py``), and one run of each runner and sync mode to compare with its fork
+(``test_fork_server.py``).
 """
 
 import inspect
@@ -44,7 +44,7 @@ READ_EARLY = re.compile(
     r"|API_|CLOUDSDK_|ENABLE_GCS_|GOOGLE_|GRPC_|OTEL_|PROTOCOL_BUFFERS_|TEMPORARILY_DISABLE_PROTOBUF_"  # by Google's
     r"|NPY_|NUMPY_|OPENBLAS_|PANDAS_"  # which read these
 )
-LONGEST_MESSAGE = 1_000_000  # bytes; the names of what is loaded
+LONGEST_MESSAGE = 1_000_000  # bytes; the names of the loaded modules
 SUFFIXES = ("", ".py", ".pyc", ".so")
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 UNUSUAL = {
@@ -55,11 +55,11 @@ _ASKED = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr
 
 
 class ServerGoneError(RuntimeError):
-    """The fork server died, and nobody knows how a command ended."""
+    """The fork server died, and the exit code of a command is lost."""
 
 
 class _Server:
-    """The fork server of a stage. It is started when it is first needed, and again when it has died."""
+    """The fork server of a stage. It starts when it is first needed, and again after it has died."""
 
     def __init__(self, stage: str, variables: Mapping[str, str]) -> None:
         self._stage = stage
@@ -71,7 +71,7 @@ class _Server:
         self._loaded: frozenset[str]
 
     def suits(self, folder: str, variables: Mapping[str, str]) -> bool:
-        """Whether a fork is the same as a new process, as far as these are concerned."""
+        """Whether a fork equals a new process in this folder, with these variables."""
         if early(variables) != self._early:
             return False
         self._ensure()
@@ -79,7 +79,7 @@ class _Server:
         return all(self._loaded.isdisjoint(modules_in(Path(folder, place))) for place in places)
 
     def start(self, command: tuple[Any, ...], streams: list[int]) -> tuple[int, Connection]:
-        """Start a command; its pid, and where its exit code will come from."""
+        """Start a command; returns its pid, and the connection that will bring its exit code."""
         try:
             return self._start(command, streams)
         except (EOFError, OSError):
@@ -101,14 +101,14 @@ class _Server:
                     **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": self._variables},
                     pass_fds=[theirs.fileno()],
                 )
-            told = self._control.recv(LONGEST_MESSAGE)
-            if not told:
+            modules = self._control.recv(LONGEST_MESSAGE)
+            if not modules:
                 process.wait()
-                raise ServerGoneError("the fork server could not start; it has told why")
-            self._process, self._loaded = process, frozenset(json.loads(told)) - {"sitecustomize"}
+                raise ServerGoneError("the fork server could not start; its output says why")
+            self._process, self._loaded = process, frozenset(json.loads(modules)) - {"sitecustomize"}
 
     def close(self) -> None:
-        """End it. Commands that still run are left alone."""
+        """End the server. Commands that still run continue."""
         with self._lock:
             if self._process is not None:
                 self._control.close()
@@ -120,27 +120,27 @@ _servers: dict[str, _Server] = {}
 
 
 def early(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a process reads before its first command could change them."""
+    """The variables that a process reads before a command could change them."""
     return {name: value for name, value in variables.items() if READ_EARLY.match(name)}
 
 
 def modules_in(folder: Path) -> set[str]:
-    """Names that Python would find in a folder."""
+    """The names of the modules that Python would find in a folder."""
     with suppress(OSError):
         return {path.name.partition(".")[0] for path in folder.iterdir() if path.suffix in SUFFIXES}
     return set()
 
 
 def bytecode_kept_in(folder: Path) -> dict[str, str]:
-    """Settings that let commands share compiled modules where Python is told to keep none: most of a short run is
-    importing."""
-    told_not_to = os.environ.get("PYTHONDONTWRITEBYTECODE")
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)} if told_not_to else {}
+    """Settings that let commands share compiled modules when Python would not write any. Imports take most of a short
+    run."""
+    writes_none = os.environ.get("PYTHONDONTWRITEBYTECODE")
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)} if writes_none else {}
 
 
 @contextmanager
 def forked() -> Iterator[None]:
-    """Within: commands that can be are forked; the variables of now are the usual ones."""
+    """Within: commands are forked wherever possible; the current variables are the usual ones."""
     if os.environ.get(PLAIN) == "1" or not all(hasattr(*each) for each in MEANS):
         yield
         return
@@ -156,14 +156,14 @@ def forked() -> Iterator[None]:
 
 
 def server_for(folder: str, variables: Mapping[str, str]) -> _Server | None:
-    """Where to fork ``-m bizon``; None for a plain process."""
+    """The server that forks ``-m bizon``; None for a plain process."""
     own_modules = variables.get("PYTHONPATH") or "bizon" in modules_in(Path(folder))
     server = _servers.get("libraries" if own_modules else "bizon")
     return server if server is not None and server.suits(folder, variables) else None
 
 
 class Popen(subprocess.Popen[AnyStr]):
-    """As ``subprocess.Popen``. The end of a forked command is told by its server, which reaps it at once."""
+    """As ``subprocess.Popen``. The server of a forked command reaps it at once, and reports its exit code."""
 
     _channel: Connection | None = None
 

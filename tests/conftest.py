@@ -1,4 +1,4 @@
-"""What every test gets: a clean environment, a folder of its own, and logging as it was before."""
+"""For every test: a clean environment, a separate folder, and fresh logging."""
 
 import os
 import subprocess
@@ -18,13 +18,13 @@ from loguru import logger
 pytest_plugins = ("bigquery", "kafka", "postgres")  # the fixtures of real servers
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
-settings.register_profile("default", deadline=None)  # a busy machine is no failure
+settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("default")
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)  # the same examples each time
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# BIZON_TEST_* stays: it tells the server fixtures where a server listens.
+# BIZON_TEST_* stays: the server fixtures read the addresses of servers from it.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
 _MATRIX_SLICES = 3
 _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")  # rich and typer obey these
@@ -32,13 +32,13 @@ _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are processors: tests of outages and brokers wait more than they work."""
+    """One and a half times the number of processors: tests of outages and brokers mostly wait."""
     return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Commands are forked, and those that are not share what they compile."""
+    """Commands are forked; the others share their compiled modules."""
     folder = tmp_path_factory.getbasetemp()
     workers_share = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
@@ -49,8 +49,8 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What a destination does not promise is not a test of it, rather than one that skips. Of long matrices a seeded
-    slice is run, unless all are asked for or a test is named."""
+    """Drop tests of modes that a destination does not support, instead of skipping them. Long matrices run a seeded
+    slice, unless all tests or a single test are requested."""
     items[:] = [item for item in items if not _is_of_an_unknown_mode(item)]
     is_named = any("::" in argument for argument in config.args) or config.option.keyword
     if not (os.environ.get("BIZON_TEST_LONG") or is_named):
@@ -70,7 +70,8 @@ def _is_of_an_unknown_mode(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine reaches a test, and none of a test the next: relative paths end in ``tmp_path``."""
+    """No setting of the machine reaches a test, and no setting of a test the next one. Relative paths are below
+    ``tmp_path``."""
     for name in list(os.environ):
         if (name.startswith(_OURS) and not name.startswith(_KEPT)) or name in _FORCE_COLOURS:
             monkeypatch.delenv(name)
@@ -83,7 +84,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _restored_logging() -> Iterator[None]:
-    """Each test starts with one sink, to the standard error of that moment, and leaves nothing behind in loguru."""
+    """Each test starts with one sink, to the current standard error, and leaves no change in loguru."""
     _reset_logging()
     yield
     _reset_logging()
@@ -103,7 +104,7 @@ def _to_stderr(message: str) -> None:
 
 
 def _no_patch(_record: Any) -> None:
-    """Takes the place of a patcher a test has set: loguru has no call that removes one."""
+    """Replaces the patcher of a test: loguru has no call to remove one."""
 
 
 @pytest.fixture
@@ -114,7 +115,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def write_config(tmp_path: Path) -> Callable[..., Path]:
-    """``write_config(dict_or_text, name="config.yml")``: write a pipeline's YAML below ``tmp_path``, give its path."""
+    """``write_config(dict_or_text, name="config.yml")``: write a pipeline's YAML below ``tmp_path`` and return its
+    path."""
 
     def write(config: dict[str, Any] | str, name: str = "config.yml") -> Path:
         path = tmp_path / name
@@ -130,9 +132,8 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
 def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     """``run_cli("run", path)``: the real CLI in a child process (``commands.py``), its output as text.
 
-    ``env`` is added to the test's environment, None as a value removes one; ``timeout`` in seconds ends the child and
-    fails the test; any exit code is returned, none raises.
-    """
+    ``env`` is added to the test's environment; the value None removes a variable. After ``timeout`` seconds the child
+    is killed and the test fails. No exit code raises."""
 
     def run(
         *args: str | Path,
@@ -159,7 +160,7 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Wait, with a bound, until something is true."""
+    """Wait until a condition is true, within a bound."""
     from time import monotonic, sleep
 
     def wait(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -31,7 +31,7 @@ MOMENT = datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 def open_destination(
     config: AbstractDestinationConfig, mode: str = "full_refresh", job_id: str | None = None, name: str = "pipe"
 ) -> Iterator[AbstractDestination]:
-    """A destination of a job of a pipeline in a sync mode; closed afterwards."""
+    """The destination of a pipeline's job in a sync mode; closed afterwards."""
     metadata = SyncMetadata(
         name=name,
         job_id=job_id or uuid4().hex,
@@ -68,7 +68,7 @@ def rows_of(records: Sequence[dict[str, Any]], first: int = 0) -> pl.DataFrame:
 
 
 def write(destination: AbstractDestination, rows: pl.DataFrame) -> CommittedBatch:
-    """Write a batch; how a checkpoint would record it."""
+    """Write a batch; returns it as a checkpoint would record it."""
     assert destination.write_records(rows) == (True, None)
     first, last = destination.batch.from_iteration, destination.batch.to_iteration
     return CommittedBatch(first, last, rows.height, destination.receipt())
@@ -81,7 +81,7 @@ def publish(destination: AbstractDestination, *committed: CommittedBatch) -> Non
 
 
 def resumed(job_id: str, *committed: CommittedBatch, **more: Any) -> ResumePoint:
-    """The resume point of the next start of a job with these batches."""
+    """The resume point for the next start of a job with these batches."""
     rows = sum(batch.rows for batch in committed)
     last = committed[-1].to_iteration
     return ResumePoint(
@@ -90,7 +90,7 @@ def resumed(job_id: str, *committed: CommittedBatch, **more: Any) -> ResumePoint
 
 
 class InWarehouse(DestinationConformance):
-    """Behaviours of every destination, of one that writes to BigQuery; its ``config`` keeps the warehouse."""
+    """The behaviours of every destination, for one that writes to BigQuery. Its ``config`` sets ``warehouse``."""
 
     warehouse: "Warehouse"
 

@@ -24,7 +24,7 @@ KEY = StreamKey("pipe", "scripted", "items")
 
 
 class FakeClock:
-    """A monotonic clock that moves when told."""
+    """A monotonic clock that moves only by ``advance``."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -80,7 +80,7 @@ class ScriptedSource(AbstractSource):
 
 
 class ListDestination(AbstractDestination):
-    """Keeps what it is told: one entry per call, in ``calls``; rows by table in ``rows``."""
+    """Records its calls in ``calls``, one entry each, and rows by table in ``rows``."""
 
     def __init__(self, config: AbstractDestinationDetailsConfig | None = None, sync_mode: str = "full_refresh") -> None:
         super().__init__(
@@ -118,18 +118,18 @@ class ListDestination(AbstractDestination):
 
 
 class RecordingCallback(AbstractSourceCallback):
-    """Keeps the pagination of the pages it is told of."""
+    """Records the pagination of the pages that were written, one list per call."""
 
     def __init__(self) -> None:
         super().__init__(SourceConfig(name="scripted", stream="items"))
-        self.told: list[list[dict[str, Any]]] = []
+        self.written: list[list[dict[str, Any]]] = []
 
     def on_iterations_written(self, iterations: list[SourceIteration]) -> None:
-        self.told.append([iteration.next_pagination for iteration in iterations])
+        self.written.append([iteration.next_pagination for iteration in iterations])
 
 
 def memory_backend() -> SQLAlchemyBackend:
-    """A backend in memory with its tables."""
+    """A backend in memory, with its tables."""
     backend = SQLAlchemyBackend(AbstractBackendConfigDetails(database="x"), BackendTypes.SQLITE_IN_MEMORY)
     backend.create_all_tables()
     return backend

@@ -1,13 +1,12 @@
 """Starts ``python -m bizon ...`` without the second that its imports take: ``python fork_server.py STAGE DESCRIPTOR``.
 
-The server imports what a command imports, and forks a child for each command that comes over the socket DESCRIPTOR. The
-child makes of itself what a new process would be (folder, variables, streams, process group, signals, ``sys.path``,
-``__main__``) and goes on as ``-m bizon`` does. STAGE says what is there before the fork: ``bizon``, or only its
-``libraries``, for commands whose PYTHONPATH may change what bizon is. The client is ``commands.py``.
+The server imports the modules of a command in advance, and forks a child for each command that it receives over the
+socket DESCRIPTOR. The child sets up the state of a new process (folder, variables, streams, process group, signals,
+``sys.path``, ``__main__``) and continues like ``-m bizon``. STAGE names the modules that are imported before the fork:
+``bizon``, or only its ``libraries``, for commands whose PYTHONPATH may replace bizon. The client is ``commands.py``.
 
-Nothing may be imported here that starts a thread of Python, opens a database or connects to anything, and Polars is not
-asked for anything: its threads would be missing after the fork.
-"""
+No module imported here may start a Python thread, open a database or connect to a server. The server never calls
+Polars, whose threads would be missing after the fork."""
 
 import atexit
 import ctypes
@@ -45,11 +44,11 @@ BIZON = (
 STAGES = {"libraries": LIBRARIES, "bizon": (*LIBRARIES, *BIZON)}
 EXECUTE = util.spawnv_passfds  # type: ignore[attr-defined]
 LOADED: dict[str, ModuleType] = {}
-"""Modules that are there before the fork. Nothing takes the last reference to it away."""
-MOST_DESCRIPTORS = 100  # of a message: the channel, the standard streams, and what a spawned process inherits
+"""Modules that are loaded before the fork. One reference to this dict is never released."""
+MOST_DESCRIPTORS = 100  # per message: the channel, the standard streams, and those that a spawned process inherits
 HIGH = 500  # a number that no descriptor of a short command has
 
-Channel = Connection  # to the one who waits for a command; it brings the command, and tells its pid and its exit code
+Channel = Connection  # to the caller that waits for a command; it carries the command, its pid and its exit code
 
 
 class Server:
@@ -61,7 +60,7 @@ class Server:
         self._children: dict[int, tuple[int, Channel]] = {}
 
     def serve(self) -> tuple[Channel, list[int], socket.socket]:
-        """Returns in the children only: the channel and the descriptors of each, and its own way to the server."""
+        """Returns only in the children: the channel and descriptors of the command, and a connection to the server."""
         while True:
             for ready in wait([self._client, *self._commands, *self._children]):
                 if isinstance(ready, int):
@@ -99,11 +98,11 @@ class Server:
         pid, channel = self._children.pop(handle)
         os.close(handle)
         _, status = os.waitpid(pid, 0)
-        with channel, suppress(OSError):  # nobody has to be waiting
+        with channel, suppress(OSError):  # perhaps nobody is waiting
             channel.send(("code", os.waitstatus_to_exitcode(status)))
 
     def _forget(self) -> None:
-        """In a child: what is the server's is not the command's."""
+        """Called in a child: close the descriptors of the server."""
         for client in (self._client, *self._commands):
             client.close()
         for handle, (_, channel) in self._children.items():
@@ -112,32 +111,32 @@ class Server:
 
 
 def aside(descriptor: int) -> int:
-    """The descriptor at a number where it is in nobody's way."""
+    """Move the descriptor to a high number that no command uses."""
     high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
     os.close(descriptor)
     return high
 
 
 def start(server: socket.socket, command: tuple[Any, ...], descriptors: Sequence[int]) -> tuple[int, Channel]:
-    """Ask a server for a process: its pid, and where its exit code will come from. ``command``: arguments, folder,
-    variables, process group, and the numbers that the descriptors have there."""
+    """Start a process through a server; returns its pid, and the connection that will bring its exit code. ``command``:
+    arguments, folder, variables, process group, and the numbers of the descriptors in the process."""
     ours, theirs = Pipe()
     with theirs:
         socket.send_fds(server, [b"\0"], [theirs.fileno(), *descriptors])
     try:
         ours.send(command)
-        told, number = ours.recv()
+        kind, number = ours.recv()
     except BaseException:
         ours.close()
         raise
-    if told != "pid":
-        raise RuntimeError(f"{command[0]} could not be started; the server has told why")
+    if kind != "pid":
+        raise RuntimeError(f"{command[0]} could not be started; the output of the server says why")
     return number, ours
 
 
 def become(channel: Channel, descriptors: list[int], path: list[str], added: dict[str, str]) -> list[str]:
-    """Make this process what a new one would be, and return its arguments. ``path``: ``sys.path`` without what depends
-    on the command; ``added``: variables that the imports have set."""
+    """Set up this process like a new one, and return its arguments. ``path``: ``sys.path`` without the entries that
+    depend on the command; ``added``: variables that the imports have set."""
     arguments, folder, variables, process_group, numbers = channel.recv()
     for descriptor, number in zip(descriptors, numbers, strict=True):
         os.dup2(descriptor, number)
@@ -158,7 +157,7 @@ def become(channel: Channel, descriptors: list[int], path: list[str], added: dic
 
 
 def look_for_modules(search: str) -> None:
-    """As Python does at its start: PYTHONPATH, a ``sitecustomize`` that may be in it, and only then the folder."""
+    """As Python does when it starts: first PYTHONPATH and a ``sitecustomize`` in it, then the folder."""
     if search:
         found = [os.path.abspath(each) for each in search.split(os.pathsep)]
         sys.path[:] = dict.fromkeys([*found, *sys.path])
@@ -169,8 +168,8 @@ def look_for_modules(search: str) -> None:
 
 
 class Spawned(popen_spawn_posix.Popen):
-    """A process that ``multiprocessing`` spawns: the server forks it too, and it runs what a new interpreter would run.
-    It is no child of this process, so that its exit code comes from the server."""
+    """A process that ``multiprocessing`` spawns. The server forks it too, and it runs the code of a new interpreter. It
+    is not a child of this process, so the server reports its exit code."""
 
     server: ClassVar[socket.socket]
 
@@ -200,15 +199,15 @@ class Spawned(popen_spawn_posix.Popen):
 
 
 def leave_standing() -> None:
-    """Called in a child at its very end: what the server has imported is not taken down, which would mean to copy all
-    of its memory first. The objects of the command are."""
+    """Called at the very end of a child: the modules of the server are not torn down, which would copy all their memory
+    first. The objects of the command are."""
     for name in LOADED:
         sys.modules.pop(name, None)
 
 
 def main(stage: str, descriptor: str) -> None:
     gc.disable()
-    atexit.register(leave_standing)  # the first to be registered is the last to be called
+    atexit.register(leave_standing)  # registered first, so called last
     path = sys.path if sys.flags.safe_path else sys.path[1:]
     before = dict(os.environ)
     for name in STAGES[stage]:
@@ -221,13 +220,13 @@ def main(stage: str, descriptor: str) -> None:
     gc.freeze()
     control = socket.socket(fileno=int(descriptor))
     control.send(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})).encode())
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its client, not by Ctrl-C
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends with its client, not by Ctrl-C
     channel, descriptors, way_back = Server(control).serve()
     arguments = become(channel, descriptors, path, added)
     Spawned.server, popen_spawn_posix.Popen = way_back, Spawned  # type: ignore[misc]
     signal.signal(signal.SIGINT, handler)
     sys.modules["__main__"] = script = ModuleType("__main__")
-    if "__annotations__" in globals():  # some versions of Python start with it
+    if "__annotations__" in globals():  # some versions of Python set it
         script.__annotations__ = {}
     gc.enable()
     look_for_modules(os.environ.get("PYTHONPATH", ""))

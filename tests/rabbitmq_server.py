@@ -1,8 +1,8 @@
-"""A RabbitMQ for tests: the one that is there, else a node of our own.
+"""A RabbitMQ for tests: an available broker, or a node that the tests start.
 
-``rabbitmq_at(folder)`` is what a session fixture yields from: ``BIZON_TEST_RABBITMQ_URL``, else the standard port, else
-Debian's ``rabbitmq-server`` with its own name, ports and folder. A :class:`Node` may also be started to be killed.
-"""
+``rabbitmq_at(folder)`` yields the broker for a session fixture: from ``BIZON_TEST_RABBITMQ_URL``, on the standard port,
+or Debian's ``rabbitmq-server`` with a separate name, ports and folder. A test may also start a :class:`Node` to kill
+it."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ import pika
 from ports import free_port
 from servers import server_or_skip
 
-_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the one in sbin: that one changes the user
+_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the one in sbin, which changes the user
 _START = 60.0  # seconds
 
 
 class Broker(NamedTuple):
-    """Where a broker listens, and who may use it."""
+    """The address of a broker, and its user."""
 
     host: str
     port: int
@@ -34,14 +34,14 @@ class Broker(NamedTuple):
     virtual_host: str = "/"
 
     def connect(self) -> pika.BlockingConnection:
-        """A connection of the test's own."""
+        """A separate connection for the test."""
         credentials = pika.PlainCredentials(self.username, self.password)
         return pika.BlockingConnection(
             pika.ConnectionParameters(self.host, self.port, self.virtual_host, credentials, socket_timeout=5)
         )
 
     def publish(self, queue: str, body: bytes) -> None:
-        """A message in a queue, durably."""
+        """Put a durable message into a queue."""
         with self.connect() as connection:
             channel = connection.channel()
             channel.confirm_delivery()
@@ -53,13 +53,13 @@ class Broker(NamedTuple):
             connection.channel().queue_delete(queue)
 
     def waiting(self, queue: str) -> int:
-        """Messages that wait in a queue, without those that a consumer has."""
+        """The number of messages that wait in a queue, without those delivered to a consumer."""
         with self.connect() as connection:
             return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
 
 
 class Node:
-    """A RabbitMQ of the test's own, which listens on a free port of this machine and keeps its data in ``folder``."""
+    """A separate RabbitMQ, which listens on a free port and keeps its data in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -80,7 +80,7 @@ class Node:
         self._port_mapper("-kill")
 
     def start(self) -> None:
-        """Returns once it takes connections."""
+        """Returns once the node accepts connections."""
         with (self._folder / "out.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_SERVER], env=self._environment(), stdout=log, stderr=log, start_new_session=True
@@ -92,8 +92,8 @@ class Node:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """As a power cut would. Returns once its name and its port can be taken again: what is waited for is the script
-        that has started it, and it may outlive that for a moment."""
+        """Stop the node like a power cut. Returns once its name and port are free again, since the node may live a
+        moment longer than the script that started it."""
         if self._process is None:
             return
         with suppress(ProcessLookupError):
@@ -103,16 +103,16 @@ class Node:
         deadline = time.monotonic() + _START
         while self._name.encode() in self._port_mapper("-names") or self._listens():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{self._name} was killed and is still there")
+                raise RuntimeError(f"{self._name} was killed and still runs")
             time.sleep(0.05)
 
     def remember(self) -> None:
-        """Have it write down which queues there are. It does so after a second or two by itself, and a queue that is
-        younger is not there when it is killed and starts again."""
+        """Make the node write its list of queues to disk. By itself it waits a second or two, and a kill loses younger
+        queues."""
         self.control("eval", "ok = mnesia:sync_log().")
 
     def control(self, *arguments: str) -> None:
-        """Run rabbitmqctl on it."""
+        """Run rabbitmqctl on the node."""
         command = [_SERVER.with_name("rabbitmqctl"), "-n", f"{self._name}@localhost", *arguments]
         subprocess.run(command, env=self._environment(), capture_output=True, check=True, timeout=60)
 
@@ -150,13 +150,13 @@ class Node:
 
 
 def can_start() -> bool:
-    """Is there a server to start?"""
+    """Whether a server is installed that can be started."""
     return _SERVER.exists() and shutil.which("epmd") is not None
 
 
 @contextmanager
 def rabbitmq_at(folder: Path) -> Iterator[Broker]:
-    """A broker for the tests of this process; ``folder`` is used when one has to be started."""
+    """A broker for the tests of this process; ``folder``: for a broker that has to be started."""
     url = os.environ.get("BIZON_TEST_RABBITMQ_URL")
     if url:
         parts = urlsplit(url)

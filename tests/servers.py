@@ -1,4 +1,4 @@
-"""What the fixtures of servers share: what to do when a server is absent."""
+"""How the fixtures of servers respond when a server is not available."""
 
 import os
 from typing import NoReturn
@@ -7,10 +7,10 @@ import pytest
 
 
 def server_or_skip(name: str, reason: str) -> NoReturn:
-    """End the test that needs server ``name``: skipped on a laptop, failed where ``CI`` is set.
+    """End the test that needs server ``name``: skip it on a laptop, fail it if ``CI`` is set.
 
-    Called by a server's fixture once it has found none and could start none; ``reason`` says what was tried.
+    Called by a server's fixture that has found no server and could not start one; ``reason`` says what it tried.
     """
     if os.environ.get("CI", "").lower() in ("", "0", "false", "no"):
-        pytest.skip(f"{name} is not here: {reason}")
-    pytest.fail(f"{name} is not here, and CI must have it: {reason}", pytrace=False)
+        pytest.skip(f"{name} is not available: {reason}")
+    pytest.fail(f"{name} is not available, and CI must have it: {reason}", pytrace=False)

@@ -1,4 +1,4 @@
-"""The emulators do what the tests of the destinations lean on."""
+"""The emulators behave as the tests of the destinations need."""
 
 import io
 from typing import TYPE_CHECKING

@@ -16,7 +16,7 @@ from commands import Popen
 from fork_server import STAGES
 
 BOUND = 30  # seconds; reached only when something is broken
-HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}  # threads of native libraries, which know nothing of Python
+HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}  # threads of native libraries, which do not use Python
 VERSION = [*commands.BIZON, "--version"]
 
 pytestmark = pytest.mark.skipif(
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module", autouse=True)
 def _forked() -> Iterator[None]:
-    """Also where the suite was told to use plain processes."""
+    """Fork commands even when the suite runs with plain processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(commands.PLAIN, raising=False)
         with nullcontext() if commands._servers else commands.forked():
@@ -35,15 +35,15 @@ def _forked() -> Iterator[None]:
 
 def is_forked(command: list[str] = VERSION, **how: object) -> bool:
     with Popen[str](command, **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **how}) as child:
-        told, _ = child.communicate(timeout=BOUND)
-        assert child.returncode == 0, told
+        output, _ = child.communicate(timeout=BOUND)
+        assert child.returncode == 0, output
         if child._channel is not None:
-            assert child._channel.poll(BOUND), "the server has not let go of it"
+            assert child._channel.poll(BOUND), "the server still holds it"
         return child.is_forked
 
 
 def server(stage: str = "bizon") -> int:
-    """The pid of a server that runs."""
+    """The pid of a running server."""
     assert is_forked(env={**os.environ, **({"PYTHONPATH": "."} if stage == "libraries" else {})})
     process = commands._servers[stage]._process
     assert process is not None
@@ -111,7 +111,7 @@ def test_a_folder_that_is_not_there_is_the_error_of_subprocess(tmp_path: Path) -
 
 
 def test_all_that_libraries_read_on_import_is_known() -> None:
-    """A variable that is missing in READ_EARLY would be that of the server and not of the command."""
+    """For a variable that is missing in READ_EARLY, a command would get the value of the server."""
     code = (
         "import importlib, json, os, sys\n"
         "seen, get = set(), type(os.environ).__getitem__\n"
@@ -120,7 +120,7 @@ def test_all_that_libraries_read_on_import_is_known() -> None:
         "print(json.dumps(sorted(seen)))"
     )
     command = [sys.executable, "-c", code, json.dumps(STAGES["bizon"])]
-    variables = {name: value for name, value in os.environ.items() if name != "CI"}  # with it, others are read
+    variables = {name: value for name, value in os.environ.items() if name != "CI"}  # CI adds others
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=BOUND, check=True)
     assert [name for name in json.loads(done.stdout) if not commands.READ_EARLY.match(name)] == []
 
@@ -183,7 +183,7 @@ def test_a_server_ends_with_its_client() -> None:
         os.close(handle)
 
 
-def test_run_feeds_and_captures_and_ends_what_takes_too_long(tmp_path: Path) -> None:
+def test_run_feeds_captures_and_kills_a_command_that_takes_too_long(tmp_path: Path) -> None:
     (tmp_path / "bizon.py").write_text(
         "import sys, time\ntext = sys.stdin.read()\nprint(text)\ntime.sleep(float(text))"
     )

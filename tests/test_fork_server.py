@@ -1,6 +1,6 @@
-"""Forked commands are what new processes are: ``commands.py`` and ``fork_server.py``.
+"""Forked commands behave like new processes: ``commands.py`` and ``fork_server.py``.
 
-Most tests run a ``bizon.py`` of their own, which takes the place of bizon in the folder of the command.
+Most tests write a ``bizon.py`` into the folder of the command, which replaces bizon.
 """
 
 import json
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(
 
 PORTRAIT = """
 import gc, json, multiprocessing.process, os, resource, signal, sys, threading
-import polars, psycopg  # which handle signals of their own
-told = [line.split() for line in open("/proc/self/status")]
-status = [line for line in told if line[0] in ("SigBlk:", "SigIgn:", "SigCgt:", "Umask:", "Uid:", "Gid:", "Groups:")]
+import polars, psycopg  # which install signal handlers
+lines = [line.split() for line in open("/proc/self/status")]
+status = [line for line in lines if line[0] in ("SigBlk:", "SigIgn:", "SigCgt:", "Umask:", "Uid:", "Gid:", "Groups:")]
 print(json.dumps({
     "arguments": [sys.argv, sys.orig_argv, sys.flags, sys.warnoptions, sys.executable],
     "main": [__name__, __spec__.name, __file__, __package__, sorted(vars(sys.modules["__main__"]))],
@@ -50,7 +50,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module", autouse=True)
 def _forked() -> Iterator[None]:
-    """Also where the suite was told to use plain processes."""
+    """Fork commands even when the suite runs with plain processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(commands.PLAIN, raising=False)
         with nullcontext() if commands._servers else commands.forked():
@@ -59,7 +59,8 @@ def _forked() -> Iterator[None]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """``start("code of bizon.py", ...)``: as Popen, its output as text. What is left at the end is killed."""
+    """``start("code of bizon.py", ...)``: like Popen, with text output. Processes that still run are killed at the
+    end."""
     started: list[commands.Popen[str]] = []
 
     def start(code: str, *arguments: str, **how: Any) -> commands.Popen[str]:
@@ -76,7 +77,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.mark.parametrize("group", [None, 0], ids=["same group", "own group"])
 @pytest.mark.parametrize("hooked", [False, True], ids=["", "sitecustomize"])
-def test_a_fork_is_in_all_what_a_new_process_is(
+def test_a_fork_equals_a_new_process(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooked: bool, group: int | None
 ) -> None:
     (tmp_path / "hook").mkdir()
@@ -88,8 +89,8 @@ def test_a_fork_is_in_all_what_a_new_process_is(
     monkeypatch.setattr(commands, "_servers", {})
     plain = start(PORTRAIT, "run", "--flag", "", "ü", **how)
     assert not plain.is_forked
-    (shown, told), (expected, nothing) = (each.communicate("typed", BOUND) for each in (forked, plain))
-    assert (told, nothing, forked.returncode, plain.returncode) == ("", "", 0, 0)
+    (shown, output), (expected, nothing) = (each.communicate("typed", BOUND) for each in (forked, plain))
+    assert (output, nothing, forked.returncode, plain.returncode) == ("", "", 0, 0)
     portrait, original = json.loads(shown), json.loads(expected)
     assert int(portrait["descriptors"].pop()) >= HIGH, "the way to its server"
     assert portrait == original
@@ -117,10 +118,10 @@ def test_each_runner_and_sync_mode_does_the_same_in_a_new_process(
         monkeypatch.setattr(commands, "_servers", servers)
         with commands.Popen([*commands.BIZON, "run", "config.yml"], cwd=folder, stdout=PIPE, stderr=STDOUT) as run:
             assert run.is_forked is bool(servers)
-            told, _ = run.communicate(timeout=BOUND)
-        assert run.returncode == 0, told
+            output, _ = run.communicate(timeout=BOUND)
+        assert run.returncode == 0, output
         rows = [json.loads(line)["source_record_id"] for line in (folder / "out.json").read_text().splitlines()]
-        ended.append((rows, len(told.splitlines()), sorted(path.name for path in folder.iterdir())))
+        ended.append((rows, len(output.splitlines()), sorted(path.name for path in folder.iterdir())))
     assert ended[0] == ended[1]
     assert ended[0][0] == [str(number) for number in range(20)]
 
@@ -138,12 +139,12 @@ def test_each_runner_and_sync_mode_does_the_same_in_a_new_process(
         *((f"import os; os.kill(os.getpid(), {each})", -each) for each in (signal.SIGKILL, signal.SIGTERM)),
     ],
 )
-def test_the_way_it_ended_is_told(start: Start, code: str, expected: int) -> None:
+def test_the_exit_code_is_reported(start: Start, code: str, expected: int) -> None:
     child = start(code)
     assert child.is_forked
-    _, told = child.communicate(timeout=BOUND)
+    _, output = child.communicate(timeout=BOUND)
     assert child.returncode == child.poll() == child.wait() == expected
-    assert ("KeyError: 'k'" in told) is ("KeyError" in code)
+    assert ("KeyError: 'k'" in output) is ("KeyError" in code)
 
 
 SPAWNING = """
@@ -160,17 +161,19 @@ if __name__ == "__main__":
         child = multiprocessing.get_context("spawn").Process(target=work, args=(theirs, how), name="one")
         child.start()
         theirs.close()
-        told = ours.recv()
-        told[5] -= os.getpgrp()
+        values = ours.recv()
+        values[5] -= os.getpgrp()
         if how == "signal.pause()":
             assert child.is_alive() and child.exitcode is None
             child.terminate()
         child.join()
-        print(told, child.exitcode, child.is_alive(), ours.poll())
+        print(values, child.exitcode, child.is_alive(), ours.poll())
 """
 
 
-def test_what_a_command_spawns_is_forked_as_well_and_ends_alike(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_a_command_spawns_are_forked_too_and_end_alike(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     how = {"env": {**os.environ, "CRASH_AT": "nowhere"}, "process_group": 0}
     (forked, _), servers = start(SPAWNING, "run", **how).communicate(timeout=BOUND), commands._servers
     assert servers
@@ -180,13 +183,13 @@ def test_what_a_command_spawns_is_forked_as_well_and_ends_alike(start: Start, mo
     assert [line.split("]")[-1].split()[0] for line in plain.splitlines()] == ["0", "3", "1", "-9", "-15"]
 
 
-def test_what_is_left_to_do_at_the_end_is_done(start: Start) -> None:
+def test_exit_handlers_and_threads_finish(start: Start) -> None:
     code = "import atexit, sys, threading, time\natexit.register(lambda: print('at exit'))\n"
     code += "threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()\nsys.stdout.write('main\\n')"
     assert start(code).communicate(timeout=BOUND) == ("main\nthread\nat exit\n", "")
 
 
-def test_a_command_that_runs_can_be_waited_for_and_told_to_end(start: Start) -> None:
+def test_a_running_command_can_be_awaited_and_terminated(start: Start) -> None:
     code = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
     code += "print(1, flush=True)\nsignal.pause()"
     child = start(code)
@@ -199,7 +202,7 @@ def test_a_command_that_runs_can_be_waited_for_and_told_to_end(start: Start) -> 
         child.communicate(timeout=0.01)
     child.terminate()
     assert child.wait(BOUND) == 5
-    child.send_signal(signal.SIGKILL)  # it is gone; nobody else gets it
+    child.send_signal(signal.SIGKILL)  # the child is gone; no other process gets the signal
 
 
 def test_a_group_of_its_own_is_killed_with_its_children(start: Start) -> None:

@@ -1,4 +1,4 @@
-"""The test harness itself: what tests/conftest.py and tests/servers.py promise."""
+"""The promises of the test harness: tests/conftest.py and tests/servers.py."""
 
 import os
 from collections.abc import Callable
@@ -15,13 +15,14 @@ from servers import server_or_skip
 
 def test_an_absent_server_skips_on_a_laptop_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="postgres is not here: nothing on port 5432"):
+    with pytest.raises(pytest.skip.Exception, match="postgres is not available: nothing on port 5432"):
         server_or_skip("postgres", "nothing on port 5432")
 
 
 def test_an_absent_server_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match="postgres is not here, and CI must have it: nothing on port 5432"):
+    text = "postgres is not available, and CI must have it: nothing on port 5432"
+    with pytest.raises(pytest.fail.Exception, match=text):
         server_or_skip("postgres", "nothing on port 5432")
 
 
@@ -60,7 +61,7 @@ def test_logging_is_restored_after_a_test_that_took_it_away(_round: int, capsys:
     logger.configure(patcher=lambda record: record.update(message="spoilt"))
 
 
-def test_the_clock_moves_only_when_told(clock: FakeClock) -> None:
+def test_the_clock_moves_only_by_advance(clock: FakeClock) -> None:
     before = clock()
     clock.advance(2.5)
     assert clock() - before == 2.5

@@ -1,4 +1,4 @@
-"""The Kafka brokers that tests use take and give back what they are given."""
+"""The Kafka brokers of the tests return the messages that they receive."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""requirements.lock: what `make` installs, from any index."""
+"""requirements.lock: the packages that `make` installs, from any index."""
 
 import re
 import tomllib
@@ -21,14 +21,14 @@ def declared() -> list[str]:
     extras = PROJECT["project"].get("optional-dependencies", {}).values()
     groups = PROJECT["dependency-groups"].values()
     texts = [*PROJECT["project"]["dependencies"], *(text for part in (*extras, *groups) for text in part)]
-    return [text for text in texts if isinstance(text, str)]  # the others include a group that is read itself
+    return [text for text in texts if isinstance(text, str)]  # other entries include a group
 
 
 @pytest.mark.parametrize("text", declared())
-def test_what_pyproject_asks_for_is_locked(text: str) -> None:
+def test_every_requirement_of_pyproject_is_locked(text: str) -> None:
     requirement = Requirement(text)
     if canonicalize_name(requirement.name) == "bizon":
-        return  # an extra made of other extras
+        return  # an extra that consists of other extras
     versions = [Version(version) for name, version in PINNED if name == canonicalize_name(requirement.name)]
     assert versions, f"{requirement.name} is not in requirements.lock: run `make lock`"
     assert all(version in requirement.specifier for version in versions), f"{text}, locked {versions}: run `make lock`"

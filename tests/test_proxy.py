@@ -9,7 +9,7 @@ from proxy import Proxy
 
 
 class Echo:
-    """A server that sends back what it gets, and keeps what it got."""
+    """A server that echoes all data, and records it."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The workflows run what is pinned, with the permissions they need and no more; CI runs zizmor as well."""
+"""The workflows run only pinned actions, with the permissions that they need; CI also runs zizmor."""
 
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ class TestWorkflow:
 
 
 def test_a_release_waits_for_each_check_that_ci_has() -> None:
-    """The release counts successful jobs by the name that CI gives them."""
+    """The release counts successful jobs by their names in CI."""
     checks = jobs(ROOT / ".github" / "workflows" / "ci.yml")["checks"]
     text = (ROOT / ".github" / "workflows" / "publish.yml").read_text(encoding="utf-8")
     assert checks["name"].split("$")[0].strip() == re.search(r'startswith\("(.+?)"\)', text)[1]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""The bare consume loop: reads a topic from its start and writes the values, a line each: BROKER TOTAL TOPIC."""
+"""The bare consume loop: reads a topic from its start and writes one value per line: BROKER TOTAL TOPIC."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prints the processor time that decoding and encoding every record takes; making the texts is not counted."""
+"""Prints the processor time of decoding and encoding every record; creating the texts does not count."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The made-up records as a source that has them as text already: a page is handed over whole."""
+"""A source that has the made-up records as text already, and returns whole pages."""
 
 from typing import Any
 

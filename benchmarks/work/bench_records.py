@@ -1,4 +1,4 @@
-"""The records that every side of a comparison moves: nested JSON, about 500 bytes; no dependency at all."""
+"""The records that every side of a comparison moves: nested JSON of about 500 bytes. Imports no package."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def record(n: int) -> dict[str, Any]:
 
 
 def large_record(n: int, kilobytes: int) -> dict[str, Any]:
-    """One record that holds enough of the small ones to be of that size."""
+    """One record that contains enough small ones to reach this size."""
     return {"id": n, "items": [record(n * 1000 + item) for item in range(kilobytes * 11 // 5)]}
 
 

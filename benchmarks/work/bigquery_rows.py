@@ -1,8 +1,8 @@
-"""Rows on their way to BigQuery, without BigQuery: prints the processor seconds that making them ready takes.
+"""Prepares rows for BigQuery, without BigQuery, and prints the processor seconds.
 
-``bigquery_rows.py WHAT TOTAL``. WHAT: ``requests`` (messages packed for Storage Write) beside ``messages`` (a loop that
-serialises them), ``objects`` (content for the bucket) beside ``parquet`` (``write_parquet`` of the same columns). The
-rows come in frames of 50,000, as they leave a buffer.
+``bigquery_rows.py WHAT TOTAL``. WHAT: ``requests`` (messages packed for Storage Write), to compare with ``messages`` (a
+loop that serialises them), or ``objects`` (content for the bucket), to compare with ``parquet`` (``write_parquet`` of
+the same columns). The rows come in frames of 50,000, as from a buffer.
 """
 
 import io

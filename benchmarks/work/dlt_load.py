@@ -1,7 +1,7 @@
 """The same records, in the same pages, through dlt into lines of JSON on the local disk. Runs in dlt's environment.
 
-A record stays one line, nested as it came, and is not compressed: the work that the others do. By itself dlt would put
-lists into tables of their own and compress, which takes longer.
+Each record stays one nested line and is not compressed, as with the other tools. By default dlt would split lists into
+separate tables and compress the files, which takes longer.
 """
 
 import os

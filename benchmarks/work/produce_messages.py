@@ -1,6 +1,7 @@
 """Puts the made-up records into a topic of two partitions: ``produce_messages.py BROKER TOTAL TOPIC``.
 
-The last message of each partition is sent by itself: the broker takes the first of a batch for the end of a partition.
+The last message of each partition is sent alone, since the broker takes the first message of a batch for the end of
+its partition.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""``bizon run`` with a stopwatch around each stage: prints wall and processor seconds of the thread that is in it.
+"""``bizon run`` with a stopwatch around each stage: prints wall seconds, and processor seconds of the stage's thread.
 
-Inner stages are taken off outer ones by whoever reads the figures. What Polars does on threads of its own is in the
-wall time of a stage, and in the processor time of the process.
+Outer stages include inner ones; the reader subtracts them. Work on Polars' own threads counts in the wall time of a
+stage, and in the processor time of the process.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""``bizon run`` with a stopwatch in its checkpoints: prints the seconds inside the state database and inside fsync.
+"""``bizon run`` with a stopwatch in its checkpoints: prints the seconds in the state database and in fsync.
 
-A stopwatch is around the two calls of a commit that reach the database, and around ``os.fsync``, which only the file
-destination uses: SQLite's own flushing happens inside the first two.
+The stopwatch measures the two calls of a commit that reach the database, and ``os.fsync``, which only the file
+destination calls: SQLite flushes within the first two.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a run tells a metrics system."""
+"""The hooks through which a run reports to a metrics system."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus
 class AbstractMonitor:
     """Every hook is optional and does nothing by default; a hook must not raise.
 
-    Hooks are called on the consuming side, except ``track_source_iteration``, which is called on the producing side.
+    The consumer calls the hooks, except ``track_source_iteration``, which the producer calls.
     """
 
     def __init__(self, sync_metadata: SyncMetadata) -> None:
@@ -40,5 +40,5 @@ class MonitorFactory:
 
     @staticmethod
     def get_monitor(sync_metadata: SyncMetadata) -> AbstractMonitor:
-        """The monitor for a run; a no-op, bizon sends nothing anywhere on its own."""
+        """The monitor of a run: it does nothing, since bizon itself sends no metrics."""
         return NoOpMonitor(sync_metadata)

@@ -1,4 +1,4 @@
-"""From what a source hands over as a record to JSON text."""
+"""From the data of a record to JSON text."""
 
 import re
 from collections.abc import Callable
@@ -13,20 +13,20 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class NestingError(TypeError):
-    """A record refers to itself, or is nested beyond what JSON readers take."""
+    """A record refers to itself, or is nested more deeply than JSON readers allow."""
 
 
 def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
-    Beyond what orjson accepts: a Decimal is written as an exact number, an integer of any size as it is, a lone
-    surrogate as U+FFFD. NaN and infinities become null. ``default`` gives a stand-in for any other value that has no
-    JSON form; without it that raises TypeError.
+    In addition to orjson, a Decimal is written as an exact number, an integer of any size in full, a lone surrogate as
+    U+FFFD. NaN and infinities become null. ``default`` returns a substitute for any other value without a JSON form;
+    without ``default`` such a value raises TypeError.
     """
     extra = default or encode_extra
     try:
         return orjson.dumps(data, default=extra, option=ENCODE_OPTIONS)
-    except TypeError:  # rare: walk the record and repair what can be
+    except TypeError:  # rare: walk the record and repair it where possible
         try:
             return orjson.dumps(_repaired(data), default=extra, option=ENCODE_OPTIONS)
         except RecursionError:
@@ -34,7 +34,7 @@ def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes
 
 
 def encode_extra(value: Any) -> Any:
-    """What ``orjson`` is to encode for a value that it does not know. Raises TypeError."""
+    """A substitute for a value that ``orjson`` does not know. Raises TypeError when there is none."""
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value)) if value.is_finite() else None
     raise TypeError(f"{type(value).__name__} is not JSON")
@@ -53,7 +53,7 @@ def _repaired(value: Any) -> Any:
 
 
 def _digits(number: int) -> str:
-    return str(Decimal(number))  # ``str`` of an integer ends at 4,300 digits
+    return str(Decimal(number))  # ``str`` refuses an integer of more than 4,300 digits
 
 
 def _repaired_key(key: Any) -> Any:
@@ -64,5 +64,5 @@ def _repaired_key(key: Any) -> Any:
 
 
 def without_surrogates(text: str) -> str:
-    """The text with U+FFFD in the place of half a surrogate pair; two halves that belong together are joined."""
+    """The text with U+FFFD for each lone surrogate; the two halves of a pair are joined."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""Decoding JSON so that no digit is lost, and encoding it again as it was sent."""
+"""Decoding JSON without losing a digit, and encoding it again exactly as it was sent."""
 
 import json
 import re
@@ -16,41 +16,40 @@ _SIXTEEN_DIGITS = "|".join([*(rf"\d{{{whole}}}\.\d{{{16 - whole}}}" for whole in
 PERHAPS_NOT_REPRODUCED = (
     rf"[:,\[]\s*(?:-0[,\]}}\s]|-?(?:\d{{19}}|\d+\.\d+0[,\]}}\s]|\d+(?:\.\d+)?[eE]|0\.0000|{_SIXTEEN_DIGITS}))"
 )
-"""Finds JSON with a number that ``orjson`` may write otherwise than it was read: 1.10, 1e5, -0, more than 15 digits.
-For Polars, which is fast because it begins with three characters; it also finds some texts that look like a number."""
+"""Finds JSON with a number that ``orjson`` may write differently from the text it read: 1.10, 1e5, -0, or more than 15
+digits. For Polars, which is fast because the pattern starts with one of three characters. It also finds some strings
+that look like a number."""
 _NEGATIVE_ZERO = re.compile(r"-0\s*[,\]}]")
 _LISTS = (list, tuple)
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def loads_exact(text: str) -> Any:
-    """Decode JSON; a number that a float could not hold is a Decimal. Raises ValueError."""
+    """Decode JSON; a number that does not fit a float becomes a Decimal. Raises ValueError."""
     return json.loads(text, parse_float=Decimal) if _MANY_DIGITS.search(text) else orjson.loads(text)
 
 
 class SentNumbers:
-    """A JSON document that is read, perhaps changed, and written: what was not touched is written as it was sent.
+    """A JSON document that is read, perhaps changed, and written. Numbers that did not change are written as sent.
 
-    ``loads`` gives plain values: the numbers are those of ``json.loads``, for code that computes with them. The very
-    objects are remembered with their text until the next ``loads``, so a number keeps it wherever it is moved, and one
-    that was computed has none. A number beyond the range of a float is infinite, one of thousands of digits too. Half a
-    surrogate pair stays the escape that it was. As fast as ``orjson`` where nothing has to be remembered. Used on one
-    thread.
-    """
+    ``loads`` returns plain numbers, as ``json.loads`` does, for code that computes with them. It remembers each number
+    object with its text until the next ``loads``. So a number keeps its text wherever it is moved, and a computed
+    number has none. A number beyond the range of a float, or with thousands of digits, becomes infinity. A lone
+    surrogate keeps its escape. As fast as ``orjson`` when there is nothing to remember. Used on one thread."""
 
     def __init__(self) -> None:
-        # by id; the objects are held, so that no other can get their id
+        # by id; while the objects live, no other object gets the same id
         self.remembered: dict[int, tuple[float, str]] = {}
         self._usual = json.JSONDecoder(parse_float=self._float, parse_constant=_refuse)
         self._unusual = json.JSONDecoder(parse_float=self._float, parse_int=self._int, parse_constant=_refuse)
 
     def loads(self, text: str, *, careful: bool = True) -> Any:
-        """Decode JSON; not ``careful``: where ``PERHAPS_NOT_REPRODUCED`` was not found. Raises ValueError."""
+        """Decode JSON. Not ``careful``: for text without ``PERHAPS_NOT_REPRODUCED``. Raises ValueError."""
         if self.remembered:
             self.remembered.clear()
         try:
             data = orjson.loads(text)
-        except ValueError:  # half a surrogate pair, a number beyond a float, or not valid JSON
+        except ValueError:  # a lone surrogate, a number beyond a float, or not valid JSON
             return self._carefully(text)
         return self._carefully(text) if careful and orjson.dumps(data) != text.encode() else data
 
@@ -62,7 +61,7 @@ class SentNumbers:
             raise ValueError("it is nested too deeply") from None
 
     def dumps(self, data: Any) -> str:
-        """JSON text of ``data``, in the form of ``encode_data`` where it was not sent. Raises TypeError."""
+        """JSON text of ``data``, with new values in the form of ``encode_data``. Raises TypeError."""
         try:
             restored = self._restored(data) if self.remembered else data
             return orjson.dumps(restored, default=encode_extra, option=ENCODE_OPTIONS).decode()
@@ -92,7 +91,7 @@ class SentNumbers:
         return value
 
     def _restored(self, value: Any) -> Any:
-        """A copy in which each number that was remembered is its text."""
+        """A copy with the text of each remembered number in its place."""
         if value.__class__ is dict or isinstance(value, dict):
             return {key: item if item.__class__ in _PLAIN else self._restored(item) for key, item in value.items()}
         if value.__class__ is list or isinstance(value, _LISTS):
@@ -101,7 +100,7 @@ class SentNumbers:
         return value if known is None else orjson.Fragment(known[1])
 
     def _text(self, value: Any) -> str:
-        """The same as text, for what ``orjson`` does not take."""
+        """The same as text, for data that ``orjson`` refuses."""
         if isinstance(value, dict):
             return f"{{{','.join([f'{_key(key)}:{self._text(item)}' for key, item in value.items()])}}}"
         if isinstance(value, _LISTS):
@@ -114,7 +113,7 @@ class SentNumbers:
 
 
 class _NegativeZero(int):
-    """The integer -0: equal to 0, but an object of its own."""
+    """The integer -0: equal to 0, but a separate object."""
 
     __slots__ = ()
 
@@ -134,5 +133,5 @@ def _key(key: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """JSON text of a string with halves of surrogate pairs."""
+    """JSON text of a string with lone surrogates."""
     return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(text, ensure_ascii=False))

@@ -1,8 +1,9 @@
-"""The rows of a Polars frame as JSON text, by rules that hold at every depth: in structs, lists, arrays and lists of
+"""The rows of a Polars frame as JSON text, by the same rules at every depth: in structs, lists, arrays and lists of
 structs.
 
-A moment is RFC 3339 text, a naive one is taken as UTC; a decimal, a duration, a time and a category are text; NaN and
-infinities are null. Polars does most of that itself. Done here is what it writes otherwise, or what makes it panic.
+A moment becomes RFC 3339 text; a naive one counts as UTC. A decimal, a duration, a time and a category become text, NaN
+and infinities null. Polars does most of this itself. This module handles the types that Polars writes in another form,
+or on which it panics.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,23 +14,25 @@ import polars as pl
 from bizon.rows.frames import UTC_MICROSECONDS
 
 _PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
-_LAST_SECOND = 8_200_000_000_000  # after 1970, and before: about the year 261,800, close to the end of Polars' calendar
+_LAST_SECOND = (
+    8_200_000_000_000  # before and after 1970: to about the year 261,800, close to the end of Polars' calendar
+)
 _LAST_DAY = _LAST_SECOND // 86_400
-_LONGEST = 2**62  # of a duration, in its own unit
-_YEAR_1, _YEAR_10_000 = -62_135_596_800, 253_402_300_800  # seconds; between them are the moments that Python knows
+_LONGEST = 2**62  # duration, in its own unit
+_YEAR_1, _YEAR_10_000 = -62_135_596_800, 253_402_300_800  # seconds; Python knows the moments between them
 
 _Rule = Callable[[pl.Expr], pl.Expr]
 
 
 def column_without_json(frame: pl.DataFrame) -> tuple[str, str] | None:
-    """The path of the first value of a type without a JSON form, as ``a.b`` or ``a[]``, and the type, or None."""
+    """Path and type of the first column or field whose type has no JSON form, as ``a.b`` or ``a[]``, or None."""
     found = (_path_without_json(name, dtype) for name, dtype in frame.schema.items())
     return next((each for each in found if each is not None), None)
 
 
-def json_texts(frame: pl.DataFrame) -> tuple[pl.Series, dict[int, str]]:
-    """Each row as JSON text; and the rows that hold a moment beyond Polars' calendar, with its column: null is there.
-    The frame has no column of a type without JSON.
+def rows_as_json(frame: pl.DataFrame) -> tuple[pl.Series, dict[int, str]]:
+    """Each row as JSON text. Also returns the rows with a moment beyond Polars' calendar, which becomes null, and its
+    column. All types of the frame must have a JSON form.
     """
     faults = _rows_beyond(frame)
     rules = {name: _readable(dtype, bool(faults)) for name, dtype in frame.schema.items()}
@@ -38,10 +41,10 @@ def json_texts(frame: pl.DataFrame) -> tuple[pl.Series, dict[int, str]]:
 
 
 def moments_in_utc(moments: pl.Series) -> tuple[pl.Series, list[int]]:
-    """A column of moments as that of a source frame, and the rows whose moment is not of the years 1 to 9999: it is
-    null there. ``moments`` is of type Datetime; naive ones are taken as UTC."""
+    """A Datetime column as source frames have it. Also returns the rows whose moment is outside the years 1 to 9999,
+    which becomes null. Naive moments count as UTC."""
     unit = _PER_SECOND[getattr(moments.dtype, "time_unit", "us")]
-    first, last = max(_YEAR_1 * unit, -(2**63)), min(_YEAR_10_000 * unit - 1, 2**63 - 1)  # nanoseconds are all inside
+    first, last = max(_YEAR_1 * unit, -(2**63)), min(_YEAR_10_000 * unit - 1, 2**63 - 1)  # all nanoseconds are inside
     ticks = moments.to_physical()
     lowest, highest = ticks.min(), ticks.max()
     naive = getattr(moments.dtype, "time_zone", None) is None
@@ -67,7 +70,7 @@ def _rows_beyond(frame: pl.DataFrame) -> dict[int, str]:
 
 
 def _is_inside(moments: pl.Series) -> bool:
-    """Whether the least and the greatest value of a column are within the calendar; False for a nested one."""
+    """Whether the smallest and the largest value of a column are within the calendar; False for a nested column."""
     limit = _limit(moments.dtype)
     if limit is None:
         return False
@@ -86,19 +89,19 @@ def _path_without_json(path: str, dtype: pl.DataType) -> tuple[str, str] | None:
 
 
 def _readable(dtype: pl.DataType, cut: bool) -> _Rule | None:
-    """The conversion after which Polars writes values of this type by the rules; None when none is needed.
+    """The conversion that makes Polars write values of this type by the rules; None when none is needed.
     ``cut``: moments beyond the calendar become null."""
     if isinstance(dtype, pl.Struct):
         rules = {field.name: _readable(_type(field.dtype), cut) for field in dtype.fields}
-        return _of_fields(rules) if any(rules.values()) else None
+        return _per_field(rules) if any(rules.values()) else None
     if isinstance(dtype, pl.List | pl.Array):
         inner = _readable(_type(dtype.inner), cut)
-        return None if inner is None else _of_items(inner, dtype)
+        return None if inner is None else _per_item(inner, dtype)
     zoned = _in_utc if isinstance(dtype, pl.Datetime) and dtype.time_zone is None else None
     beyond = _beyond(dtype) if cut else None
     if beyond is None:
         return zoned
-    named = zoned or _as_it_is
+    named = zoned or _unchanged
     return lambda value: named(pl.when(~beyond(value)).then(value))
 
 
@@ -106,11 +109,11 @@ def _in_utc(value: pl.Expr) -> pl.Expr:
     return value.dt.replace_time_zone("UTC")
 
 
-def _as_it_is(value: pl.Expr) -> pl.Expr:
+def _unchanged(value: pl.Expr) -> pl.Expr:
     return value
 
 
-def _of_fields(rules: Mapping[str, _Rule | None]) -> _Rule:
+def _per_field(rules: Mapping[str, _Rule | None]) -> _Rule:
     def rule(value: pl.Expr) -> pl.Expr:
         fields = [
             (value.struct.field(name) if inner is None else inner(value.struct.field(name))).alias(name)
@@ -121,12 +124,12 @@ def _of_fields(rules: Mapping[str, _Rule | None]) -> _Rule:
     return rule
 
 
-def _of_items(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
+def _per_item(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
     return lambda value: _as_list(value, dtype).list.eval(inner(pl.element()))
 
 
 def _beyond(dtype: pl.DataType) -> _Rule | None:
-    """Whether a value of this type holds a moment beyond the calendar, at any depth; None where it cannot."""
+    """Tells whether a value of this type holds a moment beyond the calendar, at any depth; None when it cannot."""
     if isinstance(dtype, pl.Struct):
         rules = {field.name: _beyond(_type(field.dtype)) for field in dtype.fields}
         known = {name: rule for name, rule in rules.items() if rule is not None}
@@ -139,7 +142,7 @@ def _beyond(dtype: pl.DataType) -> _Rule | None:
 
 
 def _limit(dtype: pl.DataType) -> int | None:
-    """How far from 1970 a value of this type may be, in its own unit; None for what has no such limit."""
+    """The greatest distance from 1970 of a value of this type, in its own unit; None without such a limit."""
     if isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns":
         return _LAST_SECOND * _PER_SECOND[dtype.time_unit]
     if isinstance(dtype, pl.Date):
@@ -154,7 +157,7 @@ def _any_field(rules: Mapping[str, _Rule]) -> _Rule:
 
 
 def _any_item(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
-    return lambda value: _of_items(inner, dtype)(value).list.any()
+    return lambda value: _per_item(inner, dtype)(value).list.any()
 
 
 def _as_list(value: pl.Expr, dtype: pl.List | pl.Array) -> pl.Expr:
@@ -162,6 +165,6 @@ def _as_list(value: pl.Expr, dtype: pl.List | pl.Array) -> pl.Expr:
 
 
 def _type(dtype: Any) -> pl.DataType:
-    """An instance, where Polars hands out a class."""
+    """An instance of the type; Polars sometimes returns the class."""
     instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
     return instance

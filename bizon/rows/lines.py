@@ -1,4 +1,4 @@
-"""Lines of JSON as they come: one body of many lines, or a list of them."""
+"""Lines of JSON in any form: one text of many lines, or a list of lines."""
 
 import re
 from base64 import b64encode
@@ -12,8 +12,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def split_lines(text: bytes | str | Sequence[bytes] | Sequence[str] | pl.Series) -> tuple[pl.Series, dict[int, str]]:
-    """The lines as a series of text, and why some could not be decoded, by their number from 0: an object that holds
-    their bytes stands in their place. A byte order mark before one body is left out."""
+    """The lines as a series of strings. A line that cannot be decoded is replaced by an object with its bytes; the
+    reasons are returned by line number, from 0. A byte order mark at the start of one text is removed."""
     if isinstance(text, pl.Series):
         return (text, {}) if text.dtype == pl.String else _decoded(text)
     if not isinstance(text, bytes | str):
@@ -50,7 +50,7 @@ def _each_decoded(lines: Iterable[bytes | str | None]) -> tuple[pl.Series, dict[
 def _series(lines: Sequence[str | None]) -> pl.Series:
     try:
         return pl.Series(lines, dtype=pl.String)
-    except UnicodeEncodeError:  # half a surrogate pair as a character, which JSON can only have as an escape
+    except UnicodeEncodeError:  # a lone surrogate as a character, which JSON allows only as an escape
         return pl.Series([None if line is None else _escaped(line) for line in lines], dtype=pl.String)
 
 

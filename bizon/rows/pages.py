@@ -1,4 +1,4 @@
-"""From what a source hands over for a page to a source frame: a list of records, lines of JSON, or a frame."""
+"""From a page of a source to a source frame. The page is a list of records, lines of JSON, or a frame."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ from bizon.rows.frames import (
     SOURCE_SCHEMA,
     UTC_MICROSECONDS,
     RecordError,
-    no_text,
+    null_texts,
     records_to_frame,
-    same_moment,
+    repeated_moment,
     text_series,
 )
-from bizon.rows.json_text import column_without_json, json_texts, moments_in_utc
+from bizon.rows.json_text import column_without_json, moments_in_utc, rows_as_json
 from bizon.rows.lines import split_lines
 from bizon.rows.rejects import Stage, records_and_rejects_to_frame, reject
 from bizon.source.models import JsonLines, RecordFrame, SourceIteration, SourceRecord
@@ -28,20 +28,20 @@ _OPENING, _CLOSING = {"{", ord("{")}, {"}", ord("}")}
 
 
 def records_of(page: SourceIteration) -> Iterable[SourceRecord] | JsonLines | RecordFrame:
-    """What a page holds, for ``page_to_frame``. Once nobody else has the page, a record is freed as soon as the next
-    one is read: its memory is at hand for the processor then, and is not when a whole page was read in between."""
+    """The records of a page, for ``page_to_frame``. Unless other code keeps the page, each record is freed once the
+    next one is read. Its memory is still in the cache of the processor then, and would not be after a whole page."""
     if isinstance(page.records, JsonLines | RecordFrame):
         return page.records
-    return _in_turn(page.records)
+    return _freed_one_by_one(page.records)
 
 
 def page_to_frame(
     records: Iterable[SourceRecord] | JsonLines | RecordFrame, now: datetime, *, refuse: bool = False
 ) -> pl.DataFrame:
-    """Source frame of a page; what comes without a timestamp gets ``now``.
+    """Source frame of a page; a record without a timestamp gets ``now``.
 
-    Raises RecordError for a record that cannot be encoded; with ``refuse`` the record is refused instead, and the
-    error is raised only for what is wrong with the page as a whole.
+    Raises RecordError for a record that cannot be encoded. With ``refuse`` the record is rejected instead, and only a
+    page that is at fault as a whole raises.
     """
     if isinstance(records, JsonLines):
         return _from_lines(records, now, refuse=refuse)
@@ -50,15 +50,15 @@ def page_to_frame(
     return records_and_rejects_to_frame(records, now) if refuse else records_to_frame(records, now)
 
 
-def _in_turn(records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+def _freed_one_by_one(records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
     if not isinstance(records, list | tuple):
         yield from records
         return
-    waiting = list(records)
+    remaining = list(records)
     del records
-    waiting.reverse()
-    while waiting:
-        yield waiting.pop()
+    remaining.reverse()
+    while remaining:
+        yield remaining.pop()
 
 
 def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame:
@@ -79,7 +79,7 @@ def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame
         reasons = {**found, **page.faults}
     stamps, unknown = _stamps(page.timestamps, now)
     for row in unknown:
-        reasons.setdefault(row, f"line {row + 1} of the page: its timestamp is not of the years 1 to 9999")
+        reasons.setdefault(row, f"line {row + 1} of the page: its timestamp is outside the years 1 to 9999")
     if reasons and not refuse:
         raise RecordError(reasons[min(reasons)])
     tables = None if page.destination_ids is None else pl.Series(page.destination_ids, dtype=pl.String)
@@ -87,9 +87,9 @@ def _from_lines(page: JsonLines, now: datetime, *, refuse: bool) -> pl.DataFrame
 
 
 def _found(field: str, lines: pl.Series) -> pl.Series | None:
-    """A field of each line, as text; None when a line is not a JSON object. Every line is parsed on the way.
+    """A field of each line, as text; None when a line is not a JSON object. Every line is parsed to find out.
 
-    None as well when an id may not be what was sent: a number that is not whole, or half a surrogate pair.
+    Also None when an id may differ from the text that was sent: a fraction, or a lone surrogate.
     """
     text = "\n".join(lines).encode("utf-8", "replace")
     whole = _read(text, field, pl.Int64()) if _begins_with_a_number(lines, field) else None
@@ -111,7 +111,7 @@ def _read(lines: bytes, field: str, dtype: pl.DataType) -> pl.Series | None:
 
 
 def _begins_with_a_number(lines: pl.Series, field: str) -> bool:
-    """Whether the first id is a whole number, as the others are then: they can be read as such."""
+    """Whether the first id is a whole number. Then the others usually are too, and can be read as such."""
     return lines.len() > 0 and re.search(rf'"{re.escape(field)}"\s*:\s*-?\d+\s*[,}}]', lines[0]) is not None
 
 
@@ -130,14 +130,14 @@ def _given(ids: Sequence[str] | pl.Series, lines: pl.Series, page: JsonLines) ->
 def _look_like_objects(lines: Sequence[bytes] | Sequence[str] | pl.Series) -> bool:
     if isinstance(lines, pl.Series):
         return bool((lines.str.starts_with("{") & lines.str.ends_with("}")).all())
-    # not by Polars: its threads may be busy with the rows of the pages before
+    # without Polars: its threads may be busy with the rows of earlier pages
     return all(lines) and {line[0] for line in lines} <= _OPENING and {line[-1] for line in lines} <= _CLOSING
 
 
 def _stamps(
     given: Sequence[datetime | None] | pl.Series | None, now: datetime
 ) -> tuple[pl.Series | None, Sequence[int]]:
-    """The moments that came with the lines, ``now`` where there is none; and the rows of which it cannot be told."""
+    """The moments that came with the lines, ``now`` for missing ones, and the rows whose moment is out of range."""
     if given is None:
         return None, ()
     if isinstance(given, pl.Series):
@@ -149,7 +149,7 @@ def _stamps(
 def _one_by_one(
     lines: list[str], page: JsonLines, undecoded: dict[int, str]
 ) -> tuple[pl.Series, pl.Series, dict[int, str]]:
-    """Ids and texts of lines of which some are faulty, and what is wrong with those, by position."""
+    """Ids and texts of lines, some of them faulty, and the reasons for the faulty ones, by position."""
     ids, texts, reasons = [], [], dict(undecoded)
     exact = SentNumbers()
     for position, line in enumerate(lines):
@@ -169,13 +169,13 @@ def _id_of(line: str, field: str, exact: SentNumbers) -> tuple[str | None, str |
     try:
         record: Any = exact.loads(line, careful=False)
     except ValueError as error:
-        return None, f"is no JSON: {error}"
+        return None, f"is not valid JSON: {error}"
     if not isinstance(record, dict):
-        return None, "is no JSON object"
+        return None, "is not a JSON object"
     id_ = record.get(field)
     if id_ is None:
         return None, _no_id(field)
-    if isinstance(id_, float):  # or an integer beyond 64 bits
+    if isinstance(id_, float):  # a fraction, or an integer beyond 64 bits
         id_ = exact.loads(line)[field]
     return id_ if isinstance(id_, str) else exact.dumps(id_), None
 
@@ -192,10 +192,10 @@ def _from_frame(page: RecordFrame, now: datetime, *, refuse: bool) -> pl.DataFra
     without = column_without_json(frame)
     if without is not None:
         raise RecordError(
-            f"column '{without[0]}' of the page is {without[1]}, which has no JSON form: make it text first"
+            f"column '{without[0]}' of the page is {without[1]}, which has no JSON form: convert it to text first"
         )
     try:
-        data, beyond = json_texts(frame)
+        data, beyond = rows_as_json(frame)
         ids = frame[page.id].cast(pl.String)
         table = None if page.destination_id is None else frame[page.destination_id].cast(pl.String)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -206,7 +206,7 @@ def _from_frame(page: RecordFrame, now: datetime, *, refuse: bool) -> pl.DataFra
         moments = moments.fill_null(now)
     reasons = {
         **{row: f"has a moment in column '{name}' beyond the calendar" for row, name in beyond.items()},
-        **dict.fromkeys(unknown, f"has a '{page.timestamp}' that is not of the years 1 to 9999"),
+        **dict.fromkeys(unknown, f"has a '{page.timestamp}' outside the years 1 to 9999"),
         **dict.fromkeys(ids.is_null().arg_true(), f"has no '{page.id}'"),
     }
     reasons = {row: f"row {row} of the page {reason}" for row, reason in reasons.items()}
@@ -225,8 +225,8 @@ def _source_frame(
     ids: pl.Series, data: pl.Series, now: datetime, moments: pl.Series | None = None, table: pl.Series | None = None
 ) -> pl.DataFrame:
     if moments is None:
-        moments = same_moment(now, data.len())
+        moments = repeated_moment(now, data.len())
     if table is None:
-        table = no_text(data.len())
+        table = null_texts(data.len())
     columns = zip(SOURCE_SCHEMA.names(), (ids, data, moments, table), strict=True)
     return pl.DataFrame([column.alias(name) for name, column in columns])

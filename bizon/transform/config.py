@@ -7,7 +7,7 @@ from bizon.transform.snippet import SnippetError, compile_snippet
 
 
 class TransformModel(StrictModel):
-    """A Python snippet that changes each record. It sees ``data``, a dict, and may change or replace it."""
+    """A Python snippet that changes each record. It may change or replace the dict ``data``."""
 
     label: str = Field(min_length=1, description="Name of the transform in logs and errors.")
     python: str = Field(

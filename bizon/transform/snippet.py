@@ -1,4 +1,4 @@
-"""Compiling a transform snippet, shared by the validation of the config and the transform itself."""
+"""Compiling a transform snippet, for the validation of the config and for the transform itself."""
 
 import ast
 from collections.abc import Callable
@@ -9,19 +9,19 @@ _FUNCTION = "transform"
 
 
 class SnippetError(ValueError):
-    """The snippet is no valid Python; the message has the line inside the snippet."""
+    """The snippet is not valid Python. The message names the line within the snippet."""
 
 
 def compile_snippet(label: str, python: str) -> Callable[[dict[str, Any]], Any]:
     """Turn a snippet into a function from ``data`` to the final ``data``. Raises SnippetError.
 
-    The statements become the body of a function, so that names assigned in the snippet are visible inside its own
-    functions and comprehensions, and nothing is left over from one record to the next.
+    The statements become the body of a function. So names assigned in the snippet are visible inside its own functions
+    and comprehensions, and no name survives from one record to the next.
     """
     filename = f"<transform {label}>"
     try:
         source = dedent(python)
-        compile(source, filename, "exec")  # what is no valid module (a stray return) is no valid snippet either
+        compile(source, filename, "exec")  # refuses statements that are valid only inside a function, such as return
         body = ast.parse(source, filename=filename).body
         module = ast.parse(f"def {_FUNCTION}(data):\n    return data", filename=filename)
         function = module.body[0]

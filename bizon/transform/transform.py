@@ -16,7 +16,7 @@ from bizon.transform.snippet import compile_snippet
 
 
 class Transform:
-    """All transforms of a pipeline, compiled once. Called by the consuming side, on one thread."""
+    """All transforms of a pipeline, compiled once. Called by the consumer, on one thread."""
 
     def __init__(self, transforms: Sequence[TransformModel], on_error: OnError = OnError.FAIL) -> None:
         self._on_error = on_error
@@ -24,12 +24,12 @@ class Transform:
         self._steps = [(model.label, compile_snippet(model.label, model.python)) for model in transforms]
 
     def apply_transforms(self, df_source_records: pl.DataFrame) -> pl.DataFrame:
-        """A source frame in, a source frame out; a record whose ``data`` became None is gone.
+        """Transform a source frame; a record whose ``data`` became None is dropped.
 
-        A value that no snippet touches stays what it was: a number keeps its text, whatever a float would make of it.
+        A value that no snippet changes stays as it was sent: a number keeps its text, even if a float would change it.
 
-        A snippet that raises, or leaves anything but a dict, is a TransformError with label and record id. With
-        ``on_error: fail`` it is raised, else the record is refused as the source gave it: see ``rows/rejects.py``.
+        A snippet that raises, or leaves anything but a dict, causes a TransformError with label and record id. With
+        ``on_error: fail`` the error is raised; otherwise the original record is rejected, see ``rows/rejects.py``.
         """
         if not self._steps or df_source_records.is_empty():
             return df_source_records
@@ -42,30 +42,30 @@ class Transform:
             ]
             frame = df_source_records
         else:
-            texts, reasons = self._transformed_or_refused(df_source_records, needs_care)
+            texts, reasons = self._transformed_or_rejected(df_source_records, needs_care)
             frame = reject(df_source_records, reasons, Stage.TRANSFORM)
         return frame.with_columns(pl.Series("data", texts, pl.String)).filter(pl.col("data").is_not_null())
 
-    def _transformed_or_refused(
+    def _transformed_or_rejected(
         self, frame: pl.DataFrame, needs_care: Sequence[bool]
     ) -> tuple[list[str | None], dict[int, str]]:
         texts: list[str | None] = []
         reasons = {}
         rows = zip(frame["id"].to_list(), frame["data"].to_list(), needs_care, rejected_rows(frame), strict=True)
-        for position, (record_id, text, careful, was_refused) in enumerate(rows):
+        for position, (record_id, text, careful, was_rejected) in enumerate(rows):
             try:
-                texts.append(text if was_refused else self._transformed(record_id, text, careful))
+                texts.append(text if was_rejected else self._transformed(record_id, text, careful))
             except TransformError as error:
                 texts.append(text)
                 reasons[position] = str(error)
         return texts, reasons
 
     def _read_with_care(self, record_id: str, text: str) -> Any:
-        """A record that has half a surrogate pair, a number beyond a float, or is not valid JSON."""
+        """A record with a lone surrogate, with a number beyond a float, or that is not valid JSON."""
         try:
             return self._json.loads(text)
         except ValueError as error:
-            raise TransformError(self._steps[0][0], record_id, f"the record is no JSON: {error}") from None
+            raise TransformError(self._steps[0][0], record_id, f"the record is not valid JSON: {error}") from None
 
     def _transformed(self, record_id: str, text: str, careful: bool) -> str | None:
         self._json.remembered.clear()
@@ -76,7 +76,7 @@ class Transform:
         for label, step in self._steps:
             try:
                 data = step(data)
-            except MemoryError:  # no fault of the record
+            except MemoryError:  # not the fault of the record
                 raise
             except (Exception, SystemExit) as error:
                 if is_for_the_process(error):

@@ -1,4 +1,4 @@
-"""Commands are run one after the other, each in a folder of its own, and what they took is noted."""
+"""Commands run one after the other, each in its own folder, and their cost is recorded."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def usages(*walls: float) -> list[Usage]:
     return [Usage(wall, wall / 2, 10.0) for wall in walls]
 
 
-def test_a_run_notes_what_the_command_took_and_printed(tmp_path: Path) -> None:
+def test_a_run_records_the_cost_and_output_of_the_command(tmp_path: Path) -> None:
     usage = run(child("print('done'); sum(range(200000))"), tmp_path)
     assert usage.printed == "done\n"
     assert usage.wall > 0
@@ -83,7 +83,7 @@ def test_every_run_has_an_empty_folder_that_is_gone_afterwards(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_side_that_fails_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_side_that_fails_is_dropped_and_the_others_continue(tmp_path: Path) -> None:
     failures: dict[str, str] = {}
     found = interleaved({"A": child("exit(1)"), "B": child("")}, runs=2, parent=tmp_path, failures=failures)
     assert {name: len(runs) for name, runs in found.items()} == {"B": 2}
@@ -105,8 +105,8 @@ def test_pairwise_ratios_are_those_of_each_round() -> None:
     assert Samples(usages(2, 6)).pairwise(Samples(usages(1, 2)), "cpu") == [2, 3]
 
 
-def test_the_harness_is_smaller_than_what_it_measures() -> None:
-    """Linux starts a child's peak memory at that of its parent: a harness that loads Polars would measure itself."""
+def test_the_harness_is_smaller_than_the_commands_it_measures() -> None:
+    """A child's peak memory starts at its parent's on Linux: a harness that loads Polars would measure itself."""
     code = (
         "import sys, benchmarks.bench; print(*sorted({'polars', 'sqlalchemy', 'pydantic', 'bizon'} & {*sys.modules}))"
     )

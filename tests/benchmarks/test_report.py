@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.claim_table import TABLE
 from benchmarks.claims import Claim, worst
 from benchmarks.report import BEGIN, END, merged, page_with, read_results, render, results, write_results
-from benchmarks.rows import ROWS
 
 FAST = Claim("wall / bare loop", 1.25, "at most", 1.3)
 STRONG = Claim("throughput / dlt", 3.9, "at least", 4.0)
 
 
 def found(*claims: Claim, size: str = "full", at: str = "2024-05-01T10:00:00+00:00") -> dict:
-    return {**results([(ROWS[0], list(claims))], size, 5), "measured_at": at}
+    return {**results([(TABLE[0], list(claims))], size, 5), "measured_at": at}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_worst_of_several_figures_depends_on_the_direction() -> None:
 def test_results_are_read_back_oldest_first(tmp_path: Path) -> None:
     files = [write_results(found(FAST, at=f"2024-05-0{day}T10:00:00+00:00"), tmp_path) for day in (2, 1)]
     assert [one["measured_at"][:10] for one in read_results(files)] == ["2024-05-01", "2024-05-02"]
-    assert merged(read_results(files)) == [(ROWS[0], [FAST])]
+    assert merged(read_results(files)) == [(TABLE[0], [FAST])]
 
 
 def test_quick_results_are_not_mixed_with_full_ones(tmp_path: Path) -> None:
@@ -67,14 +67,14 @@ def test_the_table_shows_the_worst_figure_of_each_claim() -> None:
 
 
 def test_rows_that_were_measured_apart_say_when_and_where() -> None:
-    apart = results([(ROWS[2], [FAST])], "full", 3) | {"measured_at": "2024-06-07T10:00:00+00:00"}
-    both = results([(ROWS[0], [FAST]), (ROWS[1], [FAST])], "full", 5)
+    apart = results([(TABLE[2], [FAST])], "full", 3) | {"measured_at": "2024-06-07T10:00:00+00:00"}
+    both = results([(TABLE[0], [FAST]), (TABLE[1], [FAST])], "full", 5)
     lines = render([apart, both, both]).splitlines()
     assert lines[0].startswith("Full size; medians of 5 runs, of 2 benchmarks the worst figure each; ")
-    assert lines[2].startswith(f"`{ROWS[2].name}`: Full size; medians of 3 runs; 2024-06-07")
+    assert lines[2].startswith(f"`{TABLE[2].name}`: Full size; medians of 3 runs; 2024-06-07")
 
 
-def test_what_was_not_measured_says_why_in_one_cell() -> None:
+def test_a_missing_measurement_says_why_in_one_cell() -> None:
     table = render([found(replace(FAST, figure=None, reason="a | b\nc"))])
     assert "| - | <= 1.30 x | not run: a \\| b c |" in table
 

@@ -1,4 +1,4 @@
-"""Without configuration a run tells nobody anything."""
+"""Without configuration a run sends no metrics."""
 
 from fakes import sync_metadata
 

@@ -1,4 +1,4 @@
-"""JSON that is read, changed in part, and written: what nobody touched is as it was sent."""
+"""JSON that is read, changed in part, and written: unchanged values stay as they were sent."""
 
 import copy
 import json
@@ -94,12 +94,12 @@ def test_half_a_surrogate_pair_stays_an_escape() -> None:
 @pytest.mark.parametrize(
     "text", ['{"v":NaN}', '{"v":Infinity}', '{"v":-Infinity}', '{"v":01}', '{"v":1.}', "[" * 100_000]
 )
-def test_what_is_not_json_is_refused(text: str) -> None:
+def test_text_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|is not a number|nested|delimiter|Extra"):
         SentNumbers().loads(text)
 
 
-def test_what_cannot_be_encoded_is_an_error() -> None:
+def test_a_value_that_cannot_be_encoded_is_an_error() -> None:
     sent = SentNumbers()
     data = sent.loads('{"v":1.10}')
     with pytest.raises(TypeError, match="not JSON serializable: bytes"):

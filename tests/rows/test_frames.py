@@ -1,4 +1,4 @@
-"""The two frames: what a record becomes on its way."""
+"""The two frames in which records travel."""
 
 import json
 import math
@@ -91,7 +91,7 @@ def test_an_empty_page_has_the_same_shape() -> None:
 
 
 @pytest.mark.lesson("F-48")
-def test_a_value_that_is_no_json_names_record_and_place() -> None:
+def test_a_value_that_is_not_json_names_record_and_place() -> None:
     with pytest.raises(RecordError, match=r"record '2': data\.a\[1\]\.b: .*bytes"):
         page(SourceRecord(id=1, data={}), SourceRecord(id=2, data={"a": [0, {"b": b"raw"}]}))
 
@@ -102,7 +102,7 @@ def test_something_else_than_a_record_names_its_position() -> None:
         records_to_frame([SourceRecord(id=1, data={}), {"id": 2}], NOW)  # type: ignore[list-item]
 
 
-def test_an_id_that_is_no_unicode_is_repaired() -> None:
+def test_an_id_that_is_not_unicode_is_repaired() -> None:
     assert page(SourceRecord(id="a\ud800", data={}))["id"].to_list() == ["a\ufffd"]
 
 
@@ -144,7 +144,7 @@ def ids(job_id: str, iteration: int, *records: SourceRecord) -> list[str]:
     pages=st.lists(st.lists(st.sampled_from(["a", "b", "0-a"]), max_size=4), min_size=1, max_size=5),
     first=st.integers(0, 1000),
 )
-def test_pages_together_give_what_each_gives_alone(pages: list[list[str]], first: int) -> None:
+def test_pages_together_give_the_same_rows_as_each_alone(pages: list[list[str]], first: int) -> None:
     moments = [NOW + timedelta(seconds=number) for number in range(len(pages))]
     frames = [page(*(SourceRecord(id=name, data={}) for name in names)) for names in pages]
     several = [SourcePage(first + n, moments[n], frame) for n, frame in enumerate(frames)]
@@ -176,10 +176,10 @@ def test_ids_of_different_jobs_pages_or_records_differ(keys: list[tuple[str, int
     assert len({*made}) == len(keys)
 
 
-def test_a_record_id_that_stands_twice_in_a_page_gets_two_ids() -> None:
+def test_a_record_id_that_repeats_in_a_page_gets_two_ids() -> None:
     made = ids("job", 0, *(SourceRecord(id=name, data={}) for name in ("a", "a", "b", "0-a", "1-a")))
     assert len(set(made)) == 5
 
 
-def test_text_that_is_no_utf_8_is_mended_as_a_lone_surrogate_is() -> None:
+def test_text_that_is_not_utf_8_is_repaired_like_a_lone_surrogate() -> None:
     assert page(SourceRecord(id=1, data={"a": orjson.Fragment(b'"x\xff"')}))["data"].to_list() == ['{"a":"x\ufffd"}']

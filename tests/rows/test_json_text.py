@@ -1,4 +1,4 @@
-"""A frame as JSON: what holds for a column holds for the fields of structs and the items of lists."""
+"""A frame as JSON: the rules for a column also hold for the fields of structs and the items of lists."""
 
 import json
 import math
@@ -62,14 +62,14 @@ def _items(value: Any) -> Any:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("series", "expected"), VALUES, ids=[str(series.dtype) for series, _ in VALUES])
-def test_a_value_is_written_alike_at_every_depth(series: pl.Series, expected: Any, place: str) -> None:
-    """A naive moment inside a struct was written as 2024-01-01 12:00:00."""
+def test_a_value_is_written_the_same_at_every_depth(series: pl.Series, expected: Any, place: str) -> None:
+    """A naive moment inside a struct used to be written as 2024-01-01 12:00:00."""
     frame = pl.DataFrame({"id": [1], "v": series}).select("id", x=PLACES[place]())
     page = page_to_frame(RecordFrame(frame), NOW)
     assert inner(json.loads(page["data"][0])["x"]) == expected
 
 
-def test_nulls_stay_what_they_are_at_every_depth() -> None:
+def test_nulls_stay_nulls_at_every_depth() -> None:
     frame = pl.DataFrame(
         {
             "id": [1, 2, 3],
@@ -119,5 +119,5 @@ def test_the_timestamp_of_a_row_is_taken_from_any_column_of_moments(dtype: pl.Da
 def test_a_timestamp_that_no_calendar_has_is_refused_alone() -> None:
     at = pl.Series([0, 2**61], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
     page = page_to_frame(RecordFrame(pl.DataFrame({"id": [1, 2], "at": at}), timestamp="at"), NOW, refuse=True)
-    assert page["reason"].to_list() == [None, "row 1 of the page has a 'at' that is not of the years 1 to 9999"]
+    assert page["reason"].to_list() == [None, "row 1 of the page has a 'at' outside the years 1 to 9999"]
     assert page["timestamp"].to_list() == [datetime(1970, 1, 1, tzinfo=UTC), NOW]

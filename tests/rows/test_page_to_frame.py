@@ -1,4 +1,4 @@
-"""What a source may hand over for a page, and the source frame it becomes."""
+"""The forms of a page that a source may return, and the source frames they become."""
 
 import json
 from base64 import b64decode
@@ -68,17 +68,17 @@ def test_another_field_or_ids_from_elsewhere_identify_the_lines() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("{bad", "is no JSON"),
-        ('{"id":1} x', "is no JSON"),
-        ('{"id":1}{"id":2}', "is no JSON"),
-        ("[1]", "is no JSON object"),
-        ("5", "is no JSON object"),
-        ("null", "is no JSON object"),
+        ("{bad", "is not valid JSON"),
+        ('{"id":1} x', "is not valid JSON"),
+        ('{"id":1}{"id":2}', "is not valid JSON"),
+        ("[1]", "is not a JSON object"),
+        ("5", "is not a JSON object"),
+        ("null", "is not a JSON object"),
         ('{"x":1}', "has no 'id' to identify it by"),
         ('{"id":null}', "has no 'id' to identify it by"),
     ],
 )
-def test_a_line_that_is_no_record_is_named_or_refused(bad: str, reason: str) -> None:
+def test_a_line_that_is_not_a_record_is_named_or_rejected(bad: str, reason: str) -> None:
     with pytest.raises(RecordError, match=f"line 2 of the page {reason}"):
         lines_of('{"id":1}', bad, '{"id":3}')
     page = page_to_frame(JsonLines("\n".join(['{"id":1}', bad, '{"id":3}'])), NOW, refuse=True)
@@ -90,7 +90,7 @@ def test_a_line_that_is_no_record_is_named_or_refused(bad: str, reason: str) -> 
 
 def test_lines_whose_ids_are_given_are_taken_as_they_are_if_they_look_like_objects() -> None:
     assert lines_of('{"a":1}', "{no: json}", ids=["x", "y"])["data"].to_list() == ['{"a":1}', "{no: json}"]
-    with pytest.raises(RecordError, match="line 2 of the page is no JSON object"):
+    with pytest.raises(RecordError, match="line 2 of the page is not a JSON object"):
         lines_of('{"a":1}', "[2]", ids=["x", "y"])
 
 
@@ -98,7 +98,7 @@ def test_lines_whose_ids_are_given_are_taken_as_they_are_if_they_look_like_objec
 def test_lines_may_come_as_a_list(lines: list[Any]) -> None:
     assert page_to_frame(JsonLines(lines), NOW)["id"].to_list() == ["1", "é"]
     assert page_to_frame(JsonLines(lines, ids=["a", "b"]), NOW)["id"].to_list() == ["a", "b"]
-    with pytest.raises(RecordError, match="line 3 of the page is no JSON"):
+    with pytest.raises(RecordError, match="line 3 of the page is not valid JSON"):
         page_to_frame(JsonLines([*lines, lines[0][:3]]), NOW)
 
 
@@ -112,7 +112,7 @@ def test_ids_must_be_as_many_as_lines() -> None:
 )
 @pytest.mark.parametrize("ids", [None, ["1", "two", "3"]])
 def test_bytes_that_are_not_utf_8_are_refused_alone(text: Any, ids: list[str] | None) -> None:
-    """They became U+FFFD, and the record was delivered."""
+    """They used to become U+FFFD, and the record was delivered."""
     reason = "line 2 of the page is not valid UTF-8 at byte 7"
     for lines in (text, pl.Series(text, dtype=pl.Binary)) if isinstance(text, list) else (text,):
         with pytest.raises(RecordError, match=reason):
@@ -159,7 +159,7 @@ def test_half_a_surrogate_pair_as_a_character_becomes_the_escape_that_json_has_f
 def test_a_timestamp_that_no_calendar_has_is_refused_alone() -> None:
     stamps = pl.Series([0, 2**62, None], dtype=pl.Int64).cast(pl.Datetime("us"))
     lines = JsonLines(["{}"] * 3, ids=["a", "b", "c"], timestamps=stamps)
-    with pytest.raises(RecordError, match="line 2 of the page: its timestamp is not of the years 1 to 9999"):
+    with pytest.raises(RecordError, match="line 2 of the page: its timestamp is outside the years 1 to 9999"):
         page_to_frame(lines, NOW)
     page = page_to_frame(lines, NOW, refuse=True)
     assert page["timestamp"].to_list() == [datetime(1970, 1, 1, tzinfo=UTC), NOW, NOW]
@@ -213,7 +213,7 @@ def test_an_empty_frame_is_a_page_without_records() -> None:
         (RecordFrame(pl.DataFrame({"id": [1, None]})), "row 1 of the page has no 'id'"),
     ],
 )
-def test_a_frame_that_is_no_page_is_named(page: RecordFrame, reason: str) -> None:
+def test_a_frame_that_is_not_a_page_is_named(page: RecordFrame, reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
         page_to_frame(page, NOW)
 
@@ -257,20 +257,20 @@ def test_lines_with_all_that_goes_with_them_may_come_as_columns() -> None:
 
 
 def test_a_fault_that_the_source_has_found_is_named_or_refused() -> None:
-    columns = {"ids": ["a", "b", "c"], "faults": {1: "message 7 is no Avro"}}
-    with pytest.raises(RecordError, match="message 7 is no Avro"):
+    columns = {"ids": ["a", "b", "c"], "faults": {1: "message 7 is not Avro"}}
+    with pytest.raises(RecordError, match="message 7 is not Avro"):
         lines_of('{"x":1}', '{"raw":"AA=="}', '{"x":3}', **columns)
     page = page_to_frame(JsonLines('{"x":1}\n{"raw":"AA=="}\n{"x":3}', **columns), NOW, refuse=True)
     good, refused = split_rejected(page)
     assert good["id"].to_list() == ["a", "c"]
     assert refused.select("id", "data", "stage", "reason").rows() == [
-        ("b", '{"raw":"AA=="}', "source", "message 7 is no Avro")
+        ("b", '{"raw":"AA=="}', "source", "message 7 is not Avro")
     ]
 
 
-def test_a_fault_of_the_source_and_a_line_that_is_no_object_are_both_refused() -> None:
+def test_a_fault_of_the_source_and_a_line_that_is_not_an_object_are_both_rejected() -> None:
     page = page_to_frame(JsonLines(["{}", "[2]", "{}"], ids=["a", "b", "c"], faults={2: "no"}), NOW, refuse=True)
-    assert page["reason"].to_list() == [None, "line 2 of the page is no JSON object", "no"]
+    assert page["reason"].to_list() == [None, "line 2 of the page is not a JSON object", "no"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_fault_of_the_source_and_a_line_that_is_no_object_are_both_refused() -
         ({"timestamps": pl.Series([1, 2])}, "timestamps of the page is Int64, not Datetime"),
     ],
 )
-def test_what_goes_with_the_lines_must_fit_them(columns: dict[str, Any], reason: str) -> None:
+def test_ids_timestamps_and_tables_must_fit_the_lines(columns: dict[str, Any], reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
         lines_of("{}", "{}", ids=["a", "b"], **columns)
     with pytest.raises(RecordError, match="a line of JsonLines is null"):

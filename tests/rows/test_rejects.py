@@ -9,7 +9,14 @@ import pytest
 
 from bizon.common.secret import MASK, registry
 from bizon.rows.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
-from bizon.rows.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
+from bizon.rows.rejects import (
+    Stage,
+    records_and_rejects_to_frame,
+    reject,
+    rejected_rows,
+    split_rejected,
+    without_refused,
+)
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,14 +55,14 @@ def test_the_good_records_of_a_page_pass_and_the_others_carry_a_reason() -> None
 
 
 @pytest.mark.parametrize("data", [{"x": Hostile()}, circular(), {(1, 2): "key"}, {"x": {1, 2}}, {"x": b"bytes"}])
-def test_whatever_is_no_json_is_shown_as_well_as_it_can_be(data: dict[Any, Any]) -> None:
+def test_values_that_are_not_json_are_shown_as_far_as_possible(data: dict[Any, Any]) -> None:
     frame = records_and_rejects_to_frame([SourceRecord(id=1, data=data)], NOW)
     assert frame["reason"].null_count() == 0
     assert isinstance(json.loads(frame["data"][0]), dict)
 
 
 def test_all_that_is_json_in_a_refused_record_is_shown_exactly() -> None:
-    """One value that was no JSON made a text of 10,000 characters of the whole record, or of its numbers."""
+    """One value without a JSON form used to turn the whole record, or its numbers, into a text of 10,000 characters."""
     data = {
         "bad": object(),
         "d": Decimal("1.10"),
@@ -76,11 +83,11 @@ class Lost(tzinfo):
 @pytest.mark.parametrize(
     "stamp", [datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 1, tzinfo=Lost())]
 )
-def test_a_timestamp_that_cannot_be_told_in_utc_is_refused_alone(stamp: datetime) -> None:
+def test_a_timestamp_that_cannot_be_converted_to_utc_is_rejected_alone(stamp: datetime) -> None:
     records = [SourceRecord(id="a", data={}), SourceRecord(id="b", data={"n": 1}, timestamp=stamp)]
     frame = records_and_rejects_to_frame(records, NOW)
     assert frame["reason"][0] is None
-    assert frame["reason"][1].startswith("record 'b': its timestamp cannot be told in UTC: ")
+    assert frame["reason"][1].startswith("record 'b': its timestamp cannot be converted to UTC: ")
     assert frame["timestamp"].to_list() == [NOW, NOW]
     assert json.loads(frame["data"][1]) == {"n": 1}
     with pytest.raises(RecordError, match="record 'b': its timestamp"):
@@ -92,7 +99,7 @@ class Failing(dict[str, Any]):
         raise OSError("gone")
 
 
-def test_whatever_fails_while_a_record_is_encoded_is_the_fault_of_that_record() -> None:
+def test_any_failure_while_a_record_is_encoded_rejects_that_record() -> None:
     records = [SourceRecord(id="a", data={}), SourceRecord(id="b", data=Failing(n=2**70))]
     frame = records_and_rejects_to_frame(records, NOW)
     assert frame["reason"].to_list() == [None, "record 'b': data: OSError: gone"]
@@ -108,7 +115,7 @@ def test_a_page_without_a_faulty_record_is_as_any_other() -> None:
     assert records_and_rejects_to_frame(page, NOW).equals(records_to_frame(page, NOW))
 
 
-def test_what_was_refused_first_stays_the_reason() -> None:
+def test_the_first_reason_stays() -> None:
     page = records_to_frame([SourceRecord(id=n, data={}) for n in range(3)], NOW)
     twice = reject(reject(page, {1: "first"}, Stage.SOURCE), {1: "second", 2: "other"}, Stage.TRANSFORM)
     assert twice["reason"].to_list() == [None, "first", "other"]
@@ -135,14 +142,14 @@ def test_a_refused_row_keeps_its_bizon_id_and_nobody_else_has_it() -> None:
 def test_rows_are_taken_out_by_position() -> None:
     source = records_to_frame([SourceRecord(id=n, data={}) for n in "abc"], NOW)
     page = to_destination_frame([SourcePage(0, NOW, source)], "j", NOW)
-    good, bad = take_out(page, {0: "x", 2: "y"})
+    good, bad = without_refused(page, {0: "x", 2: "y"})
     assert good["source_record_id"].to_list() == ["b"]
     assert list(zip(bad["source_record_id"], bad["reason"], strict=True)) == [("a", "x"), ("c", "y")]
     assert set(bad["stage"]) == {"destination"}
 
 
 def test_a_reason_is_masked_and_cut_where_it_arises() -> None:
-    """A token that the producing process has learned is not known to the one that writes the dead letters."""
+    """The process that writes the dead letters does not know a token that the producing process has learned."""
     frame = records_to_frame([SourceRecord(id="a", data={})], NOW)
     with registry.known_while(["Learned-55-Token"]):
         refused = reject(frame, {0: "sent with Learned-55-Token" + "!" * 50_000}, Stage.SOURCE)

@@ -86,13 +86,13 @@ def test_data_must_stay_a_dict() -> None:
         apply("data = [1]", {})
 
 
-def test_a_result_that_is_no_json_is_an_error() -> None:
+def test_a_result_that_is_not_json_is_an_error() -> None:
     with pytest.raises(TransformError, match="record 'r0': the result is not JSON"):
         apply("data['b'] = b'raw'", {})
 
 
 @pytest.mark.parametrize(("python", "line"), [("x = = 1", 1), ("\nif True:\npass", 3), ("return 1", 1)])
-def test_a_snippet_that_is_no_python_is_found_when_the_config_is_validated(python: str, line: int) -> None:
+def test_a_snippet_that_is_not_python_is_found_when_the_config_is_validated(python: str, line: int) -> None:
     with pytest.raises(ValidationError, match=rf"transform 't' is not valid: line {line}: "):
         TransformModel(label="t", python=python)
 
@@ -120,10 +120,10 @@ def test_a_record_that_fails_is_refused_as_the_source_gave_it(python: str, reaso
     assert json.loads(changed["data"][1]) == {"n": 1}
 
 
-def test_a_record_that_is_no_json_fails_in_the_first_transform() -> None:
+def test_a_record_that_is_not_json_fails_in_the_first_transform() -> None:
     page = frame({"n": 1}).with_columns(data=pl.lit('{"n": 1'))
     model = TransformModel(label="t", python="data['m'] = 1")
-    with pytest.raises(TransformError, match="transform 't' failed on record 'r0': the record is no JSON"):
+    with pytest.raises(TransformError, match="transform 't' failed on record 'r0': the record is not valid JSON"):
         Transform([model]).apply_transforms(page)
     assert Transform([model], OnError.SKIP).apply_transforms(page)["stage"].to_list() == ["transform"]
 
@@ -158,13 +158,13 @@ def test_a_value_that_no_snippet_touches_leaves_it_byte_for_byte(on_error: OnErr
     assert changed == [UNTOUCHED[:-1] + ',"seen":true,"x":1.5}', '{"plain":1,"seen":true,"x":1.5}']
 
 
-def test_a_value_that_is_moved_stays_what_it_was() -> None:
+def test_a_value_that_is_moved_stays_unchanged() -> None:
     model = TransformModel(label="t", python="data = {'amount': data.pop('d'), 'all': [data], 'half': data['z'] / 2}")
     changed = Transform([model]).apply_transforms(of_text('{"z":1.10,"d":12345678901234567.89}'))["data"].to_list()
     assert changed == ['{"amount":12345678901234567.89,"all":[{"z":1.10}],"half":0.55}']
 
 
 @pytest.mark.parametrize("text", ['{"a":NaN}', '{"a":1.10,}', '{"a":1.10'])
-def test_what_is_no_json_is_refused_beside_such_numbers_too(text: str) -> None:
-    with pytest.raises(TransformError, match="record 'r0': the record is no JSON"):
+def test_text_that_is_not_json_is_refused_even_with_such_numbers(text: str) -> None:
+    with pytest.raises(TransformError, match="record 'r0': the record is not valid JSON"):
         Transform([TransformModel(label="t", python="pass")]).apply_transforms(of_text(text))

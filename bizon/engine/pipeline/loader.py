@@ -49,7 +49,7 @@ from bizon.engine.pipeline.retries import with_retries
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
-from bizon.rows.rejects import split_rejected, take_out
+from bizon.rows.rejects import no_rejects, split_rejected, without_refused
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.models import SourceIteration
 
@@ -156,13 +156,13 @@ class Loader:
 
     def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> pl.DataFrame:
         """One table of a batch, without the rows that the destination refuses, which are returned."""
-        rejected = take_out(rows, {})[1]
+        rejected = no_rejects(rows)
         while rows.height:
             try:
                 self._write(self.destination, batch, destination_id, rows[DESTINATION_COLUMNS])
                 break
             except RowsRejectedError as error:
-                rows, refused = take_out(rows, error.reasons)
+                rows, refused = without_refused(rows, error.reasons)
                 if self.dead_letters.on_error is OnError.FAIL or not refused.height:
                     raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
                 rejected.vstack(refused, in_place=True)

@@ -72,7 +72,7 @@ def test_a_batch_is_written_recorded_and_acknowledged_in_this_order() -> None:
     assert (cursor.from_source_iteration, cursor.to_source_iteration, cursor.rows_written) == (0, 2, 3)
     assert cursor.pagination == {"page": 3, "more": True, "gap": None}
     assert bench.acks == [2]
-    assert [told[-1]["page"] for told in bench.callback.told] == [3]
+    assert [pages[-1]["page"] for pages in bench.callback.written] == [3]
     assert bench.progress.snapshot().records_written == 3
 
 

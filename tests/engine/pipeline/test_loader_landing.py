@@ -30,7 +30,7 @@ def bench() -> Bench:
 def test_nothing_is_recorded_before_it_has_landed(bench: Bench) -> None:
     bench.write(0, 0)
     bench.write(1, 2)
-    assert (bench.committed(), bench.acks, bench.callback.told) == (None, [], [])
+    assert (bench.committed(), bench.acks, bench.callback.written) == (None, [], [])
     bench.destination.arrived = 0
     bench.write(3, 3)
     assert (bench.committed(), bench.acks) == (0, [0])

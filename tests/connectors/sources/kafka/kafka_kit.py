@@ -1,4 +1,4 @@
-"""What the tests of the Kafka source share: messages, sources, and pages read to their end."""
+"""Helpers of the Kafka source tests: messages, sources, and reading pages to their end."""
 
 import json
 import time
@@ -22,7 +22,7 @@ PLAIN = {"security.protocol": "PLAINTEXT"}
 
 
 def produce(url: str, topic: str, values: Iterable[bytes | None], partition: int = 0, **message: Any) -> None:
-    """Send values to a partition, and wait until they are there."""
+    """Send values to a partition, and wait until the broker has them."""
     producer = Producer({"bootstrap.servers": url})
     failed: list[Any] = []
     for value in values:
@@ -63,7 +63,7 @@ def add_partitions(url: str, topic: str, total: int) -> None:
 
 
 def committed(url: str, group: str, topic: str, partitions: int = 1) -> list[int]:
-    """Where a group stands; negative where it has committed nothing."""
+    """The committed offsets of a group; negative without one."""
     consumer = Consumer({"bootstrap.servers": url, "group.id": group})
     try:
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
@@ -73,20 +73,20 @@ def committed(url: str, group: str, topic: str, partitions: int = 1) -> list[int
 
 
 def set_committed(url: str, group: str, topic: str, offset: int) -> None:
-    """Move an empty group, as an operator does."""
+    """Set the offset of an empty group, as an operator does."""
     consumer = Consumer({"bootstrap.servers": url, "group.id": group})
     consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
     consumer.close()
 
 
 def delete_records(url: str, topic: str, before: int, partition: int = 0) -> None:
-    """Remove what is before an offset, as retention does."""
+    """Remove the messages before an offset, as retention does."""
     admin = AdminClient({"bootstrap.servers": url})
     admin.delete_records([TopicPartition(topic, partition, before)])[TopicPartition(topic, partition)].result(PATIENCE)
 
 
 def recreate(url: str, topic: str, partitions: int = 1) -> None:
-    """Delete a topic, and create another one of the same name."""
+    """Delete a topic, and create it again."""
     admin = AdminClient({"bootstrap.servers": url})
     admin.delete_topics([topic])[topic].result(PATIENCE)
     deadline = time.monotonic() + PATIENCE
@@ -101,14 +101,14 @@ def recreate(url: str, topic: str, partitions: int = 1) -> None:
 
 
 def delete_group(url: str, group: str) -> None:
-    """Remove an empty group with its offsets, as an operator, or the broker after a week, does."""
-    admin = AdminClient({"bootstrap.servers": url})  # answers come as long as it lives
+    """Remove an empty group with its offsets, as an operator does, or the broker after a week."""
+    admin = AdminClient({"bootstrap.servers": url})  # answers arrive only while it lives
     admin.delete_consumer_groups([group])[group].result(PATIENCE)
 
 
 @contextmanager
-def told(level: str = "WARNING") -> Iterator[list[str]]:
-    """What is logged meanwhile."""
+def logged(level: str = "WARNING") -> Iterator[list[str]]:
+    """The log lines from within the block."""
     lines: list[str] = []
     sink = logger.add(lambda line: lines.append(str(line).rstrip()), level=level, format="{message}")
     try:
@@ -142,7 +142,7 @@ def stream(url: str, *topics: str, **keys: Any) -> KafkaSourceConfig:
 
 @contextmanager
 def opened(block: KafkaSourceConfig) -> Iterator[KafkaSource]:
-    """A source, closed at the end."""
+    """A source that is closed at the end."""
     source = KafkaSource(block)
     try:
         yield source

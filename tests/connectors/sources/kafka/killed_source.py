@@ -1,5 +1,5 @@
-"""The Kafka source with a SIGKILL inside: ``KILL_AT="commit 2"`` dies as the second commit is asked for, that is
-between a checkpoint and its offsets; ``KILL_AT="get 3"`` when the third page has been read and not been written."""
+"""The Kafka source with a SIGKILL inside. ``KILL_AT="commit 2"`` kills it before the second commit, between a
+checkpoint and its offsets; ``KILL_AT="get 3"`` once the third page has been read, before it is written."""
 
 import os
 import signal

@@ -52,7 +52,7 @@ def encoded(schema: Parts | str, value: Any, schema_id: int, *, apicurio: bool =
 
 @pytest.fixture
 def registry(httpserver: HTTPServer) -> Callable[[int, Parts], None]:
-    """``registry(id, schema)`` has it in both kinds of registry."""
+    """``registry(id, schema)`` registers a schema in both kinds of registry."""
 
     def add(schema_id: int, schema: Parts) -> None:
         httpserver.expect_request(f"/apis/registry/v2/ids/globalIds/{schema_id}").respond_with_json(schema)
@@ -110,10 +110,10 @@ def test_logical_types_become_json(kafka_url: str, kafka_topics: Topics, httpser
 
 
 @pytest.mark.lesson("F-39")
-def test_a_schema_is_asked_for_once_and_kept_by_its_id(
+def test_a_schema_is_fetched_once_and_kept_by_its_id(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, registry: Any
 ) -> None:
-    """Schemas used to be kept by the bytes of whole messages, without bound: 100,000 messages cost 221 MB."""
+    """Schemas used to be cached by whole messages, without bound: 100,000 messages took 221 MB."""
     topic = kafka_topics()
     for schema_id in (1, 2):
         registry(schema_id, USER)
@@ -123,7 +123,7 @@ def test_a_schema_is_asked_for_once_and_kept_by_its_id(
     assert len(httpserver.log) == 2
 
 
-def test_only_so_many_schemas_are_kept(
+def test_only_the_schemas_used_last_are_kept(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bizon.connectors.sources.kafka.src import registry as registry_module
@@ -138,7 +138,7 @@ def test_only_so_many_schemas_are_kept(
     assert asked == ["1", "2", "3", "2"]
 
 
-def test_the_registry_gets_its_own_user_and_is_asked_again_after_an_error(
+def test_the_registry_gets_its_own_user_and_is_retried_after_an_error(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer
 ) -> None:
     topic = kafka_topics()
@@ -201,19 +201,19 @@ def test_a_message_that_cannot_be_decoded_is_refused_alone(
     assert (letter["stage"], letter["id"]) == ("source", "partition_0_offset_1")
 
 
-def test_messages_that_cannot_be_decoded_may_be_left_out_and_are_counted(
+def test_messages_that_cannot_be_decoded_may_be_skipped_and_are_counted(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, registry: Any
 ) -> None:
     topic = kafka_topics()
     registry(1, USER)
     registry(2, UNUSABLE)
-    told: list[str] = []
-    logger.add(told.append, level="WARNING", format="{message}")
+    warnings: list[str] = []
+    logger.add(warnings.append, level="WARNING", format="{message}")
     produce(kafka_url, topic, [*BAD.values(), encoded(USER, {"n": 1}, 1)], headers={"h": b"secret"})
     found = values(kafka_url, topic, skip_message_on_decode_error=True, **avro(httpserver))
     assert found == [{"n": 1}]
-    assert [text for text in told if f"{len(BAD)} messages with a value that cannot be decoded left out" in text]
-    assert "secret" not in "".join(told)
+    assert [text for text in warnings if f"{len(BAD)} messages with a value that cannot be decoded skipped" in text]
+    assert "secret" not in "".join(warnings)
 
 
 def test_a_schema_that_is_registered_later_is_found(

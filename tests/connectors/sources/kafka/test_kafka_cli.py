@@ -24,7 +24,7 @@ SIGKILLED = -signal.SIGKILL
 
 
 class Pipeline:
-    """A pipeline from topics into files of a folder of its own."""
+    """A pipeline from topics into files, in its own folder."""
 
     def __init__(self, folder: Path, url: str, *topics: str, **source: Any) -> None:
         folder.mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ class Pipeline:
         return [*commands.BIZON, "run", "config.yml"]
 
     def run(self, *, kill_at: str = "", expect: int = 0, **source: Any) -> str:
-        """Run to the end, or to its death; what it printed."""
+        """Run to the end, or until it is killed; returns its output."""
         done = commands.run(
             self.command(**source),
             cwd=self.folder,
@@ -72,7 +72,7 @@ class Pipeline:
 
     @contextmanager
     def running(self, **source: Any) -> Iterator[commands.Popen[bytes]]:
-        """Within: the command is at work, signals reach it; it is killed if it still is there at the end."""
+        """Within: the command is running and receives signals. It is killed if it still runs at the end."""
         path = self.folder / "log.txt"
         with path.open("ab") as log:
             begun = log.tell()
@@ -85,7 +85,7 @@ class Pipeline:
             child.wait()
 
     def stop(self, child: commands.Popen[bytes]) -> None:
-        """SIGTERM, and a graceful end."""
+        """SIGTERM, and a graceful stop."""
         child.terminate()
         assert child.wait(60) == 130, (self.folder / "log.txt").read_text()
 
@@ -104,7 +104,7 @@ def pipeline(tmp_path: Path, kafka_url: str) -> Callable[..., Pipeline]:
     return lambda *topics, name="pipe", **source: Pipeline(tmp_path / name, kafka_url, *topics, **source)
 
 
-def test_a_stream_goes_into_its_file_and_goes_on_behind_it(
+def test_a_stream_is_written_to_its_file_and_resumes_after_it(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
 ) -> None:
     topic = kafka_topics()
@@ -120,7 +120,7 @@ def test_a_stream_goes_into_its_file_and_goes_on_behind_it(
 def test_a_stream_that_is_killed_delivers_each_message_once(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline], point: str
 ) -> None:
-    """Also when it dies between a checkpoint and the commit of its offsets: the checkpoint counts."""
+    """Also when it dies between a checkpoint and the commit of its offsets: the checkpoint decides."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(50)))
     pipe = pipeline(topic, consumer_timeout=1)
@@ -137,7 +137,7 @@ def test_a_stream_that_is_killed_delivers_each_message_once(
 
 
 @pytest.mark.lesson("F-15")
-def test_a_stream_that_is_told_to_stop_delivers_each_message_once(
+def test_a_stream_that_is_stopped_delivers_each_message_once(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
 ) -> None:
     topic = kafka_topics(partitions=2)
@@ -157,7 +157,7 @@ def test_a_stream_that_is_told_to_stop_delivers_each_message_once(
 
 @pytest.mark.lesson("F-45")
 def test_the_example_runs(kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]) -> None:
-    """With topics and a group of this test, and to an end."""
+    """With the topics and group of this test, and with an end."""
     pipe = pipeline()
     pipe.config = yaml.safe_load(EXAMPLE.read_text())
     for topic in pipe.config["source"]["topics"]:
@@ -173,7 +173,7 @@ def test_the_example_runs(kafka_url: str, kafka_topics: Topics, pipeline: Callab
 def test_topics_go_to_the_files_they_name(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
 ) -> None:
-    """A record without a table used to override the configured one, and ended in None.json."""
+    """A record without a table used to override the configured table, and ended up in None.json."""
     topics = [kafka_topics() for _ in range(3)]
     for number, topic in enumerate(topics):
         produce(kafka_url, topic, numbered([number]))
@@ -221,7 +221,7 @@ def test_a_streams_block_names_topics_tables_and_columns(
         assert (row["offset"], row["topic"]) == (0, topic)
 
 
-def test_a_full_refresh_that_is_killed_is_gone_on_with_to_the_same_end(
+def test_a_full_refresh_that_is_killed_resumes_to_the_same_end(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
 ) -> None:
     topic = kafka_topics(partitions=2)
@@ -229,7 +229,7 @@ def test_a_full_refresh_that_is_killed_is_gone_on_with_to_the_same_end(
         produce(kafka_url, topic, numbered(range(partition * 30, partition * 30 + 30)), partition)
     pipe = pipeline(topic, sync_mode="full_refresh")
     pipe.config["destination"]["config"]["buffer_size"] = 0
-    pipe.config["engine"]["runner"] = {"type": "stream"}  # which commits a page before it asks for the next
+    pipe.config["engine"]["runner"] = {"type": "stream"}  # it commits a page before it fetches the next one
     pipe.run(kill_at="get 4", expect=SIGKILLED)
     produce(kafka_url, topic, numbered(range(100, 110)))
     assert "Resuming job" in pipe.run()
@@ -243,12 +243,12 @@ def test_a_full_refresh_runs_in_two_processes(
     produce(kafka_url, topic, numbered(range(25)))
     pipe = pipeline(topic, sync_mode="full_refresh")
     pipe.config["engine"]["runner"] = {"type": "process"}
-    told = pipe.run()
+    output = pipe.run()
     assert pipe.numbers() == list(range(25))
-    assert "25 records" in told
+    assert "25 records" in output
 
 
-BAD = b'{"secret": "no Avro"}'
+BAD = b'{"secret": "not Avro"}'
 
 
 @pytest.mark.parametrize(
@@ -260,12 +260,12 @@ def test_a_poison_message_goes_where_on_error_says(
 ) -> None:
     topic = kafka_topics()
     produce(kafka_url, topic, [BAD], key=b"k")
-    registry = {"schema_registry_url": "http://127.0.0.1:1"}  # not asked: the message does not get that far
+    registry = {"schema_registry_url": "http://127.0.0.1:1"}  # never called: the message fails before
     pipe = pipeline(topic, sync_mode=mode, message_encoding="avro", authentication=registry)
     pipe.config["on_error"] = on_error
-    told = pipe.run(expect=1 if on_error == "fail" else 0, **({"max_iterations": 1} if mode == "stream" else {}))
-    assert f"message at offset 0 of topic '{topic}', partition 0" in told
-    assert "secret" not in told
+    output = pipe.run(expect=1 if on_error == "fail" else 0, **({"max_iterations": 1} if mode == "stream" else {}))
+    assert f"message at offset 0 of topic '{topic}', partition 0" in output
+    assert "secret" not in output
     assert pipe.records() == []
     stands = committed(kafka_url, f"group-{topic}", topic)[0]
     assert (stands == 1) is (mode == "stream" and on_error != "fail")
@@ -281,10 +281,13 @@ def test_a_poison_message_goes_where_on_error_says(
 def test_two_processes_share_a_group_and_lose_nothing(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline]
 ) -> None:
-    """The second joins while the first is at work, then the first is told to leave: partitions move twice."""
+    """The second joins while the first is running, then the first is stopped: partitions move twice."""
     topic = kafka_topics(partitions=4)
     group = {"group_id": topic, "consumer_timeout": 1, "batch_size": 20}
-    settings = {"security.protocol": "PLAINTEXT", "group.instance.id": ""}  # a member that leaves gives way at once
+    settings = {
+        "security.protocol": "PLAINTEXT",
+        "group.instance.id": "",
+    }  # a member that leaves releases its partitions at once
     first = pipeline(topic, name="first", **group, consumer_config=settings)
     second = pipeline(topic, name="second", **group, consumer_config=settings)
 

@@ -29,7 +29,7 @@ def load(tmp_path: Path, block: dict[str, Any], **top: Any) -> Any:
     return load_config("pipe.yml").config.source
 
 
-def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
+def test_the_defaults_match_the_contract(tmp_path: Path) -> None:
     block = {key: value for key, value in BLOCK.items() if key not in ("message_encoding", "consumer_config")}
     registry = {"schema_registry_url": "https://registry.example.com/"}
     source = load(tmp_path, {**block, "authentication": {**SASL, **registry}})
@@ -51,7 +51,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     }
 
 
-def test_settings_are_laid_over_the_defaults(tmp_path: Path) -> None:
+def test_settings_override_the_defaults(tmp_path: Path) -> None:
     settings = {"security.protocol": "SSL", "session.timeout.ms": 6000, "group.instance.id": "me", "fetch.min.bytes": 2}
     source = load(tmp_path, {**BLOCK, "consumer_config": settings})
     assert source.settings["max.poll.interval.ms"] == 600000
@@ -62,8 +62,8 @@ def test_settings_are_laid_over_the_defaults(tmp_path: Path) -> None:
     ("changes", "text"),
     [
         ({"topics": []}, "source.topics: needs at least one topic"),
-        ({"topics": [{"name": "a"}, {"name": "a"}]}, "source.topics: topic 'a' is there twice"),
-        ({"topics": [{"name": "^a.*"}]}, "source.topics[0].name: is no topic name"),
+        ({"topics": [{"name": "a"}, {"name": "a"}]}, "source.topics: topic 'a' is listed twice"),
+        ({"topics": [{"name": "^a.*"}]}, "source.topics[0].name: is not a topic name"),
         ({"topics": [{"name": "a", "destination": "x"}]}, "source.topics[0].destination: unknown key"),
         ({"topic": "a"}, "source.topic: unknown key"),
         ({"bootstrap_servers": ""}, "source.bootstrap_servers: must not be empty"),
@@ -86,7 +86,7 @@ def test_settings_are_laid_over_the_defaults(tmp_path: Path) -> None:
             {"authentication": {"type": "api_key"}},
             "source.authentication.type: unknown value 'api_key'; allowed: basic",
         ),
-        ({"authentication": {"schema_registry_url": "registry"}}, "must begin with http:// or https://"),
+        ({"authentication": {"schema_registry_url": "registry"}}, "must start with http:// or https://"),
         ({"sync_mode": "incremental"}, "does not support sync_mode incremental"),
         ({"stream": "topics"}, "source 'kafka' has no stream 'topics'; did you mean 'topic'?"),
     ],
@@ -98,7 +98,7 @@ def test_a_mistake_is_named(tmp_path: Path, changes: dict[str, Any], text: str) 
     assert str(caught.value).startswith("pipe.yml:")
 
 
-def test_passwords_are_masked_wherever_they_stand(tmp_path: Path) -> None:
+def test_passwords_are_masked_everywhere(tmp_path: Path) -> None:
     settings = {"security.protocol": "SASL_SSL", "ssl.key.password": "k3y-passw0rd"}
     registry = {"schema_registry_username": "r", "schema_registry_password": "r3gistry"}
     source = load(tmp_path, {**BLOCK, "consumer_config": settings, "authentication": {**SASL, **registry}})
@@ -109,7 +109,7 @@ def test_passwords_are_masked_wherever_they_stand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mechanism", [{}, {"sasl.mechanism": "SCRAM-SHA-512"}])
 def test_the_user_of_the_brokers_reaches_librdkafka(tmp_path: Path, mechanism: dict[str, str]) -> None:
-    """The test brokers know no users, so this looks at what librdkafka is given."""
+    """The test brokers have no users, so this checks the settings for librdkafka."""
     from bizon.connectors.sources.kafka.src.client import settings_of
 
     settings = settings_of(load(tmp_path, {**BLOCK, "consumer_config": mechanism, "authentication": SASL}))
@@ -151,7 +151,7 @@ def test_validating_loads_nothing_of_kafka(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_when_it_is_needed(tmp_path: Path) -> None:
     load(tmp_path, BLOCK)
-    told = python(
+    output = python(
         "import sys; sys.modules['confluent_kafka'] = None\n"
         "from bizon.engine.engine import load_config\n"
         "from bizon.source.discover import resolve_source_class\n"
@@ -159,5 +159,5 @@ def test_a_missing_package_is_named_when_it_is_needed(tmp_path: Path) -> None:
         "try: resolve_source_class(config)(config).check_connection()\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )
-    assert told.startswith("MissingDependencyError source 'kafka'")
-    assert "pip install 'bizon[kafka]'" in told
+    assert output.startswith("MissingDependencyError source 'kafka'")
+    assert "pip install 'bizon[kafka]'" in output

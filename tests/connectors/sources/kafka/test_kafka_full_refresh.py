@@ -1,4 +1,4 @@
-"""A full refresh of topics: from their start to the end they have when it begins, on a real broker."""
+"""A full refresh of topics, from their start to their end when the run begins, on a real broker."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -10,6 +10,7 @@ from connectors.sources.kafka.kafka_kit import (
     PATIENCE,
     config,
     delete_records,
+    logged,
     numbered,
     numbers,
     opened,
@@ -18,7 +19,6 @@ from connectors.sources.kafka.kafka_kit import (
     read_all,
     recreate,
     rows,
-    told,
 )
 
 from bizon.common.errors.errors import SourceFetchError
@@ -28,7 +28,8 @@ Topics = Callable[..., str]
 
 @pytest.mark.lesson("F-39")
 def test_every_message_of_every_partition_comes_once(kafka_url: str, kafka_topics: Topics) -> None:
-    """Only the offset of the partition of a page's last message used to be kept: 100 messages came as 150."""
+    """The source used to keep only the offset of the partition of the last message in a page: 100 messages became
+    150."""
     topic = kafka_topics(partitions=3)
     for partition in range(2):
         produce(kafka_url, topic, numbered(range(partition * 50, partition * 50 + 50)), partition)
@@ -39,7 +40,7 @@ def test_every_message_of_every_partition_comes_once(kafka_url: str, kafka_topic
     assert max(len(rows(page)) for page in pages) <= 7
 
 
-def test_what_comes_after_the_start_is_not_read(kafka_url: str, kafka_topics: Topics) -> None:
+def test_messages_sent_after_the_start_are_not_read(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(20)))
     with opened(config(kafka_url, topic, batch_size=8)) as source:
@@ -49,7 +50,7 @@ def test_what_comes_after_the_start_is_not_read(kafka_url: str, kafka_topics: To
     assert numbers(pages) == list(range(20))
 
 
-def test_another_process_goes_on_with_the_pagination_alone(kafka_url: str, kafka_topics: Topics) -> None:
+def test_another_process_resumes_with_the_pagination_alone(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics(partitions=2)
     for partition in range(2):
         produce(kafka_url, topic, numbered(range(partition * 30, partition * 30 + 30)), partition)
@@ -64,8 +65,8 @@ def test_another_process_goes_on_with_the_pagination_alone(kafka_url: str, kafka
 
 
 @pytest.mark.lesson("F-39")
-def test_pages_whose_messages_are_all_left_out_do_not_end_it(kafka_url: str, kafka_topics: Topics) -> None:
-    """A batch of nothing but skipped messages used to end a full refresh early."""
+def test_pages_whose_messages_are_all_skipped_do_not_end_it(kafka_url: str, kafka_topics: Topics) -> None:
+    """A batch of skipped messages alone used to end a full refresh early."""
     topic = kafka_topics()
     produce(kafka_url, topic, [*numbered([0]), *[None] * 30, *numbered([1])])
     with opened(config(kafka_url, topic, batch_size=5)) as source:
@@ -76,7 +77,7 @@ def test_pages_whose_messages_are_all_left_out_do_not_end_it(kafka_url: str, kaf
 
 @pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
 def test_a_transaction_at_the_end_ends_it(kafka_url: str, kafka_topics: Topics, commit: bool) -> None:
-    """The last offset is a marker, which no message ever has."""
+    """The last offset belongs to a marker, never to a message."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered([0, 1]))
     produce_transaction(kafka_url, topic, numbered([2, 3]), commit=commit)
@@ -86,7 +87,7 @@ def test_a_transaction_at_the_end_ends_it(kafka_url: str, kafka_topics: Topics, 
     assert numbers(pages) == ([0, 1, 2, 3] if commit else [0, 1])
 
 
-def test_messages_that_are_deleted_meanwhile_do_not_stop_it(kafka_url: str, kafka_topics: Topics) -> None:
+def test_messages_deleted_during_the_run_do_not_stop_it(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(30)))
     block = config(kafka_url, topic, batch_size=10)
@@ -118,8 +119,8 @@ def test_several_topics_are_read_and_their_ids_stay_apart(kafka_url: str, kafka_
 
 
 @pytest.mark.lesson("F-39")
-def test_the_total_counts_from_the_start_of_what_is_left(kafka_url: str, kafka_topics: Topics) -> None:
-    """The total used to be the sum of end offsets, whatever had been deleted."""
+def test_the_total_counts_from_the_first_message_left(kafka_url: str, kafka_topics: Topics) -> None:
+    """The total used to be the sum of end offsets, including deleted messages."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(10)))
     admin = AdminClient({"bootstrap.servers": kafka_url})
@@ -144,7 +145,7 @@ def test_no_offset_is_committed(kafka_url: str, kafka_topics: Topics) -> None:
         consumer.close()
 
 
-def test_what_is_deleted_meanwhile_is_counted(kafka_url: str, kafka_topics: Topics) -> None:
+def test_messages_deleted_during_the_run_are_counted(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(30)))
     block = config(kafka_url, topic, batch_size=10)
@@ -152,13 +153,15 @@ def test_what_is_deleted_meanwhile_is_counted(kafka_url: str, kafka_topics: Topi
         first = source.get({})
     delete_records(kafka_url, topic, 15)
     produce(kafka_url, topic, numbered([99]))
-    with told() as lines, opened(block) as source:
+    with logged() as lines, opened(block) as source:
         assert numbers(read_all(source, first.next_pagination)) == list(range(15, 30))
     assert [line for line in lines if "5 messages (offsets 10 to 14) were removed" in line]
 
 
 @pytest.mark.parametrize("policy", ["fail", "warn"])
-def test_a_topic_that_is_cut_off_between_two_runs_is_told(kafka_url: str, kafka_topics: Topics, policy: str) -> None:
+def test_a_topic_that_is_truncated_between_two_runs_is_reported(
+    kafka_url: str, kafka_topics: Topics, policy: str
+) -> None:
     topic = kafka_topics(partitions=2)
     for partition in range(2):
         produce(kafka_url, topic, numbered(range(30)), partition)
@@ -171,18 +174,18 @@ def test_a_topic_that_is_cut_off_between_two_runs_is_told(kafka_url: str, kafka_
         with opened(block) as source, pytest.raises(SourceFetchError, match=r"now ends at 12.*--fresh"):
             source.get(first.next_pagination)
         return
-    with told() as lines, opened(block) as source:
+    with logged() as lines, opened(block) as source:
         read_all(source, first.next_pagination)
     assert [line for line in lines if "now ends at 12" in line]
-    assert [line for line in lines if "partition 1" in line and "is not there any more" in line]
+    assert [line for line in lines if "partition 1" in line and "no longer exists" in line]
 
 
-def test_a_topic_that_is_created_again_is_known_by_its_id(tansu_url: str) -> None:
-    """On a broker that gives topics ids, also when the new topic has more messages."""
+def test_a_recreated_topic_is_recognised_by_its_id(tansu_url: str) -> None:
+    """On a broker with topic ids, also when the new topic has more messages."""
     topic = f"again-{uuid4().hex}"
     admin = AdminClient({"bootstrap.servers": tansu_url})
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE)
-    for number in range(4):  # each by itself: the broker tells a wrong end of what comes together
+    for number in range(4):  # one by one: the broker reports a wrong end for a batch
         produce(tansu_url, topic, numbered([number]))
     block = config(tansu_url, topic, batch_size=1)
     with opened(block) as source:

@@ -1,4 +1,4 @@
-"""The bytes of a message as JSON text: valid JSON untouched, everything else repaired, nothing refused."""
+"""The bytes of a message as JSON text: valid JSON stays unchanged, all other bytes are repaired, none are refused."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bizon.connectors.sources.kafka.src.json_text import base64_text, json_text, json_texts
+from bizon.connectors.sources.kafka.src.message_json import base64_text, json_text, json_texts
 
 LESSON = pytest.mark.lesson("0.3.3")
 objects = st.dictionaries(
@@ -48,7 +48,7 @@ def test_valid_json_stays_as_it_is(value: bytes) -> None:
         (b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}", '{"a":' + "[" * 5_000 + "]" * 5_000 + "}"),
     ],
 )
-def test_what_is_no_valid_json_is_repaired_or_becomes_text(value: bytes | None, expected: Any) -> None:
+def test_a_value_that_is_not_valid_json_is_repaired_or_becomes_text(value: bytes | None, expected: Any) -> None:
     for texts in (json_texts([value]), json_texts([b'{"x":1}', value, b'{"y":2}'])[1:2]):
         assert json.loads(texts[0]) == expected
         assert b"\n" not in texts[0]
@@ -61,7 +61,7 @@ def test_what_is_no_valid_json_is_repaired_or_becomes_text(value: bytes | None, 
 @example([b'{"a":"', b'"}'])
 @example([b'{"a":1}\n{"b":2}', b'{"c":3}'])
 def test_every_value_becomes_one_json_value_by_itself(values: list[bytes]) -> None:
-    """One that is accepted only because of its neighbours would put their records into one."""
+    """A value that is accepted only because of its neighbours would merge their records into one."""
     texts = json_texts(values)
     assert len(texts) == len(values)
     for value, text in zip(values, texts, strict=True):
@@ -89,7 +89,5 @@ def test_base64_gives_the_bytes_back(value: bytes) -> None:
         ([b"-1", b"1.5"], [b"-1", b"1.5"]),
     ],
 )
-def test_whole_numbers_are_known_at_once_and_nothing_else_is_taken_for_one(
-    values: list[bytes | None], texts: list[bytes]
-) -> None:
+def test_only_whole_numbers_pass_as_whole_numbers(values: list[bytes | None], texts: list[bytes]) -> None:
     assert json_texts(values) == texts

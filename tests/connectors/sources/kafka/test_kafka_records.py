@@ -1,4 +1,4 @@
-"""What a record of a message holds, by encoding: messages on a real broker."""
+"""The record of a message, by encoding, on a real broker."""
 
 import base64
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def records_of(url: str, topic: str, **keys: Any) -> list[dict[str, Any]]:
         return [row for page in read_all(source) for row in rows(page)]
 
 
-def test_a_record_says_where_it_comes_from(kafka_url: str, kafka_topics: Topics) -> None:
+def test_a_record_names_its_topic_partition_and_offset(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics(partitions=2)
     moment = int(NOON.timestamp() * 1000)
     produce(kafka_url, topic, [b'{"a":1}'], partition=1, key=b'{"id":7}', headers={"h": b"x"}, timestamp=moment)
@@ -38,7 +38,7 @@ def test_a_record_says_where_it_comes_from(kafka_url: str, kafka_topics: Topics)
     }
 
 
-def test_a_timestamp_that_is_none_gives_way_to_the_arrival(kafka_url: str, kafka_topics: Topics) -> None:
+def test_an_invalid_timestamp_is_replaced_by_the_time_of_arrival(kafka_url: str, kafka_topics: Topics) -> None:
     """Producers may send any number."""
     topic = kafka_topics()
     produce(kafka_url, topic, [b"1"], timestamp=2**62)
@@ -65,7 +65,7 @@ def test_keys_are_json_or_text(kafka_url: str, kafka_topics: Topics, key: bytes 
     assert [record["data"]["keys"] for record in records_of(kafka_url, topic)] == [shown]
 
 
-def test_keys_that_are_no_json_may_be_left_out(kafka_url: str, kafka_topics: Topics) -> None:
+def test_messages_whose_keys_are_not_json_may_be_skipped(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     for number, key in enumerate([b"text", b'{"id":1}', None, b"{"]):
         produce(kafka_url, topic, numbered([number]), key=key)
@@ -74,7 +74,7 @@ def test_keys_that_are_no_json_may_be_left_out(kafka_url: str, kafka_topics: Top
 
 
 @pytest.mark.lesson("0.3.3")
-def test_headers_are_texts_and_base64_where_they_are_none(kafka_url: str, kafka_topics: Topics) -> None:
+def test_headers_are_texts_or_base64(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     headers = [("a", b"1"), ("b", None), ("c", b"\xff\x01"), ("a", b"2"), ("a", None), ('"', b"}")]
     produce(kafka_url, topic, [b"1"], headers=headers)
@@ -84,7 +84,7 @@ def test_headers_are_texts_and_base64_where_they_are_none(kafka_url: str, kafka_
     assert second == {}
 
 
-def test_tombstones_are_left_out_or_delivered_as_null(kafka_url: str, kafka_topics: Topics) -> None:
+def test_tombstones_are_skipped_or_delivered_as_null(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     produce(kafka_url, topic, [b"1", None, b"2"])
     assert [record["data"]["value"] for record in records_of(kafka_url, topic)] == [1, 2]
@@ -94,7 +94,7 @@ def test_tombstones_are_left_out_or_delivered_as_null(kafka_url: str, kafka_topi
 
 @pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
 @pytest.mark.parametrize("skip", [True, False])
-def test_an_empty_text_is_a_value_and_no_tombstone(
+def test_an_empty_text_is_a_value_and_not_a_tombstone(
     kafka_url: str, kafka_topics: Topics, skip: bool, encoding: str
 ) -> None:
     topic = kafka_topics()
@@ -104,7 +104,7 @@ def test_an_empty_text_is_a_value_and_no_tombstone(
 
 
 def test_binary_keys_keep_their_value_and_say_so(kafka_url: str, kafka_topics: Topics) -> None:
-    """They used to become text, in which all that is no UTF-8 is the same: different keys were one."""
+    """They used to become text, where all invalid UTF-8 looks the same: different keys became equal."""
     topic = kafka_topics()
     keys = [b"\xff", b"\xfe", b"plain", b'{"name":"caf\xe9"}']
     for key in keys:
@@ -115,7 +115,7 @@ def test_binary_keys_keep_their_value_and_say_so(kafka_url: str, kafka_topics: T
     assert found[2]["keys"] == "plain"
 
 
-def test_a_repair_changes_the_broken_text_and_no_byte_beside_it(kafka_url: str, kafka_topics: Topics) -> None:
+def test_a_repair_changes_only_the_broken_text(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     amount = b'"amount": 12345678901234567.89, "rate":1e400,"n":1.10'
     broken = {
@@ -136,7 +136,7 @@ def test_a_repair_changes_the_broken_text_and_no_byte_beside_it(kafka_url: str, 
 
 @pytest.mark.lesson("0.3.3")
 def test_no_value_stops_the_topic(kafka_url: str, kafka_topics: Topics) -> None:
-    """Lone surrogates, control characters and bytes that are no UTF-8 used to end the run."""
+    """Lone surrogates, control characters and invalid UTF-8 used to end the run."""
     topic = kafka_topics()
     values = [b'{"a":"\\ud800"}', b'{"a":"\x00"}', b"\xff\xfe\x00", b"{", b'{"a":1}', b"1}, {"]
     produce(kafka_url, topic, values)
@@ -152,7 +152,7 @@ def test_bytes_come_in_base64(kafka_url: str, kafka_topics: Topics) -> None:
     assert [base64.b64decode(record["data"]["keys"]) for record in found] == [b"\x01"] * 2
 
 
-def test_valid_json_is_not_written_anew(kafka_url: str, kafka_topics: Topics) -> None:
+def test_valid_json_is_not_rewritten(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     value = '{"b": 1.50, "a": 1e2, "é": "\\u00e9", "b": 2}'.encode()
     produce(kafka_url, topic, [value])

@@ -9,32 +9,32 @@ from connectors.sources.kafka.kafka_kit import (
     PATIENCE,
     committed,
     delete_group,
+    logged,
     numbered,
     numbers,
     opened,
     produce,
     read_stream,
     recreate,
-    told,
 )
 from connectors.sources.kafka.test_kafka_loss import error_of, make, read
 
 from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.kafka.src import group, placement
+from bizon.connectors.sources.kafka.src import group, start_offsets
+from bizon.connectors.sources.kafka.src.broker_calls import topic_ids
 from bizon.connectors.sources.kafka.src.client import Client
-from bizon.connectors.sources.kafka.src.lookups import topic_ids
 
 Topics = Callable[..., str]
 
 
 @pytest.mark.parametrize("knows", ["group", "checkpoint"])
-def test_a_topic_that_was_created_again_is_known_by_its_id(
+def test_a_recreated_topic_is_recognised_by_its_id(
     kafka_url: str, kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch, knows: str
 ) -> None:
-    """Also when the new topic has more messages. The ids are a stand-in: neither broker of the tests has them, keeps
-    what is noted with an offset, and lets a member join at once."""
+    """Also when the new topic has more messages. The ids are stand-ins: no broker of the tests has topic ids, keeps the
+    metadata of offsets, and lets a member join at once."""
     ids = iter(["first", "second"])
-    monkeypatch.setattr(placement, "topic_ids", lambda _, topics: dict.fromkeys(topics, next(ids)))
+    monkeypatch.setattr(start_offsets, "topic_ids", lambda _, topics: dict.fromkeys(topics, next(ids)))
     topic = kafka_topics()
     block = make(kafka_url, topic)
     produce(kafka_url, topic, numbered(range(10)))
@@ -48,11 +48,11 @@ def test_a_topic_that_was_created_again_is_known_by_its_id(
 
 
 @pytest.mark.parametrize("policy", ["fail", "warn"])
-def test_a_topic_that_is_created_again_during_the_run_is_known_by_its_id(
+def test_a_topic_that_is_recreated_during_the_run_is_recognised_by_its_id(
     kafka_url: str, kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     ids = {"now": "first"}
-    monkeypatch.setattr(placement, "topic_ids", lambda _, topics: dict.fromkeys(topics, ids["now"]))
+    monkeypatch.setattr(start_offsets, "topic_ids", lambda _, topics: dict.fromkeys(topics, ids["now"]))
     monkeypatch.setattr(group, "_IDS_INTERVAL", 0.0)
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(10)))
@@ -64,14 +64,14 @@ def test_a_topic_that_is_created_again_during_the_run_is_known_by_its_id(
             with pytest.raises(SourceFetchError, match="its topic was deleted and created again"):
                 read_stream(source, 15)
             return
-        with told() as lines:
+        with logged() as lines:
             assert numbers(read_stream(source, 15)) == [*range(5, 10), *range(10)]
     assert len(lines) == 1
     assert "was read up to offset 10, then its topic was deleted and created again" in lines[0]
     assert committed(kafka_url, block.group, topic) == [10]
 
 
-def test_ids_of_topics_are_told_apart_on_a_broker_that_has_them(tansu_url: str) -> None:
+def test_topic_ids_differ_on_a_broker_that_has_them(tansu_url: str) -> None:
     topic = f"again-{uuid4().hex}"
     admin = AdminClient({"bootstrap.servers": tansu_url})
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE)

@@ -1,4 +1,4 @@
-"""What the answers of a schema registry mean: a wrong URL is no bad message. The registry is a stand-in."""
+"""The meaning of a schema registry's answers: a wrong URL does not make a bad message. The registry is a stand-in."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from bizon.rows.pages import page_to_frame
 
 Topics = Callable[..., str]
 
-NOT_FOUND = {  # how registries answer, by what is wrong
+NOT_FOUND = {  # answers of registries, by what is missing
     "confluent, path": {"error_code": 404, "message": "HTTP 404 Not Found"},
     "apicurio, path": {"error_code": 404, "message": "RESTEASY003210", "name": "NotFoundException"},
     "nothing": None,
@@ -25,10 +25,10 @@ NOT_FOUND = {  # how registries answer, by what is wrong
 
 @pytest.mark.parametrize("kind", ["apicurio", "confluent"])
 @pytest.mark.parametrize("body", NOT_FOUND.values(), ids=list(NOT_FOUND))
-def test_a_404_for_the_path_is_no_bad_message(
+def test_a_404_for_the_path_does_not_make_a_bad_message(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, body: Any
 ) -> None:
-    """Every message used to be skipped, and its offset committed, when the URL of the registry was wrong."""
+    """With a wrong URL, the source used to skip every message and commit its offset."""
     topic = kafka_topics()
     produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
     httpserver.expect_request(re.compile(".*")).respond_with_json(body, status=404)
@@ -50,15 +50,18 @@ def test_a_404_for_the_path_is_no_bad_message(
         ("confluent", "application/json", "{}"),
     ],
 )
-def test_an_answer_that_is_no_registrys_is_no_bad_message(
+def test_an_answer_of_another_server_does_not_make_a_bad_message(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, content: str, body: str
 ) -> None:
-    """The console of a registry, or a page to log in, answers any path with 200."""
+    """The console of a registry, or a login page, answers any path with 200."""
     topic = kafka_topics()
     produce(kafka_url, topic, [encoded(USER, {"n": 1}, 5)])
     httpserver.expect_request(re.compile(".*")).respond_with_data(body, content_type=content)
     block = config(kafka_url, topic, skip_message_on_decode_error=True, **avro(httpserver, kind))
-    with opened(block) as source, pytest.raises(SourceConnectionError, match="the answer is not a registry's"):
+    with (
+        opened(block) as source,
+        pytest.raises(SourceConnectionError, match="the answer does not come from a registry"),
+    ):
         source.get({})
 
 
@@ -70,7 +73,7 @@ def test_an_answer_that_is_no_registrys_is_no_bad_message(
         ("apicurio", {"error_code": 404, "detail": "io.apicurio.registry.storage.ArtifactNotFoundException: No"}),
     ],
 )
-def test_a_404_for_the_schema_is_a_bad_message(
+def test_a_404_for_the_schema_makes_a_bad_message(
     kafka_url: str, kafka_topics: Topics, httpserver: HTTPServer, kind: str, body: Any
 ) -> None:
     topic = kafka_topics()

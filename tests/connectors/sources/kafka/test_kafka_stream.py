@@ -1,4 +1,4 @@
-"""Sync mode stream: what is committed when, evictions, rebalances and restarts, on a real broker."""
+"""Sync mode stream: commits, evictions, rebalances and restarts, on a real broker."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Topics = Callable[..., str]
 def test_offsets_are_committed_when_the_engine_says_so_and_not_before(
     kafka_url: str, kafka_topics: Topics, environment: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They used to be committed only where ENVIRONMENT was "production"."""
+    """They used to be committed only when ENVIRONMENT was "production"."""
     if environment is not None:
         monkeypatch.setenv("ENVIRONMENT", environment)
     topic = kafka_topics()
@@ -40,14 +40,14 @@ def test_offsets_are_committed_when_the_engine_says_so_and_not_before(
     block = stream(kafka_url, topic, batch_size=4)
     with opened(block) as source:
         source.get({})
-        assert committed(kafka_url, block.group, topic) == [0]  # where it begins
+        assert committed(kafka_url, block.group, topic) == [0]  # where reading starts
         source.commit()
         assert committed(kafka_url, block.group, topic) == [4]
         source.get({})
     assert committed(kafka_url, block.group, topic) == [4]
 
 
-def test_a_restart_goes_on_behind_the_last_commit(kafka_url: str, kafka_topics: Topics) -> None:
+def test_a_restart_resumes_after_the_last_commit(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics(partitions=2)
     for partition in range(2):
         produce(kafka_url, topic, numbered(range(partition * 10, partition * 10 + 10)), partition)
@@ -71,7 +71,7 @@ def test_several_pages_may_be_committed_at_once(kafka_url: str, kafka_topics: To
     assert [page.next_pagination["topics"][topic]["0"] for page in pages] == [[0, 3], [0, 6], [0, 9]]
 
 
-def test_a_page_is_there_as_soon_as_there_are_messages(kafka_url: str, kafka_topics: Topics) -> None:
+def test_a_page_is_returned_as_soon_as_messages_arrive(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     produce(kafka_url, topic, numbered([1]))
     with opened(stream(kafka_url, topic, consumer_timeout=600, batch_size=1000)) as source:
@@ -84,7 +84,7 @@ def test_without_messages_a_page_is_empty(kafka_url: str, kafka_topics: Topics) 
     assert (page.records, page.next_pagination) == ([], {})
 
 
-def test_messages_that_are_left_out_are_committed_when_nothing_waits_before_them(
+def test_skipped_messages_are_committed_when_no_page_before_them_is_in_flight(
     kafka_url: str, kafka_topics: Topics
 ) -> None:
     topic = kafka_topics()
@@ -100,8 +100,10 @@ def test_messages_that_are_left_out_are_committed_when_nothing_waits_before_them
         assert committed(kafka_url, block.group, topic) == [22]
 
 
-def test_a_checkpoint_whose_offsets_were_not_committed_is_gone_on_from(kafka_url: str, kafka_topics: Topics) -> None:
-    """A run that dies between its checkpoint and the commit of its offsets."""
+def test_a_run_resumes_after_a_checkpoint_whose_offsets_were_not_committed(
+    kafka_url: str, kafka_topics: Topics
+) -> None:
+    """The run before died between its checkpoint and the commit of its offsets."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(10)))
     block = stream(kafka_url, topic, batch_size=5)
@@ -116,10 +118,10 @@ def test_a_checkpoint_whose_offsets_were_not_committed_is_gone_on_from(kafka_url
 
 
 @pytest.mark.parametrize("offset", [0, 2, 5, 7])
-def test_offsets_that_were_moved_meanwhile_win_over_the_checkpoint(
+def test_offsets_that_were_moved_since_override_the_checkpoint(
     kafka_url: str, kafka_topics: Topics, offset: int
 ) -> None:
-    """By another member of the group, or by an operator who wants messages again."""
+    """Another member of the group moved them, or an operator who wants messages again."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(10)))
     block = stream(kafka_url, topic, batch_size=5, consumer_config={"group.instance.id": ""})
@@ -132,8 +134,8 @@ def test_offsets_that_were_moved_meanwhile_win_over_the_checkpoint(
     assert found == list(range(offset, 10))
 
 
-def test_a_member_that_is_fenced_at_commit_comes_back_and_loses_nothing(kafka_url: str, kafka_topics: Topics) -> None:
-    """Another consumer with the same group.instance.id takes the membership, and goes away."""
+def test_a_member_that_is_fenced_at_commit_returns_and_loses_nothing(kafka_url: str, kafka_topics: Topics) -> None:
+    """Another consumer with the same group.instance.id takes over the membership, then leaves."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(6)))
     block = stream(kafka_url, topic, batch_size=3, consumer_config={"group.instance.id": "same"})
@@ -151,7 +153,7 @@ def test_a_member_that_is_fenced_at_commit_comes_back_and_loses_nothing(kafka_ur
         )
         intruder.subscribe([topic])
         wait_until(lambda: bool(intruder.poll(0.1) or intruder.assignment()))
-        source.commit()  # refused: this consumer is a member no more
+        source.commit()  # refused: this consumer is no longer a member
         intruder.close()
         produce(kafka_url, topic, numbered([6]))
         pages += read_stream(source, 1)
@@ -159,8 +161,10 @@ def test_a_member_that_is_fenced_at_commit_comes_back_and_loses_nothing(kafka_ur
     assert committed(kafka_url, block.group, topic) == [7]
 
 
-def test_a_member_that_was_away_for_too_long_comes_back_and_loses_nothing(kafka_url: str, kafka_topics: Topics) -> None:
-    """A write that takes longer than max.poll.interval.ms: the group goes on without the member."""
+def test_a_member_that_was_evicted_for_its_silence_returns_and_loses_nothing(
+    kafka_url: str, kafka_topics: Topics
+) -> None:
+    """A write that takes longer than max.poll.interval.ms: the group continues without the member."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered(range(3)))
     settings = {"max.poll.interval.ms": 6000, "session.timeout.ms": 6000, "group.instance.id": ""}
@@ -205,7 +209,7 @@ def test_a_membership_that_is_fought_over_ends_the_run(kafka_url: str, kafka_top
 
 
 def test_two_members_share_the_partitions_without_loss(kafka_url: str, kafka_topics: Topics) -> None:
-    """Partitions move while pages are under way: those are given up, and come to the other member."""
+    """Partitions move while pages are in flight: the other member delivers these pages."""
     topic = kafka_topics(partitions=4)
     for partition in range(4):
         produce(kafka_url, topic, numbered(range(partition * 100, partition * 100 + 100)), partition)
@@ -223,7 +227,7 @@ def test_two_members_share_the_partitions_without_loss(kafka_url: str, kafka_top
     found: list[int] = []
     with opened(blocks[0]) as first, opened(blocks[1]) as second:
         found += numbers(read_stream(first, 10))
-        found += numbers([first.get({})])  # under way when the other joins
+        found += numbers([first.get({})])  # in flight when the other joins
         deadline = time.monotonic() + PATIENCE
         took_part = {0: 0, 1: 0}
         while set(found) != set(range(400)) or not all(took_part.values()):
@@ -252,7 +256,7 @@ def test_a_partition_that_is_new_is_read_from_its_start(kafka_url: str, kafka_to
         assert numbers(read_stream(source, 1)) == [1]
 
 
-def test_an_unknown_topic_and_a_broker_that_is_away_are_told(kafka_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_topic_and_an_unreachable_broker_are_named(kafka_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(stream(kafka_url, "no-such-topic")) as source:
         ok, reason = source.check_connection()
     assert not ok

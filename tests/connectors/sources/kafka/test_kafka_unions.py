@@ -1,4 +1,4 @@
-"""Avro unions in JSON: which branch a value is, where the value itself does not say."""
+"""Avro unions in JSON: a value names its branch when it does not show it by itself."""
 
 import json
 from io import BytesIO
@@ -17,7 +17,7 @@ MAP = {"type": "map", "values": "long"}
 
 
 def read(schema: Any, value: Any) -> Any:
-    """What becomes of a value that was written with the schema."""
+    """The JSON of a value that was written with the schema."""
     text = json.dumps(schema)
     data = BytesIO()
     fastavro.schemaless_writer(data, fastavro.parse_schema(json.loads(text)), value)

@@ -20,7 +20,7 @@ class DummyStreams(StrEnum):
 
 
 class DummyAuthConfig(AuthConfig):
-    """Any token will do: it is never sent anywhere."""
+    """Any token works: it is never sent anywhere."""
 
     type: Literal[AuthType.API_KEY, AuthType.OAUTH] = Field(description="api_key | oauth.")
     params: TokenAuthParams | Oauth2AuthParams = Field(description="Credentials; never used for a request.")
@@ -31,5 +31,5 @@ class DummySourceConfig(SourceConfig):
 
     authentication: DummyAuthConfig = Field(description="How to authenticate: api_key or oauth.")
     sleep: float = Field(
-        default=0, ge=0, le=MOST_SECONDS, description="Seconds to wait before each page, to act a slow API."
+        default=0, ge=0, le=MOST_SECONDS, description="Seconds to wait before each page, to simulate a slow API."
     )

@@ -26,10 +26,10 @@ _PAGES: dict[str | None, tuple[slice, str | None]] = {  # cursor of a page -> it
 
 
 class DummySource(AbstractSource):
-    """Makes no request at all, so ``oauth`` never asks for a token.
+    """Sends no request at all, so ``oauth`` never asks for a token.
 
-    In sync mode ``stream`` it keeps its own position: ``get`` without pagination gives the next page, and pages
-    without records once all were given.
+    In sync mode ``stream`` it keeps its own position: ``get`` without pagination returns the next page, and empty pages
+    after the last one.
     """
 
     config: DummySourceConfig

@@ -1,7 +1,7 @@
-"""Avro values and keys: which schema, and what it makes of the bytes.
+"""Decoding Avro values and keys by their schema.
 
-A value is a magic byte 0, the id of its schema and the data. The id has 4 bytes (Confluent's form); when these are 0 it
-has 8 (Apicurio's form).
+A value consists of a magic byte 0, the id of its schema and the data. The id has 4 bytes (Confluent's form); when these
+are 0 it has 8 (Apicurio's form).
 """
 
 from base64 import b64encode
@@ -25,7 +25,7 @@ def decode(value: bytes, registry: Registry) -> tuple[bytes, Schema]:
     try:
         decoded = fastavro.schemaless_reader(stream, schema.parsed, None)
         text = orjson.dumps(decoded, default=_as_json, option=orjson.OPT_NON_STR_KEYS)
-    except Exception as error:  # noqa: BLE001 - whatever a decoder makes of foreign bytes
+    except Exception as error:  # noqa: BLE001 - a decoder may fail in any way on arbitrary bytes
         raise DecodeError(f"the value does not fit schema {schema_id} ({type(error).__name__})") from None
     left = len(data) - stream.tell()
     if left:
@@ -34,7 +34,7 @@ def decode(value: bytes, registry: Registry) -> tuple[bytes, Schema]:
 
 
 def decoded_key(key: bytes, registry: Registry) -> bytes | None:
-    """A key in Avro as JSON text; None for one that is not: a plain text, or bytes of another kind."""
+    """An Avro key as JSON text; None when the key is not Avro, but plain text or other bytes."""
     if key[:1] != b"\0":
         return None
     try:
@@ -45,12 +45,12 @@ def decoded_key(key: bytes, registry: Registry) -> bytes | None:
 
 def _parts(value: bytes) -> tuple[int, bytes]:
     if len(value) < _SHORT or value[0] != 0:
-        raise DecodeError("the value is no Avro of a registry: it does not begin with 0 and the id of a schema")
+        raise DecodeError("the value is not Avro from a registry: it does not start with 0 and the id of a schema")
     schema_id = int.from_bytes(value[1:_SHORT], "big")
     if schema_id:
         return schema_id, value[_SHORT:]
     if len(value) < _LONG:
-        raise DecodeError("the value ends before the id of its schema does")
+        raise DecodeError("the value ends within the id of its schema")
     return int.from_bytes(value[1:_LONG], "big"), value[_LONG:]
 
 

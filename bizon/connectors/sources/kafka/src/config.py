@@ -25,7 +25,7 @@ CONSUMER_DEFAULTS: dict[str, ConsumerSetting] = {
     "security.protocol": "SASL_SSL",
     "max.poll.interval.ms": 600_000,
 }
-OLDER_GROUP = "bizon"  # what group_id was by default in older releases, for all pipelines
+LEGACY_GROUP = "bizon"  # the default group_id of older releases, for all pipelines
 _OWN_KEYS = {  # set by the source itself -> what to write instead
     "bootstrap.servers": "source.bootstrap_servers",
     "group.id": "source.group_id",
@@ -45,7 +45,7 @@ class KafkaStreams(StrEnum):
 
 
 class MessageEncoding(StrEnum):
-    """What a message's value is."""
+    """The encoding of message values."""
 
     AVRO = "avro"
     UTF_8 = "utf-8"
@@ -53,14 +53,14 @@ class MessageEncoding(StrEnum):
 
 
 class OnDataLoss(StrEnum):
-    """What becomes of a run that finds unread messages gone."""
+    """How a run responds when unread messages were removed."""
 
     FAIL = "fail"
     WARN = "warn"
 
 
 class SchemaRegistryType(StrEnum):
-    """How a schema registry is asked."""
+    """The kind of a schema registry, which decides its paths."""
 
     APICURIO = "apicurio"
     CONFLUENT = "confluent"
@@ -69,18 +69,18 @@ class SchemaRegistryType(StrEnum):
 class KafkaTopicConfig(StrictModel):
     """One topic to read."""
 
-    name: str = Field(description="Name of the topic; no pattern.")
+    name: str = Field(description="Name of the topic; not a pattern.")
     destination_id: str | None = Field(
         default=None,
         min_length=1,
-        description="Table its records go to, in sync mode stream; default the destination_id of the destination.",
+        description="Table of its records in sync mode stream; default the destination_id of the destination.",
     )
 
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
         if not _TOPIC_NAME.fullmatch(value) or value in (".", ".."):
-            raise ValueError("is no topic name: up to 249 letters, digits, dots, underscores and dashes; no pattern")
+            raise ValueError("is not a topic name: up to 249 letters, digits, dots, underscores and dashes, no pattern")
         return value
 
 
@@ -96,16 +96,16 @@ class KafkaAuthConfig(AuthConfig):
         description="apicurio = <url>/apis/registry/v2/ids/globalIds/<id> | confluent = <url>/schemas/ids/<id>.",
     )
     schema_registry_url: str = Field(
-        default="", description="URL of the schema registry, without the path; needed for message_encoding avro."
+        default="", description="URL of the schema registry, without the path; required for message_encoding avro."
     )
-    schema_registry_username: str = Field(default="", description="User of the registry; empty = not authenticated.")
+    schema_registry_username: str = Field(default="", description="User of the registry; empty = no authentication.")
     schema_registry_password: SecretText = Field(default="", description="Password of the registry.")
 
     @field_validator("schema_registry_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
         if value and not re.match(r"https?://[^/]", value):
-            raise ValueError("must begin with http:// or https://")
+            raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
 
@@ -115,43 +115,43 @@ class KafkaSourceConfig(SourceConfig):
     topics: tuple[KafkaTopicConfig, ...] = Field(
         default=(),
         validate_default=True,
-        description="Topics to read, at least one; default those of the top-level `streams`.",
+        description="Topics to read, at least one; default the topics of the top-level `streams`.",
     )
-    bootstrap_servers: str = Field(min_length=1, description="Brokers to begin with: `host:port,host:port`.")
+    bootstrap_servers: str = Field(min_length=1, description="Brokers to connect to first: `host:port,host:port`.")
     group_id: str | None = Field(
         default=None,
         min_length=1,
-        description="Consumer group, which keeps the offsets of sync mode stream; null = one of the pipeline's own, "
+        description="Consumer group, which keeps the offsets of sync mode stream; null = a group of this pipeline, "
         "named after pipeline, source and stream.",
     )
     on_data_loss: OnDataLoss = Field(
         default=OnDataLoss.FAIL,
-        description="Messages that were removed before they were read, by retention or with their topic: fail = end "
-        "the run, naming them | warn = count them in the log and go on with the first message that is there.",
+        description="When messages were removed before they were read, by retention or with their topic: fail = end "
+        "the run and name them in the error | warn = count them in the log and continue with the first message left.",
     )
     skip_message_empty_value: bool = Field(
         default=True,
-        description="Leave out messages without a value (tombstones); false = deliver them, value null. An empty text "
-        "is a value.",
+        description="Skip messages without a value (tombstones); false = deliver them with the value null. An empty "
+        "text is a value.",
     )
     skip_message_invalid_keys: bool = Field(
-        default=False, description="Leave out messages whose key is no JSON; false = deliver the key as text."
+        default=False, description="Skip messages whose key is not valid JSON; false = deliver the key as text."
     )
     skip_message_on_decode_error: bool = Field(
         default=False,
-        description="Leave out messages that cannot be decoded, counted in the log; false = `on_error` decides.",
+        description="Skip messages that cannot be decoded, and count them in the log; false = `on_error` decides.",
     )
     batch_size: int = Field(default=100, ge=1, le=1_000_000, description="Messages per page, at most.")
     consumer_timeout: float = Field(
         default=10,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds to wait for messages; when there are some, the page does not wait longer.",
+        description="Seconds to wait for messages; the page does not wait for more once some have arrived.",
     )
     consumer_config: dict[str, ConsumerSetting] = Field(
         default={},
         validate_default=True,
-        description="Settings of librdkafka, over these defaults: "
+        description="Settings of librdkafka; they override these defaults: "
         + ", ".join(
             f"{key} {str(value).lower() if value is False else value}" for key, value in CONSUMER_DEFAULTS.items()
         )
@@ -160,10 +160,11 @@ class KafkaSourceConfig(SourceConfig):
     message_encoding: MessageEncoding = Field(
         default=MessageEncoding.AVRO,
         validate_default=True,
-        description="avro = by its schema in the registry | utf-8 = JSON, else text | bytes = base64.",
+        description="avro = decoded by its schema in the registry | utf-8 = JSON, else text | bytes = base64.",
     )
     authentication: KafkaAuthConfig | None = Field(
-        default=None, description="SASL/PLAIN and the schema registry. Without SASL set security.protocol."
+        default=None,
+        description="SASL/PLAIN and the schema registry. Set security.protocol when the brokers do not use SASL.",
     )
 
     @classmethod
@@ -185,7 +186,7 @@ class KafkaSourceConfig(SourceConfig):
         names = [topic.name for topic in value]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"topic '{twice}' is there twice")
+            raise ValueError(f"topic '{twice}' is listed twice")
         return value
 
     @field_validator("consumer_config")
@@ -209,13 +210,13 @@ class KafkaSourceConfig(SourceConfig):
         is_sasl = str({**CONSUMER_DEFAULTS, **value}["security.protocol"]).upper().startswith("SASL")
         if is_sasl and not has_user and not any(key.startswith("sasl.") for key in value):
             raise ValueError(
-                "security.protocol is SASL_SSL by default, which needs authentication.params; without users set it to "
-                "PLAINTEXT or SSL"
+                "security.protocol is SASL_SSL by default, which needs authentication.params; set it to PLAINTEXT or "
+                "SSL when the brokers have no users"
             )
         if has_user and not is_sasl:
             raise ValueError(
-                "authentication.params are for SASL, which this security.protocol is not: make it SASL_SSL, or leave "
-                "params out"
+                "authentication.params are for SASL, but this security.protocol is not SASL: set it to SASL_SSL, or "
+                "remove params"
             )
         return value
 
@@ -229,12 +230,12 @@ class KafkaSourceConfig(SourceConfig):
 
     @property
     def group(self) -> str:
-        """The consumer group: the configured one, else the pipeline's own."""
-        return self.group_id or self.pipeline_id or OLDER_GROUP
+        """The consumer group: the configured one, or the pipeline's own."""
+        return self.group_id or self.pipeline_id or LEGACY_GROUP
 
     @property
     def settings(self) -> dict[str, ConsumerSetting]:
-        """``consumer_config`` over the defaults."""
+        """The defaults, overridden by ``consumer_config``."""
         return {
             **CONSUMER_DEFAULTS,
             "group.instance.id": f"{self.group}-{socket.gethostname()}",

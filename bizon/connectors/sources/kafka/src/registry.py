@@ -1,8 +1,8 @@
-"""The schema registry: schemas by id, and what its answers mean.
+"""The schema registry: schemas by id, and the meaning of its answers.
 
-An answer of 404 has two meanings. The registry does not know the schema: the message is at fault, ``on_error`` decides.
-Or the URL is not the registry's: the configuration is at fault, and no message may be given up for it. The registry
-says which it is in the body of the answer, and one that has handed out a schema in this run is the right one.
+A 404 has two meanings. Either the registry does not know the schema: the message is at fault, and ``on_error`` decides.
+Or the URL is wrong: the configuration is at fault, and no message may be rejected for it. The body of the answer tells
+them apart. Once a registry has returned a schema in this run, its URL is right.
 """
 
 from collections import OrderedDict
@@ -23,28 +23,31 @@ _UNKNOWN_SCHEMA = frozenset({40401, 40402, 40403})  # error_code: no subject, no
 
 
 class DecodeError(ValueError):
-    """The bytes are no value of their schema. The message holds nothing of them."""
+    """The bytes do not fit their schema. The message shows none of them."""
 
 
 class Schema(NamedTuple):
-    """A schema of the registry, ready for use. ``shown``: what a record says of it, as JSON text."""
+    """A schema of the registry, ready for use. ``summary``: id and name for the record, as JSON text."""
 
     parsed: Any
-    shown: bytes
+    summary: bytes
 
 
 class Registry:
-    """Schemas by id, fetched once each and kept while they are among the last thousand."""
+    """Schemas by id. Each is fetched once, and kept while it is among the thousand used last."""
 
     def __init__(self, config: KafkaAuthConfig, session: Session) -> None:
         self._config = config
         self._session = session
         self._known: OrderedDict[int, Schema | DecodeError] = OrderedDict()
-        self._is_proven = False  # it has handed out a schema: its URL is right
+        self._is_proven = False  # it has returned a schema, so its URL is right
 
     def schema(self, schema_id: int) -> Schema:
-        """Raises DecodeError when there is none that can be used, SourceFetchError when nobody can be asked, and
-        SourceConnectionError when it is not a registry that answers."""
+        """The schema with this id.
+
+        Raises DecodeError when it does not exist or cannot be used, SourceFetchError when the registry does not answer,
+        and SourceConnectionError when another kind of server answers.
+        """
         known = self._known.get(schema_id)
         if known is None:
             try:
@@ -61,7 +64,7 @@ class Registry:
         return known
 
     def forget_failures(self) -> None:
-        """Ask again for schemas that could not be used: they may be registered by now. Called once per page."""
+        """Fetch unusable schemas again when they are needed: they may be registered by now. Called once per page."""
         for schema_id in [each for each, known in self._known.items() if isinstance(known, DecodeError)]:
             del self._known[schema_id]
 
@@ -71,12 +74,12 @@ class Registry:
         answer = self._answer(f"{self._config.schema_registry_url}/{path}", schema_id)
         given = _json(answer)
         if "html" in answer.headers.get("Content-Type", "") or (confluent and not _has_schema(given)):
-            raise self._wrong_path(answer, "the answer is not a registry's")
+            raise self._wrong_path(answer, "the answer does not come from a registry")
         self._is_proven = True
         try:
             parsed = parsed_with_branches(_avro_schema(given) if confluent else given)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a schema of somebody's
-            reason = f"schema {schema_id} is no Avro schema, or refers to others ({type(error).__name__})"
+        except Exception as error:  # noqa: BLE001 - a schema may be wrong in any way
+            reason = f"schema {schema_id} is not an Avro schema, or refers to others ({type(error).__name__})"
             raise DecodeError(reason) from None
         name = parsed.get("name") if isinstance(parsed, dict) else None
         return Schema(parsed, orjson.dumps({"id": schema_id, "name": name}))
@@ -111,8 +114,8 @@ def _json(answer: requests.Response) -> Any:
 
 
 def _names_the_schema(body: Any) -> bool:
-    """Whether a 404 is about the schema: Confluent's codes, the names of Apicurio's errors (``NotFoundException`` alone
-    is about the path)."""
+    """Whether a 404 is about the schema, by Confluent's codes or the names of Apicurio's errors. Plain
+    ``NotFoundException`` is about the path."""
     if not isinstance(body, dict):
         return False
     name = str(body.get("name") or str(body.get("detail", "")).partition(":")[0]).rpartition(".")[2]
@@ -124,7 +127,7 @@ def _has_schema(body: Any) -> bool:
 
 
 def _avro_schema(answer: dict[str, Any]) -> Any:
-    """The schema in an answer of Confluent's registry. Raises ValueError when it is not one of Avro."""
+    """The schema in an answer of Confluent's registry. Raises ValueError when it is not an Avro schema."""
     if answer.get("schemaType", "AVRO") != "AVRO":
         raise ValueError("another type of schema")
     return orjson.loads(answer["schema"])

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class KafkaSource(AbstractSource):
-    """Sync mode ``stream``: a member of a consumer group that commits the offsets of what is safe. ``full_refresh``:
-    every partition up to the end it has when the run starts. Nothing of Kafka is loaded before it is needed."""
+    """Sync mode ``stream``: a member of a consumer group, which commits the offsets of messages that are safe.
+    ``full_refresh``: every partition up to the end it has when the run starts. The Kafka packages are loaded only when
+    they are needed."""
 
     config: KafkaSourceConfig
     resumes_streams = True
@@ -38,7 +39,7 @@ class KafkaSource(AbstractSource):
         return KafkaSourceConfig
 
     def get_authenticator(self) -> AuthBase | None:
-        """Of the schema registry: nothing else is asked over HTTP."""
+        """The authentication of the schema registry, the only server that the source talks to over HTTP."""
         found = self.config.authentication
         if found is None or not found.schema_registry_username:
             return None
@@ -53,15 +54,15 @@ class KafkaSource(AbstractSource):
         return True, None
 
     def get_total_records_count(self) -> int | None:
-        """Of a full refresh: the offsets between start and end; a stream has no end."""
+        """The offsets between start and end of a full refresh; None for a stream, which has no end."""
         return None if self._is_stream else self._reader().total()
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        """In sync mode stream: the next messages, none when none arrive within ``consumer_timeout``. A pagination is
-        heeded on the first call alone: the run goes on where that checkpoint says."""
+        """In sync mode stream: the next messages; none when none arrive within ``consumer_timeout``. Only the first
+        call uses the pagination, to resume after that checkpoint."""
         if self._is_stream:
-            return self._reader().next_page(pagination or {}, time.monotonic() + self.config.consumer_timeout)
-        return self._reader().page(pagination or {})
+            return self._reader().stream_page(pagination or {}, time.monotonic() + self.config.consumer_timeout)
+        return self._reader().snapshot_page(pagination or {})
 
     def get_lag(self) -> int | None:
         return self._opened.lag() if self._is_stream and self._opened is not None else None
@@ -82,7 +83,7 @@ class KafkaSource(AbstractSource):
 
 
 def _open(source: KafkaSource) -> "TopicReader":
-    """The door behind which Kafka's packages are loaded."""
+    """The only place that loads the Kafka packages."""
     try:
         from bizon.connectors.sources.kafka.src.topics import TopicReader
     except ModuleNotFoundError as error:

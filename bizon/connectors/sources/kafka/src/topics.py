@@ -1,4 +1,4 @@
-"""What the source does once the packages of Kafka are there: readers and pages put together."""
+"""The readers and the page builder put together. Loaded only once the Kafka packages are needed."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from bizon.connectors.sources.kafka.src.client import Client
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
 from bizon.connectors.sources.kafka.src.group import GroupReader
-from bizon.connectors.sources.kafka.src.records import PageBuilder
+from bizon.connectors.sources.kafka.src.page_builder import PageBuilder
 from bizon.connectors.sources.kafka.src.registry import Registry
 from bizon.connectors.sources.kafka.src.snapshot import SnapshotReader
 from bizon.source.models import SourceIteration
@@ -15,7 +15,7 @@ from bizon.source.session import Session
 
 
 class TopicReader:
-    """Made once per run, used on the thread that fetches."""
+    """Created once per run, used on the thread that fetches."""
 
     def __init__(self, config: KafkaSourceConfig, session: Session) -> None:
         self._config = config
@@ -26,10 +26,10 @@ class TopicReader:
         self._pages = PageBuilder(config, registry)
         self._group = GroupReader(config, self._client)
         self._snapshot = SnapshotReader(config, self._client)
-        self._begun = False
+        self._has_resumed = False
 
     def check(self) -> None:
-        """Raise SourceConnectionError unless each topic is there."""
+        """Raise SourceConnectionError unless all topics exist."""
         consumer = self._client.consumer(**{"group.instance.id": ""})
         try:
             for topic in self._config.topics:
@@ -41,33 +41,33 @@ class TopicReader:
         """Offsets that a full refresh covers."""
         return self._snapshot.total()
 
-    def page(self, pagination: Mapping[str, Any]) -> SourceIteration:
+    def snapshot_page(self, pagination: Mapping[str, Any]) -> SourceIteration:
         """A page of a full refresh."""
         messages, following = self._snapshot.read(pagination)
         return SourceIteration(next_pagination=following, records=self._pages.page(messages) or [])
 
-    def next_page(self, pagination: Mapping[str, Any], deadline: float) -> SourceIteration:
-        """A page of the stream: messages that are all left out do not end the wait."""
-        if not self._begun:
-            self._begun = True
+    def stream_page(self, pagination: Mapping[str, Any], deadline: float) -> SourceIteration:
+        """A page of the stream. Messages that are all skipped do not end the wait."""
+        if not self._has_resumed:
+            self._has_resumed = True
             self._group.resume(pagination)
         while time.monotonic() < deadline and (messages := self._group.read(deadline)):
             records = self._pages.page(messages)
             if records is not None:
-                self._group.note(messages)
+                self._group.track(messages)
                 return SourceIteration(next_pagination=self._group.pagination(), records=records)
-            self._group.pass_over(messages)
+            self._group.skip(messages)
         return SourceIteration(next_pagination={})
 
     def lag(self) -> int | None:
-        """Messages of the stream that were not returned yet, as far as is known."""
+        """Messages of the stream that were not returned yet; None when unknown."""
         return self._group.lag()
 
     def commit(self) -> None:
-        """What was returned so far is safe."""
+        """All messages returned so far are safe."""
         self._group.commit()
 
     def close(self) -> None:
-        """Leave the brokers."""
+        """Disconnect from the brokers."""
         self._group.close()
         self._snapshot.close()

@@ -1,10 +1,9 @@
-"""Avro unions whose branches would look the same in JSON: each value says which branch it is.
+"""Avro unions whose branches look the same in JSON: each value names its branch.
 
-A union of two records, or of a text and an enum, loses the branch when it becomes JSON: ``{"order": 7}`` may be either
-record. Avro's own JSON encoding keeps it, as ``{"shop.OrderPlaced": {"order": 7}}``, and so does this. No value is
-touched for it: a record with a single field has the same bytes as the field, so each branch of such a union is put
-into a record of one field, which has the name of the branch, and the decoder does the rest.
-"""
+A union of two records, or of a string and an enum, loses the branch when it becomes JSON: ``{"order": 7}`` may be
+either record. Avro's own JSON encoding keeps it, as ``{"shop.OrderPlaced": {"order": 7}}``, and so does this module,
+without changing any value. A record with a single field has the same bytes as the field. So each branch of such a union
+is wrapped in a record of one field, named like the branch, and the decoder does the rest."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -14,12 +13,12 @@ from fastavro import parse_schema
 
 _TEXTS = frozenset({"string", "bytes", "fixed", "enum"})
 _OBJECTS = frozenset({"record", "error", "map"})
-_MOMENTS = ("date", "time-", "timestamp-", "local-timestamp-")  # logical types that become texts
-_NESTED = ("type", "items", "values")  # keys of a schema under which another one may be
+_MOMENTS = ("date", "time-", "timestamp-", "local-timestamp-")  # logical types that become strings
+_NESTED = ("type", "items", "values")  # keys of a schema that may hold another schema
 
 
 def parsed_with_branches(schema: Any) -> Any:
-    """A schema, ready for the decoder. Raises what fastavro raises for one that is not Avro."""
+    """A schema, ready for the decoder. Raises the errors of fastavro when it is not Avro."""
     named: dict[str, Any] = {}
     parsed = parse_schema(schema, named)
     _mark(parsed, named, count())
@@ -27,7 +26,7 @@ def parsed_with_branches(schema: Any) -> Any:
 
 
 def _mark(schema: Any, named: dict[str, Any], numbers: Iterator[int]) -> None:
-    """Mark the unions below ``schema``, in place. A name refers to a definition that is visited where it stands."""
+    """Mark the unions below ``schema``, in place. A name needs no visit: its definition is visited where it stands."""
     if isinstance(schema, list):
         for branch in schema:
             _mark(branch, named, numbers)
@@ -46,7 +45,7 @@ def _is_ambiguous(union: list[Any], named: dict[str, Any]) -> bool:
 
 
 def _shape(branch: Any, named: dict[str, Any]) -> str:
-    """What JSON a branch becomes. Numbers need no mark: the number itself is the same, whichever branch it is."""
+    """The kind of JSON that a branch becomes. Numbers need no mark: they are the same in every branch."""
     schema = named.get(branch, branch) if isinstance(branch, str) else branch
     kind = schema["type"] if isinstance(schema, dict) else schema
     logical = str(schema.get("logicalType", "")) if isinstance(schema, dict) else ""

@@ -1,4 +1,4 @@
-"""Rows about what the engine adds: latency, a second processor, transforms, checkpoints."""
+"""Claims about the engine: latency, a second processor, transforms, checkpoints."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from benchmarks.workload import WORK, Bench, Side, pipeline, script
 
 LATENCY = 0.05  # seconds per answer
 PER_PAGE = 100
-ROUNDS = 400  # steps of work for the processor per record, in the source and again in the transform
+ROUNDS = 400  # steps of processor work per record, in the source and again in the transform
 GRIND = f"""\
 n = data["id"]
 for _ in range({ROUNDS}):
@@ -44,7 +44,7 @@ def latency(bench: Bench) -> list[Claim]:
 
 
 def from_server(pages: int, url: str, **how: Any) -> Command:
-    """All pages of the slow server; ``how`` goes to ``pipeline``."""
+    """A run over all pages of the slow server; ``how`` goes to ``pipeline``."""
     file = str(WORK / "bench_http_source.py")
     source = {"name": "bench", "stream": "records", "source_file_path": file, "url": url}
     return pipeline(pages * PER_PAGE, source=source, **how)
@@ -98,7 +98,7 @@ def checkpoints(bench: Bench) -> list[Claim]:
 
 
 def _shares(samples: dict[str, Samples], number: int) -> tuple[float, float, float]:
-    """Of the wall time of one run with many commits: state database, all that is more than with one commit, fsync."""
+    """Shares of the wall time of a run with many commits, in %: state database, added cost of the commits, fsync."""
     often, once = (samples[name].usages[number] for name in ("often", "once"))
     inside, inside_once = (json.loads(run.printed.splitlines()[-1])["seconds"] for run in (often, once))
     added = (often.wall - inside["fsync"]) - (once.wall - inside_once["fsync"])

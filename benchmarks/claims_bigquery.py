@@ -1,4 +1,4 @@
-"""Rows about BigQuery: what it takes to make rows ready for it, and how much is held while they are written."""
+"""Claims about BigQuery: the cost of preparing rows, and the memory while they are written."""
 
 import json
 import subprocess
@@ -17,23 +17,23 @@ from benchmarks.workload import Bench, Side, pipeline, script
 
 _SERVE = ROOT / "tests" / "emulator" / "serve.py"
 _BUFFER = 5  # MB
-_REQUEST = 3  # MB; over gRPC the emulator takes no more
+_REQUEST = 3  # MB; the emulator accepts no more over gRPC
 
 
 class NoEmulatorError(RuntimeError):
-    """A row cannot be measured: there is no BigQuery on this machine."""
+    """A row cannot be measured without BigQuery on this machine."""
 
 
 def storage_write(bench: Bench) -> list[Claim]:
-    return [_beside(bench, "requests", "messages", "CPU / bare loop", 3.0)]
+    return [_compared(bench, "requests", "messages", "CPU / bare loop", 3.0)]
 
 
 def load_objects(bench: Bench) -> list[Claim]:
-    return [_beside(bench, "objects", "parquet", "CPU / write_parquet", 1.3)]
+    return [_compared(bench, "objects", "parquet", "CPU / write_parquet", 1.3)]
 
 
-def _beside(bench: Bench, ours: str, bare: str, name: str, limit: float) -> Claim:
-    """The processor seconds that two works of ``bigquery_rows.py`` print."""
+def _compared(bench: Bench, ours: str, bare: str, name: str, limit: float) -> Claim:
+    """Compares the processor seconds that two kinds of work of ``bigquery_rows.py`` print."""
     sides: dict[str, Side] = {work: partial(script, "bigquery_rows.py", work) for work in (ours, bare)}
     samples = bench.repeat(sides, bench.size.records)
     if len(samples) < len(sides):
@@ -45,7 +45,7 @@ def _beside(bench: Bench, ours: str, bare: str, name: str, limit: float) -> Clai
 
 
 def memory(bench: Bench) -> list[Claim]:
-    """The peak of runs into the emulators."""
+    """The peak memory of runs into the emulators."""
     few, many = bench.size.warehouse
     claims = {name: f"peak RSS / with fewer records, {name}" for name in ("bigquery", "bigquery_streaming_v2")}
     found = []
@@ -69,7 +69,7 @@ def _into(name: str, keys: Mapping[str, Any], total: int) -> Command:
 
 @contextmanager
 def _emulators() -> Iterator[dict[str, Any]]:
-    """Within: BigQuery and Cloud Storage on this machine. ``keys`` of a configuration, and ``bucket``."""
+    """Within: BigQuery and Cloud Storage on this machine. Yields ``keys`` for a configuration, and ``bucket``."""
     server = subprocess.Popen([sys.executable, str(_SERVE)], stdin=-1, stdout=-1, stderr=-1, text=True)
     try:
         assert server.stdout is not None

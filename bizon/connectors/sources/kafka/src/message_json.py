@@ -1,7 +1,7 @@
-"""From the bytes of a message to JSON text, whatever they are.
+"""JSON text from the bytes of any message.
 
-What is valid stays as it was sent, byte for byte. A repair works on the text and touches the broken part alone: the
-numbers beside it are never parsed and printed again.
+Valid JSON stays as it was sent, byte for byte. A repair works on the text and changes only the broken part: numbers
+elsewhere in the text are never parsed and printed again.
 """
 
 import json
@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 NULL = b"null"
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a pair, as Polars does not mind and orjson does
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a pair, which Polars accepts and orjson refuses
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
 _NUMBERS = re.compile(rb"(?:(?:0|[1-9][0-9]*)\n)+")
 _MAY_BEGIN_JSON = frozenset(b'{["-0123456789tfn \t\r\n')
@@ -23,10 +23,10 @@ _IN_A_STRING = re.compile(r"(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-
 
 
 def json_text(value: bytes | None) -> bytes:
-    """A value as JSON text: valid JSON as it is, other text as a JSON string, None as null.
+    """A value as JSON text: valid JSON unchanged, other text as a JSON string, None as null.
 
-    Line breaks between the parts of a JSON value become blanks. Repaired: bytes that are no UTF-8 and lone surrogates
-    become U+FFFD, control characters inside strings are escaped, NaN and infinities become null.
+    Line breaks between the parts of a JSON value become blanks. Repairs: invalid UTF-8 and lone surrogates become
+    U+FFFD, control characters inside strings are escaped, NaN and infinities become null.
     """
     if value is None:
         return NULL
@@ -38,8 +38,8 @@ def json_text(value: bytes | None) -> bytes:
 
 
 def json_texts(values: Sequence[bytes | None], each: Callable[[bytes | None], bytes] = json_text) -> list[bytes]:
-    """The same for many values, faster where all are objects or whole numbers; ``each`` makes the text of one that may
-    be neither."""
+    """The same for many values, faster when all are objects or all are whole numbers. ``each`` converts values one by
+    one in all other cases."""
     given = [value for value in values if value]
     if not given:
         return [each(value) for value in values]
@@ -58,7 +58,7 @@ def valid_json(value: bytes) -> bytes | None:
     except ValueError:
         if not _is_valid(value):
             return None
-    return value.translate(_NEWLINES) if b"\n" in value or b"\r" in value else value  # in no string of valid JSON
+    return value.translate(_NEWLINES) if b"\n" in value or b"\r" in value else value  # a string of valid JSON has none
 
 
 def base64_text(value: bytes | None) -> bytes:
@@ -67,7 +67,7 @@ def base64_text(value: bytes | None) -> bytes:
 
 
 def is_text(value: bytes) -> bool:
-    """Whether it is UTF-8."""
+    """Whether the value is UTF-8."""
     try:
         value.decode()
     except UnicodeDecodeError:
@@ -76,12 +76,14 @@ def is_text(value: bytes) -> bool:
 
 
 def _is_valid(value: bytes) -> bool:
-    """Whether it is JSON that orjson refuses: a number that no float can hold is one, half of a pair is not."""
+    """Whether the value is valid JSON although orjson refuses it: a number beyond a float is, a lone surrogate is
+    not."""
     return is_text(value) and not _SURROGATE.search(value) and _is_json(value.decode(), strict=True)
 
 
 def _is_json(text: str, *, strict: bool) -> bool:
-    """Whether it is JSON, whatever its numbers are. Not ``strict``: with control characters, NaN, infinities."""
+    """Whether the text is JSON, with numbers of any size. Not ``strict``: control characters, NaN and infinities
+    pass."""
     constant = _refuse if strict else _nothing
     try:
         json.loads(text, strict=strict, parse_int=_nothing, parse_float=_nothing, parse_constant=constant)
@@ -112,8 +114,8 @@ def _refuse(text: str) -> NoReturn:
 
 
 def _are_objects(values: list[bytes]) -> bool:
-    """Whether each value is a JSON object on one line, as far as Polars can tell in one go: three times as fast as
-    parsing one by one. Every value is parsed by itself, between its line breaks, so none can lean on another."""
+    """Whether each value is a JSON object on one line, checked by Polars in one call: three times as fast as parsing
+    them one by one. Polars parses each line by itself, so a broken value cannot hide in the next one."""
     if not all([value[:1] == b"{" and value[-1:] == b"}" for value in values]):
         return False
     lines = b"\n".join(values)
@@ -126,6 +128,6 @@ def _are_objects(values: list[bytes]) -> bool:
 
 
 def _are_numbers(values: list[bytes]) -> bool:
-    """Whether each value is a whole number, as keys tend to be."""
+    """Whether each value is a whole number, as most keys are."""
     lines = b"\n".join(values) + b"\n"
     return lines.count(b"\n") == len(values) and _NUMBERS.fullmatch(lines) is not None

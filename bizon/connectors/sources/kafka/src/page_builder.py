@@ -1,4 +1,4 @@
-"""From messages to a page: one line of JSON per message, put together as columns."""
+"""From messages to a page: one line of JSON per message, built from columns."""
 
 from base64 import b64encode
 from collections import Counter
@@ -12,19 +12,27 @@ from confluent_kafka import Message
 from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.avro import decode, decoded_key
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
-from bizon.connectors.sources.kafka.src.json_text import NULL, base64_text, is_text, json_text, json_texts, valid_json
+from bizon.connectors.sources.kafka.src.message_json import (
+    NULL,
+    base64_text,
+    is_text,
+    json_text,
+    json_texts,
+    valid_json,
+)
 from bizon.connectors.sources.kafka.src.registry import DecodeError, Registry
 from bizon.source.models import JsonLines
 
 _T = TypeVar("_T")
-_IN_BASE64 = b',"keys_encoding":"base64"'  # the next field of the record
+_IN_BASE64 = b',"keys_encoding":"base64"'  # the field after the key
 _NO_VALUE = "without a value"
-_NO_TIMESTAMP = 0  # the type of a timestamp that is not there
+_NO_TIMESTAMP = 0  # timestamp type: the message has none
 _LAST_MOMENT = 253_402_300_799_999  # milliseconds; the end of the year 9999
 
 
 class Decoded(NamedTuple):
-    """Values as JSON text. ``faults``: why a value could not be decoded, by position; its text is base64 then."""
+    """Values as JSON text. ``faults``: the reasons why values could not be decoded, by position; their text is
+    base64."""
 
     texts: list[bytes]
     schemas: list[bytes] | None = None
@@ -32,7 +40,7 @@ class Decoded(NamedTuple):
 
 
 class PageBuilder:
-    """Makes pages. ``registry`` is there for message_encoding avro."""
+    """Builds pages. ``registry``: needed for message_encoding avro."""
 
     def __init__(self, config: KafkaSourceConfig, registry: Registry | None) -> None:
         self._config = config
@@ -42,14 +50,14 @@ class PageBuilder:
         self._one_topic = config.topics[0].name if len(config.topics) == 1 else None
 
     def page(self, messages: list[Message]) -> JsonLines | None:
-        """The page of these messages, None when all are left out. Raises SourceFetchError."""
+        """The page of these messages, None when all are skipped. Raises SourceFetchError."""
         skipped: Counter[str] = Counter()
         if self._config.skip_message_empty_value:
             messages = _kept(messages, [message.value() is not None for message in messages], _NO_VALUE, skipped)
         keys = self._keys(messages)
         if self._config.skip_message_invalid_keys:
             valid = [key is not None for key in keys]
-            messages = _kept(messages, valid, "with a key that is no JSON", skipped)
+            messages = _kept(messages, valid, "with a key that is not valid JSON", skipped)
             keys = [key for key in keys if key is not None]
         decoded = self._decoded([message.value() for message in messages])
         if decoded.faults and self._config.skip_message_on_decode_error:
@@ -60,11 +68,11 @@ class PageBuilder:
             decoded = Decoded(_where(decoded.texts, good), schemas)
         for reason, count in skipped.items():
             log = logger.debug if reason == _NO_VALUE else logger.warning
-            log(f"kafka: {count} messages {reason} left out")
+            log(f"kafka: {count} messages {reason} skipped")
         return self._lines(messages, keys, decoded) if messages else None
 
     def _keys(self, messages: list[Message]) -> Sequence[bytes | None]:
-        """Keys as JSON text; None for one that is to be left out."""
+        """Keys as JSON text; None for a message to skip."""
         raw = [message.key() for message in messages]
         if self._is_binary:
             return [base64_text(key) for key in raw]
@@ -88,15 +96,15 @@ class PageBuilder:
         self._registry.forget_failures()
         texts, schemas, faults = [], [], {}
         for row, value in enumerate(values):
-            text, shown = NULL, NULL
+            text, summary = NULL, NULL
             try:
                 if value is not None:
                     text, schema = decode(value, self._registry)
-                    shown = schema.shown
+                    summary = schema.summary
             except DecodeError as error:
                 text, faults[row] = base64_text(value), str(error)
             texts.append(text)
-            schemas.append(shown)
+            schemas.append(summary)
         return Decoded(texts, schemas, faults)
 
     def _lines(self, messages: list[Message], keys: Sequence[bytes | None], decoded: Decoded) -> JsonLines:
@@ -149,8 +157,8 @@ class PageBuilder:
 
 
 def headers_text(headers: object) -> bytes:
-    """Headers as a JSON object of texts; one that is no UTF-8 is ``{"base64": ...}``, a name that comes again has a
-    list."""
+    """Headers as a JSON object of strings. A value that is not UTF-8 becomes ``{"base64": ...}``, the values of a
+    repeated name a list."""
     found: dict[str, object] = {}
     lists: set[str] = set()
     for name, value in headers if isinstance(headers, list) else ():
@@ -170,8 +178,8 @@ def _header(value: bytes) -> str | dict[str, str]:
 
 
 def _key_text(key: bytes | None) -> bytes:
-    """A key as JSON text. One that is no UTF-8 is no text to be repaired: it tells messages apart, and keeps its value
-    in base64, with a field that says so."""
+    """A key as JSON text. A key identifies its message, so bytes that are not UTF-8 are not repaired: they become
+    base64, followed by a field that says so."""
     return json_text(key) if key is None or is_text(key) else base64_text(key) + _IN_BASE64
 
 

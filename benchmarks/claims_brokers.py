@@ -1,4 +1,4 @@
-"""Rows about brokers: pages that travel through one, and messages that come from one."""
+"""Claims about brokers: pages through a queue, and messages from a topic."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ _LEAST = 0.6
 
 
 def queues(bench: Bench) -> list[Claim]:
-    """Throughput beside the queue inside the run."""
+    """Throughput, against the queue inside the run."""
     names = {
         "rabbitmq": "throughput through rabbitmq / python_queue",
         "kafka": "throughput through kafka / python_queue",
@@ -30,7 +30,7 @@ def queues(bench: Bench) -> list[Claim]:
 
 
 def kafka_source(bench: Bench) -> list[Claim]:
-    """Processor time beside a loop that consumes the same messages and writes their values."""
+    """Processor time, against a loop that consumes the same messages and writes their values."""
     sides = ("bizon", "bare consume loop")
     name, limit = "CPU / bare consume loop", 2.0
 
@@ -50,13 +50,13 @@ def kafka_source(bench: Bench) -> list[Claim]:
 
 
 def topic_of(total: int) -> str:
-    """The topic that has so many messages."""
+    """The topic with this many messages."""
     return f"bench-{total}"
 
 
 @contextmanager
 def _blocks(bench: Bench) -> Iterator[dict[str, Mapping[str, Any]]]:
-    """Within: the ``queue`` blocks of the brokers there are; the others are among the failures of the bench."""
+    """Within: the ``queue`` blocks of the available brokers. Missing ones become failures of the bench."""
     blocks: dict[str, Mapping[str, Any]] = {}
     with ExitStack() as brokers:
         try:
@@ -71,14 +71,14 @@ def _blocks(bench: Bench) -> Iterator[dict[str, Mapping[str, Any]]]:
 
 
 def _through(total: int, kind: str, block: Mapping[str, Any]) -> Command:
-    """A name of its own gives each run a queue or topic of its own."""
+    """A run through a broker. A unique name gives each run a separate queue or topic."""
     named = "queue_name" if kind == "rabbitmq" else "topic"
     queue = {"type": kind, "config": {"queue": {**block, named: f"bench-{uuid4().hex}"}}}
     return pipeline(total, engine={"queue": queue})
 
 
 def from_topic(total: int, address: str, **how: Any) -> Command:
-    """The ``kafka`` source, a full refresh of the topic; ``how`` goes to ``pipeline``."""
+    """A full refresh of the topic with the ``kafka`` source; ``how`` goes to ``pipeline``."""
     source = {
         "name": "kafka",
         "stream": "topic",

@@ -1,4 +1,4 @@
-"""Rows about small things: a short run, the commands, what is installed."""
+"""Claims about starting: a short run, the commands, the installed packages."""
 
 import re
 from functools import partial

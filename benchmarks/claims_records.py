@@ -1,4 +1,4 @@
-"""Rows about throughput and memory: how fast records pass, and how much is held while they do."""
+"""Claims about the throughput of records, and about the memory of a run."""
 
 from dataclasses import replace
 from functools import partial
@@ -14,14 +14,14 @@ def bare_loop(total: int) -> Command:
 
 
 def records(bench: Bench) -> list[Claim]:
-    return _beside_the_bare_loop(bench, pipeline)
+    return _against_the_bare_loop(bench, pipeline)
 
 
 def one_by_one(bench: Bench) -> list[Claim]:
-    return _beside_the_bare_loop(bench, partial(pipeline, keys={"one_by_one": True}))
+    return _against_the_bare_loop(bench, partial(pipeline, keys={"one_by_one": True}))
 
 
-def _beside_the_bare_loop(bench: Bench, bizon: Side) -> list[Claim]:
+def _against_the_bare_loop(bench: Bench, bizon: Side) -> list[Claim]:
     samples = bench.compare({"bizon": bizon, "bare loop": bare_loop}, bench.size.records)
     sides = ("bizon", "bare loop")
     return [

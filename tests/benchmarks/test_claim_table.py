@@ -1,4 +1,4 @@
-"""Every row does its work, at a size too small for its figures to mean anything."""
+"""Every row does its work, at a size too small for meaningful figures."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ import pytest
 from servers import server_or_skip
 
 from benchmarks import stages
+from benchmarks.claim_table import TABLE, TableRow
+from benchmarks.claims_records import bare_loop
 from benchmarks.measure import CommandFailed, fresh_folder, run
-from benchmarks.rows import ROWS, Row
-from benchmarks.rows_records import bare_loop
 from benchmarks.workload import TINY, Bench, lines_are, pipeline
 
 NEED_INSTALLATION = {"peers", "install"}
 ABSENT = {"bigquery-memory": "BigQuery: its emulator is not installed", "queues": "no RabbitMQ at "}
-"""How a row says that its server is not here."""
+"""The reason that a row gives when its server is not available."""
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
-def test_a_row_does_its_work(row: Row, tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", [row for row in TABLE if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
+def test_a_row_does_its_work(row: TableRow, tmp_path: Path) -> None:
     bench = Bench(TINY, 1, tmp_path, may_install=False, short_runs=1)
     claims = row.measure(bench)
     absent = next((claim.reason for claim in claims if claim.figure is None), "")
@@ -30,15 +30,15 @@ def test_a_row_does_its_work(row: Row, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NEED_INSTALLATION))
-def test_a_row_that_may_not_install_what_it_needs_is_not_run(name: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_row_that_may_not_install_its_packages_is_not_run(name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("benchmarks.environments.ENVIRONMENTS", tmp_path / "none")
-    (row,) = (row for row in ROWS if row.name == name)
+    (row,) = (row for row in TABLE if row.name == name)
     claims = row.measure(Bench(TINY, 1, tmp_path, may_install=False, short_runs=1))
     assert {claim.verdict for claim in claims} == {"not run"}
     assert all("not installed" in claim.reason for claim in claims)
 
 
-def test_the_stages_of_a_run_are_told_apart(tmp_path: Path) -> None:
+def test_the_stages_of_a_run_are_measured_separately(tmp_path: Path) -> None:
     rows = stages.measure(TINY, tmp_path)
     assert {name for name, run in rows.items() if run["stages"]["fetch"][0] > 0 < run["stages"]["write"][0]} == {*rows}
     table = stages.render({"measured_at": "2026-01-01", "rows": rows})
@@ -46,7 +46,7 @@ def test_the_stages_of_a_run_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_names_of_rows_and_of_their_claims_are_unique() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert len({row.name for row in TABLE}) == len(TABLE)
 
 
 def test_both_sides_of_the_first_row_write_the_same_records(tmp_path: Path) -> None:
