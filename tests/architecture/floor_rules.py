@@ -40,6 +40,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("config/references.py", "_variables_in"),
     ("connectors/sources/kafka/src/source.py", "_open"),
     ("engine/backend/adapters/sqlalchemy/engines.py", "_bigquery"),
+    ("engine/backend/adapters/sqlalchemy/engines.py", "_postgres"),
     ("cli/*", ""),
     ("__main__.py", "main"),
 )

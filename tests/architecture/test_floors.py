@@ -29,7 +29,7 @@ def test_the_whole_package_is_looked_at() -> None:
 
 DUMMY = "connectors/sources/dummy/src/source.py"
 BREACHES = {
-    "a file nobody knows": ({"common/utils.py": ""}, "common/utils.py has no floor"),
+    "a file nobody knows": ({"utils/names.py": ""}, "utils/names.py has no floor"),
     "upwards": (
         {"common/clock.py": "from bizon.engine.engine import RunnerFactory", "engine/engine.py": ""},
         "common/clock.py:1 (floor 0) imports engine/engine.py (floor 5): upwards: rule 1",

@@ -17,7 +17,6 @@ from bizon.common.private_files import create_private_if_missing, make_private_f
 from bizon.common.waiting import back_off
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
-from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 
 _BUSY_TIMEOUT = 30.0  # seconds a SQLite statement waits for another writer
@@ -30,10 +29,16 @@ def open_database(config: AbstractBackendConfigDetails, type: BackendTypes) -> D
     if type is BackendTypes.SQLITE_IN_MEMORY:
         return MemoryDatabase(config)
     if isinstance(config, PostgresConfigDetails):
-        return PostgresDatabase(config)
+        return _postgres(config)
     if isinstance(config, BigQueryConfigDetails):
         return _bigquery(config)
     return FileDatabase(config)
+
+
+def _postgres(config: PostgresConfigDetails) -> Database:
+    from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase  # most states are files
+
+    return PostgresDatabase(config)
 
 
 def _bigquery(config: BigQueryConfigDetails) -> Database:
