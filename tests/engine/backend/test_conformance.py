@@ -48,7 +48,7 @@ class TestBigQuery(SharedBackendConformance):
         return partial(SQLAlchemyBackend, config, BackendTypes.BIGQUERY)
 
 
-def test_a_suite_without_a_backend_says_what_is_missing() -> None:
+def test_a_suite_without_a_backend_names_the_missing_fixture() -> None:
     fixture = BackendConformance.open_backend.__wrapped__  # type: ignore[attr-defined]
     with pytest.raises(NotImplementedError, match="BackendConformance needs a fixture open_backend"):
         fixture(BackendConformance())

@@ -179,7 +179,7 @@ def test_times_of_a_lease_do_not_depend_on_the_time_zone_of_a_session(
     assert 0 < lease.expires_in <= 60
 
 
-def test_what_another_session_has_locked_is_waited_for_with_a_bound(
+def test_the_wait_for_rows_that_another_session_has_locked_is_bounded(
     postgres: Place, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "_BOUNDS", adapter._BOUNDS.replace("30s", "50ms"))

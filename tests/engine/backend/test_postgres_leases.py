@@ -160,7 +160,7 @@ def test_a_session_that_is_idle_for_longer_than_the_server_allows_is_kept(privat
         place.rows("ALTER ROLE CURRENT_USER RESET idle_session_timeout")
 
 
-def test_a_lease_that_was_given_back_leaves_no_session(runs: Runs) -> None:
+def test_a_released_lease_leaves_no_session(runs: Runs) -> None:
     runs.one.release_lease(KEY, FIRST.owner)
     assert runs.other.get_lease(KEY) is None
     until(lambda: runs.sessions() == [])

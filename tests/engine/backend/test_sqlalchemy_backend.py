@@ -120,7 +120,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     ]
 
 
-def test_the_state_and_a_folder_made_for_it_are_their_users_alone(tmp_path: Path) -> None:
+def test_the_state_and_a_folder_created_for_it_belong_to_their_user_alone(tmp_path: Path) -> None:
     with open_backend(tmp_path / "new" / "state") as backend:
         backend.create_stream_job(KEY, "full_refresh")
         files = sorted((tmp_path / "new").iterdir())

@@ -9,7 +9,7 @@ from bizon.engine.queue.chunks import Joiner, split
 
 
 @given(payload=st.binary(max_size=5000), limit=st.integers(50, 6000))
-def test_what_is_split_is_joined_unchanged(payload: bytes, limit: int) -> None:
+def test_a_split_message_is_joined_unchanged(payload: bytes, limit: int) -> None:
     payload = b"BZ" + payload  # as all encoded messages begin
     pieces = split(payload, limit)
     assert all(len(piece) <= limit for piece in pieces)
@@ -17,7 +17,7 @@ def test_what_is_split_is_joined_unchanged(payload: bytes, limit: int) -> None:
     assert [joiner.add(piece) for piece in pieces] == [None] * (len(pieces) - 1) + [payload]
 
 
-def test_pieces_that_come_again_or_out_of_order_do_no_harm() -> None:
+def test_repeated_or_reordered_pieces_do_no_harm() -> None:
     first, second = bytes(range(200)), bytes(range(200, 0, -1))
     one, two = split(first, 80), split(second, 80)
     joiner = Joiner()
@@ -45,7 +45,7 @@ def test_pieces_that_do_not_agree_how_many_there_are_are_refused() -> None:
     assert [joiner.add(piece) for piece in pieces][-1] == b"x" * 300
 
 
-def test_what_is_no_piece_of_this_format_is_refused() -> None:
+def test_a_piece_of_another_format_is_refused() -> None:
     piece = bytearray(split(b"x" * 100, 60)[0])
     piece[2] += 1
     for body in (bytes(piece), b"BP"):

@@ -31,7 +31,7 @@ json_value = st.recursive(
     iteration=st.integers(0, 2**40),
     compressed=st.booleans(),
 )
-def test_what_is_encoded_is_decoded_unchanged(
+def test_an_encoded_message_is_decoded_unchanged(
     records: Any, pagination: dict[str, Any], state: Any, signal: Signal | None, iteration: int, compressed: bool
 ) -> None:
     rows = [SourceRecord(id=id_, data=data, destination_id=table) for id_, data, table in records]

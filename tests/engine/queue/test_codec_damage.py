@@ -172,7 +172,7 @@ def test_values_that_no_source_frame_has_are_refused(change: dict[str, pl.Expr],
         decode(encode(page(frame.with_columns(**change))))
 
 
-def test_text_that_is_no_utf_8_is_refused() -> None:
+def test_text_that_is_not_utf_8_is_refused() -> None:
     rest = message(ROWS, compressed=False)[PREFIX:]
     with pytest.raises(QueueError, match="utf8"):
         decode(with_checksum(rest.replace("é".encode(), b"\xff\xff")))

@@ -19,7 +19,7 @@ def test_pages_are_forgotten_once_they_are_committed() -> None:
     assert open_.ack("job", 2) is None
 
 
-def test_nothing_behind_an_open_page_is_forgotten() -> None:
+def test_nothing_after_an_open_page_is_forgotten() -> None:
     open_ = Deliveries()
     for tag, message in enumerate([page(0), page(7, "another"), None, page(1)], 1):
         open_.add(tag, message, 10)

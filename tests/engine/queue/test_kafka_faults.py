@@ -83,7 +83,7 @@ def test_a_broker_that_is_killed_loses_nothing_that_was_confirmed(tmp_path: Path
         ends.close()
 
 
-def test_there_is_no_room_while_the_broker_is_away_and_room_again_after(broker: Broker, ends: Ends) -> None:
+def test_there_is_no_room_while_the_broker_is_unreachable_and_room_again_after(broker: Broker, ends: Ends) -> None:
     sender = ends.producer("pages", max_bytes=50_000)
     broker.stop()
     count = 0
@@ -120,7 +120,9 @@ def test_an_offset_that_cannot_be_committed_is_a_warning(broker: Broker, ends: E
     assert numbers(ends.consumer("pages"), 1) == [0]
 
 
-def test_a_broker_that_stays_away_ends_both_ends(broker: Broker, ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_stays_unreachable_ends_both_sides(
+    broker: Broker, ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client, "OUTAGE", 0.5)
     monkeypatch.setattr(sender_module, "OUTAGE", 0.5)
     sender = ends.producer("pages")

@@ -37,7 +37,7 @@ def test_a_setting_that_the_client_does_not_know_is_named(ends: Ends) -> None:
         ends.producer("any", librdkafka={"no.such.thing": 1})
 
 
-def test_a_page_that_the_broker_finds_too_large_says_what_to_change(
+def test_a_page_that_is_too_large_for_the_broker_is_an_error_with_a_remedy(
     ends: Ends, kafka_topics: Callable[..., str]
 ) -> None:
     name = kafka_topics(max_message_bytes="50000")
@@ -89,7 +89,7 @@ def test_each_end_does_only_its_own(ends: Ends, kafka_topics: Callable[..., str]
         ends.consumer(name).put(page(0), 0)
 
 
-def test_topics_of_pipelines_are_found_by_name_and_not_made_twice(
+def test_topics_of_pipelines_are_found_by_name_and_not_created_twice(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
     name = kafka_topics(name=f"test-{uuid4().hex}")
@@ -99,7 +99,7 @@ def test_topics_of_pipelines_are_found_by_name_and_not_made_twice(
     assert len(admin.list_topics(name, timeout=PATIENCE).topics[name].partitions) == 1
 
 
-def test_a_topic_that_cannot_be_made_says_what_to_do(ends: Ends) -> None:
+def test_a_topic_that_cannot_be_created_is_an_error_with_a_remedy(ends: Ends) -> None:
     remedy = r"could not be created .*; set replication_factor, or create the topic yourself"
     with pytest.raises(QueueError, match=remedy):
         ends.producer(f"test-{uuid4().hex}", replication_factor=0)
@@ -160,7 +160,7 @@ def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
     sender.close()
 
 
-def test_what_is_fetched_ahead_is_bounded(tansu_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetching_ahead_is_bounded(tansu_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the second broker, which sends 5 MB for a request of 2; the first would send the whole topic."""
     ahead: list[int] = []
     name, budget, size = uuid4().hex, 24_000_000, 500_000

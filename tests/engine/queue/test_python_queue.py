@@ -154,7 +154,7 @@ def test_messages_cross_the_pipe_unchanged(ends: Ends) -> None:
     assert end.signal is Signal.COMPLETE
 
 
-def test_a_producer_process_that_dies_is_noticed_after_what_it_sent(ends: Ends) -> None:
+def test_a_producer_process_that_dies_is_noticed_after_its_last_page(ends: Ends) -> None:
     sender, receiver = ends
     sender.put(message(1), timeout=1)
     sender.close()

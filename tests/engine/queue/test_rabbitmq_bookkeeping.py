@@ -52,7 +52,7 @@ def test_a_new_channel_begins_with_the_first_message_that_is_not_confirmed_whole
     assert len(outbox) == 0
 
 
-def test_after_a_refusal_everything_behind_it_follows_in_order_and_carefully() -> None:
+def test_after_a_refusal_everything_after_it_follows_in_order_and_carefully() -> None:
     outbox = Outbox(100)
     for body in (b"a", b"b", b"c", b"d"):
         outbox.add([body], alone=False)
@@ -143,7 +143,7 @@ def test_nothing_more_is_asked_for_while_enough_waits() -> None:
     assert portions.next(0) == 1  # always at least one
 
 
-def test_what_is_acknowledged_counts_as_not_used() -> None:
+def test_acknowledged_messages_do_not_count_as_used() -> None:
     """The broker delivers that many more without being asked."""
     portions = Portions(1_000_000)
     portions.next(0)
@@ -237,7 +237,7 @@ def test_a_channel_is_given_up_only_when_another_would_fare_no_better(error: Exc
     assert reason is None if said is None else said in (reason or "")
 
 
-def test_a_page_that_waited_too_long_for_its_acknowledgement_is_told_with_the_remedy() -> None:
+def test_a_page_that_waited_too_long_for_its_acknowledgement_is_an_error_with_a_remedy() -> None:
     """It was once reported as a broker that does not answer, since the broker's text contains the word "Timeout"."""
     said = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 10000 ms."
     reason = connection_reason(ChannelClosedByBroker(406, said), RabbitMQQueueConfig(host="h"))

@@ -115,7 +115,7 @@ def test_deliveries_of_a_lost_connection_are_not_confused_with_later_ones(ends: 
     assert ends.broker.waiting(ends.name) == 1
 
 
-def test_bytes_of_a_stranger_are_forgotten_without_a_page_behind_them(ends: Ends) -> None:
+def test_foreign_bytes_are_acknowledged_without_a_page_after_them(ends: Ends) -> None:
     consumer = ends.open(Role.CONSUMER)
     ends.broker.publish(ends.name, b"what is this?")
     until(lambda: consumer.get(timeout=0.01) is None and len(ends.warnings) == 1, "no warning")
@@ -123,7 +123,7 @@ def test_bytes_of_a_stranger_are_forgotten_without_a_page_behind_them(ends: Ends
     assert ends.broker.waiting(ends.name) == 0
 
 
-def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
+def test_a_broker_that_stays_unreachable_ends_both_sides_with_a_remedy(
     ends: Ends, way: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
@@ -136,7 +136,7 @@ def test_a_broker_that_stays_away_ends_both_sides_with_a_remedy(
     producer.close()  # it was raised already
 
 
-def test_a_queue_that_is_lost_while_the_broker_is_away_is_an_error_at_once(ends: Ends, way: Proxy) -> None:
+def test_a_queue_that_is_lost_while_the_broker_is_unreachable_is_an_error_at_once(ends: Ends, way: Proxy) -> None:
     """A new queue would hide the missing pages until the consumer has waited for them in vain."""
     producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
     put(producer, page(0))
@@ -177,7 +177,7 @@ def test_an_end_may_be_closed_at_any_moment(ends: Ends) -> None:
     assert ends.broker.waiting(ends.name) == 40
 
 
-def test_an_end_may_be_closed_while_the_broker_is_away_or_silent(ends: Ends, way: Proxy) -> None:
+def test_a_queue_may_be_closed_while_the_broker_is_unreachable_or_silent(ends: Ends, way: Proxy) -> None:
     for fault in (way.cut, way.stall):
         producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
         before = ends.losses()

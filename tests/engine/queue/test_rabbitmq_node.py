@@ -55,7 +55,7 @@ def alarm(node: Node, *, over: bool = False) -> None:
     node.control("set_disk_free_limit", str(10**6 if over else 10**18))
 
 
-def test_what_a_broker_in_an_alarm_does_not_take_can_be_given_up(node: Node) -> None:
+def test_messages_that_a_broker_in_an_alarm_refuses_can_be_given_up(node: Node) -> None:
     """A stop once waited minutes for it."""
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)
@@ -120,7 +120,7 @@ def test_while_another_consumer_may_give_pages_back_a_queue_is_not_empty(node: N
         until(lambda: consumer.get(timeout=0.05) is None and consumer.is_drained(), "it is not empty")
 
 
-def test_a_page_whose_acknowledgement_the_broker_does_not_wait_for_comes_again(node: Node) -> None:
+def test_a_page_whose_acknowledgement_the_broker_does_not_wait_for_arrives_again(node: Node) -> None:
     short = (
         "application:set_env(rabbit, channel_tick_interval, 100), application:set_env(rabbit, consumer_timeout, 200)."
     )

@@ -98,7 +98,7 @@ def test_committed_pages_are_dropped(tmp_path: Path, clock: FakeClock, spooled: 
     assert replayed(tmp_path, 2) == [2]
 
 
-def test_a_resumed_run_starts_behind_what_is_committed(tmp_path: Path, spooled: Spooled) -> None:
+def test_a_resumed_run_starts_after_the_committed_pages(tmp_path: Path, spooled: Spooled) -> None:
     spooled(0, 1, 2)
     assert replayed(tmp_path, 2) == [2]
 
@@ -117,7 +117,7 @@ def test_pages_of_several_starts_are_joined_and_old_files_go_when_committed(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["job.000002.spool"]
 
 
-def test_a_torn_spool_gives_what_is_whole_wherever_it_is_torn(tmp_path: Path, spooled: Spooled) -> None:
+def test_a_torn_spool_gives_its_whole_pages_wherever_it_is_torn(tmp_path: Path, spooled: Spooled) -> None:
     spooled(0, 1).close()
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
@@ -128,7 +128,7 @@ def test_a_torn_spool_gives_what_is_whole_wherever_it_is_torn(tmp_path: Path, sp
     assert seen == {(), (0,)}
 
 
-def test_a_damaged_page_is_left_out_with_all_behind_it(tmp_path: Path, spooled: Spooled) -> None:
+def test_a_damaged_page_and_all_pages_after_it_are_skipped(tmp_path: Path, spooled: Spooled) -> None:
     spooled(0, 1).close()
     (path,) = tmp_path.iterdir()
     content = bytearray(path.read_bytes())
