@@ -75,9 +75,9 @@ def _scope(options: RunOptions) -> Scope:
     if (since is not None or everything) and options.role == "consumer":
         raise ConfigError("--role consumer: --since, --until and --full-refresh are for the producer")
     if until is not None and since is None:
-        raise ConfigError("--until: a window needs --since as well")
+        raise ConfigError("--until needs --since")
     if since is not None and everything:
-        raise ConfigError("--since and --full-refresh: a window and everything; give one of them")
+        raise ConfigError("--since and --full-refresh exclude each other; give one of them")
     return Scope(_moment("--since", since), _moment("--until", until), everything)
 
 

@@ -15,7 +15,9 @@ from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.models import GenericSourceConfig
 from bizon.common.scrub import Scrubber, named_secrets
 from bizon.common.secret import learn
-from bizon.config.loading import Document, build_config, load_env_files, load_yaml, resolve_env
+from bizon.config.document import Document, load_yaml
+from bizon.config.loading import build_config
+from bizon.config.references import load_env_files, resolve_env
 from bizon.engine.engine import load_config
 from bizon.engine.runner.report import PipelineReport, report_on, request_reset
 

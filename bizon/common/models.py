@@ -67,7 +67,7 @@ class BizonConfig(StrictModel):
     on_error: OnError = Field(
         default=OnError.FAIL,
         description="A record that is not JSON, fails in a transform or does not fit its table: fail = end the run | "
-        "skip = skip and count it | dead_letter = write it to the dead-letter file, with the reason.",
+        "skip = skip and count the record | dead_letter = write it to the dead-letter file, with the reason.",
     )
     dead_letter_path: str | None = Field(
         default=None,
@@ -125,5 +125,5 @@ class BizonConfig(StrictModel):
             return None
         source = info.data.get("source")
         if isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
-            raise ValueError(f"needs source.sync_mode: stream, which is {source.sync_mode}")
+            raise ValueError(f"needs source.sync_mode: stream, not {source.sync_mode}")
         return list(unique(value))

@@ -18,18 +18,13 @@ from bizon.config.references import Resolved, load_env_files, resolve_env
 from bizon.config.validation import LoadedConfig, ResolveSource, validate
 
 __all__ = [
-    "Document",
     "LoadedConfig",
-    "ResolveSource",
-    "Resolved",
     "build_config",
     "config_schema",
     "document_from_dict",
     "load_env_files",
     "load_yaml",
     "resolve",
-    "resolve_env",
-    "validate",
 ]
 
 

@@ -61,7 +61,7 @@ def _problems_of_paths(data: dict[str, Any], folder: Path | None) -> list[Proble
     if data.get("paths") != PathsFrom.CONFIG or (folder is not None and folder.resolve() == Path.cwd()):
         return []
     remedy = "a program that runs the pipeline changes into the folder of the file itself, with contextlib.chdir"
-    return [Problem(("paths",), f"config holds for the command; {remedy}")]
+    return [Problem(("paths",), f"config works for the command only; {remedy}")]
 
 
 def _validated_source(data: dict[str, Any], resolve_source: ResolveSource) -> tuple[SourceConfig | None, list[Problem]]:

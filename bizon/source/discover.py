@@ -232,9 +232,9 @@ def _source_classes(module: ModuleType, file: Path) -> list[type[AbstractSource]
     own = _classes(module)
     if sources := [value for value in own if issubclass(value, AbstractSource)]:
         missing = "; ".join(f"{s.__name__} lacks {', '.join(sorted(s.__abstractmethods__))}" for s in sources)
-        raise ConfigError(f"{file}: no source class there is complete: {missing}")
+        raise ConfigError(f"{file}: no source class in it is complete: {missing}")
     found = ", ".join(value.__name__ for value in own) or "no classes at all"
-    raise ConfigError(f"{file}: no class there extends bizon.source.source.AbstractSource; found: {found}")
+    raise ConfigError(f"{file}: no class in it extends bizon.source.source.AbstractSource; found: {found}")
 
 
 def _concrete(module: ModuleType) -> list[type[AbstractSource]]:

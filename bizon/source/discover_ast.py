@@ -57,9 +57,9 @@ def inspect_source(folder: Path, package: str) -> list[SourceInfo]:
     infos = [_described(name, each) for each in classes if not each.is_abstract()]
     if infos:
         return infos
-    found = "no class there extends AbstractSource"
+    found = "no class in it extends AbstractSource"
     if classes:
-        found = f"no class there is complete: {', '.join(each.node.name for each in classes)} must define streams()"
+        found = f"no class in it is complete: {', '.join(each.node.name for each in classes)} must define streams()"
     return [SourceInfo(name, error=f"{folder / 'src'}: {found}")]
 
 

@@ -26,7 +26,7 @@ class ModelLike:
         if isinstance(obj, cls):
             return obj
         if not isinstance(obj, Mapping):
-            raise TypeError(f"a {cls.__name__} is made of a dict with its fields, not of a {type(obj).__name__}")
+            raise TypeError(f"a {cls.__name__} is built from a dict of its fields, not from a {type(obj).__name__}")
         missing = [name for name in cls._REQUIRED if name not in obj]
         if missing:
             raise ValueError(f"a {cls.__name__} needs {' and '.join(map(repr, missing))}")

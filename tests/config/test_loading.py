@@ -242,7 +242,7 @@ def test_a_mistake_in_the_source_causes_no_other_elsewhere(keys: dict[str, Any],
 
 
 def test_streams_still_need_their_sync_mode() -> None:
-    with pytest.raises(ConfigError, match=r"streams: needs source\.sync_mode: stream, which is full_refresh"):
+    with pytest.raises(ConfigError, match=r"streams: needs source\.sync_mode: stream, not full_refresh"):
         build({**DUMMY, "streams": STREAMS})
 
 

@@ -148,7 +148,7 @@ def changed(pipeline: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("streams.1.destination.table_id", "p..t", "table_id: p..t", "table_id: must have three parts"),
         ("streams.1.name", "a", "name: a", "streams: entries 1 and 2 have the same name"),
         ("streams.1.destination.table_id", "p.d.a", "name: a", "streams: entries 1 and 2 have the same table_id"),
-        ("source.sync_mode", "full_refresh", "name: a", "needs source.sync_mode: stream, which is full_refresh"),
+        ("source.sync_mode", "full_refresh", "name: a", "needs source.sync_mode: stream, not full_refresh"),
         ("streams.0.nmae", "x", "nmae: x", "streams[0].nmae: unknown key; allowed: name, source, destination"),
         ("streams", [], "streams: []", "streams: must have at least 1 item"),
         ("streams.1.source", {"name": "no endpoint"}, "source:", "streams[1].source: needs an endpoint"),

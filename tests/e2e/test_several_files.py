@@ -118,7 +118,7 @@ def test_a_program_is_told_to_change_into_the_folder_itself(pipeline: "Pipeline"
     (tmp_path / "home" / "pipe.yml").write_text(yaml.safe_dump(pipeline.config))
     script = "from bizon import RunnerFactory; RunnerFactory.create_from_yaml('home/pipe.yml').run()"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "paths: config holds for the command" in done.stderr
+    assert "paths: config works for the command only" in done.stderr
     assert "contextlib.chdir" in done.stderr
     within = f"import contextlib\nwith contextlib.chdir('home'):\n    {script.replace('home/', '').replace('; ', ';')}"
     subprocess.run([sys.executable, "-c", within], cwd=tmp_path, capture_output=True, text=True, check=True)

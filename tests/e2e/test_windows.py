@@ -96,7 +96,7 @@ def test_an_unfinished_job_is_finished_before_a_window(loaded: "Pipeline") -> No
     ("flags", "told"),
     [
         (("--since", "yesterday"), "--since yesterday: not a date or a time"),
-        (("--until", "2020-01-01"), "--until: a window needs --since"),
+        (("--until", "2020-01-01"), "--until needs --since"),
         (("--since", "2020-02-01", "--until", "2020-01-01"), "is not before --until"),
         (("--since", "2999-01-01"), "is not before the watermark"),
         (("--since", "2020-01-01", "--full-refresh"), "give one of them"),

@@ -231,7 +231,7 @@ def test_the_most_derived_class_is_preferred(write):
 
 def test_an_imported_source_class_is_not_a_source_of_the_file(write):
     path = write("from bizon.connectors.sources.dummy.src.source import DummySource\n")
-    with pytest.raises(ConfigError, match=r"no class there extends .*found: no classes at all"):
+    with pytest.raises(ConfigError, match=r"no class in it extends .*found: no classes at all"):
         load_custom_source(path)
 
 

@@ -210,7 +210,7 @@ def test_a_file_that_is_not_text_is_reported(folder):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("class Thing: ...", "no class there extends AbstractSource"),
+        ("class Thing: ...", "no class in it extends AbstractSource"),
         ("class Half(AbstractSource): ...", "Half must define streams()"),
     ],
 )

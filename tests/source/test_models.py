@@ -43,7 +43,7 @@ def test_a_record_is_made_of_a_dict_and_dumped_as_one() -> None:
         ({}, ValueError, "'id' and 'data'"),
         ({"id": 1.5, "data": {}}, TypeError, "id must be a string or an integer"),
         ({"id": 1, "data": []}, TypeError, "data of record '1' must be a dict"),
-        ([1], TypeError, "made of a dict with its fields, not of a list"),
+        ([1], TypeError, "built from a dict of its fields, not from a list"),
     ],
 )
 def test_an_invalid_record_is_an_error(wrong: Any, error: type[Exception], words: str) -> None:
