@@ -4,19 +4,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from bizon.cli.logs import write_to_stderr
 from bizon.cli.render import expected_total, progress_line
+from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:
     from bizon.engine.pipeline.models import ProgressSnapshot
 
 _LIVE_EVERY = 0.25  # seconds
 _LINE_EVERY = 10.0  # seconds
+_THREAD = "bizon-progress"
 _BAR = 20  # columns; less on a narrow terminal, where the words are cut instead
 
 Poll = Callable[[], "ProgressSnapshot"]
@@ -30,7 +31,7 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
     thread.
     """
     if not sys.stderr.isatty():
-        with _every(_LINE_EVERY, LineProgress(poll)):
+        with Ticker(LineProgress(poll), _LINE_EVERY, name=_THREAD):
             yield write_to_stderr
         return
     from rich.console import Console
@@ -61,7 +62,7 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
             fetched = snapshot.records_before + snapshot.records_fetched
             display.update(task, description=line, completed=fetched, total=expected_total(snapshot))
 
-        with _every(_LIVE_EVERY, show):
+        with Ticker(show, _LIVE_EVERY, name=_THREAD):
             yield lambda text: console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
 
 
@@ -79,20 +80,3 @@ class LineProgress:
         if snapshot != self._last:
             self._last = snapshot
             logger.info(progress_line(snapshot, self._clock() - self._started))
-
-
-@contextmanager
-def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    done = Event()
-
-    def loop() -> None:
-        while not done.wait(seconds):
-            act()
-
-    ticker = Thread(target=loop, name="bizon-progress", daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        ticker.join()
