@@ -12,8 +12,8 @@ from typing import Protocol
 class TokenKeeper(Protocol):
     """Keeps texts by name, for all pipelines of one state. Called on the threads that fetch."""
 
-    def turn(self, name: str) -> AbstractContextManager[None]:
-        """Within: no other process or thread is in a turn of the same name. Waits for it."""
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Within: no other process or thread uses the text of this name. Waits until that is so."""
 
     def read(self, name: str) -> str | None:
         """The text that was kept last, or None."""

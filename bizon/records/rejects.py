@@ -65,7 +65,7 @@ def split_rejected(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return frame.filter(is_good).drop(*REJECT_SCHEMA), frame.filter(~is_good)
 
 
-def take_out(frame: pl.DataFrame, reasons: Mapping[int, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def without_refused(frame: pl.DataFrame, reasons: Mapping[int, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """``split_rejected`` after the destination has refused the rows at these positions."""
     return split_rejected(reject(frame, reasons, Stage.DESTINATION))
 

@@ -9,7 +9,14 @@ import pytest
 
 from bizon.common.secret import MASK, registry
 from bizon.records.frames import SOURCE_SCHEMA, RecordError, SourcePage, records_to_frame, to_destination_frame
-from bizon.records.rejects import Stage, records_and_rejects_to_frame, reject, rejected_rows, split_rejected, take_out
+from bizon.records.rejects import (
+    Stage,
+    records_and_rejects_to_frame,
+    reject,
+    rejected_rows,
+    split_rejected,
+    without_refused,
+)
 from bizon.source.models import SourceRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,7 +142,7 @@ def test_a_refused_row_keeps_its_bizon_id_and_nobody_else_has_it() -> None:
 def test_rows_are_taken_out_by_position() -> None:
     source = records_to_frame([SourceRecord(id=n, data={}) for n in "abc"], NOW)
     page = to_destination_frame([SourcePage(0, NOW, source)], "j", NOW)
-    good, bad = take_out(page, {0: "x", 2: "y"})
+    good, bad = without_refused(page, {0: "x", 2: "y"})
     assert good["source_record_id"].to_list() == ["b"]
     assert list(zip(bad["source_record_id"], bad["reason"], strict=True)) == [("a", "x"), ("c", "y")]
     assert set(bad["stage"]) == {"destination"}

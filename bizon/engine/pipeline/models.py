@@ -33,9 +33,9 @@ class CommittedBatch(NamedTuple):
 
 
 class PublishedOutput(NamedTuple):
-    """The output that a watermark vouches for, as the state recorded it when ``job_id`` published. ``identity``: what
-    tells it from other outputs; ``has_rows`` is None when the destination could not tell. ``also``: jobs that may have
-    published to it since, without moving the watermark."""
+    """The output that a watermark belongs to, as the state recorded it when ``job_id`` published. ``identity``
+    distinguishes it from other outputs; ``has_rows`` is None when the destination could not tell. ``also``: jobs that
+    may have published to it since, without moving the watermark."""
 
     job_id: str
     identity: Mapping[str, str]
@@ -50,13 +50,13 @@ class ResumePoint:
     ``last_iteration`` is the last committed page, None for a fresh job; ``pagination`` leads to the page after it;
     ``exhausted`` means that no page is left and only publishing remains; ``rows_written`` counts committed rows,
     ``dead_letters`` committed dead letters.
-    ``has_history``: some run of the stream, this job's or an earlier one, has committed something; without it, an
-    output that this pipeline wrote means that the state was lost. ``adopt``: take an output over all the same.
-    ``epoch``: number of this start of the job, from 1; whatever an earlier start does from now on is not committed.
-    ``job_created_us``: when the job was created, in microseconds since 1970; later for each job of a stream.
-    ``committed``: the batches behind ``rows_written``, in page order, and ``committed_letters`` those behind
-    ``dead_letters``; empty in sync mode ``stream``, whose single checkpoint is moved on. ``published``: the output that
-    the watermark of an incremental run belongs to, None when nothing hangs on one.
+    ``has_history``: some run of the stream, for this job or an earlier one, has committed something; without it, an
+    output that this pipeline wrote means that the state was lost. ``adopt``: take over the output in spite of that.
+    ``epoch``: number of this start of the job, from 1; the backend refuses commits of earlier starts.
+    ``job_created_us``: when the job was created, in microseconds since 1970; it grows with each job of a stream.
+    ``committed``: the batches that make up ``rows_written``, in page order; ``committed_letters``: the same for
+    ``dead_letters``. Both are empty in sync mode ``stream``, whose single checkpoint is moved on. ``published``: the
+    output that the watermark of an incremental run belongs to, None for a run without a watermark.
     """
 
     job_id: str
@@ -75,7 +75,7 @@ class ResumePoint:
 
     @property
     def fence(self) -> tuple[int, int]:
-        """Grows with every start: a destination refuses a start whose fence is below one it has seen."""
+        """Grows with every start. A destination refuses a start whose fence is below one it has seen."""
         return self.job_created_us, self.epoch
 
     @property
@@ -85,7 +85,7 @@ class ResumePoint:
 
 
 class PageMark(NamedTuple):
-    """What remains of a page once its rows are in the buffer: its number and what leads on from it."""
+    """The rest of a page whose rows are in the buffer: its number, and where to go on after it."""
 
     iteration: int
     pagination: dict[str, Any]
@@ -110,16 +110,28 @@ class Batch(NamedTuple):
         return self.pages[-1].iteration
 
 
+class TableRows(NamedTuple):
+    """How many rows of a batch one table has taken."""
+
+    destination_id: str
+    rows: int
+
+
 class WrittenBatch(NamedTuple):
-    """A batch that the destination has taken and that is not recorded yet. ``written``: rows that were delivered;
-    ``receipt`` and ``letters_receipt``: how the two destinations recognise what they wrote."""
+    """A batch that the destination has taken and that is not recorded yet. ``tables``: those that took rows;
+    ``receipt`` and ``letters_receipt``: how the two destinations recognise the rows they wrote."""
 
     pages: tuple[PageMark, ...]
-    written: int
+    tables: tuple[TableRows, ...]
     rejected: int
     dead_letters: int
     receipt: Mapping[str, Any] | None = None
     letters_receipt: Mapping[str, Any] | None = None
+
+    @property
+    def written(self) -> int:
+        """Rows that were delivered."""
+        return sum(table.rows for table in self.tables)
 
     @property
     def first(self) -> int:
@@ -136,10 +148,10 @@ class WorkerResult(NamedTuple):
     """How one worker ended; ``error`` is text, no exception crosses to the runner.
 
     ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
-    ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
-    ``dead_letters`` where those are that could not be delivered. ``overtaken``: another start has taken the job over.
+    ``max_iterations`` ended the run before the source was exhausted. ``where`` and ``dead_letters``: the places of the
+    records and of the dead letters, in words. ``overtaken``: another start has taken the job over.
     ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
-    ``misses_package``: an optional package is not installed, which was not known before.
+    ``misses_package``: an optional package turned out not to be installed.
     """
 
     status: PipelineReturnStatus
@@ -154,9 +166,9 @@ class WorkerResult(NamedTuple):
 
 
 class ProgressSnapshot(NamedTuple):
-    """How far a run is, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
-    delivered and were skipped or became dead letters; ``lag`` are records of the source that were not fetched yet.
-    ``pages_before`` and ``records_before``: what earlier starts of the job had committed; the others count this start.
+    """The progress of a run, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
+    delivered and were skipped or became dead letters; ``lag`` counts records in the source that were not fetched yet.
+    ``pages_before`` and ``records_before`` were committed by earlier starts of the job; the others count this start.
     """
 
     pages: int
@@ -188,16 +200,16 @@ class Progress:
         self._slots[_LAG] = self._slots[_LAG] or _UNKNOWN
 
     def expect(self, total_records: int | None) -> None:
-        """The producing side learnt how many records the stream has."""
+        """The producing side knows how many records the stream has."""
         self._slots[_TOTAL] = _UNKNOWN if total_records is None else total_records
 
     def resumes(self, pages: int, records: int) -> None:
-        """The producing side goes on behind this many committed pages and records."""
+        """The producing side resumes after this many committed pages and records."""
         self._slots[_PAGES_BEFORE] = pages
         self._slots[_RECORDS_BEFORE] = records
 
     def behind(self, lag: int | None) -> None:
-        """The producing side learnt how many records of the source were not fetched yet."""
+        """The producing side knows how many records in the source were not fetched yet."""
         self._slots[_LAG] = _UNKNOWN if lag is None else lag
 
     def fetched(self, records: int, size: int) -> None:
@@ -207,7 +219,7 @@ class Progress:
         self._slots[_BYTES] += size
 
     def committed(self, written: int, rejected: int) -> None:
-        """The consuming side committed this many records, and left out so many."""
+        """The consuming side committed ``written`` records, and could not deliver ``rejected``."""
         self._slots[_WRITTEN] += written
         self._slots[_REJECTED] += rejected
 

@@ -1,4 +1,4 @@
-"""From the error that ended a worker to what is said, logged and stored of it."""
+"""From the error that ended a worker to its status, its log records and the text in the state."""
 
 import traceback
 from pathlib import Path
@@ -28,7 +28,7 @@ STATUS_OF_HALF = {
     Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
     Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
 }
-"""The status of a half that ended by an error that is not bizon's own."""
+"""The status of a half that an error outside bizon's tree ended."""
 
 _STATUS_OF = (
     (TransformError, PipelineReturnStatus.TRANSFORM_ERROR),
@@ -40,18 +40,18 @@ _STATUS_OF = (
 
 
 def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
-    """The status an error stands for; ``default`` for errors that are not bizon's own."""
+    """The status an error stands for; ``default`` for errors outside bizon's tree."""
     return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
 
 
 def log_failure(context: RunContext, error: BaseException) -> str:
-    """Log an error once and return its text. What looks like a mistake in code says where it was made, and its
-    traceback is logged for those who want the details."""
-    where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
+    """Log an error once and return its text. For a mistake in code the place is logged too, and the traceback at level
+    DEBUG."""
+    where = f"{context.run.key.source_name}.{context.run.key.stream_name}, job {context.run.job_id}"
     text = str(error) if isinstance(error, BizonError) else in_words(error)
     mistake = _mistake_in_code(error)
     if mistake is not None:
-        logger.opt(exception=mistake).debug(f"{where}: where it happened")
+        logger.opt(exception=mistake).debug(f"{where}: the traceback")
         if place := _place_of(mistake):
             logger.error(f"{where}: raised at {place}; --log-level DEBUG shows the traceback")
     logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
@@ -65,7 +65,7 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
         return WorkerResult(status, error=str(error), overtaken=True)
     if isinstance(error, WatermarkError):
         if context.config.source.force_ignore_checkpoint:
-            logger.info("The watermark belongs to another output: everything is loaded")
+            logger.info("The watermark belongs to another output: the run loads everything")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
     misses_package = isinstance(error, MissingDependencyError)
@@ -73,7 +73,7 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
 
 
 def _mistake_in_code(error: BaseException) -> BaseException | None:
-    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+    """The error whose place a connector's author has to see: neither one of bizon's nor one of the network."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
     return None if isinstance(cause, BizonError | OSError) else cause
 

@@ -1,35 +1,34 @@
-"""How the consuming half learns that nothing will come any more, from a queue that outlives the run."""
+"""How the consuming half notices that nothing more will arrive, on a queue that outlives the run."""
 
 from collections.abc import Callable
 from enum import IntEnum
 
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.common.waiting import StopSign
+from bizon.engine.patience import END_OF_STREAM, END_OF_STREAM_DRAINED
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-
-PATIENCE = 300.0  # seconds for the end of the stream to arrive, once the producer has sent it
-DRAINED = 5.0  # seconds; the same while the broker says that it has nothing
 
 
 class ProducerState(IntEnum):
-    """What is known of the producing half of the same run."""
+    """The state of the producing half of the same run, as far as the consuming half knows it."""
 
-    AT_WORK = 0
+    RUNNING = 0
     DONE = 1
     FAILED = 2
 
 
 def state_of(result: WorkerResult) -> ProducerState:
-    """What the result of a producer says about the end of the stream."""
+    """The state of a producer that has ended with this result."""
     return ProducerState.DONE if result.status is PipelineReturnStatus.SUCCESS else ProducerState.FAILED
 
 
 class ProducerWatch:
-    """Asked by the consumer after each look into the queue, with whether it was empty. True: end as if ABORTED.
+    """The ``EndWatch`` of a run whose producer may die without sending an end.
 
-    A producer that is done has sent an end, which may still be on its way; one that failed, or was told to stop, may
-    have died before it could. Raises QueueError when an end that was sent does not arrive; soon, when the broker says
-    by ``is_drained`` that it has no message left.
+    A producer that is done has sent an end, which may still be in flight; one that failed, or was stopped, may have
+    died before it could send one. Raises QueueError when an end that was sent does not arrive; soon, when the broker
+    reports by ``is_drained`` that it has no message left. ``cut_short`` ends the run at once.
     """
 
     def __init__(
@@ -37,16 +36,21 @@ class ProducerWatch:
         state: Callable[[], ProducerState],
         clock: Monotonic = monotonic,
         is_drained: Callable[[], bool] = lambda: False,
+        cut_short: StopSign | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._is_drained = is_drained
+        self._cut_short = cut_short
         self._empty_since: float | None = None
         self._drained_since: float | None = None
 
-    def __call__(self, was_empty: bool) -> bool:
-        state = self._state() if was_empty else ProducerState.AT_WORK
-        if state is ProducerState.AT_WORK:
+    def is_over(self, *, queue_was_empty: bool) -> bool:
+        """See ``EndWatch``."""
+        if self._cut_short is not None and self._cut_short.is_set():
+            return True
+        state = self._state() if queue_was_empty else ProducerState.RUNNING
+        if state is ProducerState.RUNNING:
             self._empty_since = self._drained_since = None
             return False
         if state is ProducerState.FAILED:
@@ -54,7 +58,7 @@ class ProducerWatch:
         now = self._clock()
         if self._empty_since is None:
             self._empty_since = now
-        elif now - self._empty_since > PATIENCE:
+        elif now - self._empty_since > END_OF_STREAM:
             raise QueueError("the end of the stream was sent, but does not arrive: was the queue emptied? run again")
         self._look_at_the_broker(now)
         return False
@@ -64,9 +68,9 @@ class ProducerWatch:
             self._drained_since = None
         elif self._drained_since is None:
             self._drained_since = now
-        elif now - self._drained_since > DRAINED:
+        elif now - self._drained_since > END_OF_STREAM_DRAINED:
             raise QueueError(
-                "all pages and the end of the stream were sent, and nothing is left in the queue: what is missing was "
-                "damaged, has expired, or was dropped, moved or purged (message-ttl, max-length, retention); what is "
-                "committed is safe, run again to resume"
+                "all pages and the end of the stream were sent, and nothing is left in the queue: the missing messages "
+                "were damaged, expired, dropped, moved or purged (message-ttl, max-length, retention); committed pages "
+                "are safe, run again to resume"
             )

@@ -20,7 +20,7 @@ from bizon.connectors.destinations.bigquery.src.landed import Confirmed, Landed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.models import ResumePoint
-from bizon.records.rejects import take_out
+from bizon.records.rejects import without_refused
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -52,7 +52,7 @@ def write_as_the_loader_does(destination: AbstractDestination, rows: pl.DataFram
         try:
             destination.write_records(rows)
         except RowsRejectedError as error:
-            rows, out = take_out(rows, error.reasons)
+            rows, out = without_refused(rows, error.reasons)
             refused += out["source_record_id"].to_list()
             rows = rows.select(rows_of([]).columns)
         else:

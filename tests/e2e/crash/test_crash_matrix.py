@@ -110,7 +110,14 @@ def test_a_run_with_dead_letters_that_dies_is_finished_by_the_next(tmp_path: Pat
     finish(rig)
 
 
-WINDOW_POINTS = ("after_write:2", "after_cursor:4", "before_finalize", "before_replace", "after_replace", "before_success")
+WINDOW_POINTS = (
+    "after_write:2",
+    "after_cursor:4",
+    "before_finalize",
+    "before_replace",
+    "after_replace",
+    "before_success",
+)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -5,15 +5,15 @@ from threading import Event
 from typing import Any
 
 import pytest
-from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
+from fakes import ListDestination, RecordingCallback, memory_backend, new_job, run_of
 
 from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError, StoppedError
 from bizon.common.waiting import pause
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.failures import RETRY_WAITS
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.models import Batch, PageMark, Progress, ResumePoint
-from bizon.engine.pipeline.retries import RETRY_WAITS
+from bizon.engine.pipeline.models import Batch, PageMark, Progress
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.records.frames import SourcePage, records_to_frame, to_destination_frame
 from bizon.source.models import SourceRecord
@@ -25,7 +25,7 @@ class Bench:
     """A loader with everything around it."""
 
     def __init__(self, resume_at: int = 0, routed: bool = False, dead_letters: DeadLetters | None = None) -> None:
-        self.destination = ListDestination()
+        self.destination = ListDestination(sync_mode="stream" if routed else "full_refresh")
         self.backend: AbstractBackend = memory_backend()
         self.job_id = new_job(self.backend)
         self.acks: list[int] = []
@@ -35,17 +35,14 @@ class Bench:
         self.loader = Loader(
             destination=self.destination,
             backend=self.backend,
-            key=KEY,
-            resume=ResumePoint(self.job_id, last_iteration=resume_at - 1 if resume_at else None),
-            epoch=0,
+            run=run_of(self.job_id, last_iteration=resume_at - 1 if resume_at else None),
             ack=self.acks.append,
             callback=self.callback,
             monitor=NoOpMonitor(self.destination.sync_metadata),
             progress=self.progress,
-            routed=routed,
             dead_letters=dead_letters or DeadLetters(),
-            sleep=self.waits.append,
         )
+        self.loader.sleep = self.waits.append
 
     def write(self, first: int, last: int, rows: int = 1, **record: Any) -> None:
         self.loader.write(batch(first, last, rows, **record))

@@ -45,7 +45,7 @@ def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Half, nam
         assert report_on(config).was_killed
         with held_lease(backend, lease_key(stream_key(config), half), 60, nothing):
             report = report_on(config)
-            assert (report.state, report.is_at_work, report.was_killed) == ("running", True, False)
+            assert (report.state, report.is_running, report.was_killed) == ("running", True, False)
             assert leases(config) == [name]
         assert leases(config) == []
 
