@@ -25,8 +25,8 @@ they never contain a configured secret.
 """
 
 from collections.abc import Mapping
-from enum import IntEnum
-from typing import Any
+from enum import IntEnum, StrEnum
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -39,9 +39,29 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-class BizonError(Exception):
-    """Root of the tree. ``retryable`` is True when the same call may succeed later without a change."""
+class FailureClass(StrEnum):
+    """The part of a run that failed, as the result file and ``RunnerStatus.failure_class`` name it."""
 
+    CONFIG = "config"
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BACKEND = "backend"
+    LOCKED = "locked"
+    QUEUE = "queue"
+    TRANSFORM = "transform"
+    STREAM = "stream"
+    KILLED = "killed"
+    UNKNOWN = "unknown"
+
+
+class BizonError(Exception):
+    """Root of the tree. ``retryable`` is True when the same call may succeed later without a change.
+
+    ``failure_class`` and ``exit_code`` are the same for all errors of a class; a subclass inherits them.
+    """
+
+    failure_class: ClassVar[FailureClass] = FailureClass.UNKNOWN
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
     retryable: bool = False
 
 
@@ -52,6 +72,9 @@ class ConfigError(BizonError):
     loader adds the line of the file.
     """
 
+    failure_class = FailureClass.CONFIG
+    exit_code = ExitCode.CONFIG
+
     def __init__(self, message: str, *, key: tuple[str | int, ...] | None = None) -> None:
         super().__init__(message)
         self.key = key
@@ -60,6 +83,9 @@ class ConfigError(BizonError):
 class MissingDependencyError(BizonError, ImportError):
     """An optional package is not installed."""
 
+    failure_class = FailureClass.CONFIG
+    exit_code = ExitCode.CONFIG
+
     def __init__(self, extra: str, feature: str) -> None:
         super().__init__(f"{feature} needs an optional package: pip install 'bizon[{extra}]'")
         self.extra = extra
@@ -67,6 +93,8 @@ class MissingDependencyError(BizonError, ImportError):
 
 class SourceError(BizonError):
     """Something went wrong on the source's side."""
+
+    failure_class = FailureClass.SOURCE
 
 
 class SourceConnectionError(SourceError):
@@ -90,6 +118,8 @@ class RunFailedError(BizonError):
 class TransformError(BizonError):
     """A transform failed on a record."""
 
+    failure_class = FailureClass.TRANSFORM
+
     def __init__(self, label: str, record_id: str, reason: str) -> None:
         super().__init__(f"transform '{label}' failed on record {record_id!r}: {reason}")
         self.label = label
@@ -98,6 +128,8 @@ class TransformError(BizonError):
 
 class QueueError(BizonError):
     """The queue between producer and consumer failed."""
+
+    failure_class = FailureClass.QUEUE
 
 
 class StoppedError(BizonError):
@@ -111,10 +143,14 @@ class StoppedError(BizonError):
 class BackendError(BizonError):
     """The state database failed; the last committed checkpoint is unchanged."""
 
+    failure_class = FailureClass.BACKEND
+
 
 class JobLockedError(BackendError):
     """Another run of the same pipeline holds the lease. Nothing was done."""
 
+    failure_class = FailureClass.LOCKED
+    exit_code = ExitCode.LOCKED
     retryable = True
 
 
@@ -127,6 +163,8 @@ class OvertakenError(BackendError):
 
 class DestinationError(BizonError):
     """Something went wrong on the destination's side."""
+
+    failure_class = FailureClass.DESTINATION
 
 
 class DestinationConnectionError(DestinationError):
