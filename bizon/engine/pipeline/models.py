@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bizon.common.errors.errors import FailureClass
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -21,6 +23,13 @@ class PipelineReturnStatus(StrEnum):
     DESTINATION_ERROR = "destination_error"
     BACKEND_ERROR = "backend_error"
     STREAM_ERROR = "stream_error"
+
+    @property
+    def failure_class(self) -> FailureClass | None:
+        """The part that failed, which the value names; None without a failure."""
+        if self is PipelineReturnStatus.KILLED_BY_RUNNER:
+            return FailureClass.KILLED
+        return FailureClass(self.removesuffix("_error")) if self.endswith("_error") else None
 
 
 class CommittedBatch(NamedTuple):

@@ -4,15 +4,10 @@ import traceback
 from pathlib import Path
 
 from bizon.common.errors.errors import (
-    BackendError,
     BizonError,
-    DestinationError,
     MissingDependencyError,
     OvertakenError,
-    QueueError,
-    SourceError,
     SourceFetchError,
-    TransformError,
     WatermarkError,
 )
 from bizon.common.interrupts import in_words
@@ -30,18 +25,12 @@ STATUS_OF_HALF = {
 }
 """The status of a half that an error outside bizon's tree ended."""
 
-_STATUS_OF = (
-    (TransformError, PipelineReturnStatus.TRANSFORM_ERROR),
-    (QueueError, PipelineReturnStatus.QUEUE_ERROR),
-    (BackendError, PipelineReturnStatus.BACKEND_ERROR),
-    (DestinationError, PipelineReturnStatus.DESTINATION_ERROR),
-    (SourceError, PipelineReturnStatus.SOURCE_ERROR),
-)
+_STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if status.failure_class is not None}
 
 
 def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
-    """The status an error stands for; ``default`` for errors outside bizon's tree."""
-    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
+    """The status an error stands for; ``default`` for errors outside bizon's tree, or of no part of a run."""
+    return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 
 def log_failure(context: RunContext, error: BaseException) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from bizon.common.errors.errors import RunFailedError
+from bizon.common.errors.errors import FailureClass, RunFailedError
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import EndWatch, NeverOver
@@ -15,15 +15,6 @@ from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.source.models import SourceIncrementalState
 
-_FAILURE_CLASSES = {
-    PipelineReturnStatus.SOURCE_ERROR: "source",
-    PipelineReturnStatus.DESTINATION_ERROR: "destination",
-    PipelineReturnStatus.BACKEND_ERROR: "backend",
-    PipelineReturnStatus.QUEUE_ERROR: "queue",
-    PipelineReturnStatus.TRANSFORM_ERROR: "transform",
-    PipelineReturnStatus.STREAM_ERROR: "stream",
-    PipelineReturnStatus.KILLED_BY_RUNNER: "killed",
-}
 _KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
 
 
@@ -110,15 +101,15 @@ class RunnerStatus(NamedTuple):
         return _listed(causes) or "stopped by the runner"
 
     @property
-    def failure_class(self) -> str | None:
+    def failure_class(self) -> FailureClass | None:
         """The part that failed, in one word; None for a success."""
         if self.is_success:
             return None
         if self.misses_package:
-            return "config"
+            return FailureClass.CONFIG
         failed = [status for status in self._workers.values() if status not in (PipelineReturnStatus.SUCCESS, _KILLED)]
         cause = failed[0] if failed else _KILLED
-        return _FAILURE_CLASSES.get(cause, "unknown")
+        return cause.failure_class or FailureClass.UNKNOWN
 
     def to_string(self) -> str:
         """One line for a person."""
