@@ -52,8 +52,8 @@ class DeadLetters(NamedTuple):
 
 
 def dead_letter_destination(path: str, **parts: Any) -> AbstractDestination:
-    """The ``file`` destination for dead letters at ``path``, given without an extension; ``parts`` are those of
-    ``DestinationFactory.get_destination`` without the configuration."""
+    """The ``file`` destination for dead letters at ``path``, which has no extension. ``parts``: the parameters of
+    ``DestinationFactory.get_destination`` without ``config``."""
     from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
 
     details = FileDestinationDetailsConfig(destination_id=path)

@@ -33,7 +33,7 @@ def writing(where: str) -> Iterator[None]:
 
 @contextmanager
 def publishing() -> Iterator[None]:
-    """Within: what is staged is verified and published."""
+    """Within: staging is verified and published."""
     try:
         yield
     except (FinalizeError, OvertakenError):

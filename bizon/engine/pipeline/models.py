@@ -217,7 +217,7 @@ class Progress:
         self._slots[_PAGES_BEFORE] = pages
         self._slots[_RECORDS_BEFORE] = records
 
-    def behind(self, lag: int | None) -> None:
+    def note_lag(self, lag: int | None) -> None:
         """The producing side knows how many records in the source were not fetched yet."""
         self._slots[_LAG] = _UNKNOWN if lag is None else lag
 

@@ -29,7 +29,7 @@ _STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if
 
 
 def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
-    """The status an error stands for; ``default`` for errors outside bizon's tree, or of no part of a run."""
+    """The status an error stands for; ``default`` for an error that names no part of the run."""
     return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 

@@ -101,12 +101,16 @@ class AbstractRunner(ABC):
         while True:
             opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
-            if status.watermark_refused and self.bizon_config.source.force_ignore_checkpoint and self._may_go_on():
+            if (
+                status.watermark_refused
+                and self.bizon_config.source.force_ignore_checkpoint
+                and self._may_open_another()
+            ):
                 backend.request_stream_reset(opened.run.key)
             elif not (opened.then_another and status.published):
                 return status
 
-    def _may_go_on(self) -> bool:
+    def _may_open_another(self) -> bool:
         """Whether the run may open another job, after one that was refused only because of its output."""
         if self._stop_requested or self._lost:
             return False

@@ -5,6 +5,7 @@ from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import Progress
+from bizon.engine.pipeline.run import Run
 from bizon.source.source import AbstractSource
 
 NOTE_EVERY = 5.0  # seconds
@@ -17,13 +18,13 @@ class Throughput:
         self,
         source: AbstractSource,
         backend: AbstractBackend,
-        job_id: str,
+        run: Run,
         progress: Progress,
         clock: Monotonic = monotonic,
     ) -> None:
         self._source = source
         self._backend = backend
-        self._job_id = job_id
+        self._run = run
         self._progress = progress
         self._clock = clock
         self._knows_lag = True
@@ -36,13 +37,13 @@ class Throughput:
         if seconds < NOTE_EVERY:
             return
         lag = self._lag()
-        self._progress.behind(lag)
+        self._progress.note_lag(lag)
         written = self._progress.snapshot().records_written
         rate = (written - self._written) / seconds
         self._noted_at, self._written = self._clock(), written
         note = {"records_per_second": round(rate, 1), "lag": lag, "at": utc_now().isoformat()}
         try:
-            self._backend.note_progress(self._job_id, note)
+            self._backend.note_progress(self._run.job_id, note)
         except BackendError as error:
             logger.debug(f"rate and lag were not noted: {error}")
 

@@ -31,12 +31,12 @@ _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, so this bounds how late a 
 
 
 def run_producer(context: RunContext, links: Links) -> WorkerResult:
-    """The producing half. Called once per run, on a thread or in a process of its own."""
+    """The producing half. Called once per run, in a separate thread or process."""
     return _run(context, links, Half.PRODUCER, _produce)
 
 
 def run_consumer(context: RunContext, links: Links) -> WorkerResult:
-    """The consuming half. Called once per run, on a thread or in a process of its own."""
+    """The consuming half. Called once per run, in a separate thread or process."""
     try:
         return _run(context, links, Half.CONSUMER, _consume)
     finally:

@@ -1,4 +1,4 @@
-"""What a record costs in Python, counted and not timed: calls and objects per record on its way to the destination."""
+"""The cost of a record in Python, counted and not timed: calls and objects per record on its way to the destination."""
 
 import sys
 from collections import Counter

@@ -40,7 +40,7 @@ class Crash(BaseException):
 
 @dataclass
 class World:
-    """What survives a crash, and when the next ones come: after so many steps."""
+    """The state that survives a crash. ``crashes``: the number of steps before each crash to come."""
 
     crashes: list[int]
     steps: int = 0
@@ -181,7 +181,7 @@ class _Never:
 
 
 class _CountingBuffer(DestinationBuffer):
-    """Due after so many pages, so that batches span pages."""
+    """Due after ``pages`` pages, so that batches span pages."""
 
     def __init__(self, pages: int) -> None:
         super().__init__(1, 0)

@@ -172,7 +172,7 @@ def test_an_invalid_record_names_stream_and_iteration(bad: Callable[[], SourceRe
 
 @pytest.mark.lesson("F-49")
 def test_the_same_pagination_twice_in_a_row_is_an_error_and_the_page_is_not_sent() -> None:
-    """Used to fetch the same page for ever."""
+    """Used to fetch the same page forever."""
     bench = Bench([[1], lambda: SourceIteration(records=[], next_pagination={"page": 1})])
     with pytest.raises(SourceFetchError, match=r"items.*iteration 1"):
         bench.producer.run(exhausted=False)

@@ -52,7 +52,7 @@ def fork():
 
 
 def script(folder: Path, body: str, runner: str = "thread", *, stdin: bool = False) -> str:
-    """What a script prints that ends with ``body``."""
+    """The output of a script that ends with ``body``."""
     text = PIPELINE.replace("RUNNER", runner) + body
     (folder / "script.py").write_text(text)
     done = subprocess.run(

@@ -337,7 +337,7 @@ def test_cursors_of_jobs_that_are_over_are_removed_when_a_new_one_is_made(backen
         end(backend, opened, published=True)
         jobs.append(opened.job.id)
     kept = [len(backend.get_cursors_by_job_id(job_id)) for job_id in jobs]
-    assert kept == [0, 0, 1, 1], "that of the job before stays for the status"
+    assert kept == [0, 0, 1, 1], "the cursor of the previous job stays for the status"
 
 
 @pytest.mark.parametrize("mode", ["incremental", "full_refresh"])

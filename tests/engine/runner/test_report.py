@@ -1,4 +1,4 @@
-"""What the state says about a pipeline whose halves are commands of their own."""
+"""The report on a pipeline whose halves are separate commands."""
 
 from pathlib import Path
 

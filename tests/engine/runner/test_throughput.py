@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fakes import FakeClock, ScriptedSource, memory_backend, new_job
+from fakes import FakeClock, ScriptedSource, memory_backend, new_job, run_of
 
 from bizon.cli.render import progress_line
 from bizon.common.errors.errors import BackendError
@@ -23,7 +23,7 @@ class LaggingSource(ScriptedSource):
 def test_rate_and_lag_are_noted_every_few_seconds(clock: FakeClock) -> None:
     backend, progress = memory_backend(), Progress()
     job_id = new_job(backend)
-    throughput = Throughput(LaggingSource([]), backend, job_id, progress, clock)
+    throughput = Throughput(LaggingSource([]), backend, run_of(job_id), progress, clock)
     progress.committed(100, 0)
     clock.advance(NOTE_EVERY / 2)
     throughput.note_if_due()
@@ -42,7 +42,7 @@ def test_a_source_that_cannot_tell_its_lag_is_not_asked_again(clock: FakeClock) 
     source, progress = LaggingSource([]), Progress()
     source.lag = None
     backend = memory_backend()
-    throughput = Throughput(source, backend, new_job(backend), progress, clock)
+    throughput = Throughput(source, backend, run_of(new_job(backend)), progress, clock)
     for lag in (None, 5):
         source.lag = lag
         clock.advance(NOTE_EVERY)
@@ -53,7 +53,7 @@ def test_a_source_that_cannot_tell_its_lag_is_not_asked_again(clock: FakeClock) 
 
 def test_a_state_that_is_away_is_no_reason_to_fail(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, progress = memory_backend(), Progress()
-    throughput = Throughput(LaggingSource([]), backend, new_job(backend), progress, clock)
+    throughput = Throughput(LaggingSource([]), backend, run_of(new_job(backend)), progress, clock)
 
     def away(*_: Any) -> None:
         raise BackendError("away")

@@ -112,7 +112,7 @@ class StreamingRunner(AbstractRunner):
         Pages that were fetched are written before the end. After an error they are not, since a commit would cover the
         page at fault too: the source delivers the micro-batch again.
         """
-        throughput = Throughput(source, links.backend, context.run.job_id, self._progress)
+        throughput = Throughput(source, links.backend, context.run, self._progress)
         pagination: dict[str, Any] = dict(context.run.resume.pagination) if source.resumes_streams else {}
         pause = context.config.engine.queue.config.consumer.poll_interval
         iteration, fetched = context.run.resume.next_iteration, 0

@@ -62,13 +62,13 @@ class ThreadRunner(AbstractRunner):
 
 
 def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerResult]:
-    """The future result of a worker on a daemon thread of its own."""
+    """The future result of a worker that runs on a new daemon thread."""
     future: Future[WorkerResult] = Future()
 
     def run() -> None:
         try:
             future.set_result(work(context, links))
-        except BaseException as error:  # noqa: BLE001 - the main thread learns of SystemExit and the like too
+        except BaseException as error:  # noqa: BLE001 - the main thread handles SystemExit and the like too
             future.set_exception(error)
 
     Thread(target=run, name=f"bizon-{work.__name__}", daemon=True).start()
