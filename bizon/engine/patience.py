@@ -1,8 +1,8 @@
-"""How long one part of a run waits for another. Where the order of two waits matters, both stand here.
+"""How long one part of a run waits for another. Two waits whose order matters are both in this module.
 
 The part that knows the cause gives up first, so that the error names it: a queue that cannot reach its broker before
 the consumer that misses a page, and the consumer that misses a page before the one that misses the end of the stream.
-``tests/engine/test_patience.py`` ties the order.
+``tests/engine/test_patience.py`` checks the order.
 """
 
 RABBITMQ_OUTAGE = 90.0

@@ -62,7 +62,9 @@ def records_frame(
         return pl.read_ndjson("\n".join(pl.concat(texts)).encode(), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        raise SourceFetchError(f"the records make no frame: {reason}; read them one by one with records()") from None
+        raise SourceFetchError(
+            f"the records do not form a frame: {reason}; read them one by one with records()"
+        ) from None
 
 
 def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetime | None) -> Iterator[pl.DataFrame]:
@@ -70,9 +72,11 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
     loaded = load_config_dict({"name": _JOB, **kept, "destination": _DESTINATION}, source)
     block = loaded.config.source
     if block.sync_mode is SourceSyncModes.STREAM:
-        raise ConfigError("sync_mode stream has no end; records are read with another", key=("source", "sync_mode"))
+        raise ConfigError("sync_mode stream has no end; read the records with another", key=("source", "sync_mode"))
     if since is not None and not supports_incremental(resolve_source_class(block)):
-        raise ConfigError(f"source '{block.name}' cannot say what changed since then: it has no get_records_after")
+        raise ConfigError(
+            f"source '{block.name}' cannot tell which records changed since then: it has no get_records_after"
+        )
     return _fetched(loaded.config, loaded.secrets, since)
 
 

@@ -61,7 +61,7 @@ class PageFetcher:
             raise SourceFetchError(f"{self._place(iteration)}: {error}") from None
         except BizonError:
             raise
-        except Exception as error:  # of a generator that makes the records
+        except Exception as error:  # a generator of records raised it
             if is_for_the_process(error):
                 raise
             raise self._failed(iteration, error) from error

@@ -83,7 +83,7 @@ class Loader:
 
     @property
     def _is_stream(self) -> bool:
-        """In sync mode ``stream`` rows go to the table their record names, and one cursor is moved on."""
+        """Sync mode ``stream``: rows go to the table their record names, and the job has one cursor, which advances."""
         return self.destination.sync_metadata.sync_mode == SourceSyncModes.STREAM
 
     def prepare(self) -> None:
@@ -157,7 +157,7 @@ class Loader:
         )
 
     def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> list[pl.DataFrame]:
-        """Write one table of a batch, without the rows that the destination refuses, which are returned."""
+        """Write one table of a batch. Returns the rows that the destination refused."""
         refused: list[pl.DataFrame] = []
         while rows.height:
             try:

@@ -64,7 +64,7 @@ class ResumePoint:
     ``epoch``: number of this start of the job, from 1; the backend refuses commits of earlier starts.
     ``job_created_us``: when the job was created, in microseconds since 1970; it grows with each job of a stream.
     ``committed``: the batches that make up ``rows_written``, in page order; ``committed_letters``: the same for
-    ``dead_letters``. Both are empty in sync mode ``stream``, whose single checkpoint is moved on. ``published``: the
+    ``dead_letters``. Both are empty in sync mode ``stream``, whose single checkpoint advances. ``published``: the
     output that the watermark of an incremental run belongs to, None for a run without a watermark.
     """
 

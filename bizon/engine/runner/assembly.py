@@ -40,7 +40,7 @@ def build_source(config: BizonConfig) -> AbstractSource:
 
 
 def build_backend(config: BizonConfig) -> AbstractBackend:
-    """The backend of the pipeline, with its tables in place."""
+    """The backend of the pipeline, with its tables created."""
     backend = BackendFactory.get_backend(config.engine.backend)
     backend.create_all_tables()
     return backend

@@ -62,7 +62,7 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
 
 
 def _mistake_in_code(error: BaseException) -> BaseException | None:
-    """The error whose place a connector's author has to see: neither one of bizon's nor one of the network."""
+    """The error whose place a connector's author needs to see: one that is neither bizon's nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
     return None if isinstance(cause, BizonError | OSError) else cause
 

@@ -127,8 +127,8 @@ def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | 
     """The job that a consumer works for when it runs apart from its producer. None while there is none: the producer
     has not started, or everything that it sent is published.
 
-    A job that a consumer failed is marked RUNNING again. One that its producer failed is not, since the producer has to
-    start again. It was the producer when no consumer joined in between, or only this one (``before``: the job it joined
+    A job that failed in a consumer is marked RUNNING again. A job that failed in its producer is not, since the
+    producer has to start again: no consumer has joined it since, or only this one (``before``: the job it joined
     last)."""
     key = stream_key(config)
     newest = backend.get_last_stream_job(key)
@@ -166,7 +166,7 @@ def _nothing_to_discard(config: BizonConfig, previous: StreamJob | None) -> str:
 
 
 def _has_failed_by_a_consumer(job: StreamJob) -> bool:
-    """True when it failed and a consumer had joined it since its producer started."""
+    """True when the job failed after a consumer had joined it."""
     return job.status is JobStatus.FAILED and job.attempt != job.producer_epoch
 
 

@@ -23,8 +23,8 @@ MODULES = {
     "postgres": ("psycopg",),
     "rabbitmq": ("pika",),
 }
-"""The modules of an extra that bizon imports; of a queue, the first one. A backend is opened before the job, so it
-reports a missing package itself."""
+"""The modules of an extra that bizon imports; a queue needs only the first one. A backend is opened before the job, so
+it reports a missing package itself."""
 
 
 def check_extras(config: BizonConfig, halves: Container[Half]) -> None:

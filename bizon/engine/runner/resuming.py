@@ -19,8 +19,9 @@ ADOPTED = "adopted"
 
 
 class Decision(NamedTuple):
-    """``new_job_because``: None when the newest job is resumed. ``resets``: the new job fetches everything.
-    ``then_another``: the newest job is only published, and a new one follows. ``adopts``: the output is taken over."""
+    """The result of ``decide``. ``new_job_because``: None when the newest job is resumed. ``resets``: the new job
+    fetches everything. ``then_another``: the newest job is only published, and a new one follows. ``adopts``: the run
+    takes over the output."""
 
     new_job_because: str | None
     resets: bool

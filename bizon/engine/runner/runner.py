@@ -86,7 +86,7 @@ class AbstractRunner(ABC):
         self._stop.set()
 
     def progress(self) -> ProgressSnapshot:
-        """How far the run is. May be called from any thread."""
+        """The progress of the run. May be called from any thread."""
         return self._progress.snapshot()
 
     def _check_host(self) -> None:

@@ -51,7 +51,7 @@ def asked_window(backend: AbstractBackend, config: BizonConfig, key: StreamKey, 
         return None
     if config.source.sync_mode is not SourceSyncModes.INCREMENTAL:
         raise ConfigError(
-            f"--since: a window needs sync_mode incremental, which is {config.source.sync_mode}",
+            f"--since: a window needs sync_mode incremental, not {config.source.sync_mode}",
             key=("source", "sync_mode"),
         )
     newest, previous = backend.get_last_stream_job(key), backend.get_last_successful_stream_job(key)

@@ -121,7 +121,7 @@ def child_main(half: Half, payload: tuple[str | None, bytes], wiring: ChildWirin
         )
     reporter.send(Event(result=result))
     wiring.events.close()
-    gc.freeze()  # collecting everything it has imported at its end would take longer than a short run
+    gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
 def _work(half: Half, payload: tuple[str | None, bytes], wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:

@@ -1,6 +1,6 @@
 """One half of a run by itself: the other half is another command, perhaps on another host, behind a broker.
 
-    bizon run config.yml --role producer      opens or resumes the job, fetches, ends when all is on the queue
+    bizon run config.yml --role producer      opens or resumes the job, fetches, ends when everything is on the queue
     bizon run config.yml --role consumer      joins the job, writes, ends when the output is published
 
 Each may die and be restarted at any time. A restarted producer opens an epoch: the consumer abandons its uncommitted

@@ -31,7 +31,7 @@ def check_children() -> None:
     a script without a guard has led here."""
     current = multiprocessing.current_process()
     if getattr(current, "_inheriting", False) and current.name.startswith(CHILD_NAME):
-        os._exit(NO_GUARD)  # an error would be shown as a traceback of the child, and no reason for the parent's
+        os._exit(NO_GUARD)  # an error would print the child's traceback and give the parent no reason
     if current.daemon:
         raise refusal(
             f"runner process starts two processes, and '{current.name}' is daemonic, like the workers of "
