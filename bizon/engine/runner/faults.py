@@ -1,5 +1,6 @@
 """From the error that ended a worker to its status, its log records and the text in the state."""
 
+import contextlib
 import traceback
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.models import RunContext
 
 _BIZON = Path(__file__).parents[2]
+_NOT_A_PLACE = ("<string>", contextlib.__file__)  # snippets, and the frames between two of bizon's context managers
 STATUS_OF_HALF = {
     Half.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
     Half.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
@@ -69,7 +71,7 @@ def _mistake_in_code(error: BaseException) -> BaseException | None:
 
 def _place_of(mistake: BaseException) -> str:
     """``source.py:36, in get``: the deepest line of the connector that bizon called; empty for a line of bizon."""
-    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename != "<string>"]
+    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename not in _NOT_A_PLACE]
     called = next((frame for frame in frames if _BIZON not in Path(frame.filename).parents), None)
     if called is None:
         return ""
