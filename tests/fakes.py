@@ -14,6 +14,7 @@ from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.run import Run
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.config import SourceConfig
@@ -21,6 +22,11 @@ from bizon.source.models import SourceIteration, SourceRecord
 from bizon.source.source import AbstractSource
 
 KEY = StreamKey("pipe", "scripted", "items")
+
+
+def run_of(job_id: str, epoch: int = 0, **resume: Any) -> Run:
+    """A start of a job, with both halves."""
+    return Run(job_id, KEY, epoch, epoch, ResumePoint(job_id, **resume))
 
 
 class FakeClock:

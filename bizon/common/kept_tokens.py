@@ -12,8 +12,8 @@ from typing import Protocol
 class TokenKeeper(Protocol):
     """Stores texts by name, for all pipelines of one state. Called on the threads that fetch."""
 
-    def turn(self, name: str) -> AbstractContextManager[None]:
-        """Within: no other process or thread holds the turn of this name. Waits until it is free."""
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Within: no other process or thread uses the text of this name. Waits until that is so."""
 
     def read(self, name: str) -> str | None:
         """The text that was stored last, or None."""

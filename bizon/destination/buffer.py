@@ -12,10 +12,10 @@ MEGABYTE = 1024 * 1024
 
 
 class DestinationBuffer:
-    """Collects contiguous pages until they are worth a write, or due.
+    """Collects contiguous pages until a write is due.
 
     ``buffer_size``: MB, 0 = every page is due at once. ``buffer_flush_timeout``: seconds after which the oldest page
-    is due, 0 = never. ``max_records``: rows from which on the pages are due, 0 = no limit. A page without rows is
+    is due, 0 = never. ``max_records``: number of rows that makes the pages due, 0 = no limit. A page without rows is
     collected too: its pagination has to be recorded.
     """
 
@@ -33,44 +33,44 @@ class DestinationBuffer:
 
     @property
     def is_empty(self) -> bool:
-        """True when no page is waiting, not even one without rows."""
+        """True when no page is waiting, not even a page without rows."""
         return not self._pages
 
     @property
     def size(self) -> int:
-        """Bytes of the frames that wait, and of what is kept with them."""
+        """Bytes of the waiting frames, and of the states that are kept with them."""
         return self._size
 
-    def add(self, page: SourcePage, beside: int = 0) -> None:
-        """Append a page; ``beside``: bytes that are kept with it. Raises ValueError when it does not follow the page
-        before."""
+    def add(self, page: SourcePage, state_size: int = 0) -> None:
+        """Append a page; ``state_size``: bytes of pagination and state that are kept with it. Raises ValueError when it
+        does not follow the previous page."""
         if self._pages and page.iteration != self._pages[-1].iteration + 1:
             raise ValueError(f"page {page.iteration} does not follow page {self._pages[-1].iteration}")
         if self._oldest is None:
             self._oldest = self._clock()
         self._pages.append(page)
-        self._size += frame_bytes(page.frame) + beside
+        self._size += frame_bytes(page.frame) + state_size
         self._records += page.frame.height
 
     def has_room_for(self, frame: "pl.DataFrame") -> bool:
-        """False when adding ``frame`` would pass the limit and something is waiting already: take that first."""
+        """False when adding ``frame`` would exceed the limit and pages are waiting: take those first."""
         return self.is_empty or self._size + frame_bytes(frame) <= self._limit
 
     def is_due(self) -> bool:
-        """True when what waits should be written now: full, or old enough."""
+        """True when the waiting pages should be written now: the buffer is full, or the oldest page is due."""
         if self.is_empty:
             return False
         is_full = self._size >= self._limit or (self._max_records and self._records >= self._max_records)
         return bool(is_full) or self.seconds_until_due() == 0
 
     def seconds_until_due(self) -> float | None:
-        """Seconds until the oldest page is due, 0 when it is; None when nothing waits or there is no time limit."""
+        """Seconds until the oldest page is due, 0 when it is; None when no page waits or there is no time limit."""
         if self._oldest is None or self._timeout == 0:
             return None
         return max(0.0, self._oldest + self._timeout - self._clock())
 
     def take(self) -> list[SourcePage]:
-        """Everything that waits; the buffer is empty afterwards. Raises ValueError when it is already."""
+        """Remove and return all waiting pages. Raises ValueError when there are none."""
         if self.is_empty:
             raise ValueError("the buffer is empty")
         pages, self._pages, self._size, self._records, self._oldest = self._pages, [], 0, 0, None

@@ -1,23 +1,24 @@
-"""What becomes of rows that cannot be delivered."""
+"""Rows that cannot be delivered: whether they are written, and where."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
-from bizon.destination.destination import AbstractDestination
-from bizon.destination.models import ResumePoint
+from bizon.destination.config import DestinationTypes
+from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.engine.pipeline.models import ResumePoint
 
 
 class DeadLetters(NamedTuple):
     """``on_error`` of the pipeline, and the destination of its dead letters: the second output of a job, staged,
     committed and published like the first.
 
-    ``destination`` is open as well when the job has dead letters from before ``on_error`` was changed: they are
-    published too. ``scrub`` keeps secrets out of the reasons.
+    ``destination`` is also open when the job has dead letters from before ``on_error`` was changed: they are published
+    too. ``scrub`` keeps secrets out of the reasons.
     """
 
     on_error: OnError = OnError.FAIL
@@ -25,7 +26,7 @@ class DeadLetters(NamedTuple):
     scrub: Callable[[str], str] = str
 
     def prepare(self, resume: ResumePoint) -> None:
-        """Make the staged dead letters those of the committed pages."""
+        """Make staging hold exactly the dead letters of the committed pages."""
         if self.destination is not None:
             self.destination.prepare(
                 replace(
@@ -34,11 +35,11 @@ class DeadLetters(NamedTuple):
             )
 
     def describe(self) -> str | None:
-        """Where dead letters are, in words; None when there is no such place."""
+        """Where dead letters are, in words; None when they have no destination."""
         return None if self.destination is None else self.destination.describe()
 
-    def of(self, rejected: pl.DataFrame) -> pl.DataFrame:
-        """The rows to write for rows that were refused: all, or none where they are skipped. They are logged."""
+    def to_write(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """The dead letters for rows that were refused: one for each, or none where such rows are skipped. Logs both."""
         if rejected.is_empty():
             return rejected
         letters = rejected.with_columns(reason=pl.Series([self.scrub(reason) for reason in rejected["reason"]]))
@@ -48,3 +49,13 @@ class DeadLetters(NamedTuple):
             return letters
         logger.warning(f"{count} skipped, the first: {letters['reason'][0]}")
         return letters.clear()
+
+
+def dead_letter_destination(path: str, **parts: Any) -> AbstractDestination:
+    """The ``file`` destination for dead letters at ``path``, which has no extension. ``parts``: the parameters of
+    ``DestinationFactory.get_destination`` without ``config``."""
+    from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
+
+    details = FileDestinationDetailsConfig(destination_id=path)
+    config = FileDestinationConfig(name=DestinationTypes.FILE, config=details)
+    return DestinationFactory.get_destination(config=config, **parts)

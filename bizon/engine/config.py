@@ -34,7 +34,7 @@ class EngineConfig(StrictModel):
     )
     queue: QueueConfig = Field(
         default_factory=lambda: PythonQueueConfig(type=QueueTypes.PYTHON_QUEUE),
-        description="What pages wait in between producer and consumer.",
+        description="Where pages wait between producer and consumer.",
     )
     runner: RunnerConfig = Field(default_factory=RunnerConfig, description="Threads, processes or one loop.")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bizon.engine.runner.runner import AbstractRunner
 
 GivenSource = type[AbstractSource] | AbstractSource
-"""A source that a program has made itself."""
+"""A source that a program passes in."""
 
 
 class RunnerFactory:
@@ -35,8 +35,8 @@ class RunnerFactory:
         overrides: Mapping[str, Any] | None = None,
         role: str | None = None,
     ) -> "AbstractRunner":
-        """The runner for a YAML file. ``overrides`` win over the file: a dict of the same shape as the YAML. ``role``:
-        ``producer`` or ``consumer`` for one half by itself."""
+        """The runner for a YAML file. ``overrides``: a dict of the same shape as the YAML that wins over the file.
+        ``role``: ``producer`` or ``consumer`` for one half by itself."""
         loaded = load_config(filepath, env_file=env_file, overrides=overrides)
         return RunnerFactory.create_from_loaded(loaded) if role is None else RunnerFactory.create_half(loaded, role)
 
@@ -44,14 +44,14 @@ class RunnerFactory:
     def create_from_config_dict(config: Mapping[str, Any], *, source: GivenSource | None = None) -> "AbstractRunner":
         """The runner for a dict of the same shape as the YAML. The dict is not changed.
 
-        ``source``: a source class, or an object of one, that is read instead of looking for the name in the ``source``
-        block. An object comes with its configuration; the block may be left out. bizon closes it after the run.
+        ``source``: a source class or a source object to read, instead of the source that the ``source`` block names.
+        An object has its configuration, so the block may be left out. bizon closes it after the run.
         """
         return RunnerFactory.create_from_loaded(load_config_dict(config, source))
 
     @staticmethod
     def create_from_loaded(loaded: LoadedConfig) -> "AbstractRunner":
-        """The runner that a validated configuration asks for; imports its module only then."""
+        """The runner that a validated configuration asks for; only its module is imported."""
         config, secrets = loaded.config, loaded.secrets
         _check_source_can_travel(config)
         if config.runner_type is RunnerTypes.STREAM:
@@ -68,7 +68,7 @@ class RunnerFactory:
 
     @staticmethod
     def create_half(loaded: LoadedConfig, role: str) -> "AbstractRunner":
-        """The runner of one half. Raises ConfigError when the halves could not find each other."""
+        """The runner of one half. Raises ConfigError when the halves could not reach each other."""
         config, secrets = loaded.config, loaded.secrets
         _check_halves_can_meet(config)
         from bizon.engine.runner.adapters.half import ConsumerRunner, ProducerRunner
@@ -87,7 +87,7 @@ def load_config(
 
 
 def load_config_dict(config: Mapping[str, Any], source: GivenSource | None = None) -> LoadedConfig:
-    """Validate a dict of the same shape as the YAML, with a source that a program has given. Nothing is contacted."""
+    """Validate a dict of the same shape as the YAML, with a source that a program passes in. Nothing is contacted."""
     data = dict(config)
     if source is None:
         document = document_from_dict(data)
@@ -102,7 +102,7 @@ def load_config_dict(config: Mapping[str, Any], source: GivenSource | None = Non
 
 
 def _block_of(block: Any, source: GivenSource) -> Any:
-    """The ``source`` block for a given source. Raises ConfigError for what is neither a source class nor an object."""
+    """The ``source`` block for a given source. Raises ConfigError unless it is a source class or a source object."""
     if isinstance(source, AbstractSource):
         if block is not None:
             raise ConfigError("a source object has its configuration: leave the block out", key=("source",))

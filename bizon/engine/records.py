@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +12,12 @@ from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.secret import registry
 from bizon.common.sync import SyncMetadata
+from bizon.engine.backend.models import StreamKey
 from bizon.engine.engine import GivenSource, load_config_dict
-from bizon.engine.pipeline.producer import PageFetcher
-from bizon.engine.runner.assembly import build_source
-from bizon.engine.runner.workers import check_source
+from bizon.engine.pipeline.fetcher import PageFetcher
+from bizon.engine.pipeline.models import ResumePoint
+from bizon.engine.pipeline.run import Run
+from bizon.engine.runner.opening import opened_source
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.rejects import split_rejected
 from bizon.source.config import SourceSyncModes
@@ -34,13 +35,14 @@ def records(
 ) -> Iterator[SourceRecord]:
     """The records of a source, one by one; a page is fetched when its first record is wanted.
 
-    ``config`` has the shape of the YAML; ``name``, ``destination`` and ``engine`` play no part. ``source``: see
-    ``RunnerFactory.create_from_config_dict``. ``since``: only what changed since then, by ``get_records_after``.
+    ``config`` has the shape of the YAML; ``name``, ``destination`` and ``engine`` are ignored. ``source``: see
+    ``RunnerFactory.create_from_config_dict``. ``since``: only records that changed since then, by
+    ``get_records_after``.
 
     The rules of a run apply: ``check_connection`` first, retries, ``max_iterations``, transforms, and ``on_error``;
-    ``dead_letter`` leaves a record out like ``skip``. Nothing is remembered: the next call begins at the first page.
-    Numbers in ``data`` are Python's, so one that a float cannot hold is rounded. Raises ConfigError at once, and what
-    ends a run (SourceError, TransformError) while it is read.
+    ``dead_letter`` skips a record like ``skip``. No state is kept: the next call begins at the first page. Numbers in
+    ``data`` are Python's, so one that a float cannot hold is rounded. Raises ConfigError at once, and the errors that
+    end a run (SourceError, TransformError) during the iteration.
     """
     return (record for frame in _pages(config, source, since) for record in _records_in(frame))
 
@@ -48,10 +50,10 @@ def records(
 def records_frame(
     config: Mapping[str, Any], *, source: GivenSource | None = None, since: datetime | None = None
 ) -> pl.DataFrame:
-    """All records of a source as one Polars frame, a column per key of ``data``; for what fits into memory.
+    """All records of a source as one Polars frame, a column per key of ``data``; they must fit into memory.
 
-    Parameters as of ``records``. Polars finds the types of the columns. Raises SourceFetchError where a key has values
-    of which it can make no column.
+    The parameters are the ones of ``records``. Polars infers the types of the columns. Raises SourceFetchError when the
+    values of a key do not fit into one column.
     """
     texts = [frame["data"] for frame in _pages(config, source, since) if not frame.is_empty()]
     if not texts:
@@ -60,7 +62,9 @@ def records_frame(
         return pl.read_ndjson("\n".join(pl.concat(texts)).encode(), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        raise SourceFetchError(f"the records make no frame: {reason}; read them one by one with records()") from None
+        raise SourceFetchError(
+            f"the records do not form a frame: {reason}; read them one by one with records()"
+        ) from None
 
 
 def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetime | None) -> Iterator[pl.DataFrame]:
@@ -68,19 +72,21 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
     loaded = load_config_dict({"name": _JOB, **kept, "destination": _DESTINATION}, source)
     block = loaded.config.source
     if block.sync_mode is SourceSyncModes.STREAM:
-        raise ConfigError("sync_mode stream has no end; records are read with another", key=("source", "sync_mode"))
+        raise ConfigError("sync_mode stream has no end; read the records with another", key=("source", "sync_mode"))
     if since is not None and not supports_incremental(resolve_source_class(block)):
-        raise ConfigError(f"source '{block.name}' cannot say what changed since then: it has no get_records_after")
+        raise ConfigError(
+            f"source '{block.name}' cannot tell which records changed since then: it has no get_records_after"
+        )
     return _fetched(loaded.config, loaded.secrets, since)
 
 
 def _fetched(config: BizonConfig, secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
     block = config.source
-    with registry.known_while(secrets), closing(build_source(config)) as source:
-        check_source(source)
+    with registry.known_while(secrets), opened_source(config) as source:
         state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)
         monitor = NoOpMonitor(SyncMetadata.from_bizon_config(_JOB, config))
-        fetcher = PageFetcher(source, monitor, _JOB, 1, state, config.on_error)
+        run = Run(_JOB, StreamKey(_JOB, block.name, block.stream), 1, 1, ResumePoint(_JOB))
+        fetcher = PageFetcher(source, monitor, run, state, config.on_error)
         transform = Transform(config.transforms, config.on_error)
         cursor = Cursor(block.name, block.stream, _JOB)
         while not cursor.is_finished and cursor.iteration != block.max_iterations:
@@ -88,7 +94,7 @@ def _fetched(config: BizonConfig, secrets: frozenset[str], since: datetime | Non
             cursor.update_state(message.pagination, message.frame.height)
             good, refused = split_rejected(transform.apply_transforms(message.frame))
             for reason in refused["reason"]:
-                logger.warning("a record is left out: {}", reason)
+                logger.warning("a record is skipped: {}", reason)
             yield good
 
 

@@ -67,7 +67,7 @@ def split_rejected(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def without_refused(frame: pl.DataFrame, reasons: Mapping[int, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``split_rejected`` once the destination has refused the rows at these positions."""
+    """``split_rejected`` after the destination has refused the rows at these positions."""
     return split_rejected(reject(frame, reasons, Stage.DESTINATION))
 
 

@@ -84,6 +84,14 @@ BREACHES = {
         {"engine/runner/runner.py": "import importlib\ndef f():\n    importlib.import_module('bizon.cli.main')"},
         "engine/runner/runner.py:3 (floor 5) imports importlib.import_module(): inside f, which is no named",
     ),
+    "the engine imports a connector": (
+        {
+            "engine/runner/assembly.py": "import bizon.connectors.destinations.file.src.config",
+            "connectors/destinations/file/src/config.py": "",
+        },
+        "engine/runner/assembly.py:1 (floor 5) imports connectors/destinations/file/src/config.py (floor 1): "
+        "the engine knows no connector: rule 4",
+    ),
     "a connector looks into the engine": (
         {DUMMY: "from bizon.engine.pipeline.loader import Loader", "engine/pipeline/loader.py": ""},
         f"{DUMMY}:1 (floor 4) imports engine/pipeline/loader.py (floor 3): connectors are guests",

@@ -1,4 +1,4 @@
-"""A destination is registered in three places; a new one that misses a place is told which."""
+"""A destination is registered in three places; a test names the place that a new one misses."""
 
 from pathlib import Path
 from typing import Any, cast, get_args

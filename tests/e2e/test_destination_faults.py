@@ -57,7 +57,7 @@ def test_a_write_that_raises_stops_the_run_before_the_hole(pipeline: "Pipeline",
 def test_a_destination_that_is_away_for_a_while_is_waited_for(pipeline: "Pipeline", old: bytes, runner: str) -> None:
     with fault(write=["ok", "unavailable", "unavailable", "ok"], retry_wait=0.01):
         done = pipeline.run("--runner", runner)
-    assert done.stderr.count("the warehouse answers 503; trying again in 0.01 s") == 2
+    assert done.stderr.count("the warehouse answers 503; retrying in 0.01 s") == 2
     assert noted(pipeline, "write") == ["ok", "unavailable", "unavailable", "ok", "ok", "ok"]
     assert pipeline.ids() == EVERYTHING
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RUNNERS = ["thread", "process"]
 COMMIT = "create_destination_cursor"
-WHO = r"is being run by process {pid} on host '{host}' \(owner \w{{8}}\) since \d+ s, last heard of \d+ s ago"
+WHO = r"is being run by process {pid} on host '{host}' \(owner \w{{8}}\), started \d+ s ago, last heartbeat \d+ s ago"
 WaitFor = Callable[[Callable[[], bool]], None]
 
 

@@ -96,6 +96,8 @@ class SourceError(BizonError):
 
     failure_class = FailureClass.SOURCE
 
+    failure_class = FailureClass.SOURCE
+
 
 class SourceConnectionError(SourceError):
     """The source is unreachable or refuses the credentials. Nothing was fetched."""
@@ -163,6 +165,8 @@ class OvertakenError(BackendError):
 
 class DestinationError(BizonError):
     """The destination failed."""
+
+    failure_class = FailureClass.DESTINATION
 
     failure_class = FailureClass.DESTINATION
 

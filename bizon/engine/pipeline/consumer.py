@@ -1,6 +1,8 @@
 """The consuming side: take pages from the queue, transform them, hand them to the loader, end as the producer ended."""
 
 from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
@@ -9,10 +11,35 @@ from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark
+from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.rows.frames import SourcePage, to_destination_frame
 from bizon.transform.transform import Transform
+
+
+class Outcome(Enum):
+    """How the consuming side ended."""
+
+    PUBLISHED = "published"
+    ABORTED = "aborted"
+
+
+class EndWatch(Protocol):
+    """Notices that the run ends although no end of the stream has arrived."""
+
+    def is_over(self, *, queue_was_empty: bool) -> bool:
+        """Called after each look into the queue. True ends the run as an ABORTED end would. Raises QueueError when an
+        end that was sent does not arrive."""
+        ...
+
+
+class NeverOver:
+    """The ``EndWatch`` for queues that report by themselves that the other half is gone."""
+
+    def is_over(self, *, queue_was_empty: bool) -> bool:
+        """Always False."""
+        return False
 
 
 def _never(_: object) -> bool:
@@ -26,10 +53,9 @@ def _always(_: object) -> bool:
 class Consumer:
     """The loop. Runs on one thread; raises the error that ends it, after which ``flush`` may still be called.
 
-    ``epoch``: messages of an older start of the producer are left out. ``is_newer_job``: whether a message of another
-    job means that this one was replaced; asked once per job. ``has_started``: whether the producer has had a start of
-    this epoch; a message of a later one that it has not had is forged, or damaged. ``is_over``: looked at after each
-    message, and told whether there was none; True ends the loop as an ABORTED end would.
+    ``is_newer_job`` decides whether a message of another job means that this job was replaced; it is called once per
+    job. ``has_started`` decides whether the producer has had a start with this epoch; a message of a later epoch that
+    it has not had is forged or damaged.
     """
 
     def __init__(
@@ -39,30 +65,29 @@ class Consumer:
         transform: Transform,
         buffer: DestinationBuffer,
         loader: Loader,
-        job_id: str,
-        epoch: int,
+        run: Run,
         poll_interval: float,
         is_newer_job: Callable[[str], bool] = _never,
         has_started: Callable[[int], bool] = _always,
-        is_over: Callable[[bool], bool] = _never,
+        watch: EndWatch | None = None,
     ) -> None:
         self._queue = queue
         self._transform = transform
         self._buffer = buffer
         self._loader = loader
         self._in_order = InOrder(loader.next_iteration)
-        self._job_id = job_id
-        self._epoch = epoch
+        self._run = run
         self._poll_interval = poll_interval
         self._is_newer_job = is_newer_job
         self._has_started = has_started
-        self._is_over = is_over
+        self._watch = watch or NeverOver()
         self._old_jobs: set[str] = set()
         self._marks: list[PageMark] = []
-        self.outcome: bool | None = None
+        self.outcome: Outcome | None = None
+        """None while the stream has not ended."""
 
-    def run(self) -> bool:
-        """Work until the end of the stream. True when the output was published, False when the end was ABORTED."""
+    def run(self) -> Outcome:
+        """Consume until the end of the stream."""
         while self.outcome is None:
             message = self._queue.get(timeout=self._patience())
             if message is not None:
@@ -70,26 +95,26 @@ class Consumer:
             self._in_order.check()
             self.flush_if_due()
             if message is None:
-                self._loader.settle(wait=False)
+                self._loader.commit(wait=False)
             if self.outcome is None and self._ends_early(message is None):
                 self.finish()
-                self.outcome = False
+                self.outcome = Outcome.ABORTED
         return self.outcome
 
     def handle(self, message: QueueMessage) -> None:
-        """Take one message: a page goes into the buffer, which makes room first; an end is acted on. What is of another
-        job, of an older epoch, or came before is left out."""
-        if message.job_id != self._job_id:
-            self._leave_out(message)
-        elif message.epoch < self._epoch:
+        """Take one message: buffer a page, act on an end. Messages of another job or an older epoch, and repeats, are
+        skipped."""
+        if message.job_id != self._run.job_id:
+            self._skip_other_job(message)
+        elif message.epoch < self._run.producer_epoch:
             self._queue.discard(message)
-        elif message.epoch > self._epoch:
+        elif message.epoch > self._run.producer_epoch:
             if self._has_started(message.epoch):
-                raise OvertakenError(self._job_id)
+                raise OvertakenError(self._run.job_id)
             where = f"page {message.iteration} of job '{message.job_id}'"
-            logger.warning(f"{where} in the queue is skipped: there was no start {message.epoch} of the job")
+            logger.warning(f"{where} in the queue is skipped: the job had no start {message.epoch}")
             self._queue.discard(message)
-        elif message.signal is Signal.ABORTED:  # what it follows may be missing for good
+        elif message.signal is Signal.ABORTED:  # pages before it may be missing for good
             self._end(message)
         elif self._in_order.is_repeat(message):
             self._queue.discard(message)
@@ -97,16 +122,16 @@ class Consumer:
             for each in self._in_order.take(message):
                 self._take(each)
 
-    def _ends_early(self, was_empty: bool) -> bool:
+    def _ends_early(self, queue_was_empty: bool) -> bool:
         try:
-            return self._is_over(was_empty)
+            return self._watch.is_over(queue_was_empty=queue_was_empty)
         except QueueError as error:
             raise QueueError(f"page {self._in_order.next_iteration} is missing: {error}") from error
 
-    def _leave_out(self, message: QueueMessage) -> None:
+    def _skip_other_job(self, message: QueueMessage) -> None:
         if message.job_id not in self._old_jobs:
             if self._is_newer_job(message.job_id):
-                raise OvertakenError(self._job_id)
+                raise OvertakenError(self._run.job_id)
             self._old_jobs.add(message.job_id)
         self._queue.discard(message)
 
@@ -117,9 +142,9 @@ class Consumer:
         frame = self._transform.apply_transforms(message.frame)
         if not self._buffer.has_room_for(frame):
             self.flush()
-        keeps_all = self._loader.tells_every_page
+        keeps_all = self._loader.reports_every_page
         page = SourcePage(message.iteration, message.extracted_at, frame)
-        self._buffer.add(page, beside=message.state_size if keeps_all else 0)
+        self._buffer.add(page, state_size=message.state_size if keeps_all else 0)
         mark = PageMark(message.iteration, message.pagination, message.next_state)
         if self._marks and not keeps_all:  # a checkpoint needs the last pagination and the last state of a batch
             last = self._marks[-1]
@@ -133,24 +158,29 @@ class Consumer:
         if message.signal is Signal.COMPLETE:
             self._loader.publish()
         self._queue.discard(message)
-        self.outcome = message.signal is Signal.COMPLETE
+        self.outcome = Outcome.PUBLISHED if message.signal is Signal.COMPLETE else Outcome.ABORTED
 
     def flush_if_due(self) -> None:
-        """Write and commit what the buffer holds if it is full or old enough."""
+        """Write and commit the buffered pages if the buffer is full or old enough."""
         if self._buffer.is_due():
             self.flush()
 
     def flush(self) -> None:
-        """Write and commit what the buffer holds."""
+        """Write and commit the buffered pages."""
         if self._buffer.is_empty:
             return
         pages, marks, self._marks = self._buffer.take(), tuple(self._marks), []
-        self._loader.write(Batch(to_destination_frame(pages, self._job_id, utc_now()), marks))
+        self._loader.write(Batch(to_destination_frame(pages, self._run.job_id, utc_now()), marks))
+
+    def publish(self) -> None:
+        """Publish without an end: an earlier start committed all pages."""
+        self._loader.publish()
+        self.outcome = Outcome.PUBLISHED
 
     def finish(self) -> None:
-        """The same, and wait until all that was written is committed."""
+        """Write the buffered pages and wait until every batch that was written is committed."""
         self.flush()
-        self._loader.settle(wait=True)
+        self._loader.commit(wait=True)
 
     def _patience(self) -> float:
         due = self._buffer.seconds_until_due()

@@ -1,6 +1,6 @@
-"""From whatever a destination raises to the errors of the tree, with what was not done."""
+"""Failures of a destination: turned into errors of the tree, and retried while they are retryable."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bizon.common.errors.errors import (
@@ -10,11 +10,16 @@ from bizon.common.errors.errors import (
     OvertakenError,
 )
 from bizon.common.interrupts import in_words, is_failure
+from bizon.common.safe_log import logger
+
+RETRY_WAITS = (1, 2, 4, 8, 15)
+"""Seconds between tries of a write that fails with ``DestinationWriteError(..., retryable=True)``. After the last try
+the run fails, and the next one resumes."""
 
 
 @contextmanager
 def writing(where: str) -> Iterator[None]:
-    """Within: a batch is written. ``where``: words that name the batch, and that nothing was recorded."""
+    """Within: a batch is written. ``where``: the start of the message, which names the batch."""
     try:
         yield
     except (DestinationError, OvertakenError):
@@ -28,7 +33,7 @@ def writing(where: str) -> Iterator[None]:
 
 @contextmanager
 def publishing() -> Iterator[None]:
-    """Within: what is staged is verified and published."""
+    """Within: staging is verified and published."""
     try:
         yield
     except (FinalizeError, OvertakenError):
@@ -38,3 +43,17 @@ def publishing() -> Iterator[None]:
             raise
         text = str(error) if isinstance(error, DestinationError) else in_words(error)
         raise FinalizeError(f"publishing failed: {text}") from error
+
+
+def with_retries(attempt: Callable[[], None], sleep: Callable[[float], None]) -> None:
+    """Call until it succeeds or raises an error that is not retryable; at most once more than ``RETRY_WAITS`` has
+    entries."""
+    for wait in RETRY_WAITS:
+        try:
+            return attempt()
+        except DestinationError as error:
+            if not error.retryable:
+                raise
+            logger.warning(f"{error}; retrying in {wait} s")
+            sleep(wait)
+    return attempt()

@@ -2,15 +2,14 @@
 
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
+from bizon.engine.patience import MISSING_PAGE
 from bizon.engine.queue.models import QueueMessage
-
-PATIENCE = 120.0  # seconds; a broker that was cut off delivers what is missing well within them
 
 
 class InOrder:
-    """What has come and what is missing. Used by the consumer, on one thread.
+    """The pages that have arrived and those that are missing. Used by the consumer, on one thread.
 
-    ``next_iteration``: the first page that is wanted.
+    ``next_iteration``: the first page that the consumer needs.
     """
 
     def __init__(self, next_iteration: int, clock: Monotonic = monotonic) -> None:
@@ -21,15 +20,16 @@ class InOrder:
 
     @property
     def next_iteration(self) -> int:
-        """The first page that has not come."""
+        """The first page that has not arrived."""
         return self._next
 
     def is_repeat(self, message: QueueMessage) -> bool:
-        """True for what came before."""
+        """True for a page that has arrived before."""
         return message.iteration < self._next or message.iteration in self._early
 
     def take(self, message: QueueMessage) -> list[QueueMessage]:
-        """What can be worked on now that ``message``, no repeat, has come: nothing while an earlier one is missing."""
+        """The messages that are next in order now that ``message``, not a repeat, has arrived; empty while an earlier
+        one is missing."""
         if not self._early:
             self._waiting_since = self._clock()
         self._early[message.iteration] = message
@@ -43,7 +43,7 @@ class InOrder:
 
     def check(self) -> None:
         """Raise QueueError when a page has been missing for too long."""
-        if self._early and self._clock() - self._waiting_since > PATIENCE:
+        if self._early and self._clock() - self._waiting_since > MISSING_PAGE:
             raise QueueError(
                 f"page {self._next} is missing, the queue delivered {min(self._early)} to {max(self._early)}; "
                 "run the producer again to resume"

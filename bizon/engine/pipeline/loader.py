@@ -3,14 +3,14 @@
 The protocol of a batch:
 
 1. Take the batch out of the buffer.
-2. If it has rows, ``write_records``, once per table. ``False`` or an exception becomes DestinationWriteError; one that
-   is retryable is tried again, within a bound; then nothing is recorded. Refused rows become dead letters.
-3. Once the rows have landed, with most destinations when 2 returns, insert the destination cursor, in the order of the
-   pages: first and last page, rows, pagination of the last page. One row, one transaction.
+2. If it has rows, ``write_records``, once per table. ``False`` or an exception becomes DestinationWriteError; a
+   retryable one is retried, within a bound; after that nothing is recorded. Refused rows become dead letters.
+3. Once the rows have landed (with most destinations when 2 returns), insert the destination cursor, in page order:
+   first and last page, rows, pagination of the last page. One row, one transaction.
 4. Ack the queue, call the source callback, then the monitor.
 
 A process that dies between 2 and 3 leaves rows that no cursor vouches for: ``prepare`` removes them at the next start.
-A process that dies between 3 and 4 leaves pages unacknowledged: they arrive again and are recognised as a repeat.
+A process that dies between 3 and 4 leaves pages unacknowledged: they arrive again and are recognised as repeats.
 
 To publish:
 
@@ -19,68 +19,58 @@ To publish:
 7. Note which output was published: the next watermark belongs to it.
 
 Invariants: a cursor exists only for a batch whose write returned true and whose rows have landed (I1); the cursors of a
-job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` runs only when asked for by an end that was
-complete (I3).
+job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` runs only for an end that was complete
+(I3).
 """
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from bizon.common.errors.errors import (
-    DestinationWriteError,
-    FinalizeError,
-    QueueError,
-    RowsRejectedError,
-)
+from bizon.common.errors.errors import DestinationWriteError, FinalizeError, QueueError, RowsRejectedError
 from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination
-from bizon.destination.models import BatchRange, ResumePoint
+from bizon.destination.models import BatchRange
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CommitRecord, StreamKey
-from bizon.engine.pipeline.failures import publishing, writing
-from bizon.engine.pipeline.models import Batch, Progress, WrittenBatch
-from bizon.engine.pipeline.retries import with_retries
+from bizon.engine.backend.models import CommitRecord
+from bizon.engine.pipeline.failures import publishing, with_retries, writing
+from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatch
+from bizon.engine.pipeline.run import Run
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
-from bizon.rows.rejects import no_rejects, split_rejected, without_refused
+from bizon.rows.rejects import split_rejected, without_refused
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
+from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceIteration
 
 Ack = Callable[[int], None]
-"""Told the last committed page."""
+"""Called with the last committed page."""
 
 
 @dataclass(kw_only=True)
 class Loader:
-    """Writes, then records. One per run, used by the consuming side on one thread.
-
-    ``routed``: rows go to the table their record names, else to the configured one; otherwise all go to the latter.
-    """
+    """Writes, then records. One per run, used by the consuming side on one thread."""
 
     destination: AbstractDestination
+    dead_letters: DeadLetters = field(default_factory=DeadLetters)
     backend: AbstractBackend
-    key: StreamKey
-    resume: ResumePoint
-    epoch: int
+    run: Run
     ack: Ack
     callback: AbstractSourceCallback
     monitor: AbstractMonitor
     progress: Progress
-    routed: bool
-    dead_letters: DeadLetters = field(default_factory=DeadLetters)
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = field(init=False, default_factory=lambda: rest)
     _next_iteration: int = field(init=False)
     _waiting: deque[WrittenBatch] = field(init=False, default_factory=deque)
 
     def __post_init__(self) -> None:
-        self._next_iteration = self.resume.next_iteration
+        self._next_iteration = self.run.resume.next_iteration
 
     @property
     def next_iteration(self) -> int:
@@ -88,15 +78,20 @@ class Loader:
         return self._next_iteration
 
     @property
-    def tells_every_page(self) -> bool:
-        """Whether the callback of the source is to get the pagination of each page, not only of the last one."""
+    def reports_every_page(self) -> bool:
+        """Whether the source callback gets the pagination of each page, not only of the last one."""
         return not isinstance(self.callback, NoOpSourceCallback)
+
+    @property
+    def _is_stream(self) -> bool:
+        """Sync mode ``stream``: rows go to the table their record names, and the job has one cursor, which advances."""
+        return self.destination.sync_metadata.sync_mode == SourceSyncModes.STREAM
 
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""
-        check_watermark(self.destination.output(), self.resume)
-        self.destination.prepare(self.resume)
-        self.dead_letters.prepare(self.resume)
+        check_watermark(self.destination.output(), self.run.resume)
+        self.destination.prepare(self.run.resume)
+        self.dead_letters.prepare(self.run.resume)
 
     def write(self, batch: Batch) -> None:
         """Steps 2 to 4 for one batch. Raises DestinationWriteError, BackendError, or QueueError on a gap."""
@@ -106,29 +101,16 @@ class Loader:
                 self.ack(batch.to_iteration)
             return
         if batch.from_iteration != self._next_iteration:
-            raise QueueError(
-                f"page {self._next_iteration} is missing, the queue delivered {batch.from_iteration}; "
-                f"run again to resume"
-            )
-        rows, rejected = split_rejected(batch.frame)
-        default = self.destination.default_destination_id
-        for destination_id, table in rows_by_table(rows, default) if self.routed else [(default, rows)]:
-            rejected.vstack(self._write_table(batch, destination_id, table), in_place=True)
-        letters, file = self.dead_letters.of(rejected), self.dead_letters.destination
-        if letters.height and file is not None:
-            self._write(file, batch, file.default_destination_id, letters)
-        written = batch.frame.height - rejected.height
+            missing = f"page {self._next_iteration} is missing, the queue delivered {batch.from_iteration}"
+            raise QueueError(f"{missing}; run again to resume")
+        written = self._write_tables(batch)
         self._next_iteration = batch.to_iteration + 1
-        receipts = (
-            self.destination.receipt() if written else None,
-            file.receipt() if letters.height and file is not None else None,
-        )
-        self._waiting.append(WrittenBatch(batch.pages, written, rejected.height, letters.height, *receipts))
-        self.settle(wait=False)
+        self._waiting.append(written)
+        self.commit(wait=False)
 
-    def settle(self, *, wait: bool) -> None:
-        """Steps 3 and 4 for what has landed; ``wait``: for all that was written. Called again when there is nothing to
-        write. Raises DestinationWriteError, BackendError."""
+    def commit(self, *, wait: bool) -> None:
+        """Steps 3 and 4 for the batches that have landed; ``wait``: for every batch that was written. Also called when
+        there is nothing to write. Raises DestinationWriteError, BackendError."""
         if not self._waiting:
             return
         landed = self.destination.landed(wait=wait) if any(each.written for each in self._waiting) else -1
@@ -140,9 +122,9 @@ class Loader:
 
     def publish(self) -> None:
         """Steps 5 to 7. Raises FinalizeError, and OvertakenError in a superseded run."""
-        self.settle(wait=True)
-        self.backend.check_epoch(self.resume.job_id, self.epoch)
-        cursors = self.backend.committed(self.resume.job_id).cursors
+        self.commit(wait=True)
+        self.backend.check_epoch(self.run.job_id, self.run.epoch)
+        cursors = self.backend.committed(self.run.job_id).cursors
         outputs = [(self.destination, [cursor.batch for cursor in cursors])]
         if self.dead_letters.destination is not None:
             outputs.insert(0, (self.dead_letters.destination, [cursor.letters for cursor in cursors]))
@@ -152,21 +134,42 @@ class Loader:
             for destination, _ in outputs:
                 if destination.finalize() is not True:
                     raise FinalizeError("publishing failed: the destination's finalize() did not return True")
-        self.backend.note_output(self.resume.job_id, published_output(self.destination.output()), epoch=self.epoch)
+        output = published_output(self.destination.output())
+        self.backend.note_output(self.run.job_id, output, epoch=self.run.epoch)
 
-    def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> pl.DataFrame:
-        """One table of a batch, without the rows that the destination refuses, which are returned."""
-        rejected = no_rejects(rows)
+    def _write_tables(self, batch: Batch) -> WrittenBatch:
+        rows, rejected = split_rejected(batch.frame)
+        default, tables = self.destination.default_destination_id, list[TableRows]()
+        for destination_id, table in rows_by_table(rows, default) if self._is_stream else [(default, rows)]:
+            refused = self._write_table(batch, destination_id, table)
+            tables.append(TableRows(destination_id, table.height - sum(each.height for each in refused)))
+            rejected = pl.concat([rejected, *refused])
+        letters, file = self.dead_letters.to_write(rejected), self.dead_letters.destination
+        if letters.height and file is not None:
+            self._write(file, batch, file.default_destination_id, letters)
+        tables = [table for table in tables if table.rows]
+        return WrittenBatch(
+            pages=batch.pages,
+            tables=tuple(tables),
+            rejected=rejected.height,
+            dead_letters=letters.height,
+            receipt=self.destination.receipt() if tables else None,
+            letters_receipt=file.receipt() if letters.height and file is not None else None,
+        )
+
+    def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> list[pl.DataFrame]:
+        """Write one table of a batch. Returns the rows that the destination refused."""
+        refused: list[pl.DataFrame] = []
         while rows.height:
             try:
                 self._write(self.destination, batch, destination_id, rows[DESTINATION_COLUMNS])
                 break
             except RowsRejectedError as error:
-                rows, refused = without_refused(rows, error.reasons)
-                if self.dead_letters.on_error is OnError.FAIL or not refused.height:
+                rows, more = without_refused(rows, error.reasons)
+                if self.dead_letters.on_error is OnError.FAIL or not more.height:
                     raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
-                rejected.vstack(refused, in_place=True)
-        return rejected
+                refused.append(more)
+        return refused
 
     def _write(self, destination: AbstractDestination, batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
         destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
@@ -185,9 +188,9 @@ class Loader:
         states = [page.next_state for page in batch.pages if page.next_state is not None]
         self.backend.create_destination_cursor(
             CommitRecord(
-                job_id=self.resume.job_id,
-                epoch=self.epoch,
-                key=self.key,
+                job_id=self.run.job_id,
+                epoch=self.run.epoch,
+                key=self.run.key,
                 destination_name=self.destination.sync_metadata.destination_name,
                 from_source_iteration=batch.first,
                 to_source_iteration=batch.last,
@@ -195,7 +198,7 @@ class Loader:
                 dead_letters=batch.dead_letters,
                 pagination=last.pagination,
                 next_state=states[-1] if states else None,
-                extends=self.routed,
+                extends=self._is_stream,
                 receipt=batch.receipt,
                 letters_receipt=batch.letters_receipt,
             )
@@ -207,7 +210,8 @@ class Loader:
             [SourceIteration(next_pagination=page.pagination, next_state=page.next_state) for page in batch.pages]
         )
         self.progress.committed(batch.written, batch.rejected)
-        self.monitor.track_records_synced(batch.written, self.destination.default_destination_id)
+        for table in batch.tables:
+            self.monitor.track_records_synced(table.rows, table.destination_id)
         logger.debug(f"committed pages {batch.first}-{batch.last}: {batch.written} records")
 
     def _where(self, batch: Batch, destination_id: str) -> str:

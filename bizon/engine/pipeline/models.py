@@ -4,6 +4,7 @@ from collections.abc import Mapping, MutableSequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bizon.common.errors.errors import FailureClass
 from bizon.destination.models import ResumePoint as ResumePoint  # earlier guides import it from here
 
 if TYPE_CHECKING:
@@ -23,9 +24,16 @@ class PipelineReturnStatus(StrEnum):
     BACKEND_ERROR = "backend_error"
     STREAM_ERROR = "stream_error"
 
+    @property
+    def failure_class(self) -> FailureClass | None:
+        """The part that failed, which the value names; None without a failure."""
+        if self is PipelineReturnStatus.KILLED_BY_RUNNER:
+            return FailureClass.KILLED
+        return FailureClass(self.removesuffix("_error")) if self.endswith("_error") else None
+
 
 class PageMark(NamedTuple):
-    """What remains of a page once its rows are in the buffer: its number and what leads on from it."""
+    """The rest of a page whose rows are in the buffer: its number, and where to go on after it."""
 
     iteration: int
     pagination: dict[str, Any]
@@ -50,16 +58,28 @@ class Batch(NamedTuple):
         return self.pages[-1].iteration
 
 
+class TableRows(NamedTuple):
+    """How many rows of a batch one table has taken."""
+
+    destination_id: str
+    rows: int
+
+
 class WrittenBatch(NamedTuple):
-    """A batch that the destination has taken and that is not recorded yet. ``written``: rows that were delivered;
-    ``receipt`` and ``letters_receipt``: how the two destinations recognise what they wrote."""
+    """A batch that the destination has taken and that is not recorded yet. ``tables``: those that took rows;
+    ``receipt`` and ``letters_receipt``: how the two destinations recognise the rows they wrote."""
 
     pages: tuple[PageMark, ...]
-    written: int
+    tables: tuple[TableRows, ...]
     rejected: int
     dead_letters: int
     receipt: Mapping[str, Any] | None = None
     letters_receipt: Mapping[str, Any] | None = None
+
+    @property
+    def written(self) -> int:
+        """Rows that were delivered."""
+        return sum(table.rows for table in self.tables)
 
     @property
     def first(self) -> int:
@@ -76,10 +96,10 @@ class WorkerResult(NamedTuple):
     """How one worker ended; ``error`` is text, no exception crosses to the runner.
 
     ``published`` is set by the consuming side when ``finalize`` returned true; ``capped`` by the producing side when
-    ``max_iterations`` ended the run before the source was exhausted; ``where`` says in words where the records are,
-    ``dead_letters`` where those are that could not be delivered. ``overtaken``: another start has taken the job over.
+    ``max_iterations`` ended the run before the source was exhausted. ``where`` and ``dead_letters``: the places of the
+    records and of the dead letters, in words. ``overtaken``: another start has taken the job over.
     ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
-    ``misses_package``: an optional package is not installed, which was not known before.
+    ``misses_package``: an optional package turned out not to be installed.
     """
 
     status: PipelineReturnStatus
@@ -94,9 +114,9 @@ class WorkerResult(NamedTuple):
 
 
 class ProgressSnapshot(NamedTuple):
-    """How far a run is, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
-    delivered and were skipped or became dead letters; ``lag`` are records of the source that were not fetched yet.
-    ``pages_before`` and ``records_before``: what earlier starts of the job had committed; the others count this start.
+    """The progress of a run, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
+    delivered and were skipped or became dead letters; ``lag`` counts records in the source that were not fetched yet.
+    ``pages_before`` and ``records_before`` were committed by earlier starts of the job; the others count this start.
     """
 
     pages: int
@@ -128,16 +148,16 @@ class Progress:
         self._slots[_LAG] = self._slots[_LAG] or _UNKNOWN
 
     def expect(self, total_records: int | None) -> None:
-        """The producing side learnt how many records the stream has."""
+        """The producing side knows how many records the stream has."""
         self._slots[_TOTAL] = _UNKNOWN if total_records is None else total_records
 
     def resumes(self, pages: int, records: int) -> None:
-        """The producing side goes on behind this many committed pages and records."""
+        """The producing side resumes after this many committed pages and records."""
         self._slots[_PAGES_BEFORE] = pages
         self._slots[_RECORDS_BEFORE] = records
 
-    def behind(self, lag: int | None) -> None:
-        """The producing side learnt how many records of the source were not fetched yet."""
+    def note_lag(self, lag: int | None) -> None:
+        """The producing side knows how many records in the source were not fetched yet."""
         self._slots[_LAG] = _UNKNOWN if lag is None else lag
 
     def fetched(self, records: int, size: int) -> None:
@@ -147,7 +167,7 @@ class Progress:
         self._slots[_BYTES] += size
 
     def committed(self, written: int, rejected: int) -> None:
-        """The consuming side committed this many records, and left out so many."""
+        """The consuming side committed ``written`` records, and could not deliver ``rejected``."""
         self._slots[_WRITTEN] += written
         self._slots[_REJECTED] += rejected
 

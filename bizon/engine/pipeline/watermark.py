@@ -1,4 +1,4 @@
-"""A watermark belongs to the output it vouches for: what it says is loaded has to be there, and nowhere else."""
+"""A watermark belongs to one output: the rows that it declares loaded must be in that output."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from bizon.common.errors.errors import WatermarkError
 from bizon.destination.models import OutputState, PublishedOutput, ResumePoint
 
 _CHOICES = (
-    "Run with --fresh to load everything into it, with --adopt to load only what has changed since, or give a pipeline "
-    "of its own an `id:`"
+    "Run with --fresh to load everything into it, with --adopt to load only what has changed since, or give each "
+    "pipeline its own `id:`"
 )
 
 
 def check_watermark(found: OutputState, resume: ResumePoint) -> None:
-    """Raise WatermarkError when the run would go on from a watermark that belongs to another output, or to rows that
-    are not there any more. Called before anything is fetched."""
+    """Raise WatermarkError when the run would resume after a watermark that belongs to another output, or to rows that
+    no longer exist. Called before anything is fetched."""
     published = resume.published
     if published is None or resume.adopt:
         return
@@ -25,8 +25,8 @@ def check_watermark(found: OutputState, resume: ResumePoint) -> None:
         )
     if not is_marked and found.published_by is not None:
         raise WatermarkError(
-            f"{_shown(found.identity)} was published last by job {found.published_by}, of which the state knows "
-            f"nothing: it does not belong to the watermark of job {published.job_id}. {_CHOICES}"
+            f"{_shown(found.identity)} was published last by job {found.published_by}, which the state does not "
+            f"know: it does not belong to the watermark of job {published.job_id}. {_CHOICES}"
         )
     if published.has_rows and found.has_rows is False:
         raise WatermarkError(
@@ -36,12 +36,12 @@ def check_watermark(found: OutputState, resume: ResumePoint) -> None:
 
 
 def published_output(found: OutputState) -> dict[str, Any]:
-    """What the state notes of the output of a job that has published."""
+    """The note in the state about the output of a job that has published."""
     return {"identity": dict(found.identity), "has_rows": found.has_rows}
 
 
 def recorded_output(job_id: str, note: dict[str, Any] | None, also: tuple[str, ...] = ()) -> PublishedOutput | None:
-    """The output of a job by the note of the state; None when there is none."""
+    """The output of a job from its note in the state; None without a note."""
     if note is None or "identity" not in note:
         return None
     return PublishedOutput(job_id, note["identity"], note.get("has_rows"), also)

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import BinaryIO
 
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.private_files import check_private_folder, create_private, make_private_folders
 from bizon.common.safe_log import logger
+from bizon.common.ticking import Ticker
+from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.codec import decode, encode
 from bizon.engine.queue.models import QueueMessage
 
@@ -34,8 +36,8 @@ _SUFFIX = ".spool"
 class Spool:
     """The waiting pages of one start of a job. The queue calls ``note`` and ``committed``, on any thread."""
 
-    def __init__(self, folder: Path, job_id: str, epoch: int, clock: Monotonic = monotonic) -> None:
-        self._path = folder / f"{job_id}.{epoch:06d}{_SUFFIX}"
+    def __init__(self, folder: Path, run: Run, clock: Monotonic = monotonic) -> None:
+        self._path = folder / f"{run.job_id}.{run.epoch:06d}{_SUFFIX}"
         self._clock = clock
         self._waiting: deque[tuple[float, QueueMessage]] = deque()
         self._older = _older_files(self._path)
@@ -109,21 +111,12 @@ class Spool:
                 self._file = None
 
     @contextmanager
-    def ticking(self) -> Iterator["Spool"]:
-        """A context in which a thread writes the pages that have waited long enough."""
-        done = Event()
-
-        def loop() -> None:
-            while not (done.wait(_TICK) or self._given_up):
-                self.tick()
-
-        ticker = Thread(target=loop, name="bizon-spool", daemon=True)
-        ticker.start()
+    def kept(self) -> Iterator["Spool"]:
+        """Within: a thread writes the pages that have waited long enough."""
         try:
-            yield self
+            with Ticker(self.tick, _TICK, name="bizon-spool"):
+                yield self
         finally:
-            done.set()
-            ticker.join()
             with suppress(OSError):
                 self.close()
 
@@ -139,12 +132,13 @@ class Spool:
         self._spooled_to = message.iteration
 
 
-def replay(folder: Path, job_id: str, epoch: int, next_iteration: int) -> Iterator[QueueMessage]:
-    """The spooled pages of a job that follow the committed ones without a gap, with this ``epoch``."""
-    for path in sorted(folder.glob(f"{job_id}.*{_SUFFIX}")):
+def replay(folder: Path, run: Run) -> Iterator[QueueMessage]:
+    """The spooled pages of a job that follow the committed ones, without a gap, marked with the epoch of this run."""
+    next_iteration = run.resume.next_iteration
+    for path in sorted(folder.glob(f"{run.job_id}.*{_SUFFIX}")):
         for message in read(path):
             if message.iteration == next_iteration:
-                yield replace(message, epoch=epoch)
+                yield replace(message, epoch=run.epoch)
                 next_iteration += 1
 
 

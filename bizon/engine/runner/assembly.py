@@ -9,17 +9,15 @@ from bizon.common.role import Role
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
-from bizon.common.waiting import pause
-from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
-from bizon.destination.config import DestinationTypes
-from bizon.destination.dead_letters import DeadLetters
+from bizon.destination.dead_letters import DeadLetters, dead_letter_destination
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.loader import Loader
-from bizon.engine.pipeline.producer import PageFetcher, Producer
+from bizon.engine.pipeline.producer import Producer
 from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, replay
@@ -34,7 +32,7 @@ from bizon.transform.transform import Transform
 
 
 def build_source(config: BizonConfig) -> AbstractSource:
-    """The source of the pipeline, not contacted yet; the object itself where a program has given one."""
+    """The source of the pipeline, not contacted yet; a source object that a program gave is returned as it is."""
     given = config.source.given_source
     if isinstance(given, AbstractSource):
         return given
@@ -43,7 +41,7 @@ def build_source(config: BizonConfig) -> AbstractSource:
 
 
 def build_backend(config: BizonConfig) -> AbstractBackend:
-    """The backend of the pipeline, with its tables in place."""
+    """The backend of the pipeline, with its tables created."""
     backend = BackendFactory.get_backend(config.engine.backend)
     backend.create_all_tables()
     return backend
@@ -70,15 +68,14 @@ def build_destination(
 def build_dead_letters(
     context: RunContext, destination: AbstractDestination, callback: AbstractSourceCallback, monitor: AbstractMonitor
 ) -> DeadLetters:
-    """What becomes of rows that cannot be delivered; their file, if there is one, is a second destination."""
+    """How rows that cannot be delivered are handled; their file, if there is one, is a second destination."""
     config = context.config
     scrub = Scrubber(context.secrets.union(iter_secrets(config))).brief
-    if config.on_error is not OnError.DEAD_LETTER and not context.resume.dead_letters:
+    if config.on_error is not OnError.DEAD_LETTER and not context.run.resume.dead_letters:
         return DeadLetters(config.on_error, scrub=scrub)
-    details = FileDestinationDetailsConfig(destination_id=config.dead_letter_path or destination.dead_letter_id)
-    file = DestinationFactory.get_destination(
+    file = dead_letter_destination(
+        config.dead_letter_path or destination.dead_letter_id,
         sync_metadata=_sync_metadata(context),
-        config=FileDestinationConfig(name=DestinationTypes.FILE, config=details),
         backend=destination.backend,
         source_callback=callback,
         monitor=monitor,
@@ -88,17 +85,16 @@ def build_dead_letters(
 
 def build_fetcher(context: RunContext, source: AbstractSource, monitor: AbstractMonitor) -> PageFetcher:
     """The part that asks the source for pages."""
-    resume, on_error = context.resume, context.config.on_error
-    return PageFetcher(source, monitor, resume.job_id, context.epoch, context.incremental, on_error)
+    return PageFetcher(source, monitor, context.run, context.incremental, context.config.on_error)
 
 
 def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> Producer:
-    """The producing loop, standing at the resume point."""
-    resume, config = context.resume, context.config
+    """The producing loop, at the resume point."""
+    resume, config = context.run.resume, context.config
     cursor = Cursor.from_db(
         source_name=config.source.name,
         stream_name=config.source.stream,
-        job_id=resume.job_id,
+        job_id=context.run.job_id,
         total_records=links.progress.snapshot().total_records,
         iteration=resume.next_iteration,
         rows_fetched=resume.rows_written,
@@ -108,7 +104,7 @@ def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> P
         fetcher=fetcher,
         queue=links.queue,
         backend=links.backend,
-        key=context.key,
+        run=context.run,
         cursor=cursor,
         replayed=_replayed(context),
         progress=links.progress,
@@ -126,30 +122,26 @@ def build_loader(
     callback: AbstractSourceCallback,
     monitor: AbstractMonitor,
 ) -> Loader:
-    """The commit point. In sync mode ``stream`` rows are routed to the table their record names."""
+    """The commit point."""
     return Loader(
         destination=destination,
         backend=links.backend,
-        key=context.key,
-        resume=context.resume,
-        epoch=context.epoch,
-        ack=lambda to_iteration: links.queue.ack(context.resume.job_id, to_iteration),
+        run=context.run,
+        ack=lambda to_iteration: links.queue.ack(context.run.job_id, to_iteration),
         callback=callback,
         monitor=monitor,
         progress=links.progress,
-        routed=context.config.source.sync_mode is SourceSyncModes.STREAM,
         dead_letters=dead_letters,
-        sleep=lambda seconds: pause(seconds, links.stop),
     )
 
 
 @contextmanager
 def open_spool(context: RunContext) -> Iterator[Spool | None]:
-    """Within: where the queue of the consuming side keeps the pages that wait for long; None when none are kept."""
+    """Within: the spool for pages that wait long in the consuming side's queue; None when pages are not spooled."""
     if context.spool is None:
         yield None
         return
-    with Spool(context.spool, context.resume.job_id, context.epoch).ticking() as spool:
+    with Spool(context.spool, context.run).kept() as spool:
         yield spool
 
 
@@ -166,23 +158,22 @@ def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consume
         transform=Transform(config.transforms, config.on_error),
         buffer=_buffer(config),
         loader=loader,
-        job_id=context.resume.job_id,
-        epoch=context.producer_epoch,
+        run=context.run,
         poll_interval=config.engine.queue.config.consumer.poll_interval,
-        is_newer_job=lambda job_id: _is_newest(links.backend, context.key, job_id),
-        has_started=lambda epoch: _has_started(links.backend, context.resume.job_id, epoch),
-        is_over=links.is_over,
+        is_newer_job=lambda job_id: _is_newest(links.backend, context.run.key, job_id),
+        has_started=lambda epoch: _has_started(links.backend, context.run.job_id, epoch),
+        watch=links.watch,
     )
 
 
 def memory_budget(config: BizonConfig) -> int:
-    """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again to fetch
-    while it is written."""
+    """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again that is
+    fetched while the buffer is written."""
     return config.destination.config.buffer_size * MEGABYTE * 2
 
 
 def _buffer(config: BizonConfig) -> DestinationBuffer:
-    """In sync mode ``stream`` micro-batches, so that offsets are soon given back to the source."""
+    """In sync mode ``stream`` it holds micro-batches, so that offsets are soon committed to the source."""
     if config.source.sync_mode is SourceSyncModes.STREAM:
         batch = config.engine.runner.config.micro_batch
         return DestinationBuffer(batch.max_size, batch.max_seconds, max_records=batch.max_records)
@@ -203,8 +194,9 @@ def _has_started(backend: AbstractBackend, job_id: str, epoch: int) -> bool:
 def _replayed(context: RunContext) -> Iterator[QueueMessage]:
     if context.spool is None:
         return iter(())
-    return replay(context.spool, context.resume.job_id, context.epoch, context.resume.next_iteration)
+    return replay(context.spool, context.run)
 
 
 def _sync_metadata(context: RunContext) -> SyncMetadata:
-    return SyncMetadata.from_bizon_config(context.resume.job_id, context.config, replaces=context.replaces)
+    metadata = SyncMetadata.from_bizon_config(context.run.job_id, context.config)
+    return metadata.model_copy(update={"sync_mode": SourceSyncModes.FULL_REFRESH}) if context.replaces else metadata

@@ -28,7 +28,7 @@ class LoggerLevel(StrEnum):
 
 class MicroBatchConfig(StrictModel):
     """``engine.runner.config.micro_batch``: in sync_mode stream, pages are written and committed together. The first
-    bound that is reached counts; a page without records, and the end of the run, write what there is."""
+    bound that is reached triggers a write; so do a page without records and the end of the run."""
 
     max_records: int = Field(default=100_000, ge=1, description="Records; 1 = write each page at once.")
     max_size: int = Field(default=16, ge=1, description="MB of records.")
@@ -36,7 +36,7 @@ class MicroBatchConfig(StrictModel):
         default=2,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds since the oldest page was fetched; looked at after each page.",
+        description="Seconds since the oldest page was fetched; checked after each page.",
     )
 
 
@@ -54,7 +54,7 @@ class RunnerFuturesConfig(StrictModel):
         default=2,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds between two looks at whether a worker died; its end wakes the runner.",
+        description="Seconds between two checks that the workers are alive; the end of a worker wakes the runner.",
     )
     lease_ttl: float = Field(
         default=60,
@@ -63,7 +63,7 @@ class RunnerFuturesConfig(StrictModel):
         description="Seconds after which a run that was killed on another host no longer blocks the next one.",
     )
     micro_batch: MicroBatchConfig = Field(
-        default_factory=MicroBatchConfig, description="What is written at once in sync_mode stream."
+        default_factory=MicroBatchConfig, description="How much is written together in sync_mode stream."
     )
 
 

@@ -1,18 +1,14 @@
-"""From the error that ended a worker to what is said, logged and stored of it."""
+"""From the error that ended a worker to its status, its log records and the text in the state."""
 
+import contextlib
 import traceback
 from pathlib import Path
 
 from bizon.common.errors.errors import (
-    BackendError,
     BizonError,
-    DestinationError,
     MissingDependencyError,
     OvertakenError,
-    QueueError,
-    SourceError,
     SourceFetchError,
-    TransformError,
     WatermarkError,
 )
 from bizon.common.interrupts import in_words
@@ -24,34 +20,29 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.models import RunContext
 
 _BIZON = Path(__file__).parents[2]
+_NOT_A_PLACE = ("<string>", contextlib.__file__)  # snippets, and the frames between two of bizon's context managers
 STATUS_OF_HALF = {
     Role.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
     Role.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
 }
-"""The status of a half that ended by an error that is not bizon's own."""
+"""The status of a half that an error outside bizon's tree ended."""
 
-_STATUS_OF = (
-    (TransformError, PipelineReturnStatus.TRANSFORM_ERROR),
-    (QueueError, PipelineReturnStatus.QUEUE_ERROR),
-    (BackendError, PipelineReturnStatus.BACKEND_ERROR),
-    (DestinationError, PipelineReturnStatus.DESTINATION_ERROR),
-    (SourceError, PipelineReturnStatus.SOURCE_ERROR),
-)
+_STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if status.failure_class is not None}
 
 
 def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
-    """The status an error stands for; ``default`` for errors that are not bizon's own."""
-    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), default)
+    """The status an error stands for; ``default`` for an error that names no part of the run."""
+    return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 
 def log_failure(context: RunContext, error: BaseException) -> str:
-    """Log an error once and return its text. What looks like a mistake in code says where it was made, and its
-    traceback is logged for those who want the details."""
-    where = f"{context.key.source_name}.{context.key.stream_name}, job {context.resume.job_id}"
+    """Log an error once and return its text. For a mistake in code the place is logged too, and the traceback at level
+    DEBUG."""
+    where = f"{context.run.key.source_name}.{context.run.key.stream_name}, job {context.run.job_id}"
     text = str(error) if isinstance(error, BizonError) else in_words(error)
     mistake = _mistake_in_code(error)
     if mistake is not None:
-        logger.opt(exception=mistake).debug(f"{where}: where it happened")
+        logger.opt(exception=mistake).debug(f"{where}: the traceback")
         if place := _place_of(mistake):
             logger.error(f"{where}: raised at {place}; --log-level DEBUG shows the traceback")
     logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
@@ -65,7 +56,7 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
         return WorkerResult(status, error=str(error), overtaken=True)
     if isinstance(error, WatermarkError):
         if context.config.source.force_ignore_checkpoint:
-            logger.info("The watermark belongs to another output: everything is loaded")
+            logger.info("The watermark belongs to another output: the run loads everything")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
     misses_package = isinstance(error, MissingDependencyError)
@@ -73,14 +64,14 @@ def failure(context: RunContext, error: BaseException, status: PipelineReturnSta
 
 
 def _mistake_in_code(error: BaseException) -> BaseException | None:
-    """What a connector's author has to see where it happened: neither bizon's own errors nor the network's."""
+    """The error whose place a connector's author needs to see: one that is neither bizon's nor the network's."""
     cause = error.__cause__ if isinstance(error, SourceFetchError) else error
     return None if isinstance(cause, BizonError | OSError) else cause
 
 
 def _place_of(mistake: BaseException) -> str:
     """``source.py:36, in get``: the deepest line of the connector that bizon called; empty for a line of bizon."""
-    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename != "<string>"]
+    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename not in _NOT_A_PLACE]
     called = next((frame for frame in frames if _BIZON not in Path(frame.filename).parents), None)
     if called is None:
         return ""

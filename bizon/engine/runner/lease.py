@@ -1,7 +1,7 @@
 """One run at a time: the leases of a stream are taken before anything else and kept alive until the run is over.
 
-There is one for each half. That of the consumer is filed under a stream of its own name, so that a consumer that runs
-apart from its producer keeps other consumers out, and a run with both halves keeps out both.
+Each half has its own lease. The consumer's is filed under a stream name of its own, so a consumer that runs apart from
+its producer keeps other consumers out, and a run with both halves keeps out both.
 """
 
 import os
@@ -9,13 +9,13 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from threading import Event, Thread
 from uuid import uuid4
 
 from bizon.common.errors.errors import BackendError, JobLockedError
 from bizon.common.processes import is_gone, place, started
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
+from bizon.common.ticking import Ticker
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
 
@@ -29,39 +29,36 @@ def held_lease(
     """Hold the lease of a stream; raises JobLockedError when another run holds it.
 
     A thread renews it. When another run has taken it over, because this one was frozen for longer than ``ttl``
-    seconds, ``on_lost`` is called with the reason; commits are refused by the backend from then on.
+    seconds, ``on_lost`` is called with the reason; the backend refuses commits from then on.
     """
     holder = this_process()
     standing = backend.acquire_lease(key, holder, ttl, is_dead)
     if standing is not None:
         raise JobLockedError(_locked(key, standing))
-    over = Event()
+    level = "WARNING"
 
-    def keep_alive() -> None:
-        level = "WARNING"
-        while not over.wait(backend.heartbeat_interval(ttl)):
-            try:
-                if not backend.renew_lease(key, holder.owner, ttl):
-                    on_lost("another run has taken over: this one was silent for longer than its lease")
-                    return
-                level = "WARNING"
-            except BackendError as error:
-                logger.log(level, f"the lease could not be renewed, trying again: {error}")
-                level = "DEBUG"
+    def renew() -> None:
+        nonlocal level
+        try:
+            if not backend.renew_lease(key, holder.owner, ttl):
+                heartbeat.stop()
+                on_lost("another run has taken over: this one was silent for longer than its lease")
+            level = "WARNING"
+        except BackendError as error:
+            logger.log(level, f"the lease could not be renewed, retrying: {error}")
+            level = "DEBUG"
 
-    heartbeat = Thread(target=keep_alive, name="bizon-lease", daemon=True)
-    heartbeat.start()
+    heartbeat = Ticker(renew, backend.heartbeat_interval(ttl), name="bizon-lease")
     try:
-        yield holder
+        with heartbeat:
+            yield holder
     finally:
-        over.set()
-        heartbeat.join()
         with suppress(BackendError):  # it expires by itself, or is taken over at once on this host
             backend.release_lease(key, holder.owner)
 
 
 def lease_key(key: StreamKey, half: Role) -> StreamKey:
-    """What the lease of a half is filed under."""
+    """The key that the lease of a half is filed under."""
     if half is Role.PRODUCER:
         return key
     is_long = len(key.name) > _LONGEST_NAME
@@ -76,7 +73,7 @@ def this_process() -> LeaseHolder:
 
 
 def is_dead(holder: LeaseHolder) -> bool:
-    """True when it is certain that the holder's process is gone: it lived among the same process ids as this one."""
+    """True when the holder's process is certainly gone. Only a process in the same set of process ids can tell."""
     return is_gone(holder.pid, holder.place, holder.started)
 
 
@@ -84,6 +81,7 @@ def _locked(key: StreamKey, lease: Lease) -> str:
     holder = lease.holder
     return (
         f"pipeline '{key.name}' ({key.source_name}.{key.stream_name}) is being run by process {holder.pid} on host "
-        f"'{holder.host}' (owner {holder.owner[:8]}) since {lease.age:.0f} s, last heard of {lease.idle:.0f} s ago; "
-        f"wait until it ends, or {max(lease.expires_in, 0):.0f} s after it was killed on another host"
+        f"'{holder.host}' (owner {holder.owner[:8]}), started {lease.age:.0f} s ago, last heartbeat "
+        f"{lease.idle:.0f} s ago; wait until it ends, or {max(lease.expires_in, 0):.0f} s after it was killed on "
+        "another host"
     )

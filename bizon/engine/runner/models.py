@@ -1,29 +1,20 @@
-"""What a run is made of, and how it ended."""
+"""The parts of a run, and how it ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from bizon.common.errors.errors import RunFailedError
+from bizon.common.errors.errors import FailureClass, RunFailedError
 from bizon.common.models import BizonConfig
-from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.consumer import EndWatch, NeverOver
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
 from bizon.engine.pipeline.producer import StopFlag
+from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.source.models import SourceIncrementalState
 
-_FAILURE_CLASSES = {
-    PipelineReturnStatus.SOURCE_ERROR: "source",
-    PipelineReturnStatus.DESTINATION_ERROR: "destination",
-    PipelineReturnStatus.BACKEND_ERROR: "backend",
-    PipelineReturnStatus.QUEUE_ERROR: "queue",
-    PipelineReturnStatus.TRANSFORM_ERROR: "transform",
-    PipelineReturnStatus.STREAM_ERROR: "stream",
-    PipelineReturnStatus.KILLED_BY_RUNNER: "killed",
-}
 _KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
 
 
@@ -31,30 +22,20 @@ _KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
 class RunContext:
     """Everything a worker needs to know; threads and processes get the same. Picklable.
 
-    ``epoch``: this start; ``producer_epoch``: the start of the producer whose pages count, the same when the halves
-    run together.
-    ``replaces``: the output takes the place of the old one although the sync mode would append. ``spool``: folder
-    for pages that wait, None when none are kept. ``secrets``: values that no output may show.
+    ``replaces``: the output replaces the old one although the sync mode would append. ``spool``: folder for waiting
+    pages, None when they are not spooled. ``secrets``: values that no output may show.
     """
 
     config: BizonConfig
-    key: StreamKey
-    epoch: int
-    resume: ResumePoint
-    producer_epoch: int
+    run: Run
     incremental: SourceIncrementalState | None
     replaces: bool = False
     spool: Path | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
-    @property
-    def is_joined(self) -> bool:
-        """True for a consumer that runs apart from its producer."""
-        return self.epoch != self.producer_epoch
-
 
 class Gate(Protocol):
-    """Opened by the consuming side once the destination is checked and prepared; nothing is fetched before."""
+    """The consuming side opens it once the destination is checked and prepared; nothing is fetched before."""
 
     def set(self) -> None: ...
 
@@ -62,26 +43,26 @@ class Gate(Protocol):
 
 
 class Links(NamedTuple):
-    """How a worker reaches the others: made by the runner for its kind of worker. ``is_over``: see ``Consumer``; for
-    queues that do not say that the other half has gone."""
+    """How a worker reaches the others: made by the runner for its kind of worker. ``watch``: for queues that do not
+    report that the other half is gone."""
 
     queue: AbstractQueue
     backend: AbstractBackend
     stop: StopFlag
     gate: Gate
     progress: Progress
-    is_over: Callable[[bool], bool] = lambda _: False
+    watch: EndWatch = NeverOver()
 
 
 class RunnerStatus(NamedTuple):
     """How a run ended. ``producer`` and ``consumer`` are set, or ``stream``; one of them when a half ran alone.
 
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
-    ``interrupted``: somebody called ``stop``. ``records_fetched``: handed to the queue; ``records_written``: committed;
+    ``interrupted``: ``stop`` was called. ``records_fetched``: handed to the queue; ``records_written``: committed;
     ``records_rejected``: could not be delivered, and were skipped or became dead letters.
     ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
-    belongs to; nothing was fetched. ``misses_package``: an optional package is not installed. ``where``,
-    ``dead_letters``: in words, where both are.
+    belongs to; nothing was fetched. ``misses_package``: an optional package is not installed. ``where`` and
+    ``dead_letters``: the places of both, in words.
     """
 
     job_id: str
@@ -104,30 +85,31 @@ class RunnerStatus(NamedTuple):
 
     @property
     def is_success(self) -> bool:
-        """True when every worker says so and nobody cut the run short."""
+        """True when every worker succeeded."""
         return all(status is PipelineReturnStatus.SUCCESS for status in self._workers.values())
 
     def raise_on_failure(self) -> Self:
-        """The status itself, for a success; else raises RunFailedError, which carries it. Also for an interruption."""
+        """The status itself after a success. Raises RunFailedError, which carries it, after a failure or an
+        interruption."""
         if self.is_success and not self.interrupted:
             return self
         raise RunFailedError(f"{self.to_string()}: {self.error or 'no reason was given'}", self)
 
     def causes(self) -> str:
-        """How each worker ended, in words; without those that ended only because the other had."""
-        told = {name: status for name, status in self._workers.items() if status is not _KILLED}
-        return _listed(told) or "stopped by the runner"
+        """How each worker ended, in words; without the workers that ended only because the other had."""
+        causes = {name: status for name, status in self._workers.items() if status is not _KILLED}
+        return _listed(causes) or "stopped by the runner"
 
     @property
-    def failure_class(self) -> str | None:
-        """Which part failed, in one word; None for a success."""
+    def failure_class(self) -> FailureClass | None:
+        """The part that failed, in one word; None for a success."""
         if self.is_success:
             return None
         if self.misses_package:
-            return "config"
+            return FailureClass.CONFIG
         failed = [status for status in self._workers.values() if status not in (PipelineReturnStatus.SUCCESS, _KILLED)]
         cause = failed[0] if failed else _KILLED
-        return _FAILURE_CLASSES.get(cause, "unknown")
+        return cause.failure_class or FailureClass.UNKNOWN
 
     def to_string(self) -> str:
         """One line for a person."""

@@ -1,4 +1,4 @@
-"""What the state says about a pipeline, for people and programs that ask from outside a run."""
+"""The state of a pipeline, for people and programs outside a run."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,9 +8,9 @@ from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import BizonConfig
 from bizon.common.role import Role
-from bizon.engine.backend.backend import BackendFactory
+from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import JobStatus, Lease
+from bizon.engine.backend.models import JobStatus, Lease, StreamJob
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import stream_key
 from bizon.engine.runner.lease import is_dead, lease_key
@@ -19,7 +19,7 @@ from bizon.source.config import SourceSyncModes
 
 @dataclass(frozen=True, slots=True)
 class LeaseReport:
-    """Who holds the lease of which half. ``alive`` is False once the holder is known to be gone, or its lease has
+    """The lease of one half and its holder. ``alive`` is False once the holder is known to be gone, or its lease has
     expired."""
 
     half: str
@@ -34,11 +34,11 @@ class LeaseReport:
 @dataclass(frozen=True, slots=True)
 class PipelineReport:
     """The newest job of a pipeline. ``state`` is a job status, or ``none`` when there was never a job; a job that is
-    ``running`` without a live lease was killed, and the next run resumes it. Rows are those committed by the job;
-    ``rows_fetched`` and ``fetched_iteration`` are how far its source was read when that was last noted.
+    ``running`` without a live lease was killed, and the next run resumes it. ``rows_written`` counts committed rows;
+    ``rows_fetched`` and ``fetched_iteration`` say how far the source was read, by its last note.
 
-    ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both halves holds both. Of a stream that
-    never ends, ``records_per_second`` and ``lag`` (records that wait in the source) are as noted at ``noted_at``."""
+    ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both halves holds both. A stream that
+    never ends notes ``records_per_second`` and ``lag`` (records that wait in the source), last at ``noted_at``."""
 
     pipeline: str
     source: str
@@ -65,14 +65,14 @@ class PipelineReport:
     noted_at: str | None = None
 
     @property
-    def is_at_work(self) -> bool:
+    def is_running(self) -> bool:
         """True while a run, or a half of one, is alive."""
         return any(lease is not None and lease.alive for lease in (self.lease, self.consumer_lease))
 
     @property
     def has_failed(self) -> bool:
-        """True when the newest job ended without success and no run is at it: it failed, or its run was killed."""
-        return self.was_killed or (self.state == JobStatus.FAILED and not self.is_at_work)
+        """True when the newest job ended without success and is not running: it failed, or its run was killed."""
+        return self.was_killed or (self.state == JobStatus.FAILED and not self.is_running)
 
     @property
     def is_fetching_ahead(self) -> bool:
@@ -82,9 +82,9 @@ class PipelineReport:
 
     @property
     def was_killed(self) -> bool:
-        """True when a run of a job that can end died without saying so."""
+        """True when the run of a job that can end died without recording it."""
         started = self.state in (JobStatus.RUNNING, JobStatus.STARTED)
-        return started and not self.is_at_work and self.sync_mode != SourceSyncModes.STREAM
+        return started and not self.is_running and self.sync_mode != SourceSyncModes.STREAM
 
 
 def report_on(config: BizonConfig) -> PipelineReport:
@@ -96,39 +96,33 @@ def report_on(config: BizonConfig) -> PipelineReport:
     with BackendFactory.get_backend(config.engine.backend) as backend:
         if not backend.check_prerequisites():
             return nothing
-        pending = backend.has_pending_reset(key)
-        job = backend.get_last_stream_job(key)
-        leases = {half: _lease_report(backend.get_lease(lease_key(key, half)), half) for half in Role}
-        if job is None:
-            return replace(
-                nothing,
-                reset_pending=pending,
-                lease=leases[Role.PRODUCER],
-                consumer_lease=leases[Role.CONSUMER],
-            )
-        committed, position = backend.committed(job.id), backend.get_source_position(job.id)
-    noted = job.progress or {}
-    return PipelineReport(
-        pipeline=key.name,
-        source=key.source_name,
-        stream=key.stream_name,
+        pending, job = backend.has_pending_reset(key), backend.get_last_stream_job(key)
+        lease, consumer_lease = (
+            _lease_report(backend.get_lease(lease_key(key, half)), half) for half in (Role.PRODUCER, Role.CONSUMER)
+        )
+        report = replace(nothing, reset_pending=pending, lease=lease, consumer_lease=consumer_lease)
+        return report if job is None else _with_job(report, backend, job)
+
+
+def _with_job(report: PipelineReport, backend: AbstractBackend, job: StreamJob) -> PipelineReport:
+    committed, position = backend.committed(job.id), backend.get_source_position(job.id)
+    cursor, noted = committed.last, job.progress or {}
+    return replace(
+        report,
         state=job.status.value,
-        reset_pending=pending,
         job_id=job.id,
         sync_mode=job.sync_mode,
         starts=job.attempt,
         created_at=job.created_at,
         age_seconds=(utc_now() - job.created_at).total_seconds(),
-        last_iteration=None if committed.last is None else committed.last.to_source_iteration,
-        next_pagination=None if committed.last is None else committed.last.pagination,
+        last_iteration=None if cursor is None else cursor.to_source_iteration,
+        next_pagination=None if cursor is None else cursor.pagination,
         rows_written=committed.rows_written,
         dead_letters=committed.dead_letters,
         rows_fetched=None if position is None else position.rows_fetched,
         fetched_iteration=None if position is None else position.iteration - 1,
         total_records=job.total_records_to_fetch,
         error=job.error_message,
-        lease=leases[Role.PRODUCER],
-        consumer_lease=leases[Role.CONSUMER],
         records_per_second=noted.get("records_per_second"),
         lag=noted.get("lag"),
         noted_at=noted.get("at"),
@@ -144,11 +138,11 @@ def _lease_report(lease: Lease | None, half: Role) -> LeaseReport | None:
 
 
 def request_reset(config: BizonConfig) -> None:
-    """Let the next run fetch everything again and replace the output. Raises ConfigError where that has no meaning."""
+    """Make the next run fetch everything again and replace the output. Raises ConfigError where that has no meaning."""
     _refuse_memory(config)
     if config.source.sync_mode is SourceSyncModes.STREAM:
         raise ConfigError(
-            "a pipeline with sync_mode stream has nothing to reset: where it goes on is kept by its source",
+            "a pipeline with sync_mode stream has nothing to reset: its source keeps the position",
             key=("source", "sync_mode"),
         )
     with build_backend(config) as backend:

@@ -18,11 +18,10 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, Progres
 from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.extras import check_extras
-from bizon.engine.runner.hosting import check_threads
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
+from bizon.engine.runner.prerequisites import check_extras, check_threads
 from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
@@ -31,10 +30,10 @@ PAGE_GRACE = 0.5
 
 
 class AbstractRunner(ABC):
-    """Runs a pipeline once. An adapter says where the workers live; the rules of the job are the same for all.
+    """Runs a pipeline once. An adapter decides where the workers live; the rules of the job are the same for all.
 
     ``stop`` may be called from any thread and from a signal handler. As a library a runner touches no signal handler,
-    no log sink and no environment variable. ``halves``: what it starts, and needs the lease of.
+    no log sink and no environment variable. ``halves``: the halves it starts, and whose leases it needs.
     """
 
     halves: ClassVar[tuple[Role, ...]] = (Role.PRODUCER, Role.CONSUMER)
@@ -47,7 +46,7 @@ class AbstractRunner(ABC):
         stop: StopFlag | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """``stop`` and ``progress``: where the workers of an adapter look and count, when not in this process."""
+        """``stop`` and ``progress``: given by an adapter whose workers live in other processes."""
         self.bizon_config = config
         self.secrets = secrets
         self._stopping = Event()
@@ -56,15 +55,15 @@ class AbstractRunner(ABC):
         self._stop_requested = False
         self._lost: str | None = None
         self._ended: dict[str, WorkerResult] = {}
-        """What workers say that were told to end by an exception; set by the adapter before it passes that on."""
+        """Results of workers that an exception in the main thread ended; set by the adapter before it re-raises."""
         self.scope = Scope()
-        """What the run is to fetch; set before ``run``."""
+        """The part of the stream to fetch; set before ``run``."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
-        """Move the stream, or what is left of it. Returns how it ended; raises only when no job could be opened.
+        """Move the stream, or the rest of it. Returns how it ended; raises only when no job could be opened.
 
-        With ``raise_on_failure`` it returns only after a success, and raises RunFailedError otherwise. Without it, look
-        at ``is_success``.
+        With ``raise_on_failure`` it returns only after a success, and raises RunFailedError otherwise. Without it,
+        check ``is_success``.
         """
         status = self._run()
         return status.raise_on_failure() if raise_on_failure else status
@@ -82,13 +81,13 @@ class AbstractRunner(ABC):
             return self._run_jobs(backend)
 
     def stop(self) -> None:
-        """Ask the run to end: the current page is finished, flushed and committed, nothing is published."""
+        """Ask the run to end: the page in flight is finished, flushed and committed, nothing is published."""
         self._stop_requested = True
         self._stopping.set()
         self._stop.set()
 
     def progress(self) -> ProgressSnapshot:
-        """How far the run is. May be called from any thread."""
+        """The progress of the run. May be called from any thread."""
         return self._progress.snapshot()
 
     def _check_host(self) -> None:
@@ -103,13 +102,17 @@ class AbstractRunner(ABC):
         while True:
             opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
-            if status.watermark_refused and self.bizon_config.source.force_ignore_checkpoint and self._may_go_on():
-                backend.request_stream_reset(opened.job.key)
+            if (
+                status.watermark_refused
+                and self.bizon_config.source.force_ignore_checkpoint
+                and self._may_open_another()
+            ):
+                backend.request_stream_reset(opened.run.key)
             elif not (opened.then_another and status.published):
                 return status
 
-    def _may_go_on(self) -> bool:
-        """After a job that nothing but its output stood in the way of. Whether the run may open another one."""
+    def _may_open_another(self) -> bool:
+        """Whether the run may open another job, after one that was refused only because of its output."""
         if self._stop_requested or self._lost:
             return False
         self._stop.clear()
@@ -121,19 +124,16 @@ class AbstractRunner(ABC):
         return held_lease(backend, lease_key(key, half), ttl, self._lose)
 
     def _run_job(self, backend: AbstractBackend, opened: OpenedJob) -> RunnerStatus:
-        config, key = self.bizon_config, opened.job.key
+        config, key = self.bizon_config, opened.run.key
         keeps_pages = config.source.sync_mode is not SourceSyncModes.STREAM and not config.engine.queue.is_broker
         folder = backend.spool_folder(key) if keeps_pages else None
         if folder is not None:
             discard(folder, keep_job=opened.job.id)
         context = RunContext(
             config=config,
-            key=key,
-            epoch=opened.epoch,
-            resume=opened.resume,
+            run=opened.run,
             incremental=opened.incremental,
             replaces=opened.replaces,
-            producer_epoch=opened.producer_epoch,
             spool=folder,
             secrets=self.secrets | registry.learned(),
         )
@@ -148,8 +148,8 @@ class AbstractRunner(ABC):
         return status
 
     def _interrupted(self, opened: OpenedJob, error: BaseException) -> RunnerStatus:
-        """How a run ended that an exception in the main thread ended: a time limit, Ctrl-C in a notebook, or a fault of
-        the runner. What a worker has published by then is published."""
+        """How a run ended that an exception in the main thread cut short: a time limit, Ctrl-C in a notebook, or a
+        fault of the runner. An output that a worker published by then counts as published."""
         status = self._status(opened, self._ended)
         if status.published:
             return status
@@ -164,9 +164,9 @@ class AbstractRunner(ABC):
         self._stop.set()
 
     def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
-        scrub = Scrubber(self.secrets)  # the text is stored with the job
-        told = (self._lost, *(result.error for result in results.values()))
-        error = scrub.brief(" | ".join(scrub.brief(each) for each in told if each is not None))
+        scrub, resume = Scrubber(self.secrets), opened.run.resume
+        errors = (self._lost, *(result.error for result in results.values()))
+        error = scrub.brief(" | ".join(scrub.brief(each) for each in errors if each is not None))
         success = all(result.status is PipelineReturnStatus.SUCCESS for result in results.values())
         published = success and any(result.published for result in results.values())
         is_done = published or (success and self.halves == (Role.PRODUCER,))  # it publishes nothing
@@ -189,15 +189,15 @@ class AbstractRunner(ABC):
             overtaken=any(result.overtaken for result in results.values()),
             misses_package=any(result.misses_package for result in results.values()),
             watermark_refused=any(result.watermark_refused for result in results.values()),
-            resumed_from=None if opened.resume.last_iteration is None else opened.resume.next_iteration,
+            resumed_from=None if resume.last_iteration is None else resume.next_iteration,
         )
         logger.debug(status.to_string())
         return status
 
 
 def _close(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
-    """Close the job. Of a run that has failed its own reason counts, not that the state cannot be told: the next start
-    finds the job as after a kill."""
+    """Close the job. A failure is reported even when the state cannot record it: the next start finds the job as after
+    a kill."""
     try:
         close_job(backend, opened, status)
     except BackendError as error:

@@ -1,8 +1,8 @@
-"""What of a stream a run is to fetch: what is new, everything, or a window of the past.
+"""The part of a stream that a run fetches: new records, everything, or a window of the past.
 
 A window (``bizon run --since --until``) is a job of its own kind: its sync mode in the state is ``window``. It is
-resumed by a run with the same window, its rows are published as those of an incremental job, and it never vouches for
-the watermark, which is that of the newest succeeded job of another kind.
+resumed by a run with the same window, its rows are published like the rows of an incremental job, and it never moves
+the watermark, which the newest succeeded job of another kind sets.
 
 | newest job of the stream           | a run with a window              | a run without one                   |
 |------------------------------------|----------------------------------|-------------------------------------|
@@ -12,7 +12,7 @@ the watermark, which is that of the newest succeeded job of another kind.
 | window, only publishing is left    | published, then its own          | published, then its own             |
 | finished, or none                  | new job                          | see ``jobs.py``                     |
 
-The last line but one: what is published may be the output already, so that job must not be cancelled.
+The last line but one: the output may be published already, so that job must not be cancelled.
 """
 
 from datetime import datetime, timedelta
@@ -33,10 +33,10 @@ Span = tuple[datetime, datetime]
 
 
 class Scope(NamedTuple):
-    """What a run is to fetch. By default what is new.
+    """The part of the stream that a run fetches. By default the new records.
 
     ``since`` and ``until``: a window of the past instead; naive moments are UTC, no ``until`` = up to the watermark.
-    ``everything``: all of the stream, in the place of the old output, whatever the sync mode.
+    ``everything``: the whole stream, which replaces the old output in any sync mode.
     """
 
     since: datetime | None = None
@@ -45,13 +45,13 @@ class Scope(NamedTuple):
 
 
 def asked_window(backend: AbstractBackend, config: BizonConfig, key: StreamKey, scope: Scope) -> Span | None:
-    """The window of a run, in whole units of ``cursor_resolution``; None when it has none. Called before anything is
-    opened. Raises ConfigError for a window that cannot be fetched."""
+    """The window of a run, in whole units of ``cursor_resolution``; None when it has no window. Called before anything
+    is opened. Raises ConfigError for a window that cannot be fetched."""
     if scope.since is None:
         return None
     if config.source.sync_mode is not SourceSyncModes.INCREMENTAL:
         raise ConfigError(
-            f"--since: a window needs sync_mode incremental, which is {config.source.sync_mode}",
+            f"--since: a window needs sync_mode incremental, not {config.source.sync_mode}",
             key=("source", "sync_mode"),
         )
     newest, previous = backend.get_last_stream_job(key), backend.get_last_successful_stream_job(key)
@@ -65,7 +65,7 @@ def asked_window(backend: AbstractBackend, config: BizonConfig, key: StreamKey, 
         what = "the watermark" if scope.until is None else "--until"
         raise ConfigError(f"--since {begin.isoformat()} is not before {what}, {end.isoformat()}")
     if end > mark:
-        logger.warning(f"The window ends behind the watermark, {mark.isoformat()}: the next run fetches the rest again")
+        logger.warning(f"The window ends after the watermark, {mark.isoformat()}: the next run fetches the rest again")
     return begin, end
 
 
@@ -75,7 +75,7 @@ def watermark(source: SourceConfig, previous: StreamJob) -> datetime:
 
 
 def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
-    """Why an unfinished job is not the one for a run with this window, or without one."""
+    """Why a run with this window, or without one, does not resume an unfinished job."""
     if job.sync_mode == WINDOW and span is None:
         return "it fetches a window of the past, this run does not"
     if job.sync_mode == WINDOW and job.window != span:
@@ -86,7 +86,7 @@ def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
 def incremental_state(
     backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
 ) -> SourceIncrementalState | None:
-    """What the source is told of the window of a job; None when the stream is fetched from its beginning."""
+    """The window of a job as the source receives it; None when the stream is fetched from its beginning."""
     if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
         return None
     begin, end = job.window or _window(backend, config, job, previous)
@@ -99,8 +99,8 @@ def incremental_state(
 
 
 def _window(backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob) -> Span:
-    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted: it is the same
-    when the job is resumed, and the next one begins where it ended, whatever is configured by then."""
+    """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted in the state: a
+    resumed job has the same window, and the next one begins where it ended, even if the configuration changed."""
     unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
     begin, end = floored(watermark(config.source, previous) - lookback, unit), floored(job.created_at, unit)
     if unit:

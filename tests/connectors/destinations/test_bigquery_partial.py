@@ -19,7 +19,7 @@ from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.landed import Confirmed, Landed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.destination import AbstractDestination
-from bizon.destination.models import ResumePoint
+from bizon.engine.pipeline.models import ResumePoint
 from bizon.rows.rejects import without_refused
 
 if TYPE_CHECKING:

@@ -214,7 +214,7 @@ class Engine:
         assert self.pipeline.ids() == list(range(pages * PAGE_SIZE))
         report = self.report()
         assert self.statuses() == ["cancelled"] * cancelled + ["succeeded"] * jobs
-        assert (report.state, report.error, report.is_at_work) == ("succeeded", None, False)
+        assert (report.state, report.error, report.is_running) == ("succeeded", None, False)
         assert (report.rows_written, report.last_iteration) == (pages * PAGE_SIZE, pages - 1)
         assert self.state.ask("SELECT count(*) FROM stream_leases") == [(0,)]
 

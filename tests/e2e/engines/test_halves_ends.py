@@ -30,7 +30,7 @@ def test_a_consumer_that_is_stopped_while_it_waits_for_a_first_job_ends_at_once(
     assert rabbit.report().state == "none"
     consumer.stop()
     assert "Interrupted" in consumer.ended(INTERRUPTED)
-    assert not rabbit.report().is_at_work
+    assert not rabbit.report().is_running
 
 
 def test_each_half_may_be_stopped_and_started_again(engine: Engine) -> None:
@@ -46,7 +46,7 @@ def test_each_half_may_be_stopped_and_started_again(engine: Engine) -> None:
     producer.stop()
     engine.allow(3)  # the page that it waits for
     assert "run again to resume" in producer.ended(INTERRUPTED)
-    assert (engine.report().state, engine.report().is_at_work) == ("failed", False)
+    assert (engine.report().state, engine.report().is_running) == ("failed", False)
     consumer = engine.start("consumer")
     engine.wait_for_commit(3)
     engine.allow(PAGES)
@@ -95,7 +95,7 @@ def test_after_an_error_of_the_source_the_consumer_publishes_nothing_and_waits(k
     assert "RuntimeError: the API is down" in kafka.run("producer", expect=1)
     kafka.wait_for_commit(2)
     report = kafka.report()
-    assert (report.state, report.is_at_work) == ("failed", True)
+    assert (report.state, report.is_running) == ("failed", True)
     assert "the API is down" in str(report.error)
     assert consumer.is_running
     assert not (kafka.folder / "out.json").exists()

@@ -121,7 +121,7 @@ def test_each_half_keeps_out_another_one_and_whole_runs(rabbit: Engine) -> None:
     rabbit.allow(1)
     for role in ("producer", "consumer"):
         half = rabbit.start(role)
-        rabbit.wait(lambda: rabbit.report().is_at_work)
+        rabbit.wait(lambda: rabbit.report().is_running)
         for other in (role, None):
             told = rabbit.run(other, expect=3)
             assert re.search(rf"is being run by process {half.process.pid} on host '.+'", told), told

@@ -148,7 +148,7 @@ class Patcher(MetaPathFinder):
         "bizon.engine.backend.adapters.sqlalchemy.backend": patch_backend,
         "bizon.engine.backend.adapters.sqlalchemy.engines": patch_engines,
         "bizon.engine.backend.adapters.sqlalchemy.transactions": patch_transactions,
-        "bizon.engine.pipeline.retries": patch_retries,
+        "bizon.engine.pipeline.failures": patch_retries,
     }
 
     def find_spec(self, name: str, path: Any = None, _target: Any = None) -> Any:

@@ -4,12 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
+from fakes import ListDestination, RecordingCallback, memory_backend, new_job, run_of
 
 from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.destination.buffer import DestinationBuffer
-from bizon.destination.models import ResumePoint
-from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.consumer import Consumer, Outcome
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, Progress
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
@@ -38,7 +37,7 @@ class SettlingQueue(PythonQueue):
 
 class Bench:
     """A consumer of the second start of a job. ``newer``: the jobs that have replaced it; ``looks``: what its
-    ``is_over`` was told; after ``over`` of them it answers yes, or raises."""
+    ``is_over`` received; after ``over`` of them it answers yes, or raises."""
 
     def __init__(self, *, buffer_size: int = 0, over: int = 1000, gives_up: bool = False) -> None:
         self.newer: set[str] = set()
@@ -52,37 +51,34 @@ class Bench:
         self.job_id = new_job(backend)
         self.epoch = [backend.open_epoch(self.job_id) for _ in range(2)][-1]
         self.queue = SettlingQueue()
+        run = run_of(self.job_id, self.epoch)
         loader = Loader(
             destination=self.destination,
             backend=backend,
-            key=KEY,
-            resume=ResumePoint(self.job_id),
-            epoch=self.epoch,
+            run=run,
             ack=lambda _to: None,
             callback=RecordingCallback(),
             monitor=NoOpMonitor(self.destination.sync_metadata),
             progress=Progress(),
-            routed=False,
         )
         self.consumer = Consumer(
             queue=self.queue,
             transform=Transform([]),
             buffer=DestinationBuffer(buffer_size, 600),
             loader=loader,
-            job_id=self.job_id,
-            epoch=self.epoch,
+            run=run,
             poll_interval=0.01,
             is_newer_job=self.is_newer_job,
             has_started=lambda epoch: epoch not in self.never_started,
-            is_over=self.is_over,
+            watch=self,
         )
 
     def is_newer_job(self, job_id: str) -> bool:
         self.asked.append(job_id)
         return job_id in self.newer
 
-    def is_over(self, was_empty: bool) -> bool:
-        self.looks.append(was_empty)
+    def is_over(self, *, queue_was_empty: bool) -> bool:
+        self.looks.append(queue_was_empty)
         if len(self.looks) >= self.over and self.gives_up:
             raise QueueError("it does not arrive")
         return len(self.looks) >= self.over
@@ -95,10 +91,10 @@ class Bench:
         return replace(self.page(1), signal=signal)
 
     def consume(self, *messages: QueueMessage) -> bool:
-        """The outcome; the end of each case is there, so nothing waits."""
+        """Whether it published; the end of each case is there, so nothing waits."""
         for message in messages:
             assert self.queue.put(message, timeout=0)
-        return self.consumer.run()
+        return self.consumer.run() is Outcome.PUBLISHED
 
 
 @pytest.mark.parametrize("strange", [{"epoch": 1}, {"job_id": "another"}], ids=["older start", "another job"])

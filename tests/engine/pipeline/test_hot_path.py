@@ -1,4 +1,4 @@
-"""What a record costs in Python, counted and not timed: calls and objects per record on its way to the destination."""
+"""The cost of a record in Python, counted and not timed: calls and objects per record on its way to the destination."""
 
 import sys
 from collections import Counter
@@ -9,10 +9,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from fakes import KEY, ListDestination, memory_backend, new_job, sync_metadata
+from fakes import ListDestination, memory_backend, new_job, run_of, sync_metadata
 
 from bizon.destination.buffer import DestinationBuffer
-from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.loader import Loader
@@ -111,22 +110,18 @@ def test_a_page_of_rows_crosses_queue_buffer_and_loader_without_work_per_record(
     loader = Loader(
         destination=destination,
         backend=backend,
-        key=KEY,
-        resume=ResumePoint(job_id),
-        epoch=0,
+        run=run_of(job_id),
         ack=lambda to: queue.ack(job_id, to),
         callback=destination.source_callback,
         monitor=monitor,
         progress=Progress(),
-        routed=False,
     )
     consumer = Consumer(
         queue=queue,
         transform=Transform([]),
         buffer=DestinationBuffer(0, 0),
         loader=loader,
-        job_id=job_id,
-        epoch=0,
+        run=run_of(job_id),
         poll_interval=1,
     )
     iterations = iter(range(10))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import QueueError
-from bizon.engine.pipeline.in_order import PATIENCE, InOrder
+from bizon.engine.patience import MISSING_PAGE
+from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.models import QueueMessage
 from bizon.rows.frames import empty_source_frame
 
@@ -31,7 +32,7 @@ def test_every_page_comes_out_once_and_in_order(first: int, extra: list[int], se
 def test_a_page_that_never_comes_is_an_error_with_a_remedy(clock: FakeClock) -> None:
     in_order = InOrder(3, clock)
     assert in_order.take(page(4)) == []
-    clock.advance(PATIENCE)
+    clock.advance(MISSING_PAGE)
     in_order.check()
     clock.advance(1)
     with pytest.raises(QueueError, match=r"page 3 is missing.*run the producer again"):
@@ -41,8 +42,8 @@ def test_a_page_that_never_comes_is_an_error_with_a_remedy(clock: FakeClock) -> 
 def test_waiting_starts_anew_with_each_page_that_fits(clock: FakeClock) -> None:
     in_order = InOrder(0, clock)
     in_order.take(page(1))
-    clock.advance(PATIENCE)
+    clock.advance(MISSING_PAGE)
     assert len(in_order.take(page(0))) == 2
     in_order.take(page(5))
-    clock.advance(PATIENCE)
+    clock.advance(MISSING_PAGE)
     in_order.check()

@@ -17,10 +17,11 @@ from bizon.destination.buffer import DestinationBuffer
 from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord, DestinationCursor, JobStatus
-from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.consumer import Consumer, Outcome
+from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
-from bizon.engine.pipeline.producer import PageFetcher, Producer
+from bizon.engine.pipeline.producer import Producer
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import Signal
@@ -40,7 +41,7 @@ class Crash(BaseException):
 
 @dataclass
 class World:
-    """What survives a crash, and when the next ones come: after so many steps."""
+    """The state that survives a crash. ``crashes``: the number of steps before each crash to come."""
 
     crashes: list[int]
     steps: int = 0
@@ -122,19 +123,16 @@ def crashing(backend: AbstractBackend, world: World) -> None:
 def run_once(world: World, backend: AbstractBackend, mode: str, pages: list[Any], pages_per_batch: int) -> bool:
     """One run of the real producer, consumer, loader and jobs on one thread. True when it succeeded."""
     opened = open_job(backend, pipeline(sync_mode=mode))
-    resume, monitor, progress = opened.resume, NoOpMonitor(sync_metadata(mode)), Progress()
+    resume, monitor, progress = opened.run.resume, NoOpMonitor(sync_metadata(mode)), Progress()
     destination = ModelDestination(world, opened, mode)
     loader = Loader(
         destination=destination,
         backend=backend,
-        key=KEY,
-        resume=resume,
-        epoch=opened.epoch,
+        run=opened.run,
         ack=lambda _to: None,
         callback=destination.source_callback,
         monitor=monitor,
         progress=progress,
-        routed=False,
     )
     loader.prepare()
     queue = PythonQueue(PythonQueueConfigDetails())
@@ -143,10 +141,10 @@ def run_once(world: World, backend: AbstractBackend, mode: str, pages: list[Any]
         "scripted", "items", resume.job_id, None, resume.next_iteration, resume.rows_written, dict(resume.pagination)
     )
     producer = Producer(
-        fetcher=PageFetcher(source, monitor, resume.job_id, opened.epoch),
+        fetcher=PageFetcher(source, monitor, opened.run),
         queue=queue,
         backend=backend,
-        key=KEY,
+        run=opened.run,
         cursor=cursor,
         replayed=iter(()),
         progress=progress,
@@ -165,11 +163,10 @@ def run_once(world: World, backend: AbstractBackend, mode: str, pages: list[Any]
         transform=Transform([]),
         buffer=_CountingBuffer(pages_per_batch),
         loader=loader,
-        job_id=resume.job_id,
-        epoch=opened.epoch,
+        run=opened.run,
         poll_interval=1,
     )
-    published = consumer.run()
+    published = consumer.run() is Outcome.PUBLISHED
     assert published is (produced is SUCCESS), "only a complete stream is published"
     status = RunnerStatus(opened.job.id, producer=produced, consumer=SUCCESS, published=published, error=error)
     close_job(backend, opened, status)
@@ -185,7 +182,7 @@ class _Never:
 
 
 class _CountingBuffer(DestinationBuffer):
-    """Due after so many pages, so that batches span pages."""
+    """Due after ``pages`` pages, so that batches span pages."""
 
     def __init__(self, pages: int) -> None:
         super().__init__(1, 0)

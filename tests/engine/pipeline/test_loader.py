@@ -4,17 +4,17 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import Any
 
+import polars as pl
 import pytest
-from fakes import KEY, ListDestination, RecordingCallback, memory_backend, new_job
+from fakes import ListDestination, RecordingCallback, memory_backend, new_job, run_of
 
 from bizon.common.errors.errors import BackendError, DestinationWriteError, FinalizeError, QueueError, StoppedError
 from bizon.common.waiting import pause
 from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.models import ResumePoint
 from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.pipeline.failures import RETRY_WAITS
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark, Progress
-from bizon.engine.pipeline.retries import RETRY_WAITS
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.frames import SourcePage, records_to_frame, to_destination_frame
 from bizon.source.models import SourceRecord
@@ -26,7 +26,7 @@ class Bench:
     """A loader with everything around it."""
 
     def __init__(self, resume_at: int = 0, routed: bool = False, dead_letters: DeadLetters | None = None) -> None:
-        self.destination = ListDestination()
+        self.destination = ListDestination(sync_mode="stream" if routed else "full_refresh")
         self.backend: AbstractBackend = memory_backend()
         self.job_id = new_job(self.backend)
         self.acks: list[int] = []
@@ -36,17 +36,14 @@ class Bench:
         self.loader = Loader(
             destination=self.destination,
             backend=self.backend,
-            key=KEY,
-            resume=ResumePoint(self.job_id, last_iteration=resume_at - 1 if resume_at else None),
-            epoch=0,
+            run=run_of(self.job_id, last_iteration=resume_at - 1 if resume_at else None),
             ack=self.acks.append,
             callback=self.callback,
             monitor=NoOpMonitor(self.destination.sync_metadata),
             progress=self.progress,
-            routed=routed,
             dead_letters=dead_letters or DeadLetters(),
-            sleep=self.waits.append,
         )
+        self.loader.sleep = self.waits.append
 
     def write(self, first: int, last: int, rows: int = 1, **record: Any) -> None:
         self.loader.write(batch(first, last, rows, **record))
@@ -96,7 +93,7 @@ def test_pages_without_rows_are_recorded_without_a_write() -> None:
 @pytest.mark.lesson("F-03")
 @pytest.mark.parametrize("answer", [(False, "503 from the warehouse"), (None, None), ConnectionError("503 from")])
 def test_a_failed_write_records_nothing_and_ends_the_run(answer: Any) -> None:
-    """Used to be swallowed: later batches were recorded behind the hole, which was skipped for ever."""
+    """Used to be swallowed: later batches were recorded after the hole, which was skipped forever."""
     bench = Bench()
     bench.destination.answers = [(True, None), answer]
     bench.write(0, 0)
@@ -188,6 +185,23 @@ def test_routed_rows_go_to_the_table_they_name_else_to_the_configured_one() -> N
     bench.write(1, 1, rows=2, destination_id="elsewhere")
     bench.write(2, 2)
     assert bench.destination.rows == {"table": ["0", "0"], "elsewhere": ["0", "1"]}
+
+
+def test_the_monitor_counts_the_rows_of_each_table_once_they_are_committed() -> None:
+    """It used to hear the configured table only, with the rows of all."""
+
+    class Counter(NoOpMonitor):
+        def track_records_synced(self, num_records: int, destination_id: str) -> None:
+            counted.append((destination_id, num_records, bench.committed()))
+
+    counted: list[tuple[str, int, int | None]] = []
+    bench = Bench(routed=True)
+    bench.loader.monitor = Counter(bench.destination.sync_metadata)
+    bench.write(0, 0)
+    bench.write(1, 1, rows=0)
+    both = pl.concat([batch(2, 2).frame, batch(2, 2, rows=2, destination_id="elsewhere").frame])
+    bench.loader.write(Batch(both, batch(2, 2).pages))
+    assert counted == [("table", 1, 0), ("table", 1, 2), ("elsewhere", 2, 2)]
 
 
 def test_rows_are_not_routed_unless_asked() -> None:

@@ -35,7 +35,7 @@ def test_nothing_is_recorded_before_it_has_landed(bench: Bench) -> None:
     bench.write(3, 3)
     assert (bench.committed(), bench.acks) == (0, [0])
     bench.destination.arrived = 2
-    bench.loader.settle(wait=False)
+    bench.loader.commit(wait=False)
     assert (bench.committed(), bench.acks) == (2, [0, 2])
     assert bench.progress.snapshot().records_written == 2
 
@@ -43,7 +43,7 @@ def test_nothing_is_recorded_before_it_has_landed(bench: Bench) -> None:
 def test_the_end_waits_for_all_of_it(bench: Bench) -> None:
     bench.write(0, 0)
     bench.write(1, 1)
-    bench.loader.settle(wait=True)
+    bench.loader.commit(wait=True)
     assert (bench.committed(), bench.acks) == (1, [0, 1])
 
 
@@ -59,7 +59,7 @@ def test_pages_without_rows_wait_for_those_before_them(bench: Bench) -> None:
     bench.write(1, 1, rows=0)
     assert bench.committed() is None
     bench.destination.arrived = 0
-    bench.loader.settle(wait=False)
+    bench.loader.commit(wait=False)
     assert (bench.committed(), bench.acks) == (1, [0, 1])
 
 
@@ -77,6 +77,6 @@ def test_a_page_is_written_once_while_it_is_under_way(bench: Bench) -> None:
     bench.write(0, 0)
     assert bench.destination.calls.count("write table 0-0") == 1
     assert bench.acks == []
-    bench.loader.settle(wait=True)
+    bench.loader.commit(wait=True)
     bench.write(0, 0)
     assert bench.acks == [0, 0]

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import requests
-from fakes import KEY, Page, ScriptedSource, memory_backend, new_job
+from fakes import Page, ScriptedSource, memory_backend, new_job, run_of
 
 from bizon.common.errors.errors import QueueError, SourceFetchError, StoppedError
+from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import Progress
-from bizon.engine.pipeline.producer import PageFetcher, Producer, ProducerEnd, deliver
+from bizon.engine.pipeline.producer import Producer, ProducerEnd, deliver
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.models import QueueMessage, Signal
@@ -65,12 +66,13 @@ class Bench:
         self.progress = Progress()
         self.backend = memory_backend()
         job_id = new_job(self.backend)
+        run = run_of(job_id, 1)
         self.cursor = Cursor("scripted", "items", job_id)
         self.producer = Producer(
-            fetcher=PageFetcher(self.source, NoOpMonitor(sync_metadata()), job_id, epoch=1),
+            fetcher=PageFetcher(self.source, NoOpMonitor(sync_metadata()), run),
             queue=self.queue,
             backend=self.backend,
-            key=KEY,
+            run=run,
             cursor=self.cursor,
             replayed=iter(replayed),
             progress=self.progress,
@@ -91,7 +93,7 @@ class Bench:
 
 def test_every_page_is_sent_and_the_end_is_complete() -> None:
     bench = Bench([[1, 2], [], [3]])
-    assert bench.producer.run(exhausted=False) == ProducerEnd()
+    assert bench.producer.run(exhausted=False) == ProducerEnd.EXHAUSTED
     messages = bench.messages()
     assert [message.frame["id"].to_list() for message in messages] == [["1", "2"], [], ["3"], []]
     assert [message.iteration for message in messages] == [0, 1, 2, 3]
@@ -112,7 +114,7 @@ def test_an_exhausted_job_fetches_nothing_and_still_says_complete() -> None:
 def test_the_cap_counts_exactly_and_aborts() -> None:
     """Used to fetch one page more and to publish the truncation."""
     bench = Bench([[1], [2], [3], [4]], max_iterations=2)
-    assert bench.producer.run(exhausted=False) == ProducerEnd(capped=True)
+    assert bench.producer.run(exhausted=False) == ProducerEnd.CAPPED
     assert len(bench.source.asked) == 2
     assert bench.signals() == [None, None, Signal.ABORTED]
 
@@ -120,7 +122,7 @@ def test_the_cap_counts_exactly_and_aborts() -> None:
 @pytest.mark.lesson("F-24")
 def test_a_cap_that_is_just_enough_is_complete() -> None:
     bench = Bench([[1], [2]], max_iterations=2)
-    assert bench.producer.run(exhausted=False) == ProducerEnd()
+    assert bench.producer.run(exhausted=False) == ProducerEnd.EXHAUSTED
     assert bench.signals()[-1] is Signal.COMPLETE
 
 
@@ -133,7 +135,7 @@ def test_a_stop_finishes_the_page_and_aborts() -> None:
         return SourceIteration(records=[SourceRecord(id=2, data={})], next_pagination={"page": 2})
 
     bench.source.pages[1] = stop_while_fetching
-    assert bench.producer.run(exhausted=False) == ProducerEnd(stopped=True)
+    assert bench.producer.run(exhausted=False) == ProducerEnd.STOPPED
     assert bench.signals() == [None, None, Signal.ABORTED]
 
 
@@ -170,7 +172,7 @@ def test_an_invalid_record_names_stream_and_iteration(bad: Callable[[], SourceRe
 
 @pytest.mark.lesson("F-49")
 def test_the_same_pagination_twice_in_a_row_is_an_error_and_the_page_is_not_sent() -> None:
-    """Used to fetch the same page for ever."""
+    """Used to fetch the same page forever."""
     bench = Bench([[1], lambda: SourceIteration(records=[], next_pagination={"page": 1})])
     with pytest.raises(SourceFetchError, match=r"items.*iteration 1"):
         bench.producer.run(exhausted=False)
@@ -196,7 +198,7 @@ def test_pages_of_the_spool_are_sent_first_and_not_fetched_again() -> None:
     kept.producer.run(exhausted=False)
     first, second = kept.messages()[:2]
     bench = Bench([[1], [2], [3]], max_iterations=1, replayed=[first, second])
-    assert bench.producer.run(exhausted=False) == ProducerEnd()
+    assert bench.producer.run(exhausted=False) == ProducerEnd.EXHAUSTED
     assert bench.source.asked == [{"page": 2}]
     assert [message.iteration for message in bench.messages()] == [0, 1, 2, 3]
 
@@ -217,10 +219,10 @@ def test_a_queue_without_room_is_waited_for_only_until_the_run_must_end(stalled:
     full = FullQueue(stalled=stalled)
     bench.producer._queue = full
     bench.stop.set()
-    with pytest.raises(QueueError, match="no room, and the run was told to end"):
+    with pytest.raises(QueueError, match="no room, and the run must end"):
         bench.producer.send_end(Signal.ABORTED)
     assert full.tries == tries
-    with pytest.raises(QueueError, match="no room, and the run was told to end"):
+    with pytest.raises(QueueError, match="no room, and the run must end"):
         deliver(full, bench.stop)
     assert (full.tries, full.abandoned) == (2 * tries, True)
 
@@ -266,5 +268,5 @@ def _wrapped() -> object:
 @pytest.mark.parametrize("page", [StoppedError(), _wrapped], ids=["as it is", "wrapped by the source"])
 def test_a_wait_that_the_end_of_the_run_has_ended_is_no_failure(page: Page) -> None:
     bench = Bench([[1], page])
-    assert bench.producer.run(exhausted=False) == ProducerEnd(stopped=True)
+    assert bench.producer.run(exhausted=False) == ProducerEnd.STOPPED
     assert bench.signals() == [None, Signal.ABORTED]

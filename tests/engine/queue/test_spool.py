@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 from engine.queue.mangle import PREFIX, with_checksum, zones
-from fakes import FakeClock
+from fakes import FakeClock, run_of
 from loguru import logger
 
 from bizon.common.clock import monotonic
@@ -43,7 +43,7 @@ def spooled(tmp_path: Path, clock: FakeClock) -> Iterator[Spooled]:
     with ExitStack() as spools:
 
         def make(*iterations: int, epoch: int = 1) -> Spool:
-            spool = Spool(tmp_path, "job", epoch, clock)
+            spool = Spool(tmp_path, run_of("job", epoch), clock)
             spools.callback(spool.close)
             for iteration in iterations:
                 spool.note(page(iteration))
@@ -55,12 +55,12 @@ def spooled(tmp_path: Path, clock: FakeClock) -> Iterator[Spooled]:
 
 
 def replayed(folder: Path, next_iteration: int = 0, job_id: str = "job") -> list[int]:
-    return [message.iteration for message in replay(folder, job_id, 9, next_iteration)]
+    return [message.iteration for message in replay(folder, run_of(job_id, 9, last_iteration=next_iteration - 1))]
 
 
 def test_a_page_that_waits_long_survives_a_kill(tmp_path: Path, spooled: Spooled) -> None:
     spooled(0, 1)
-    first, second = replay(tmp_path, "job", 9, 0)
+    first, second = replay(tmp_path, run_of("job", 9))
     assert (first.iteration, second.iteration) == (0, 1)
     assert first.frame.equals(page(0).frame)
     assert (first.pagination, first.next_state, first.extracted_at) == ({"page": 1}, {"high": 0}, NOW)
@@ -77,7 +77,7 @@ def test_a_spool_is_its_users_alone_and_follows_no_link(tmp_path: Path, spooled:
 
 
 def test_a_page_that_is_committed_soon_is_never_written(tmp_path: Path, clock: FakeClock) -> None:
-    spool = Spool(tmp_path / "spool", "job", 1, clock)
+    spool = Spool(tmp_path / "spool", run_of("job", 1), clock)
     spool.note(page(0))
     clock.advance(LONGEST_WAIT * 0.9)
     spool.tick()
@@ -166,8 +166,8 @@ def test_a_page_that_cannot_be_encoded_only_ends_the_spooling(
     told: list[str] = []
     logger.add(lambda line: told.append(str(line)), level="WARNING", format="{message}")
     monkeypatch.setattr(codec, "LARGEST_HEADER", 10)
-    spool = Spool(tmp_path, "job", 1, clock)
-    with spool.ticking():
+    spool = Spool(tmp_path, run_of("job", 1), clock)
+    with spool.kept():
         spool.note(page(0))
         clock.advance(LONGEST_WAIT)
         deadline = monotonic() + 30
@@ -203,8 +203,8 @@ def test_the_last_stream_takes_the_folder_of_all_with_it(tmp_path: Path) -> None
 def test_pages_whose_paginations_take_much_memory_are_written_sooner(tmp_path: Path, clock: FakeClock) -> None:
     """They once waited in memory, uncounted, until they were old enough."""
     large = replace(page(0), state_length=3 * 2**20)
-    spool = Spool(tmp_path, "job", 1, clock)
+    spool = Spool(tmp_path, run_of("job", 1), clock)
     for iteration in range(4):
         spool.note(replace(large, iteration=iteration))
-    assert [message.iteration for message in replay(tmp_path, "job", 2, 0)] == [0, 1, 2, 3]
+    assert [message.iteration for message in replay(tmp_path, run_of("job", 2))] == [0, 1, 2, 3]
     spool.close()

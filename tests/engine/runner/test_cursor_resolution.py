@@ -160,7 +160,7 @@ def test_a_state_covers_its_beginning_and_not_its_end() -> None:
 def test_changes_of_the_minute_in_which_a_run_begins_are_neither_lost_nor_doubled(
     tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What changed after a run had begun had the timestamp of what changed before, and was never fetched."""
+    """A record that changed after a run had begun had the timestamp of earlier changes, and was never fetched."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "minutes.py").write_text(dedent(SOURCE))
     config = {

@@ -11,8 +11,7 @@ from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.engine.engine import RunnerFactory
-from bizon.engine.runner import extras
-from bizon.engine.runner.extras import check_extras
+from bizon.engine.runner.prerequisites import MODULES, check_extras
 
 ROOT = Path(__file__).parents[3]
 BOTH = (Role.PRODUCER, Role.CONSUMER)
@@ -77,4 +76,4 @@ def test_what_is_installed_is_found() -> None:
 
 def test_every_extra_is_known() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(extras.MODULES) == set(project["optional-dependencies"])
+    assert set(MODULES) == set(project["optional-dependencies"])

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from bizon.common.errors.errors import ConfigError
-from bizon.engine.runner import hosting
+from bizon.engine.runner import prerequisites
 from bizon.engine.runner.adapters import spawning
 from bizon.engine.runner.adapters.spawning import check_children, shared_memory
-from bizon.engine.runner.hosting import check_threads
+from bizon.engine.runner.prerequisites import check_threads
 
 BOUND = 60  # seconds; reached only when something hangs
 PIPELINE = """
@@ -52,7 +52,7 @@ def fork():
 
 
 def script(folder: Path, body: str, runner: str = "thread", *, stdin: bool = False) -> str:
-    """What a script prints that ends with ``body``."""
+    """The output of a script that ends with ``body``."""
     text = PIPELINE.replace("RUNNER", runner) + body
     (folder / "script.py").write_text(text)
     done = subprocess.run(
@@ -89,7 +89,7 @@ def test_a_process_that_used_polars_itself_works(tmp_path: Path) -> None:
 
 
 def test_threads_under_another_name_are_found_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosting, "_has_polars_threads", lambda: False)
+    monkeypatch.setattr(prerequisites, "_has_polars_threads", lambda: False)
     check_threads()
 
 
@@ -101,8 +101,8 @@ if __name__ == "__main__":
         pool.apply(run)
 """
     said = script(tmp_path, body, "process")
-    assert "ConfigError engine.runner.type: runner process needs two processes of its own" in said
-    assert "is a daemonic one" in said
+    assert "ConfigError engine.runner.type: runner process starts two processes" in said
+    assert "is daemonic, like" in said
     assert "use engine.runner.type: thread" in said
 
 
@@ -115,14 +115,14 @@ def test_a_script_without_a_guard_is_told_to_have_one(tmp_path: Path) -> None:
 def test_a_script_from_stdin_is_told_to_be_a_file(tmp_path: Path) -> None:
     said = script(tmp_path, "run()\n", "process", stdin=True)
     # where Python gives such a script no file name at all, its children need none
-    assert "Success" in said or "is no file, as when a script is read from stdin; save it as a file" in said
+    assert "Success" in said or "is not a file, as when a script is read from stdin; save it as a file" in said
 
 
 def test_a_script_that_is_gone_is_told_to_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None)
     monkeypatch.setattr(main, "__file__", "/nowhere/<stdin>", raising=False)
-    with pytest.raises(ConfigError, match=r"'/nowhere/<stdin>' is no file.* use engine\.runner\.type: thread"):
+    with pytest.raises(ConfigError, match=r"'/nowhere/<stdin>' is not a file.* use engine\.runner\.type: thread"):
         check_children()
 
 

@@ -63,20 +63,20 @@ def test_a_consumer_is_a_start_of_its_own_and_listens_to_the_latest_producer(bac
     produce(backend)
     producer = produce(backend)
     joined, again = join(backend), join(backend)
-    assert (joined.epoch, again.epoch) == (producer.epoch + 1, producer.epoch + 2)
-    assert (joined.producer_epoch, again.producer_epoch) == (producer.epoch, producer.epoch)
-    assert joined.resume.epoch == joined.epoch
+    assert (joined.run.epoch, again.run.epoch) == (producer.run.epoch + 1, producer.run.epoch + 2)
+    assert (joined.run.producer_epoch, again.run.producer_epoch) == (producer.run.epoch, producer.run.epoch)
+    assert joined.run.resume.epoch == joined.run.epoch
 
 
 def test_a_consumer_goes_on_behind_the_last_commit(backend: AbstractBackend) -> None:
     produce(backend)
     first = join(backend)
-    backend.create_destination_cursor(CommitRecord(first.job.id, first.epoch, KEY, "file", 0, 3, 9, {"page": 4}))
+    backend.create_destination_cursor(CommitRecord(first.job.id, first.run.epoch, KEY, "file", 0, 3, 9, {"page": 4}))
     second = join(backend)
-    assert (second.resume.next_iteration, second.resume.rows_written) == (4, 9)
-    assert not second.resume.exhausted
-    backend.create_destination_cursor(CommitRecord(first.job.id, second.epoch, KEY, "file", 4, 4, 1, {}))
-    assert join(backend).resume.exhausted
+    assert (second.run.resume.next_iteration, second.run.resume.rows_written) == (4, 9)
+    assert not second.run.resume.exhausted
+    backend.create_destination_cursor(CommitRecord(first.job.id, second.run.epoch, KEY, "file", 4, 4, 1, {}))
+    assert join(backend).run.resume.exhausted
 
 
 def test_the_newest_job_is_joined(backend: AbstractBackend) -> None:
@@ -115,7 +115,7 @@ def test_a_consumer_that_was_there_does_not_hide_it_either(backend: AbstractBack
     joined = join(backend)
     fails(backend, producer, producer=SOURCE_ERROR)
     again = join(backend, before=joined)
-    assert again.epoch > joined.epoch
+    assert again.run.epoch > joined.run.epoch
     assert found(backend, again).status is JobStatus.FAILED
     produce(backend)
     assert found(backend, join(backend, before=again)).status is JobStatus.RUNNING

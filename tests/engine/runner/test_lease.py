@@ -47,7 +47,7 @@ def test_the_lease_is_held_for_the_run_and_given_back(backend: AbstractBackend) 
 
 @pytest.mark.lesson("F-08")
 def test_a_second_run_is_refused_and_told_who_is_at_work(backend: AbstractBackend) -> None:
-    told = rf"process {os.getpid()} on host '.+' \(owner \w{{8}}\) since \d+ s"
+    told = rf"process {os.getpid()} on host '.+' \(owner \w{{8}}\), started \d+ s ago"
     with held_lease(backend, KEY, 60, nothing):
         with pytest.raises(JobLockedError, match=told), held_lease(backend, KEY, 60, nothing):
             pytest.fail("two runs at once")

@@ -1,4 +1,4 @@
-"""What the state says about a pipeline whose halves are commands of their own."""
+"""The report on a pipeline whose halves are separate commands."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, nam
         assert report_on(config).was_killed
         with held_lease(backend, lease_key(stream_key(config), half), 60, nothing):
             report = report_on(config)
-            assert (report.state, report.is_at_work, report.was_killed) == ("running", True, False)
+            assert (report.state, report.is_running, report.was_killed) == ("running", True, False)
             assert leases(config) == [name]
         assert leases(config) == []
 

@@ -23,7 +23,7 @@ def backend() -> AbstractBackend:
     backend = memory_backend()
     first = open_job(backend, incremental())
     commit(backend, first, {}, next_state={"token": "abc"})
-    backend.note_output(first.job.id, {"identity": {"place": "out"}, "has_rows": True}, epoch=first.epoch)
+    backend.note_output(first.job.id, {"identity": {"place": "out"}, "has_rows": True}, epoch=first.run.epoch)
     backend.update_stream_job_status(first.job.id, JobStatus.SUCCEEDED)
     return backend
 
@@ -35,7 +35,7 @@ def incremental(**source: Any) -> BizonConfig:
 def commit(
     backend: AbstractBackend, opened: OpenedJob, pagination: dict[str, Any], next_state: dict[str, Any] | None = None
 ) -> None:
-    record = CommitRecord(opened.job.id, opened.epoch, KEY, "file", 0, 0, 5, pagination, next_state)
+    record = CommitRecord(opened.job.id, opened.run.epoch, KEY, "file", 0, 0, 5, pagination, next_state)
     backend.create_destination_cursor(record)
 
 
@@ -57,7 +57,7 @@ def test_a_window_moves_neither_the_watermark_nor_the_state_of_the_source(backen
     after = open_job(backend, incremental())
     assert after.incremental is not None
     assert (after.incremental.last_run, dict(after.incremental.state)) == (mark.created_at, {"token": "abc"})
-    published = after.resume.published
+    published = after.run.resume.published
     assert published is not None
     assert (published.job_id, published.also) == (mark.id, (opened.job.id,))
 
@@ -68,7 +68,7 @@ def test_the_same_window_resumes_its_job(backend: AbstractBackend, left_as: JobS
     commit(backend, first, {"page": 1})
     backend.update_stream_job_status(first.job.id, left_as)
     again = open_job(backend, incremental(), scope=JANUARY)
-    assert (again.job.id, again.resume.next_iteration) == (first.job.id, 1)
+    assert (again.job.id, again.run.resume.next_iteration) == (first.job.id, 1)
     assert again.incremental == first.incremental
 
 
@@ -92,7 +92,7 @@ def test_one_that_may_be_published_already_is_finished_first(
     commit(backend, first, {})
     backend.update_stream_job_status(first.job.id, left_as)
     leftover = open_job(backend, incremental(), scope=scope)
-    assert (leftover.job.id, leftover.resume.exhausted, leftover.then_another) == (first.job.id, True, True)
+    assert (leftover.job.id, leftover.run.resume.exhausted, leftover.then_another) == (first.job.id, True, True)
     assert leftover.incremental == first.incremental
 
 
@@ -125,7 +125,7 @@ def test_everything_anew_is_a_reset_that_the_same_command_resumes(backend: Abstr
     assert (first.incremental, first.replaces) == (None, True)
     commit(backend, first, {"page": 1})
     again = open_job(backend, incremental(), scope=everything)
-    assert (again.job.id, again.replaces, again.resume.next_iteration) == (first.job.id, True, 1)
+    assert (again.job.id, again.replaces, again.run.resume.next_iteration) == (first.job.id, True, 1)
     backend.update_stream_job_status(first.job.id, JobStatus.SUCCEEDED)
     after = open_job(backend, incremental())
     assert after.incremental is not None

@@ -29,7 +29,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[None]:
+    def exclusive(self, name: str) -> Iterator[None]:
         with self._lock:
             yield
 

@@ -1,4 +1,4 @@
-"""What a child of the process runner does: unpack its context, connect its half, work, report."""
+"""A child of the process runner: unpack the context, connect its half, run it, report."""
 
 import gc
 import os
@@ -28,7 +28,7 @@ from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
 from bizon.engine.runner.faults import STATUS_OF_HALF, status_of
 from bizon.engine.runner.models import Links, RunContext
-from bizon.engine.runner.watch import ProducerState, ProducerWatch
+from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer
 from bizon.source.discover import load_custom_source
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from loguru import Message
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
-"""What the main process handles for all."""
+"""Signals that the main process handles for its children."""
 
 _ORPHANED = 1
 
@@ -58,8 +58,8 @@ class SharedFlag(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a child tells the main process: first that it is at work, then log records and secrets it has learned, at
-    the end its result."""
+    """A message from a child to the main process: first that it is running, then log records and secrets it has
+    learned, at the end its result."""
 
     level: str = ""
     name: str = ""
@@ -69,11 +69,11 @@ class Event:
     failure: bool = False
     result: WorkerResult | None = None
     learned: str = field(default="", repr=False)
-    is_at_work: bool = False
+    is_running: bool = False
 
 
 class ChildWiring(NamedTuple):
-    """The ends of the pipes and the shared memory that a child gets from the main process. ``producer``: its
+    """The ends of the pipes and the shared memory that a child gets from the main process. ``producer``: the
     ProducerState, in one byte."""
 
     data: "Connection[Any, Any]"
@@ -98,12 +98,12 @@ class PipeGate:
 
 
 def pack(context: RunContext) -> tuple[str | None, bytes]:
-    """The context for a child: a custom source's file has to be loaded before its classes can be unpickled."""
+    """The context for a child, with the file of a custom source: it is loaded before its classes are unpickled."""
     return context.config.source.source_file_path, pickle.dumps(context)
 
 
 def child_main(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
-    """Entry point of a child process. The main process handles signals and tells its children through the flag."""
+    """Entry point of a child process. The main process handles signals and stops its children by the flag."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
@@ -111,17 +111,17 @@ def child_main(half: Role, payload: tuple[str | None, bytes], wiring: ChildWirin
     Thread(target=_die_with_parent, name="parent-watch", daemon=True).start()
     reporter = _Reporter(wiring.events)
     reporter.take_over_logging()
-    reporter.send(Event(is_at_work=True))
+    reporter.send(Event(is_running=True))
     try:
         result = _work(half, payload, wiring, reporter)
-    except BaseException as error:  # noqa: BLE001 - shown by the main process, which knows what to mask
+    except BaseException as error:  # noqa: BLE001 - the main process shows it, masked
         result = WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
         logger.bind(**{FAILURE: True}).opt(exception=None if isinstance(error, BizonError) else error).error(
             result.error
         )
     reporter.send(Event(result=result))
     wiring.events.close()
-    gc.freeze()  # the process ends: to look for garbage in all it has imported would take longer than a short run
+    gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
 def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:
@@ -148,14 +148,14 @@ def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, re
 def _queue(half: Role, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
     config = context.config
     if config.engine.queue.is_broker:
-        return build_queue(config, context.key, half)
+        return build_queue(config, context.run.key, half)
     if half is Role.PRODUCER:
         return PipeSender(config.engine.queue.config, wiring.data)
     return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)
 
 
 def _die_with_parent() -> None:
-    """An orphan must not go on committing: the next run may have started already."""
+    """End this process with its parent: an orphan must not commit, since the next run may have started."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -163,7 +163,7 @@ def _die_with_parent() -> None:
 
 
 class _Reporter:
-    """Sends events to the main process; log records too, so that only the main process has sinks."""
+    """Sends events to the main process, log records included, so that only the main process has sinks."""
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
         self._connection = connection
@@ -178,8 +178,8 @@ class _Reporter:
             self._connection.send(event)
 
     def pass_on(self, secret: str) -> None:
-        """Let the main process, which prints and stores, know what was learned here."""
-        with suppress(OSError):  # it is gone; the parent watch ends this one
+        """Send a secret that was learned here to the main process, which prints and stores."""
+        with suppress(OSError):  # the main process is gone; the parent watch ends this one
             self.send(Event(learned=secret))
 
     def _forward(self, message: "Message") -> None:

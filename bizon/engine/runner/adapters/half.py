@@ -1,11 +1,11 @@
-"""One half of a run by itself: the other is another command, perhaps on another host. A broker is between them.
+"""One half of a run by itself: the other half is another command, perhaps on another host, behind a broker.
 
-    bizon run config.yml --role producer      opens or resumes the job, fetches, ends when all is on the queue
+    bizon run config.yml --role producer      opens or resumes the job, fetches, ends when everything is on the queue
     bizon run config.yml --role consumer      joins the job, writes, ends when the output is published
 
-Each may die and be started again at any time. A producer that starts anew opens an epoch: the consumer gives up what it
-has not committed, joins again, and leaves out what the earlier producer sent. A consumer that starts anew finds on the
-queue what was not acknowledged.
+Each may die and be restarted at any time. A restarted producer opens an epoch: the consumer abandons its uncommitted
+pages, joins again, and skips the messages of the earlier producer. A restarted consumer finds the pages that were not
+acknowledged on the queue.
 """
 
 from threading import Event
@@ -16,20 +16,21 @@ from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import JobStatus
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.run import Run
 from bizon.engine.runner.assembly import build_queue
 from bizon.engine.runner.jobs import join_job, open_job, stream_key
 from bizon.engine.runner.models import Links, RunContext, RunnerStatus
+from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.runner import AbstractRunner
-from bizon.engine.runner.watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer
 
-_ASK_EVERY = 5.0  # seconds; how late it is seen that the other half has sent everything
-_LOOK_EVERY = 1.0  # seconds; how late it is seen what the other half has done with a job
+_ASK_EVERY = 5.0  # seconds; bounds how late the consumer sees that the producer has sent everything
+_LOOK_EVERY = 1.0  # seconds; bounds how late a half sees a change of the job by the other
 
 
 class _HalfRunner(AbstractRunner):
     def _ended_early(self, job_id: str) -> RunnerStatus:
-        """The status of a half that was waiting for the other."""
+        """The status of a half that ended while it waited for the other."""
         (half,) = self.halves
         why = "stopped on request" if self._stop_requested else f"another {half} has taken over"
         killed = PipelineReturnStatus.KILLED_BY_RUNNER
@@ -40,8 +41,8 @@ class _HalfRunner(AbstractRunner):
 class ProducerRunner(_HalfRunner):
     """Fetches, on the calling thread. It succeeds when the broker has all pages and the end of the stream.
 
-    A fresh start that finds a job of which only publishing is left (see ``jobs.py``) tells the consumer so, and begins
-    its own once that one is over.
+    A fresh start that finds a job with only publishing left (see ``jobs.py``) lets the consumer publish it first, and
+    then opens its own.
     """
 
     halves = (Role.PRODUCER,)
@@ -60,20 +61,19 @@ class ProducerRunner(_HalfRunner):
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         gate = Event()
         gate.set()  # the destination is the consumer's to check
-        links = Links(
-            build_queue(context.config, context.key, Role.PRODUCER), backend, self._stop, gate, self._progress
-        )
+        queue = build_queue(context.config, context.run.key, Role.PRODUCER)
+        links = Links(queue, backend, self._stop, gate, self._progress)
         result = run_producer(context, links)
         if result.status is PipelineReturnStatus.SUCCESS and not result.capped:
-            backend.note_all_sent(context.resume.job_id, context.key, context.epoch)
+            backend.note_all_sent(context.run.job_id, context.run.key, context.run.epoch)
         return {"producer": result}
 
 
 class ConsumerRunner(_HalfRunner):
     """Writes, on the calling thread, until a job is published, something fails, or it is asked to stop.
 
-    An end that is not complete (the producer was stopped, has failed, or reached ``max_iterations``) is no end for the
-    consumer: it commits what it has and waits for the producer to start again.
+    An end that is not complete (the producer was stopped, has failed, or reached ``max_iterations``) does not end the
+    consumer: it commits its pages and waits for the producer to start again.
     """
 
     halves = (Role.CONSUMER,)
@@ -93,41 +93,39 @@ class ConsumerRunner(_HalfRunner):
             status = self._run_job(backend, opened)
             if status.published or status.interrupted or not (status.overtaken or status.is_success):
                 return status
-            self._stopping.wait(_LOOK_EVERY)  # where a page is lost, the same end comes again, until the producer does
+            self._stopping.wait(_LOOK_EVERY)  # after a lost page the same end arrives until the producer restarts
         return self._ended_early("")
 
     def _check_queue(self) -> None:
-        """Raise QueueError for a queue that cannot be reached: it may be hours until there is a job."""
+        """Raise QueueError for a queue that is unreachable: it may be hours until there is a job to fail."""
         queue = build_queue(self.bizon_config, stream_key(self.bizon_config), Role.CONSUMER)
         queue.connect()
         queue.close()
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
-        queue, failed, gate = build_queue(context.config, context.key, Role.CONSUMER), Event(), Event()
-        sent = _Sent(backend, context.resume.job_id, context.producer_epoch)
-        watch = ProducerWatch(sent.state, is_drained=queue.is_drained)
-        is_over = lambda was_empty: self._stop.is_set() or watch(was_empty)  # noqa: E731
-        links = Links(queue, backend, failed, gate, self._progress, is_over)
+        queue, failed, gate = build_queue(context.config, context.run.key, Role.CONSUMER), Event(), Event()
+        sent = _RemoteProducer(backend, context.run)
+        watch = ProducerWatch(sent.state, is_drained=queue.is_drained, cut_short=self._stop)
+        links = Links(queue, backend, failed, gate, self._progress, watch)
         return {"consumer": run_consumer(context, links)}
 
 
-class _Sent:
-    """Whether a start of the producer, elsewhere, has sent all: as long as it has not, it is waited for, also when it
-    failed. Asked whenever the queue is empty; looks into the state now and then."""
+class _RemoteProducer:
+    """The state of the producer of a run, as the state database shows it. The consumer waits until that producer has
+    sent everything, also when it failed. Asked whenever the queue is empty; reads the database every few seconds."""
 
-    def __init__(self, backend: AbstractBackend, job_id: str, epoch: int, clock: Monotonic = monotonic) -> None:
+    def __init__(self, backend: AbstractBackend, run: Run, clock: Monotonic = monotonic) -> None:
         self._backend = backend
-        self._job_id = job_id
-        self._epoch = epoch
+        self._run = run
         self._clock = clock
         self._look_at = clock() + _ASK_EVERY
-        self._all = False
+        self._has_sent_all = False
 
     def state(self) -> ProducerState:
-        if not self._all and self._clock() >= self._look_at:
-            self._all = self._backend.has_all_sent(self._job_id, self._epoch)
+        if not self._has_sent_all and self._clock() >= self._look_at:
+            self._has_sent_all = self._backend.has_all_sent(self._run.job_id, self._run.producer_epoch)
             self._look_at = self._clock() + _ASK_EVERY
-        return ProducerState.DONE if self._all else ProducerState.AT_WORK
+        return ProducerState.DONE if self._has_sent_all else ProducerState.RUNNING
 
 
 def _is_unpublished(backend: AbstractBackend, job_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Two processes, spawned: the source's CPU work and the destination's no longer share one interpreter."""
+"""Two spawned processes: the source's and the destination's CPU work do not share one interpreter."""
 
 import multiprocessing
 import signal
@@ -21,17 +21,17 @@ from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event,
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
 from bizon.engine.runner.faults import STATUS_OF_HALF
 from bizon.engine.runner.models import RunContext
+from bizon.engine.runner.producer_watch import state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
-from bizon.engine.runner.watch import state_of
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
 
 
 class ProcessRunner(AbstractRunner):
-    """Main starts the two halves, forwards what they say and waits. Each half builds its own parts.
+    """The main process starts the two halves, forwards their events and waits. Each half builds its own parts.
 
     The stop flag and the counters are plain shared memory without locks, so that a half that is killed at any moment
-    leaves nothing locked behind.
+    leaves nothing locked.
     """
 
     def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
@@ -60,7 +60,7 @@ class ProcessRunner(AbstractRunner):
                 events_in.close()
                 children[half] = _Child(half, process, events_out)
         finally:
-            # only the children may hold these ends, so that one notices when the other dies
+            # only the children may hold these ends: then one notices when the other dies
             for end in (data_in, data_out, gate_in, gate_out):
                 end.close()
         with _reaped(children):
@@ -78,14 +78,14 @@ class ProcessRunner(AbstractRunner):
             for child in running:
                 if child.events in ready or child.process.sentinel in ready:
                     child.listen()
-                if self._stop_requested and not child.is_at_work:
+                if self._stop_requested and not child.is_running:
                     child.stop_starting()
                 if child.result is not None:
                     self._note_end(child.half, child.result)
 
     def _cut_short(self, children: "dict[Role, _Child]") -> None:
-        """End both halves: the page in flight is given up, a write that is under way is waited for, since only it knows
-        what has become of it."""
+        """End both halves: abandon the page in flight, and wait for a write in flight, since only it knows its
+        result."""
         self._flag.set()
         producer = children[Role.PRODUCER]
         if producer.result is None:
@@ -103,14 +103,14 @@ class ProcessRunner(AbstractRunner):
 
 
 class _Child:
-    """One child: its process, what it says, and its result once it has ended."""
+    """One child: its process, its events, and its result once it has ended."""
 
     def __init__(self, half: Role, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
         self.half = half
         self.process = process
         self.events = events
         self.result: WorkerResult | None = None
-        self.is_at_work = False
+        self.is_running = False
 
     def stop_starting(self) -> None:
         """End a child that is still importing what it needs, which may take longer than a stop should."""
@@ -119,7 +119,7 @@ class _Child:
             self.result = WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
 
     def listen(self) -> None:
-        """Take in everything the child has said so far."""
+        """Handle every event that the child has sent so far."""
         try:
             while self.result is None and self.events.poll():
                 self._take(self.events.recv())
@@ -130,16 +130,16 @@ class _Child:
                 self._note_death()
 
     def _take(self, event: Event) -> None:
-        if event.is_at_work:
-            self.is_at_work = True
+        if event.is_running:
+            self.is_running = True
         elif event.result is not None:
             self.result = event.result
         elif event.learned:
             learn(event.learned)
         else:
             place = {"name": event.name, "function": event.function, "line": event.line}
-            told = logger.bind(**{FAILURE: event.failure})
-            told.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]  # a TypedDict takes them
+            bound = logger.bind(**{FAILURE: event.failure})
+            bound.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]  # a TypedDict takes them
 
     def _note_death(self) -> None:
         self.process.join()
@@ -147,15 +147,15 @@ class _Child:
         if code == NO_GUARD:
             raise ConfigError(NO_GUARD_REASON)
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
-        error = f"the {self.half} process {how}; what was committed is safe, run again to resume"
+        error = f"the {self.half} process {how}; committed pages are safe, run again to resume"
         logger.bind(**{FAILURE: True}).error(error)
         self.result = WorkerResult(STATUS_OF_HALF[self.half], error=error)
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Within: a child that is started gets its SIGINT and SIGTERM only once it ignores them. Whoever stops a service
-    signals all of its processes, also one that has not got that far."""
+    """Within: a child that is started receives SIGINT and SIGTERM only once it ignores them. A service manager signals
+    all processes of a service, also one that has just started."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -168,7 +168,7 @@ def _signals_held_back() -> Iterator[None]:
 
 @contextmanager
 def _reaped(children: dict[Role, _Child]) -> Iterator[None]:
-    """Leave no child behind, also when the runner itself is interrupted."""
+    """Within: no child outlives the runner, even when the runner is interrupted."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What the process runner needs of the process it is called in. Checked before anything is opened.
+"""The process runner's requirements on the process that calls it. Checked before anything is opened.
 
 A pool may allow no children, a script may not be importable a second time, and a container may have no shared memory.
 Unchecked, each ends in a hang or in an error of ``multiprocessing`` that names no remedy.
@@ -11,13 +11,13 @@ from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any
 
-from bizon.engine.runner.hosting import refusal
+from bizon.engine.runner.prerequisites import refusal
 
 CHILD_NAME = "bizon-"
-"""What the names of the runner's own child processes begin with."""
+"""Prefix of the names of the runner's own child processes."""
 
 NO_GUARD = 97
-"""Exit code of a child that found itself running the script of its parent once more."""
+"""Exit code of a child that found itself running its parent's script again."""
 
 NO_GUARD_REASON = (
     "the script that runs the pipeline was run again by the process it started: put what it does below "
@@ -27,22 +27,22 @@ _OTHER_RUNNER = "use engine.runner.type: thread"
 
 
 def check_children() -> None:
-    """Raise ConfigError when this process cannot start the two halves. Ends the process when it is a half itself that
-    was led here by a script without a guard."""
+    """Raise ConfigError when this process cannot start the two halves. Ends the process when it is a half itself, which
+    a script without a guard has led here."""
     current = multiprocessing.current_process()
     if getattr(current, "_inheriting", False) and current.name.startswith(CHILD_NAME):
-        os._exit(NO_GUARD)  # an error would be shown as a traceback of the child, and no reason for the parent's
+        os._exit(NO_GUARD)  # an error would print the child's traceback and give the parent no reason
     if current.daemon:
         raise refusal(
-            f"runner process needs two processes of its own, and '{current.name}' is a daemonic one, as those of "
-            f"multiprocessing.Pool, which may start none; {_OTHER_RUNNER}, or run the pipeline from "
+            f"runner process starts two processes, and '{current.name}' is daemonic, like the workers of "
+            f"multiprocessing.Pool, and may not start any; {_OTHER_RUNNER}, or run the pipeline from "
             "concurrent.futures.ProcessPoolExecutor or from a process of its own"
         )
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     if file is not None and getattr(main, "__spec__", None) is None and not Path(file).is_file():
         raise refusal(
-            f"runner process starts two processes that import the script once more, and '{file}' is no file, as when a "
+            f"runner process starts two processes that import the script again, and '{file}' is not a file, as when a "
             f"script is read from stdin; save it as a file, or {_OTHER_RUNNER}"
         )
 

@@ -1,7 +1,7 @@
 """One thread, no queue: each page goes straight from the source to the loader."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any
 
@@ -10,41 +10,26 @@ from bizon.common.interrupts import is_failure, is_for_the_process
 from bizon.common.waiting import was_stopped
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.pipeline.producer import PageFetcher, ProducerEnd
+from bizon.engine.pipeline.producer import ProducerEnd
 from bizon.engine.queue.config import AbstractQueueConfigDetails
 from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.engine.queue.spool import Spool
-from bizon.engine.runner.assembly import (
-    build_consumer,
-    build_dead_letters,
-    build_destination,
-    build_fetcher,
-    build_loader,
-    build_monitor,
-    build_producer,
-    build_source,
-    open_spool,
-)
+from bizon.engine.runner.assembly import build_fetcher, build_monitor, build_producer, open_spool
 from bizon.engine.runner.faults import failure, status_of
-from bizon.engine.runner.gauge import Gauge
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.opening import opened_consumer, opened_source, source_callback
 from bizon.engine.runner.runner import AbstractRunner
-from bizon.engine.runner.workers import (
-    announce_total,
-    at_work,
-    check_destination,
-    check_source,
-    close_destination,
-    source_callback,
-    track_end,
-)
+from bizon.engine.runner.throughput import Throughput
+from bizon.engine.runner.workers import announce_total, status_of_end, track_end, worker_thread
 from bizon.source.config import SourceSyncModes
+from bizon.source.source import AbstractSource
 
 
 class InlineQueue(AbstractQueue):
-    """Stands where the queue stands in the other runners: ``put`` hands the page to the consumer at once."""
+    """Takes the place of the queue: ``put`` hands the page to the consumer at once."""
 
     def __init__(
         self, config: AbstractQueueConfigDetails, on_ack: Callable[[], None], spool: Spool | None = None
@@ -86,7 +71,7 @@ class StreamingRunner(AbstractRunner):
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
         try:
-            with at_work(backend, self._stop):
+            with worker_thread(backend, self._stop):
                 result = self._move(context, backend)
         except BaseException as error:
             if was_stopped(error):
@@ -98,72 +83,43 @@ class StreamingRunner(AbstractRunner):
 
     def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:
         monitor = build_monitor(context)
-        stream = context.config.source.sync_mode is SourceSyncModes.STREAM
-        source = build_source(context.config)
-        try:
-            check_source(source)
-            with open_spool(context) as spool, source_callback(context, source) as callback:
-                queue = InlineQueue(context.config.engine.queue.config, source.commit if stream else _nothing, spool)
-                links = Links(queue, backend, self._stop, Event(), self._progress)
-                destination = build_destination(context, backend, callback, monitor)
-                dead_letters = build_dead_letters(context, destination, callback, monitor)
-                try:
-                    check_destination(destination, dead_letters)
-                    loader = build_loader(context, links, destination, dead_letters, callback, monitor)
-                    loader.prepare()
-                    consumer = build_consumer(context, links, loader)
-                    queue.feed(consumer)
-                    fetcher = build_fetcher(context, source, monitor)
-                    try:
-                        if stream:
-                            gauge = Gauge(source, backend, context.resume.job_id, self._progress)
-                            first = dict(context.resume.pagination) if source.resumes_streams else {}
-                            end = self._follow(context, fetcher, queue, consumer, gauge, first)
-                        else:
-                            announce_total(context, links, source)
-                            end = build_producer(context, links, fetcher).run(context.resume.exhausted)
-                    except (DestinationError, BackendError):
-                        raise
-                    except BaseException as error:
-                        # in sync mode stream a commit would be for the page at fault too
-                        if is_failure(error) and not stream:
-                            with suppress(BizonError):  # the first fault is the one to tell
-                                consumer.finish()  # the pages before it are good
-                        raise
-                finally:
-                    close_destination(destination, dead_letters)
-        finally:
-            source.close()
-        status = PipelineReturnStatus.KILLED_BY_RUNNER if end.stopped else PipelineReturnStatus.SUCCESS
-        published = consumer.outcome is True
-        return WorkerResult(
-            status,
-            published=published,
-            capped=end.capped,
-            where=destination.describe(),
-            dead_letters=dead_letters.describe(),
-        )
+        is_stream = context.config.source.sync_mode is SourceSyncModes.STREAM
+        with (
+            opened_source(context.config) as source,
+            open_spool(context) as spool,
+            source_callback(context, source) as callback,
+        ):
+            on_ack = source.commit if is_stream else _nothing
+            queue = InlineQueue(context.config.engine.queue.config, on_ack, spool)
+            links = Links(queue, backend, self._stop, Event(), self._progress)
+            with opened_consumer(context, links, callback, monitor) as opened:
+                queue.feed(opened.consumer)
+                fetcher = build_fetcher(context, source, monitor)
+                if is_stream:
+                    end = self._follow(context, links, source, fetcher, opened.consumer)
+                else:
+                    with _good_pages_committed(opened.consumer):
+                        announce_total(context, links, source)
+                        end = build_producer(context, links, fetcher).run(context.run.resume.exhausted)
+        return opened.result(status_of_end(end), capped=end is ProducerEnd.CAPPED)
 
     def _follow(
-        self,
-        context: RunContext,
-        fetcher: PageFetcher,
-        queue: AbstractQueue,
-        consumer: Consumer,
-        gauge: Gauge,
-        pagination: dict[str, Any],
+        self, context: RunContext, links: Links, source: AbstractSource, fetcher: PageFetcher, consumer: Consumer
     ) -> ProducerEnd:
-        """Sync mode ``stream``: ask for pages until stopped, only for the first with a pagination, if at all; a page
-        without records is a pause.
+        """Sync mode ``stream``: fetch pages until stopped; a page without records is a pause. Only the first page is
+        asked for with a pagination, and only when the source resumes by one.
 
-        What was fetched is written before the end. After an error it is not: the source gives the micro-batch again.
+        Pages that were fetched are written before the end. After an error they are not, since a commit would cover the
+        page at fault too: the source delivers the micro-batch again.
         """
+        throughput = Throughput(source, links.backend, context.run, self._progress)
+        pagination: dict[str, Any] = dict(context.run.resume.pagination) if source.resumes_streams else {}
         pause = context.config.engine.queue.config.consumer.poll_interval
-        iteration, fetched = context.resume.next_iteration, 0
+        iteration, fetched = context.run.resume.next_iteration, 0
         while not self._stop.is_set():
             if fetched == context.config.source.max_iterations:
                 consumer.finish()
-                return ProducerEnd(capped=True)
+                return ProducerEnd.CAPPED
             try:
                 message = fetcher.fetch(iteration, pagination)
             except BizonError as error:
@@ -171,16 +127,30 @@ class StreamingRunner(AbstractRunner):
                     break
                 raise
             fetched, pagination = fetched + 1, {}
-            gauge.look()
+            throughput.note_if_due()
             if message.frame.is_empty():
                 consumer.flush()
                 self._stopping.wait(pause)
                 continue
             self._progress.fetched(message.frame.height, message.size)
-            queue.put(message, pause)
+            links.queue.put(message, pause)
             iteration += 1
         consumer.finish()
-        return ProducerEnd(stopped=True)
+        return ProducerEnd.STOPPED
+
+
+@contextmanager
+def _good_pages_committed(consumer: Consumer) -> Iterator[None]:
+    """Within: a fault that is not the destination's or the state's leaves the pages before it committed."""
+    try:
+        yield
+    except (DestinationError, BackendError):
+        raise
+    except BaseException as error:
+        if is_failure(error):
+            with suppress(BizonError):  # the first fault is the one to report
+                consumer.finish()
+        raise
 
 
 def _nothing() -> None:

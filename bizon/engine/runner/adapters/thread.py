@@ -14,8 +14,8 @@ from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_queue, memory_budget, open_spool
 from bizon.engine.runner.faults import STATUS_OF_HALF
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
-from bizon.engine.runner.watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.workers import run_consumer, run_producer
 
 _Worker = Callable[[RunContext, Links], WorkerResult]
@@ -24,8 +24,8 @@ _Worker = Callable[[RunContext, Links], WorkerResult]
 class ThreadRunner(AbstractRunner):
     """Both halves share one queue and one backend in memory.
 
-    An exception in the main thread ends the run: the page in flight is given up, a write that is under way is waited
-    for, since only it knows what has become of it. Then the exception is passed on.
+    An exception in the main thread ends the run: the page in flight is abandoned, and a write in flight is waited for,
+    since only it knows its result. Then the exception is re-raised.
     """
 
     def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
@@ -37,13 +37,8 @@ class ThreadRunner(AbstractRunner):
             with self._ended_by_exceptions(is_cut_short) as workers:
                 producer = workers["producer"] = _started(run_producer, context, links)
                 self._stopping.wait(settings.consumer_start_delay)
-                watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained)
-
-                def is_over(was_empty: bool) -> bool:
-                    return is_cut_short.is_set() or watch(was_empty)
-
-                theirs = links._replace(queue=receiving, is_over=is_over)
-                workers["consumer"] = _started(run_consumer, context, theirs)
+                watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained, cut_short=is_cut_short)
+                workers["consumer"] = _started(run_consumer, context, links._replace(queue=receiving, watch=watch))
                 waiting = set(workers.values())
                 while waiting:  # in slices, so that the main thread also gets to handle signals
                     _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
@@ -51,7 +46,7 @@ class ThreadRunner(AbstractRunner):
 
     @contextmanager
     def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict[str, Future[WorkerResult]]]:
-        """Within: an exception ends the workers that are put into the dict, and what they say is noted."""
+        """Within: an exception ends the workers in the dict, and their results are kept."""
         workers: dict[str, Future[WorkerResult]] = {}
         try:
             yield workers
@@ -67,13 +62,13 @@ class ThreadRunner(AbstractRunner):
 
 
 def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerResult]:
-    """The result to come of a worker on a thread of its own, which does not keep the interpreter from ending."""
+    """The future result of a worker that runs on a new daemon thread."""
     future: Future[WorkerResult] = Future()
 
     def run() -> None:
         try:
             future.set_result(work(context, links))
-        except BaseException as error:  # noqa: BLE001 - SystemExit and the like are told to the main thread too
+        except BaseException as error:  # noqa: BLE001 - the main thread handles SystemExit and the like too
             future.set_exception(error)
 
     Thread(target=run, name=f"bizon-{work.__name__}", daemon=True).start()
@@ -81,10 +76,10 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
 
 
 def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, AbstractQueue]:
-    """The producer's and the consumer's end: the same, unless pages leave the run."""
+    """The producer's and the consumer's end: the same object unless a broker is between them."""
     config = context.config
     if config.engine.queue.is_broker:
-        producer, consumer = (build_queue(config, context.key, half) for half in (Role.PRODUCER, Role.CONSUMER))
+        producer, consumer = (build_queue(config, context.run.key, half) for half in (Role.PRODUCER, Role.CONSUMER))
         return producer, consumer
     shared = QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
     return shared, shared
@@ -92,7 +87,7 @@ def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, Ab
 
 def _state(producer: Future[WorkerResult]) -> ProducerState:
     if not producer.done():
-        return ProducerState.AT_WORK
+        return ProducerState.RUNNING
     return state_of(_result(producer, Role.PRODUCER))
 
 
@@ -101,7 +96,7 @@ def _results(workers: dict[str, Future[WorkerResult]]) -> dict[str, WorkerResult
 
 
 def _result(future: Future[WorkerResult], half: Role) -> WorkerResult:
-    """The worker's own result, or what stands for it when it left by SystemExit or the like."""
+    """The worker's own result, or one made from the SystemExit or the like that ended it."""
     error = future.exception()
     if error is None:
         return future.result()

@@ -128,7 +128,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
         if keeper is None or self._seal is None:
             yield
             return
-        with keeper.turn(self._seal.name):
+        with keeper.exclusive(self._seal.name):
             kept = keeper.read(self._seal.name)
             opened = None if kept is None else self._seal.opened(kept)
             if opened is not None:

@@ -19,7 +19,8 @@ def cursor_is_recorded_before_the_write(module: ModuleType) -> None:
 
     def first(write: Any) -> Any:
         def call(self: Any, batch: Any, destination_id: str, rows: Any) -> Any:
-            record(self, module.WrittenBatch(batch.pages, rows.height, 0, 0))
+            tables = (module.TableRows(destination_id, rows.height),)
+            record(self, module.WrittenBatch(batch.pages, tables, 0, 0))
             recorded.add(batch.from_iteration)
             return write(self, batch, destination_id, rows)
 
@@ -92,7 +93,7 @@ def refused_writes_count_as_written(module: ModuleType) -> None:
 
 
 @guard(
-    "engine.pipeline.retries", f"{LOADER}::test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded"
+    "engine.pipeline.failures", f"{LOADER}::test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded"
 )
 def retries_have_no_bound(module: ModuleType) -> None:
     swap(module, "RETRY_WAITS", lambda waits: waits * 1_000)
@@ -102,7 +103,8 @@ def retries_have_no_bound(module: ModuleType) -> None:
 def overtaken_runs_publish(module: ModuleType) -> None:
     def make(publish: Any) -> Any:
         def call(self: Any, *args: Any, **keys: Any) -> None:
-            put(self, "epoch", self.backend.get_stream_job_by_id(self.resume.job_id).attempt)
+            newest = self.backend.get_stream_job_by_id(self.run.job_id)
+            put(self, "run", self.run._replace(epoch=newest.attempt))
             publish(self, *args, **keys)
 
         return call
@@ -147,7 +149,7 @@ def success_is_stored_before_publishing(module: ModuleType) -> None:
         def call(self: Any, *args: Any, **keys: Any) -> None:
             from bizon.engine.backend.models import JobStatus
 
-            self.backend.update_stream_job_status(self.resume.job_id, JobStatus.SUCCEEDED)
+            self.backend.update_stream_job_status(self.run.job_id, JobStatus.SUCCEEDED)
             publish(self, *args, **keys)
 
         return call
@@ -174,7 +176,7 @@ def aborted_streams_are_published(module: ModuleType) -> None:
 def messages_of_older_starts_are_taken(module: ModuleType) -> None:
     def make(handle: Any) -> Any:
         def call(self: Any, message: Any, *args: Any, **keys: Any) -> None:
-            handle(self, replace(message, epoch=self._epoch), *args, **keys)
+            handle(self, replace(message, epoch=self._run.producer_epoch), *args, **keys)
 
         return call
 
@@ -185,7 +187,7 @@ def messages_of_older_starts_are_taken(module: ModuleType) -> None:
 def messages_of_other_jobs_are_taken(module: ModuleType) -> None:
     def make(handle: Any) -> Any:
         def call(self: Any, message: Any, *args: Any, **keys: Any) -> None:
-            handle(self, replace(message, job_id=self._job_id), *args, **keys)
+            handle(self, replace(message, job_id=self._run.job_id), *args, **keys)
 
         return call
 
@@ -220,10 +222,10 @@ def spool_is_never_truncated(module: ModuleType) -> None:
 
 @guard("engine.queue.spool", f"{SPOOL}::test_a_gap_ends_the_replay")
 def spool_is_replayed_across_gaps(module: ModuleType) -> None:
-    def replay(folder: Any, job_id: str, epoch: int, *_args: Any, **_keys: Any) -> Iterator[Any]:
-        for path in sorted(folder.glob(f"{job_id}.*")):
+    def replay(folder: Any, run: Any) -> Iterator[Any]:
+        for path in sorted(folder.glob(f"{run.job_id}.*")):
             for message in module.read(path):
-                yield replace(message, epoch=epoch)
+                yield replace(message, epoch=run.epoch)
 
     swap(module, "replay", lambda _inner: replay)
 

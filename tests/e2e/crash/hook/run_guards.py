@@ -52,7 +52,7 @@ def overtaken_runs_end_the_job(module: ModuleType) -> None:
     swap(module.JobTable, "update_stream_job_status", make)
 
 
-@guard("engine.runner.jobs", f"{FRESH}[before_success]")
+@guard("engine.runner.resuming", f"{FRESH}[before_success]")
 def jobs_that_may_be_published_are_cancelled(module: ModuleType) -> None:
     swap(module, "_may_be_published", lambda _inner: lambda *_args: False)
 
@@ -80,7 +80,7 @@ def exhausted_jobs_are_not_recognised(module: ModuleType) -> None:
 
         return call
 
-    swap(module, "_resume_point", make)
+    swap(module, "resume_point", make)
 
 
 @guard(

@@ -10,9 +10,10 @@ from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
+from bizon.engine.patience import KAFKA_OUTAGE
 from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
-OUTAGE = 300.0  # seconds that the brokers may be unreachable before a run gives up
+OUTAGE = KAFKA_OUTAGE
 CONNECT_TIMEOUT = 20.0  # seconds
 _FATAL: Any = KafkaError  # a class that can be raised, though its base is not BaseException
 _DOUBTFUL = ("_ALL_BROKERS_DOWN", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")

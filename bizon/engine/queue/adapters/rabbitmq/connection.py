@@ -12,11 +12,12 @@ from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import doubling
+from bizon.engine.patience import RABBITMQ_OUTAGE
 from bizon.engine.queue.adapters.rabbitmq.client import IOLoop, parameters, pika, queue_arguments
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.failure_texts import channel_failure, connection_reason
 
-OUTAGE = 90.0  # seconds a broker may be unreachable; less than the consumer waits for a missing page
+OUTAGE = RABBITMQ_OUTAGE
 _STEADY = 10.0  # seconds; a shorter connection does not end an outage
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two attempts
 _OPENING = 30.0  # seconds for the first connection, its channel and the queue

@@ -4,10 +4,11 @@ import pytest
 from fakes import FakeClock
 
 from bizon.common.errors.errors import QueueError
+from bizon.engine.patience import END_OF_STREAM, END_OF_STREAM_DRAINED
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.watch import DRAINED, PATIENCE, ProducerState, ProducerWatch, state_of
+from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 
-AT_WORK, DONE, FAILED = ProducerState
+RUNNING, DONE, FAILED = ProducerState
 
 
 class Bench:
@@ -15,7 +16,7 @@ class Bench:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
-        self.state = AT_WORK
+        self.state = RUNNING
         self.drained = False
         self.watch = ProducerWatch(lambda: self.state, clock, lambda: self.drained)
 
@@ -33,57 +34,57 @@ def test_only_a_producer_that_succeeded_has_sent_an_end(status: PipelineReturnSt
 
 def test_a_producer_at_work_is_waited_for_however_long_it_takes(bench: Bench) -> None:
     for _ in range(3):
-        bench.clock.advance(PATIENCE + 1)
-        assert bench.watch(True) is False
+        bench.clock.advance(END_OF_STREAM + 1)
+        assert bench.watch.is_over(queue_was_empty=True) is False
 
 
 def test_what_a_producer_that_failed_has_sent_is_taken_before_the_end(bench: Bench) -> None:
     bench.state = FAILED
-    assert bench.watch(False) is False
-    assert bench.watch(True) is True
+    assert bench.watch.is_over(queue_was_empty=False) is False
+    assert bench.watch.is_over(queue_was_empty=True) is True
 
 
 def test_an_end_that_was_sent_is_waited_for(bench: Bench) -> None:
     bench.state = DONE
-    assert bench.watch(True) is False
-    bench.clock.advance(PATIENCE)
-    assert bench.watch(True) is False
+    assert bench.watch.is_over(queue_was_empty=True) is False
+    bench.clock.advance(END_OF_STREAM)
+    assert bench.watch.is_over(queue_was_empty=True) is False
 
 
 def test_an_end_that_was_sent_and_never_comes_is_an_error_with_a_remedy(bench: Bench) -> None:
     bench.state = DONE
-    assert bench.watch(True) is False
-    bench.clock.advance(PATIENCE + 1)
+    assert bench.watch.is_over(queue_was_empty=True) is False
+    bench.clock.advance(END_OF_STREAM + 1)
     with pytest.raises(QueueError, match=r"does not arrive: was the queue emptied\? run again"):
-        bench.watch(True)
+        bench.watch.is_over(queue_was_empty=True)
 
 
 def test_an_end_that_the_broker_does_not_have_any_more_is_not_waited_for_long(bench: Bench) -> None:
     bench.state = DONE
     bench.drained = True
-    assert bench.watch(True) is False
-    bench.clock.advance(DRAINED)
+    assert bench.watch.is_over(queue_was_empty=True) is False
+    bench.clock.advance(END_OF_STREAM_DRAINED)
     bench.drained = False  # a page has come, or another consumer may give some back
-    assert bench.watch(True) is False
+    assert bench.watch.is_over(queue_was_empty=True) is False
     bench.drained = True
-    assert bench.watch(True) is False
-    bench.clock.advance(DRAINED)
-    assert bench.watch(True) is False
+    assert bench.watch.is_over(queue_was_empty=True) is False
+    bench.clock.advance(END_OF_STREAM_DRAINED)
+    assert bench.watch.is_over(queue_was_empty=True) is False
     bench.clock.advance(0.1)
     with pytest.raises(QueueError, match=r"nothing is left in the queue: .* \(message-ttl, max-length, .* run again"):
-        bench.watch(True)
+        bench.watch.is_over(queue_was_empty=True)
 
 
 def test_a_queue_is_empty_for_as_long_as_the_producer_likes(bench: Bench) -> None:
     bench.drained = True
     for _ in range(3):
-        assert bench.watch(True) is False
-        bench.clock.advance(DRAINED + 1)
+        assert bench.watch.is_over(queue_was_empty=True) is False
+        bench.clock.advance(END_OF_STREAM_DRAINED + 1)
 
 
 def test_patience_begins_anew_with_each_page_that_comes(bench: Bench) -> None:
     bench.state = DONE
     for was_empty in (True, False, True):
-        assert bench.watch(was_empty) is False
-        bench.clock.advance(PATIENCE)
-    assert bench.watch(True) is False
+        assert bench.watch.is_over(queue_was_empty=was_empty) is False
+        bench.clock.advance(END_OF_STREAM)
+    assert bench.watch.is_over(queue_was_empty=True) is False

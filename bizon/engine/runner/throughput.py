@@ -1,48 +1,49 @@
-"""How fast a stream that never ends is, and how far behind: for the progress line, and in the state for others."""
+"""Rate and lag of a stream that never ends: for the progress line, and in the state for other processes."""
 
 from bizon.common.clock import Monotonic, monotonic, utc_now
 from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import Progress
+from bizon.engine.pipeline.run import Run
 from bizon.source.source import AbstractSource
 
-EVERY = 5.0  # seconds
+NOTE_EVERY = 5.0  # seconds
 
 
-class Gauge:
-    """Looked at by the stream runner after each page; does something every few seconds. Never fails a run."""
+class Throughput:
+    """Measures a stream. The stream runner calls ``note_if_due`` after each page. Never fails a run."""
 
     def __init__(
         self,
         source: AbstractSource,
         backend: AbstractBackend,
-        job_id: str,
+        run: Run,
         progress: Progress,
         clock: Monotonic = monotonic,
     ) -> None:
         self._source = source
         self._backend = backend
-        self._job_id = job_id
+        self._run = run
         self._progress = progress
         self._clock = clock
         self._knows_lag = True
-        self._then = clock()
+        self._noted_at = clock()
         self._written = progress.snapshot().records_written
 
-    def look(self) -> None:
-        """Note rate and lag, if it is time to."""
-        seconds = self._clock() - self._then
-        if seconds < EVERY:
+    def note_if_due(self) -> None:
+        """Note rate and lag, if the last note is ``NOTE_EVERY`` seconds old."""
+        seconds = self._clock() - self._noted_at
+        if seconds < NOTE_EVERY:
             return
         lag = self._lag()
-        self._progress.behind(lag)
+        self._progress.note_lag(lag)
         written = self._progress.snapshot().records_written
         rate = (written - self._written) / seconds
-        self._then, self._written = self._clock(), written
+        self._noted_at, self._written = self._clock(), written
         note = {"records_per_second": round(rate, 1), "lag": lag, "at": utc_now().isoformat()}
         try:
-            self._backend.note_progress(self._job_id, note)
+            self._backend.note_progress(self._run.job_id, note)
         except BackendError as error:
             logger.debug(f"rate and lag were not noted: {error}")
 

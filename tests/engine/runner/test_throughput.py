@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from fakes import FakeClock, ScriptedSource, memory_backend, new_job
+from fakes import FakeClock, ScriptedSource, memory_backend, new_job, run_of
 
 from bizon.cli.progress import progress_line
 from bizon.common.errors.errors import BackendError
 from bizon.engine.pipeline.models import Progress
-from bizon.engine.runner.gauge import EVERY, Gauge
+from bizon.engine.runner.throughput import NOTE_EVERY, Throughput
 
 
 class LaggingSource(ScriptedSource):
@@ -23,17 +23,17 @@ class LaggingSource(ScriptedSource):
 def test_rate_and_lag_are_noted_every_few_seconds(clock: FakeClock) -> None:
     backend, progress = memory_backend(), Progress()
     job_id = new_job(backend)
-    gauge = Gauge(LaggingSource([]), backend, job_id, progress, clock)
+    throughput = Throughput(LaggingSource([]), backend, run_of(job_id), progress, clock)
     progress.committed(100, 0)
-    clock.advance(EVERY / 2)
-    gauge.look()
+    clock.advance(NOTE_EVERY / 2)
+    throughput.note_if_due()
     assert backend.get_stream_job_by_id(job_id).progress is None
-    clock.advance(EVERY / 2)
-    gauge.look()
+    clock.advance(NOTE_EVERY / 2)
+    throughput.note_if_due()
     noted = backend.get_stream_job_by_id(job_id).progress
-    assert (noted["records_per_second"], noted["lag"]) == (100 / EVERY, 7)
-    clock.advance(EVERY)
-    gauge.look()
+    assert (noted["records_per_second"], noted["lag"]) == (100 / NOTE_EVERY, 7)
+    clock.advance(NOTE_EVERY)
+    throughput.note_if_due()
     assert backend.get_stream_job_by_id(job_id).progress["records_per_second"] == 0
     assert "lag 7 records" in progress_line(progress.snapshot(), 1)
 
@@ -42,23 +42,23 @@ def test_a_source_that_cannot_tell_its_lag_is_not_asked_again(clock: FakeClock) 
     source, progress = LaggingSource([]), Progress()
     source.lag = None
     backend = memory_backend()
-    gauge = Gauge(source, backend, new_job(backend), progress, clock)
+    throughput = Throughput(source, backend, run_of(new_job(backend)), progress, clock)
     for lag in (None, 5):
         source.lag = lag
-        clock.advance(EVERY)
-        gauge.look()
+        clock.advance(NOTE_EVERY)
+        throughput.note_if_due()
     assert progress.snapshot().lag is None
     assert "lag" not in progress_line(progress.snapshot(), 1)
 
 
 def test_a_state_that_is_away_is_no_reason_to_fail(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, progress = memory_backend(), Progress()
-    gauge = Gauge(LaggingSource([]), backend, new_job(backend), progress, clock)
+    throughput = Throughput(LaggingSource([]), backend, run_of(new_job(backend)), progress, clock)
 
     def away(*_: Any) -> None:
         raise BackendError("away")
 
     monkeypatch.setattr(backend, "note_progress", away)
-    clock.advance(EVERY)
-    gauge.look()
+    clock.advance(NOTE_EVERY)
+    throughput.note_if_due()
     assert progress.snapshot().lag == 7

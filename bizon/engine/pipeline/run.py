@@ -1,0 +1,25 @@
+"""The identity of a run, passed whole to every part of it."""
+
+from typing import NamedTuple
+
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.models import ResumePoint
+
+
+class Run(NamedTuple):
+    """One start of a job. Built once, when the job is opened or joined.
+
+    ``epoch`` is the number of this start; commits of an earlier one are refused. ``producer_epoch`` is the start of the
+    producer whose pages count, and differs from ``epoch`` only in a consumer that runs apart from its producer.
+    """
+
+    job_id: str
+    key: StreamKey
+    epoch: int
+    producer_epoch: int
+    resume: ResumePoint
+
+    @property
+    def is_joined(self) -> bool:
+        """True for a consumer that runs apart from its producer."""
+        return self.epoch != self.producer_epoch

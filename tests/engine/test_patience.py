@@ -1,0 +1,29 @@
+"""The order of the waits: the part that knows the cause gives up first."""
+
+from bizon.engine import patience
+from bizon.engine.pipeline import in_order
+from bizon.engine.queue.adapters.kafka import client
+from bizon.engine.queue.adapters.rabbitmq import connection
+from bizon.engine.runner import producer_watch, tokens
+
+
+def test_a_broker_that_cannot_be_reached_is_named_before_a_page_and_a_page_before_the_end() -> None:
+    assert patience.RABBITMQ_OUTAGE < patience.MISSING_PAGE < patience.END_OF_STREAM
+    assert patience.KAFKA_OUTAGE <= patience.END_OF_STREAM
+
+
+def test_a_broker_without_messages_is_not_waited_for_as_long_as_one_that_may_have_some() -> None:
+    assert patience.END_OF_STREAM_DRAINED < patience.END_OF_STREAM
+
+
+def test_a_token_whose_holder_died_is_free_before_those_who_wait_give_up() -> None:
+    assert patience.TOKEN_LEASE < patience.TOKEN_WAIT
+
+
+def test_each_part_waits_as_long_as_this() -> None:
+    assert connection.AWAY == patience.RABBITMQ_OUTAGE
+    assert client.OUTAGE == patience.KAFKA_OUTAGE
+    assert in_order.MISSING_PAGE == patience.MISSING_PAGE
+    assert producer_watch.END_OF_STREAM == patience.END_OF_STREAM
+    assert producer_watch.END_OF_STREAM_DRAINED == patience.END_OF_STREAM_DRAINED
+    assert (tokens.TOKEN_LEASE, tokens.TOKEN_WAIT) == (patience.TOKEN_LEASE, patience.TOKEN_WAIT)
