@@ -336,7 +336,7 @@ def test_cursors_of_jobs_that_are_over_are_removed_when_a_new_one_is_made(backen
         backend.create_source_cursor(opened.job.id, KEY, 3, 3, {"page": 3})
         end(backend, opened, published=True)
         jobs.append(opened.job.id)
-    kept = [len(backend.get_cursors_by_job_id(job_id)) for job_id in jobs]
+    kept = [len(backend.committed(job_id).cursors) for job_id in jobs]
     assert kept == [0, 0, 1, 1], "the cursor of the previous job stays for the status"
 
 

@@ -73,6 +73,6 @@ def test_pages_that_are_fetched_ahead_of_the_checkpoint_are_shown(config: BizonC
         backend.create_source_cursor(opened.job.id, key, 20, 1_000, {"page": 21})
         assert shown() == ["Fetched: 1,000 records, up to iteration 19"]
         backend.create_destination_cursor(
-            CommitRecord(opened.job.id, opened.epoch, key, "logger", 0, 19, 1_000, {"page": 20})
+            CommitRecord(opened.job.id, opened.run.epoch, key, "logger", 0, 19, 1_000, {"page": 20})
         )
         assert shown() == []
