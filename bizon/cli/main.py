@@ -1,13 +1,11 @@
-"""The ``bizon`` command. The only package imported here is typer, so ``--help`` answers at once; commands import in
-their bodies and delegate."""
+"""The ``bizon`` command. Only typer is imported here, so that ``--help`` answers at once; commands import in their
+bodies and delegate."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-
-from bizon.common.role import Role
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
 _EXIT_CODES = (
@@ -129,7 +127,7 @@ def run(
         ),
     ] = None,
     role: Annotated[
-        Role | None,
+        Literal["producer", "consumer"] | None,
         typer.Option(
             help="Run one half of the pipeline; the other is run elsewhere. Needs a broker as queue and a state that "
             "both can reach.",
@@ -201,7 +199,7 @@ def run(
         result_json=result_json,
         fresh=fresh,
         adopt=adopt,
-        role=role and role.value,
+        role=role,
         full_refresh=full_refresh,
         since=since,
         until=until,
