@@ -1,5 +1,5 @@
-"""The ``bizon`` command. The only package imported here is typer, so ``--help`` answers at once; commands import in
-their bodies and delegate."""
+"""The ``bizon`` command. Only typer is imported here, so that ``--help`` answers at once; commands import in their
+bodies and delegate."""
 
 from typing import Annotated, Any
 

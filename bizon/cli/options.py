@@ -1,11 +1,10 @@
 """The options of the commands, each declared once, and the part of the configuration that they set."""
 
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from bizon.common.role import Role as RunRole
 
 
 class RunnerName(StrEnum):
@@ -66,7 +65,7 @@ Runner = Annotated[
     ),
 ]
 Role = Annotated[
-    RunRole | None,
+    Literal["producer", "consumer"] | None,
     typer.Option(
         "--role",
         help="Run one half of the pipeline; the other half runs elsewhere. Needs a broker as queue and a state that "

@@ -54,8 +54,6 @@ def test_help_loads_nothing_of_bizon_but_the_command(arguments: list[str]) -> No
     loaded = modules_after(arguments)  # typer itself may load pydantic for a command
     assert {name for name in loaded if name.startswith("bizon")} == {
         "bizon",
-        "bizon.common",
-        "bizon.common.role",
         "bizon.cli",
         "bizon.cli.main",
         "bizon.cli.options",
