@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -17,6 +16,7 @@ from loguru import logger
 from bizon.cli.output import counted, size
 from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.common.scrub import Scrubber
+from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:
     from bizon.engine.pipeline.models import ProgressSnapshot
@@ -28,6 +28,7 @@ _PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | <level>{level: <8}</level> | {message}"
 _WITH_PLACE = "{time:YYYY-MM-DD HH:mm:ss.SSS} | <level>{level: <8}</level> | {name}:{function}:{line} | {message}"
 _LIVE_EVERY = 0.25  # seconds
 _LINE_EVERY = 10.0  # seconds
+_THREAD = "bizon-progress"
 _BAR = 20  # columns; fewer on a narrow terminal, where the words are cut instead
 _WHOLE = 10  # records per second; above this rate a decimal adds nothing
 
@@ -96,7 +97,7 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
     Yields a function that writes a log line to stderr, above the live display if there is one. Any thread may call it.
     """
     if not sys.stderr.isatty():
-        with _every(_LINE_EVERY, LineProgress(poll)):
+        with Ticker(LineProgress(poll), _LINE_EVERY, name=_THREAD):
             yield write_to_stderr
         return
     from rich.console import Console
@@ -127,7 +128,7 @@ def progress_shown(poll: Poll) -> Iterator[Callable[[str], None]]:
             fetched = snapshot.records_before + snapshot.records_fetched
             display.update(task, description=line, completed=fetched, total=_expected_total(snapshot))
 
-        with _every(_LIVE_EVERY, show):
+        with Ticker(show, _LIVE_EVERY, name=_THREAD):
             yield lambda text: console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
 
 
@@ -180,20 +181,3 @@ def _expected_total(snapshot: "ProgressSnapshot") -> int | None:
     """The number of records in the job; None when the source gave none, or a number that is already exceeded."""
     total = snapshot.total_records
     return None if total is None or snapshot.records_before + snapshot.records_fetched > total else total
-
-
-@contextmanager
-def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    done = Event()
-
-    def loop() -> None:
-        while not done.wait(seconds):
-            act()
-
-    ticker = Thread(target=loop, name="bizon-progress", daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        ticker.join()

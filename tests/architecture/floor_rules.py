@@ -27,7 +27,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "common/clock.py common/errors/errors.py common/google_credentials.py common/interpreter.py"),
     (0, "common/interrupts.py common/kept_tokens.py common/log_bridge.py common/on_error.py common/private_files.py"),
     (0, "common/processes.py common/safe_log.py common/scrub.py common/secret.py common/secret_forms.py"),
-    (0, "common/waiting.py"),
+    (0, "common/waiting.py common/ticking.py"),
     (0, "source/model_like.py source/models.py"),
     (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "transform/snippet.py"),
