@@ -97,7 +97,7 @@ def run(
     options = given.RunOptions(
         custom_source=custom_source,
         runner=runner and runner.value,
-        role=role and role.value,
+        role=role,
         log_level=log_level and log_level.value,
         env_file=env_file,
         result_json=result_json,

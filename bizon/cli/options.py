@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 
-
 class RunnerName(StrEnum):
     """Values of ``--runner``."""
 
