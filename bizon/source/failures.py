@@ -1,4 +1,4 @@
-"""Failures of requests: which are temporary, and their names in messages."""
+"""Failures of requests: whether they are temporary, and their names in messages."""
 
 import socket
 import ssl
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-_MAY_PASS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_TEMPORARY = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _NOT_SENT = (ConnectTimeoutError, NewConnectionError)
 _UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _TLS_MISMATCH = frozenset(
@@ -29,12 +29,12 @@ _TLS_MISMATCH = frozenset(
 _WRAPPED = ("reason", "original_error")  # attributes in which urllib3 keeps the error behind an error
 
 
-def may_pass(failure: requests.RequestException) -> bool:
-    """False for failures that repeat each time: an unknown host, a bad certificate, no common TLS version, a body whose
+def is_temporary(failure: requests.RequestException) -> bool:
+    """Whether a retry may succeed. Not for an unknown host, a bad certificate, no common TLS version, or a body whose
     encoding contradicts its label."""
     if isinstance(failure, requests.exceptions.ContentDecodingError):
         return not any("incorrect header check" in str(each) for each in _chain(failure))
-    if not isinstance(failure, _MAY_PASS):
+    if not isinstance(failure, _TEMPORARY):
         return False
     for each in _chain(failure):
         if isinstance(each, socket.gaierror) and each.errno in _UNKNOWN_HOST:

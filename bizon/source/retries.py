@@ -17,13 +17,13 @@ from bizon.common.safe_log import logger
 from bizon.common.waiting import Attempt, StopSign, back_off, is_in_time, pause, stop_sign
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpRetriesConfig
-from bizon.source.failures import brief, may_pass, was_not_sent
+from bizon.source.failures import brief, is_temporary, was_not_sent
 
 _POOL_SIZE = 64  # connections kept open, for connectors that fetch on several threads
 _NO_METHOD = frozenset({"-"})  # urllib3 reads an empty set as "every method"
 
 
-class Renewing(Protocol):
+class Signer(Protocol):
     """An authenticator whose credentials may expire during a run."""
 
     def sign_again(self, request: PreparedRequest) -> None:
@@ -148,12 +148,12 @@ class RetryingAdapter(HTTPAdapter):
                 return None
             asked_for = self.policy.get_retry_after(result.raw)
             wait = usual if asked_for is None else asked_for
-        elif not may_pass(result) or not (allowed or was_not_sent(result)):
+        elif not is_temporary(result) or not (allowed or was_not_sent(result)):
             return None
         return wait if is_in_time(wait) and _can_be_sent_again(request) else None
 
 
-def signer_of(request: PreparedRequest) -> Renewing | None:
+def signer_of(request: PreparedRequest) -> Signer | None:
     """The authenticator that the session noted on the request; None when its credentials never expire."""
     signer = getattr(request, "signed_by", None)
     return signer if hasattr(signer, "renew") else None
