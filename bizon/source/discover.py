@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.discover_modules import loaded_modules, module_name, package_of, unload
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
@@ -187,6 +186,8 @@ def _import_source(name: str, module: str) -> ModuleType:
 
 
 def _custom_module(file: Path) -> ModuleType:
+    from bizon.source.discover_modules import loaded_modules, module_name, package_of, unload
+
     with _custom_lock:
         name = module_name(file)
         if name in sys.modules:
