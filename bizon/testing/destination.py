@@ -42,7 +42,7 @@ class DestinationConformance(DestinationGuards):
 
     @pytest.fixture
     def config(self) -> AbstractDestinationConfig:
-        """The ``destination`` block to test, without ``unnest``. What it names is new in each test, and empty."""
+        """The ``destination`` block to test, without ``unnest``. Each test gets a new, empty place."""
         # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/destination.py")
 
