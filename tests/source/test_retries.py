@@ -299,6 +299,15 @@ def test_the_end_of_a_run_ends_a_wait_at_once(httpserver: HTTPServer) -> None:
     assert len(httpserver.log) == 1
 
 
+def test_the_end_of_a_run_ends_retries_without_a_wait(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/items").respond_with_data(status=503)
+    sign = threading.Event()
+    sign.set()
+    with ends_with(sign), pytest.raises(StoppedError):
+        Session(AT_ONCE).get(httpserver.url_for("/items"))
+    assert len(httpserver.log) == 1
+
+
 def test_a_wait_looks_at_the_sign_again_and_again() -> None:
     sign, now, slept = threading.Event(), [0.0], list[float]()
 
