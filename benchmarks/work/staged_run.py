@@ -14,7 +14,7 @@ began = time.perf_counter()
 from stopwatch import timed  # noqa: E402
 
 from bizon.__main__ import main  # noqa: E402
-from bizon.engine.pipeline import consumer, loader, producer  # noqa: E402
+from bizon.engine.pipeline import consumer, fetcher, loader, producer  # noqa: E402
 
 stages: dict[str, list[float]] = {}
 
@@ -24,8 +24,8 @@ def stage(owner: Any, name: str, label: str) -> None:
 
 
 stage(producer.Producer, "run", "producer")
-stage(producer.PageFetcher, "_ask", "fetch")
-stage(producer, "page_to_frame", "to columns")
+stage(fetcher.PageFetcher, "_ask", "fetch")
+stage(fetcher, "page_to_frame", "to columns")
 stage(producer.Producer, "_put", "put")
 stage(consumer.Consumer, "run", "consumer")
 stage(consumer, "to_destination_frame", "to rows")

@@ -21,7 +21,7 @@ def test_a_token_whose_holder_died_is_free_before_those_who_wait_give_up() -> No
 
 
 def test_each_part_waits_as_long_as_this() -> None:
-    assert connection.AWAY == patience.RABBITMQ_OUTAGE
+    assert connection.OUTAGE == patience.RABBITMQ_OUTAGE
     assert client.OUTAGE == patience.KAFKA_OUTAGE
     assert in_order.MISSING_PAGE == patience.MISSING_PAGE
     assert producer_watch.END_OF_STREAM == patience.END_OF_STREAM
