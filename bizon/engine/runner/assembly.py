@@ -198,5 +198,4 @@ def _replayed(context: RunContext) -> Iterator[QueueMessage]:
 
 
 def _sync_metadata(context: RunContext) -> SyncMetadata:
-    metadata = SyncMetadata.from_bizon_config(context.run.job_id, context.config)
-    return metadata.model_copy(update={"sync_mode": SourceSyncModes.FULL_REFRESH}) if context.replaces else metadata
+    return SyncMetadata.from_bizon_config(context.run.job_id, context.config, replaces=context.replaces)
