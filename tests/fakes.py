@@ -141,7 +141,7 @@ def memory_backend() -> SQLAlchemyBackend:
     return backend
 
 
-def sync_metadata(sync_mode: str = "full_refresh") -> SyncMetadata:
+def sync_metadata(sync_mode: str = "full_refresh", *, replaces: bool = False) -> SyncMetadata:
     return SyncMetadata(
         name="pipe",
         job_id="job",
@@ -150,6 +150,7 @@ def sync_metadata(sync_mode: str = "full_refresh") -> SyncMetadata:
         sync_mode=sync_mode,
         destination_name="file",
         destination_alias="file",
+        replaces=replaces,
     )
 
 

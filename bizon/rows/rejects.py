@@ -61,7 +61,7 @@ def reject(frame: pl.DataFrame, reasons: Mapping[int, str], stage: Stage) -> pl.
 def split_rejected(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The good rows, and the rejected ones with ``stage`` and ``reason``; either may be empty."""
     if "reason" not in frame.columns:
-        return frame, no_rejects(frame)
+        return frame, _no_rejects(frame)
     is_good = pl.col("reason").is_null()
     return frame.filter(is_good).drop(*REJECT_SCHEMA), frame.filter(~is_good)
 
@@ -71,7 +71,7 @@ def without_refused(frame: pl.DataFrame, reasons: Mapping[int, str]) -> tuple[pl
     return split_rejected(reject(frame, reasons, Stage.DESTINATION))
 
 
-def no_rejects(frame: pl.DataFrame) -> pl.DataFrame:
+def _no_rejects(frame: pl.DataFrame) -> pl.DataFrame:
     """A frame for the rejected rows of a frame that has only good ones; empty."""
     return frame.clear().hstack(_NO_MARKS)
 

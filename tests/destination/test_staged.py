@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from fakes import sync_metadata
 
 from bizon.common.errors.errors import DestinationError, FinalizeError, OvertakenError
-from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationDetailsConfig
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 from bizon.destination.receipts import differs, parts_that_count
@@ -33,16 +33,7 @@ class Noted(StagedDestination):
     """Notes each primitive. ``superseded``: another start has claimed the output."""
 
     def __init__(self, sync_mode: str = "full_refresh", *, replaces: bool = False) -> None:
-        sync = SyncMetadata(
-            name="pipe",
-            job_id="job",
-            source_name="made",
-            stream_name="up",
-            sync_mode=sync_mode,
-            destination_name="noted",
-            destination_alias="noted",
-            replaces=replaces,
-        )
+        sync = sync_metadata(sync_mode, replaces=replaces)
         nothing: Any = None
         super().__init__(sync, AbstractDestinationDetailsConfig(), nothing, nothing, nothing)
         self.calls: list[str] = []
@@ -181,7 +172,9 @@ def test_an_output_whose_state_was_lost_is_not_appended_to(
     if not is_refused:
         destination.prepare(resume)
         return
-    with pytest.raises(DestinationError, match=r"'out' was written by pipeline 'pipe' \(made\.up\).*knows of no run"):
+    with pytest.raises(
+        DestinationError, match=r"'out' was written by pipeline 'pipe' \(scripted\.items\).*knows of no run"
+    ):
         destination.prepare(resume)
     assert destination.calls == ["open"]
 

@@ -89,4 +89,5 @@ class MemberOffsets:
 def _next_offsets(messages: Iterable[Message]) -> Offsets:
     """The offset after the last message of each partition; the messages of a partition are in order."""
     last = {(message.topic(), message.partition()): message for message in messages}
+    # only a message that was never delivered lacks topic, partition and offset
     return {key: message.offset() + 1 for key, message in last.items()}  # type: ignore[misc, operator]
