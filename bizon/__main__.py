@@ -7,8 +7,8 @@ import sys
 
 
 class _Exit:
-    """Ends the process with the command's exit code once everything registered with ``atexit`` has run. What would follow
-    is the removal of a hundred thousand imported objects one by one, from memory that the system takes back anyway."""
+    """Ends the process with the command's exit code, once the functions registered with ``atexit`` have run. The
+    interpreter would then remove a hundred thousand imported objects one by one."""
 
     code: int | None = None  # None: the command ended in another way, and the interpreter ends as usual
 

@@ -110,8 +110,8 @@ def test_at_its_end_the_command_runs_what_is_registered_and_removes_no_objects(a
     script = (
         "import atexit\nfrom bizon.__main__ import main\n"
         "class Kept:\n    def __del__(self): print('removed')\n"
-        "kept = Kept()\n"
-        "import threading, bizon.cli.main\natexit.register(print, 'registered', threading.active_count())\nmain()"
+        "kept = Kept()\nimport bizon.cli.main\ncommand = bizon.cli.main.cli\n"
+        "bizon.cli.main.cli = lambda **names: (atexit.register(print, 'registered'), command(**names))\nmain()"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
