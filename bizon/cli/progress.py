@@ -15,10 +15,10 @@ from loguru import logger
 
 from bizon.cli.output import counted, size
 from bizon.common.log_bridge import FAILURE, standard_logging_bridged
-from bizon.common.scrub import Scrubber
 from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
     from bizon.engine.pipeline.models import ProgressSnapshot
 
 VERBOSE = frozenset({"TRACE", "DEBUG"})
@@ -45,12 +45,12 @@ def write_to_stderr(text: str) -> None:
 class ConsoleLogs:
     """The command's only sink, on stderr. It scrubs all text, tracebacks included."""
 
-    def __init__(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
+    def __init__(self, level: str, scrub: "Scrubber", write: Callable[[str], None]) -> None:
         logger.remove()
         self._level, self._scrub, self._write = level, scrub, write
         self._sink = self._add_sink()
 
-    def change(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
+    def change(self, level: str, scrub: "Scrubber", write: Callable[[str], None]) -> None:
         """From now on, log at this level, mask the secrets of ``scrub``, and pass the text to ``write``."""
         self._scrub, self._write = scrub, write
         if level != self._level:  # a new sink costs some milliseconds
@@ -76,7 +76,9 @@ class ConsoleLogs:
 
 
 @contextmanager
-def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[ConsoleLogs]:
+def console_logs(
+    level: str, scrub: "Scrubber", write: Callable[[str], None] = write_to_stderr
+) -> Iterator[ConsoleLogs]:
     """Within: log to stderr only.
 
     Records that the end of the run repeats are skipped, except at the levels of ``VERBOSE``. Standard library loggers

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.cli.files import in_folder_of_paths
-from bizon.cli.options import RunOptions
 from bizon.cli.output import complain, counted, error_text, report_error, say_if_possible
 from bizon.cli.progress import VERBOSE, console_logs, progress_shown, write_to_stderr
 from bizon.cli.result import ResultFile
@@ -20,6 +19,7 @@ from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
+    from bizon.cli.options import RunOptions
     from bizon.common.models import BizonConfig
     from bizon.engine.runner.models import RunnerStatus
 
@@ -34,14 +34,14 @@ class Conclusion(NamedTuple):
     err: tuple[str, ...] = ()
 
 
-def run_pipeline(config: str, options: RunOptions) -> ExitCode:
+def run_pipeline(config: str, options: "RunOptions") -> ExitCode:
     """Run a pipeline once, in the folder that its paths are relative to, and report how it ended."""
     given = (options.custom_source, options.env_file, options.result_json)
     with in_folder_of_paths(config, *given) as (path, (custom_source, env_file, result_json)):
         return _run(path, options._replace(custom_source=custom_source, env_file=env_file, result_json=result_json))
 
 
-def _run(config: str, options: RunOptions) -> ExitCode:
+def _run(config: str, options: "RunOptions") -> ExitCode:
     result = ResultFile(options.result_json)
     scrub = Scrubber()
     level = options.log_level or _DEFAULT_LEVEL
@@ -68,7 +68,7 @@ def _run(config: str, options: RunOptions) -> ExitCode:
         return report_error(error, scrub, with_traceback=level in VERBOSE)
 
 
-def _scope(options: RunOptions) -> Scope:
+def _scope(options: "RunOptions") -> Scope:
     """The part of the stream that the run fetches. Raises ConfigError for options that contradict each other, and for
     text that does not parse as a date."""
     since, until, everything = options.since, options.until, options.full_refresh

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -10,7 +10,9 @@ from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.destination.config import DestinationTypes
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.engine.pipeline.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bizon.engine.pipeline.models import ResumePoint
 
 
 class DeadLetters(NamedTuple):
@@ -25,7 +27,7 @@ class DeadLetters(NamedTuple):
     destination: AbstractDestination | None = None
     scrub: Callable[[str], str] = str
 
-    def prepare(self, resume: ResumePoint) -> None:
+    def prepare(self, resume: "ResumePoint") -> None:
         """Make staging hold exactly the dead letters of the committed pages."""
         if self.destination is not None:
             self.destination.prepare(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
-from bizon.common.models import BizonConfig, GenericSourceConfig
 from bizon.common.role import Role
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.engine.backend.config import BackendTypes
@@ -18,6 +17,7 @@ from bizon.source.discover import resolve_source_class, streams_of, validate_str
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig, GenericSourceConfig
     from bizon.engine.runner.runner import AbstractRunner
 
 GivenSource = type[AbstractSource] | AbstractSource
@@ -118,7 +118,7 @@ def _block_of(block: Any, source: GivenSource) -> Any:
     return {"stream": streams[0], **block} if len(streams) == 1 else block
 
 
-def _check_source_can_travel(config: BizonConfig) -> None:
+def _check_source_can_travel(config: "BizonConfig") -> None:
     given = config.source.given_source
     if given is None or config.runner_type is not RunnerTypes.PROCESS:
         return
@@ -130,7 +130,7 @@ def _check_source_can_travel(config: BizonConfig) -> None:
         )
 
 
-def _check_halves_can_meet(config: BizonConfig) -> None:
+def _check_halves_can_meet(config: "BizonConfig") -> None:
     queue, backend = config.engine.queue.type, config.engine.backend.type
     if config.source.sync_mode is SourceSyncModes.STREAM:
         raise ConfigError("--role: sync_mode stream has no halves, source and destination share a loop")
@@ -146,12 +146,12 @@ def _check_halves_can_meet(config: BizonConfig) -> None:
         )
 
 
-def source_config_class(source: GenericSourceConfig) -> type[SourceConfig]:
+def source_config_class(source: "GenericSourceConfig") -> type[SourceConfig]:
     """The config class of the source that a ``source`` block names, once its stream is known to exist."""
     return _config_class(resolve_source_class(source), source)
 
 
-def _config_class(source_class: type[AbstractSource], source: GenericSourceConfig) -> type[SourceConfig]:
+def _config_class(source_class: type[AbstractSource], source: "GenericSourceConfig") -> type[SourceConfig]:
     validate_stream(source_class, source)
     try:
         return source_class.get_config_class()

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from bizon.common.errors.errors import ConfigError, SourceFetchError
-from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.secret import registry
 from bizon.common.sync import SyncMetadata
@@ -25,6 +24,9 @@ from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class, supports_incremental
 from bizon.source.models import SourceIncrementalState, SourceRecord
 from bizon.transform.transform import Transform
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
 
 _DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
 _JOB = "records"
@@ -80,7 +82,7 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
     return _fetched(loaded.config, loaded.secrets, since)
 
 
-def _fetched(config: BizonConfig, secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
+def _fetched(config: "BizonConfig", secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
     block = config.source
     with registry.known_while(secrets), opened_source(config) as source:
         state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)

@@ -1,9 +1,13 @@
 """Pages in their order, each once: a broker may deliver some again, or late."""
 
+from typing import TYPE_CHECKING
+
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.engine.patience import MISSING_PAGE
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.models import QueueMessage
 
 
 class InOrder:
@@ -23,11 +27,11 @@ class InOrder:
         """The first page that has not arrived."""
         return self._next
 
-    def is_repeat(self, message: QueueMessage) -> bool:
+    def is_repeat(self, message: "QueueMessage") -> bool:
         """True for a page that has arrived before."""
         return message.iteration < self._next or message.iteration in self._early
 
-    def take(self, message: QueueMessage) -> list[QueueMessage]:
+    def take(self, message: "QueueMessage") -> list["QueueMessage"]:
         """The messages that are next in order now that ``message``, not a repeat, has arrived; empty while an earlier
         one is missing."""
         if not self._early:

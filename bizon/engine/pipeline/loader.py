@@ -26,6 +26,7 @@ job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` run
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -34,20 +35,22 @@ from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import BatchRange
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import CommitRecord
 from bizon.engine.pipeline.failures import publishing, with_retries, writing
 from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatch
-from bizon.engine.pipeline.run import Run
 from bizon.engine.pipeline.watermark import check_watermark, published_output
-from bizon.monitoring.monitor import AbstractMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
 from bizon.rows.rejects import split_rejected, without_refused
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceIteration
+
+if TYPE_CHECKING:
+    from bizon.destination.destination import AbstractDestination
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.run import Run
+    from bizon.monitoring.monitor import AbstractMonitor
 
 Ack = Callable[[int], None]
 """Called with the last committed page."""
@@ -57,13 +60,13 @@ Ack = Callable[[int], None]
 class Loader:
     """Writes, then records. One per run, used by the consuming side on one thread."""
 
-    destination: AbstractDestination
+    destination: "AbstractDestination"
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
-    backend: AbstractBackend
-    run: Run
+    backend: "AbstractBackend"
+    run: "Run"
     ack: Ack
     callback: AbstractSourceCallback
-    monitor: AbstractMonitor
+    monitor: "AbstractMonitor"
     progress: Progress
     sleep: Callable[[float], None] = field(init=False, default_factory=lambda: rest)
     _next_iteration: int = field(init=False)
@@ -171,12 +174,12 @@ class Loader:
                 refused.append(more)
         return refused
 
-    def _write(self, destination: AbstractDestination, batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
+    def _write(self, destination: "AbstractDestination", batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
         destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
         destination.destination_id = destination_id
         with_retries(lambda: self._write_once(destination, batch, rows), self.sleep)
 
-    def _write_once(self, destination: AbstractDestination, batch: Batch, rows: pl.DataFrame) -> None:
+    def _write_once(self, destination: "AbstractDestination", batch: Batch, rows: pl.DataFrame) -> None:
         where = self._where(batch, destination.destination_id)
         with writing(where), self.monitor.trace("destination.write"):
             written, reason = destination.write_records(rows)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from bizon.common.models import BizonConfig
 from bizon.common.on_error import OnError
-from bizon.common.role import Role
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
@@ -21,17 +20,21 @@ from bizon.engine.pipeline.producer import Producer
 from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, replay
-from bizon.engine.runner.models import Links, RunContext
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
-from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
 from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class
 from bizon.source.source import AbstractSource
 from bizon.transform.transform import Transform
 
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.common.role import Role
+    from bizon.engine.runner.models import Links, RunContext
+    from bizon.source.callback import AbstractSourceCallback
 
-def build_source(config: BizonConfig) -> AbstractSource:
+
+def build_source(config: "BizonConfig") -> AbstractSource:
     """The source of the pipeline, not contacted yet; a source object that a program gave is returned as it is."""
     given = config.source.given_source
     if isinstance(given, AbstractSource):
@@ -40,20 +43,20 @@ def build_source(config: BizonConfig) -> AbstractSource:
     return resolve_source_class(config.source)(config.source.of_pipeline(broker_name(key)))
 
 
-def build_backend(config: BizonConfig) -> AbstractBackend:
+def build_backend(config: "BizonConfig") -> AbstractBackend:
     """The backend of the pipeline, with its tables created."""
     backend = BackendFactory.get_backend(config.engine.backend)
     backend.create_all_tables()
     return backend
 
 
-def build_monitor(context: RunContext) -> AbstractMonitor:
+def build_monitor(context: "RunContext") -> AbstractMonitor:
     """The monitor of the run."""
     return MonitorFactory.get_monitor(_sync_metadata(context))
 
 
 def build_destination(
-    context: RunContext, backend: AbstractBackend, callback: AbstractSourceCallback, monitor: AbstractMonitor
+    context: "RunContext", backend: AbstractBackend, callback: "AbstractSourceCallback", monitor: AbstractMonitor
 ) -> AbstractDestination:
     """The destination of the pipeline, not contacted yet."""
     return DestinationFactory.get_destination(
@@ -66,7 +69,10 @@ def build_destination(
 
 
 def build_dead_letters(
-    context: RunContext, destination: AbstractDestination, callback: AbstractSourceCallback, monitor: AbstractMonitor
+    context: "RunContext",
+    destination: AbstractDestination,
+    callback: "AbstractSourceCallback",
+    monitor: AbstractMonitor,
 ) -> DeadLetters:
     """How rows that cannot be delivered are handled; their file, if there is one, is a second destination."""
     config = context.config
@@ -83,12 +89,12 @@ def build_dead_letters(
     return DeadLetters(config.on_error, file, scrub)
 
 
-def build_fetcher(context: RunContext, source: AbstractSource, monitor: AbstractMonitor) -> PageFetcher:
+def build_fetcher(context: "RunContext", source: AbstractSource, monitor: AbstractMonitor) -> PageFetcher:
     """The part that asks the source for pages."""
     return PageFetcher(source, monitor, context.run, context.incremental, context.config.on_error)
 
 
-def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> Producer:
+def build_producer(context: "RunContext", links: "Links", fetcher: PageFetcher) -> Producer:
     """The producing loop, at the resume point."""
     resume, config = context.run.resume, context.config
     cursor = Cursor.from_db(
@@ -115,11 +121,11 @@ def build_producer(context: RunContext, links: Links, fetcher: PageFetcher) -> P
 
 
 def build_loader(
-    context: RunContext,
-    links: Links,
+    context: "RunContext",
+    links: "Links",
     destination: AbstractDestination,
     dead_letters: DeadLetters,
-    callback: AbstractSourceCallback,
+    callback: "AbstractSourceCallback",
     monitor: AbstractMonitor,
 ) -> Loader:
     """The commit point."""
@@ -136,7 +142,7 @@ def build_loader(
 
 
 @contextmanager
-def open_spool(context: RunContext) -> Iterator[Spool | None]:
+def open_spool(context: "RunContext") -> Iterator[Spool | None]:
     """Within: the spool for pages that wait long in the consuming side's queue; None when pages are not spooled."""
     if context.spool is None:
         yield None
@@ -145,12 +151,12 @@ def open_spool(context: RunContext) -> Iterator[Spool | None]:
         yield spool
 
 
-def build_queue(config: BizonConfig, key: StreamKey, role: Role) -> AbstractQueue:
+def build_queue(config: "BizonConfig", key: StreamKey, role: "Role") -> AbstractQueue:
     """The queue of one role, outside the run, not connected yet."""
     return QueueFactory.get_queue(config.engine.queue, role=role, stream=key, budget=memory_budget(config))
 
 
-def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consumer:
+def build_consumer(context: "RunContext", links: "Links", loader: Loader) -> Consumer:
     """The consuming loop."""
     config = context.config
     return Consumer(
@@ -166,13 +172,13 @@ def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consume
     )
 
 
-def memory_budget(config: BizonConfig) -> int:
+def memory_budget(config: "BizonConfig") -> int:
     """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again that is
     fetched while the buffer is written."""
     return config.destination.config.buffer_size * MEGABYTE * 2
 
 
-def _buffer(config: BizonConfig) -> DestinationBuffer:
+def _buffer(config: "BizonConfig") -> DestinationBuffer:
     """In sync mode ``stream`` it holds micro-batches, so that offsets are soon committed to the source."""
     if config.source.sync_mode is SourceSyncModes.STREAM:
         batch = config.engine.runner.config.micro_batch
@@ -191,11 +197,11 @@ def _has_started(backend: AbstractBackend, job_id: str, epoch: int) -> bool:
     return job is not None and epoch <= job.producer_epoch
 
 
-def _replayed(context: RunContext) -> Iterator[QueueMessage]:
+def _replayed(context: "RunContext") -> Iterator[QueueMessage]:
     if context.spool is None:
         return iter(())
     return replay(context.spool, context.run)
 
 
-def _sync_metadata(context: RunContext) -> SyncMetadata:
+def _sync_metadata(context: "RunContext") -> SyncMetadata:
     return SyncMetadata.from_bizon_config(context.run.job_id, context.config, replaces=context.replaces)

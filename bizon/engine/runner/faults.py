@@ -3,6 +3,7 @@
 import contextlib
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import (
     BizonError,
@@ -17,7 +18,9 @@ from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.models import RunContext
+
+if TYPE_CHECKING:
+    from bizon.engine.runner.models import RunContext
 
 _BIZON = Path(__file__).parents[2]
 _NOT_A_PLACE = ("<string>", contextlib.__file__)  # snippets, and the frames between two of bizon's context managers
@@ -35,7 +38,7 @@ def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineRe
     return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 
-def log_failure(context: RunContext, error: BaseException) -> str:
+def log_failure(context: "RunContext", error: BaseException) -> str:
     """Log an error once and return its text. For a mistake in code the place is logged too, and the traceback at level
     DEBUG."""
     where = f"{context.run.key.source_name}.{context.run.key.stream_name}, job {context.run.job_id}"
@@ -49,7 +52,7 @@ def log_failure(context: RunContext, error: BaseException) -> str:
     return Scrubber(context.secrets).brief(text)
 
 
-def failure(context: RunContext, error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
+def failure(context: "RunContext", error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
     """The result of a worker that an error ended; the error is logged once."""
     if isinstance(error, OvertakenError):
         logger.info(str(error))

@@ -27,20 +27,22 @@ in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination do
 
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import utc_now
-from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.resuming import ADOPTED, Candidates, Decision, candidates, decide, resume_point
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
 from bizon.source.config import SourceSyncModes
-from bizon.source.models import SourceIncrementalState
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.runner.models import RunnerStatus
+    from bizon.source.models import SourceIncrementalState
 
 _ONLY_NEW = Scope()
 
@@ -52,19 +54,19 @@ class OpenedJob(NamedTuple):
 
     job: StreamJob
     run: Run
-    incremental: SourceIncrementalState | None
+    incremental: "SourceIncrementalState | None"
     replaces: bool
     then_another: bool = False
 
 
-def stream_key(config: BizonConfig) -> StreamKey:
+def stream_key(config: "BizonConfig") -> StreamKey:
     """The key of the pipeline's checkpoints in the state."""
     return StreamKey(config.job_name, config.source.name, config.source.stream)
 
 
 def open_job(
-    backend: AbstractBackend,
-    config: BizonConfig,
+    backend: "AbstractBackend",
+    config: "BizonConfig",
     now: datetime | None = None,
     half: Role | None = None,
     scope: Scope = _ONLY_NEW,
@@ -97,8 +99,8 @@ def open_job(
 
 
 def _new_job(
-    backend: AbstractBackend,
-    config: BizonConfig,
+    backend: "AbstractBackend",
+    config: "BizonConfig",
     key: StreamKey,
     jobs: Candidates,
     decision: Decision,
@@ -124,7 +126,7 @@ def _new_job(
     return job
 
 
-def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | None = None) -> OpenedJob | None:
+def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJob | None = None) -> OpenedJob | None:
     """The job that a consumer works for when it runs apart from its producer. None while there is none: the producer
     has not started, or everything that it sent is published.
 
@@ -148,7 +150,7 @@ def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | 
     return OpenedJob(job, run, incremental=None, replaces=replaces)
 
 
-def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
+def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStatus") -> None:
     """Write how the run ended. SUCCEEDED only when the output is published; called once per run, also after errors."""
     job_id, epoch = opened.job.id, opened.run.epoch
     if status.published:
@@ -159,7 +161,7 @@ def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
 
 
-def _nothing_to_discard(config: BizonConfig, previous: StreamJob | None) -> str:
+def _nothing_to_discard(config: "BizonConfig", previous: StreamJob | None) -> str:
     text = "There was no unfinished job to discard; a new one starts"
     if config.source.sync_mode is SourceSyncModes.INCREMENTAL and previous is not None:
         return f"{text} after the watermark (--full-refresh loads everything and replaces the output)"

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bizon.common.errors.errors import BackendError, JobLockedError
@@ -16,15 +17,17 @@ from bizon.common.processes import is_gone, place, started
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
 
 _LONGEST_NAME = 80  # characters; columns have room for 100
 
 
 @contextmanager
 def held_lease(
-    backend: AbstractBackend, key: StreamKey, ttl: float, on_lost: Callable[[str], None]
+    backend: "AbstractBackend", key: StreamKey, ttl: float, on_lost: Callable[[str], None]
 ) -> Iterator[LeaseHolder]:
     """Hold the lease of a stream; raises JobLockedError when another run holds it.
 

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from bizon.common.errors.errors import FailureClass, RunFailedError
-from bizon.common.models import BizonConfig
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.consumer import EndWatch, NeverOver
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
-from bizon.engine.pipeline.producer import StopFlag
-from bizon.engine.pipeline.run import Run
-from bizon.engine.queue.queue import AbstractQueue
-from bizon.source.models import SourceIncrementalState
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.producer import StopFlag
+    from bizon.engine.pipeline.run import Run
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.source.models import SourceIncrementalState
 
 _KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
 
@@ -26,9 +28,9 @@ class RunContext:
     pages, None when they are not spooled. ``secrets``: values that no output may show.
     """
 
-    config: BizonConfig
-    run: Run
-    incremental: SourceIncrementalState | None
+    config: "BizonConfig"
+    run: "Run"
+    incremental: "SourceIncrementalState | None"
     replaces: bool = False
     spool: Path | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
@@ -46,9 +48,9 @@ class Links(NamedTuple):
     """How a worker reaches the others: made by the runner for its kind of worker. ``watch``: for queues that do not
     report that the other half is gone."""
 
-    queue: AbstractQueue
-    backend: AbstractBackend
-    stop: StopFlag
+    queue: "AbstractQueue"
+    backend: "AbstractBackend"
+    stop: "StopFlag"
     gate: Gate
     progress: Progress
     watch: EndWatch = NeverOver()

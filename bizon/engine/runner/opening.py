@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import DestinationConnectionError, SourceConnectionError, StoppedError
-from bizon.common.models import BizonConfig
 from bizon.common.waiting import stop_sign, within
-from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.destination import AbstractDestination
 from bizon.engine.pipeline.consumer import Consumer, Outcome
-from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.assembly import (
     build_consumer,
@@ -19,17 +15,23 @@ from bizon.engine.runner.assembly import (
     build_loader,
     build_source,
 )
-from bizon.engine.runner.models import Links, RunContext
-from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.discover import resolve_source_class
 from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.destination.dead_letters import DeadLetters
+    from bizon.destination.destination import AbstractDestination
+    from bizon.engine.pipeline.loader import Loader
+    from bizon.engine.runner.models import Links, RunContext
+    from bizon.monitoring.monitor import AbstractMonitor
 
 _CHECK_RETRIES = 10.0  # seconds
 
 
 @contextmanager
-def opened_source(config: BizonConfig) -> Iterator[AbstractSource]:
+def opened_source(config: "BizonConfig") -> Iterator[AbstractSource]:
     """Within: the source of the pipeline, whose connection was checked. Raises SourceConnectionError."""
     source = build_source(config)
     try:
@@ -40,7 +42,7 @@ def opened_source(config: BizonConfig) -> Iterator[AbstractSource]:
 
 
 @contextmanager
-def source_callback(context: RunContext, source: AbstractSource | None = None) -> Iterator[AbstractSourceCallback]:
+def source_callback(context: "RunContext", source: AbstractSource | None = None) -> Iterator[AbstractSourceCallback]:
     """Within: the callback of the source, for the consuming side. Builds a source only when it has a callback of its
     own and none is given."""
     overridden = resolve_source_class(context.config.source).get_source_callback_instance
@@ -60,7 +62,7 @@ class OpenedConsumer(NamedTuple):
     """A consumer whose destination is checked and prepared."""
 
     consumer: Consumer
-    loader: Loader
+    loader: "Loader"
 
     def result(self, status: PipelineReturnStatus, *, capped: bool = False) -> WorkerResult:
         """How the worker ended, with the places of the records and the dead letters. Called after the last write."""
@@ -75,7 +77,7 @@ class OpenedConsumer(NamedTuple):
 
 @contextmanager
 def opened_consumer(
-    context: RunContext, links: Links, callback: AbstractSourceCallback, monitor: AbstractMonitor
+    context: "RunContext", links: "Links", callback: AbstractSourceCallback, monitor: "AbstractMonitor"
 ) -> Iterator[OpenedConsumer]:
     """Within: the consumer of the run, ready to write. Raises DestinationConnectionError, WatermarkError, and any error
     of ``prepare``."""
@@ -102,7 +104,7 @@ def _check_source(source: AbstractSource) -> None:
         raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
 
 
-def _check_destination(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
+def _check_destination(destination: "AbstractDestination", dead_letters: "DeadLetters") -> None:
     """Raise DestinationConnectionError unless the destination and the dead letters' destination can be written."""
     for each in filter(None, (destination, dead_letters.destination)):
         if each.check_connection() is not True:
@@ -110,7 +112,7 @@ def _check_destination(destination: AbstractDestination, dead_letters: DeadLette
             raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {each.describe()}")
 
 
-def _close_destination(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
+def _close_destination(destination: "AbstractDestination", dead_letters: "DeadLetters") -> None:
     """Close both, the second also when closing the first fails."""
     try:
         destination.close()

@@ -8,12 +8,15 @@ from collections.abc import Container, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import polars
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
-from bizon.common.models import BizonConfig
 from bizon.common.role import Role
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
 
 _PROBE_TIMEOUT = 5.0  # seconds; the probe takes a millisecond
 _TASKS = Path("/proc/self/task")
@@ -27,7 +30,7 @@ MODULES = {
 it reports a missing package itself."""
 
 
-def check_extras(config: BizonConfig, halves: Container[Role]) -> None:
+def check_extras(config: "BizonConfig", halves: Container[Role]) -> None:
     """Raise MissingDependencyError, with the extra to install, when a part of the run lacks a package.
 
     The runner calls it before anything is opened; nothing is imported. ``halves``: the halves this process starts.
@@ -38,7 +41,7 @@ def check_extras(config: BizonConfig, halves: Container[Role]) -> None:
             raise MissingDependencyError(extra, f"{part} (module {missing})")
 
 
-def _parts(config: BizonConfig, halves: Container[Role]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _parts(config: "BizonConfig", halves: Container[Role]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """For each part: the name of its extra, the part in words, and the modules it imports."""
     source, destination, queue = config.source.name, config.destination.name.value, config.engine.queue.type.value
     if Role.PRODUCER in halves and config.source.source_file_path is None:

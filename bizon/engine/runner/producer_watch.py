@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.common.waiting import StopSign
 from bizon.engine.patience import END_OF_STREAM, END_OF_STREAM_DRAINED
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+
+if TYPE_CHECKING:
+    from bizon.common.waiting import StopSign
 
 
 class ProducerState(IntEnum):
@@ -36,7 +39,7 @@ class ProducerWatch:
         state: Callable[[], ProducerState],
         clock: Monotonic = monotonic,
         is_drained: Callable[[], bool] = lambda: False,
-        cut_short: StopSign | None = None,
+        cut_short: "StopSign | None" = None,
     ) -> None:
         self._state = state
         self._clock = clock

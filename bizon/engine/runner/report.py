@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
-from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.backend.config import BackendTypes
@@ -15,6 +14,9 @@ from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import stream_key
 from bizon.engine.runner.lease import is_dead, lease_key
 from bizon.source.config import SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class PipelineReport:
         return started and not self.is_running and self.sync_mode != SourceSyncModes.STREAM
 
 
-def report_on(config: BizonConfig) -> PipelineReport:
+def report_on(config: "BizonConfig") -> PipelineReport:
     """Read the state of a pipeline; nothing is created or changed. Raises BackendError, and ConfigError for a state
     that lives in the memory of a run."""
     _refuse_memory(config)
@@ -137,7 +139,7 @@ def _lease_report(lease: Lease | None, half: Role) -> LeaseReport | None:
     return LeaseReport(half.value, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
 
 
-def request_reset(config: BizonConfig) -> None:
+def request_reset(config: "BizonConfig") -> None:
     """Make the next run fetch everything again and replace the output. Raises ConfigError where that has no meaning."""
     _refuse_memory(config)
     if config.source.sync_mode is SourceSyncModes.STREAM:
@@ -149,7 +151,7 @@ def request_reset(config: BizonConfig) -> None:
         backend.request_stream_reset(stream_key(config))
 
 
-def _refuse_memory(config: BizonConfig) -> None:
+def _refuse_memory(config: "BizonConfig") -> None:
     if config.engine.backend.type is BackendTypes.SQLITE_IN_MEMORY:
         raise ConfigError(
             "backend type 'sqlite_in_memory' keeps no state between runs; use backend type 'sqlite' or 'postgres'",

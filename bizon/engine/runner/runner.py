@@ -3,19 +3,15 @@
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, ExitStack
 from threading import Event
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bizon.common.errors.errors import BackendError
 from bizon.common.log_bridge import FAILURE
-from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import registry
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import LeaseHolder
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
-from bizon.engine.pipeline.producer import StopFlag
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
@@ -24,6 +20,12 @@ from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.engine.runner.prerequisites import check_extras, check_threads
 from bizon.engine.runner.windows import Scope
 from bizon.source.config import SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import LeaseHolder
+    from bizon.engine.pipeline.producer import StopFlag
 
 PAGE_GRACE = 0.5
 """Seconds that a page in flight gets when an exception in the main thread ends the run."""
@@ -40,10 +42,10 @@ class AbstractRunner(ABC):
 
     def __init__(
         self,
-        config: BizonConfig,
+        config: "BizonConfig",
         secrets: frozenset[str] = frozenset(),
         *,
-        stop: StopFlag | None = None,
+        stop: "StopFlag | None" = None,
         progress: Progress | None = None,
     ) -> None:
         """``stop`` and ``progress``: given by an adapter whose workers live in other processes."""
@@ -95,10 +97,10 @@ class AbstractRunner(ABC):
         check_threads()
 
     @abstractmethod
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
 
-    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+    def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
         while True:
             opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
@@ -119,11 +121,11 @@ class AbstractRunner(ABC):
         self._stopping.clear()
         return True
 
-    def _lease(self, backend: AbstractBackend, half: Role) -> AbstractContextManager[LeaseHolder]:
+    def _lease(self, backend: "AbstractBackend", half: Role) -> AbstractContextManager["LeaseHolder"]:
         key, ttl = stream_key(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
         return held_lease(backend, lease_key(key, half), ttl, self._lose)
 
-    def _run_job(self, backend: AbstractBackend, opened: OpenedJob) -> RunnerStatus:
+    def _run_job(self, backend: "AbstractBackend", opened: OpenedJob) -> RunnerStatus:
         config, key = self.bizon_config, opened.run.key
         keeps_pages = config.source.sync_mode is not SourceSyncModes.STREAM and not config.engine.queue.is_broker
         folder = backend.spool_folder(key) if keeps_pages else None
@@ -195,7 +197,7 @@ class AbstractRunner(ABC):
         return status
 
 
-def _close(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
+def _close(backend: "AbstractBackend", opened: OpenedJob, status: RunnerStatus) -> None:
     """Close the job. A failure is reported even when the state cannot record it: the next start finds the job as after
     a kill."""
     try:

@@ -6,6 +6,7 @@ and closes the queue.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError, TransformError
 from bizon.common.interrupts import is_for_the_process
@@ -13,29 +14,31 @@ from bizon.common.kept_tokens import kept_by
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.waiting import ends_with, was_stopped
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.consumer import Consumer
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import Producer, ProducerEnd, StopFlag, deliver
-from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.models import Signal
 from bizon.engine.runner.assembly import build_fetcher, build_monitor, build_producer
 from bizon.engine.runner.faults import STATUS_OF_HALF, failure, status_of
-from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.opening import opened_consumer, opened_source, source_callback
 from bizon.engine.runner.tokens import StateTokenKeeper
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.consumer import Consumer
+    from bizon.engine.pipeline.run import Run
+    from bizon.engine.runner.models import Links, RunContext
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.source import AbstractSource
 
 _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, so this bounds how late a stop is seen
 
 
-def run_producer(context: RunContext, links: Links) -> WorkerResult:
+def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
     """The producing half. Called once per run, in a separate thread or process."""
     return _run(context, links, Role.PRODUCER, _produce)
 
 
-def run_consumer(context: RunContext, links: Links) -> WorkerResult:
+def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:
     """The consuming half. Called once per run, in a separate thread or process."""
     try:
         return _run(context, links, Role.CONSUMER, _consume)
@@ -45,7 +48,7 @@ def run_consumer(context: RunContext, links: Links) -> WorkerResult:
 
 
 def _run(
-    context: RunContext, links: Links, half: Role, work: Callable[[RunContext, Links], WorkerResult]
+    context: "RunContext", links: "Links", half: Role, work: Callable[["RunContext", "Links"], WorkerResult]
 ) -> WorkerResult:
     try:
         with worker_thread(links.backend, links.stop):
@@ -61,13 +64,13 @@ def _run(
 
 
 @contextmanager
-def worker_thread(backend: AbstractBackend, stop: StopFlag) -> Iterator[None]:
+def worker_thread(backend: "AbstractBackend", stop: StopFlag) -> Iterator[None]:
     """Within, on this thread: waits end once ``stop`` is set, and refresh tokens that rotate are kept in the state."""
     with ends_with(stop), kept_by(StateTokenKeeper(backend)):
         yield
 
 
-def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
+def announce_total(context: "RunContext", links: "Links", source: "AbstractSource") -> None:
     """Report where the run starts, and ask the source how many records there are. For display only, so a failure does
     not fail the run. A window has no total: the source counts the whole stream."""
     resume = context.run.resume
@@ -85,7 +88,7 @@ def announce_total(context: RunContext, links: Links, source: AbstractSource) ->
         links.backend.set_total_records(context.run.job_id, total)
 
 
-def track_end(monitor: AbstractMonitor, result: WorkerResult) -> WorkerResult:
+def track_end(monitor: "AbstractMonitor", result: WorkerResult) -> WorkerResult:
     """Tell the monitor how a worker ended."""
     monitor.track_pipeline_status(result.status)
     return result
@@ -97,7 +100,7 @@ def status_of_end(end: ProducerEnd) -> PipelineReturnStatus:
     return PipelineReturnStatus.KILLED_BY_RUNNER if stopped else PipelineReturnStatus.SUCCESS
 
 
-def _produce(context: RunContext, links: Links) -> WorkerResult:
+def _produce(context: "RunContext", links: "Links") -> WorkerResult:
     links.queue.connect()
     monitor = build_monitor(context)
     with opened_source(context.config) as source:
@@ -121,7 +124,7 @@ def _fetch(producer: Producer, exhausted: bool) -> ProducerEnd:
         raise
 
 
-def _consume(context: RunContext, links: Links) -> WorkerResult:
+def _consume(context: "RunContext", links: "Links") -> WorkerResult:
     links.queue.connect()
     monitor = build_monitor(context)
     with (
@@ -133,7 +136,7 @@ def _consume(context: RunContext, links: Links) -> WorkerResult:
     return track_end(monitor, opened.result(PipelineReturnStatus.SUCCESS))
 
 
-def _write(run: Run, consumer: Consumer) -> None:
+def _write(run: "Run", consumer: "Consumer") -> None:
     if run.is_joined and run.resume.exhausted:
         consumer.publish()  # the producer need not send its end again
         return
@@ -144,7 +147,7 @@ def _write(run: Run, consumer: Consumer) -> None:
         raise
 
 
-def _close(links: Links) -> None:
+def _close(links: "Links") -> None:
     """Close the queue. Every message that counts was confirmed by now, or the run has failed anyway."""
     try:
         try:
@@ -155,7 +158,7 @@ def _close(links: Links) -> None:
         logger.debug(f"the queue was not closed cleanly: {error}")
 
 
-def _failed(context: RunContext, links: Links, error: BaseException, default: PipelineReturnStatus) -> WorkerResult:
+def _failed(context: "RunContext", links: "Links", error: BaseException, default: PipelineReturnStatus) -> WorkerResult:
     status = status_of(error, default)
     if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
         return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and reported why

@@ -23,8 +23,6 @@ from bizon.common.role import Role
 from bizon.common.secret import registry
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
-from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
 from bizon.engine.runner.faults import STATUS_OF_HALF, status_of
 from bizon.engine.runner.models import Links, RunContext
@@ -34,6 +32,9 @@ from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:
     from loguru import Message
+
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.engine.queue.spool import Spool
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that the main process handles for its children."""
@@ -145,7 +146,7 @@ def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, re
         return run(context, links)
 
 
-def _queue(half: Role, context: RunContext, wiring: ChildWiring, spool: Spool | None) -> AbstractQueue:
+def _queue(half: Role, context: RunContext, wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
     config = context.config
     if config.engine.queue.is_broker:
         return build_queue(config, context.run.key, half)

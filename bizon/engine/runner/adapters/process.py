@@ -7,22 +7,24 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.log_bridge import FAILURE
-from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.secret import learn
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
 from bizon.engine.runner.faults import STATUS_OF_HALF
-from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.producer_watch import state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.runner.models import RunContext
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
 
@@ -34,7 +36,7 @@ class ProcessRunner(AbstractRunner):
     leaves nothing locked.
     """
 
-    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
+    def __init__(self, config: "BizonConfig", secrets: frozenset[str] = frozenset()) -> None:
         self._flag = SharedFlag(shared_memory("b", 1))
         self._producer: Any = shared_memory("b", 1)
         self._slots: Any = shared_memory("q", Progress.SLOTS)
@@ -43,7 +45,7 @@ class ProcessRunner(AbstractRunner):
     def _check_host(self) -> None:
         check_children()
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
         spawn = multiprocessing.get_context("spawn")
         data_out, data_in = spawn.Pipe(duplex=False)
         gate_out, gate_in = spawn.Pipe(duplex=False)

@@ -3,20 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
 from bizon.common.interrupts import is_failure, is_for_the_process
 from bizon.common.waiting import was_stopped
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.consumer import Consumer
-from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import ProducerEnd
-from bizon.engine.queue.config import AbstractQueueConfigDetails
-from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_fetcher, build_monitor, build_producer, open_spool
 from bizon.engine.runner.faults import failure, status_of
 from bizon.engine.runner.models import Links, RunContext
@@ -25,28 +19,36 @@ from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.throughput import Throughput
 from bizon.engine.runner.workers import announce_total, status_of_end, track_end, worker_thread
 from bizon.source.config import SourceSyncModes
-from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.consumer import Consumer
+    from bizon.engine.pipeline.fetcher import PageFetcher
+    from bizon.engine.queue.config import AbstractQueueConfigDetails
+    from bizon.engine.queue.models import QueueMessage
+    from bizon.engine.queue.spool import Spool
+    from bizon.source.source import AbstractSource
 
 
 class InlineQueue(AbstractQueue):
     """Takes the place of the queue: ``put`` hands the page to the consumer at once."""
 
     def __init__(
-        self, config: AbstractQueueConfigDetails, on_ack: Callable[[], None], spool: Spool | None = None
+        self, config: "AbstractQueueConfigDetails", on_ack: Callable[[], None], spool: "Spool | None" = None
     ) -> None:
         super().__init__(config)
         self._on_ack = on_ack
         self._spool = spool
         self._consumer: Consumer | None = None
 
-    def feed(self, consumer: Consumer) -> None:
+    def feed(self, consumer: "Consumer") -> None:
         """Pages go to this consumer from now on."""
         self._consumer = consumer
 
     def connect(self) -> None:
         return None
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         if self._consumer is not None:
             if self._spool is not None:
                 self._spool.note(message)
@@ -54,7 +56,7 @@ class InlineQueue(AbstractQueue):
             self._consumer.flush_if_due()
         return True
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         return None
 
     def ack(self, job_id: str, to_iteration: int) -> None:
@@ -69,7 +71,7 @@ class InlineQueue(AbstractQueue):
 class StreamingRunner(AbstractRunner):
     """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         try:
             with worker_thread(backend, self._stop):
                 result = self._move(context, backend)
@@ -81,7 +83,7 @@ class StreamingRunner(AbstractRunner):
             result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
         return {"stream": track_end(build_monitor(context), result)}
 
-    def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:
+    def _move(self, context: RunContext, backend: "AbstractBackend") -> WorkerResult:
         monitor = build_monitor(context)
         is_stream = context.config.source.sync_mode is SourceSyncModes.STREAM
         with (
@@ -104,7 +106,7 @@ class StreamingRunner(AbstractRunner):
         return opened.result(status_of_end(end), capped=end is ProducerEnd.CAPPED)
 
     def _follow(
-        self, context: RunContext, links: Links, source: AbstractSource, fetcher: PageFetcher, consumer: Consumer
+        self, context: RunContext, links: Links, source: "AbstractSource", fetcher: "PageFetcher", consumer: "Consumer"
     ) -> ProducerEnd:
         """Sync mode ``stream``: fetch pages until stopped; a page without records is a pause. Only the first page is
         asked for with a pagination, and only when the source resumes by one.
@@ -140,7 +142,7 @@ class StreamingRunner(AbstractRunner):
 
 
 @contextmanager
-def _good_pages_committed(consumer: Consumer) -> Iterator[None]:
+def _good_pages_committed(consumer: "Consumer") -> Iterator[None]:
     """Within: a fault that is not the destination's or the state's leaves the pages before it committed."""
     try:
         yield

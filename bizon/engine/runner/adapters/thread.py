@@ -4,19 +4,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from bizon.common.interrupts import in_words
 from bizon.common.role import Role
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.engine.queue.spool import Spool
 from bizon.engine.runner.assembly import build_queue, memory_budget, open_spool
 from bizon.engine.runner.faults import STATUS_OF_HALF
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.queue.spool import Spool
 
 _Worker = Callable[[RunContext, Links], WorkerResult]
 
@@ -28,7 +31,7 @@ class ThreadRunner(AbstractRunner):
     since only it knows its result. Then the exception is re-raised.
     """
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         settings = context.config.engine.runner.config
         with open_spool(context) as spool:
             sending, receiving = _queues(context, spool)
@@ -75,7 +78,7 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
     return future
 
 
-def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, AbstractQueue]:
+def _queues(context: RunContext, spool: "Spool | None") -> tuple[AbstractQueue, AbstractQueue]:
     """The producer's and the consumer's end: the same object unless a broker is between them."""
     config = context.config
     if config.engine.queue.is_broker:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.api_core import exceptions
 from google.api_core.retry import Retry
@@ -18,8 +18,10 @@ from requests.exceptions import Timeout
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.google.credentials import CredentialsError, google_credentials
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 
 _TIMEOUT = 60.0  # seconds of one request
 _RETRY_FOR = 120.0  # seconds for which a request is repeated
@@ -95,7 +97,7 @@ REQUEST_OPTIONS: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
 class Clients:
     """The clients of one destination, each created on first use."""
 
-    def __init__(self, config: BigQueryFamilyDetails) -> None:
+    def __init__(self, config: "BigQueryFamilyDetails") -> None:
         self._config = config
 
     @cached_property

@@ -10,15 +10,17 @@ after another has taken over never removes an object of the later start.
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from google.api_core import exceptions
 from google.cloud.storage import Client as StorageClient
 
 from bizon.common.safe_log import logger
-from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
 _JOB = re.compile(r"(\d+)-(.+)")
@@ -51,7 +53,7 @@ class Part(NamedTuple):
 class Objects:
     """The objects of one pipeline."""
 
-    def __init__(self, client: StorageClient, bucket: str, metadata: SyncMetadata) -> None:
+    def __init__(self, client: StorageClient, bucket: str, metadata: "SyncMetadata") -> None:
         self._client = client
         self._bucket = client.bucket(bucket)
         source, stream = quote(metadata.source_name, safe=""), quote(metadata.stream_name, safe="")

@@ -8,12 +8,14 @@ labels of ``claim.py``. Older releases left ``bizon_pipeline`` on both.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.destination.models import Owner
+
+if TYPE_CHECKING:
+    from bizon.destination.models import Owner
 
 STAGING = "bizon_staging"
 _OLDER = "bizon_pipeline"
@@ -37,7 +39,7 @@ class Publication(NamedTuple):
 class OwnerLabels:
     """The labels of one pipeline on final tables."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: "Owner") -> None:
         self.owner = owner
 
     @property

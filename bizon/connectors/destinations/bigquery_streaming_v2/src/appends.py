@@ -5,7 +5,7 @@ a table has no offsets: there, a request whose answer is lost may be written twi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
@@ -15,7 +15,9 @@ from google.rpc import code_pb2
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
-from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a failing request
 _ANSWER = 300.0  # seconds for all answers to the requests of one call
@@ -76,7 +78,7 @@ class WriteStream:
         self._offset = offset
         self._sleep = sleep
 
-    def append(self, requests: Sequence[Request], confirmed: Confirmed | None = None) -> None:
+    def append(self, requests: Sequence[Request], confirmed: "Confirmed | None" = None) -> None:
         """Append the rows of the requests in order; returns once all are confirmed, and notes confirmed rows.
 
         A request with a row that BigQuery refuses is not appended; the other requests are. Raises RowsRejectedError for
@@ -100,7 +102,7 @@ class WriteStream:
         if reasons:
             raise RowsRejectedError(reasons)
 
-    def _append_once(self, waiting: list[Request], confirmed: Confirmed, reasons: dict[int, str]) -> bool:
+    def _append_once(self, waiting: list[Request], confirmed: "Confirmed", reasons: dict[int, str]) -> bool:
         """Send the waiting requests, and remove those that are done or refused. Reads all answers, also after a
         refusal: later requests may be done. With offsets they are not, since each offset after a refusal was wrong.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from google.cloud.bigquery import SchemaField
@@ -14,9 +14,11 @@ from google.protobuf import (
 )
 
 from bizon.common.clock import microseconds
-from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 
 BATCH = "_bizon_batch"
 """Column of staging tables: the batch that a row came with."""
@@ -39,7 +41,7 @@ class Messages:
     """Encodes rows of one table. ``record``: the declared columns of an unnested table. ``fields``: the columns of the
     messages; with ``BATCH`` among them, each row carries its batch."""
 
-    def __init__(self, fields: Sequence[SchemaField], record: BigQueryRecordSchemaConfig | None) -> None:
+    def __init__(self, fields: Sequence[SchemaField], record: "BigQueryRecordSchemaConfig | None") -> None:
         self.descriptor = _described(_ROOT, fields)
         self.message: Callable[..., Any] = _class_of(self.descriptor)
         self._fields = list(fields)

@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.common.secret import Secret
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.repeated_errors import RepeatedErrors
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
@@ -37,7 +39,7 @@ _END_OF_PARTITION = -191  # _PARTITION_EOF
 class Client:
     """Creates consumers, and keeps the last error that librdkafka reported. Used on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig) -> None:
+    def __init__(self, config: "KafkaSourceConfig") -> None:
         self._config = config
         self._last_error = ""
         self._repeated_errors = RepeatedErrors()
@@ -153,7 +155,7 @@ def fetch_error(what: str, error: KafkaError) -> SourceFetchError:
     return SourceFetchError(f"kafka: {what}: {error.str()}")
 
 
-def settings_of(config: KafkaSourceConfig) -> dict[str, Any]:
+def settings_of(config: "KafkaSourceConfig") -> dict[str, Any]:
     """The settings for librdkafka, with passwords in clear text."""
     own: dict[str, Any] = {"log_level": 0, **config.settings}  # error_cb reports everything that matters
     if config.authentication is not None and config.authentication.params is not None:

@@ -10,7 +10,7 @@ current content of the topic. ``on_data_loss`` decides about a partition that wa
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -27,8 +27,10 @@ from bizon.connectors.sources.kafka.src.client import (
     split_errors,
     text_of,
 )
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.data_loss import DataLoss, DataLossPolicy
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 Ranges = dict[Partition, tuple[int, int]]
 """Next offset and end of partitions; the offset at the end is not read."""
@@ -42,7 +44,7 @@ _REMEDY = "start again with --fresh; source.on_data_loss: warn continues with th
 class SnapshotReader:
     """Reads ranges of partitions, which it assigns to itself. All calls are on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
+    def __init__(self, config: "KafkaSourceConfig", client: Client) -> None:
         self._config = config
         self._client = client
         self._consumer: Consumer | None = None

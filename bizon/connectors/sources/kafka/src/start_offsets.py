@@ -14,7 +14,7 @@ A start before the first message, after the end, or in a topic that was recreate
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -30,10 +30,12 @@ from bizon.connectors.sources.kafka.src.broker_calls import (
     topic_ids,
 )
 from bizon.connectors.sources.kafka.src.client import Client, Partition, error_of, fetch_error, text_of
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.data_loss import DataLoss, DataLossPolicy
 from bizon.connectors.sources.kafka.src.legacy_group import LegacyGroup
 from bizon.connectors.sources.kafka.src.member_offsets import Start
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 _LATEST = frozenset({"latest", "largest", "end"})
 _REFUSED = frozenset({"error", "none"})
@@ -43,7 +45,7 @@ _RETRY_WAIT, _PATIENCE = 0.2, 30.0  # seconds; between two lookups of the starts
 class StartOffsets:
     """Knows how far the last checkpoint, and this run, have read each partition."""
 
-    def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
+    def __init__(self, config: "KafkaSourceConfig", client: Client) -> None:
         self._config = config
         self._client = client
         self._policy = DataLossPolicy(config.on_data_loss)

@@ -2,24 +2,26 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.database import Database
-from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
-from bizon.engine.backend.models import StreamJob
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.database import Database
+    from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
+    from bizon.engine.backend.models import StreamJob
 
 
 class BackendPart:
     """Shared by all parts: the database, and its transactions."""
 
-    _database: Database
-    _transactions: Transactions
+    _database: "Database"
+    _transactions: "Transactions"
 
-    def _existing(self, job_id: str, job: StreamJob | None) -> StreamJob:
+    def _existing(self, job_id: str, job: "StreamJob | None") -> "StreamJob":
         """The job; raises BackendError when it is missing."""
         if job is None:
             raise BackendError(f"job '{job_id}' is missing from {self._database.name}: was it deleted during the run?")

@@ -1,15 +1,18 @@
 """The state in Postgres: its connections, and the meaning of its errors."""
 
 import re
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from bizon.common.errors.errors import MissingDependencyError
-from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import SessionLocks, heartbeat_interval, lease_lock
-from bizon.engine.backend.models import StreamKey
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails
+    from bizon.engine.backend.models import StreamKey
 
 _CONNECT_TIMEOUT = 10  # seconds
 _SILENCE = 30  # seconds without traffic before the client checks that the server is still there
@@ -38,7 +41,7 @@ _STARTING_OR_STOPPING = "the database system is "  # starting up, shutting down,
 class PostgresDatabase(Database):
     """A schema of a Postgres database."""
 
-    def __init__(self, config: PostgresConfigDetails) -> None:
+    def __init__(self, config: "PostgresConfigDetails") -> None:
         self._config = config
         name = f"Postgres database '{config.database}', schema '{config.schema_name}', on {config.host}:{config.port}"
         super().__init__(_engine(config), name)
@@ -69,10 +72,10 @@ class PostgresDatabase(Database):
         no_connection = isinstance(error, OperationalError) and state is None
         return no_connection and (reached or _STARTING_OR_STOPPING in str(error.orig))
 
-    def prove_alive(self, key: StreamKey, owner: str) -> None:
+    def prove_alive(self, key: "StreamKey", owner: str) -> None:
         self._locks.hold(lease_lock(self._config.schema_name, key, owner))
 
-    def stop_proving(self, key: StreamKey, owner: str) -> None:
+    def stop_proving(self, key: "StreamKey", owner: str) -> None:
         self._locks.drop(lease_lock(self._config.schema_name, key, owner))
 
     def heartbeat_interval(self, ttl: float) -> float:
@@ -83,7 +86,7 @@ class PostgresDatabase(Database):
         super().close()
 
 
-def _engine(config: PostgresConfigDetails) -> Engine:
+def _engine(config: "PostgresConfigDetails") -> Engine:
     """Connections are made from parts, so a password may have any character. Nothing depends on settings of a session:
     each statement or transaction brings its own, so that a pooler may stand in between."""
     url = URL.create(

@@ -1,7 +1,7 @@
 """The Kafka client: the settings that both sides share, its log, and its errors between calls."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -11,7 +11,9 @@ from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.patience import KAFKA_OUTAGE
-from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
 OUTAGE = KAFKA_OUTAGE
 CONNECT_TIMEOUT = 20.0  # seconds
@@ -24,7 +26,7 @@ class ClientEvents:
     """Receives the callbacks of one client: its log goes to loguru, and outages wait here for the next ``check``. The
     client calls it on the thread that polls."""
 
-    def __init__(self, config: KafkaQueueConfig, clock: Monotonic = monotonic) -> None:
+    def __init__(self, config: "KafkaQueueConfig", clock: Monotonic = monotonic) -> None:
         self._servers = config.bootstrap_server
         self._scrub = Scrubber(iter_secrets(config), patterns=False)
         self._clock = clock
@@ -112,7 +114,7 @@ class ClientEvents:
             self._logged.add(kind)
 
 
-def settings(config: KafkaQueueConfig, events: ClientEvents, **own: Any) -> dict[str, Any]:
+def settings(config: "KafkaQueueConfig", events: ClientEvents, **own: Any) -> dict[str, Any]:
     """The client's settings: bizon's, the ones for one side (``own``, with _ for .), then the user's."""
     protocol = config.security_protocol
     mechanism = config.sasl_mechanism or ("PLAIN" if protocol.startswith("SASL") else None)

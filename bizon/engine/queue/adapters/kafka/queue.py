@@ -11,15 +11,19 @@ except ImportError as error:
 
     raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
 
+from typing import TYPE_CHECKING
+
 from bizon.common.errors.errors import QueueError
 from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
-from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic
 from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024  # bytes
 
@@ -31,7 +35,7 @@ class KafkaQueue(AbstractQueue):
     Only the broker bounds the pages that wait there.
     """
 
-    def __init__(self, config: KafkaConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: "KafkaConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
         self._details = config
         self._role = role

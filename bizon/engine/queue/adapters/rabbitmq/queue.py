@@ -1,13 +1,17 @@
 """The RabbitMQ queue: pages wait at a broker, so the two sides of a run may be on two hosts."""
 
+from typing import TYPE_CHECKING
+
 from bizon.common.errors.errors import QueueError
 from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
 from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024
 
@@ -20,7 +24,7 @@ class RabbitMQQueue(AbstractQueue):
     messages of one portion. The queue stays at the broker after the run.
     """
 
-    def __init__(self, config: RabbitMQConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: "RabbitMQConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
         name = config.queue.queue_name or broker_name(stream)
         budget = max(budget, _SMALLEST_BUDGET)
