@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from bizon.cli.output import counted, size
-from bizon.common.log_bridge import FAILURE, standard_logging_bridged
+from bizon.common.log_bridge import standard_logging_bridged
+from bizon.common.safe_log import FAILURE
 from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:

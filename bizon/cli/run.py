@@ -16,7 +16,6 @@ from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
 from bizon.engine.runner.windows import Scope
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.cli.options import RunOptions
@@ -95,7 +94,7 @@ def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFil
     end = conclusion(
         status,
         result.seconds,
-        publishes=settings.source.sync_mode is not SourceSyncModes.STREAM,
+        publishes=not settings.source.is_endless,
         max_iterations=settings.source.max_iterations,
     )
     try:

@@ -12,6 +12,7 @@ from bizon.destination.config import DestinationTypes
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 
 if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
     from bizon.engine.pipeline.models import ResumePoint
 
 
@@ -26,6 +27,22 @@ class DeadLetters(NamedTuple):
     on_error: OnError = OnError.FAIL
     destination: AbstractDestination | None = None
     scrub: Callable[[str], str] = str
+
+    @classmethod
+    def beside(
+        cls, destination: AbstractDestination, config: "BizonConfig", scrub: Callable[[str], str], *, has_some: bool
+    ) -> "DeadLetters":
+        """Those of the job that ``destination`` serves. ``has_some``: the job has dead letters already."""
+        if config.on_error is not OnError.DEAD_LETTER and not has_some:
+            return cls(config.on_error, scrub=scrub)
+        file = dead_letter_destination(
+            config.dead_letter_path or destination.dead_letter_id,
+            sync_metadata=destination.sync_metadata,
+            backend=destination.backend,
+            source_callback=destination.source_callback,
+            monitor=destination.monitor,
+        )
+        return cls(config.on_error, file, scrub)
 
     def prepare(self, resume: "ResumePoint") -> None:
         """Make staging hold exactly the dead letters of the committed pages."""

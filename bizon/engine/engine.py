@@ -12,7 +12,7 @@ from bizon.common.role import Role
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.runner.config import RunnerTypes
-from bizon.source.config import SourceConfig, SourceSyncModes
+from bizon.source.config import SourceConfig
 from bizon.source.discover import resolve_source_class, streams_of, validate_stream
 from bizon.source.source import AbstractSource
 
@@ -132,7 +132,7 @@ def _check_source_can_travel(config: "BizonConfig") -> None:
 
 def _check_halves_can_meet(config: "BizonConfig") -> None:
     queue, backend = config.engine.queue.type, config.engine.backend.type
-    if config.source.sync_mode is SourceSyncModes.STREAM:
+    if config.source.is_endless:
         raise ConfigError("--role: sync_mode stream has no halves, source and destination share a loop")
     if not config.engine.queue.is_broker:
         raise ConfigError(

@@ -16,10 +16,9 @@ from bizon.engine.engine import GivenSource, load_config_dict
 from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.opening import opened_source
+from bizon.engine.runner.sources import opened_source
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.rejects import split_rejected
-from bizon.source.config import SourceSyncModes
 from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class, supports_incremental
 from bizon.source.models import SourceIncrementalState, SourceRecord
@@ -73,7 +72,7 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
     kept = {key: value for key, value in config.items() if key not in ("destination", "engine", "streams")}
     loaded = load_config_dict({"name": _JOB, **kept, "destination": _DESTINATION}, source)
     block = loaded.config.source
-    if block.sync_mode is SourceSyncModes.STREAM:
+    if block.is_endless:
         raise ConfigError("sync_mode stream has no end; read the records with another", key=("source", "sync_mode"))
     if since is not None and not supports_incremental(resolve_source_class(block)):
         raise ConfigError(

@@ -1,8 +1,9 @@
 """Pages in their order, each once: a broker may deliver some again, or late."""
 
+from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.engine.patience import MISSING_PAGE
 
@@ -16,7 +17,7 @@ class InOrder:
     ``next_iteration``: the first page that the consumer needs.
     """
 
-    def __init__(self, next_iteration: int, clock: Monotonic = monotonic) -> None:
+    def __init__(self, next_iteration: int, clock: Callable[[], float] = monotonic) -> None:
         self._next = next_iteration
         self._clock = clock
         self._early: dict[int, QueueMessage] = {}

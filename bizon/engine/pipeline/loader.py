@@ -35,7 +35,7 @@ from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.models import BatchRange
+from bizon.destination.models import BatchRange, WriteMode
 from bizon.engine.backend.models import CommitRecord
 from bizon.engine.pipeline.failures import publishing, with_retries, writing
 from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatch
@@ -43,7 +43,6 @@ from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
 from bizon.rows.rejects import split_rejected, without_refused
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
-from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceIteration
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Loader:
     @property
     def _is_stream(self) -> bool:
         """Sync mode ``stream``: rows go to the table their record names, and the job has one cursor, which advances."""
-        return self.destination.sync_metadata.sync_mode == SourceSyncModes.STREAM
+        return self.destination.sync_metadata.write_mode is WriteMode.IN_PLACE
 
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from bizon.common.errors.errors import BizonError, QueueError, SourceFetchError
 from bizon.common.waiting import was_stopped
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.source.session import refused_by
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.pipeline.fetcher import PageFetcher
-    from bizon.engine.pipeline.models import Progress
     from bizon.engine.pipeline.run import Run
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.source.cursor import Cursor
@@ -73,6 +73,12 @@ class ProducerEnd(Enum):
     CAPPED = "capped by max_iterations"
     STOPPED = "stopped by the stop flag"
 
+    @property
+    def status(self) -> PipelineReturnStatus:
+        """The status of the worker, whose fetching ended without an error."""
+        is_stopped = self is ProducerEnd.STOPPED
+        return PipelineReturnStatus.KILLED_BY_RUNNER if is_stopped else PipelineReturnStatus.SUCCESS
+
 
 class Producer:
     """The loop. Runs on one thread; raises the error that ends it: the worker then sends the ABORTED end."""
@@ -86,7 +92,7 @@ class Producer:
         run: "Run",
         cursor: "Cursor",
         replayed: Iterator[QueueMessage],
-        progress: "Progress",
+        progress: Progress,
         stop: StopFlag,
         max_iterations: int | None,
         note_every: int,
@@ -115,6 +121,10 @@ class Producer:
     def send_end(self, signal: Signal) -> None:
         """Send the end: nothing follows, and ``signal`` says how the stream ended."""
         self._put(self._fetcher.end(self._cursor.iteration, signal))
+
+    def abort(self) -> None:
+        """Send the end of a stream that was not fetched to its end."""
+        self.send_end(Signal.ABORTED)
 
     def _fetch_all(self) -> ProducerEnd:
         for message in self._replayed:

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.private_files import check_private_folder, create_private, make_private_folders
 from bizon.common.safe_log import logger
@@ -38,7 +38,7 @@ _SUFFIX = ".spool"
 class Spool:
     """The waiting pages of one start of a job. The queue calls ``note`` and ``committed``, on any thread."""
 
-    def __init__(self, folder: Path, run: "Run", clock: Monotonic = monotonic) -> None:
+    def __init__(self, folder: Path, run: "Run", clock: Callable[[], float] = monotonic) -> None:
         self._path = folder / f"{run.job_id}.{run.epoch:06d}{_SUFFIX}"
         self._clock = clock
         self._waiting: deque[tuple[float, QueueMessage]] = deque()

@@ -13,10 +13,8 @@ from bizon.common.errors.errors import (
     WatermarkError,
 )
 from bizon.common.interrupts import in_words
-from bizon.common.log_bridge import FAILURE
 from bizon.common.role import Role
-from bizon.common.safe_log import logger
-from bizon.common.scrub import Scrubber
+from bizon.common.safe_log import FAILURE, logger
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 
 if TYPE_CHECKING:
@@ -38,6 +36,11 @@ def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineRe
     return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 
+def unhandled(half: Role, error: BaseException) -> WorkerResult:
+    """The result of a half that an error ended outside its worker, as SystemExit does."""
+    return WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
+
+
 def log_failure(context: "RunContext", error: BaseException) -> str:
     """Log an error once and return its text. For a mistake in code the place is logged too, and the traceback at level
     DEBUG."""
@@ -49,7 +52,7 @@ def log_failure(context: "RunContext", error: BaseException) -> str:
         if place := _place_of(mistake):
             logger.error(f"{where}: raised at {place}; --log-level DEBUG shows the traceback")
     logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
-    return Scrubber(context.secrets).brief(text)
+    return context.brief(text)
 
 
 def failure(context: "RunContext", error: BaseException, status: PipelineReturnStatus) -> WorkerResult:

@@ -59,11 +59,6 @@ class OpenedJob(NamedTuple):
     then_another: bool = False
 
 
-def stream_key(config: "BizonConfig") -> StreamKey:
-    """The key of the pipeline's checkpoints in the state."""
-    return StreamKey(config.job_name, config.source.name, config.source.stream)
-
-
 def open_job(
     backend: "AbstractBackend",
     config: "BizonConfig",
@@ -74,7 +69,7 @@ def open_job(
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
     producing ``half``. ``scope``: the part of the stream to fetch. Raises ConfigError for a window that cannot be
     fetched."""
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
     span = asked_window(backend, config, key, scope)
     jobs = candidates(backend, key)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())
@@ -133,7 +128,7 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
     A job that failed in a consumer is marked RUNNING again. A job that failed in its producer is not, since the
     producer has to start again: no consumer has joined it since, or only this one (``before``: the job it joined
     last)."""
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
     newest = backend.get_last_stream_job(key)
     if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
         return None

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from bizon.common.errors.errors import FailureClass, RunFailedError
+from bizon.common.scrub import Scrubber
+from bizon.common.sync import SyncMetadata
 from bizon.engine.pipeline.consumer import EndWatch, NeverOver
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
 
@@ -34,6 +36,15 @@ class RunContext:
     replaces: bool = False
     spool: Path | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def sync_metadata(self) -> SyncMetadata:
+        """The run as the destination and the monitor know it."""
+        return SyncMetadata.from_bizon_config(self.run.job_id, self.config, replaces=self.replaces)
+
+    def brief(self, text: str) -> str:
+        """A text for outputs: short, and without the secrets of the run."""
+        return Scrubber(self.secrets).brief(text)
 
 
 class Gate(Protocol):

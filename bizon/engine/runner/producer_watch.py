@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from enum import IntEnum
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.engine.patience import END_OF_STREAM, END_OF_STREAM_DRAINED
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
@@ -37,7 +37,7 @@ class ProducerWatch:
     def __init__(
         self,
         state: Callable[[], ProducerState],
-        clock: Monotonic = monotonic,
+        clock: Callable[[], float] = monotonic,
         is_drained: Callable[[], bool] = lambda: False,
         cut_short: "StopSign | None" = None,
     ) -> None:

@@ -9,9 +9,8 @@ from bizon.common.errors.errors import ConfigError
 from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import JobStatus, Lease, StreamJob
+from bizon.engine.backend.models import JobStatus, Lease, StreamJob, StreamKey
 from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.jobs import stream_key
 from bizon.engine.runner.lease import is_dead, lease_key
 from bizon.source.config import SourceSyncModes
 
@@ -93,7 +92,7 @@ def report_on(config: "BizonConfig") -> PipelineReport:
     """Read the state of a pipeline; nothing is created or changed. Raises BackendError, and ConfigError for a state
     that lives in the memory of a run."""
     _refuse_memory(config)
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
     nothing = PipelineReport(key.name, key.source_name, key.stream_name, "none")
     with BackendFactory.get_backend(config.engine.backend) as backend:
         if not backend.check_prerequisites():
@@ -142,13 +141,13 @@ def _lease_report(lease: Lease | None, half: Role) -> LeaseReport | None:
 def request_reset(config: "BizonConfig") -> None:
     """Make the next run fetch everything again and replace the output. Raises ConfigError where that has no meaning."""
     _refuse_memory(config)
-    if config.source.sync_mode is SourceSyncModes.STREAM:
+    if config.source.is_endless:
         raise ConfigError(
             "a pipeline with sync_mode stream has nothing to reset: its source keeps the position",
             key=("source", "sync_mode"),
         )
     with build_backend(config) as backend:
-        backend.request_stream_reset(stream_key(config))
+        backend.request_stream_reset(StreamKey.of_pipeline(config))
 
 
 def _refuse_memory(config: "BizonConfig") -> None:

@@ -6,20 +6,19 @@ from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
 from bizon.common.errors.errors import BackendError
-from bizon.common.log_bridge import FAILURE
 from bizon.common.role import Role
-from bizon.common.safe_log import logger
+from bizon.common.safe_log import FAILURE, logger
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import registry
+from bizon.common.secret import iter_secrets, registry
+from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.queue.spool import discard
 from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
+from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.engine.runner.prerequisites import check_extras, check_threads
 from bizon.engine.runner.windows import Scope
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -122,12 +121,12 @@ class AbstractRunner(ABC):
         return True
 
     def _lease(self, backend: "AbstractBackend", half: Role) -> AbstractContextManager["LeaseHolder"]:
-        key, ttl = stream_key(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
+        key, ttl = StreamKey.of_pipeline(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
         return held_lease(backend, lease_key(key, half), ttl, self._lose)
 
     def _run_job(self, backend: "AbstractBackend", opened: OpenedJob) -> RunnerStatus:
         config, key = self.bizon_config, opened.run.key
-        keeps_pages = config.source.sync_mode is not SourceSyncModes.STREAM and not config.engine.queue.is_broker
+        keeps_pages = not config.source.is_endless and not config.engine.queue.is_broker
         folder = backend.spool_folder(key) if keeps_pages else None
         if folder is not None:
             discard(folder, keep_job=opened.job.id)
@@ -137,7 +136,7 @@ class AbstractRunner(ABC):
             incremental=opened.incremental,
             replaces=opened.replaces,
             spool=folder,
-            secrets=self.secrets | registry.learned(),
+            secrets=self.secrets.union(registry.learned(), iter_secrets(config)),
         )
         try:
             status = self._status(opened, self._work(context, backend))

@@ -1,8 +1,10 @@
 """Rate and lag of a stream that never ends: for the progress line, and in the state for other processes."""
 
+from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic, utc_now
+from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
 
@@ -24,7 +26,7 @@ class Throughput:
         backend: "AbstractBackend",
         run: "Run",
         progress: "Progress",
-        clock: Monotonic = monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._source = source
         self._backend = backend

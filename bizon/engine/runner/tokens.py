@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import BackendError, SourceConnectionError
 from bizon.common.waiting import pause, stop_sign
 from bizon.engine.backend.models import StreamKey

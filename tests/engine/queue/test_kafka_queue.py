@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from threading import Event
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,6 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from engine.queue.kafka_kit import PATIENCE, Ends, numbers, put, put_until_it_fails, take
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.kafka import client, receiver
 from bizon.testing.queue import JOB, page

@@ -17,14 +17,15 @@ from loguru import logger
 
 from bizon.common.errors.errors import BizonError
 from bizon.common.interpreter import tuned_for_pages
-from bizon.common.interrupts import in_words
-from bizon.common.log_bridge import FAILURE, standard_logging_bridged
+from bizon.common.log_bridge import standard_logging_bridged
 from bizon.common.role import Role
+from bizon.common.safe_log import FAILURE
 from bizon.common.secret import registry
+from bizon.destination.buffer import memory_budget
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
-from bizon.engine.runner.assembly import build_backend, build_queue, memory_budget, open_spool
-from bizon.engine.runner.faults import STATUS_OF_HALF, status_of
+from bizon.engine.runner.assembly import build_backend, build_queue, open_spool
+from bizon.engine.runner.faults import unhandled
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer
@@ -116,7 +117,7 @@ def child_main(half: Role, payload: tuple[str | None, bytes], wiring: ChildWirin
     try:
         result = _work(half, payload, wiring, reporter)
     except BaseException as error:  # noqa: BLE001 - the main process shows it, masked
-        result = WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
+        result = unhandled(half, error)
         logger.bind(**{FAILURE: True}).opt(exception=None if isinstance(error, BizonError) else error).error(
             result.error
         )

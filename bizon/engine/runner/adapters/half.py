@@ -8,16 +8,17 @@ pages, joins again, and skips the messages of the earlier producer. A restarted 
 acknowledged on the queue.
 """
 
+from collections.abc import Callable
 from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import JobStatus
+from bizon.engine.backend.models import JobStatus, StreamKey
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.assembly import build_queue
-from bizon.engine.runner.jobs import join_job, open_job, stream_key
+from bizon.engine.runner.jobs import join_job, open_job
 from bizon.engine.runner.models import Links, RunContext, RunnerStatus
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.runner import AbstractRunner
@@ -101,7 +102,7 @@ class ConsumerRunner(_HalfRunner):
 
     def _check_queue(self) -> None:
         """Raise QueueError for a queue that is unreachable: it may be hours until there is a job to fail."""
-        queue = build_queue(self.bizon_config, stream_key(self.bizon_config), Role.CONSUMER)
+        queue = build_queue(self.bizon_config, StreamKey.of_pipeline(self.bizon_config), Role.CONSUMER)
         queue.connect()
         queue.close()
 
@@ -117,7 +118,7 @@ class _RemoteProducer:
     """The state of the producer of a run, as the state database shows it. The consumer waits until that producer has
     sent everything, also when it failed. Asked whenever the queue is empty; reads the database every few seconds."""
 
-    def __init__(self, backend: "AbstractBackend", run: "Run", clock: Monotonic = monotonic) -> None:
+    def __init__(self, backend: "AbstractBackend", run: "Run", clock: Callable[[], float] = monotonic) -> None:
         self._backend = backend
         self._run = run
         self._clock = clock

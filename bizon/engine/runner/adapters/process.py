@@ -10,9 +10,8 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
-from bizon.common.log_bridge import FAILURE
 from bizon.common.role import Role
-from bizon.common.safe_log import logger
+from bizon.common.safe_log import FAILURE, logger
 from bizon.common.secret import learn
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack

@@ -6,19 +6,21 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
-from bizon.common.interrupts import is_failure, is_for_the_process
+from bizon.common.interrupts import is_failure
 from bizon.common.waiting import was_stopped
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import ProducerEnd
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.runner.assembly import build_fetcher, build_monitor, build_producer, open_spool
+from bizon.engine.runner.assembly import open_spool
 from bizon.engine.runner.faults import failure, status_of
-from bizon.engine.runner.models import Links, RunContext
-from bizon.engine.runner.opening import opened_consumer, opened_source, source_callback
+from bizon.engine.runner.fetching import announce_total, build_fetcher, build_producer
+from bizon.engine.runner.models import Links
 from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.sources import opened_source, source_callback
 from bizon.engine.runner.throughput import Throughput
-from bizon.engine.runner.workers import announce_total, status_of_end, track_end, worker_thread
-from bizon.source.config import SourceSyncModes
+from bizon.engine.runner.workers import guarded
+from bizon.engine.runner.writing import opened_consumer
+from bizon.monitoring.monitor import MonitorFactory
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from bizon.engine.queue.config import AbstractQueueConfigDetails
     from bizon.engine.queue.models import QueueMessage
     from bizon.engine.queue.spool import Spool
+    from bizon.engine.runner.models import RunContext
+    from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.source import AbstractSource
 
 
@@ -71,42 +75,41 @@ class InlineQueue(AbstractQueue):
 class StreamingRunner(AbstractRunner):
     """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
 
-    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
-        try:
-            with worker_thread(backend, self._stop):
-                result = self._move(context, backend)
-        except BaseException as error:
-            if was_stopped(error):
-                return {"stream": WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)}
-            if is_for_the_process(error):
-                raise
-            result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
-        return {"stream": track_end(build_monitor(context), result)}
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
+        def failed(error: BaseException) -> WorkerResult:
+            return failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR)).tracked_by(monitor)
 
-    def _move(self, context: RunContext, backend: "AbstractBackend") -> WorkerResult:
-        monitor = build_monitor(context)
-        is_stream = context.config.source.sync_mode is SourceSyncModes.STREAM
+        monitor = MonitorFactory.get_monitor(context.sync_metadata)
+        return {"stream": guarded(backend, self._stop, lambda: self._move(context, backend, monitor), failed)}
+
+    def _move(self, context: "RunContext", backend: "AbstractBackend", monitor: "AbstractMonitor") -> WorkerResult:
+        is_endless = context.config.source.is_endless
         with (
             opened_source(context.config) as source,
             open_spool(context) as spool,
-            source_callback(context, source) as callback,
+            source_callback(context.config, source) as callback,
         ):
-            on_ack = source.commit if is_stream else _nothing
+            on_ack = source.commit if is_endless else _nothing
             queue = InlineQueue(context.config.engine.queue.config, on_ack, spool)
             links = Links(queue, backend, self._stop, Event(), self._progress)
             with opened_consumer(context, links, callback, monitor) as opened:
                 queue.feed(opened.consumer)
                 fetcher = build_fetcher(context, source, monitor)
-                if is_stream:
+                if is_endless:
                     end = self._follow(context, links, source, fetcher, opened.consumer)
                 else:
                     with _good_pages_committed(opened.consumer):
                         announce_total(context, links, source)
                         end = build_producer(context, links, fetcher).run(context.run.resume.exhausted)
-        return opened.result(status_of_end(end), capped=end is ProducerEnd.CAPPED)
+        return opened.result(end.status, capped=end is ProducerEnd.CAPPED).tracked_by(monitor)
 
     def _follow(
-        self, context: RunContext, links: Links, source: "AbstractSource", fetcher: "PageFetcher", consumer: "Consumer"
+        self,
+        context: "RunContext",
+        links: Links,
+        source: "AbstractSource",
+        fetcher: "PageFetcher",
+        consumer: "Consumer",
     ) -> ProducerEnd:
         """Sync mode ``stream``: fetch pages until stopped; a page without records is a pause. Only the first page is
         asked for with a pagination, and only when the source resumes by one.

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from bizon.common.interrupts import in_words
 from bizon.common.role import Role
 from bizon.engine.pipeline.models import WorkerResult
-from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.engine.runner.assembly import build_queue, memory_budget, open_spool
-from bizon.engine.runner.faults import STATUS_OF_HALF
+from bizon.engine.runner.assembly import build_queue, build_shared_queue, open_spool
+from bizon.engine.runner.faults import unhandled
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
@@ -19,6 +17,7 @@ from bizon.engine.runner.workers import run_consumer, run_producer
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
 
 _Worker = Callable[[RunContext, Links], WorkerResult]
@@ -78,13 +77,13 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
     return future
 
 
-def _queues(context: RunContext, spool: "Spool | None") -> tuple[AbstractQueue, AbstractQueue]:
+def _queues(context: RunContext, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
     """The producer's and the consumer's end: the same object unless a broker is between them."""
     config = context.config
     if config.engine.queue.is_broker:
         producer, consumer = (build_queue(config, context.run.key, half) for half in (Role.PRODUCER, Role.CONSUMER))
         return producer, consumer
-    shared = QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
+    shared = build_shared_queue(config, spool)
     return shared, shared
 
 
@@ -103,4 +102,4 @@ def _result(future: Future[WorkerResult], half: Role) -> WorkerResult:
     error = future.exception()
     if error is None:
         return future.result()
-    return WorkerResult(STATUS_OF_HALF[half], error=in_words(error))
+    return unhandled(half, error)

@@ -1,11 +1,11 @@
 """The Kafka client: the settings that both sides share, its log, and its errors between calls."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
@@ -26,7 +26,7 @@ class ClientEvents:
     """Receives the callbacks of one client: its log goes to loguru, and outages wait here for the next ``check``. The
     client calls it on the thread that polls."""
 
-    def __init__(self, config: "KafkaQueueConfig", clock: Monotonic = monotonic) -> None:
+    def __init__(self, config: "KafkaQueueConfig", clock: Callable[[], float] = monotonic) -> None:
         self._servers = config.bootstrap_server
         self._scrub = Scrubber(iter_secrets(config), patterns=False)
         self._clock = clock

@@ -18,7 +18,7 @@ from bizon.common.role import Role
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic
-from bizon.engine.queue.models import QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class KafkaQueue(AbstractQueue):
         super().__init__(config)
         self._details = config
         self._role = role
-        self._topic = config.queue.topic or broker_name(stream)
-        self._group = config.consumer.group_id or broker_name(stream)
+        self._topic = config.queue.topic or stream.broker_name
+        self._group = config.consumer.group_id or stream.broker_name
         self._budget = max(budget, _SMALLEST_BUDGET)
         self._sender: Sender | None = None
         self._receiver: Receiver | None = None

@@ -1,11 +1,11 @@
 """The topic of a pipeline: found or created."""
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its stubs' __all__
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, ClientEvents, built, settings

@@ -2,9 +2,9 @@
 
 from collections import deque
 from threading import Condition
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.queue import AbstractQueue
 

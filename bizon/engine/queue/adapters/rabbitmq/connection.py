@@ -6,9 +6,9 @@ Pika runs only on this thread: other threads pass it work by ``call``.
 
 from collections.abc import Callable
 from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import doubling

@@ -6,7 +6,7 @@ from bizon.common.errors.errors import QueueError
 from bizon.common.role import Role
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
-from bizon.engine.queue.models import QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class RabbitMQQueue(AbstractQueue):
 
     def __init__(self, config: "RabbitMQConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
-        name = config.queue.queue_name or broker_name(stream)
+        name = config.queue.queue_name or stream.broker_name
         budget = max(budget, _SMALLEST_BUDGET)
         self._side: Sender | Receiver
         if role is Role.PRODUCER:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from threading import Condition
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection

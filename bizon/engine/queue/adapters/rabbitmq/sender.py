@@ -1,9 +1,9 @@
 """The producer's side: publishes pages as fast as the broker accepts them, and keeps them until it confirms them."""
 
 from threading import Condition
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import doubling
