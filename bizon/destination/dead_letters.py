@@ -44,6 +44,11 @@ class DeadLetters(NamedTuple):
         )
         return cls(config.on_error, file, scrub)
 
+    @property
+    def fails(self) -> bool:
+        """Whether a row that cannot be delivered ends the run."""
+        return self.on_error is OnError.FAIL
+
     def prepare(self, resume: "ResumePoint") -> None:
         """Make staging hold exactly the dead letters of the committed pages."""
         if self.destination is not None:

@@ -10,14 +10,10 @@ import polars as pl
 from bizon.common.errors.errors import ConfigError, SourceFetchError
 from bizon.common.safe_log import logger
 from bizon.common.secret import registry
-from bizon.common.sync import SyncMetadata
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.engine import GivenSource, load_config_dict
-from bizon.engine.pipeline.fetcher import PageFetcher
-from bizon.engine.pipeline.models import ResumePoint
-from bizon.engine.pipeline.run import Run
+from bizon.engine.runner.fetching import build_fetcher
+from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import opened_source
-from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.rejects import split_rejected
 from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class, supports_incremental
@@ -85,11 +81,10 @@ def _fetched(config: "BizonConfig", secrets: frozenset[str], since: datetime | N
     block = config.source
     with registry.known_while(secrets), opened_source(config) as source:
         state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)
-        monitor = NoOpMonitor(SyncMetadata.from_bizon_config(_JOB, config))
-        run = Run(_JOB, StreamKey(_JOB, block.name, block.stream), 1, 1, ResumePoint(_JOB))
-        fetcher = PageFetcher(source, monitor, run, state, config.on_error)
+        context = RunContext.without_job(config, state)
+        fetcher = build_fetcher(context, source, context.new_monitor())
         transform = Transform(config.transforms, config.on_error)
-        cursor = Cursor(block.name, block.stream, _JOB)
+        cursor = Cursor(block.name, block.stream, context.run.job_id)
         while not cursor.is_finished and cursor.iteration != block.max_iterations:
             message = fetcher.fetch(cursor.iteration, cursor.pagination)
             cursor.update_state(message.pagination, message.frame.height)

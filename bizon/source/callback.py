@@ -1,7 +1,7 @@
 """The receipt that a source gets after a commit."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from bizon.source.config import SourceConfig
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 class AbstractSourceCallback(ABC):
     """Learns which pages are safe. A source that acknowledges its input (a queue, a log) does so here."""
+
+    needs_every_page: ClassVar[bool] = True
+    """Whether ``on_iterations_written`` reads the pagination of each page, not only of the last one."""
 
     def __init__(self, config: "SourceConfig") -> None:
         self.config = config
@@ -27,6 +30,8 @@ class AbstractSourceCallback(ABC):
 
 class NoOpSourceCallback(AbstractSourceCallback):
     """For sources that acknowledge nothing."""
+
+    needs_every_page = False
 
     def on_iterations_written(self, iterations: list["SourceIteration"]) -> None:
         return None

@@ -84,6 +84,11 @@ class StreamJob(NamedTuple):
     output: dict[str, Any] | None = None
     window: tuple[datetime, datetime] | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """True while no run has ended the job."""
+        return self.status in (JobStatus.STARTED, JobStatus.RUNNING)
+
 
 class DestinationCursor(NamedTuple):
     """Everything up to and including page ``to_source_iteration`` is safe in the destination.

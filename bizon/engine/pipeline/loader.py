@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from bizon.common.errors.errors import DestinationWriteError, FinalizeError, QueueError, RowsRejectedError
-from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
@@ -42,7 +41,6 @@ from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatc
 from bizon.engine.pipeline.watermark import check_watermark, published_output
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
 from bizon.rows.rejects import split_rejected, without_refused
-from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.models import SourceIteration
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.pipeline.run import Run
     from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 Ack = Callable[[int], None]
 """Called with the last committed page."""
@@ -64,7 +63,7 @@ class Loader:
     backend: "AbstractBackend"
     run: "Run"
     ack: Ack
-    callback: AbstractSourceCallback
+    callback: "AbstractSourceCallback"
     monitor: "AbstractMonitor"
     progress: Progress
     sleep: Callable[[float], None] = field(init=False, default_factory=lambda: rest)
@@ -82,7 +81,7 @@ class Loader:
     @property
     def reports_every_page(self) -> bool:
         """Whether the source callback gets the pagination of each page, not only of the last one."""
-        return not isinstance(self.callback, NoOpSourceCallback)
+        return self.callback.needs_every_page
 
     @property
     def _is_stream(self) -> bool:
@@ -168,7 +167,7 @@ class Loader:
                 break
             except RowsRejectedError as error:
                 rows, more = without_refused(rows, error.reasons)
-                if self.dead_letters.on_error is OnError.FAIL or not more.height:
+                if self.dead_letters.fails or not more.height:
                     raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
                 refused.append(more)
         return refused

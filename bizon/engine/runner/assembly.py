@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bizon.destination.buffer import memory_budget
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
+from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.engine.queue.spool import Spool
+from bizon.engine.queue.spool import Spool, discard
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.common.role import Role
-    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.pipeline.run import Run
     from bizon.engine.runner.models import RunContext
 
 
@@ -23,14 +25,32 @@ def build_backend(config: "BizonConfig") -> AbstractBackend:
     return backend
 
 
-def build_queue(config: "BizonConfig", key: "StreamKey", role: "Role") -> AbstractQueue:
+def build_queue(config: "BizonConfig", role: "Role") -> AbstractQueue:
     """The queue of one role, outside the run, not connected yet."""
-    return QueueFactory.get_queue(config.engine.queue, role=role, stream=key, budget=memory_budget(config))
+    stream = StreamKey.of_pipeline(config)
+    return QueueFactory.get_queue(config.engine.queue, role=role, stream=stream, budget=memory_budget(config))
 
 
 def build_shared_queue(config: "BizonConfig", spool: Spool | None) -> AbstractQueue:
     """The queue that both halves hold, inside the run."""
     return QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
+
+
+def spool_folder(config: "BizonConfig", backend: AbstractBackend, run: "Run") -> Path | None:
+    """The folder for pages that wait long; it holds none of another job. None when pages are not spooled: a broker
+    keeps its own, and in sync mode ``stream`` none wait."""
+    if config.source.is_endless or config.engine.queue.is_broker:
+        return None
+    folder = backend.spool_folder(run.key)
+    if folder is not None:
+        discard(folder, keep_job=run.job_id)
+    return folder
+
+
+def drop_spool(context: "RunContext") -> None:
+    """Remove the spooled pages of a job that is published."""
+    if context.spool is not None:
+        discard(context.spool)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.pipeline.producer import Producer, ProducerEnd, deliver
 from bizon.engine.queue.spool import replay
 from bizon.engine.runner.sources import opened_source
-from bizon.monitoring.monitor import MonitorFactory
 from bizon.source.cursor import Cursor
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, so this bounds how late a 
 def produce(context: "RunContext", links: "Links") -> WorkerResult:
     """Fetch until the stream ends or the run does, once the gate is open."""
     links.queue.connect()
-    monitor = MonitorFactory.get_monitor(context.sync_metadata)
+    monitor = context.new_monitor()
     with opened_source(context.config) as source:
         announce_total(context, links, source)
         producer = build_producer(context, links, build_fetcher(context, source, monitor))

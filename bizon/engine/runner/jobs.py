@@ -88,7 +88,7 @@ def open_job(
         job,
         run,
         incremental=None if is_reset else incremental_state(backend, config, job, jobs.previous),
-        replaces=is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL,
+        replaces=is_reset and config.source.is_incremental,
         then_another=decision.then_another,
     )
 
@@ -158,7 +158,7 @@ def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStat
 
 def _nothing_to_discard(config: "BizonConfig", previous: StreamJob | None) -> str:
     text = "There was no unfinished job to discard; a new one starts"
-    if config.source.sync_mode is SourceSyncModes.INCREMENTAL and previous is not None:
+    if config.source.is_incremental and previous is not None:
         return f"{text} after the watermark (--full-refresh loads everything and replaces the output)"
     return text
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from bizon.common.errors.errors import FailureClass, RunFailedError
 from bizon.common.scrub import Scrubber
 from bizon.common.sync import SyncMetadata
-from bizon.engine.pipeline.consumer import EndWatch, NeverOver
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
+from bizon.engine.pipeline.run import Run
+from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.consumer import EndWatch
     from bizon.engine.pipeline.producer import StopFlag
-    from bizon.engine.pipeline.run import Run
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.source.models import SourceIncrementalState
 
@@ -37,10 +39,20 @@ class RunContext:
     spool: Path | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
+    @classmethod
+    def without_job(cls, config: "BizonConfig", incremental: "SourceIncrementalState | None") -> "RunContext":
+        """For fetching records that no state keeps."""
+        name = config.job_name
+        return cls(config, Run(name, StreamKey.of_pipeline(config), 1, 1, ResumePoint(name)), incremental)
+
     @property
     def sync_metadata(self) -> SyncMetadata:
         """The run as the destination and the monitor know it."""
         return SyncMetadata.from_bizon_config(self.run.job_id, self.config, replaces=self.replaces)
+
+    def new_monitor(self) -> AbstractMonitor:
+        """The monitor of one half."""
+        return MonitorFactory.get_monitor(self.sync_metadata)
 
     def brief(self, text: str) -> str:
         """A text for outputs: short, and without the secrets of the run."""
@@ -64,7 +76,7 @@ class Links(NamedTuple):
     stop: "StopFlag"
     gate: Gate
     progress: Progress
-    watch: EndWatch = NeverOver()
+    watch: "EndWatch | None" = None
 
 
 class RunnerStatus(NamedTuple):

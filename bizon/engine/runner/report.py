@@ -8,7 +8,6 @@ from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
 from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import JobStatus, Lease, StreamJob, StreamKey
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.lease import is_dead, lease_key
@@ -151,7 +150,7 @@ def request_reset(config: "BizonConfig") -> None:
 
 
 def _refuse_memory(config: "BizonConfig") -> None:
-    if config.engine.backend.type is BackendTypes.SQLITE_IN_MEMORY:
+    if config.engine.backend.is_in_memory:
         raise ConfigError(
             "backend type 'sqlite_in_memory' keeps no state between runs; use backend type 'sqlite' or 'postgres'",
             key=("engine", "backend", "type"),

@@ -86,7 +86,7 @@ def resume_point(
     backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None, epoch: int
 ) -> ResumePoint:
     """Where a run of ``job`` starts, read from its last destination cursor."""
-    appends = config.source.sync_mode is SourceSyncModes.INCREMENTAL and not backend.is_reset(job.id)
+    appends = config.source.is_incremental and not backend.is_reset(job.id)
     window = backend.get_last_successful_window(job.key) if appends else None
     also = () if window is None else (window.id,)
     start = ResumePoint(

@@ -10,21 +10,21 @@ from bizon.common.role import Role
 from bizon.common.safe_log import FAILURE, logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets, registry
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
-from bizon.engine.queue.spool import discard
-from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
-from bizon.engine.runner.lease import held_lease, lease_key
-from bizon.engine.runner.models import RunContext, RunnerStatus
+from bizon.engine.runner.lease import held_by_half
+from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
 from bizon.engine.runner.prerequisites import check_extras, check_threads
 from bizon.engine.runner.windows import Scope
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
-    from bizon.engine.backend.models import LeaseHolder
+    from bizon.engine.pipeline.consumer import EndWatch
     from bizon.engine.pipeline.producer import StopFlag
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.engine.queue.spool import Spool
 
 PAGE_GRACE = 0.5
 """Seconds that a page in flight gets when an exception in the main thread ends the run."""
@@ -78,7 +78,7 @@ class AbstractRunner(ABC):
             ExitStack() as leases,
         ):
             for half in self.halves:
-                leases.enter_context(self._lease(backend, half))
+                leases.enter_context(held_by_half(backend, self.bizon_config, half, self._lose))
             return self._run_jobs(backend)
 
     def stop(self) -> None:
@@ -98,6 +98,25 @@ class AbstractRunner(ABC):
     @abstractmethod
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
+
+    def _open_queue(self, half: Role) -> "AbstractQueue":
+        """For adapters: the queue of one half, outside the run, not connected yet."""
+        return build_queue(self.bizon_config, half)
+
+    def _open_spool(self, context: RunContext) -> "AbstractContextManager[Spool | None]":
+        """For adapters: within, the spool of the consuming half, if it has one."""
+        return open_spool(context)
+
+    def _links(
+        self,
+        queue: "AbstractQueue",
+        backend: "AbstractBackend",
+        stop: "StopFlag | None" = None,
+        gate: Gate | None = None,
+        watch: "EndWatch | None" = None,
+    ) -> Links:
+        """For adapters: how a worker of this process reaches the others; by default the stop flag of the run."""
+        return Links(queue, backend, stop or self._stop, gate or Event(), self._progress, watch)
 
     def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
         while True:
@@ -120,22 +139,14 @@ class AbstractRunner(ABC):
         self._stopping.clear()
         return True
 
-    def _lease(self, backend: "AbstractBackend", half: Role) -> AbstractContextManager["LeaseHolder"]:
-        key, ttl = StreamKey.of_pipeline(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
-        return held_lease(backend, lease_key(key, half), ttl, self._lose)
-
     def _run_job(self, backend: "AbstractBackend", opened: OpenedJob) -> RunnerStatus:
-        config, key = self.bizon_config, opened.run.key
-        keeps_pages = not config.source.is_endless and not config.engine.queue.is_broker
-        folder = backend.spool_folder(key) if keeps_pages else None
-        if folder is not None:
-            discard(folder, keep_job=opened.job.id)
+        config = self.bizon_config
         context = RunContext(
             config=config,
             run=opened.run,
             incremental=opened.incremental,
             replaces=opened.replaces,
-            spool=folder,
+            spool=spool_folder(config, backend, opened.run),
             secrets=self.secrets.union(registry.learned(), iter_secrets(config)),
         )
         try:
@@ -144,8 +155,8 @@ class AbstractRunner(ABC):
             _close(backend, opened, self._interrupted(opened, error))
             raise
         _close(backend, opened, status)
-        if folder is not None and status.published:
-            discard(folder)
+        if status.published:
+            drop_spool(context)
         return status
 
     def _interrupted(self, opened: OpenedJob, error: BaseException) -> RunnerStatus:

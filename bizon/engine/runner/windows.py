@@ -22,13 +22,13 @@ from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
 from bizon.common.safe_log import logger
 from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
-from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.source.config import SourceConfig
 
 Span = tuple[datetime, datetime]
 """Begin, inclusive, and end, exclusive; aware, UTC."""
@@ -51,7 +51,7 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamK
     is opened. Raises ConfigError for a window that cannot be fetched."""
     if scope.since is None:
         return None
-    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL:
+    if not config.source.is_incremental:
         raise ConfigError(
             f"--since: a window needs sync_mode incremental, not {config.source.sync_mode}",
             key=("source", "sync_mode"),
@@ -71,7 +71,7 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamK
     return begin, end
 
 
-def watermark(source: SourceConfig, previous: StreamJob) -> datetime:
+def watermark(source: "SourceConfig", previous: StreamJob) -> datetime:
     """Where the window of the last succeeded job ended, in whole units: where the next incremental one begins."""
     return floored(previous.window[1] if previous.window else previous.created_at, cursor_resolution(source))
 
@@ -89,7 +89,7 @@ def incremental_state(
     backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None
 ) -> SourceIncrementalState | None:
     """The window of a job as the source receives it; None when the stream is fetched from its beginning."""
-    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
+    if not config.source.is_incremental or previous is None:
         return None
     begin, end = job.window or _window(backend, config, job, previous)
     return SourceIncrementalState(

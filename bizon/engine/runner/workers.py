@@ -4,18 +4,28 @@ A half that ends always wakes the other: the producer sends an end or closes the
 and closes the queue.
 """
 
+import contextlib
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bizon.common.errors.errors import QueueError
-from bizon.common.interrupts import is_for_the_process
+from bizon.common.errors.errors import (
+    BizonError,
+    MissingDependencyError,
+    OvertakenError,
+    QueueError,
+    SourceFetchError,
+    WatermarkError,
+)
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.kept_tokens import kept_by
-from bizon.common.safe_log import logger
+from bizon.common.role import Role
+from bizon.common.safe_log import FAILURE, logger
 from bizon.common.waiting import ends_with, was_stopped
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
-from bizon.engine.runner.faults import failure, status_of
 from bizon.engine.runner.fetching import produce
 from bizon.engine.runner.tokens import StateTokenKeeper
 from bizon.engine.runner.writing import consume
@@ -24,16 +34,26 @@ if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.runner.models import Links, RunContext
 
+_BIZON = Path(__file__).parents[2]
+_NOT_A_PLACE = ("<string>", contextlib.__file__)  # snippets, and the frames between two of bizon's context managers
+STATUS_OF_HALF = {
+    Role.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
+    Role.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
+}
+"""The status of a half that an error outside bizon's tree ended."""
+
+_STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if status.failure_class is not None}
+
 
 def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
     """The producing half. Called once per run, in a separate thread or process."""
-    return _run(context, links, PipelineReturnStatus.SOURCE_ERROR, produce)
+    return _run(context, links, STATUS_OF_HALF[Role.PRODUCER], produce)
 
 
 def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:
     """The consuming half. Called once per run, in a separate thread or process."""
     try:
-        return _run(context, links, PipelineReturnStatus.DESTINATION_ERROR, consume)
+        return _run(context, links, STATUS_OF_HALF[Role.CONSUMER], consume)
     finally:
         with suppress(OSError):  # the producing process may be gone
             links.gate.set()
@@ -86,3 +106,58 @@ def _close(links: "Links") -> None:
             links.queue.close()
     except QueueError as error:
         logger.debug(f"the queue was not closed cleanly: {error}")
+
+
+def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
+    """The status an error stands for; ``default`` for an error that names no part of the run."""
+    return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
+
+
+def unhandled(half: Role, error: BaseException) -> WorkerResult:
+    """The result of a half that an error ended outside its worker, as SystemExit does."""
+    return WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
+
+
+def log_failure(context: "RunContext", error: BaseException) -> str:
+    """Log an error once and return its text. For a mistake in code the place is logged too, and the traceback at level
+    DEBUG."""
+    where = f"{context.run.key.source_name}.{context.run.key.stream_name}, job {context.run.job_id}"
+    text = str(error) if isinstance(error, BizonError) else in_words(error)
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).debug(f"{where}: the traceback")
+        if place := _place_of(mistake):
+            logger.error(f"{where}: raised at {place}; --log-level DEBUG shows the traceback")
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    return context.brief(text)
+
+
+def failure(context: "RunContext", error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
+    """The result of a worker that an error ended; the error is logged once."""
+    if isinstance(error, OvertakenError):
+        logger.info(str(error))
+        return WorkerResult(status, error=str(error), overtaken=True)
+    if isinstance(error, WatermarkError):
+        if context.config.source.force_ignore_checkpoint:
+            logger.info("The watermark belongs to another output: the run loads everything")
+            return WorkerResult(status, error=str(error), watermark_refused=True)
+        return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
+
+
+def _mistake_in_code(error: BaseException) -> BaseException | None:
+    """The error whose place a connector's author needs to see: one that is neither bizon's nor the network's."""
+    cause = error.__cause__ if isinstance(error, SourceFetchError) else error
+    return None if isinstance(cause, BizonError | OSError) else cause
+
+
+def _place_of(mistake: BaseException) -> str:
+    """``source.py:36, in get``: the deepest line of the connector that bizon called; empty for a line of bizon."""
+    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename not in _NOT_A_PLACE]
+    called = next((frame for frame in frames if _BIZON not in Path(frame.filename).parents), None)
+    if called is None:
+        return ""
+    folder = Path(called.filename).parent
+    last = [frame for frame in frames if folder in Path(frame.filename).parents][-1]
+    return f"{last.filename}:{last.lineno}, in {last.name}"

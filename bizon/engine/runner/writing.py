@@ -12,7 +12,6 @@ from bizon.engine.pipeline.consumer import Consumer, Outcome
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.sources import source_callback
-from bizon.monitoring.monitor import MonitorFactory
 from bizon.transform.transform import Transform
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class OpenedConsumer(NamedTuple):
 def consume(context: "RunContext", links: "Links") -> WorkerResult:
     """Write until the stream ends or the run does. Opens the gate once the destination is ready."""
     links.queue.connect()
-    monitor = MonitorFactory.get_monitor(context.sync_metadata)
+    monitor = context.new_monitor()
     with (
         source_callback(context.config) as callback,
         opened_consumer(context, links, callback, monitor) as opened,

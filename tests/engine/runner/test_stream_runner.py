@@ -82,6 +82,8 @@ class Bench:
 
 
 class _Nothing:
+    needs_every_page = True
+
     def __enter__(self) -> "_Nothing":
         return self
 

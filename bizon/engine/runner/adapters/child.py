@@ -25,10 +25,9 @@ from bizon.destination.buffer import memory_budget
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.runner.assembly import build_backend, build_queue, open_spool
-from bizon.engine.runner.faults import unhandled
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
-from bizon.engine.runner.workers import run_consumer, run_producer
+from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, re
 def _queue(half: Role, context: RunContext, wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
     config = context.config
     if config.engine.queue.is_broker:
-        return build_queue(config, context.run.key, half)
+        return build_queue(config, half)
     if half is Role.PRODUCER:
         return PipeSender(config.engine.queue.config, wiring.data)
     return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)

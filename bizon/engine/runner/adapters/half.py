@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING
 
 from bizon.common.role import Role
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import JobStatus, StreamKey
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.assembly import build_queue
 from bizon.engine.runner.jobs import join_job, open_job
-from bizon.engine.runner.models import Links, RunContext, RunnerStatus
+from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
@@ -40,6 +38,11 @@ class _HalfRunner(AbstractRunner):
         killed = PipelineReturnStatus.KILLED_BY_RUNNER
         producer, consumer = (killed if half is each else None for each in (Role.PRODUCER, Role.CONSUMER))
         return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
+
+
+def runner_of(role: str) -> "type[AbstractRunner]":
+    """The runner of one half."""
+    return ProducerRunner if role == Role.PRODUCER else ConsumerRunner
 
 
 class ProducerRunner(_HalfRunner):
@@ -65,8 +68,8 @@ class ProducerRunner(_HalfRunner):
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         gate = Event()
         gate.set()  # the destination is the consumer's to check
-        queue = build_queue(context.config, context.run.key, Role.PRODUCER)
-        links = Links(queue, backend, self._stop, gate, self._progress)
+        queue = self._open_queue(Role.PRODUCER)
+        links = self._links(queue, backend, gate=gate)
         result = run_producer(context, links)
         if result.status is PipelineReturnStatus.SUCCESS and not result.capped:
             backend.note_all_sent(context.run.job_id, context.run.key, context.run.epoch)
@@ -102,15 +105,15 @@ class ConsumerRunner(_HalfRunner):
 
     def _check_queue(self) -> None:
         """Raise QueueError for a queue that is unreachable: it may be hours until there is a job to fail."""
-        queue = build_queue(self.bizon_config, StreamKey.of_pipeline(self.bizon_config), Role.CONSUMER)
+        queue = self._open_queue(Role.CONSUMER)
         queue.connect()
         queue.close()
 
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
-        queue, failed, gate = build_queue(context.config, context.run.key, Role.CONSUMER), Event(), Event()
+        queue, failed = self._open_queue(Role.CONSUMER), Event()
         sent = _RemoteProducer(backend, context.run)
         watch = ProducerWatch(sent.state, is_drained=queue.is_drained, cut_short=self._stop)
-        links = Links(queue, backend, failed, gate, self._progress, watch)
+        links = self._links(queue, backend, failed, watch=watch)
         return {"consumer": run_consumer(context, links)}
 
 
@@ -134,4 +137,4 @@ class _RemoteProducer:
 
 def _is_unpublished(backend: "AbstractBackend", job_id: str) -> bool:
     job = backend.get_stream_job_by_id(job_id)
-    return job is not None and job.status in (JobStatus.STARTED, JobStatus.RUNNING)
+    return job is not None and job.is_under_way

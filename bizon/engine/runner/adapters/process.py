@@ -16,9 +16,9 @@ from bizon.common.secret import learn
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
-from bizon.engine.runner.faults import STATUS_OF_HALF
 from bizon.engine.runner.producer_watch import state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
+from bizon.engine.runner.workers import STATUS_OF_HALF
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig

@@ -1,8 +1,7 @@
 """One thread, no queue: each page goes straight from the source to the loader."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
@@ -10,66 +9,21 @@ from bizon.common.interrupts import is_failure
 from bizon.common.waiting import was_stopped
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import ProducerEnd
-from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.runner.assembly import open_spool
-from bizon.engine.runner.faults import failure, status_of
+from bizon.engine.runner.adapters.inline import InlineQueue
 from bizon.engine.runner.fetching import announce_total, build_fetcher, build_producer
-from bizon.engine.runner.models import Links
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.sources import opened_source, source_callback
 from bizon.engine.runner.throughput import Throughput
-from bizon.engine.runner.workers import guarded
+from bizon.engine.runner.workers import failure, guarded, status_of
 from bizon.engine.runner.writing import opened_consumer
-from bizon.monitoring.monitor import MonitorFactory
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.pipeline.consumer import Consumer
     from bizon.engine.pipeline.fetcher import PageFetcher
-    from bizon.engine.queue.config import AbstractQueueConfigDetails
-    from bizon.engine.queue.models import QueueMessage
-    from bizon.engine.queue.spool import Spool
-    from bizon.engine.runner.models import RunContext
+    from bizon.engine.runner.models import Links, RunContext
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.source import AbstractSource
-
-
-class InlineQueue(AbstractQueue):
-    """Takes the place of the queue: ``put`` hands the page to the consumer at once."""
-
-    def __init__(
-        self, config: "AbstractQueueConfigDetails", on_ack: Callable[[], None], spool: "Spool | None" = None
-    ) -> None:
-        super().__init__(config)
-        self._on_ack = on_ack
-        self._spool = spool
-        self._consumer: Consumer | None = None
-
-    def feed(self, consumer: "Consumer") -> None:
-        """Pages go to this consumer from now on."""
-        self._consumer = consumer
-
-    def connect(self) -> None:
-        return None
-
-    def put(self, message: "QueueMessage", timeout: float) -> bool:
-        if self._consumer is not None:
-            if self._spool is not None:
-                self._spool.note(message)
-            self._consumer.handle(message)
-            self._consumer.flush_if_due()
-        return True
-
-    def get(self, timeout: float) -> "QueueMessage | None":
-        return None
-
-    def ack(self, job_id: str, to_iteration: int) -> None:
-        if self._spool is not None:
-            self._spool.committed(to_iteration)
-        self._on_ack()
-
-    def close(self) -> None:
-        self._consumer = None
 
 
 class StreamingRunner(AbstractRunner):
@@ -79,19 +33,19 @@ class StreamingRunner(AbstractRunner):
         def failed(error: BaseException) -> WorkerResult:
             return failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR)).tracked_by(monitor)
 
-        monitor = MonitorFactory.get_monitor(context.sync_metadata)
+        monitor = context.new_monitor()
         return {"stream": guarded(backend, self._stop, lambda: self._move(context, backend, monitor), failed)}
 
     def _move(self, context: "RunContext", backend: "AbstractBackend", monitor: "AbstractMonitor") -> WorkerResult:
         is_endless = context.config.source.is_endless
         with (
             opened_source(context.config) as source,
-            open_spool(context) as spool,
+            self._open_spool(context) as spool,
             source_callback(context.config, source) as callback,
         ):
             on_ack = source.commit if is_endless else _nothing
             queue = InlineQueue(context.config.engine.queue.config, on_ack, spool)
-            links = Links(queue, backend, self._stop, Event(), self._progress)
+            links = self._links(queue, backend)
             with opened_consumer(context, links, callback, monitor) as opened:
                 queue.feed(opened.consumer)
                 fetcher = build_fetcher(context, source, monitor)
@@ -106,7 +60,7 @@ class StreamingRunner(AbstractRunner):
     def _follow(
         self,
         context: "RunContext",
-        links: Links,
+        links: "Links",
         source: "AbstractSource",
         fetcher: "PageFetcher",
         consumer: "Consumer",

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from bizon.common.role import Role
 from bizon.engine.pipeline.models import WorkerResult
-from bizon.engine.runner.assembly import build_queue, build_shared_queue, open_spool
-from bizon.engine.runner.faults import unhandled
+from bizon.engine.runner.assembly import build_shared_queue
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
-from bizon.engine.runner.workers import run_consumer, run_producer
+from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
@@ -32,9 +31,9 @@ class ThreadRunner(AbstractRunner):
 
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         settings = context.config.engine.runner.config
-        with open_spool(context) as spool:
-            sending, receiving = _queues(context, spool)
-            links = Links(sending, backend, self._stop, Event(), self._progress)
+        with self._open_spool(context) as spool:
+            sending, receiving = self._queues(spool)
+            links = self._links(sending, backend)
             is_cut_short = Event()
             with self._ended_by_exceptions(is_cut_short) as workers:
                 producer = workers["producer"] = _started(run_producer, context, links)
@@ -45,6 +44,13 @@ class ThreadRunner(AbstractRunner):
                 while waiting:  # in slices, so that the main thread also gets to handle signals
                     _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
         return _results(workers)
+
+    def _queues(self, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
+        """The producer's and the consumer's end: the same object unless a broker is between them."""
+        if self.bizon_config.engine.queue.is_broker:
+            return self._open_queue(Role.PRODUCER), self._open_queue(Role.CONSUMER)
+        shared = build_shared_queue(self.bizon_config, spool)
+        return shared, shared
 
     @contextmanager
     def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict[str, Future[WorkerResult]]]:
@@ -75,16 +81,6 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
 
     Thread(target=run, name=f"bizon-{work.__name__}", daemon=True).start()
     return future
-
-
-def _queues(context: RunContext, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
-    """The producer's and the consumer's end: the same object unless a broker is between them."""
-    config = context.config
-    if config.engine.queue.is_broker:
-        producer, consumer = (build_queue(config, context.run.key, half) for half in (Role.PRODUCER, Role.CONSUMER))
-        return producer, consumer
-    shared = build_shared_queue(config, spool)
-    return shared, shared
 
 
 def _state(producer: Future[WorkerResult]) -> ProducerState:

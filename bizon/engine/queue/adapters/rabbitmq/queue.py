@@ -6,12 +6,12 @@ from bizon.common.errors.errors import QueueError
 from bizon.common.role import Role
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
-from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import StreamKey
     from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024
 
@@ -38,18 +38,18 @@ class RabbitMQQueue(AbstractQueue):
     def connect(self) -> None:
         self._side.open()
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         if not isinstance(self._side, Sender) or self._closed:
             raise QueueError("only the producer of the queue can put, and only while it is open")
         return self._side.put(message, timeout)
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         return self._consuming().get(timeout)
 
     def ack(self, job_id: str, to_iteration: int) -> None:
         self._consuming().ack(job_id, to_iteration)
 
-    def discard(self, message: QueueMessage) -> None:
+    def discard(self, message: "QueueMessage") -> None:
         self._consuming().discard(message.tag)
 
     def flush(self, timeout: float) -> bool:
