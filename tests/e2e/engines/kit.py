@@ -23,7 +23,8 @@ from proxy import Proxy
 
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.engine import load_config
-from bizon.engine.runner.report import PipelineReport, report_on
+from bizon.engine.runner.pipeline_report import PipelineReport
+from bizon.engine.runner.report import report_on
 
 if TYPE_CHECKING:
     import subprocess

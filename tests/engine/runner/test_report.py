@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bizon.cli.state import _lines
+from bizon.cli.status_lines import status_lines
 from bizon.common.models import BizonConfig
 from bizon.common.role import Role
 from bizon.engine.backend.models import CommitRecord, StreamKey
@@ -31,7 +31,7 @@ def nothing(_reason: str) -> None:
 
 
 def leases(config: BizonConfig) -> list[str]:
-    return [line.partition(":")[0] for line in _lines(report_on(config)) if line.startswith("Lease")]
+    return [line.partition(":")[0] for line in status_lines(report_on(config)) if line.startswith("Lease")]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_pages_that_are_fetched_ahead_of_the_checkpoint_are_shown(config: BizonC
         opened = open_job(backend, config)
 
         def shown() -> list[str]:
-            return [line for line in _lines(report_on(config)) if line.startswith("Fetched")]
+            return [line for line in status_lines(report_on(config)) if line.startswith("Fetched")]
 
         assert shown() == []
         backend.create_source_cursor(opened.job.id, key, 20, 1_000, {"page": 21})

@@ -205,7 +205,7 @@ def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
     """The client's own policy tries for 20 minutes without a word."""
     from google.protobuf.descriptor_pb2 import DescriptorProto
 
-    from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+    from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
     from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
     asked: list[dict[str, Any]] = []

@@ -10,20 +10,16 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, Clients, connecting
+from bizon.connectors.destinations.bigquery.src.client import Clients
 from bizon.connectors.destinations.bigquery.src.column_config import SIX_COLUMNS, BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
+from bizon.connectors.destinations.bigquery.src.merging import merged
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
-from bizon.connectors.destinations.bigquery.src.schema import (
-    as_there,
-    declared_schema,
-    merged,
-    record_schema,
-    renamed,
-)
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting
+from bizon.connectors.destinations.bigquery.src.schema import as_there, declared_schema, record_schema, renamed
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode

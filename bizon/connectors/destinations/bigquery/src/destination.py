@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bizon.connectors.destinations.bigquery.src.client import connecting, writing
+from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
 from bizon.connectors.destinations.bigquery.src.content import Content
-from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
+from bizon.connectors.destinations.bigquery.src.loads import Loads
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
 from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.objects import Objects
+from bizon.connectors.destinations.bigquery.src.request_policy import connecting, writing
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 

@@ -13,13 +13,15 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of
+from bizon.connectors.destinations.bigquery.src.parts import Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
 from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
     from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-    from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
+    from bizon.connectors.destinations.bigquery.src.loads import Loads
+    from bizon.connectors.destinations.bigquery.src.objects import Objects
     from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
     from bizon.destination.models import CommittedBatch, ResumePoint
 
@@ -33,7 +35,7 @@ class ObjectStaging:
         self,
         tables: "Tables",
         loads: "Loads",
-        objects: Objects,
+        objects: "Objects",
         claim: "StagingClaim",
         target: "Target",
         loaded: "Target",

@@ -9,8 +9,8 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
-from bizon.connectors.destinations.bigquery.src.schema import merged
+from bizon.connectors.destinations.bigquery.src.merging import merged
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails

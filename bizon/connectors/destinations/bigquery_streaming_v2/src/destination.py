@@ -10,7 +10,7 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.bigquery.src.client import writing
+from bizon.connectors.destinations.bigquery.src.request_policy import writing
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging

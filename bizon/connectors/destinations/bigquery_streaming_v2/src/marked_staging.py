@@ -15,8 +15,8 @@ from google.cloud import bigquery
 from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.publish import Staged
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.destination.receipts import differs, not_verified, parts_that_count
 

@@ -20,16 +20,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from bizon.common.errors.errors import SourceError, SourceFetchError
 from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.broker_calls import cached_lag, commit_offsets
-from bizon.connectors.sources.kafka.src.client import (
-    Client,
-    Partition,
+from bizon.connectors.sources.kafka.src.client import Client, Partition, is_cooperative, seek
+from bizon.connectors.sources.kafka.src.client_errors import (
     error_of,
     fetch_error,
-    is_cooperative,
     is_eviction,
     is_out_of_range,
     is_transient,
-    seek,
     split_errors,
 )
 from bizon.connectors.sources.kafka.src.member_offsets import MemberOffsets, Offsets

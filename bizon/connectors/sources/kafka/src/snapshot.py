@@ -17,9 +17,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.kafka.src import data_loss
 from bizon.connectors.sources.kafka.src.broker_calls import bounds, topic_ids
-from bizon.connectors.sources.kafka.src.client import (
-    Client,
-    Partition,
+from bizon.connectors.sources.kafka.src.client import Client, Partition
+from bizon.connectors.sources.kafka.src.client_errors import (
     fetch_error,
     is_end,
     is_out_of_range,

@@ -20,7 +20,8 @@ from confluent_kafka import (
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import back_off
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, ClientEvents, built, settings
+from bizon.engine.queue.adapters.kafka.client import ClientEvents
+from bizon.engine.queue.adapters.kafka.settings import CONNECT_TIMEOUT, built, settings
 from bizon.engine.queue.chunks import Joiner
 from bizon.engine.queue.codec import ForeignMessageError, decode
 from bizon.engine.queue.deliveries import Deliveries

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, ClientEvents, built, settings
+from bizon.engine.queue.adapters.kafka.client import OUTAGE, ClientEvents
+from bizon.engine.queue.adapters.kafka.settings import CONNECT_TIMEOUT, built, settings
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
 

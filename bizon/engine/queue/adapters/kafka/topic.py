@@ -8,7 +8,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, ClientEvents, built, settings
+from bizon.engine.queue.adapters.kafka.client import ClientEvents
+from bizon.engine.queue.adapters.kafka.settings import CONNECT_TIMEOUT, built, settings
 
 if TYPE_CHECKING:
     from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
