@@ -13,7 +13,6 @@ from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
 from bizon.engine.runner.windows import Scope
 
@@ -54,7 +53,7 @@ def _run(config: str, options: "RunOptions") -> ExitCode:
             )
             runner.scope = scope
             settings = runner.bizon_config
-            scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
+            scrub = Scrubber.of_config(settings, runner.secrets)
             level = settings.engine.runner.log_level.value
             with graceful_stop(runner.stop, lambda: _quit(result)):
                 with progress_shown(runner.progress) as write_above, tuned_for_pages():

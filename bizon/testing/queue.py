@@ -14,8 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory

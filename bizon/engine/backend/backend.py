@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from bizon.common.role import Role
     from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
+    from bizon.engine.backend.models import Role
 
 
 class AbstractBackend(ABC):

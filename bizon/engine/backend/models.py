@@ -12,6 +12,14 @@ from bizon.destination.models import CommittedBatch
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
 
+
+class Role(StrEnum):
+    """The side that fetches, or the side that writes. A run has both, or one of them runs alone (``--role``)."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
 _READABLE = 60  # characters of a broker's name for people to read
 
 

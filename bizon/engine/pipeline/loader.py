@@ -50,19 +50,17 @@ if TYPE_CHECKING:
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
 
-Ack = Callable[[int], None]
-"""Called with the last committed page."""
-
 
 @dataclass(kw_only=True)
 class Loader:
-    """Writes, then records. One per run, used by the consuming side on one thread."""
+    """Writes, then records. One per run, used by the consuming side on one thread. ``ack``: called with the last
+    committed page."""
 
     destination: "AbstractDestination"
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     backend: "AbstractBackend"
     run: "Run"
-    ack: Ack
+    ack: Callable[[int], None]
     callback: "AbstractSourceCallback"
     monitor: "AbstractMonitor"
     progress: Progress

@@ -13,7 +13,7 @@ from bizon.engine.queue.spool import Spool, discard
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
-    from bizon.common.role import Role
+    from bizon.engine.backend.models import Role
     from bizon.engine.pipeline.run import Run
     from bizon.engine.runner.models import RunContext
 

@@ -30,9 +30,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import utc_now
-from bizon.common.role import Role
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, Role, StreamJob, StreamKey
 from bizon.engine.pipeline.run import Run
 from bizon.engine.runner.resuming import ADOPTED, Candidates, Decision, candidates, decide, resume_point
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.runner.models import RunnerStatus
     from bizon.source.models import SourceIncrementalState
-
-_ONLY_NEW = Scope()
 
 
 class OpenedJob(NamedTuple):
@@ -64,12 +61,13 @@ def open_job(
     config: "BizonConfig",
     now: datetime | None = None,
     half: Role | None = None,
-    scope: Scope = _ONLY_NEW,
+    scope: Scope | None = None,
 ) -> OpenedJob:
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
     producing ``half``. ``scope``: the part of the stream to fetch. Raises ConfigError for a window that cannot be
     fetched."""
     key = StreamKey.of_pipeline(config)
+    scope = scope or Scope()
     span = asked_window(backend, config, key, scope)
     jobs = candidates(backend, key)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())

@@ -14,10 +14,9 @@ from uuid import uuid4
 
 from bizon.common.errors.errors import BackendError, JobLockedError
 from bizon.common.processes import is_gone, place, started
-from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
-from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+from bizon.engine.backend.models import Lease, LeaseHolder, Role, StreamKey
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig

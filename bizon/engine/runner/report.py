@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
-from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.models import Lease, StreamJob, StreamKey
+from bizon.engine.backend.models import Lease, Role, StreamJob, StreamKey
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.lease import is_dead, lease_key
 from bizon.engine.runner.pipeline_report import LeaseReport, PipelineReport

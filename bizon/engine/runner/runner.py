@@ -6,17 +6,16 @@ from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
 from bizon.common.errors.errors import BackendError
-from bizon.common.role import Role
 from bizon.common.safe_log import FAILURE, logger
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets, registry
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
 from bizon.engine.runner.lease import held_by_half
 from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
 from bizon.engine.runner.prerequisites import check_extras, check_threads
-from bizon.engine.runner.windows import Scope
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from bizon.engine.pipeline.producer import StopFlag
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
+    from bizon.engine.runner.windows import Scope
 
 PAGE_GRACE = 0.5
 """Seconds that a page in flight gets when an exception in the main thread ends the run."""
@@ -57,8 +57,8 @@ class AbstractRunner(ABC):
         self._lost: str | None = None
         self._ended: dict[str, WorkerResult] = {}
         """Results of workers that an exception in the main thread ended; set by the adapter before it re-raises."""
-        self.scope = Scope()
-        """The part of the stream to fetch; set before ``run``."""
+        self.scope: Scope | None = None
+        """The part of the stream to fetch, by default what is new; set before ``run``."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
         """Move the stream, or the rest of it. Returns how it ended; raises only when no job could be opened.

@@ -21,9 +21,9 @@ from bizon.common.errors.errors import (
 )
 from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.kept_tokens import kept_by
-from bizon.common.role import Role
 from bizon.common.safe_log import FAILURE, logger
 from bizon.common.waiting import ends_with, was_stopped
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
 from bizon.engine.runner.fetching import produce

@@ -5,8 +5,7 @@ from time import monotonic
 from typing import Any
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.queue import KafkaQueue
 from bizon.engine.queue.models import QueueMessage

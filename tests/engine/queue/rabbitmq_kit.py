@@ -12,8 +12,7 @@ from proxy import Proxy
 from rabbitmq_server import Broker
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
 from bizon.engine.queue.models import QueueMessage

@@ -10,7 +10,7 @@ from proxy import Proxy
 from rabbitmq_server import Broker
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq import connection, sender
 from bizon.testing.queue import JOB, end, page
 

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from rabbitmq_server import Broker
 
 from bizon.common.errors.errors import MissingDependencyError, QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
 from bizon.engine.queue.codec import encode

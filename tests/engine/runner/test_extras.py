@@ -9,7 +9,7 @@ import pytest
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.models import BizonConfig
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.engine import RunnerFactory
 from bizon.engine.runner.prerequisites import MODULES, check_extras
 

@@ -6,7 +6,7 @@ import sys
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
 
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.adapters.children import Child
 from bizon.engine.runner.adapters.process import _signals_held_back

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.log_bridge import standard_logging_bridged
-from bizon.common.role import Role
 from bizon.common.secret import registry
 from bizon.destination.buffer import memory_budget
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.runner.adapters.reporter import Reporter

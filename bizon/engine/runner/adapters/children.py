@@ -13,7 +13,7 @@ from bizon.engine.runner.adapters.spawning import NO_GUARD, NO_GUARD_REASON
 from bizon.engine.runner.workers import STATUS_OF_HALF
 
 if TYPE_CHECKING:
-    from bizon.common.role import Role
+    from bizon.engine.backend.models import Role
     from bizon.engine.runner.adapters.wiring import Event
 
 

@@ -13,8 +13,8 @@ from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.role import Role
 from bizon.common.safe_log import logger
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.jobs import join_job, open_job
 from bizon.engine.runner.models import RunContext, RunnerStatus

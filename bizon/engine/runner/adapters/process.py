@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
 from bizon.engine.runner.adapters.child import child_main, pack
 from bizon.engine.runner.adapters.children import Child

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.runner.assembly import build_shared_queue
 from bizon.engine.runner.models import Links, RunContext

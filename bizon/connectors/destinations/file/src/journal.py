@@ -24,8 +24,13 @@ from bizon.connectors.destinations.file.src.durable import (
     truncate,
     truncate_file,
 )
-from bizon.connectors.destinations.file.src.permissions import append_published, published_mode, temporary_beside
-from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
+from bizon.connectors.destinations.file.src.replace import (
+    append_published,
+    published_mode,
+    temporary_beside,
+    write_aside,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.output import Output

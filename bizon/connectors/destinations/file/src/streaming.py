@@ -20,8 +20,7 @@ from bizon.connectors.destinations.file.src.durable import make_folder
 from bizon.connectors.destinations.file.src.journal import Journal
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, Output
-from bizon.connectors.destinations.file.src.permissions import published_mode, temporary_beside
-from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
+from bizon.connectors.destinations.file.src.replace import published_mode, temporary_beside, write_aside, write_bytes
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.presence import Presence

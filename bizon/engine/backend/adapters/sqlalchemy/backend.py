@@ -11,8 +11,8 @@ from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqli
 from bizon.engine.backend.adapters.sqlalchemy.job_table import JobTable
 from bizon.engine.backend.adapters.sqlalchemy.lease_table import LeaseTable
 from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgrade
+from bizon.engine.backend.adapters.sqlalchemy.parts import stream_values
 from bizon.engine.backend.adapters.sqlalchemy.reset_table import ResetTable
-from bizon.engine.backend.adapters.sqlalchemy.row_values import stream_values
 from bizon.engine.backend.adapters.sqlalchemy.source_cursor_table import SourceCursorTable
 from bizon.engine.backend.adapters.sqlalchemy.token_table import TokenTable
 from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions

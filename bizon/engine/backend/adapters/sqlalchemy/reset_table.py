@@ -4,8 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select, update
 
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_transaction, inserting
-from bizon.engine.backend.adapters.sqlalchemy.row_values import insert_once, naive_now, of_stream, stream_values
+from bizon.engine.backend.adapters.sqlalchemy.parts import (
+    BackendPart,
+    in_transaction,
+    insert_once,
+    inserting,
+    naive_now,
+    of_stream,
+    stream_values,
+)
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_resets
 
 if TYPE_CHECKING:

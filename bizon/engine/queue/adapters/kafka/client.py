@@ -9,7 +9,6 @@ from confluent_kafka import KafkaError, KafkaException
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
 from bizon.engine.patience import KAFKA_OUTAGE
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class ClientEvents:
 
     def __init__(self, config: "KafkaQueueConfig", clock: Callable[[], float] = monotonic) -> None:
         self._servers = config.bootstrap_server
-        self._scrub = Scrubber(iter_secrets(config), patterns=False)
+        self._scrub = Scrubber.of_config(config, patterns=False)
         self._clock = clock
         self._refused: str | None = None
         self._down_since: float | None = None

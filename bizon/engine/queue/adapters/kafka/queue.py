@@ -14,7 +14,7 @@ except ImportError as error:
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic

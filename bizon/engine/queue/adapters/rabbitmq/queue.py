@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
 from bizon.engine.queue.queue import AbstractQueue
