@@ -12,10 +12,11 @@ from bizon.common.secret import iter_secrets, registry
 from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
+from bizon.engine.runner.extras import check_extras
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
 from bizon.engine.runner.lease import held_by_half
 from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
-from bizon.engine.runner.prerequisites import check_extras, check_threads
+from bizon.engine.runner.prerequisites import check_threads
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
