@@ -4,9 +4,10 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from bizon.cli.console_logs import VERBOSE, console_logs, write_to_stderr
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.output import complain, counted, error_text, report_error, say_if_possible
-from bizon.cli.progress import VERBOSE, console_logs, progress_shown, write_to_stderr
+from bizon.cli.progress import progress_shown
 from bizon.cli.result import ResultFile
 from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
 from bizon.common.clock import as_utc

@@ -13,7 +13,8 @@ from google.rpc import code_pb2
 from proxy import Proxy
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
-from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
+from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:

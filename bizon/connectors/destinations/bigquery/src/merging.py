@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.column_config import (
-    ColumnMode,
-)
+from bizon.connectors.destinations.bigquery.src.column_config import ColumnMode
 
 _ALIASES = {"FLOAT64": "FLOAT", "INT64": "INTEGER", "BOOL": "BOOLEAN", "STRUCT": "RECORD", "DECIMAL": "NUMERIC"}
 

@@ -2,15 +2,14 @@
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 from google.api_core import exceptions
 
-from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
@@ -18,6 +17,7 @@ from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.loads import appending
 from bizon.connectors.destinations.bigquery.src.owner_labels import Publication
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, writing
+from bizon.connectors.destinations.bigquery_streaming.src.insert_errors import is_unknown_field, refused_rows
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
     from bizon.destination.models import ResumePoint
 
-_STOPPED = "stopped"  # a good row in a request with a bad one
 _SETTLING = 120.0  # seconds until insertAll knows a new table or column
 _PAUSE = 2.0  # seconds between tries until then
-_Errors = Sequence[Mapping[str, Any]]
 _POSITION = attrgetter("position")
 
 
@@ -109,8 +107,8 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             else:
                 if not errors:
                     return {}
-                if time.monotonic() > deadline or not _is_unknown_field(errors):
-                    return _refused(request, errors, target.table_id)
+                if time.monotonic() > deadline or not is_unknown_field(errors):
+                    return refused_rows(request, errors, target.table_id)
             rest(_PAUSE)
 
     def _load(self, target: "Target", rows: list[Row]) -> None:
@@ -143,29 +141,3 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     @cached_property
     def _rows(self) -> dict[str, InsertRows]:
         return {}
-
-
-def _is_unknown_field(errors: _Errors) -> bool:
-    messages = [str(detail.get("message")) for error in errors for detail in error.get("errors", ())]
-    return any("no such field" in message.lower() for message in messages)
-
-
-def _refused(request: list[Row], errors: _Errors, table: str) -> dict[int, str]:
-    """The rows that BigQuery names. If it names none, the whole request failed: raises DestinationWriteError."""
-    reasons: dict[int, str] = {}
-    for error in errors:
-        details = [detail for detail in error.get("errors", ()) if detail.get("reason") != _STOPPED]
-        if details:
-            row = request[int(error["index"])]
-            reasons[row.position] = f"row '{row.id}' of '{table}': {_shown(details)}"
-    if reasons:
-        return reasons
-    raise DestinationWriteError(f"bigquery: table '{table}': no row was inserted: {_shown(errors)}")
-
-
-def _shown(details: Iterable[Mapping[str, Any]]) -> str:
-    texts = []
-    for detail in details:
-        column, message = detail.get("location"), detail.get("message") or detail.get("reason") or detail
-        texts.append(f"column '{column}': {message}" if column else str(message))
-    return "; ".join(texts)

@@ -4,11 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.cloud.bigquery import SchemaField
-from google.protobuf import (
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-)
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Kind = descriptor_pb2.FieldDescriptorProto
 ROOT = "Row"

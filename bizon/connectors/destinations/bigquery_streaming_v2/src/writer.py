@@ -8,7 +8,8 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
-from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
+from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
-from bizon.common.errors.errors import (
-    DestinationConnectionError,
-    DestinationError,
-    RowsRejectedError,
-)
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
 from bizon.connectors.destinations.file.src.columns import check_columns, has_rows
 from bizon.connectors.destinations.file.src.config import (
     FileDestinationDetailsConfig,
