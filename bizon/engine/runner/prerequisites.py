@@ -1,4 +1,4 @@
-"""What a run needs from its process: Polars threads that run.
+"""A run's requirement on its process: Polars threads that run.
 
 Checked before anything is opened: a run in a forked worker would hang without a message.
 """

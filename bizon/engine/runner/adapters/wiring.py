@@ -1,4 +1,4 @@
-"""What connects the main process and its children: pipes, shared memory, and the events on them."""
+"""The connection between the main process and its children: pipes, shared memory, and the events on them."""
 
 import signal
 from collections.abc import MutableSequence

@@ -1,4 +1,4 @@
-"""What an answer to a request of rows says about them."""
+"""BigQuery's answers to requests of rows: done, refused, or worth another try."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What the parts of the backend share: transactions, and the conversion between rows and plain values.
+"""Shared by the parts of the backend: transactions, and the conversion between rows and plain values.
 
 The backend has one part for each table. The methods of a part are the bodies of transactions."""
 
