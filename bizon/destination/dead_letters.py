@@ -32,7 +32,7 @@ class DeadLetters(NamedTuple):
     def beside(
         cls, destination: AbstractDestination, config: "BizonConfig", scrub: Callable[[str], str], *, has_some: bool
     ) -> "DeadLetters":
-        """The dead letters of a job, whose output is ``destination``. ``has_some``: the job has dead letters already."""
+        """The dead letters of a job with this output. ``has_some``: the job has dead letters already."""
         if config.on_error is not OnError.DEAD_LETTER and not has_some:
             return cls(config.on_error, scrub=scrub)
         file = dead_letter_destination(
