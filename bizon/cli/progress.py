@@ -1,93 +1,26 @@
-"""Log lines and progress during a run: live on a terminal, a log line every few seconds elsewhere.
+"""Progress during a run: live on a terminal, a log line every few seconds elsewhere."""
 
-The only place that adds or removes log sinks.
-"""
-
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from loguru import logger
-
+from bizon.cli.console_logs import write_to_stderr
 from bizon.cli.output import counted, size
-from bizon.common.log_bridge import FAILURE, standard_logging_bridged
-from bizon.common.scrub import Scrubber
+from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:
     from bizon.engine.pipeline.models import ProgressSnapshot
 
-VERBOSE = frozenset({"TRACE", "DEBUG"})
-"""Levels that show tracebacks and places in the code."""
-
-_PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | <level>{level: <8}</level> | {message}"
-_WITH_PLACE = "{time:YYYY-MM-DD HH:mm:ss.SSS} | <level>{level: <8}</level> | {name}:{function}:{line} | {message}"
 _LIVE_EVERY = 0.25  # seconds
 _LINE_EVERY = 10.0  # seconds
 _THREAD = "bizon-progress"
 _BAR = 20  # columns; fewer on a narrow terminal, where the words are cut instead
 _WHOLE = 10  # records per second; above this rate a decimal adds nothing
-
 Poll = Callable[[], "ProgressSnapshot"]
-
-
-def write_to_stderr(text: str) -> None:
-    """Write a log line when nothing else is on the terminal."""
-    with suppress(OSError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-
-class ConsoleLogs:
-    """The command's only sink, on stderr. It scrubs all text, tracebacks included."""
-
-    def __init__(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
-        logger.remove()
-        self._level, self._scrub, self._write = level, scrub, write
-        self._sink = self._add_sink()
-
-    def change(self, level: str, scrub: Scrubber, write: Callable[[str], None]) -> None:
-        """From now on, log at this level, mask the secrets of ``scrub``, and pass the text to ``write``."""
-        self._scrub, self._write = scrub, write
-        if level != self._level:  # a new sink costs some milliseconds
-            self.close()
-            self._level = level
-            self._sink = self._add_sink()
-
-    def close(self) -> None:
-        """Stop logging."""
-        logger.remove(self._sink)
-
-    def _add_sink(self) -> int:
-        verbose = self._level in VERBOSE
-        return logger.add(
-            lambda message: self._write(self._scrub(message)),
-            level=self._level,
-            filter=lambda record: verbose or not record["extra"].get(FAILURE),
-            format=_WITH_PLACE if verbose else _PLAIN,
-            colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
-            diagnose=False,
-            backtrace=False,
-        )
-
-
-@contextmanager
-def console_logs(level: str, scrub: Scrubber, write: Callable[[str], None] = write_to_stderr) -> Iterator[ConsoleLogs]:
-    """Within: log to stderr only.
-
-    Records that the end of the run repeats are skipped, except at the levels of ``VERBOSE``. Standard library loggers
-    (urllib3 and others) write there too. Tracebacks never show variables.
-    """
-    logs = ConsoleLogs(level, scrub, write)
-    try:
-        with standard_logging_bridged():
-            yield logs
-    finally:
-        logs.close()
 
 
 @contextmanager

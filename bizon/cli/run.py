@@ -4,22 +4,21 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from bizon.cli.console_logs import VERBOSE, console_logs, write_to_stderr
 from bizon.cli.files import in_folder_of_paths
-from bizon.cli.options import RunOptions
 from bizon.cli.output import complain, counted, error_text, report_error, say_if_possible
-from bizon.cli.progress import VERBOSE, console_logs, progress_shown, write_to_stderr
+from bizon.cli.progress import progress_shown
 from bizon.cli.result import ResultFile
 from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
 from bizon.engine.engine import RunnerFactory
 from bizon.engine.runner.windows import Scope
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
+    from bizon.cli.options import RunOptions
     from bizon.common.models import BizonConfig
     from bizon.engine.runner.models import RunnerStatus
 
@@ -34,14 +33,14 @@ class Conclusion(NamedTuple):
     err: tuple[str, ...] = ()
 
 
-def run_pipeline(config: str, options: RunOptions) -> ExitCode:
+def run_pipeline(config: str, options: "RunOptions") -> ExitCode:
     """Run a pipeline once, in the folder that its paths are relative to, and report how it ended."""
     given = (options.custom_source, options.env_file, options.result_json)
     with in_folder_of_paths(config, *given) as (path, (custom_source, env_file, result_json)):
         return _run(path, options._replace(custom_source=custom_source, env_file=env_file, result_json=result_json))
 
 
-def _run(config: str, options: RunOptions) -> ExitCode:
+def _run(config: str, options: "RunOptions") -> ExitCode:
     result = ResultFile(options.result_json)
     scrub = Scrubber()
     level = options.log_level or _DEFAULT_LEVEL
@@ -55,7 +54,7 @@ def _run(config: str, options: RunOptions) -> ExitCode:
             )
             runner.scope = scope
             settings = runner.bizon_config
-            scrub = Scrubber(runner.secrets.union(iter_secrets(settings)))
+            scrub = Scrubber.of_config(settings, runner.secrets)
             level = settings.engine.runner.log_level.value
             with graceful_stop(runner.stop, lambda: _quit(result)):
                 with progress_shown(runner.progress) as write_above, tuned_for_pages():
@@ -68,7 +67,7 @@ def _run(config: str, options: RunOptions) -> ExitCode:
         return report_error(error, scrub, with_traceback=level in VERBOSE)
 
 
-def _scope(options: RunOptions) -> Scope:
+def _scope(options: "RunOptions") -> Scope:
     """The part of the stream that the run fetches. Raises ConfigError for options that contradict each other, and for
     text that does not parse as a date."""
     since, until, everything = options.since, options.until, options.full_refresh
@@ -95,7 +94,7 @@ def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFil
     end = conclusion(
         status,
         result.seconds,
-        publishes=settings.source.sync_mode is not SourceSyncModes.STREAM,
+        publishes=not settings.source.is_endless,
         max_iterations=settings.source.max_iterations,
     )
     try:

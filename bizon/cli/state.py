@@ -1,30 +1,22 @@
 """``bizon status`` and ``bizon stream reset``."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bizon.cli.files import for_each, in_folder_of_paths
 from bizon.cli.options import RunOptions
-from bizon.cli.output import counted, duration, say
-from bizon.common.errors.errors import ConfigError, ExitCode
-from bizon.common.models import GenericSourceConfig
-from bizon.common.scrub import Scrubber, named_secrets
-from bizon.common.secret import learn
-from bizon.config.document import Document, load_yaml
-from bizon.config.loading import build_config
-from bizon.config.references import load_env_files, resolve_env
+from bizon.cli.output import say
+from bizon.cli.state_config import state_config
+from bizon.cli.status_lines import status_lines
+from bizon.common.errors.errors import ExitCode
+from bizon.common.scrub import Scrubber
 from bizon.engine.engine import load_config
-from bizon.engine.runner.report import PipelineReport, report_on, request_reset
+from bizon.engine.runner.report import report_on, request_reset
 
 if TYPE_CHECKING:
-    from bizon.common.models import BizonConfig
-
-_SOURCE_KEYS = ("name", "stream", "sync_mode")
+    from bizon.engine.runner.pipeline_report import PipelineReport
 
 
 def show(configs: Sequence[str], custom_source: str | None, env_file: str | None, *, as_json: bool) -> ExitCode:
@@ -32,9 +24,9 @@ def show(configs: Sequence[str], custom_source: str | None, env_file: str | None
     reports: list[PipelineReport] = []
 
     def show_one(config: str, _custom_source: str | None, env_file: str | None) -> ExitCode:
-        report = _masked(report_on(_state_of(config, env_file)))
+        report = _masked(report_on(state_config(config, env_file)))
         if not as_json:
-            for line in ["", *_lines(report)] if reports else _lines(report):
+            for line in ["", *status_lines(report)] if reports else status_lines(report):
                 say(line)
         reports.append(report)
         return ExitCode.FAILED if report.has_failed else ExitCode.OK
@@ -56,93 +48,8 @@ def reset(config: str, custom_source: str | None, env_file: str | None) -> None:
     say(f"The next run of '{pipeline.job_name}' fetches all of {stream} again and replaces the output.")
 
 
-def _state_of(config: str, env_file: str | None) -> "BizonConfig":
-    """The part of a configuration that identifies the pipeline and its state. No other variable has to be set, and the
-    file of a custom source may be missing. From now on its secrets are masked."""
-    path = Path(config)
-    document = load_yaml(path)
-    whole = document.data
-    source, engine = whole.get("source"), whole.get("engine")
-    data: dict[str, Any] = {key: whole[key] for key in ("name", "id", "paths") if key in whole}
-    data["source"] = {key: source[key] for key in _SOURCE_KEYS if key in source} if isinstance(source, dict) else source
-    data["destination"] = {"name": "logger"}
-    if isinstance(engine, dict):
-        data["engine"] = {"backend": engine["backend"]} if "backend" in engine else {}
-    environ = load_env_files(path, env_file, os.environ)
-    loaded = build_config(
-        replace(document, data=data), environ=environ, overrides={}, resolve_source=lambda _: GenericSourceConfig
-    )
-    for secret in (*loaded.secrets, *named_secrets(whole), *_secrets_of_variables(document, environ)):
-        learn(secret)
-    return loaded.config
-
-
-def _secrets_of_variables(document: Document, environ: Mapping[str, str]) -> frozenset[str]:
-    """The values of all variables in a configuration that are set here."""
-    with suppress(ConfigError):  # a fault in a part that the state does not need
-        return resolve_env(document, _EmptyUnlessSet(environ)).secrets
-    return frozenset()
-
-
-class _EmptyUnlessSet(dict[str, str]):
-    """Variables; a variable that is not set is empty."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name, default or "")
-
-
-def _masked(report: PipelineReport) -> PipelineReport:
+def _masked(report: "PipelineReport") -> "PipelineReport":
     """The report without secrets. The state keeps paginations whole: a next link may carry a key or a token."""
     scrub = Scrubber()
     error = None if report.error is None else scrub.brief(report.error)
     return replace(report, next_pagination=scrub.value(report.next_pagination), error=error)
-
-
-def _lines(report: "PipelineReport") -> list[str]:
-    lines = [f"Pipeline: {report.pipeline} ({report.source}.{report.stream})"]
-    if report.job_id is None or report.age_seconds is None:
-        lines.append("State: no run yet")
-    else:
-        state = f"{report.state}, but its run is gone: run again to resume" if report.was_killed else report.state
-        is_known = report.total_records is not None and report.rows_written <= report.total_records
-        may_be_window = report.state == "succeeded" and report.sync_mode != "full_refresh"
-        of_total = f" of {report.total_records:,}" if is_known and not may_be_window else ""
-        lines += [
-            f"State: {state}",
-            f"Job: {report.job_id}, {report.sync_mode}, created {duration(report.age_seconds)} ago, "
-            f"{counted(report.starts, 'start')}",
-            f"Checkpoint: {_checkpoint(report)}",
-            f"Records: {report.rows_written:,}{of_total} committed",
-        ]
-        if report.is_fetching_ahead:
-            lines.append(f"Fetched: {report.rows_fetched:,} records, up to iteration {report.fetched_iteration}")
-        if report.dead_letters:
-            lines.append(f"Dead letters: {report.dead_letters:,} committed")
-    if report.records_per_second is not None:
-        lag = "unknown" if report.lag is None else counted(report.lag, "record")
-        lines.append(f"Stream: {report.records_per_second:,} records/s, lag {lag}, as noted at {report.noted_at}")
-    lines += _leases(report)
-    if report.reset_pending:
-        lines.append("Reset: requested, the next run fetches everything and replaces the output")
-    if report.error is not None:
-        lines.append(f"Error: {report.error}")
-    return lines
-
-
-def _leases(report: "PipelineReport") -> list[str]:
-    held = [lease for lease in (report.lease, report.consumer_lease) if lease is not None]
-    together = len({(lease.host, lease.pid) for lease in held}) == 1 < len(held)
-    return [
-        f"Lease{'' if together else f' of the {lease.half}'}: {'held' if lease.alive else 'left behind'} by process "
-        f"{lease.pid} on host '{lease.host}' for {duration(lease.age_seconds)}, "
-        f"last heard from {duration(lease.idle_seconds)} ago"
-        for lease in (held[:1] if together else held)
-    ]
-
-
-def _checkpoint(report: "PipelineReport") -> str:
-    if report.last_iteration is None:
-        return "none"
-    if not report.next_pagination:
-        return f"iteration {report.last_iteration}, the last one"
-    return f"iteration {report.last_iteration}, continues at {json.dumps(report.next_pagination)}"

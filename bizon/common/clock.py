@@ -1,18 +1,12 @@
-"""The two clocks. Code that measures time takes one of them as a parameter, so tests can inject their own."""
+"""Wall-clock time, always aware and in UTC. Ages and time-outs use ``time.monotonic``."""
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-Monotonic = Callable[[], float]
-"""Seconds from an arbitrary start; never jumps back. For ages and time-outs."""
-
-monotonic: Monotonic = time.monotonic
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """Wall-clock time, always aware and in UTC."""
+    """The time of this machine."""
     return datetime.now(UTC)
 
 

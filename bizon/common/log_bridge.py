@@ -6,9 +6,6 @@ from contextlib import contextmanager
 
 from bizon.common.safe_log import logger
 
-FAILURE = "failure"
-"""Extra of a log record that repeats the error of the run. A sink may skip it if the end of the run shows the error."""
-
 
 @contextmanager
 def standard_logging_bridged() -> Iterator[None]:

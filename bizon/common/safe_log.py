@@ -9,6 +9,9 @@ from bizon.common.scrub import Scrubber
 if TYPE_CHECKING:
     from loguru import Record
 
+FAILURE = "failure"
+"""Extra of a log record that repeats the error of the run. A sink may skip it if the end of the run shows the error."""
+
 _WARNING = 30
 _scrub = Scrubber()
 

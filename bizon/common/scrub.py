@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from bizon.common.secret import MASK, registry
+from bizon.common.secret import MASK, iter_secrets, registry
 from bizon.common.secret_forms import forms_of
 
 MOST_SHOWN = 2_000
@@ -86,6 +86,11 @@ class Scrubber:
         self._own = frozenset(str.__str__(secret) for secret in secrets)
         self._shapes = SHAPES if patterns else ()
         self._known: tuple[int, tuple[str, ...]] = (-1, ())
+
+    @classmethod
+    def of_config(cls, config: Any, more: Iterable[str] = (), *, patterns: bool = True) -> "Scrubber":
+        """A scrubber of the secrets inside a configuration, and of ``more``."""
+        return cls((*more, *iter_secrets(config)), patterns=patterns)
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
+from time import monotonic
 from typing import Protocol
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import StoppedError
 
 _LOOK_EVERY = 0.1  # seconds; how late a wait sees that it must end
@@ -38,7 +38,7 @@ def ends_with(sign: StopSign) -> Iterator[None]:
 
 
 @contextmanager
-def within(seconds: float, clock: Monotonic = monotonic) -> Iterator[None]:
+def within(seconds: float, clock: Callable[[], float] = monotonic) -> Iterator[None]:
     """Within, on this thread: nothing is retried once this many seconds have passed."""
     token = _deadline.set(clock() + seconds)
     try:
@@ -63,7 +63,7 @@ def was_stopped(error: BaseException | None) -> bool:
     return False
 
 
-def is_in_time(wait: float, clock: Monotonic = monotonic) -> bool:
+def is_in_time(wait: float, clock: Callable[[], float] = monotonic) -> bool:
     """Whether a retry after ``wait`` seconds is still within the bound, if there is one."""
     deadline = _deadline.get()
     return deadline is None or clock() + wait <= deadline
@@ -73,7 +73,7 @@ def pause(
     seconds: float,
     sign: StopSign | None,
     *,
-    clock: Monotonic = monotonic,
+    clock: Callable[[], float] = monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Wait. Raises StoppedError as soon as ``sign`` is set, also when there is nothing to wait for."""
@@ -123,7 +123,7 @@ def back_off(
     tries: int | None = None,
     patience: float | None = None,
     sleep: Callable[[float], None] = rest,
-    clock: Monotonic = monotonic,
+    clock: Callable[[], float] = monotonic,
 ) -> Iterator[Attempt]:
     """Attempts at something that may fail for a short time, with waits between them that double up to ``longest``
     seconds::

@@ -1,12 +1,16 @@
 """When pages are due for a write. Pure policy: no I/O, no threads, an injected clock."""
 
+from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.rows.frames import SourcePage, frame_bytes
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from bizon.common.models import BizonConfig
+    from bizon.destination.config import AbstractDestinationDetailsConfig
 
 MEGABYTE = 1024 * 1024
 
@@ -20,7 +24,11 @@ class DestinationBuffer:
     """
 
     def __init__(
-        self, buffer_size: int, buffer_flush_timeout: float, clock: Monotonic = monotonic, max_records: int = 0
+        self,
+        buffer_size: int,
+        buffer_flush_timeout: float,
+        clock: Callable[[], float] = monotonic,
+        max_records: int = 0,
     ) -> None:
         self._limit = buffer_size * MEGABYTE
         self._timeout = buffer_flush_timeout
@@ -30,6 +38,15 @@ class DestinationBuffer:
         self._pages: list[SourcePage] = []
         self._size = 0
         self._oldest: float | None = None
+
+    @classmethod
+    def of_pipeline(cls, config: "BizonConfig") -> "DestinationBuffer":
+        """In sync mode ``stream`` it holds micro-batches, so that offsets are soon committed to the source."""
+        if config.source.is_endless:
+            batch = config.engine.runner.config.micro_batch
+            return cls(batch.max_size, batch.max_seconds, max_records=batch.max_records)
+        details = config.destination.config
+        return cls(details.buffer_size, details.buffer_flush_timeout)
 
     @property
     def is_empty(self) -> bool:
@@ -75,3 +92,10 @@ class DestinationBuffer:
             raise ValueError("the buffer is empty")
         pages, self._pages, self._size, self._records, self._oldest = self._pages, [], 0, 0, None
         return pages
+
+
+def memory_budget(config: "BizonConfig") -> int:
+    """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again that is
+    fetched while the buffer is written."""
+    details: AbstractDestinationDetailsConfig = config.destination.config
+    return details.buffer_size * MEGABYTE * 2

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -10,7 +10,10 @@ from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.destination.config import DestinationTypes
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.engine.pipeline.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.pipeline.models import ResumePoint
 
 
 class DeadLetters(NamedTuple):
@@ -25,7 +28,28 @@ class DeadLetters(NamedTuple):
     destination: AbstractDestination | None = None
     scrub: Callable[[str], str] = str
 
-    def prepare(self, resume: ResumePoint) -> None:
+    @classmethod
+    def beside(
+        cls, destination: AbstractDestination, config: "BizonConfig", scrub: Callable[[str], str], *, has_some: bool
+    ) -> "DeadLetters":
+        """The dead letters of a job with this output. ``has_some``: the job has dead letters already."""
+        if config.on_error is not OnError.DEAD_LETTER and not has_some:
+            return cls(config.on_error, scrub=scrub)
+        file = dead_letter_destination(
+            config.dead_letter_path or destination.dead_letter_id,
+            sync_metadata=destination.sync_metadata,
+            backend=destination.backend,
+            source_callback=destination.source_callback,
+            monitor=destination.monitor,
+        )
+        return cls(config.on_error, file, scrub)
+
+    @property
+    def fails(self) -> bool:
+        """Whether a row that cannot be delivered ends the run."""
+        return self.on_error is OnError.FAIL
+
+    def prepare(self, resume: "ResumePoint") -> None:
         """Make staging hold exactly the dead letters of the committed pages."""
         if self.destination is not None:
             self.destination.prepare(

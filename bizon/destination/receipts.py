@@ -5,10 +5,12 @@ no receipt. Every destination that stages decides here what it publishes; it rem
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bizon.common.errors.errors import DestinationError
-from bizon.destination.models import CommittedBatch
+
+if TYPE_CHECKING:
+    from bizon.destination.models import CommittedBatch
 
 Part = TypeVar("Part")
 Locate = Callable[[Mapping[str, Any]], Part]
@@ -16,8 +18,8 @@ Locate = Callable[[Mapping[str, Any]], Part]
 
 
 def parts_that_count(
-    committed: Sequence[CommittedBatch], locate: Locate[Part], place: str
-) -> list[tuple[CommittedBatch, Part]]:
+    committed: Sequence["CommittedBatch"], locate: Locate[Part], place: str
+) -> list[tuple["CommittedBatch", Part]]:
     """Each batch that has rows, in page order, with its part. ``place``: the staging, as an error names it.
 
     Raises DestinationError for a batch whose receipt names no part.
@@ -33,7 +35,7 @@ def parts_that_count(
     return parts
 
 
-def differs(batch: CommittedBatch, what: str) -> DestinationError:
+def differs(batch: "CommittedBatch", what: str) -> DestinationError:
     """The error for a part that is missing, or that changed since its batch was committed."""
     return DestinationError(
         f"staging does not hold what was committed: {_pages(batch)} ({batch.rows:,} rows): {what}. Did somebody change "
@@ -47,12 +49,12 @@ def not_verified() -> DestinationError:
     return DestinationError("staging was not verified, so nothing is published")
 
 
-def _not_staged(batch: CommittedBatch, place: str) -> DestinationError:
+def _not_staged(batch: "CommittedBatch", place: str) -> DestinationError:
     return DestinationError(
         f"{_pages(batch)} were not staged for '{place}': was another destination, another format or an older release "
         f"used? Undo that, or run with --fresh to fetch everything again"
     )
 
 
-def _pages(batch: CommittedBatch) -> str:
+def _pages(batch: "CommittedBatch") -> str:
     return f"pages {batch.from_iteration}-{batch.to_iteration}"

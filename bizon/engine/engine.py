@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
-from bizon.common.models import BizonConfig, GenericSourceConfig
-from bizon.common.role import Role
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
-from bizon.engine.backend.config import BackendTypes
 from bizon.engine.runner.config import RunnerTypes
-from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover import resolve_source_class, streams_of, validate_stream
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig, GenericSourceConfig
     from bizon.engine.runner.runner import AbstractRunner
+    from bizon.source.config import SourceConfig
 
 GivenSource = type[AbstractSource] | AbstractSource
 """A source that a program passes in."""
@@ -71,9 +69,9 @@ class RunnerFactory:
         """The runner of one half. Raises ConfigError when the halves could not reach each other."""
         config, secrets = loaded.config, loaded.secrets
         _check_halves_can_meet(config)
-        from bizon.engine.runner.adapters.half import ConsumerRunner, ProducerRunner
+        from bizon.engine.runner.adapters.half import runner_of
 
-        return ProducerRunner(config, secrets) if role == Role.PRODUCER else ConsumerRunner(config, secrets)
+        return runner_of(role)(config, secrets)
 
 
 def load_config(
@@ -118,7 +116,7 @@ def _block_of(block: Any, source: GivenSource) -> Any:
     return {"stream": streams[0], **block} if len(streams) == 1 else block
 
 
-def _check_source_can_travel(config: BizonConfig) -> None:
+def _check_source_can_travel(config: "BizonConfig") -> None:
     given = config.source.given_source
     if given is None or config.runner_type is not RunnerTypes.PROCESS:
         return
@@ -130,28 +128,28 @@ def _check_source_can_travel(config: BizonConfig) -> None:
         )
 
 
-def _check_halves_can_meet(config: BizonConfig) -> None:
+def _check_halves_can_meet(config: "BizonConfig") -> None:
     queue, backend = config.engine.queue.type, config.engine.backend.type
-    if config.source.sync_mode is SourceSyncModes.STREAM:
+    if config.source.is_endless:
         raise ConfigError("--role: sync_mode stream has no halves, source and destination share a loop")
     if not config.engine.queue.is_broker:
         raise ConfigError(
             f"--role: queue type '{queue}' lives inside a run; use a broker, for example rabbitmq",
             key=("engine", "queue", "type"),
         )
-    if backend is BackendTypes.SQLITE_IN_MEMORY:
+    if config.engine.backend.is_in_memory:
         raise ConfigError(
             f"--role: backend type '{backend}' is not shared; use postgres, or sqlite for halves on one machine",
             key=("engine", "backend", "type"),
         )
 
 
-def source_config_class(source: GenericSourceConfig) -> type[SourceConfig]:
+def source_config_class(source: "GenericSourceConfig") -> type["SourceConfig"]:
     """The config class of the source that a ``source`` block names, once its stream is known to exist."""
     return _config_class(resolve_source_class(source), source)
 
 
-def _config_class(source_class: type[AbstractSource], source: GenericSourceConfig) -> type[SourceConfig]:
+def _config_class(source_class: type[AbstractSource], source: "GenericSourceConfig") -> type["SourceConfig"]:
     validate_stream(source_class, source)
     try:
         return source_class.get_config_class()

@@ -3,28 +3,25 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from bizon.common.errors.errors import ConfigError, SourceFetchError
-from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
 from bizon.common.secret import registry
-from bizon.common.sync import SyncMetadata
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.engine import GivenSource, load_config_dict
-from bizon.engine.pipeline.fetcher import PageFetcher
-from bizon.engine.pipeline.models import ResumePoint
-from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.opening import opened_source
-from bizon.monitoring.monitor import NoOpMonitor
+from bizon.engine.runner.fetching import build_fetcher
+from bizon.engine.runner.models import RunContext
+from bizon.engine.runner.sources import opened_source
 from bizon.rows.rejects import split_rejected
-from bizon.source.config import SourceSyncModes
 from bizon.source.cursor import Cursor
 from bizon.source.discover import resolve_source_class, supports_incremental
 from bizon.source.models import SourceIncrementalState, SourceRecord
 from bizon.transform.transform import Transform
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
 
 _DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
 _JOB = "records"
@@ -71,7 +68,7 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
     kept = {key: value for key, value in config.items() if key not in ("destination", "engine", "streams")}
     loaded = load_config_dict({"name": _JOB, **kept, "destination": _DESTINATION}, source)
     block = loaded.config.source
-    if block.sync_mode is SourceSyncModes.STREAM:
+    if block.is_endless:
         raise ConfigError("sync_mode stream has no end; read the records with another", key=("source", "sync_mode"))
     if since is not None and not supports_incremental(resolve_source_class(block)):
         raise ConfigError(
@@ -80,15 +77,14 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
     return _fetched(loaded.config, loaded.secrets, since)
 
 
-def _fetched(config: BizonConfig, secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
+def _fetched(config: "BizonConfig", secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
     block = config.source
     with registry.known_while(secrets), opened_source(config) as source:
         state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)
-        monitor = NoOpMonitor(SyncMetadata.from_bizon_config(_JOB, config))
-        run = Run(_JOB, StreamKey(_JOB, block.name, block.stream), 1, 1, ResumePoint(_JOB))
-        fetcher = PageFetcher(source, monitor, run, state, config.on_error)
+        context = RunContext.without_job(config, state)
+        fetcher = build_fetcher(context, source, context.new_monitor())
         transform = Transform(config.transforms, config.on_error)
-        cursor = Cursor(block.name, block.stream, _JOB)
+        cursor = Cursor(block.name, block.stream, context.run.job_id)
         while not cursor.is_finished and cursor.iteration != block.max_iterations:
             message = fetcher.fetch(cursor.iteration, cursor.pagination)
             cursor.update_state(message.pagination, message.frame.height)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from bizon.common.sync import SyncMetadata
-from bizon.engine.pipeline.models import PipelineReturnStatus
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
+    from bizon.engine.pipeline.models import PipelineReturnStatus
 
 
 class AbstractMonitor:
@@ -13,10 +15,10 @@ class AbstractMonitor:
     The consumer calls the hooks, except ``track_source_iteration``, which the producer calls.
     """
 
-    def __init__(self, sync_metadata: SyncMetadata) -> None:
+    def __init__(self, sync_metadata: "SyncMetadata") -> None:
         self.sync_metadata = sync_metadata
 
-    def track_pipeline_status(self, pipeline_status: PipelineReturnStatus) -> None:
+    def track_pipeline_status(self, pipeline_status: "PipelineReturnStatus") -> None:
         """A worker ended with this status. Called once per worker."""
 
     def track_source_iteration(self, nb_records: int) -> None:
@@ -39,6 +41,6 @@ class MonitorFactory:
     """Builds the monitor of a run."""
 
     @staticmethod
-    def get_monitor(sync_metadata: SyncMetadata) -> AbstractMonitor:
+    def get_monitor(sync_metadata: "SyncMetadata") -> AbstractMonitor:
         """The monitor of a run: it does nothing, since bizon itself sends no metrics."""
         return NoOpMonitor(sync_metadata)

@@ -165,6 +165,16 @@ class SourceConfig(StrictModel):
         return copy
 
     @property
+    def is_endless(self) -> bool:
+        """True in sync mode ``stream``: there is no last page, and rows reach their place as they come."""
+        return self.sync_mode is SourceSyncModes.STREAM
+
+    @property
+    def is_incremental(self) -> bool:
+        """True when a run adds the records that changed since the last one."""
+        return self.sync_mode is SourceSyncModes.INCREMENTAL
+
+    @property
     def given_source(self) -> Any:
         """The source class or object that a program passed; None for a lookup by name."""
         return self._given_source

@@ -1,15 +1,17 @@
 """The position of the producer in a stream, and the unit of an incremental source's timestamps."""
 
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
 from bizon.common.clock import microseconds, utc_now
 from bizon.common.errors.errors import ConfigError, MissingDependencyError, SourceFetchError
 from bizon.engine.backend.models import JobStatus
-from bizon.source.config import SourceConfig
 from bizon.source.discover import resolve_source_class
+
+if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
 
 _MICROSECOND = timedelta(microseconds=1)
 _NO_MORE = b"{}"
@@ -131,7 +133,7 @@ def _as_bytes(pagination: dict[str, Any]) -> bytes:
     return orjson.dumps(pagination, option=orjson.OPT_SORT_KEYS)
 
 
-def cursor_resolution(config: SourceConfig) -> timedelta:
+def cursor_resolution(config: "SourceConfig") -> timedelta:
     """The unit of a source's timestamps: the configured one, else the one its class declares. Raises ConfigError."""
     if "cursor_resolution" in config.model_fields_set:
         return timedelta(seconds=config.cursor_resolution)

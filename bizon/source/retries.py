@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from http import HTTPStatus
 from math import inf
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import requests
 from requests import PreparedRequest
@@ -16,8 +16,10 @@ from urllib3.util.retry import Retry
 from bizon.common.safe_log import logger
 from bizon.common.waiting import Attempt, StopSign, back_off, is_in_time, pause, stop_sign
 from bizon.source.body import Response, shown_url
-from bizon.source.config import HttpRetriesConfig
 from bizon.source.failures import brief, is_temporary, was_not_sent
+
+if TYPE_CHECKING:
+    from bizon.source.config import HttpRetriesConfig
 
 _POOL_SIZE = 64  # connections kept open, for connectors that fetch on several threads
 _NO_METHOD = frozenset({"-"})  # urllib3 reads an empty set as "every method"
@@ -42,7 +44,7 @@ class CappedRetry(Retry):
     wait_max: float | None = None
 
     @classmethod
-    def from_config(cls, config: HttpRetriesConfig) -> Self:
+    def from_config(cls, config: "HttpRetriesConfig") -> Self:
         """The policy that the configuration describes."""
         policy = cls(
             total=config.total,

@@ -1,15 +1,17 @@
 """The interface a source connector implements."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from requests.auth import AuthBase
 
-from bizon.config.streams import StreamConfig
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.config import HttpConfig, HttpRetriesConfig, SourceConfig
-from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.source.session import Session
+
+if TYPE_CHECKING:
+    from bizon.config.streams import StreamConfig
+    from bizon.source.models import SourceIncrementalState, SourceIteration
 
 
 class AbstractSource(ABC):
@@ -59,7 +61,7 @@ class AbstractSource(ABC):
         """``(True, None)``, or ``(False, reason)``. Called once per run, before anything is fetched."""
 
     @abstractmethod
-    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+    def get(self, pagination: dict[str, Any] | None = None) -> "SourceIteration":
         """Fetch one page.
 
         ``pagination`` is the ``next_pagination`` of the previous page, and ``{}`` for the first page. Return
@@ -79,8 +81,8 @@ class AbstractSource(ABC):
         return None
 
     def get_records_after(
-        self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
-    ) -> SourceIteration:
+        self, source_state: "SourceIncrementalState", pagination: dict[str, Any] | None = None
+    ) -> "SourceIteration":
         """Fetch one page of the records that changed since ``source_state.last_run``. Pagination works as in ``get``.
 
         ``source_state.covers`` says whether a record belongs to the window. An API that only takes the start of the
@@ -94,7 +96,7 @@ class AbstractSource(ABC):
         """When ``self.session`` retries a request; from ``source.http``. Override it to suit an API."""
         return self._http_config().retries
 
-    def set_streams_config(self, streams: list[StreamConfig]) -> None:
+    def set_streams_config(self, streams: list["StreamConfig"]) -> None:
         """Receive the top-level ``streams`` of the pipeline. Called once, from the constructor, when there are any; the
         default does nothing. Validate them in ``filled_from_streams`` of the config class."""
         return None

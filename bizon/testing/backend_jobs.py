@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from bizon.common.errors.errors import OvertakenError
-from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import WINDOW, JobStatus, StreamJob
+from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
 
 HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}

@@ -16,8 +16,7 @@ from collections.abc import Callable
 import pytest
 from loguru import logger
 
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.codec import MAGIC, VERSION, encode
 from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import Signal

@@ -8,14 +8,13 @@ import random
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
-from bizon.common.clock import monotonic
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory

@@ -1,7 +1,7 @@
 """Applying the user's transforms to a page."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
@@ -11,14 +11,16 @@ from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.on_error import OnError
 from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
 from bizon.rows.rejects import Stage, reject, rejected_rows
-from bizon.transform.config import TransformModel
 from bizon.transform.snippet import compile_snippet
+
+if TYPE_CHECKING:
+    from bizon.transform.config import TransformModel
 
 
 class Transform:
     """All transforms of a pipeline, compiled once. Called by the consumer, on one thread."""
 
-    def __init__(self, transforms: Sequence[TransformModel], on_error: OnError = OnError.FAIL) -> None:
+    def __init__(self, transforms: Sequence["TransformModel"], on_error: OnError = OnError.FAIL) -> None:
         self._on_error = on_error
         self._json = SentNumbers()
         self._steps = [(model.label, compile_snippet(model.label, model.python)) for model in transforms]

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from bizon.common.role import Role
-from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
 from bizon.engine.backend.models import (
     CommitRecord,
     Committed,
@@ -24,12 +22,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from bizon.engine.backend.config import AbstractBackendConfig, AbstractBackendConfigDetails, BackendTypes
+    from bizon.engine.backend.models import Role
+
 
 class AbstractBackend(ABC):
     """Keeps jobs and cursors. Every method is one transaction. Any thread of the process that built the backend may
     call it. It raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
 
-    def __init__(self, config: AbstractBackendConfigDetails, type: BackendTypes) -> None:
+    def __init__(self, config: "AbstractBackendConfigDetails", type: "BackendTypes") -> None:
         self.config = config
         self.type = type
 
@@ -108,7 +109,7 @@ class AbstractBackend(ABC):
         one."""
 
     @abstractmethod
-    def open_epoch(self, job_id: str, role: Role | None = None) -> int:
+    def open_epoch(self, job_id: str, role: "Role | None" = None) -> int:
         """Increment ``attempt`` and return it: the number of this start of the job, from 1. ``role``: the side that
         starts, None for both. Unless the consumer starts alone, the number becomes ``producer_epoch`` too."""
 
@@ -236,7 +237,7 @@ class BackendFactory:
     """Builds the backend that a config names, and imports its module only then."""
 
     @staticmethod
-    def get_backend(config: AbstractBackendConfig) -> AbstractBackend:
+    def get_backend(config: "AbstractBackendConfig") -> AbstractBackend:
         """A backend that has not connected to its database yet."""
         from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 

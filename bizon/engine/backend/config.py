@@ -41,3 +41,8 @@ class AbstractBackendConfig(StrictModel):
 
     type: BackendTypes = Field(description="Kind of database that keeps the checkpoints.")
     config: AbstractBackendConfigDetails = Field(description="Settings of the backend.")
+
+    @property
+    def is_in_memory(self) -> bool:
+        """True when the state ends with its process."""
+        return self.type is BackendTypes.SQLITE_IN_MEMORY

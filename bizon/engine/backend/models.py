@@ -1,11 +1,26 @@
 """Rows of the state tables, as plain values."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bizon.destination.models import CommittedBatch
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+
+
+class Role(StrEnum):
+    """The side that fetches, or the side that writes. A run has both, or one of them runs alone (``--role``)."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
+_READABLE = 60  # characters of a broker's name for people to read
 
 
 class JobStatus(StrEnum):
@@ -41,6 +56,18 @@ class StreamKey(NamedTuple):
     source_name: str
     stream_name: str
 
+    @classmethod
+    def of_pipeline(cls, config: "BizonConfig") -> Self:
+        """The key of the pipeline that a configuration describes."""
+        return cls(config.job_name, config.source.name, config.source.stream)
+
+    @property
+    def broker_name(self) -> str:
+        """A unique, readable name for the queue or topic of the stream, in characters that brokers accept, with a
+        digest."""
+        readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in self)
+        return f"bizon.{readable[:_READABLE]}.{sha256(chr(0).join(self).encode()).hexdigest()[:12]}"
+
 
 class StreamJob(NamedTuple):
     """One job: an attempt, over one or more runs, to move a stream. Times are aware, UTC.
@@ -64,6 +91,11 @@ class StreamJob(NamedTuple):
     progress: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     window: tuple[datetime, datetime] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """True while no run has ended the job."""
+        return self.status in (JobStatus.STARTED, JobStatus.RUNNING)
 
 
 class DestinationCursor(NamedTuple):

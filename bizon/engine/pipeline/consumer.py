@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.safe_log import logger
-from bizon.destination.buffer import DestinationBuffer
 from bizon.engine.pipeline.in_order import InOrder
-from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import Batch, PageMark
-from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.models import QueueMessage, Signal
-from bizon.engine.queue.queue import AbstractQueue
 from bizon.rows.frames import SourcePage, to_destination_frame
-from bizon.transform.transform import Transform
+
+if TYPE_CHECKING:
+    from bizon.destination.buffer import DestinationBuffer
+    from bizon.engine.pipeline.loader import Loader
+    from bizon.engine.pipeline.run import Run
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.transform.transform import Transform
 
 
 class Outcome(Enum):
@@ -61,11 +63,11 @@ class Consumer:
     def __init__(
         self,
         *,
-        queue: AbstractQueue,
-        transform: Transform,
-        buffer: DestinationBuffer,
-        loader: Loader,
-        run: Run,
+        queue: "AbstractQueue",
+        transform: "Transform",
+        buffer: "DestinationBuffer",
+        loader: "Loader",
+        run: "Run",
         poll_interval: float,
         is_newer_job: Callable[[str], bool] = _never,
         has_started: Callable[[int], bool] = _always,

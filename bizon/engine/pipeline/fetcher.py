@@ -1,6 +1,6 @@
 """From one request for a page to one message on the queue."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -8,13 +8,15 @@ from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, SourceFetchError
 from bizon.common.interrupts import is_for_the_process
 from bizon.common.on_error import OnError
-from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.models import QueueMessage, Signal
-from bizon.monitoring.monitor import AbstractMonitor
 from bizon.rows.frames import RecordError, empty_source_frame
 from bizon.rows.pages import page_to_frame, records_of
 from bizon.source.models import SourceIncrementalState, SourceIteration
-from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.engine.pipeline.run import Run
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.source import AbstractSource
 
 
 class PageFetcher:
@@ -22,9 +24,9 @@ class PageFetcher:
 
     def __init__(
         self,
-        source: AbstractSource,
-        monitor: AbstractMonitor,
-        run: Run,
+        source: "AbstractSource",
+        monitor: "AbstractMonitor",
+        run: "Run",
         incremental: SourceIncrementalState | None = None,
         on_error: OnError = OnError.FAIL,
     ) -> None:

@@ -1,9 +1,14 @@
 """Pages in their order, each once: a broker may deliver some again, or late."""
 
-from bizon.common.clock import Monotonic, monotonic
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
 from bizon.common.errors.errors import QueueError
 from bizon.engine.patience import MISSING_PAGE
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.models import QueueMessage
 
 
 class InOrder:
@@ -12,7 +17,7 @@ class InOrder:
     ``next_iteration``: the first page that the consumer needs.
     """
 
-    def __init__(self, next_iteration: int, clock: Monotonic = monotonic) -> None:
+    def __init__(self, next_iteration: int, clock: Callable[[], float] = monotonic) -> None:
         self._next = next_iteration
         self._clock = clock
         self._early: dict[int, QueueMessage] = {}
@@ -23,11 +28,11 @@ class InOrder:
         """The first page that has not arrived."""
         return self._next
 
-    def is_repeat(self, message: QueueMessage) -> bool:
+    def is_repeat(self, message: "QueueMessage") -> bool:
         """True for a page that has arrived before."""
         return message.iteration < self._next or message.iteration in self._early
 
-    def take(self, message: QueueMessage) -> list[QueueMessage]:
+    def take(self, message: "QueueMessage") -> list["QueueMessage"]:
         """The messages that are next in order now that ``message``, not a repeat, has arrived; empty while an earlier
         one is missing."""
         if not self._early:

@@ -26,44 +26,43 @@ job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` run
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from bizon.common.errors.errors import DestinationWriteError, FinalizeError, QueueError, RowsRejectedError
-from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.destination import AbstractDestination
-from bizon.destination.models import BatchRange
-from bizon.engine.backend.backend import AbstractBackend
+from bizon.destination.models import BatchRange, WriteMode
 from bizon.engine.backend.models import CommitRecord
 from bizon.engine.pipeline.failures import publishing, with_retries, writing
 from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatch
-from bizon.engine.pipeline.run import Run
 from bizon.engine.pipeline.watermark import check_watermark, published_output
-from bizon.monitoring.monitor import AbstractMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, rows_by_table
 from bizon.rows.rejects import split_rejected, without_refused
-from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
-from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceIteration
 
-Ack = Callable[[int], None]
-"""Called with the last committed page."""
+if TYPE_CHECKING:
+    from bizon.destination.destination import AbstractDestination
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.run import Run
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 
 @dataclass(kw_only=True)
 class Loader:
-    """Writes, then records. One per run, used by the consuming side on one thread."""
+    """Writes, then records. One per run, used by the consuming side on one thread. ``ack``: called with the last
+    committed page."""
 
-    destination: AbstractDestination
+    destination: "AbstractDestination"
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
-    backend: AbstractBackend
-    run: Run
-    ack: Ack
-    callback: AbstractSourceCallback
-    monitor: AbstractMonitor
+    backend: "AbstractBackend"
+    run: "Run"
+    ack: Callable[[int], None]
+    callback: "AbstractSourceCallback"
+    monitor: "AbstractMonitor"
     progress: Progress
     sleep: Callable[[float], None] = field(init=False, default_factory=lambda: rest)
     _next_iteration: int = field(init=False)
@@ -80,12 +79,12 @@ class Loader:
     @property
     def reports_every_page(self) -> bool:
         """Whether the source callback gets the pagination of each page, not only of the last one."""
-        return not isinstance(self.callback, NoOpSourceCallback)
+        return self.callback.needs_every_page
 
     @property
     def _is_stream(self) -> bool:
         """Sync mode ``stream``: rows go to the table their record names, and the job has one cursor, which advances."""
-        return self.destination.sync_metadata.sync_mode == SourceSyncModes.STREAM
+        return self.destination.sync_metadata.write_mode is WriteMode.IN_PLACE
 
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""
@@ -166,17 +165,17 @@ class Loader:
                 break
             except RowsRejectedError as error:
                 rows, more = without_refused(rows, error.reasons)
-                if self.dead_letters.on_error is OnError.FAIL or not more.height:
+                if self.dead_letters.fails or not more.height:
                     raise DestinationWriteError(f"{self._where(batch, destination_id)}: {error}") from error
                 refused.append(more)
         return refused
 
-    def _write(self, destination: AbstractDestination, batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
+    def _write(self, destination: "AbstractDestination", batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
         destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
         destination.destination_id = destination_id
         with_retries(lambda: self._write_once(destination, batch, rows), self.sleep)
 
-    def _write_once(self, destination: AbstractDestination, batch: Batch, rows: pl.DataFrame) -> None:
+    def _write_once(self, destination: "AbstractDestination", batch: Batch, rows: pl.DataFrame) -> None:
         where = self._where(batch, destination.destination_id)
         with writing(where), self.monitor.trace("destination.write"):
             written, reason = destination.write_records(rows)

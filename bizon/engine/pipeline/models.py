@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, MutableSequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bizon.common.errors.errors import FailureClass
 from bizon.destination.models import ResumePoint as ResumePoint  # earlier guides import it from here
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from bizon.monitoring.monitor import AbstractMonitor
 
 
 class PipelineReturnStatus(StrEnum):
@@ -111,6 +113,11 @@ class WorkerResult(NamedTuple):
     overtaken: bool = False
     watermark_refused: bool = False
     misses_package: bool = False
+
+    def tracked_by(self, monitor: "AbstractMonitor") -> Self:
+        """The result itself, once the monitor knows how the worker ended."""
+        monitor.track_pipeline_status(self.status)
+        return self
 
 
 class ProgressSnapshot(NamedTuple):

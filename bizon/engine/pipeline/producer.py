@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bizon.common.errors.errors import BizonError, QueueError, SourceFetchError
 from bizon.common.waiting import was_stopped
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.fetcher import PageFetcher
-from bizon.engine.pipeline.models import Progress
-from bizon.engine.pipeline.run import Run
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
 from bizon.engine.queue.models import QueueMessage, Signal
-from bizon.engine.queue.queue import AbstractQueue
-from bizon.source.cursor import Cursor
 from bizon.source.session import refused_by
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.fetcher import PageFetcher
+    from bizon.engine.pipeline.run import Run
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.source.cursor import Cursor
 
 _PUT_TIMEOUT = 1.0  # seconds; the wait is repeated, so this bounds how long a wake-up can be missed
 _CHECKPOINT_REFUSED = (
@@ -39,7 +41,7 @@ class StopFlag(Protocol):
 class Patience:
     """Bounds the wait for a queue: unlimited until the run must end, and short from then on."""
 
-    def __init__(self, queue: AbstractQueue, stop: StopFlag) -> None:
+    def __init__(self, queue: "AbstractQueue", stop: StopFlag) -> None:
         self._queue = queue
         self._stop = stop
         self._left = 1.0
@@ -52,7 +54,7 @@ class Patience:
             raise QueueError("the queue has no room, and the run must end")
 
 
-def deliver(queue: AbstractQueue, stop: StopFlag) -> None:
+def deliver(queue: "AbstractQueue", stop: StopFlag) -> None:
     """Wait until every message that was put is safe. Once the run must end, the wait is short: the next run fetches the
     pages again."""
     patience = Patience(queue, stop)
@@ -71,6 +73,12 @@ class ProducerEnd(Enum):
     CAPPED = "capped by max_iterations"
     STOPPED = "stopped by the stop flag"
 
+    @property
+    def status(self) -> PipelineReturnStatus:
+        """The status of the worker, whose fetching ended without an error."""
+        is_stopped = self is ProducerEnd.STOPPED
+        return PipelineReturnStatus.KILLED_BY_RUNNER if is_stopped else PipelineReturnStatus.SUCCESS
+
 
 class Producer:
     """The loop. Runs on one thread; raises the error that ends it: the worker then sends the ABORTED end."""
@@ -78,11 +86,11 @@ class Producer:
     def __init__(
         self,
         *,
-        fetcher: PageFetcher,
-        queue: AbstractQueue,
-        backend: AbstractBackend,
-        run: Run,
-        cursor: Cursor,
+        fetcher: "PageFetcher",
+        queue: "AbstractQueue",
+        backend: "AbstractBackend",
+        run: "Run",
+        cursor: "Cursor",
         replayed: Iterator[QueueMessage],
         progress: Progress,
         stop: StopFlag,
@@ -113,6 +121,10 @@ class Producer:
     def send_end(self, signal: Signal) -> None:
         """Send the end: nothing follows, and ``signal`` says how the stream ended."""
         self._put(self._fetcher.end(self._cursor.iteration, signal))
+
+    def abort(self) -> None:
+        """Send the end of a stream that was not fetched to its end."""
+        self.send_end(Signal.ABORTED)
 
     def _fetch_all(self) -> ProducerEnd:
         for message in self._replayed:

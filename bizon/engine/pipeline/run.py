@@ -1,9 +1,10 @@
 """The identity of a run, passed whole to every part of it."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.engine.backend.models import StreamKey
-from bizon.engine.pipeline.models import ResumePoint
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.pipeline.models import ResumePoint
 
 
 class Run(NamedTuple):
@@ -14,10 +15,10 @@ class Run(NamedTuple):
     """
 
     job_id: str
-    key: StreamKey
+    key: "StreamKey"
     epoch: int
     producer_epoch: int
-    resume: ResumePoint
+    resume: "ResumePoint"
 
     @property
     def is_joined(self) -> bool:

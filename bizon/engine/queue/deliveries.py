@@ -5,8 +5,10 @@ once all messages before it are done too.
 """
 
 from collections import deque
+from typing import TYPE_CHECKING
 
-from bizon.engine.queue.models import QueueMessage
+if TYPE_CHECKING:
+    from bizon.engine.queue.models import QueueMessage
 
 
 class _Delivery:
@@ -37,7 +39,7 @@ class Deliveries:
         """Bytes of the unacknowledged deliveries, as they came from the broker."""
         return self._size
 
-    def add(self, tag: int, message: QueueMessage | None, size: int) -> None:
+    def add(self, tag: int, message: "QueueMessage | None", size: int) -> None:
         """A message has arrived; None for one that is not bizon's."""
         if message is None:
             self._append(_Delivery(tag, None, 0, size))

@@ -1,19 +1,14 @@
 """Messages on the queue."""
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-
-from bizon.engine.backend.models import StreamKey
 
 if TYPE_CHECKING:
     import polars as pl
 
 _PER_BYTE_OF_JSON = 4  # bytes of memory per byte; three to four for short texts in a list, more for numbers
-_READABLE = 60  # characters of a broker's name for people to read
 
 
 class Signal(StrEnum):
@@ -53,10 +48,3 @@ class QueueMessage:
     def state_size(self) -> int:
         """Memory of pagination and state, in bytes, estimated."""
         return self.state_length * _PER_BYTE_OF_JSON
-
-
-def broker_name(key: StreamKey) -> str:
-    """A unique, readable name for the queue or topic of a stream, in characters that brokers accept, with a digest."""
-    parts = (key.name, key.source_name, key.stream_name)
-    readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
-    return f"bizon.{readable[:_READABLE]}.{sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"

@@ -1,10 +1,12 @@
 """The interface of the queue between producer and consumer."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.engine.queue.config import AbstractQueueConfigDetails, QueueTypes
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.models import QueueMessage
 
 
 class AbstractQueue(ABC):
@@ -23,7 +25,7 @@ class AbstractQueue(ABC):
         """Open connections. Each role calls it once, on its own thread or in its own process, before anything else."""
 
     @abstractmethod
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         """Append a message. Waits at most ``timeout`` seconds for room; False when there was none, and the caller
         retries.
 
@@ -32,7 +34,7 @@ class AbstractQueue(ABC):
         """
 
     @abstractmethod
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         """The next message, or None after ``timeout`` seconds without one.
 
         Raises :class:`~bizon.common.errors.errors.QueueError` when the other side is gone and nothing is left.
@@ -42,7 +44,7 @@ class AbstractQueue(ABC):
     def ack(self, job_id: str, to_iteration: int) -> None:
         """The destination has committed the pages up to ``to_iteration``; the queue may forget them."""
 
-    def discard(self, message: QueueMessage) -> None:
+    def discard(self, message: "QueueMessage") -> None:
         """The consumer no longer needs a message from ``get``: a handled end, a page of another job or an older epoch,
         or a repeat. The default does nothing; a broker's queue acknowledges it."""
         return None

@@ -15,16 +15,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from time import monotonic
+from typing import TYPE_CHECKING, BinaryIO
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.private_files import check_private_folder, create_private, make_private_folders
 from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
-from bizon.engine.pipeline.run import Run
 from bizon.engine.queue.codec import decode, encode
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.pipeline.run import Run
+    from bizon.engine.queue.models import QueueMessage
 
 LONGEST_WAIT = 1.3  # seconds
 _TICK = 0.2  # seconds; with LONGEST_WAIT, a killed run fetches less than two seconds of pages again
@@ -36,7 +38,7 @@ _SUFFIX = ".spool"
 class Spool:
     """The waiting pages of one start of a job. The queue calls ``note`` and ``committed``, on any thread."""
 
-    def __init__(self, folder: Path, run: Run, clock: Monotonic = monotonic) -> None:
+    def __init__(self, folder: Path, run: "Run", clock: Callable[[], float] = monotonic) -> None:
         self._path = folder / f"{run.job_id}.{run.epoch:06d}{_SUFFIX}"
         self._clock = clock
         self._waiting: deque[tuple[float, QueueMessage]] = deque()
@@ -47,7 +49,7 @@ class Spool:
         self._lock = Lock()
         self._given_up = False
 
-    def note(self, message: QueueMessage) -> None:
+    def note(self, message: "QueueMessage") -> None:
         """A page is on the queue."""
         if message.signal is None and not self._given_up:
             with self._lock:
@@ -88,7 +90,7 @@ class Spool:
             logger.warning(f"waiting pages are no longer spooled to disk: {error}")
             self._give_up()
 
-    def _take(self) -> QueueMessage:
+    def _take(self) -> "QueueMessage":
         message = self._waiting.popleft()[1]
         self._state -= message.state_size
         return message
@@ -120,7 +122,7 @@ class Spool:
             with suppress(OSError):
                 self.close()
 
-    def _append(self, message: QueueMessage) -> None:
+    def _append(self, message: "QueueMessage") -> None:
         if self._file is None:
             make_private_folders(self._path.parent)
             check_private_folder(self._path.parent)
@@ -132,7 +134,7 @@ class Spool:
         self._spooled_to = message.iteration
 
 
-def replay(folder: Path, run: Run) -> Iterator[QueueMessage]:
+def replay(folder: Path, run: "Run") -> Iterator["QueueMessage"]:
     """The spooled pages of a job that follow the committed ones, without a gap, marked with the epoch of this run."""
     next_iteration = run.resume.next_iteration
     for path in sorted(folder.glob(f"{run.job_id}.*{_SUFFIX}")):
@@ -142,7 +144,7 @@ def replay(folder: Path, run: Run) -> Iterator[QueueMessage]:
                 next_iteration += 1
 
 
-def read(path: Path) -> Iterator[QueueMessage]:
+def read(path: Path) -> Iterator["QueueMessage"]:
     """The messages of one file up to the first torn one."""
     try:
         with path.open("rb") as file:

@@ -27,22 +27,21 @@ in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination do
 
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import utc_now
-from bizon.common.models import BizonConfig
-from bizon.common.role import Role
 from bizon.common.safe_log import logger
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, Role, StreamJob, StreamKey
 from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.resuming import ADOPTED, Candidates, Decision, candidates, decide, resume_point
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
 from bizon.source.config import SourceSyncModes
-from bizon.source.models import SourceIncrementalState
 
-_ONLY_NEW = Scope()
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.runner.models import RunnerStatus
+    from bizon.source.models import SourceIncrementalState
 
 
 class OpenedJob(NamedTuple):
@@ -52,27 +51,23 @@ class OpenedJob(NamedTuple):
 
     job: StreamJob
     run: Run
-    incremental: SourceIncrementalState | None
+    incremental: "SourceIncrementalState | None"
     replaces: bool
     then_another: bool = False
 
 
-def stream_key(config: BizonConfig) -> StreamKey:
-    """The key of the pipeline's checkpoints in the state."""
-    return StreamKey(config.job_name, config.source.name, config.source.stream)
-
-
 def open_job(
-    backend: AbstractBackend,
-    config: BizonConfig,
+    backend: "AbstractBackend",
+    config: "BizonConfig",
     now: datetime | None = None,
     half: Role | None = None,
-    scope: Scope = _ONLY_NEW,
+    scope: Scope | None = None,
 ) -> OpenedJob:
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
     producing ``half``. ``scope``: the part of the stream to fetch. Raises ConfigError for a window that cannot be
     fetched."""
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
+    scope = scope or Scope()
     span = asked_window(backend, config, key, scope)
     jobs = candidates(backend, key)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())
@@ -91,14 +86,14 @@ def open_job(
         job,
         run,
         incremental=None if is_reset else incremental_state(backend, config, job, jobs.previous),
-        replaces=is_reset and config.source.sync_mode is SourceSyncModes.INCREMENTAL,
+        replaces=is_reset and config.source.is_incremental,
         then_another=decision.then_another,
     )
 
 
 def _new_job(
-    backend: AbstractBackend,
-    config: BizonConfig,
+    backend: "AbstractBackend",
+    config: "BizonConfig",
     key: StreamKey,
     jobs: Candidates,
     decision: Decision,
@@ -124,14 +119,14 @@ def _new_job(
     return job
 
 
-def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | None = None) -> OpenedJob | None:
+def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJob | None = None) -> OpenedJob | None:
     """The job that a consumer works for when it runs apart from its producer. None while there is none: the producer
     has not started, or everything that it sent is published.
 
     A job that failed in a consumer is marked RUNNING again. A job that failed in its producer is not, since the
     producer has to start again: no consumer has joined it since, or only this one (``before``: the job it joined
     last)."""
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
     newest = backend.get_last_stream_job(key)
     if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
         return None
@@ -148,7 +143,7 @@ def join_job(backend: AbstractBackend, config: BizonConfig, before: OpenedJob | 
     return OpenedJob(job, run, incremental=None, replaces=replaces)
 
 
-def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
+def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStatus") -> None:
     """Write how the run ended. SUCCEEDED only when the output is published; called once per run, also after errors."""
     job_id, epoch = opened.job.id, opened.run.epoch
     if status.published:
@@ -159,9 +154,9 @@ def close_job(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
 
 
-def _nothing_to_discard(config: BizonConfig, previous: StreamJob | None) -> str:
+def _nothing_to_discard(config: "BizonConfig", previous: StreamJob | None) -> str:
     text = "There was no unfinished job to discard; a new one starts"
-    if config.source.sync_mode is SourceSyncModes.INCREMENTAL and previous is not None:
+    if config.source.is_incremental and previous is not None:
         return f"{text} after the watermark (--full-refresh loads everything and replaces the output)"
     return text
 

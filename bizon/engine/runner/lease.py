@@ -7,24 +7,27 @@ its producer keeps other consumers out, and a run with both halves keeps out bot
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bizon.common.errors.errors import BackendError, JobLockedError
 from bizon.common.processes import is_gone, place, started
-from bizon.common.role import Role
 from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
+from bizon.engine.backend.models import Lease, LeaseHolder, Role, StreamKey
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
 
 _LONGEST_NAME = 80  # characters; columns have room for 100
 
 
 @contextmanager
 def held_lease(
-    backend: AbstractBackend, key: StreamKey, ttl: float, on_lost: Callable[[str], None]
+    backend: "AbstractBackend", key: StreamKey, ttl: float, on_lost: Callable[[str], None]
 ) -> Iterator[LeaseHolder]:
     """Hold the lease of a stream; raises JobLockedError when another run holds it.
 
@@ -55,6 +58,14 @@ def held_lease(
     finally:
         with suppress(BackendError):  # it expires by itself, or is taken over at once on this host
             backend.release_lease(key, holder.owner)
+
+
+def held_by_half(
+    backend: "AbstractBackend", config: "BizonConfig", half: Role, on_lost: Callable[[str], None]
+) -> AbstractContextManager[LeaseHolder]:
+    """The lease that one half of a run holds; see ``held_lease``."""
+    key = lease_key(StreamKey.of_pipeline(config), half)
+    return held_lease(backend, key, config.engine.runner.config.lease_ttl, on_lost)
 
 
 def lease_key(key: StreamKey, half: Role) -> StreamKey:

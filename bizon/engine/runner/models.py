@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from bizon.common.errors.errors import FailureClass, RunFailedError
-from bizon.common.models import BizonConfig
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.consumer import EndWatch, NeverOver
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress
-from bizon.engine.pipeline.producer import StopFlag
+from bizon.common.scrub import Scrubber
+from bizon.common.sync import SyncMetadata
+from bizon.engine.backend.models import StreamKey
+from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
 from bizon.engine.pipeline.run import Run
-from bizon.engine.queue.queue import AbstractQueue
-from bizon.source.models import SourceIncrementalState
+from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.consumer import EndWatch
+    from bizon.engine.pipeline.producer import StopFlag
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.source.models import SourceIncrementalState
 
 _KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
 
@@ -26,12 +32,31 @@ class RunContext:
     pages, None when they are not spooled. ``secrets``: values that no output may show.
     """
 
-    config: BizonConfig
-    run: Run
-    incremental: SourceIncrementalState | None
+    config: "BizonConfig"
+    run: "Run"
+    incremental: "SourceIncrementalState | None"
     replaces: bool = False
     spool: Path | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def without_job(cls, config: "BizonConfig", incremental: "SourceIncrementalState | None") -> "RunContext":
+        """For fetching records that no state keeps."""
+        name = config.job_name
+        return cls(config, Run(name, StreamKey.of_pipeline(config), 1, 1, ResumePoint(name)), incremental)
+
+    @property
+    def sync_metadata(self) -> SyncMetadata:
+        """The run as the destination and the monitor know it."""
+        return SyncMetadata.from_bizon_config(self.run.job_id, self.config, replaces=self.replaces)
+
+    def new_monitor(self) -> AbstractMonitor:
+        """The monitor of one half."""
+        return MonitorFactory.get_monitor(self.sync_metadata)
+
+    def brief(self, text: str) -> str:
+        """A text for outputs: short, and without the secrets of the run."""
+        return Scrubber(self.secrets).brief(text)
 
 
 class Gate(Protocol):
@@ -46,12 +71,12 @@ class Links(NamedTuple):
     """How a worker reaches the others: made by the runner for its kind of worker. ``watch``: for queues that do not
     report that the other half is gone."""
 
-    queue: AbstractQueue
-    backend: AbstractBackend
-    stop: StopFlag
+    queue: "AbstractQueue"
+    backend: "AbstractBackend"
+    stop: "StopFlag"
     gate: Gate
     progress: Progress
-    watch: EndWatch = NeverOver()
+    watch: "EndWatch | None" = None
 
 
 class RunnerStatus(NamedTuple):

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from enum import IntEnum
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.common.waiting import StopSign
 from bizon.engine.patience import END_OF_STREAM, END_OF_STREAM_DRAINED
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+
+if TYPE_CHECKING:
+    from bizon.common.waiting import StopSign
 
 
 class ProducerState(IntEnum):
@@ -34,9 +37,9 @@ class ProducerWatch:
     def __init__(
         self,
         state: Callable[[], ProducerState],
-        clock: Monotonic = monotonic,
+        clock: Callable[[], float] = monotonic,
         is_drained: Callable[[], bool] = lambda: False,
-        cut_short: StopSign | None = None,
+        cut_short: "StopSign | None" = None,
     ) -> None:
         self._state = state
         self._clock = clock

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import microseconds
-from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
 from bizon.source.config import SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
 
 ADOPTED = "adopted"
 """Noted on a job that was started with --adopt, so that its resumes need no flag."""
@@ -41,15 +43,15 @@ class Candidates(NamedTuple):
         return self.newest if self.newest is not None and self.newest.status in RESUMABLE else None
 
 
-def candidates(backend: AbstractBackend, key: StreamKey) -> Candidates:
+def candidates(backend: "AbstractBackend", key: StreamKey) -> Candidates:
     """The jobs that a new run depends on."""
     newest = backend.get_last_stream_job(key)
     return Candidates(newest, None if newest is None else backend.get_last_successful_stream_job(key))
 
 
 def decide(
-    backend: AbstractBackend,
-    config: BizonConfig,
+    backend: "AbstractBackend",
+    config: "BizonConfig",
     key: StreamKey,
     jobs: Candidates,
     scope: Scope,
@@ -81,10 +83,10 @@ def decide(
 
 
 def resume_point(
-    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None, epoch: int
+    backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None, epoch: int
 ) -> ResumePoint:
     """Where a run of ``job`` starts, read from its last destination cursor."""
-    appends = config.source.sync_mode is SourceSyncModes.INCREMENTAL and not backend.is_reset(job.id)
+    appends = config.source.is_incremental and not backend.is_reset(job.id)
     window = backend.get_last_successful_window(job.key) if appends else None
     also = () if window is None else (window.id,)
     start = ResumePoint(
@@ -110,7 +112,7 @@ def resume_point(
     )
 
 
-def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datetime, span: Span | None) -> str | None:
+def _reason_not_to_resume(job: StreamJob | None, config: "BizonConfig", now: datetime, span: Span | None) -> str | None:
     """Why a new job is needed, or None when ``job`` is resumed."""
     if job is None:
         return "there is no unfinished job"
@@ -127,7 +129,7 @@ def _reason_not_to_resume(job: StreamJob | None, config: BizonConfig, now: datet
 
 
 def _outdated_checkpoint(
-    backend: AbstractBackend, job: StreamJob | None, config: BizonConfig, now: datetime
+    backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig", now: datetime
 ) -> str | None:
     """Why the window of an incremental job starts over; None when it does not. Publishing alone needs no checkpoint
     that the API knows, and a job without a checkpoint starts at the first page anyway."""
@@ -140,7 +142,7 @@ def _outdated_checkpoint(
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
-def _adoption_goes_on(job: StreamJob | None, config: BizonConfig) -> bool:
+def _adoption_goes_on(job: StreamJob | None, config: "BizonConfig") -> bool:
     """Whether the new job may take over the output without --adopt, because the abandoned job might."""
     if job is None or job.sync_mode != config.source.sync_mode:
         return False
@@ -152,7 +154,7 @@ def _was_adopted(job: StreamJob) -> bool:
     return (job.output or {}).get(ADOPTED) is True
 
 
-def _may_be_published(backend: AbstractBackend, job: StreamJob | None, config: BizonConfig) -> bool:
+def _may_be_published(backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig") -> bool:
     """True for a job that was killed when all its pages were committed: while it published, or just after. For a window
     also when it failed then: only runs with the same window resume it."""
     incremental = SourceSyncModes.INCREMENTAL

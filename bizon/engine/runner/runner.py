@@ -3,27 +3,29 @@
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, ExitStack
 from threading import Event
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bizon.common.errors.errors import BackendError
-from bizon.common.log_bridge import FAILURE
-from bizon.common.models import BizonConfig
-from bizon.common.role import Role
-from bizon.common.safe_log import logger
+from bizon.common.safe_log import FAILURE, logger
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import registry
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import LeaseHolder
+from bizon.common.secret import iter_secrets, registry
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
-from bizon.engine.pipeline.producer import StopFlag
-from bizon.engine.queue.spool import discard
-from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.jobs import OpenedJob, close_job, open_job, stream_key
-from bizon.engine.runner.lease import held_lease, lease_key
-from bizon.engine.runner.models import RunContext, RunnerStatus
-from bizon.engine.runner.prerequisites import check_extras, check_threads
-from bizon.engine.runner.windows import Scope
-from bizon.source.config import SourceSyncModes
+from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
+from bizon.engine.runner.extras import check_extras
+from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
+from bizon.engine.runner.lease import held_by_half
+from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
+from bizon.engine.runner.prerequisites import check_threads
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.consumer import EndWatch
+    from bizon.engine.pipeline.producer import StopFlag
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.engine.queue.spool import Spool
+    from bizon.engine.runner.windows import Scope
 
 PAGE_GRACE = 0.5
 """Seconds that a page in flight gets when an exception in the main thread ends the run."""
@@ -40,10 +42,10 @@ class AbstractRunner(ABC):
 
     def __init__(
         self,
-        config: BizonConfig,
+        config: "BizonConfig",
         secrets: frozenset[str] = frozenset(),
         *,
-        stop: StopFlag | None = None,
+        stop: "StopFlag | None" = None,
         progress: Progress | None = None,
     ) -> None:
         """``stop`` and ``progress``: given by an adapter whose workers live in other processes."""
@@ -56,8 +58,8 @@ class AbstractRunner(ABC):
         self._lost: str | None = None
         self._ended: dict[str, WorkerResult] = {}
         """Results of workers that an exception in the main thread ended; set by the adapter before it re-raises."""
-        self.scope = Scope()
-        """The part of the stream to fetch; set before ``run``."""
+        self.scope: Scope | None = None
+        """The part of the stream to fetch, by default what is new; set before ``run``."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
         """Move the stream, or the rest of it. Returns how it ended; raises only when no job could be opened.
@@ -77,7 +79,7 @@ class AbstractRunner(ABC):
             ExitStack() as leases,
         ):
             for half in self.halves:
-                leases.enter_context(self._lease(backend, half))
+                leases.enter_context(held_by_half(backend, self.bizon_config, half, self._lose))
             return self._run_jobs(backend)
 
     def stop(self) -> None:
@@ -95,10 +97,29 @@ class AbstractRunner(ABC):
         check_threads()
 
     @abstractmethod
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
 
-    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+    def _open_queue(self, half: Role) -> "AbstractQueue":
+        """For adapters: the queue of one half, outside the run, not connected yet."""
+        return build_queue(self.bizon_config, half)
+
+    def _open_spool(self, context: RunContext) -> "AbstractContextManager[Spool | None]":
+        """For adapters: within, the spool of the consuming half, if it has one."""
+        return open_spool(context)
+
+    def _links(
+        self,
+        queue: "AbstractQueue",
+        backend: "AbstractBackend",
+        stop: "StopFlag | None" = None,
+        gate: Gate | None = None,
+        watch: "EndWatch | None" = None,
+    ) -> Links:
+        """For adapters: how a worker of this process reaches the others; by default the stop flag of the run."""
+        return Links(queue, backend, stop or self._stop, gate or Event(), self._progress, watch)
+
+    def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
         while True:
             opened = open_job(backend, self.bizon_config, scope=self.scope)
             status = self._run_job(backend, opened)
@@ -119,23 +140,15 @@ class AbstractRunner(ABC):
         self._stopping.clear()
         return True
 
-    def _lease(self, backend: AbstractBackend, half: Role) -> AbstractContextManager[LeaseHolder]:
-        key, ttl = stream_key(self.bizon_config), self.bizon_config.engine.runner.config.lease_ttl
-        return held_lease(backend, lease_key(key, half), ttl, self._lose)
-
-    def _run_job(self, backend: AbstractBackend, opened: OpenedJob) -> RunnerStatus:
-        config, key = self.bizon_config, opened.run.key
-        keeps_pages = config.source.sync_mode is not SourceSyncModes.STREAM and not config.engine.queue.is_broker
-        folder = backend.spool_folder(key) if keeps_pages else None
-        if folder is not None:
-            discard(folder, keep_job=opened.job.id)
+    def _run_job(self, backend: "AbstractBackend", opened: OpenedJob) -> RunnerStatus:
+        config = self.bizon_config
         context = RunContext(
             config=config,
             run=opened.run,
             incremental=opened.incremental,
             replaces=opened.replaces,
-            spool=folder,
-            secrets=self.secrets | registry.learned(),
+            spool=spool_folder(config, backend, opened.run),
+            secrets=self.secrets.union(registry.learned(), iter_secrets(config)),
         )
         try:
             status = self._status(opened, self._work(context, backend))
@@ -143,8 +156,8 @@ class AbstractRunner(ABC):
             _close(backend, opened, self._interrupted(opened, error))
             raise
         _close(backend, opened, status)
-        if folder is not None and status.published:
-            discard(folder)
+        if status.published:
+            drop_spool(context)
         return status
 
     def _interrupted(self, opened: OpenedJob, error: BaseException) -> RunnerStatus:
@@ -195,7 +208,7 @@ class AbstractRunner(ABC):
         return status
 
 
-def _close(backend: AbstractBackend, opened: OpenedJob, status: RunnerStatus) -> None:
+def _close(backend: "AbstractBackend", opened: OpenedJob, status: RunnerStatus) -> None:
     """Close the job. A failure is reported even when the state cannot record it: the next start finds the job as after
     a kill."""
     try:

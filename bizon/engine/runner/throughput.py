@@ -1,12 +1,18 @@
 """Rate and lag of a stream that never ends: for the progress line, and in the state for other processes."""
 
-from bizon.common.clock import Monotonic, monotonic, utc_now
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.models import Progress
-from bizon.engine.pipeline.run import Run
-from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.models import Progress
+    from bizon.engine.pipeline.run import Run
+    from bizon.source.source import AbstractSource
 
 NOTE_EVERY = 5.0  # seconds
 
@@ -16,11 +22,11 @@ class Throughput:
 
     def __init__(
         self,
-        source: AbstractSource,
-        backend: AbstractBackend,
-        run: Run,
-        progress: Progress,
-        clock: Monotonic = monotonic,
+        source: "AbstractSource",
+        backend: "AbstractBackend",
+        run: "Run",
+        progress: "Progress",
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._source = source
         self._backend = backend

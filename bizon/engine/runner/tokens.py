@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import BackendError, SourceConnectionError
 from bizon.common.waiting import pause, stop_sign
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.patience import TOKEN_LEASE, TOKEN_WAIT
 from bizon.engine.runner.lease import is_dead, this_process
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
 
 _LOOK_EVERY = 0.2  # seconds
 
@@ -18,7 +21,7 @@ class StateTokenKeeper:
     """The ``TokenKeeper`` of a run. Exclusive use is a lease, so runs that share a state and a token renew it one at a
     time. The lease of a process that was killed on the same host ends at once."""
 
-    def __init__(self, backend: AbstractBackend) -> None:
+    def __init__(self, backend: "AbstractBackend") -> None:
         self._backend = backend
 
     @contextmanager

@@ -16,17 +16,19 @@ The last line but one: the output may be published already, so that job must not
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
-from bizon.common.models import BizonConfig
 from bizon.common.safe_log import logger
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
-from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.source.config import SourceConfig
 
 Span = tuple[datetime, datetime]
 """Begin, inclusive, and end, exclusive; aware, UTC."""
@@ -44,12 +46,12 @@ class Scope(NamedTuple):
     everything: bool = False
 
 
-def asked_window(backend: AbstractBackend, config: BizonConfig, key: StreamKey, scope: Scope) -> Span | None:
+def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamKey, scope: Scope) -> Span | None:
     """The window of a run, in whole units of ``cursor_resolution``; None when it has no window. Called before anything
     is opened. Raises ConfigError for a window that cannot be fetched."""
     if scope.since is None:
         return None
-    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL:
+    if not config.source.is_incremental:
         raise ConfigError(
             f"--since: a window needs sync_mode incremental, not {config.source.sync_mode}",
             key=("source", "sync_mode"),
@@ -69,7 +71,7 @@ def asked_window(backend: AbstractBackend, config: BizonConfig, key: StreamKey, 
     return begin, end
 
 
-def watermark(source: SourceConfig, previous: StreamJob) -> datetime:
+def watermark(source: "SourceConfig", previous: StreamJob) -> datetime:
     """Where the window of the last succeeded job ended, in whole units: where the next incremental one begins."""
     return floored(previous.window[1] if previous.window else previous.created_at, cursor_resolution(source))
 
@@ -84,10 +86,10 @@ def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
 
 
 def incremental_state(
-    backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob | None
+    backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None
 ) -> SourceIncrementalState | None:
     """The window of a job as the source receives it; None when the stream is fetched from its beginning."""
-    if config.source.sync_mode is not SourceSyncModes.INCREMENTAL or previous is None:
+    if not config.source.is_incremental or previous is None:
         return None
     begin, end = job.window or _window(backend, config, job, previous)
     return SourceIncrementalState(
@@ -98,7 +100,7 @@ def incremental_state(
     )
 
 
-def _window(backend: AbstractBackend, config: BizonConfig, job: StreamJob, previous: StreamJob) -> Span:
+def _window(backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob) -> Span:
     """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted in the state: a
     resumed job has the same window, and the next one begins where it ended, even if the configuration changed."""
     unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)

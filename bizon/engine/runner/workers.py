@@ -1,150 +1,103 @@
-"""The two halves of a run: build the parts, run them, turn an error into a status, log it once.
+"""The two halves of a run on their threads: an error becomes a status and is logged once.
 
 A half that ends always wakes the other: the producer sends an end or closes the queue, the consumer sets the stop flag
 and closes the queue.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import contextlib
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bizon.common.errors.errors import QueueError, TransformError
-from bizon.common.interrupts import is_for_the_process
+from bizon.common.errors.errors import (
+    BizonError,
+    MissingDependencyError,
+    OvertakenError,
+    QueueError,
+    SourceFetchError,
+    WatermarkError,
+)
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.kept_tokens import kept_by
-from bizon.common.role import Role
-from bizon.common.safe_log import logger
+from bizon.common.safe_log import FAILURE, logger
 from bizon.common.waiting import ends_with, was_stopped
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.consumer import Consumer
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.pipeline.producer import Producer, ProducerEnd, StopFlag, deliver
-from bizon.engine.pipeline.run import Run
-from bizon.engine.queue.models import Signal
-from bizon.engine.runner.assembly import build_fetcher, build_monitor, build_producer
-from bizon.engine.runner.faults import STATUS_OF_HALF, failure, status_of
-from bizon.engine.runner.models import Links, RunContext
-from bizon.engine.runner.opening import opened_consumer, opened_source, source_callback
+from bizon.engine.pipeline.producer import StopFlag, deliver
+from bizon.engine.runner.fetching import produce
 from bizon.engine.runner.tokens import StateTokenKeeper
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.source import AbstractSource
+from bizon.engine.runner.writing import consume
 
-_GATE_TIMEOUT = 1.0  # seconds; the wait is repeated, so this bounds how late a stop is seen
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.runner.models import Links, RunContext
+
+_BIZON = Path(__file__).parents[2]
+_NOT_A_PLACE = ("<string>", contextlib.__file__)  # snippets, and the frames between two of bizon's context managers
+STATUS_OF_HALF = {
+    Role.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
+    Role.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
+}
+"""The status of a half that an error outside bizon's tree ended."""
+
+_STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if status.failure_class is not None}
 
 
-def run_producer(context: RunContext, links: Links) -> WorkerResult:
+def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
     """The producing half. Called once per run, in a separate thread or process."""
-    return _run(context, links, Role.PRODUCER, _produce)
+    return _run(context, links, STATUS_OF_HALF[Role.PRODUCER], produce)
 
 
-def run_consumer(context: RunContext, links: Links) -> WorkerResult:
+def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:
     """The consuming half. Called once per run, in a separate thread or process."""
     try:
-        return _run(context, links, Role.CONSUMER, _consume)
+        return _run(context, links, STATUS_OF_HALF[Role.CONSUMER], consume)
     finally:
         with suppress(OSError):  # the producing process may be gone
             links.gate.set()
 
 
-def _run(
-    context: RunContext, links: Links, half: Role, work: Callable[[RunContext, Links], WorkerResult]
+def guarded(
+    backend: "AbstractBackend",
+    stop: StopFlag,
+    work: Callable[[], WorkerResult],
+    failed: Callable[[BaseException], WorkerResult],
 ) -> WorkerResult:
+    """The result of ``work``, on this thread, or of ``failed`` for the error that ended it. Meanwhile waits end once
+    ``stop`` is set, and refresh tokens that rotate are kept in the state. Exceptions for the whole process pass."""
     try:
-        with worker_thread(links.backend, links.stop):
-            return work(context, links)
+        with ends_with(stop), kept_by(StateTokenKeeper(backend)):
+            return work()
     except BaseException as error:
         if was_stopped(error):
             return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
         if is_for_the_process(error):
             raise
-        return _failed(context, links, error, STATUS_OF_HALF[half])
+        return failed(error)
+
+
+def _run(
+    context: "RunContext",
+    links: "Links",
+    default: PipelineReturnStatus,
+    work: "Callable[[RunContext, Links], WorkerResult]",
+) -> WorkerResult:
+    def failed(error: BaseException) -> WorkerResult:
+        status = status_of(error, default)
+        if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
+            return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and reported why
+        links.stop.set()
+        return failure(context, error, status)
+
+    try:
+        return guarded(links.backend, links.stop, lambda: work(context, links), failed)
     finally:
         _close(links)
 
 
-@contextmanager
-def worker_thread(backend: AbstractBackend, stop: StopFlag) -> Iterator[None]:
-    """Within, on this thread: waits end once ``stop`` is set, and refresh tokens that rotate are kept in the state."""
-    with ends_with(stop), kept_by(StateTokenKeeper(backend)):
-        yield
-
-
-def announce_total(context: RunContext, links: Links, source: AbstractSource) -> None:
-    """Report where the run starts, and ask the source how many records there are. For display only, so a failure does
-    not fail the run. A window has no total: the source counts the whole stream."""
-    resume = context.run.resume
-    links.progress.resumes(resume.next_iteration, resume.rows_written + resume.dead_letters)
-    if context.incremental is not None:
-        links.progress.expect(None)
-        return
-    try:
-        total = source.get_total_records_count()
-    except Exception as error:
-        logger.warning(f"get_total_records_count failed, progress is shown without a total: {error}")
-        return
-    links.progress.expect(total)
-    if total is not None:
-        links.backend.set_total_records(context.run.job_id, total)
-
-
-def track_end(monitor: AbstractMonitor, result: WorkerResult) -> WorkerResult:
-    """Tell the monitor how a worker ended."""
-    monitor.track_pipeline_status(result.status)
-    return result
-
-
-def status_of_end(end: ProducerEnd) -> PipelineReturnStatus:
-    """The status of a worker whose fetching ended without an error."""
-    stopped = end is ProducerEnd.STOPPED
-    return PipelineReturnStatus.KILLED_BY_RUNNER if stopped else PipelineReturnStatus.SUCCESS
-
-
-def _produce(context: RunContext, links: Links) -> WorkerResult:
-    links.queue.connect()
-    monitor = build_monitor(context)
-    with opened_source(context.config) as source:
-        announce_total(context, links, source)
-        producer = build_producer(context, links, build_fetcher(context, source, monitor))
-        while not links.gate.wait(_GATE_TIMEOUT):
-            if links.stop.is_set():
-                return track_end(monitor, WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER))
-        end = _fetch(producer, context.run.resume.exhausted)
-    deliver(links.queue, links.stop)
-    links.queue.close()
-    return track_end(monitor, WorkerResult(status_of_end(end), capped=end is ProducerEnd.CAPPED))
-
-
-def _fetch(producer: Producer, exhausted: bool) -> ProducerEnd:
-    try:
-        return producer.run(exhausted)
-    except BaseException:
-        with suppress(QueueError):  # the consumer may be gone, which is then the error that counts
-            producer.send_end(Signal.ABORTED)
-        raise
-
-
-def _consume(context: RunContext, links: Links) -> WorkerResult:
-    links.queue.connect()
-    monitor = build_monitor(context)
-    with (
-        source_callback(context) as callback,
-        opened_consumer(context, links, callback, monitor) as opened,
-    ):
-        links.gate.set()
-        _write(context.run, opened.consumer)
-    return track_end(monitor, opened.result(PipelineReturnStatus.SUCCESS))
-
-
-def _write(run: Run, consumer: Consumer) -> None:
-    if run.is_joined and run.resume.exhausted:
-        consumer.publish()  # the producer need not send its end again
-        return
-    try:
-        consumer.run()
-    except (TransformError, QueueError):
-        consumer.finish()  # the pages before the fault are good
-        raise
-
-
-def _close(links: Links) -> None:
+def _close(links: "Links") -> None:
     """Close the queue. Every message that counts was confirmed by now, or the run has failed anyway."""
     try:
         try:
@@ -155,9 +108,56 @@ def _close(links: Links) -> None:
         logger.debug(f"the queue was not closed cleanly: {error}")
 
 
-def _failed(context: RunContext, links: Links, error: BaseException, default: PipelineReturnStatus) -> WorkerResult:
-    status = status_of(error, default)
-    if status is PipelineReturnStatus.QUEUE_ERROR and links.stop.is_set():
-        return WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)  # the other half ended first and reported why
-    links.stop.set()
-    return failure(context, error, status)
+def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineReturnStatus:
+    """The status an error stands for; ``default`` for an error that names no part of the run."""
+    return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
+
+
+def unhandled(half: Role, error: BaseException) -> WorkerResult:
+    """The result of a half that an error ended outside its worker, as SystemExit does."""
+    return WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
+
+
+def log_failure(context: "RunContext", error: BaseException) -> str:
+    """Log an error once and return its text. For a mistake in code the place is logged too, and the traceback at level
+    DEBUG."""
+    where = f"{context.run.key.source_name}.{context.run.key.stream_name}, job {context.run.job_id}"
+    text = str(error) if isinstance(error, BizonError) else in_words(error)
+    mistake = _mistake_in_code(error)
+    if mistake is not None:
+        logger.opt(exception=mistake).debug(f"{where}: the traceback")
+        if place := _place_of(mistake):
+            logger.error(f"{where}: raised at {place}; --log-level DEBUG shows the traceback")
+    logger.bind(**{FAILURE: True}).error(f"{where}: {text}")
+    return context.brief(text)
+
+
+def failure(context: "RunContext", error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
+    """The result of a worker that an error ended; the error is logged once."""
+    if isinstance(error, OvertakenError):
+        logger.info(str(error))
+        return WorkerResult(status, error=str(error), overtaken=True)
+    if isinstance(error, WatermarkError):
+        if context.config.source.force_ignore_checkpoint:
+            logger.info("The watermark belongs to another output: the run loads everything")
+            return WorkerResult(status, error=str(error), watermark_refused=True)
+        return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
+    misses_package = isinstance(error, MissingDependencyError)
+    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
+
+
+def _mistake_in_code(error: BaseException) -> BaseException | None:
+    """The error whose place a connector's author needs to see: one that is neither bizon's nor the network's."""
+    cause = error.__cause__ if isinstance(error, SourceFetchError) else error
+    return None if isinstance(cause, BizonError | OSError) else cause
+
+
+def _place_of(mistake: BaseException) -> str:
+    """``source.py:36, in get``: the deepest line of the connector that bizon called; empty for a line of bizon."""
+    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if frame.filename not in _NOT_A_PLACE]
+    called = next((frame for frame in frames if _BIZON not in Path(frame.filename).parents), None)
+    if called is None:
+        return ""
+    folder = Path(called.filename).parent
+    last = [frame for frame in frames if folder in Path(frame.filename).parents][-1]
+    return f"{last.filename}:{last.lineno}, in {last.name}"

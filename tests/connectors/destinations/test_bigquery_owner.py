@@ -10,8 +10,9 @@ from destinations import open_destination, publish, resumed, rows_of, write
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError, FinalizeError
+from bizon.connectors.destinations.bigquery.src.merging import merged
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
-from bizon.connectors.destinations.bigquery.src.schema import declared_schema, merged
+from bizon.connectors.destinations.bigquery.src.schema import declared_schema
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.destination.models import ResumePoint
 

@@ -23,8 +23,8 @@ from proxy import Proxy
 
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.engine import load_config
-from bizon.engine.queue.models import broker_name
-from bizon.engine.runner.report import PipelineReport, report_on
+from bizon.engine.runner.pipeline_report import PipelineReport
+from bizon.engine.runner.report import report_on
 
 if TYPE_CHECKING:
     import subprocess
@@ -149,7 +149,7 @@ class Engine:
     def queue_name(self) -> str:
         """The queue or topic at the broker."""
         source = self.pipeline.config["source"]
-        return broker_name(StreamKey(self.pipeline.config["name"], source["name"], source["stream"]))
+        return StreamKey(self.pipeline.config["name"], source["name"], source["stream"]).broker_name
 
     def allow(self, pages: int) -> None:
         """Let the source serve so many pages in all."""

@@ -12,7 +12,7 @@ from postgres import PASSWORD, Place, PrivateServer
 from sqlalchemy import update
 
 from bizon.common.errors.errors import BackendError, ConfigError, MissingDependencyError
-from bizon.engine.backend.adapters.sqlalchemy import postgres as adapter
+from bizon.engine.backend.adapters.sqlalchemy import postgres_engine as adapter
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import PostgresConfigDetails, PostgresSQLAlchemyConfig
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_jobs

@@ -13,7 +13,7 @@ from fakes import KEY, memory_backend
 from sqlalchemy import delete
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy import lease_table, row_values
+from bizon.engine.backend.adapters.sqlalchemy import lease_table, parts
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
@@ -35,7 +35,7 @@ def commit(backend: SQLAlchemyBackend, job_id: str, first: int, last: int, rows:
 def test_a_newer_job_is_newer_even_when_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = memory_backend()
     first = backend.create_stream_job(KEY, "full_refresh")
-    monkeypatch.setattr(row_values, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
+    monkeypatch.setattr(parts, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=5))
     second = backend.create_stream_job(KEY, "full_refresh")
     assert second.created_at > first.created_at
     assert backend.get_last_stream_job(KEY) == second

@@ -1,12 +1,11 @@
 """Opens both sides of a Kafka queue and moves pages through them, for several test files."""
 
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
 from bizon.engine.queue.adapters.kafka.queue import KafkaQueue
 from bizon.engine.queue.models import QueueMessage

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -10,13 +11,11 @@ from loguru import logger
 from proxy import Proxy
 from rabbitmq_server import Broker
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
-from bizon.engine.queue.models import QueueMessage, broker_name
+from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.queue import BUDGET, JOB, end, page
 
@@ -38,7 +37,7 @@ class Ends:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.stream = StreamKey("faults", "source", uuid4().hex)
-        self.name = broker_name(self.stream)
+        self.name = self.stream.broker_name
         self.warnings: list[str] = []
         self._opened: list[AbstractQueue] = []
 

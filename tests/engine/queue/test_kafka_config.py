@@ -7,8 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bizon.common.errors.errors import MissingDependencyError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.config import EngineConfig
 from bizon.engine.queue.adapters.kafka.config import KafkaConfig
 from bizon.engine.queue.queue import QueueFactory

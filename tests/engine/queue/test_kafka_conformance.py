@@ -6,7 +6,6 @@ from kafka import delete_topics
 
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.adapters.kafka.config import KafkaConfig
-from bizon.engine.queue.models import broker_name
 from bizon.testing.broker_queue import BrokerConformance
 
 
@@ -21,11 +20,11 @@ class TestKafkaQueue(BrokerConformance):
 
     def put_bytes(self, config: KafkaConfig, stream: StreamKey, body: bytes) -> None:
         producer = Producer({"bootstrap.servers": config.config.queue.bootstrap_server})
-        producer.produce(broker_name(stream), body, partition=0)
+        producer.produce(stream.broker_name, body, partition=0)
         assert producer.flush(20) == 0
 
     def discard(self, config: KafkaConfig, stream: StreamKey) -> None:
-        delete_topics(config.config.queue.bootstrap_server, [broker_name(stream)])
+        delete_topics(config.config.queue.bootstrap_server, [stream.broker_name])
 
 
 class TestKafkaQueueOnTansu(TestKafkaQueue):

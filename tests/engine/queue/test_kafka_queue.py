@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from threading import Event
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -10,9 +11,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from engine.queue.kafka_kit import PATIENCE, Ends, numbers, put, put_until_it_fails, take
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.engine.queue.adapters.kafka import client, receiver
+from bizon.engine.queue.adapters.kafka import receiver, settings
 from bizon.testing.queue import JOB, page
 
 
@@ -169,7 +169,7 @@ def test_fetching_ahead_is_bounded(tansu_url: str, monkeypatch: pytest.MonkeyPat
         partitions = json.loads(statistics)["topics"].get(name, {}).get("partitions", {})
         ahead.append(partitions.get("0", {}).get("fetchq_size", 0))
 
-    monkeypatch.setattr(receiver, "settings", lambda *args, **own: client.settings(*args, **own) | {"stats_cb": note})
+    monkeypatch.setattr(receiver, "settings", lambda *args, **own: settings.settings(*args, **own) | {"stats_cb": note})
     ends = Ends(tansu_url)
     sender = ends.producer(name)
     put(sender, *(page(number, size=size) for number in range(80)))

@@ -2,8 +2,7 @@
 
 import pytest
 
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
 from bizon.engine.queue.config import QueueTypes
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory

@@ -2,15 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from time import monotonic
 
 import pytest
 from engine.queue.rabbitmq_kit import Ends, ends_at, flow, put, put_for_ever, take, until
 from proxy import Proxy
 from rabbitmq_server import Broker
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq import connection, sender
 from bizon.testing.queue import JOB, end, page
 

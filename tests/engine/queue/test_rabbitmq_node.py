@@ -9,7 +9,7 @@ from engine.queue.rabbitmq_kit import ends_at, flow, put, take, until
 from rabbitmq_server import Node, can_start
 from servers import server_or_skip
 
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq import sender
 from bizon.testing.queue import end, page
 

@@ -4,6 +4,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -11,14 +12,11 @@ from engine.queue.rabbitmq_kit import config_for, connected
 from pydantic import ValidationError
 from rabbitmq_server import Broker
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import MissingDependencyError, QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.pipeline.in_order import InOrder
 from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
 from bizon.engine.queue.codec import encode
-from bizon.engine.queue.models import broker_name
 from bizon.engine.queue.queue import AbstractQueue
 from bizon.testing.broker_queue import BrokerConformance
 from bizon.testing.queue import JOB, end, page
@@ -32,10 +30,10 @@ class TestRabbitMQQueue(BrokerConformance):
         return config_for(rabbitmq)
 
     def put_bytes(self, config: RabbitMQConfig, stream: StreamKey, body: bytes) -> None:
-        broker_of(config).publish(broker_name(stream), body)
+        broker_of(config).publish(stream.broker_name, body)
 
     def discard(self, config: RabbitMQConfig, stream: StreamKey) -> None:
-        broker_of(config).delete(broker_name(stream))
+        broker_of(config).delete(stream.broker_name)
 
     def test_a_full_queue_makes_the_producer_wait(self, rabbitmq: Broker, stream: StreamKey) -> None:
         """The broker refuses messages that do not fit, and gets them again once there is room."""
@@ -61,7 +59,7 @@ class TestRabbitMQQueue(BrokerConformance):
         closing.join(30)
         assert not closing.is_alive()
         consumer.close()
-        rabbitmq.delete(broker_name(stream))
+        rabbitmq.delete(stream.broker_name)
 
     def test_records_that_wait_are_bounded(self, rabbitmq: Broker, stream: StreamKey) -> None:
         limited = config_for(rabbitmq, limits={"max_nb_messages": 3})
@@ -74,7 +72,7 @@ class TestRabbitMQQueue(BrokerConformance):
         assert self.take_numbers(consumer, 4) == [1, 2, 3, 4]
         for queue in (producer, consumer):
             queue.close()
-        rabbitmq.delete(broker_name(stream))
+        rabbitmq.delete(stream.broker_name)
 
     def test_a_consumer_that_is_busy_does_not_fill_its_memory(
         self, rabbitmq: Broker, config: RabbitMQConfig, stream: StreamKey, producer: AbstractQueue
@@ -86,7 +84,7 @@ class TestRabbitMQQueue(BrokerConformance):
         assert self.take_numbers(consumer, 20) == list(range(20))  # until portions are large
 
         def arrived() -> int:
-            return (40 - rabbitmq.waiting(broker_name(stream))) * size
+            return (40 - rabbitmq.waiting(stream.broker_name)) * size
 
         until(lambda: arrived() > SMALL / 3 / 2)
         assert arrived() < SMALL / 3 + 2 * size
@@ -96,7 +94,7 @@ class TestRabbitMQQueue(BrokerConformance):
     def test_a_queue_that_is_deleted_during_the_run_is_an_error(
         self, rabbitmq: Broker, stream: StreamKey, producer: AbstractQueue, consumer: AbstractQueue
     ) -> None:
-        rabbitmq.delete(broker_name(stream))
+        rabbitmq.delete(stream.broker_name)
         with pytest.raises(QueueError, match="was deleted during the run"):
             consumer.get(timeout=30)
         producer.put(page(0), timeout=0)

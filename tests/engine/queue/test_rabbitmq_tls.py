@@ -15,8 +15,7 @@ from proxy import Proxy
 from rabbitmq_server import Broker
 
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
+from bizon.engine.backend.models import Role, StreamKey
 from bizon.testing.queue import page
 
 STREAM = StreamKey("never", "made", "at all")

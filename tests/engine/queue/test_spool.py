@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 import pytest
@@ -13,7 +14,6 @@ from engine.queue.mangle import PREFIX, with_checksum, zones
 from fakes import FakeClock, run_of
 from loguru import logger
 
-from bizon.common.clock import monotonic
 from bizon.engine.queue import codec
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.spool import LONGEST_WAIT, Spool, discard, replay

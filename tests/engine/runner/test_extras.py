@@ -9,9 +9,9 @@ import pytest
 
 from bizon.common.errors.errors import MissingDependencyError
 from bizon.common.models import BizonConfig
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.engine import RunnerFactory
-from bizon.engine.runner.prerequisites import MODULES, check_extras
+from bizon.engine.runner.extras import MODULES, check_extras
 
 ROOT = Path(__file__).parents[3]
 BOTH = (Role.PRODUCER, Role.CONSUMER)

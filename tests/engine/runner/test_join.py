@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from fakes import KEY, memory_backend, pipeline
 
-from bizon.common.role import Role
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import CommitRecord, JobStatus, StreamJob
+from bizon.engine.backend.models import CommitRecord, JobStatus, Role, StreamJob
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.jobs import OpenedJob, close_job, join_job, open_job
 from bizon.engine.runner.models import RunnerStatus

@@ -12,12 +12,11 @@ import pytest
 from fakes import KEY, memory_backend
 
 from bizon.common.errors.errors import JobLockedError
-from bizon.common.role import Role
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import LeaseHolder, StreamKey
+from bizon.engine.backend.models import LeaseHolder, Role, StreamKey
 from bizon.engine.runner.lease import held_lease, is_dead, lease_key, this_process
 
 ELSEWHERE = LeaseHolder("owner-elsewhere", "other-host", 4711, "another machine", "99")

@@ -6,9 +6,10 @@ import sys
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
 
-from bizon.common.role import Role
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.adapters.process import _Child, _signals_held_back
+from bizon.engine.runner.adapters.children import Child
+from bizon.engine.runner.adapters.process import _signals_held_back
 
 SHOW = "import signal; print(sorted(int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
 
@@ -24,11 +25,11 @@ def test_a_child_gets_its_signals_only_once_it_ignores_them() -> None:
     assert blocked_in_a_child() == "[]"
 
 
-def child() -> tuple[_Child, SpawnProcess]:
+def child() -> tuple[Child, SpawnProcess]:
     context = get_context("spawn")
     process = context.Process(target=signal.pause, daemon=True)
     process.start()
-    return _Child(Role.PRODUCER, process, context.Pipe(duplex=False)[0]), process
+    return Child(Role.PRODUCER, process, context.Pipe(duplex=False)[0]), process
 
 
 def test_a_half_that_is_not_at_work_yet_is_not_waited_for() -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bizon.cli.state import _lines
+from bizon.cli.status_lines import status_lines
 from bizon.common.models import BizonConfig
-from bizon.common.role import Role
-from bizon.engine.backend.models import CommitRecord
+from bizon.engine.backend.models import CommitRecord, Role, StreamKey
 from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.jobs import open_job, stream_key
+from bizon.engine.runner.jobs import open_job
 from bizon.engine.runner.lease import held_lease, lease_key
 from bizon.engine.runner.report import report_on
 
@@ -31,7 +30,7 @@ def nothing(_reason: str) -> None:
 
 
 def leases(config: BizonConfig) -> list[str]:
-    return [line.partition(":")[0] for line in _lines(report_on(config)) if line.startswith("Lease")]
+    return [line.partition(":")[0] for line in status_lines(report_on(config)) if line.startswith("Lease")]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, nam
     with build_backend(config) as backend:
         open_job(backend, config, half=Role.PRODUCER)
         assert report_on(config).was_killed
-        with held_lease(backend, lease_key(stream_key(config), half), 60, nothing):
+        with held_lease(backend, lease_key(StreamKey.of_pipeline(config), half), 60, nothing):
             report = report_on(config)
             assert (report.state, report.is_running, report.was_killed) == ("running", True, False)
             assert leases(config) == [name]
@@ -52,7 +51,7 @@ def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, nam
 
 
 def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
     with (
         build_backend(config) as backend,
         held_lease(backend, key, 60, nothing),
@@ -62,12 +61,12 @@ def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
 
 
 def test_pages_that_are_fetched_ahead_of_the_checkpoint_are_shown(config: BizonConfig) -> None:
-    key = stream_key(config)
+    key = StreamKey.of_pipeline(config)
     with build_backend(config) as backend:
         opened = open_job(backend, config)
 
         def shown() -> list[str]:
-            return [line for line in _lines(report_on(config)) if line.startswith("Fetched")]
+            return [line for line in status_lines(report_on(config)) if line.startswith("Fetched")]
 
         assert shown() == []
         backend.create_source_cursor(opened.job.id, key, 20, 1_000, {"page": 21})

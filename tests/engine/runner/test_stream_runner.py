@@ -10,7 +10,7 @@ from bizon.common.models import BizonConfig
 from bizon.destination.dead_letters import DeadLetters
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors
-from bizon.engine.runner import opening
+from bizon.engine.runner import sources, writing
 from bizon.engine.runner.adapters import streaming
 from bizon.engine.runner.models import RunnerStatus
 from bizon.source.models import SourceIteration, SourceRecord
@@ -57,10 +57,10 @@ class Bench:
                 },
             }
         )
-        monkeypatch.setattr(opening, "build_source", lambda _: self.source)
+        monkeypatch.setattr(sources, "build_source", lambda _: self.source)
         monkeypatch.setattr(streaming, "source_callback", lambda *_: _Nothing())
-        monkeypatch.setattr(opening, "build_destination", lambda *_: self.destination)
-        monkeypatch.setattr(opening, "build_dead_letters", lambda *_: DeadLetters())
+        monkeypatch.setattr(writing, "build_destination", lambda *_: self.destination)
+        monkeypatch.setattr(writing, "build_dead_letters", lambda *_: DeadLetters())
         self.cursors: list[Any] = []
         close = SQLAlchemyBackend.close
 
@@ -82,6 +82,8 @@ class Bench:
 
 
 class _Nothing:
+    needs_every_page = True
+
     def __enter__(self) -> "_Nothing":
         return self
 

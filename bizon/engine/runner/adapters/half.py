@@ -8,21 +8,23 @@ pages, joins again, and skips the messages of the earlier producer. A restarted 
 acknowledged on the queue.
 """
 
+from collections.abc import Callable
 from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from bizon.common.clock import Monotonic, monotonic
-from bizon.common.role import Role
 from bizon.common.safe_log import logger
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.backend.models import JobStatus
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.assembly import build_queue
-from bizon.engine.runner.jobs import join_job, open_job, stream_key
-from bizon.engine.runner.models import Links, RunContext, RunnerStatus
+from bizon.engine.runner.jobs import join_job, open_job
+from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.run import Run
 
 _ASK_EVERY = 5.0  # seconds; bounds how late the consumer sees that the producer has sent everything
 _LOOK_EVERY = 1.0  # seconds; bounds how late a half sees a change of the job by the other
@@ -38,6 +40,11 @@ class _HalfRunner(AbstractRunner):
         return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
 
 
+def runner_of(role: str) -> "type[AbstractRunner]":
+    """The runner of one half."""
+    return ProducerRunner if role == Role.PRODUCER else ConsumerRunner
+
+
 class ProducerRunner(_HalfRunner):
     """Fetches, on the calling thread. It succeeds when the broker has all pages and the end of the stream.
 
@@ -47,7 +54,7 @@ class ProducerRunner(_HalfRunner):
 
     halves = (Role.PRODUCER,)
 
-    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+    def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
         while True:
             opened = open_job(backend, self.bizon_config, half=Role.PRODUCER, scope=self.scope)
             status = self._run_job(backend, opened)
@@ -58,11 +65,11 @@ class ProducerRunner(_HalfRunner):
                 if self._stopping.wait(_LOOK_EVERY):
                     return self._ended_early(opened.job.id)
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         gate = Event()
         gate.set()  # the destination is the consumer's to check
-        queue = build_queue(context.config, context.run.key, Role.PRODUCER)
-        links = Links(queue, backend, self._stop, gate, self._progress)
+        queue = self._open_queue(Role.PRODUCER)
+        links = self._links(queue, backend, gate=gate)
         result = run_producer(context, links)
         if result.status is PipelineReturnStatus.SUCCESS and not result.capped:
             backend.note_all_sent(context.run.job_id, context.run.key, context.run.epoch)
@@ -78,7 +85,7 @@ class ConsumerRunner(_HalfRunner):
 
     halves = (Role.CONSUMER,)
 
-    def _run_jobs(self, backend: AbstractBackend) -> RunnerStatus:
+    def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
         waits, before = False, None
         while not self._stop.is_set():
             opened = join_job(backend, self.bizon_config, before)
@@ -98,15 +105,15 @@ class ConsumerRunner(_HalfRunner):
 
     def _check_queue(self) -> None:
         """Raise QueueError for a queue that is unreachable: it may be hours until there is a job to fail."""
-        queue = build_queue(self.bizon_config, stream_key(self.bizon_config), Role.CONSUMER)
+        queue = self._open_queue(Role.CONSUMER)
         queue.connect()
         queue.close()
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
-        queue, failed, gate = build_queue(context.config, context.run.key, Role.CONSUMER), Event(), Event()
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
+        queue, failed = self._open_queue(Role.CONSUMER), Event()
         sent = _RemoteProducer(backend, context.run)
         watch = ProducerWatch(sent.state, is_drained=queue.is_drained, cut_short=self._stop)
-        links = Links(queue, backend, failed, gate, self._progress, watch)
+        links = self._links(queue, backend, failed, watch=watch)
         return {"consumer": run_consumer(context, links)}
 
 
@@ -114,7 +121,7 @@ class _RemoteProducer:
     """The state of the producer of a run, as the state database shows it. The consumer waits until that producer has
     sent everything, also when it failed. Asked whenever the queue is empty; reads the database every few seconds."""
 
-    def __init__(self, backend: AbstractBackend, run: Run, clock: Monotonic = monotonic) -> None:
+    def __init__(self, backend: "AbstractBackend", run: "Run", clock: Callable[[], float] = monotonic) -> None:
         self._backend = backend
         self._run = run
         self._clock = clock
@@ -128,6 +135,6 @@ class _RemoteProducer:
         return ProducerState.DONE if self._has_sent_all else ProducerState.RUNNING
 
 
-def _is_unpublished(backend: AbstractBackend, job_id: str) -> bool:
+def _is_unpublished(backend: "AbstractBackend", job_id: str) -> bool:
     job = backend.get_stream_job_by_id(job_id)
-    return job is not None and job.status in (JobStatus.STARTED, JobStatus.RUNNING)
+    return job is not None and job.is_under_way

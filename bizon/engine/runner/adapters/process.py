@@ -4,25 +4,22 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
-from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bizon.common.errors.errors import ConfigError
-from bizon.common.log_bridge import FAILURE
-from bizon.common.models import BizonConfig
-from bizon.common.role import Role
-from bizon.common.safe_log import logger
-from bizon.common.secret import learn
-from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
-from bizon.engine.runner.adapters.child import STOP_SIGNALS, ChildWiring, Event, SharedFlag, child_main, pack
-from bizon.engine.runner.adapters.spawning import CHILD_NAME, NO_GUARD, NO_GUARD_REASON, check_children, shared_memory
-from bizon.engine.runner.faults import STATUS_OF_HALF
-from bizon.engine.runner.models import RunContext
+from bizon.engine.runner.adapters.child import child_main, pack
+from bizon.engine.runner.adapters.children import Child
+from bizon.engine.runner.adapters.spawning import CHILD_NAME, check_children, shared_memory
+from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, SharedFlag
 from bizon.engine.runner.producer_watch import state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.runner.models import RunContext
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
 
@@ -34,7 +31,7 @@ class ProcessRunner(AbstractRunner):
     leaves nothing locked.
     """
 
-    def __init__(self, config: BizonConfig, secrets: frozenset[str] = frozenset()) -> None:
+    def __init__(self, config: "BizonConfig", secrets: frozenset[str] = frozenset()) -> None:
         self._flag = SharedFlag(shared_memory("b", 1))
         self._producer: Any = shared_memory("b", 1)
         self._slots: Any = shared_memory("q", Progress.SLOTS)
@@ -43,12 +40,12 @@ class ProcessRunner(AbstractRunner):
     def _check_host(self) -> None:
         check_children()
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
         spawn = multiprocessing.get_context("spawn")
         data_out, data_in = spawn.Pipe(duplex=False)
         gate_out, gate_in = spawn.Pipe(duplex=False)
         payload = pack(context)
-        children: dict[Role, _Child] = {}
+        children: dict[Role, Child] = {}
         ends = {Role.PRODUCER: (data_in, gate_out), Role.CONSUMER: (data_out, gate_in)}
         try:
             for half, (data, gate) in ends.items():
@@ -58,7 +55,7 @@ class ProcessRunner(AbstractRunner):
                 with _signals_held_back():
                     process.start()
                 events_in.close()
-                children[half] = _Child(half, process, events_out)
+                children[half] = Child(half, process, events_out)
         finally:
             # only the children may hold these ends: then one notices when the other dies
             for end in (data_in, data_out, gate_in, gate_out):
@@ -71,7 +68,7 @@ class ProcessRunner(AbstractRunner):
                 raise
         return {half.value: child.result for half, child in children.items() if child.result is not None}
 
-    def _wait(self, children: "dict[Role, _Child]") -> None:
+    def _wait(self, children: "dict[Role, Child]") -> None:
         interval = min(self.bizon_config.engine.runner.config.is_alive_check_interval, _STOP_SEEN_WITHIN)
         while running := [child for child in children.values() if child.result is None]:
             ready = wait_for_any([end for child in running for end in (child.events, child.process.sentinel)], interval)
@@ -83,7 +80,7 @@ class ProcessRunner(AbstractRunner):
                 if child.result is not None:
                     self._note_end(child.half, child.result)
 
-    def _cut_short(self, children: "dict[Role, _Child]") -> None:
+    def _cut_short(self, children: "dict[Role, Child]") -> None:
         """End both halves: abandon the page in flight, and wait for a write in flight, since only it knows its
         result."""
         self._flag.set()
@@ -102,56 +99,6 @@ class ProcessRunner(AbstractRunner):
             self._flag.set()
 
 
-class _Child:
-    """One child: its process, its events, and its result once it has ended."""
-
-    def __init__(self, half: Role, process: SpawnProcess, events: "Connection[Any, Any]") -> None:
-        self.half = half
-        self.process = process
-        self.events = events
-        self.result: WorkerResult | None = None
-        self.is_running = False
-
-    def stop_starting(self) -> None:
-        """End a child that is still importing what it needs, which may take longer than a stop should."""
-        if self.result is None:
-            self.process.kill()
-            self.result = WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
-
-    def listen(self) -> None:
-        """Handle every event that the child has sent so far."""
-        try:
-            while self.result is None and self.events.poll():
-                self._take(self.events.recv())
-        except (EOFError, OSError):
-            self._note_death()
-        else:
-            if self.result is None and not self.process.is_alive() and not self.events.poll():
-                self._note_death()
-
-    def _take(self, event: Event) -> None:
-        if event.is_running:
-            self.is_running = True
-        elif event.result is not None:
-            self.result = event.result
-        elif event.learned:
-            learn(event.learned)
-        else:
-            place = {"name": event.name, "function": event.function, "line": event.line}
-            bound = logger.bind(**{FAILURE: event.failure})
-            bound.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]  # a TypedDict takes them
-
-    def _note_death(self) -> None:
-        self.process.join()
-        code = self.process.exitcode
-        if code == NO_GUARD:
-            raise ConfigError(NO_GUARD_REASON)
-        how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
-        error = f"the {self.half} process {how}; committed pages are safe, run again to resume"
-        logger.bind(**{FAILURE: True}).error(error)
-        self.result = WorkerResult(STATUS_OF_HALF[self.half], error=error)
-
-
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
     """Within: a child that is started receives SIGINT and SIGTERM only once it ignores them. A service manager signals
@@ -167,7 +114,7 @@ def _signals_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _reaped(children: dict[Role, _Child]) -> Iterator[None]:
+def _reaped(children: dict[Role, Child]) -> Iterator[None]:
     """Within: no child outlives the runner, even when the runner is interrupted."""
     try:
         yield

@@ -1,110 +1,69 @@
 """One thread, no queue: each page goes straight from the source to the loader."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError, BizonError, DestinationError
-from bizon.common.interrupts import is_failure, is_for_the_process
+from bizon.common.interrupts import is_failure
 from bizon.common.waiting import was_stopped
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.pipeline.consumer import Consumer
-from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import ProducerEnd
-from bizon.engine.queue.config import AbstractQueueConfigDetails
-from bizon.engine.queue.models import QueueMessage
-from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.queue.spool import Spool
-from bizon.engine.runner.assembly import build_fetcher, build_monitor, build_producer, open_spool
-from bizon.engine.runner.faults import failure, status_of
-from bizon.engine.runner.models import Links, RunContext
-from bizon.engine.runner.opening import opened_consumer, opened_source, source_callback
+from bizon.engine.runner.adapters.inline import InlineQueue
+from bizon.engine.runner.fetching import announce_total, build_fetcher, build_producer
 from bizon.engine.runner.runner import AbstractRunner
+from bizon.engine.runner.sources import opened_source, source_callback
 from bizon.engine.runner.throughput import Throughput
-from bizon.engine.runner.workers import announce_total, status_of_end, track_end, worker_thread
-from bizon.source.config import SourceSyncModes
-from bizon.source.source import AbstractSource
+from bizon.engine.runner.workers import failure, guarded, status_of
+from bizon.engine.runner.writing import opened_consumer
 
-
-class InlineQueue(AbstractQueue):
-    """Takes the place of the queue: ``put`` hands the page to the consumer at once."""
-
-    def __init__(
-        self, config: AbstractQueueConfigDetails, on_ack: Callable[[], None], spool: Spool | None = None
-    ) -> None:
-        super().__init__(config)
-        self._on_ack = on_ack
-        self._spool = spool
-        self._consumer: Consumer | None = None
-
-    def feed(self, consumer: Consumer) -> None:
-        """Pages go to this consumer from now on."""
-        self._consumer = consumer
-
-    def connect(self) -> None:
-        return None
-
-    def put(self, message: QueueMessage, timeout: float) -> bool:
-        if self._consumer is not None:
-            if self._spool is not None:
-                self._spool.note(message)
-            self._consumer.handle(message)
-            self._consumer.flush_if_due()
-        return True
-
-    def get(self, timeout: float) -> QueueMessage | None:
-        return None
-
-    def ack(self, job_id: str, to_iteration: int) -> None:
-        if self._spool is not None:
-            self._spool.committed(to_iteration)
-        self._on_ack()
-
-    def close(self) -> None:
-        self._consumer = None
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.consumer import Consumer
+    from bizon.engine.pipeline.fetcher import PageFetcher
+    from bizon.engine.runner.models import Links, RunContext
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.source import AbstractSource
 
 
 class StreamingRunner(AbstractRunner):
     """Runs any sync mode on the calling thread; the only runner for sync mode ``stream``."""
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
-        try:
-            with worker_thread(backend, self._stop):
-                result = self._move(context, backend)
-        except BaseException as error:
-            if was_stopped(error):
-                return {"stream": WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)}
-            if is_for_the_process(error):
-                raise
-            result = failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
-        return {"stream": track_end(build_monitor(context), result)}
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
+        def failed(error: BaseException) -> WorkerResult:
+            return failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR)).tracked_by(monitor)
 
-    def _move(self, context: RunContext, backend: AbstractBackend) -> WorkerResult:
-        monitor = build_monitor(context)
-        is_stream = context.config.source.sync_mode is SourceSyncModes.STREAM
+        monitor = context.new_monitor()
+        return {"stream": guarded(backend, self._stop, lambda: self._move(context, backend, monitor), failed)}
+
+    def _move(self, context: "RunContext", backend: "AbstractBackend", monitor: "AbstractMonitor") -> WorkerResult:
+        is_endless = context.config.source.is_endless
         with (
             opened_source(context.config) as source,
-            open_spool(context) as spool,
-            source_callback(context, source) as callback,
+            self._open_spool(context) as spool,
+            source_callback(context.config, source) as callback,
         ):
-            on_ack = source.commit if is_stream else _nothing
+            on_ack = source.commit if is_endless else _nothing
             queue = InlineQueue(context.config.engine.queue.config, on_ack, spool)
-            links = Links(queue, backend, self._stop, Event(), self._progress)
+            links = self._links(queue, backend)
             with opened_consumer(context, links, callback, monitor) as opened:
                 queue.feed(opened.consumer)
                 fetcher = build_fetcher(context, source, monitor)
-                if is_stream:
+                if is_endless:
                     end = self._follow(context, links, source, fetcher, opened.consumer)
                 else:
                     with _good_pages_committed(opened.consumer):
                         announce_total(context, links, source)
                         end = build_producer(context, links, fetcher).run(context.run.resume.exhausted)
-        return opened.result(status_of_end(end), capped=end is ProducerEnd.CAPPED)
+        return opened.result(end.status, capped=end is ProducerEnd.CAPPED).tracked_by(monitor)
 
     def _follow(
-        self, context: RunContext, links: Links, source: AbstractSource, fetcher: PageFetcher, consumer: Consumer
+        self,
+        context: "RunContext",
+        links: "Links",
+        source: "AbstractSource",
+        fetcher: "PageFetcher",
+        consumer: "Consumer",
     ) -> ProducerEnd:
         """Sync mode ``stream``: fetch pages until stopped; a page without records is a pause. Only the first page is
         asked for with a pagination, and only when the source resumes by one.
@@ -140,7 +99,7 @@ class StreamingRunner(AbstractRunner):
 
 
 @contextmanager
-def _good_pages_committed(consumer: Consumer) -> Iterator[None]:
+def _good_pages_committed(consumer: "Consumer") -> Iterator[None]:
     """Within: a fault that is not the destination's or the state's leaves the pages before it committed."""
     try:
         yield

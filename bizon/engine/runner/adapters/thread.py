@@ -4,19 +4,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
-from bizon.common.interrupts import in_words
-from bizon.common.role import Role
-from bizon.engine.backend.backend import AbstractBackend
+from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import WorkerResult
-from bizon.engine.queue.queue import AbstractQueue, QueueFactory
-from bizon.engine.queue.spool import Spool
-from bizon.engine.runner.assembly import build_queue, memory_budget, open_spool
-from bizon.engine.runner.faults import STATUS_OF_HALF
+from bizon.engine.runner.assembly import build_shared_queue
 from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
-from bizon.engine.runner.workers import run_consumer, run_producer
+from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.queue.queue import AbstractQueue
+    from bizon.engine.queue.spool import Spool
 
 _Worker = Callable[[RunContext, Links], WorkerResult]
 
@@ -28,11 +29,11 @@ class ThreadRunner(AbstractRunner):
     since only it knows its result. Then the exception is re-raised.
     """
 
-    def _work(self, context: RunContext, backend: AbstractBackend) -> dict[str, WorkerResult]:
+    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         settings = context.config.engine.runner.config
-        with open_spool(context) as spool:
-            sending, receiving = _queues(context, spool)
-            links = Links(sending, backend, self._stop, Event(), self._progress)
+        with self._open_spool(context) as spool:
+            sending, receiving = self._queues(spool)
+            links = self._links(sending, backend)
             is_cut_short = Event()
             with self._ended_by_exceptions(is_cut_short) as workers:
                 producer = workers["producer"] = _started(run_producer, context, links)
@@ -43,6 +44,13 @@ class ThreadRunner(AbstractRunner):
                 while waiting:  # in slices, so that the main thread also gets to handle signals
                     _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
         return _results(workers)
+
+    def _queues(self, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
+        """The producer's and the consumer's end: the same object unless a broker is between them."""
+        if self.bizon_config.engine.queue.is_broker:
+            return self._open_queue(Role.PRODUCER), self._open_queue(Role.CONSUMER)
+        shared = build_shared_queue(self.bizon_config, spool)
+        return shared, shared
 
     @contextmanager
     def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict[str, Future[WorkerResult]]]:
@@ -75,16 +83,6 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
     return future
 
 
-def _queues(context: RunContext, spool: Spool | None) -> tuple[AbstractQueue, AbstractQueue]:
-    """The producer's and the consumer's end: the same object unless a broker is between them."""
-    config = context.config
-    if config.engine.queue.is_broker:
-        producer, consumer = (build_queue(config, context.run.key, half) for half in (Role.PRODUCER, Role.CONSUMER))
-        return producer, consumer
-    shared = QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
-    return shared, shared
-
-
 def _state(producer: Future[WorkerResult]) -> ProducerState:
     if not producer.done():
         return ProducerState.RUNNING
@@ -100,4 +98,4 @@ def _result(future: Future[WorkerResult], half: Role) -> WorkerResult:
     error = future.exception()
     if error is None:
         return future.result()
-    return WorkerResult(STATUS_OF_HALF[half], error=in_words(error))
+    return unhandled(half, error)

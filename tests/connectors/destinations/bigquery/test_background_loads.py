@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bizon.common.errors.errors import DestinationWriteError
-from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads
-from bizon.connectors.destinations.bigquery.src.objects import Part
+from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
+from bizon.connectors.destinations.bigquery.src.parts import Part
 from bizon.connectors.destinations.bigquery.src.tables import Target
 
 WAIT = 30  # seconds

@@ -65,16 +65,18 @@ def test_a_load_job_that_fails_again_and_again_ends_the_run(config: BigQueryConf
 def test_a_service_that_stays_away_is_told_in_a_line() -> None:
     from google.api_core.retry import Retry
 
-    from bizon.connectors.destinations.bigquery.src import client
+    from bizon.connectors.destinations.bigquery.src import request_policy
 
     told: list[str] = []
     sink = logger.add(told.append, format="{level} {message}", level="WARNING")
-    brief = Retry(predicate=client.is_passing, initial=0.01, maximum=0.01, timeout=0.03, on_error=client._tell)
+    brief = Retry(
+        predicate=request_policy.is_passing, initial=0.01, maximum=0.01, timeout=0.03, on_error=request_policy._tell
+    )
     with (
         pytest.raises(
             DestinationConnectionError, match=r"^here: no connection: .*Connection refused, for 120 seconds$"
         ),
-        client.connecting("here"),
+        request_policy.connecting("here"),
     ):
         brief(requests.get)(f"http://127.0.0.1:{free_port()}/secret")
     logger.remove(sink)

@@ -13,7 +13,8 @@ from google.rpc import code_pb2
 from proxy import Proxy
 
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
-from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
+from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.models import ResumePoint
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
     """The client's own policy tries for 20 minutes without a word."""
     from google.protobuf.descriptor_pb2 import DescriptorProto
 
-    from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+    from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
     from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
     asked: list[dict[str, Any]] = []

@@ -10,7 +10,7 @@ import pytest
 from connectors.destinations.file.file_runs import Job, bury, ids_in, rows_of
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, RowsRejectedError
-from bizon.connectors.destinations.file.src import permissions
+from bizon.connectors.destinations.file.src import replace
 
 FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])
 MODES = pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
@@ -155,7 +155,7 @@ def test_a_link_under_a_temporary_name_is_not_followed(
     job = Job(sync_mode=sync_mode, config={"format": format})
     Job("job0", sync_mode, config={"format": format}).run([["0"]])
     bury()
-    real = permissions.temporary_beside
+    real = replace.temporary_beside
 
     def planted(path: Path) -> Path:
         found = real(path)

@@ -22,7 +22,7 @@ from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.kafka.src import legacy_group
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.engine.engine import load_config
-from bizon.engine.runner.assembly import build_source
+from bizon.engine.runner.sources import build_source
 
 Topics = Callable[..., str]
 

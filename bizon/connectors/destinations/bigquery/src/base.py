@@ -3,35 +3,33 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
-from bizon.common.sync import SyncMetadata
 from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, Clients, connecting
+from bizon.connectors.destinations.bigquery.src.client import Clients
 from bizon.connectors.destinations.bigquery.src.column_config import SIX_COLUMNS, BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
+from bizon.connectors.destinations.bigquery.src.merging import merged
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
-from bizon.connectors.destinations.bigquery.src.schema import (
-    as_there,
-    declared_schema,
-    merged,
-    record_schema,
-    renamed,
-)
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting
+from bizon.connectors.destinations.bigquery.src.schema import as_there, declared_schema, record_schema, renamed
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
+
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
+    from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 _SUFFIXES = {WriteMode.REPLACE: "_temp", WriteMode.APPEND: "_incremental"}
 
@@ -39,18 +37,18 @@ _SUFFIXES = {WriteMode.REPLACE: "_temp", WriteMode.APPEND: "_incremental"}
 class BigQueryFamilyDestination(AbstractDestination):
     """``data_type``: the type of ``_source_data``. ``mode``: the mode of the columns where records are not unnested."""
 
-    config: BigQueryFamilyDetails
+    config: "BigQueryFamilyDetails"
     data_type: ClassVar[str]
     mode: ClassVar[str] = "NULLABLE"
     _replaces: ClassVar[bool] = True  # a full refresh replaces the rows of the table
 
     def __init__(
         self,
-        sync_metadata: SyncMetadata,
-        config: BigQueryFamilyDetails,
-        backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        sync_metadata: "SyncMetadata",
+        config: "BigQueryFamilyDetails",
+        backend: "AbstractBackend",
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> None:
         self._automatic_name = f"{config.table_prefix}{sync_metadata.source_name}_{sync_metadata.stream_name}"
         super().__init__(

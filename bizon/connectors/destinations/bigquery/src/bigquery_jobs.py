@@ -7,7 +7,7 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationWriteError
-from bizon.connectors.destinations.bigquery.src.client import PASSING_REASONS, REQUEST_OPTIONS, RETRY
+from bizon.connectors.destinations.bigquery.src.request_policy import PASSING_REASONS, REQUEST_OPTIONS, RETRY
 
 Job = Any
 """A load, copy or query job of google.cloud.bigquery."""

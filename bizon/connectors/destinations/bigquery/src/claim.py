@@ -8,14 +8,18 @@ A script removes the table, or publishes from it, and compares the label first: 
 late does nothing. BigQuery compares and acts in one job.
 """
 
+from typing import TYPE_CHECKING
+
 from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.owner_labels import STAGING, Knows, label_of
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
-from bizon.destination.models import Owner, ResumePoint
+
+if TYPE_CHECKING:
+    from bizon.destination.models import Owner, ResumePoint
 
 _FENCE, _JOB = "bizon_fence", "bizon_job"
 _OPTIONS = "INFORMATION_SCHEMA.TABLE_OPTIONS"
@@ -24,7 +28,7 @@ _OPTIONS = "INFORMATION_SCHEMA.TABLE_OPTIONS"
 class StagingClaim:
     """The claim of one start to the staging table ``table_id``."""
 
-    def __init__(self, client: bigquery.Client, tables: Tables, owner: Owner, knows: Knows, table_id: str) -> None:
+    def __init__(self, client: bigquery.Client, tables: Tables, owner: "Owner", knows: Knows, table_id: str) -> None:
         self.table_id = table_id
         self._client = client
         self._tables = tables
@@ -34,7 +38,7 @@ class StagingClaim:
         self._fence = (0, 0)
         self.is_new = False
 
-    def take(self, resume: ResumePoint, target: Target, like: bigquery.Table | None) -> None:
+    def take(self, resume: "ResumePoint", target: Target, like: bigquery.Table | None) -> None:
         """Claim the table; create it if there is none (``is_new``), partitioned like ``like``.
 
         Raises DestinationConnectionError for any other table than staging of this pipeline, and OvertakenError in a

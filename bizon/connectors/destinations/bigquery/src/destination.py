@@ -2,20 +2,24 @@
 
 import hashlib
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bizon.connectors.destinations.bigquery.src.client import connecting, writing
-from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
+from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
 from bizon.connectors.destinations.bigquery.src.content import Content
-from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
+from bizon.connectors.destinations.bigquery.src.loads import Loads
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
 from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.objects import Objects
+from bizon.connectors.destinations.bigquery.src.request_policy import connecting, writing
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
-from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.destination.models import ResumePoint
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
+    from bizon.connectors.destinations.bigquery.src.tables import Target
+    from bizon.destination.models import ResumePoint
 
 _MARK = 12  # hex digits that tell a table from others in the names of objects and jobs
 
@@ -30,7 +34,7 @@ class BigQueryDestination(BigQueryStagedDestination):
     Not promised: staging and bucket belong to the pipeline alone; a change by somebody else ends the run.
     """
 
-    config: BigQueryConfigDetails
+    config: "BigQueryConfigDetails"
     data_type = "STRING"
 
     _staging: ObjectStaging
@@ -85,7 +89,7 @@ class BigQueryDestination(BigQueryStagedDestination):
             self._background.close()
         super().close()
 
-    def _prepare_in_place(self, resume: ResumePoint) -> None:
+    def _prepare_in_place(self, resume: "ResumePoint") -> None:
         """Also removes the objects that earlier runs have left in the bucket."""
         self._objects.begin(resume.job_created_us)
         super()._prepare_in_place(resume)
@@ -93,23 +97,23 @@ class BigQueryDestination(BigQueryStagedDestination):
             self._objects.remove_older_jobs()
             self._objects.remove_earlier_starts(resume.epoch)
 
-    def _open(self, resume: ResumePoint) -> None:
+    def _open(self, resume: "ResumePoint") -> None:
         self._objects.begin(resume.job_created_us)
         super()._open(resume)
 
-    def _take_over(self, resume: ResumePoint) -> None:
+    def _take_over(self, resume: "ResumePoint") -> None:
         super()._take_over(resume)
         if self.config.async_load:
             per_job, at_once = self.config.load_files_per_job, self.config.load_max_in_flight_jobs
             self._background = BackgroundLoads(self._loads, self._staging.loaded, per_job, at_once)
 
-    def _open_staging(self, wanted: Target) -> ObjectStaging:
+    def _open_staging(self, wanted: "Target") -> ObjectStaging:
         staged = self._staged_target(wanted)
         written = self._target(self.default_destination_id).schema
         loaded = staged._replace(schema=narrowed(staged.schema, written))
         return ObjectStaging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
 
-    def _staged_target(self, wanted: Target) -> Target:
+    def _staged_target(self, wanted: "Target") -> "Target":
         return wanted._replace(table_id=self.temp_table_id)
 
     def _content(self, table: str) -> Content:

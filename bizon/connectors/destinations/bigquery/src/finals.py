@@ -1,12 +1,17 @@
 """Final tables: created, claimed for a pipeline, and marked with the job that published them."""
 
+from typing import TYPE_CHECKING
+
 from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError, OvertakenError
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
-from bizon.connectors.destinations.bigquery.src.owner_labels import Knows, OwnerLabels, Publication, check_final
+from bizon.connectors.destinations.bigquery.src.foreign_rows import check_final
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.owner_labels import Knows, OwnerLabels, Publication
 
 
 class FinalTables:
@@ -16,7 +21,7 @@ class FinalTables:
     """
 
     def __init__(
-        self, client: bigquery.Client, tables: Tables, labels: OwnerLabels, knows: Knows, *, replaces: bool
+        self, client: bigquery.Client, tables: Tables, labels: "OwnerLabels", knows: "Knows", *, replaces: bool
     ) -> None:
         self._client = client
         self._tables = tables
@@ -62,7 +67,7 @@ class FinalTables:
         self._ensured.add(target.table_id)
         return changed
 
-    def mark(self, table_id: str, published: Publication) -> None:
+    def mark(self, table_id: str, published: "Publication") -> None:
         """Note that a job has published a table; repeating it changes nothing. Raises OvertakenError when a later job
         of this pipeline has published since."""
         table = self._client.get_table(table_id, **REQUEST_OPTIONS)

@@ -7,19 +7,23 @@ receipts name. Load jobs cost nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.loads import BackgroundLoads, Loads
-from bizon.connectors.destinations.bigquery.src.objects import Objects, Part, Stored, part_of
+from bizon.connectors.destinations.bigquery.src.parts import Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
-from bizon.destination.models import CommittedBatch, ResumePoint
 from bizon.destination.receipts import differs, not_verified, parts_that_count
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
+    from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
+    from bizon.connectors.destinations.bigquery.src.loads import Loads
+    from bizon.connectors.destinations.bigquery.src.objects import Objects
+    from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
+    from bizon.destination.models import CommittedBatch, ResumePoint
 
 _URIS_AT_ONCE = 10_000  # what one load job takes
 
@@ -28,7 +32,13 @@ class ObjectStaging:
     """The staging table of one job, ``target``. ``loaded``: the same with only the columns of the objects."""
 
     def __init__(
-        self, tables: Tables, loads: Loads, objects: Objects, claim: StagingClaim, target: Target, loaded: Target
+        self,
+        tables: "Tables",
+        loads: "Loads",
+        objects: "Objects",
+        claim: "StagingClaim",
+        target: "Target",
+        loaded: "Target",
     ) -> None:
         self._tables = tables
         self._loads = loads
@@ -42,7 +52,7 @@ class ObjectStaging:
         self._epoch = 1
         self._rebuilds = 0
 
-    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+    def trim(self, resume: "ResumePoint", like: bigquery.Table | None) -> None:
         """Make the table hold exactly the committed rows. Raises DestinationError when some are missing."""
         self._like, self._epoch = like, resume.epoch
         self._objects.remove_older_jobs()
@@ -60,7 +70,7 @@ class ObjectStaging:
         ):
             self._tables.widen(there, self.target.schema)  # by columns that the final table has gained since
 
-    def write(self, part: Part, content: bytes, background: BackgroundLoads | None) -> None:
+    def write(self, part: Part, content: bytes, background: "BackgroundLoads | None") -> None:
         """Add the rows of a batch; returns once they are in the table or, with ``background``, in the bucket."""
         stored = self._objects.write(part, content)
         if background is None:
@@ -73,7 +83,7 @@ class ObjectStaging:
         """The receipt of the last write."""
         return self._receipt
 
-    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+    def verify(self, committed: Sequence["CommittedBatch"]) -> None:
         """Check that the object of every committed batch is in the bucket, unchanged, and that the table holds their
         rows; rebuild the table if it does not. Raises DestinationError."""
         self._claim.check()
@@ -92,7 +102,7 @@ class ObjectStaging:
         self._claim.remove()
         self._objects.remove_job()
 
-    def _checked(self, committed: Sequence[CommittedBatch]) -> list[Part]:
+    def _checked(self, committed: Sequence["CommittedBatch"]) -> list[Part]:
         """The objects of the batches, in page order."""
         parts = parts_that_count(committed, _located, self.target.table_id)
         there = self._objects.stored() if parts else {}

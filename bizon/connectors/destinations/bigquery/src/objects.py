@@ -10,48 +10,26 @@ after another has taken over never removes an object of the later start.
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from google.api_core import exceptions
 from google.cloud.storage import Client as StorageClient
 
 from bizon.common.safe_log import logger
-from bizon.common.sync import SyncMetadata
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.parts import Part, Stored, part_of
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 
-_NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.(\w+)$")
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
+
 _JOB = re.compile(r"(\d+)-(.+)")
-
-
-class Stored(NamedTuple):
-    """Size and checksum of an object in the bucket."""
-
-    size: int | None
-    crc32c: str | None  # base64
-
-
-class Part(NamedTuple):
-    """One object: pages of a job, for one table."""
-
-    first: int
-    last: int
-    epoch: int
-    load: int
-    table: str  # a digest of its name
-    format: str
-    name: str  # in the bucket
-
-    @property
-    def label(self) -> str:
-        """Tells its load job from the other load jobs of the same job."""
-        return f"{self.epoch}_{self.load}_{self.table}"
 
 
 class Objects:
     """The objects of one pipeline."""
 
-    def __init__(self, client: StorageClient, bucket: str, metadata: SyncMetadata) -> None:
+    def __init__(self, client: StorageClient, bucket: str, metadata: "SyncMetadata") -> None:
         self._client = client
         self._bucket = client.bucket(bucket)
         source, stream = quote(metadata.source_name, safe=""), quote(metadata.stream_name, safe="")
@@ -130,12 +108,3 @@ class Objects:
     def _remove(self, name: str) -> None:
         with suppress(exceptions.NotFound):
             self._bucket.blob(name).delete(**REQUEST_OPTIONS)
-
-
-def part_of(name: str) -> Part | None:
-    """The part that an object's name describes; None when bizon did not write the object."""
-    found = _NAME.search(name)
-    if found is None:
-        return None
-    epoch, load, first, last, table, format = found.groups()
-    return Part(int(first), int(last), int(epoch), int(load), table, format, name)

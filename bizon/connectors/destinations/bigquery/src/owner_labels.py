@@ -8,12 +8,12 @@ labels of ``claim.py``. Older releases left ``bizon_pipeline`` on both.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from google.cloud import bigquery
 
-from bizon.common.errors.errors import DestinationConnectionError
-from bizon.destination.models import Owner
+if TYPE_CHECKING:
+    from bizon.destination.models import Owner
 
 STAGING = "bizon_staging"
 _OLDER = "bizon_pipeline"
@@ -37,7 +37,7 @@ class Publication(NamedTuple):
 class OwnerLabels:
     """The labels of one pipeline on final tables."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: "Owner") -> None:
         self.owner = owner
 
     @property
@@ -77,31 +77,6 @@ def rows_in(table: bigquery.Table) -> int | None:
 def label_of(job_id: str) -> str:
     """A job's id in the characters that a label may have."""
     return _NOT_IN_LABELS.sub("_", job_id.lower())[:_LONGEST_JOB]
-
-
-def check_final(table: bigquery.Table, labels: OwnerLabels, *, replaces: bool, adopt: bool) -> None:
-    """Raise DestinationConnectionError for a final table with rows that this pipeline did not write. ``replaces``: the
-    run would replace them."""
-    name = f"{table.project}.{table.dataset_id}.{table.table_id}"
-    if STAGING in table.labels:
-        raise DestinationConnectionError(
-            f"table '{name}' is a staging table of bizon ({table.description}): use another destination_id"
-        )
-    if adopt or rows_in(table) == 0:
-        return
-    others = labels.others(table)
-    does = "replace" if replaces else "append to"
-    if not labels.writes(table):
-        whose = f"; another pipeline of bizon writes it (label {others[0]})" if others else ""
-        raise DestinationConnectionError(
-            f"table '{name}' has rows that {labels.owner} did not write{whose}: use another destination_id, or run "
-            f"with --adopt to {does} them"
-        )
-    if replaces and others:
-        raise DestinationConnectionError(
-            f"table '{name}' has rows of another pipeline too (label {others[0]}), which a full refresh would remove: "
-            f"use another destination_id, or run with --adopt to replace them"
-        )
 
 
 Knows = Callable[[str], bool]

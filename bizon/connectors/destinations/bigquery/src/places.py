@@ -1,16 +1,19 @@
 """The tables that a record may name: tables of the configured dataset, and tables that the configuration lists."""
 
 import re
+from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 
 _TABLE = re.compile(r"[\w-][\w -]*")
 _LONGEST = 1024  # bytes of a table's name
 _STAGING = ("_temp", "_incremental")
 
 
-def named_by_record(destination_id: str, config: BigQueryFamilyDetails, default: str) -> str:
+def named_by_record(destination_id: str, config: "BigQueryFamilyDetails", default: str) -> str:
     """``project.dataset.table`` for the ``destination_id`` of a record. Raises DestinationConnectionError for a name
     that is not a table's, leads elsewhere, or belongs to the staging table of the configured one, ``default``."""
     listed = {config.table_of(schema.destination_id) for schema in config.record_schemas or ()}

@@ -6,7 +6,6 @@ from typing import Any
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
-from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.column_config import (
     LOADED_AT,
     SIX_COLUMNS,
@@ -14,13 +13,13 @@ from bizon.connectors.destinations.bigquery.src.column_config import (
     ColumnMode,
     ColumnType,
 )
+from bizon.connectors.destinations.bigquery.src.merging import copied
 
 NAMES = {called.removeprefix("_"): called for called in SIX_COLUMNS}
 """Columns of the destination frame and their names in BigQuery, in the order of the table."""
 MOMENTS = ("bizon_extracted_at", "bizon_loaded_at", "source_timestamp")
 """The columns that are TIMESTAMP."""
 _SAME = {ColumnType.FLOAT64: "FLOAT", ColumnType.INT64: "INTEGER"}
-_ALIASES = {"FLOAT64": "FLOAT", "INT64": "INTEGER", "BOOL": "BOOLEAN", "STRUCT": "RECORD", "DECIMAL": "NUMERIC"}
 
 
 def record_schema(data_type: str, mode: str) -> list[SchemaField]:
@@ -74,7 +73,7 @@ def narrowed(schema: Sequence[SchemaField], written: Sequence[SchemaField]) -> l
     """The columns of a table that rows are written with: a load job names only the columns of its objects."""
     found = {field.name.lower(): field for field in schema}
     kept = [(found[field.name.lower()], field.fields) for field in written]
-    return [_copy(field, field.mode, narrowed(field.fields, inner)) for field, inner in kept]
+    return [copied(field, field.mode, narrowed(field.fields, inner)) for field, inner in kept]
 
 
 def _names(schema: Sequence[SchemaField]) -> dict[str, str]:
@@ -94,43 +93,3 @@ def declared_schema(columns: Iterable[BigQueryColumn]) -> list[SchemaField]:
         )
         for column in columns
     ]
-
-
-def merged(there: Sequence[SchemaField], wanted: Sequence[SchemaField], table: str) -> list[SchemaField]:
-    """The columns of a table, followed by the wanted ones that it lacks, as nullable. A column that is no longer
-    wanted, or no longer required, becomes nullable, too. Raises DestinationError for a column of another type."""
-    by_name = {field.name.lower(): field for field in wanted}
-    kept = [_kept(field, by_name.pop(field.name.lower(), None), table) for field in there]
-    return kept + [_nullable(field) for field in by_name.values()]
-
-
-def _kept(there: SchemaField, wanted: SchemaField | None, table: str) -> SchemaField:
-    if wanted is None:
-        return _nullable(there) if there.mode == ColumnMode.REQUIRED else there
-    if _type(there) != _type(wanted) or (there.mode == ColumnMode.REPEATED) != (wanted.mode == ColumnMode.REPEATED):
-        raise DestinationError(
-            f"column '{there.name}' of table '{table}' is {_described(there)}, record_schemas says "
-            f"{_described(wanted)}: BigQuery cannot change it; use another table, or the type it has"
-        )
-    relaxed = there.mode == ColumnMode.REQUIRED and wanted.mode != ColumnMode.REQUIRED
-    fields = merged(there.fields, wanted.fields, table) if there.fields else ()
-    if not relaxed and list(fields) == list(there.fields):
-        return there
-    return _copy(there, "NULLABLE" if relaxed else there.mode, fields)
-
-
-def _nullable(field: SchemaField) -> SchemaField:
-    return _copy(field, "NULLABLE", field.fields) if field.mode == ColumnMode.REQUIRED else field
-
-
-def _copy(field: SchemaField, mode: str, fields: Sequence[SchemaField]) -> SchemaField:
-    shown = field.to_api_repr()
-    return SchemaField.from_api_repr({**shown, "mode": mode, "fields": [inner.to_api_repr() for inner in fields]})
-
-
-def _type(field: SchemaField) -> str:
-    return _ALIASES.get(field.field_type.upper(), field.field_type.upper())
-
-
-def _described(field: SchemaField) -> str:
-    return f"{_type(field)} {field.mode}" if field.mode == ColumnMode.REPEATED else _type(field)

@@ -4,21 +4,23 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
-from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, writing
-from bizon.connectors.destinations.bigquery.src.config import StagingDetails
 from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
-from bizon.connectors.destinations.bigquery.src.tables import Target
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, writing
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Staging, Step
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
+    from bizon.connectors.destinations.bigquery.src.config import StagingDetails
+    from bizon.connectors.destinations.bigquery.src.tables import Target
 
 
 class StagingTable(Staging, Protocol):
@@ -41,7 +43,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     """In sync modes full_refresh and incremental, rows wait in a staging table. Its labels are the fence, see
     ``claim.py``. One BigQuery job publishes, and is done once."""
 
-    config: StagingDetails
+    config: "StagingDetails"
     _staging: StagingTable
     _final: bigquery.Table | None = None
     _published = False
@@ -110,7 +112,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
         job_config = bigquery.QueryJobConfig(query_parameters=staged.parameters)
 
-        def start(job_id: str) -> Job:
+        def start(job_id: str) -> "Job":
             return self._clients.bigquery.query(
                 script, job_config=job_config, job_id=job_id, job_retry=None, **REQUEST_OPTIONS
             )
@@ -139,9 +141,9 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         return StagingClaim(self._clients.bigquery, self._tables, owner, self._knows, self.temp_table_id)
 
     @abstractmethod
-    def _open_staging(self, wanted: Target) -> StagingTable:
+    def _open_staging(self, wanted: "Target") -> StagingTable:
         """The staging of this job; changes nothing. ``wanted``: the table once it is published."""
 
     @abstractmethod
-    def _staged_target(self, wanted: Target) -> Target:
+    def _staged_target(self, wanted: "Target") -> "Target":
         """The staging table as it should be."""

@@ -1,7 +1,7 @@
 """Tables of BigQuery: find, create, widen."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -9,9 +9,11 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
-from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
-from bizon.connectors.destinations.bigquery.src.schema import merged
+from bizon.connectors.destinations.bigquery.src.merging import merged
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 
 ATTEMPTS = 5  # of a change while others change the table too
 
@@ -27,7 +29,7 @@ class Target(NamedTuple):
 class Tables:
     """Operations on tables, whoever owns them."""
 
-    def __init__(self, client: bigquery.Client, config: BigQueryFamilyDetails) -> None:
+    def __init__(self, client: bigquery.Client, config: "BigQueryFamilyDetails") -> None:
         self._client = client
         self._config = config
 

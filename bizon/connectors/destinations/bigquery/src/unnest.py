@@ -2,17 +2,19 @@
 
 import json
 from decimal import Decimal
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.keys import Keys
 from bizon.connectors.destinations.bigquery.src.misfits import MisfitError
 from bizon.connectors.destinations.bigquery.src.values import converter
 from bizon.rows.exact_json import loads_exact
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 
 
 class Unnester:
@@ -22,7 +24,7 @@ class Unnester:
     This is the one place where a record meets its columns: any fault here refuses that record, and nothing else.
     """
 
-    def __init__(self, schema: BigQueryRecordSchemaConfig) -> None:
+    def __init__(self, schema: "BigQueryRecordSchemaConfig") -> None:
         self._table = schema.destination_id
         self._convert = {column.name: converter(column) for column in schema.record_schema}
         self._keys = Keys(self._convert)

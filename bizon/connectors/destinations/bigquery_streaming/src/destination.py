@@ -2,33 +2,33 @@
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 from google.api_core import exceptions
 
-from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
-from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS, writing
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
-from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 from bizon.connectors.destinations.bigquery.src.loads import appending
 from bizon.connectors.destinations.bigquery.src.owner_labels import Publication
-from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, writing
+from bizon.connectors.destinations.bigquery_streaming.src.insert_errors import is_unknown_field, refused_rows
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
-from bizon.destination.models import ResumePoint
 
-_STOPPED = "stopped"  # a good row in a request with a bad one
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
+    from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+    from bizon.connectors.destinations.bigquery.src.tables import Target
+    from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
+    from bizon.destination.models import ResumePoint
+
 _SETTLING = 120.0  # seconds until insertAll knows a new table or column
 _PAUSE = 2.0  # seconds between tries until then
-_Errors = Sequence[Mapping[str, Any]]
 _POSITION = attrgetter("position")
 
 
@@ -40,13 +40,13 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     Rows above 0.9 MB go by load job, one per batch.
     """
 
-    config: BigQueryStreamingConfigDetails
+    config: "BigQueryStreamingConfigDetails"
     data_type, mode = "JSON", "REQUIRED"
 
     _replaces = False
     _made_at = float("-inf")
 
-    def prepare(self, resume: ResumePoint) -> None:
+    def prepare(self, resume: "ResumePoint") -> None:
         """Create or check the table; nothing is staged. An existing table has to be partitioned as configured."""
         super().prepare(resume)
         if not self._is_stream:
@@ -74,7 +74,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 
-    def _append(self, target: Target, frame: pl.DataFrame, confirmed: Confirmed) -> None:
+    def _append(self, target: "Target", frame: pl.DataFrame, confirmed: "Confirmed") -> None:
         """Insert rows, request by request. A request with a refused row inserts none of its rows."""
         rows = self._rows[target.table_id].build(frame)
         reasons: dict[int, str] = {}
@@ -89,7 +89,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             raise RowsRejectedError(reasons)
         self._load(target, [row for row in rows if row.size > ROW_BYTES])
 
-    def _insert(self, target: Target, request: list[Row]) -> dict[int, str]:
+    def _insert(self, target: "Target", request: list[Row]) -> dict[int, str]:
         """Insert the rows of a request, or return why some are refused, by position. Waits until BigQuery knows a new
         table or column."""
         deadline = self._made_at + _SETTLING
@@ -107,18 +107,18 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             else:
                 if not errors:
                     return {}
-                if time.monotonic() > deadline or not _is_unknown_field(errors):
-                    return _refused(request, errors, target.table_id)
+                if time.monotonic() > deadline or not is_unknown_field(errors):
+                    return refused_rows(request, errors, target.table_id)
             rest(_PAUSE)
 
-    def _load(self, target: Target, rows: list[Row]) -> None:
+    def _load(self, target: "Target", rows: list[Row]) -> None:
         """Load rows that are too large for a request, by a job that is done once for this batch."""
         if not rows:
             return
         content = b"".join(load_line(row.json, target.schema) for row in rows)
         job_config = appending("json", target)
 
-        def start(job_id: str) -> Job:
+        def start(job_id: str) -> "Job":
             file = io.BytesIO(content)
             return self._clients.bigquery.load_table_from_file(
                 file,
@@ -132,7 +132,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         batch = f"{self._epoch}_{self.batch.from_iteration}_{self.batch.to_iteration}"
         self._jobs.done(f"bizon_{self.sync_metadata.job_id}_large_{batch}_{target.table_id.replace('.', '_')}", start)
 
-    def _ensured(self, table: str) -> Target:
+    def _ensured(self, table: str) -> "Target":
         target = self._target(table)
         if self._finals.ensure(target):
             self._made_at = time.monotonic()
@@ -141,29 +141,3 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
     @cached_property
     def _rows(self) -> dict[str, InsertRows]:
         return {}
-
-
-def _is_unknown_field(errors: _Errors) -> bool:
-    messages = [str(detail.get("message")) for error in errors for detail in error.get("errors", ())]
-    return any("no such field" in message.lower() for message in messages)
-
-
-def _refused(request: list[Row], errors: _Errors, table: str) -> dict[int, str]:
-    """The rows that BigQuery names. If it names none, the whole request failed: raises DestinationWriteError."""
-    reasons: dict[int, str] = {}
-    for error in errors:
-        details = [detail for detail in error.get("errors", ()) if detail.get("reason") != _STOPPED]
-        if details:
-            row = request[int(error["index"])]
-            reasons[row.position] = f"row '{row.id}' of '{table}': {_shown(details)}"
-    if reasons:
-        return reasons
-    raise DestinationWriteError(f"bigquery: table '{table}': no row was inserted: {_shown(errors)}")
-
-
-def _shown(details: Iterable[Mapping[str, Any]]) -> str:
-    texts = []
-    for detail in details:
-        column, message = detail.get("location"), detail.get("message") or detail.get("reason") or detail
-        texts.append(f"column '{column}': {message}" if column else str(message))
-    return "; ".join(texts)

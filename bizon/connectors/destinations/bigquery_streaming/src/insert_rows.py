@@ -1,16 +1,18 @@
 """From rows to the JSON of insertAll, and from rows to requests."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import polars as pl
 from google.cloud.bigquery import SchemaField
 
-from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 
 REQUEST_BYTES = 5_000_000  # of one request; BigQuery takes 10 MB
 ROW_BYTES = 900_000  # of one row; BigQuery takes 1 MB
@@ -29,7 +31,7 @@ class Row(NamedTuple):
 class InsertRows:
     """Builds rows of one table with the columns ``fields``. ``schema``: the declared columns of an unnested table."""
 
-    def __init__(self, schema: BigQueryRecordSchemaConfig | None, fields: Sequence[SchemaField]) -> None:
+    def __init__(self, schema: "BigQueryRecordSchemaConfig | None", fields: Sequence[SchemaField]) -> None:
         self._fields = fields
         self._unnester = None if schema is None else Unnester(schema)
 

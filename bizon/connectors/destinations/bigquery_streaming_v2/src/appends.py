@@ -5,7 +5,7 @@ a table has no offsets: there, a request whose answer is lost may be written twi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
@@ -15,7 +15,16 @@ from google.rpc import code_pb2
 from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
-from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import (
+    EndedError,
+    PassingError,
+    Request,
+    check,
+    refused_rows,
+)
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.landed import Confirmed
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)  # seconds between tries of a failing request
 _ANSWER = 300.0  # seconds for all answers to the requests of one call
@@ -29,30 +38,8 @@ _PASSING = (
     exceptions.ServiceUnavailable,
     exceptions.Unknown,
 )
-_PASSING_CODES = frozenset(
-    {
-        *(code_pb2.ABORTED, code_pb2.CANCELLED, code_pb2.DEADLINE_EXCEEDED),
-        *(code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE),
-    }
-)
 _DEFAULT_VALUE = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
 """A column that a row lacks gets its default, else NULL; without this, BigQuery always writes NULL."""
-_UNKNOWN_COLUMN = "EXTRA_FIELDS"  # in the answer until BigQuery knows a new column
-
-
-class Request(NamedTuple):
-    """Rows that are sent together. ``first``: position of the first in its frame; the others follow it."""
-
-    first: int
-    rows: list[bytes]
-
-
-class _PassingError(Exception):
-    """The same request may succeed later."""
-
-
-class _EndedError(_PassingError):
-    """The connection has ended without an answer."""
 
 
 class WriteStream:
@@ -76,7 +63,7 @@ class WriteStream:
         self._offset = offset
         self._sleep = sleep
 
-    def append(self, requests: Sequence[Request], confirmed: Confirmed | None = None) -> None:
+    def append(self, requests: Sequence[Request], confirmed: "Confirmed | None" = None) -> None:
         """Append the rows of the requests in order; returns once all are confirmed, and notes confirmed rows.
 
         A request with a row that BigQuery refuses is not appended; the other requests are. Raises RowsRejectedError for
@@ -90,7 +77,7 @@ class WriteStream:
             try:
                 if not self._append_once(waiting, confirmed, reasons):
                     break
-            except (*_PASSING, _PassingError) as error:
+            except (*_PASSING, PassingError) as error:
                 waits = iter(_WAITS) if len(waiting) < before else waits
                 wait = next(waits, None)
                 if wait is None:
@@ -100,7 +87,7 @@ class WriteStream:
         if reasons:
             raise RowsRejectedError(reasons)
 
-    def _append_once(self, waiting: list[Request], confirmed: Confirmed, reasons: dict[int, str]) -> bool:
+    def _append_once(self, waiting: list[Request], confirmed: "Confirmed", reasons: dict[int, str]) -> bool:
         """Send the waiting requests, and remove those that are done or refused. Reads all answers, also after a
         refusal: later requests may be done. With offsets they are not, since each offset after a refusal was wrong.
 
@@ -112,12 +99,12 @@ class WriteStream:
                 request = waiting[place]
                 if answer.row_errors:
                     is_off = self._offset is not None
-                    reasons.update(_refused(request, answer))
+                    reasons.update(refused_rows(request, answer))
                 elif is_off and answer.error.code == code_pb2.OUT_OF_RANGE:
                     place += 1
                     continue
                 else:
-                    self._check(answer)
+                    check(answer, self.name)
                     if self._offset is not None:
                         self._offset += len(request.rows)
                     confirmed.append(range(request.first, request.first + len(request.rows)))
@@ -125,7 +112,7 @@ class WriteStream:
         except exceptions.OutOfRange:
             if not is_off:
                 raise
-        except _EndedError:
+        except EndedError:
             if not is_off:
                 raise
             return False
@@ -139,7 +126,7 @@ class WriteStream:
             for _ in requests:
                 answer = next(answers, None)
                 if answer is None:
-                    raise _EndedError("the connection ended before all requests were answered")
+                    raise EndedError("the connection ended before all requests were answered")
                 yield answer
         finally:
             answers.cancel()
@@ -160,16 +147,3 @@ class WriteStream:
                 made.offset = offset
                 offset += len(request.rows)
             yield made
-
-    def _check(self, answer: types.AppendRowsResponse) -> None:
-        code, text = answer.error.code, answer.error.message
-        if code in (code_pb2.OK, code_pb2.ALREADY_EXISTS):
-            return
-        if code in _PASSING_CODES or _UNKNOWN_COLUMN in text:
-            raise _PassingError(text)
-        raise DestinationWriteError(f"stream '{self.name}': {code_pb2.Code.Name(code)}: {text}")
-
-
-def _refused(request: Request, answer: types.AppendRowsResponse) -> dict[int, str]:
-    """The rows that BigQuery names, by position in the frame."""
-    return {request.first + error.index: f"{error.code.name}: {error.message}" for error in answer.row_errors}

@@ -1,6 +1,7 @@
 """The ``bigquery_streaming_v2`` destination: the Storage Write API appends the rows."""
 
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import grpc
 import polars as pl
@@ -9,14 +10,16 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.bigquery.src.client import writing
-from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+from bizon.connectors.destinations.bigquery.src.request_policy import writing
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
-from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+    from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
 
 _MB = 1_000_000
 
@@ -30,7 +33,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
     again, and a request whose answer was lost may be written twice, unless ``use_offsets`` is set.
     """
 
-    config: BigQueryStreamingV2ConfigDetails
+    config: "BigQueryStreamingV2ConfigDetails"
     data_type, mode = "JSON", "REQUIRED"
 
     _staging: MarkedStaging
@@ -101,5 +104,5 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
 
 
-def _append(writer: TableWriter, mark: str | None, rows: pl.DataFrame, confirmed: Confirmed) -> None:
+def _append(writer: TableWriter, mark: str | None, rows: pl.DataFrame, confirmed: "Confirmed") -> None:
     writer.write(writer.messages.encode(rows, mark), confirmed)

@@ -9,19 +9,21 @@ the job.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.cloud import bigquery
 from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
-from bizon.destination.models import CommittedBatch, ResumePoint
 from bizon.destination.receipts import differs, not_verified, parts_that_count
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
+    from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
+    from bizon.destination.models import CommittedBatch, ResumePoint
 
 _DIGEST = 12  # hex digits of a job's id in a mark
 _WHERE = f"`{BATCH}` IN UNNEST(@marks)"
@@ -31,7 +33,7 @@ class MarkedStaging:
     """The staging table of a job, ``table``. ``published``: the table that receives its rows."""
 
     def __init__(
-        self, client: bigquery.Client, tables: Tables, claim: StagingClaim, table: Target, published: Target
+        self, client: bigquery.Client, tables: "Tables", claim: "StagingClaim", table: "Target", published: "Target"
     ) -> None:
         self._client = client
         self._tables = tables
@@ -42,7 +44,7 @@ class MarkedStaging:
         self._staged: Staged | None = None
         self.table = table
 
-    def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
+    def trim(self, resume: "ResumePoint", like: bigquery.Table | None) -> None:
         """Check that the committed rows are there; other rows do not matter. Raises DestinationError."""
         self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{resume.epoch}"
         self._check(resume.committed)
@@ -65,7 +67,7 @@ class MarkedStaging:
         """The receipt of the last write."""
         return {"mark": self._mark}
 
-    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+    def verify(self, committed: Sequence["CommittedBatch"]) -> None:
         """Check that the rows of every committed batch are there, and note their marks. Raises DestinationError."""
         self._claim.check()
         marks = self._check(committed)
@@ -88,7 +90,7 @@ class MarkedStaging:
     def _mark(self) -> str:
         return f"{self._start}-{self._attempts}"
 
-    def _check(self, committed: Sequence[CommittedBatch]) -> list[str]:
+    def _check(self, committed: Sequence["CommittedBatch"]) -> list[str]:
         """The marks of the batches, once all their rows are found."""
         seen: set[str] = set()
 

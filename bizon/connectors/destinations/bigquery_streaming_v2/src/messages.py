@@ -3,45 +3,31 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from google.cloud.bigquery import SchemaField
-from google.protobuf import (
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-)
 
 from bizon.common.clock import microseconds
-from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
+from bizon.connectors.destinations.bigquery_streaming_v2.src.descriptors import ROOT, class_of, row_type
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
 
 BATCH = "_bizon_batch"
 """Column of staging tables: the batch that a row came with."""
-_Kind = descriptor_pb2.FieldDescriptorProto
-_KINDS: dict[str, Any] = {
-    "BOOLEAN": _Kind.TYPE_BOOL,
-    "BYTES": _Kind.TYPE_BYTES,
-    "DATE": _Kind.TYPE_INT32,
-    "FLOAT": _Kind.TYPE_DOUBLE,
-    "INTEGER": _Kind.TYPE_INT64,
-    "RECORD": _Kind.TYPE_MESSAGE,
-    "TIMESTAMP": _Kind.TYPE_INT64,
-}
-"""The wire type of each column type; all other columns travel as text."""
 _FIRST_DAY = date(1970, 1, 1)
-_ROOT = "Row"
 
 
 class Messages:
     """Encodes rows of one table. ``record``: the declared columns of an unnested table. ``fields``: the columns of the
     messages; with ``BATCH`` among them, each row carries its batch."""
 
-    def __init__(self, fields: Sequence[SchemaField], record: BigQueryRecordSchemaConfig | None) -> None:
-        self.descriptor = _described(_ROOT, fields)
-        self.message: Callable[..., Any] = _class_of(self.descriptor)
+    def __init__(self, fields: Sequence[SchemaField], record: "BigQueryRecordSchemaConfig | None") -> None:
+        self.descriptor = row_type(ROOT, fields)
+        self.message: Callable[..., Any] = class_of(self.descriptor)
         self._fields = list(fields)
         self._unnester = None if record is None else Unnester(record)
 
@@ -89,24 +75,3 @@ def _value(value: Any, field: SchemaField) -> Any:
     if isinstance(value, time):
         return value.isoformat()
     return format(value, "f") if isinstance(value, Decimal) else value
-
-
-def _described(name: str, fields: Sequence[SchemaField]) -> descriptor_pb2.DescriptorProto:
-    """The type of a message; it contains the types of nested columns."""
-    described = descriptor_pb2.DescriptorProto(name=name)
-    for number, field in enumerate(fields, start=1):
-        kind = _KINDS.get(field.field_type.upper(), _Kind.TYPE_STRING)
-        label = _Kind.LABEL_REPEATED if field.mode == "REPEATED" else _Kind.LABEL_OPTIONAL
-        made = described.field.add(name=field.name, number=number, type=kind, label=label)
-        if kind == _Kind.TYPE_MESSAGE:
-            made.type_name = f"Of_{field.name}"
-            described.nested_type.append(_described(made.type_name, field.fields))
-    return described
-
-
-def _class_of(described: descriptor_pb2.DescriptorProto) -> Any:
-    """A message class in a separate pool: another table may have a type of the same name."""
-    pool = descriptor_pool.DescriptorPool()
-    file = descriptor_pb2.FileDescriptorProto(name="row.proto", syntax="proto2", message_type=[described])
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(_ROOT))

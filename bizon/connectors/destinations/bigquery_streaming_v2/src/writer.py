@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
-from bizon.connectors.destinations.bigquery.src.client import REQUEST_OPTIONS
-from bizon.connectors.destinations.bigquery.src.landed import Confirmed
-from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import Request, WriteStream
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
+from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+    from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
 ROW_BYTES = 8_000_000  # of one row; BigQuery takes requests of 10 MB
 _AROUND = 8  # most bytes around a row in a request
@@ -23,7 +27,7 @@ class TableWriter:
         self,
         client: BigQueryWriteClient,
         table_id: str,
-        messages: Messages,
+        messages: "Messages",
         *,
         request_bytes: int,
         threads: int,
@@ -39,7 +43,7 @@ class TableWriter:
         self._offsets = offsets
         self._streams: list[WriteStream] = []
 
-    def write(self, rows: Iterable[bytes], confirmed: Confirmed) -> None:
+    def write(self, rows: Iterable[bytes], confirmed: "Confirmed") -> None:
         """Append rows; returns once all are confirmed, and notes confirmed rows. Raises the errors of
         ``WriteStream.append``; for rows that are too large, RowsRejectedError before any row is appended."""
         requests = packed(rows, self._request_bytes, self._request_rows)
@@ -51,7 +55,7 @@ class TableWriter:
             self._streams.clear()  # their ends are unknown
             raise
 
-    def _append(self, shares: list[list[Request]], confirmed: Confirmed) -> None:
+    def _append(self, shares: list[list[Request]], confirmed: "Confirmed") -> None:
         while len(self._streams) < len(shares):
             self._streams.append(self._open())
         if len(shares) == 1:

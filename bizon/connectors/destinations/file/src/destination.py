@@ -6,16 +6,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
-from bizon.common.errors.errors import (
-    DestinationConnectionError,
-    DestinationError,
-    RowsRejectedError,
-)
-from bizon.common.sync import SyncMetadata
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
 from bizon.connectors.destinations.file.src.columns import check_columns, has_rows
 from bizon.connectors.destinations.file.src.config import (
     FileDestinationDetailsConfig,
@@ -24,7 +19,6 @@ from bizon.connectors.destinations.file.src.config import (
     path_stem,
 )
 from bizon.connectors.destinations.file.src.file_rows import RowShape, write_rows
-from bizon.connectors.destinations.file.src.file_staging import FileStaging
 from bizon.connectors.destinations.file.src.line_staging import LineStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, ForeignPathError, Output, is_below, real_path
@@ -34,9 +28,13 @@ from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.streaming import StreamTables
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Step
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
+
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
+    from bizon.connectors.destinations.file.src.file_staging import FileStaging
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 _NAMES_SHOWN = 5
 
@@ -54,15 +52,15 @@ class FileDestination(StagedDestination):
 
     config: FileDestinationDetailsConfig
     failures = (DestinationError, OSError, ValueError, pl.exceptions.PolarsError)
-    _staging: FileStaging
+    _staging: "FileStaging"
 
     def __init__(
         self,
-        sync_metadata: SyncMetadata,
+        sync_metadata: "SyncMetadata",
         config: FileDestinationDetailsConfig,
-        backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        backend: "AbstractBackend",
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> None:
         super().__init__(
             sync_metadata=sync_metadata,

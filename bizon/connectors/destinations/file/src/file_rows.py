@@ -1,14 +1,16 @@
 """Rows in the format of a file."""
 
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
 from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
 from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
-from bizon.destination.config import RecordSchemaConfig
 from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
+
+if TYPE_CHECKING:
+    from bizon.destination.config import RecordSchemaConfig
 
 _BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls out of the processor's cache
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
@@ -33,7 +35,7 @@ def _as_text(moments: pl.Expr) -> pl.Expr:
 class RowShape:
     """The columns of each file: the six of the destination frame, or the declared ones."""
 
-    def __init__(self, format: FileFormat, schemas: Sequence[RecordSchemaConfig] | None) -> None:
+    def __init__(self, format: FileFormat, schemas: Sequence["RecordSchemaConfig"] | None) -> None:
         self._format = format
         self._unnesters = (
             None

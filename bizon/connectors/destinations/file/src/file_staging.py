@@ -10,13 +10,15 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 
 from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest
-from bizon.connectors.destinations.file.src.output import Output
-from bizon.destination.models import CommittedBatch
 from bizon.destination.receipts import differs, not_verified, parts_that_count
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.file.src.output import Output
+    from bizon.destination.models import CommittedBatch
 
 _TRASH = ".trash"
 
@@ -44,7 +46,7 @@ class FileStaging(ABC):
 
     may_grow: ClassVar[bool]
 
-    def __init__(self, output: Output, extension: str) -> None:
+    def __init__(self, output: "Output", extension: str) -> None:
         self.output = output
         self.extension = extension
         self.folder = output.folder / f"{output.claimant.job_id}.{output.claimant.owner.key}"
@@ -77,7 +79,7 @@ class FileStaging(ABC):
         self.discard()
         self.epoch = epoch
 
-    def trim(self, committed: Sequence[CommittedBatch], epoch: int) -> None:
+    def trim(self, committed: Sequence["CommittedBatch"], epoch: int) -> None:
         """Keep the rows of the committed batches and nothing else. Call it within ``fenced``.
 
         Raises DestinationError when rows are missing or damaged: publishing would lose them.
@@ -92,7 +94,7 @@ class FileStaging(ABC):
         sync_folder(self.folder)
         self.epoch = epoch
 
-    def verify(self, committed: Sequence[CommittedBatch]) -> None:
+    def verify(self, committed: Sequence["CommittedBatch"]) -> None:
         """Check that the rows of every committed batch are there, unchanged, and note the files that hold them.
 
         A file that this run has written or read before, and that nobody has touched since, is not read again. Raises
@@ -121,7 +123,7 @@ class FileStaging(ABC):
             if path != self.folder and path.is_dir():
                 _remove(path)
 
-    def _checked(self, committed: Sequence[CommittedBatch]) -> list[Piece]:
+    def _checked(self, committed: Sequence["CommittedBatch"]) -> list[Piece]:
         pieces = parts_that_count(committed, self._located, str(self.output.main))
         ends: dict[Path, int] = {}
         fresh: dict[Path, tuple[int, int, int]] = {}

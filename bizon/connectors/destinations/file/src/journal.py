@@ -11,7 +11,7 @@ file that has lost its name.
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import orjson
 
@@ -24,9 +24,16 @@ from bizon.connectors.destinations.file.src.durable import (
     truncate,
     truncate_file,
 )
-from bizon.connectors.destinations.file.src.output import Output
-from bizon.connectors.destinations.file.src.permissions import append_published, published_mode, temporary_beside
-from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
+from bizon.connectors.destinations.file.src.replace import (
+    append_published,
+    published_mode,
+    temporary_beside,
+    write_aside,
+    write_bytes,
+)
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.file.src.output import Output
 
 _KEPT_LINES = 1_000  # how far back a trim can reach, in appends
 _MOST_LINES = 10_000
@@ -52,7 +59,7 @@ class Journal:
     whatever somebody else has appended after it.
     """
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: "Output") -> None:
         self.output = output
         self.path = output.folder / "journal"
         self._appends: list[Append] = []

@@ -9,12 +9,14 @@ and a run that is not interrupted has a single file, which becomes the output wi
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bizon.common.private_files import append_private, make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.durable import digest, drop_from_cache, take_back, truncate, truncate_file
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
-from bizon.destination.models import CommittedBatch
+
+if TYPE_CHECKING:
+    from bizon.destination.models import CommittedBatch
 
 
 class LineStaging(FileStaging):
@@ -59,7 +61,7 @@ class LineStaging(FileStaging):
         super().empty(epoch)
         self._begin()
 
-    def trim(self, committed: Sequence[CommittedBatch], epoch: int) -> None:
+    def trim(self, committed: Sequence["CommittedBatch"], epoch: int) -> None:
         super().trim(committed, epoch)
         sealed = [int(path.name[:6]) for path in self.folder.iterdir()]
         self.epoch = max([epoch, *(number + 1 for number in sealed)])  # a restored state counts some starts twice

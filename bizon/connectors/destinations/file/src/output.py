@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.common.private_files import append_private, check_private_folder, make_private_folder
 from bizon.connectors.destinations.file.src.durable import make_folder
 from bizon.connectors.destinations.file.src.manifest import Manifest, State, parse
-from bizon.connectors.destinations.file.src.permissions import remove_temporaries
-from bizon.connectors.destinations.file.src.replace import write_bytes
-from bizon.destination.models import Owner
+from bizon.connectors.destinations.file.src.replace import remove_temporaries, write_bytes
+
+if TYPE_CHECKING:
+    from bizon.destination.models import Owner
 
 try:
     import fcntl
@@ -39,7 +40,7 @@ class Claimant(NamedTuple):
     job; an unknown job belongs to another state, whose order says nothing. ``adopt``: take over a file that bizon did
     not write."""
 
-    owner: Owner
+    owner: "Owner"
     job_id: str
     fence: tuple[int, int] = (0, 0)
     knows: Callable[[str], bool] = lambda _job_id: False

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.common.processes import is_gone, place, started
-from bizon.connectors.destinations.file.src.manifest import State
-from bizon.connectors.destinations.file.src.output import Output
 from bizon.connectors.destinations.file.src.replace import write_bytes
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.file.src.manifest import State
+    from bizon.connectors.destinations.file.src.output import Output
 
 _BEAT = 5.0  # seconds between heartbeats
 _SILENT_FOR = 60.0  # seconds after which a process on another host counts as dead
@@ -43,7 +45,7 @@ class Presence:
         self._over = Event()
         self._heartbeat: Thread | None = None
 
-    def claim(self, output: Output, state: State) -> None:
+    def claim(self, output: "Output", state: "State") -> None:
         """Claim an output, and announce that this run writes it.
 
         Raises DestinationConnectionError when a living run writes it whose job this run's state does not know, and
@@ -53,7 +55,7 @@ class Presence:
             pass
 
     @contextmanager
-    def taking_over(self, output: Output, state: State) -> Iterator[bool]:
+    def taking_over(self, output: "Output", state: "State") -> Iterator[bool]:
         """:meth:`claim`, and within: this run is not announced yet. Yields whether an earlier run may still be writing,
         because it was not seen to end.
 
@@ -81,7 +83,7 @@ class Presence:
             os.close(handle)
         self._files.clear()
 
-    def _announce(self, output: Output, path: Path) -> None:
+    def _announce(self, output: "Output", path: Path) -> None:
         pid = os.getpid()
         worker = Worker(output.claimant.job_id, socket.gethostname(), pid, place(), started(pid))
         write_bytes(path, orjson.dumps(worker._asdict()))
@@ -96,7 +98,7 @@ class Presence:
                 os.utime(handle)
 
 
-def _check(output: Output, path: Path, before: Worker) -> None:
+def _check(output: "Output", path: Path, before: Worker) -> None:
     mine = output.claimant
     silent = time.time() - path.stat().st_mtime
     if silent > _SILENT_FOR or before.job_id == mine.job_id or mine.knows(before.job_id):

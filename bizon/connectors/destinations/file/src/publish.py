@@ -38,8 +38,7 @@ from bizon.connectors.destinations.file.src.file_rows import write_rows
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, StagedFile, signature
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
-from bizon.connectors.destinations.file.src.permissions import published_mode
-from bizon.connectors.destinations.file.src.replace import write_aside
+from bizon.connectors.destinations.file.src.replace import published_mode, write_aside
 
 
 class Publisher:

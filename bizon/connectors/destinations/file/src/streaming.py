@@ -10,7 +10,7 @@ which would look committed, too.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import orjson
 
@@ -20,9 +20,10 @@ from bizon.connectors.destinations.file.src.durable import make_folder
 from bizon.connectors.destinations.file.src.journal import Journal
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, Output
-from bizon.connectors.destinations.file.src.permissions import published_mode, temporary_beside
-from bizon.connectors.destinations.file.src.presence import Presence
-from bizon.connectors.destinations.file.src.replace import write_aside, write_bytes
+from bizon.connectors.destinations.file.src.replace import published_mode, temporary_beside, write_aside, write_bytes
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.file.src.presence import Presence
 
 
 class _Table(Protocol):
@@ -67,7 +68,7 @@ class StreamTables:
     ValueError."""
 
     def __init__(
-        self, default: Output, format: FileFormat, output_of: Callable[[str], Output], presence: Presence
+        self, default: Output, format: FileFormat, output_of: Callable[[str], Output], presence: "Presence"
     ) -> None:
         self._format = format
         self._output_of = output_of

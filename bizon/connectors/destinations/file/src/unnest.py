@@ -8,7 +8,7 @@ every record of a write in which the reader meets one that it cannot parse.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
@@ -24,8 +24,10 @@ from bizon.connectors.destinations.file.src.typed_columns import (
     perhaps_not_as_sent,
     with_rows,
 )
-from bizon.destination.config import RecordSchemaConfig
 from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED, SentNumbers
+
+if TYPE_CHECKING:
+    from bizon.destination.config import RecordSchemaConfig
 
 _MISFITS_NAMED = 1_000  # per write; the next try finds more
 _RECORDS_SEARCHED = 1_000  # per write, for keys that the schema does not know
@@ -46,7 +48,7 @@ class Unnester:
     they were sent. Numbers in quotes are not numbers. Half a surrogate pair is not text.
     """
 
-    def __init__(self, schema: RecordSchemaConfig) -> None:
+    def __init__(self, schema: "RecordSchemaConfig") -> None:
         self._table = schema.destination_id
         self._types = {column.name: column_type(column.type) for column in schema.record_schema}
         self._scalars: Kinds = {name: kind for name, kind in self._types.items() if kind is not ColumnType.JSON}

@@ -1,14 +1,18 @@
 """The ``logger`` destination: each record becomes a log line."""
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from loguru import logger
 
-from bizon.common.models import SyncMetadata
-from bizon.connectors.destinations.logger.src.config import LoggerDestinationConfig
 from bizon.destination.destination import AbstractDestination
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
+
+if TYPE_CHECKING:
+    from bizon.common.models import SyncMetadata
+    from bizon.connectors.destinations.logger.src.config import LoggerDestinationConfig
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 
 class LoggerDestination(AbstractDestination):
@@ -19,11 +23,11 @@ class LoggerDestination(AbstractDestination):
 
     def __init__(
         self,
-        sync_metadata: SyncMetadata,
-        config: LoggerDestinationConfig,
-        backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        sync_metadata: "SyncMetadata",
+        config: "LoggerDestinationConfig",
+        backend: "AbstractBackend",
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> None:
         super().__init__(
             sync_metadata=sync_metadata,

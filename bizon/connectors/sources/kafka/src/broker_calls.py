@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from bizon.connectors.sources.kafka.src.client import REQUEST_TIMEOUT, Partition, error_of
+from bizon.connectors.sources.kafka.src.client import REQUEST_TIMEOUT, Partition
+from bizon.connectors.sources.kafka.src.client_errors import error_of
 
 NO_OFFSET = -1
 """The committed offset of a group that has none."""

@@ -1,43 +1,29 @@
-"""The consumer of librdkafka: its settings, the meaning of its errors, and requests for messages."""
+"""The consumer of librdkafka: its settings, and requests for messages."""
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
+from bizon.common.errors.errors import SourceConnectionError
 from bizon.common.secret import Secret
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.client_errors import is_transient, text_of
 from bizon.connectors.sources.kafka.src.repeated_errors import RepeatedErrors
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
-
 _log = logging.getLogger(__name__)  # librdkafka takes no other kind of logger
 REQUEST_TIMEOUT = 10.0  # seconds; for requests other than fetches
-_TRANSIENT = (  # librdkafka retries by itself
-    "_ALL_BROKERS_DOWN _ASSIGNMENT_LOST _MAX_POLL_EXCEEDED _RESOLVE _TIMED_OUT _TRANSPORT _WAIT_COORD "
-    "COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR REBALANCE_IN_PROGRESS REQUEST_TIMED_OUT"
-)
-_EVICTED = (
-    "_FATAL _FENCED FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH ILLEGAL_GENERATION STALE_MEMBER_EPOCH UNKNOWN_MEMBER_ID"
-)
-_OUT_OF_RANGE = "_AUTO_OFFSET_RESET _LOG_TRUNCATION _NO_OFFSET"
-
-
-def _codes(names: str) -> frozenset[int]:
-    return frozenset(getattr(KafkaError, name) for name in names.split())
-
-
-_TRANSIENT_CODES, _EVICTED_CODES, _OUT_OF_RANGE_CODES = _codes(_TRANSIENT), _codes(_EVICTED), _codes(_OUT_OF_RANGE)
-_END_OF_PARTITION = -191  # _PARTITION_EOF
 
 
 class Client:
     """Creates consumers, and keeps the last error that librdkafka reported. Used on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig) -> None:
+    def __init__(self, config: "KafkaSourceConfig") -> None:
         self._config = config
         self._last_error = ""
         self._repeated_errors = RepeatedErrors()
@@ -88,48 +74,6 @@ class Client:
         self.report(error, self._last_error)
 
 
-def split_errors(messages: list[Message], on_error: Callable[[Message, KafkaError], None]) -> list[Message]:
-    """The messages without the events among them, which go to ``on_error``."""
-    errors = [message.error() for message in messages]
-    if not any(errors):
-        return messages
-    for message, error in zip(messages, errors, strict=True):
-        if error is not None:
-            on_error(message, error)
-    return [message for message, error in zip(messages, errors, strict=True) if error is None]
-
-
-def error_of(error: KafkaException) -> KafkaError:
-    """The error of librdkafka inside an exception."""
-    inner: KafkaError = error.args[0]
-    return inner
-
-
-def text_of(error: KafkaException) -> str:
-    """The same error in words."""
-    return error_of(error).str()
-
-
-def is_eviction(error: KafkaError) -> bool:
-    """The group has removed this consumer, which has to join again."""
-    return error.fatal() or error.code() in _EVICTED_CODES
-
-
-def is_end(error: KafkaError) -> bool:
-    """Not an error: the consumer has reached the end of a partition."""
-    return error.code() == _END_OF_PARTITION
-
-
-def is_out_of_range(error: KafkaError) -> bool:
-    """The broker does not have the offset to read next."""
-    return error.code() in _OUT_OF_RANGE_CODES
-
-
-def is_transient(error: KafkaError) -> bool:
-    """The error may pass without any action."""
-    return error.retriable() or error.code() in _TRANSIENT_CODES
-
-
 def is_cooperative(settings: Mapping[str, Any]) -> bool:
     """Whether a rebalance moves single partitions, and not all at once."""
     strategy = str(settings.get("partition.assignment.strategy", ""))
@@ -148,12 +92,7 @@ def seek(
     consumer.incremental_assign(wanted)
 
 
-def fetch_error(what: str, error: KafkaError) -> SourceFetchError:
-    """An error that ends the run."""
-    return SourceFetchError(f"kafka: {what}: {error.str()}")
-
-
-def settings_of(config: KafkaSourceConfig) -> dict[str, Any]:
+def settings_of(config: "KafkaSourceConfig") -> dict[str, Any]:
     """The settings for librdkafka, with passwords in clear text."""
     own: dict[str, Any] = {"log_level": 0, **config.settings}  # error_cb reports everything that matters
     if config.authentication is not None and config.authentication.params is not None:

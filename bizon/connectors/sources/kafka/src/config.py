@@ -4,17 +4,19 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.secret import Secret, SecretText
-from bizon.config.streams import StreamConfig
 from bizon.config.strict import MOST_SECONDS, StrictModel
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType
 from bizon.source.config import SourceConfig
+
+if TYPE_CHECKING:
+    from bizon.config.streams import StreamConfig
 
 ConsumerSetting = bool | int | float | str
 
@@ -168,7 +170,7 @@ class KafkaSourceConfig(SourceConfig):
     )
 
     @classmethod
-    def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence[StreamConfig]) -> Mapping[str, Any]:
+    def filled_from_streams(cls, block: Mapping[str, Any], streams: Sequence["StreamConfig"]) -> Mapping[str, Any]:
         if block.get("topics"):
             return block
         topics = []

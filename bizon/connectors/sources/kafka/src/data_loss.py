@@ -3,12 +3,14 @@
 Pure, except for the log: the offsets of the group, the checkpoint and the brokers are arguments.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.safe_log import logger
-from bizon.connectors.sources.kafka.src.client import Partition
 from bizon.connectors.sources.kafka.src.config import OnDataLoss
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.client import Partition
 
 _REMEDY = (
     "let retention keep messages longer than a stream is stopped; source.on_data_loss: warn continues without them"
@@ -18,7 +20,7 @@ _REMEDY = (
 class DataLoss(NamedTuple):
     """``missing``: the number of messages, transaction markers and compacted ones included; None when unknown."""
 
-    key: Partition
+    key: "Partition"
     text: str
     missing: int | None = None
 
@@ -54,7 +56,7 @@ class DataLossPolicy:
         self._missing += sum(loss.missing or 0 for loss in losses)
 
 
-def out_of_bounds(key: Partition, position: int, bounds: tuple[int, int]) -> DataLoss | None:
+def out_of_bounds(key: "Partition", position: int, bounds: tuple[int, int]) -> DataLoss | None:
     """The loss when a partition with these bounds is to be read from ``position``, if any."""
     first, end = bounds
     if position < first:
@@ -70,7 +72,7 @@ def out_of_bounds(key: Partition, position: int, bounds: tuple[int, int]) -> Dat
     return None
 
 
-def truncated(key: Partition, wanted: int, end: int) -> DataLoss:
+def truncated(key: "Partition", wanted: int, end: int) -> DataLoss:
     """A partition that was to be read up to ``wanted`` ends before that."""
     text = (
         f"was to be read up to offset {wanted}, and now ends at {end}: it was truncated, or its topic was deleted and "
@@ -79,7 +81,7 @@ def truncated(key: Partition, wanted: int, end: int) -> DataLoss:
     return DataLoss(key, text)
 
 
-def recreated_topic(key: Partition, position: int) -> DataLoss:
+def recreated_topic(key: "Partition", position: int) -> DataLoss:
     """The topic of a partition is another one with the same name."""
     text = (
         f"was read up to offset {position}, then its topic was deleted and created again, and messages not read by "
@@ -88,7 +90,7 @@ def recreated_topic(key: Partition, position: int) -> DataLoss:
     return DataLoss(key, text)
 
 
-def removed_partition(key: Partition, position: int) -> DataLoss:
+def removed_partition(key: "Partition", position: int) -> DataLoss:
     """The topic has fewer partitions than before."""
     text = (
         f"was read up to offset {position}, and no longer exists: its topic was deleted and created again with fewer "
@@ -97,7 +99,7 @@ def removed_partition(key: Partition, position: int) -> DataLoss:
     return DataLoss(key, text)
 
 
-def skipped_to_end(key: Partition, position: int, end: int) -> DataLoss | None:
+def skipped_to_end(key: "Partition", position: int, end: int) -> DataLoss | None:
     """The group has lost its offsets, and ``auto.offset.reset`` makes it start at the end."""
     if position >= end:
         return None

@@ -13,28 +13,27 @@ is committed before any message is returned, so that a group without offsets is 
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bizon.common.errors.errors import SourceError, SourceFetchError
 from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.broker_calls import cached_lag, commit_offsets
-from bizon.connectors.sources.kafka.src.client import (
-    Client,
-    Partition,
+from bizon.connectors.sources.kafka.src.client import Client, Partition, is_cooperative, seek
+from bizon.connectors.sources.kafka.src.client_errors import (
     error_of,
     fetch_error,
-    is_cooperative,
     is_eviction,
     is_out_of_range,
     is_transient,
-    seek,
     split_errors,
 )
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.member_offsets import MemberOffsets, Offsets
 from bizon.connectors.sources.kafka.src.start_offsets import StartOffsets
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 _SLICE = 0.2  # seconds of one wait inside librdkafka; the messages that have arrived by then become a page
 _IDS_INTERVAL = 60.0  # seconds between two lookups of topic ids
@@ -46,7 +45,7 @@ _SETTINGS = {"auto.offset.reset": "error"}  # librdkafka would skip lost message
 class GroupReader:
     """Reads as a member of the group. All calls, and so all callbacks, are on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
+    def __init__(self, config: "KafkaSourceConfig", client: Client) -> None:
         self._config = config
         self._client = client
         self._starts = StartOffsets(config, client)

@@ -6,21 +6,24 @@ none. The checkpoint proves that they belong to this pipeline, and not to anothe
 a checkpoint the user has to decide."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.broker_calls import committed_offsets
-from bizon.connectors.sources.kafka.src.client import Client, Partition, error_of, fetch_error
+from bizon.connectors.sources.kafka.src.client_errors import error_of, fetch_error
 from bizon.connectors.sources.kafka.src.config import LEGACY_GROUP, KafkaSourceConfig
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.client import Client, Partition
 
 
 class LegacyGroup:
     """The offsets of the legacy group that belong to this pipeline."""
 
-    def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
+    def __init__(self, config: KafkaSourceConfig, client: "Client") -> None:
         self._config = config
         self._client = client
         self._is_relevant = False
@@ -32,7 +35,7 @@ class LegacyGroup:
         self._is_relevant = is_default and "group" not in pagination
         self._is_ours = bool(pagination)
 
-    def offsets_to_adopt(self, keys: Iterable[Partition]) -> dict[Partition, int]:
+    def offsets_to_adopt(self, keys: Iterable["Partition"]) -> dict["Partition", int]:
         """Offsets of partitions for which the pipeline's own group has none. Raises SourceFetchError when only the user
         can tell whose offsets they are."""
         wanted = list(keys)
@@ -53,7 +56,7 @@ class LegacyGroup:
             )
         return found
 
-    def _committed(self, keys: list[Partition]) -> dict[Partition, int]:
+    def _committed(self, keys: list["Partition"]) -> dict["Partition", int]:
         consumer = self._client.consumer(**{"group.id": LEGACY_GROUP, "group.instance.id": ""})
         try:
             found = committed_offsets(consumer, keys)

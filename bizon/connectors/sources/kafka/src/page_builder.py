@@ -1,17 +1,16 @@
 """From messages to a page: one line of JSON per message, built from columns."""
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-import orjson
 import polars as pl
 from confluent_kafka import Message
 
 from bizon.common.safe_log import logger
 from bizon.connectors.sources.kafka.src.avro import decode, decoded_key
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
+from bizon.connectors.sources.kafka.src.headers import headers_text
 from bizon.connectors.sources.kafka.src.message_json import (
     NULL,
     base64_text,
@@ -154,27 +153,6 @@ class PageBuilder:
         if topics is None:
             return pl.Series([*self._routes.values()], dtype=pl.String).new_from_index(0, height)
         return pl.Series([self._routes.get(topic or "") for topic in topics], dtype=pl.String)
-
-
-def headers_text(headers: object) -> bytes:
-    """Headers as a JSON object of strings. A value that is not UTF-8 becomes ``{"base64": ...}``, the values of a
-    repeated name a list."""
-    found: dict[str, object] = {}
-    lists: set[str] = set()
-    for name, value in headers if isinstance(headers, list) else ():
-        text = _header(value) if isinstance(value, bytes) else value
-        if name not in found:
-            found[name] = text
-            continue
-        if name not in lists:
-            lists.add(name)
-            found[name] = [found[name]]
-        found[name].append(text)  # type: ignore[attr-defined]
-    return orjson.dumps(found)
-
-
-def _header(value: bytes) -> str | dict[str, str]:
-    return value.decode() if is_text(value) else {"base64": b64encode(value).decode()}
 
 
 def _key_text(key: bytes | None) -> bytes:

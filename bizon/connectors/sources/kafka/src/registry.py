@@ -7,7 +7,7 @@ them apart. Once a registry has returned a schema in this run, its URL is right.
 
 from collections import OrderedDict
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -16,7 +16,9 @@ import requests
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.connectors.sources.kafka.src.config import KafkaAuthConfig, SchemaRegistryType
 from bizon.connectors.sources.kafka.src.unions import parsed_with_branches
-from bizon.source.session import Session
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
 
 _MOST_SCHEMAS = 1_000  # kept in memory
 _UNKNOWN_SCHEMA = frozenset({40401, 40402, 40403})  # error_code: no subject, no version, no schema
@@ -36,7 +38,7 @@ class Schema(NamedTuple):
 class Registry:
     """Schemas by id. Each is fetched once, and kept while it is among the thousand used last."""
 
-    def __init__(self, config: KafkaAuthConfig, session: Session) -> None:
+    def __init__(self, config: KafkaAuthConfig, session: "Session") -> None:
         self._config = config
         self._session = session
         self._known: OrderedDict[int, Schema | DecodeError] = OrderedDict()

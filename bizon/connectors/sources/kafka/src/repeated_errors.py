@@ -1,6 +1,8 @@
 """Errors that repeat: one warning for the first, then counts at growing intervals."""
 
-from bizon.common.clock import Monotonic, monotonic
+from collections.abc import Callable
+from time import monotonic
+
 from bizon.common.safe_log import logger
 
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 600.0  # seconds between warnings about a lasting error; doubled each time
@@ -10,7 +12,7 @@ class RepeatedErrors:
     """Transient errors, by kind. librdkafka reports an unreachable broker many times a second, each time in other
     words. A reader of the log needs the first of these messages, and how long the error lasts."""
 
-    def __init__(self, clock: Monotonic = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._lasting: dict[str, _LastingError] = {}
 

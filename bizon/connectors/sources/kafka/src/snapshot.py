@@ -10,16 +10,14 @@ current content of the topic. ``on_data_loss`` decides about a partition that wa
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.kafka.src import data_loss
 from bizon.connectors.sources.kafka.src.broker_calls import bounds, topic_ids
-from bizon.connectors.sources.kafka.src.client import (
-    Client,
-    Partition,
+from bizon.connectors.sources.kafka.src.client_errors import (
     fetch_error,
     is_end,
     is_out_of_range,
@@ -27,11 +25,12 @@ from bizon.connectors.sources.kafka.src.client import (
     split_errors,
     text_of,
 )
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 from bizon.connectors.sources.kafka.src.data_loss import DataLoss, DataLossPolicy
+from bizon.connectors.sources.kafka.src.ranges import Ranges, pagination_of, ranges_of
 
-Ranges = dict[Partition, tuple[int, int]]
-"""Next offset and end of partitions; the offset at the end is not read."""
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.client import Client, Partition
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 _SLICE = 0.2  # seconds of one wait inside librdkafka; the messages that have arrived by then become a page
 _PATIENCE = 60.0  # seconds without progress before the run fails; consumer_timeout if that is longer
@@ -42,7 +41,7 @@ _REMEDY = "start again with --fresh; source.on_data_loss: warn continues with th
 class SnapshotReader:
     """Reads ranges of partitions, which it assigns to itself. All calls are on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
+    def __init__(self, config: "KafkaSourceConfig", client: "Client") -> None:
         self._config = config
         self._client = client
         self._consumer: Consumer | None = None
@@ -80,7 +79,7 @@ class SnapshotReader:
                 self._recover_positions(consumer)
         self._client.recovered()
         self._assigned = dict(self._remaining)
-        return messages, _pagination(self._remaining, self._ids)
+        return messages, pagination_of(self._remaining, self._ids)
 
     def close(self) -> None:
         """Close the consumer."""
@@ -103,11 +102,11 @@ class SnapshotReader:
         self._consumer = self._consumer or self._client.consumer(**_SETTINGS)
         return self._consumer
 
-    def _partitions(self) -> list[Partition]:
+    def _partitions(self) -> list["Partition"]:
         consumer = self._connected()
         return [(name, number) for name in self._names for number in self._client.partitions(consumer, name)]
 
-    def _bounds(self, keys: Iterable[Partition]) -> Ranges:
+    def _bounds(self, keys: Iterable["Partition"]) -> Ranges:
         try:
             return bounds(self._connected(), keys)
         except KafkaException as error:
@@ -117,7 +116,7 @@ class SnapshotReader:
     def _resumed(self, pagination: Mapping[str, Any]) -> Ranges:
         """The ranges of a pagination. On the first page of a resumed run they are limited to the messages that still
         exist."""
-        ranges = _ranges(pagination)
+        ranges = ranges_of(pagination)
         if self._assigned:
             return ranges
         ids = topic_ids(self._client.settings, self._names)
@@ -175,7 +174,7 @@ class SnapshotReader:
         ends = {key: end for key, (_, end) in self._assigned.items()}
         return [each for each in messages if (each.offset() or 0) < ends.get((each.topic(), each.partition()), 0)]  # type: ignore[arg-type]
 
-    def _advance(self, key: Partition, offset: int) -> None:
+    def _advance(self, key: "Partition", offset: int) -> None:
         if key not in self._remaining:
             return
         position, end = self._remaining[key]
@@ -203,7 +202,7 @@ class SnapshotReader:
 
 
 def _loss(
-    key: Partition, remaining: tuple[int, int], existing: tuple[int, int] | None, is_recreated: bool = False
+    key: "Partition", remaining: tuple[int, int], existing: tuple[int, int] | None, is_recreated: bool = False
 ) -> DataLoss | None:
     """The loss in the ``remaining`` range of a partition; ``existing``: its current bounds."""
     position, end = remaining
@@ -214,19 +213,3 @@ def _loss(
     first, current_end = existing
     lost = data_loss.out_of_bounds(key, position, (min(first, end), current_end))
     return lost or (data_loss.truncated(key, end, current_end) if end > current_end else None)
-
-
-def _ranges(pagination: Mapping[str, Any]) -> Ranges:
-    return {
-        (topic, int(number)): (position, end)
-        for topic, partitions in pagination["topics"].items()
-        for number, (position, end) in partitions.items()
-    }
-
-
-def _pagination(ranges: Ranges, ids: Mapping[str, str]) -> dict[str, Any]:
-    topics: dict[str, dict[str, list[int]]] = {}
-    for (topic, number), (position, end) in ranges.items():
-        topics.setdefault(topic, {})[str(number)] = [position, end]
-    known = {topic: ids[topic] for topic in topics if ids.get(topic)}
-    return {"topics": topics, **({"ids": known} if known else {})} if topics else {}

@@ -10,11 +10,11 @@ from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, KafkaSt
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.builder import AuthBuilder
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.models import SourceIteration
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.kafka.src.topics import TopicReader
+    from bizon.source.models import SourceIteration
 
 
 class KafkaSource(AbstractSource):
@@ -57,7 +57,7 @@ class KafkaSource(AbstractSource):
         """The offsets between start and end of a full refresh; None for a stream, which has no end."""
         return None if self._is_stream else self._reader().total()
 
-    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+    def get(self, pagination: dict[str, Any] | None = None) -> "SourceIteration":
         """In sync mode stream: the next messages; none when none arrive within ``consumer_timeout``. Only the first
         call uses the pagination, to resume after that checkpoint."""
         if self._is_stream:

@@ -14,7 +14,7 @@ A start before the first message, after the end, or in a topic that was recreate
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -29,11 +29,14 @@ from bizon.connectors.sources.kafka.src.broker_calls import (
     committed_offsets,
     topic_ids,
 )
-from bizon.connectors.sources.kafka.src.client import Client, Partition, error_of, fetch_error, text_of
-from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
+from bizon.connectors.sources.kafka.src.client_errors import error_of, fetch_error, text_of
 from bizon.connectors.sources.kafka.src.data_loss import DataLoss, DataLossPolicy
 from bizon.connectors.sources.kafka.src.legacy_group import LegacyGroup
 from bizon.connectors.sources.kafka.src.member_offsets import Start
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.kafka.src.client import Client, Partition
+    from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 _LATEST = frozenset({"latest", "largest", "end"})
 _REFUSED = frozenset({"error", "none"})
@@ -43,7 +46,7 @@ _RETRY_WAIT, _PATIENCE = 0.2, 30.0  # seconds; between two lookups of the starts
 class StartOffsets:
     """Knows how far the last checkpoint, and this run, have read each partition."""
 
-    def __init__(self, config: KafkaSourceConfig, client: Client) -> None:
+    def __init__(self, config: "KafkaSourceConfig", client: "Client") -> None:
         self._config = config
         self._client = client
         self._policy = DataLossPolicy(config.on_data_loss)
@@ -74,7 +77,7 @@ class StartOffsets:
             for number, (committed, position) in partitions.items():
                 self.remember((topic, int(number)), Start(committed, position))
 
-    def remember(self, key: Partition, start: Start) -> None:
+    def remember(self, key: "Partition", start: Start) -> None:
         """Keep the start of a partition that is not assigned (any more)."""
         self._remembered[key] = start
 
@@ -82,7 +85,7 @@ class StartOffsets:
         """The id of a topic; empty when unknown."""
         return self._ids.get(topic, "")
 
-    def pagination(self, committed: Mapping[Partition, int], positions: Mapping[Partition, int]) -> dict[str, Any]:
+    def pagination(self, committed: Mapping["Partition", int], positions: Mapping["Partition", int]) -> dict[str, Any]:
         """The checkpoint that ``resume`` takes."""
         topics: dict[str, dict[str, list[int]]] = {}
         for key, position in positions.items():
@@ -103,7 +106,7 @@ class StartOffsets:
             [data_loss.removed_partition(key, self._remembered.pop(key).position) for key in sorted(lost)]
         )
 
-    def starts(self, consumer: Consumer, keys: list[Partition]) -> dict[Partition, Start]:
+    def starts(self, consumer: Consumer, keys: list["Partition"]) -> dict["Partition", Start]:
         """The starts of partitions that are assigned now. Retries, as the brokers may be electing a leader or a
         coordinator. Raises SourceFetchError."""
         for attempt in back_off(_RETRY_WAIT, _RETRY_WAIT, patience=_PATIENCE):
@@ -115,7 +118,7 @@ class StartOffsets:
                 self._client.report(error_of(error), f"could not read the start offsets yet: {text_of(error)}")
         raise AssertionError("the last attempt returns or raises")
 
-    def in_recreated_topics(self, keys: Iterable[Partition]) -> list[Partition]:
+    def in_recreated_topics(self, keys: Iterable["Partition"]) -> list["Partition"]:
         """The partitions whose topic was deleted and created again."""
         wanted = list(keys)
         self._latest_ids = topic_ids(self._client.settings, (topic for topic, _ in wanted))
@@ -125,7 +128,7 @@ class StartOffsets:
             if self.topic_id(key[0]) and self._latest_ids[key[0]] not in ("", self.topic_id(key[0]))
         ]
 
-    def restarts(self, consumer: Consumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+    def restarts(self, consumer: Consumer, positions: Mapping["Partition", int]) -> dict["Partition", int]:
         """Where to continue when the brokers do not have the positions of a member. Raises SourceFetchError, and
         KafkaException when the brokers do not answer."""
         edges = bounds(consumer, positions)
@@ -140,7 +143,7 @@ class StartOffsets:
         self._ids.update({topic: each for topic, each in self._latest_ids.items() if each})
         return {key: edges[key][0] if losses[key] else position for key, position in positions.items()}
 
-    def _look_up_starts(self, consumer: Consumer, keys: list[Partition]) -> dict[Partition, Start]:
+    def _look_up_starts(self, consumer: Consumer, keys: list["Partition"]) -> dict["Partition", Start]:
         committed = committed_offsets(consumer, keys)
         adopted = self._legacy_group.offsets_to_adopt(key for key in keys if committed[key].offset < 0)
         edges = bounds(consumer, keys)
@@ -167,7 +170,7 @@ class StartOffsets:
         return found
 
     def _position(
-        self, key: Partition, committed: CommittedOffset, edges: tuple[int, int], topic_id: str
+        self, key: "Partition", committed: CommittedOffset, edges: tuple[int, int], topic_id: str
     ) -> tuple[int, DataLoss | None]:
         """Where to start to read a partition, and the loss before that."""
         first, end = edges
@@ -189,33 +192,33 @@ class StartOffsets:
         self._check_reset(key)
         return first, None
 
-    def _read_up_to(self, key: Partition, committed: CommittedOffset) -> int:
+    def _read_up_to(self, key: "Partition", committed: CommittedOffset) -> int:
         """The offset up to which a partition has been read, as far as known."""
         remembered = self._remembered.get(key)
         if remembered is not None and (committed.offset == NO_OFFSET or self._died_before_commit(key, committed)):
             return remembered.position
         return committed.offset
 
-    def _died_before_commit(self, key: Partition, committed: CommittedOffset) -> bool:
+    def _died_before_commit(self, key: "Partition", committed: CommittedOffset) -> bool:
         """Whether the group still stands where the checkpoint saw it, without anybody having moved it back there."""
         remembered = self._remembered.get(key)
         is_untouched = committed.is_ours or committed.offset == NO_OFFSET or self._is_legacy_state
         return remembered is not None and remembered.committed == committed.offset and is_untouched
 
-    def _position_without_offset(self, key: Partition, committed: CommittedOffset) -> int:
+    def _position_without_offset(self, key: "Partition", committed: CommittedOffset) -> int:
         """The offset up to which a partition was read whose committed offset is gone; 0 for all others."""
         remembered = self._remembered.get(key)
         if remembered is None or committed.offset >= 0 or remembered.committed < 0:
             return 0
         return remembered.position
 
-    def _first_position(self, key: Partition, edges: tuple[int, int]) -> int:
+    def _first_position(self, key: "Partition", edges: tuple[int, int]) -> int:
         if key[0] in self._read_topics:
             return edges[0]  # the partition was added during the stream: its first messages belong to the stream too
         self._check_reset(key)
         return edges[1] if self._reset in _LATEST else edges[0]
 
-    def _check_reset(self, key: Partition) -> None:
+    def _check_reset(self, key: "Partition") -> None:
         if self._reset in _REFUSED:
             raise SourceFetchError(
                 f"kafka: group '{self._config.group}' has no offset of topic '{key[0]}', partition {key[1]}, and "

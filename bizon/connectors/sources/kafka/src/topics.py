@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.connectors.sources.kafka.src.client import Client
 from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig, MessageEncoding
@@ -11,13 +11,15 @@ from bizon.connectors.sources.kafka.src.page_builder import PageBuilder
 from bizon.connectors.sources.kafka.src.registry import Registry
 from bizon.connectors.sources.kafka.src.snapshot import SnapshotReader
 from bizon.source.models import SourceIteration
-from bizon.source.session import Session
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
 
 
 class TopicReader:
     """Created once per run, used on the thread that fetches."""
 
-    def __init__(self, config: KafkaSourceConfig, session: Session) -> None:
+    def __init__(self, config: KafkaSourceConfig, session: "Session") -> None:
         self._config = config
         self._client = Client(config)
         registry = None

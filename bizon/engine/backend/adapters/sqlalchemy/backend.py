@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import BackendError
 from bizon.common.waiting import back_off
@@ -10,14 +11,16 @@ from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqli
 from bizon.engine.backend.adapters.sqlalchemy.job_table import JobTable
 from bizon.engine.backend.adapters.sqlalchemy.lease_table import LeaseTable
 from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgrade
+from bizon.engine.backend.adapters.sqlalchemy.parts import stream_values
 from bizon.engine.backend.adapters.sqlalchemy.reset_table import ResetTable
-from bizon.engine.backend.adapters.sqlalchemy.row_values import stream_values
 from bizon.engine.backend.adapters.sqlalchemy.source_cursor_table import SourceCursorTable
 from bizon.engine.backend.adapters.sqlalchemy.token_table import TokenTable
 from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
-from bizon.engine.backend.models import StreamKey
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
 
 _CREATE_TRIES = 3
 
@@ -51,7 +54,7 @@ class SQLAlchemyBackend(
     def close(self) -> None:
         self._database.close()
 
-    def spool_folder(self, key: StreamKey) -> Path | None:
+    def spool_folder(self, key: "StreamKey") -> Path | None:
         if self.type is not BackendTypes.SQLITE:
             return None
         stream = sha256("\0".join(stream_values(key).values()).encode()).hexdigest()[:16]

@@ -6,6 +6,8 @@ when several run at once, BigQuery lets one succeed. A run asks whether it is su
 in the same statement: a run that is frozen in between, for longer than its lease, may still record the checkpoint.
 """
 
+from typing import TYPE_CHECKING
+
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
@@ -13,9 +15,11 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
 from bizon.google.credentials import CredentialsError, google_credentials
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails
 
 _PASSING = frozenset({429, 500, 502, 503, 504})  # HTTP
 _AT_ONCE = "Could not serialize access"  # two statements that change the same rows
@@ -25,7 +29,7 @@ _MISSING = 404
 class BigQueryDatabase(Database):
     """A dataset of BigQuery."""
 
-    def __init__(self, config: BigQueryConfigDetails) -> None:
+    def __init__(self, config: "BigQueryConfigDetails") -> None:
         self._config = config
         self._client = _client(config)
         super().__init__(_engine(config, self._client), f"BigQuery dataset '{config.database}.{config.schema_name}'")
@@ -66,7 +70,7 @@ def _cause(error: SQLAlchemyError) -> GoogleAPICallError | None:
     return found
 
 
-def _client(config: BigQueryConfigDetails) -> bigquery.Client:
+def _client(config: "BigQueryConfigDetails") -> bigquery.Client:
     try:
         credentials = google_credentials(config.service_account_key, anonymous=config.api_endpoint is not None)
     except CredentialsError as error:
@@ -77,7 +81,7 @@ def _client(config: BigQueryConfigDetails) -> bigquery.Client:
     )
 
 
-def _engine(config: BigQueryConfigDetails, client: bigquery.Client) -> Engine:
+def _engine(config: "BigQueryConfigDetails", client: bigquery.Client) -> Engine:
     return create_engine(
         f"bigquery://{config.database}/{config.schema_name}?user_supplied_client=True",
         connect_args={"client": client},

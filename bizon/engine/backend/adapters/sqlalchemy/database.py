@@ -1,11 +1,13 @@
 """The differences between the databases that may keep the state."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from bizon.engine.backend.models import StreamKey
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
 
 
 class Database:
@@ -38,10 +40,10 @@ class Database:
         before, so a failed connection does not come from a wrong configuration."""
         return False
 
-    def prove_alive(self, key: StreamKey, owner: str) -> None:
+    def prove_alive(self, key: "StreamKey", owner: str) -> None:
         """Prove to the database from now on that the holder of a lease is alive. Each heartbeat repeats it."""
 
-    def stop_proving(self, key: StreamKey, owner: str) -> None:
+    def stop_proving(self, key: "StreamKey", owner: str) -> None:
         """End the proof; harmless when there is none."""
 
     def heartbeat_interval(self, ttl: float) -> float:

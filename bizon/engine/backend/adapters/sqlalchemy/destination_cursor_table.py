@@ -11,10 +11,12 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import BackendError, OvertakenError
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_transaction, inserting
-from bizon.engine.backend.adapters.sqlalchemy.row_values import (
+from bizon.engine.backend.adapters.sqlalchemy.parts import (
+    BackendPart,
     destination_cursor,
     enforces_keys,
+    in_transaction,
+    inserting,
     naive_now,
     of_stream,
     stream_values,

@@ -7,12 +7,14 @@ from sqlalchemy import Connection, or_, select, update
 
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import OvertakenError
-from bizon.common.role import Role
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_one_try, in_transaction, inserting
-from bizon.engine.backend.adapters.sqlalchemy.row_values import (
+from bizon.engine.backend.adapters.sqlalchemy.parts import (
+    BackendPart,
     enforces_keys,
     from_text,
+    in_one_try,
+    in_transaction,
     insert_once,
+    inserting,
     naive_now,
     of_stream,
     storable,
@@ -21,7 +23,7 @@ from bizon.engine.backend.adapters.sqlalchemy.row_values import (
     to_text,
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import ERROR_LENGTH, stream_jobs
-from bizon.engine.backend.models import WINDOW, JobStatus, StreamJob, StreamKey
+from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
 
 _TICK = timedelta(microseconds=1)
 

@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bizon.common.safe_log import logger
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_one_try, in_transaction
-from bizon.engine.backend.adapters.sqlalchemy.row_values import (
+from bizon.engine.backend.adapters.sqlalchemy.parts import (
+    BackendPart,
     enforces_keys,
+    in_one_try,
+    in_transaction,
     insert_once,
     of_stream,
     stream_values,

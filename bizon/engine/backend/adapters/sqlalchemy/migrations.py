@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Connection, Table, func, insert, insp
 from sqlalchemy.schema import CreateColumn, CreateSchema, CreateTable
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.row_values import enforces_keys, naive_now
+from bizon.engine.backend.adapters.sqlalchemy.parts import enforces_keys, naive_now
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import lock_number
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
     destination_cursors,

@@ -1,25 +1,34 @@
-"""The backend consists of parts, one for each table. Their methods are the bodies of transactions."""
+"""Shared by the parts of the backend: transactions, and the conversion between rows and plain values.
 
-from collections.abc import Callable
+The backend has one part for each table. The methods of a part are the bodies of transactions."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection
+import orjson
+from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
+from sqlalchemy.ext.compiler import compiles
 
+from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.adapters.sqlalchemy.database import Database
-from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
-from bizon.engine.backend.models import StreamJob
+from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.database import Database
+    from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
+    from bizon.engine.backend.models import StreamJob
 
 
 class BackendPart:
     """Shared by all parts: the database, and its transactions."""
 
-    _database: Database
-    _transactions: Transactions
+    _database: "Database"
+    _transactions: "Transactions"
 
-    def _existing(self, job_id: str, job: StreamJob | None) -> StreamJob:
+    def _existing(self, job_id: str, job: "StreamJob | None") -> "StreamJob":
         """The job; raises BackendError when it is missing."""
         if job is None:
             raise BackendError(f"job '{job_id}' is missing from {self._database.name}: was it deleted during the run?")
@@ -65,3 +74,105 @@ def inserting(body: _Inserting[Part, Arguments, Result]) -> _Method[Part, Argume
         return self._transactions.run(lambda connection: body(self, connection, row_id, *args, **kwargs))
 
     return method
+
+
+def of_stream(table: FromClause, key: StreamKey) -> tuple[Any, ...]:
+    return tuple(table.c[name] == value for name, value in stream_values(key).items())
+
+
+def stream_values(key: StreamKey) -> dict[str, str]:
+    return {"name": key.name, "source_name": key.source_name, "stream_name": key.stream_name}
+
+
+def naive_now() -> datetime:
+    return utc_now().replace(tzinfo=None)
+
+
+def storable(text: str | None, length: int) -> str | None:
+    """A text that every database stores: at most ``length`` characters, without NUL or unpaired surrogates; None for
+    an empty one."""
+    if not text:
+        return None
+    return text[:length].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+class _InsertUnlessThere(Insert):
+    """An INSERT that leaves a row with the same key alone. It waits for a transaction that is inserting that row."""
+
+    inherit_cache = True
+
+
+@compiles(_InsertUnlessThere)
+def _insert_unless_there(statement: _InsertUnlessThere, compiler: Any, **options: Any) -> str:
+    return f"{compiler.visit_insert(statement, **options)} ON CONFLICT DO NOTHING"
+
+
+def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless a row with its primary key is there; True when it was inserted.
+
+    A transaction that runs again after its connection was lost finds its own row this way.
+    """
+    if enforces_keys(connection):
+        insertion = _InsertUnlessThere(table).values(row).inline().execution_options(preserve_rowcount=True)
+        return connection.execute(insertion).rowcount == 1
+    if _is_there(connection, table, row):
+        return False
+    connection.execute(insert(table).values(row))
+    return True
+
+
+def enforces_keys(connection: Connection) -> bool:
+    """Whether the database refuses a second row with the same key, and has transactions."""
+    return connection.dialect.name != "bigquery"
+
+
+def _is_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    key = [column for column in table.columns if column.primary_key]
+    found = select(key[0]).where(*(column == row[column.name] for column in key))
+    return connection.execute(found).first() is not None
+
+
+def to_text(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def from_text(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def stream_job(row: Row[Any]) -> StreamJob:
+    return StreamJob(
+        id=row.id,
+        key=StreamKey(row.name, row.source_name, row.stream_name),
+        sync_mode=row.sync_mode,
+        status=JobStatus(row.status),
+        attempt=row.attempt,
+        created_at=row.created_at.replace(tzinfo=UTC),
+        total_records_to_fetch=row.total_records_to_fetch,
+        incremental_state=from_text(row.incremental_state),
+        error_message=row.error_message,
+        updated_at=None if row.updated_at is None else as_utc(row.updated_at),
+        producer_epoch=row.producer_epoch,
+        progress=from_text(row.progress),
+        output=from_text(row.output),
+        window=None if row.incremental_window is None else _window(from_text(row.incremental_window)),
+    )
+
+
+def _window(noted: dict[str, str]) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(noted["begin"]), datetime.fromisoformat(noted["end"])
+
+
+def destination_cursor(row: Row[Any]) -> DestinationCursor:
+    return DestinationCursor(
+        id=row.id,
+        job_id=row.job_id,
+        from_source_iteration=row.from_source_iteration,
+        to_source_iteration=row.to_source_iteration,
+        rows_written=row.rows_written,
+        pagination=from_text(row.pagination) or {},
+        created_at=row.created_at.replace(tzinfo=UTC),
+        dead_letters=row.dead_letters,
+        receipt=from_text(row.receipt),
+        letters_receipt=from_text(row.letters_receipt),
+    )

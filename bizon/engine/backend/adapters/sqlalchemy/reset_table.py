@@ -1,29 +1,38 @@
 """Requests to fetch a stream again and replace its output, each bound to the job that does so."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select, update
 
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_transaction, inserting
-from bizon.engine.backend.adapters.sqlalchemy.row_values import insert_once, naive_now, of_stream, stream_values
+from bizon.engine.backend.adapters.sqlalchemy.parts import (
+    BackendPart,
+    in_transaction,
+    insert_once,
+    inserting,
+    naive_now,
+    of_stream,
+    stream_values,
+)
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_resets
-from bizon.engine.backend.models import StreamKey
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
 
 
 class ResetTable(BackendPart):
     """The methods on ``stream_resets``."""
 
     @inserting
-    def request_stream_reset(self, connection: Connection, reset_id: str, key: StreamKey) -> None:
+    def request_stream_reset(self, connection: Connection, reset_id: str, key: "StreamKey") -> None:
         insert_once(connection, stream_resets, {"id": reset_id, **stream_values(key), "requested_at": naive_now()})
 
     @in_transaction
-    def bind_stream_reset(self, connection: Connection, key: StreamKey, job_id: str) -> None:
+    def bind_stream_reset(self, connection: Connection, key: "StreamKey", job_id: str) -> None:
         binding = update(stream_resets).where(*_pending(key))
         connection.execute(binding.values(consumed_at=naive_now(), consumed_by_job_id=job_id))
 
     @in_transaction
-    def has_pending_reset(self, connection: Connection, key: StreamKey) -> bool:
+    def has_pending_reset(self, connection: Connection, key: "StreamKey") -> bool:
         pending = select(stream_resets.c.id).where(
             *of_stream(stream_resets, key), stream_resets.c.consumed_at.is_(None)
         )
@@ -35,5 +44,5 @@ class ResetTable(BackendPart):
         return connection.execute(bound.limit(1)).first() is not None
 
 
-def _pending(key: StreamKey) -> tuple[Any, ...]:
+def _pending(key: "StreamKey") -> tuple[Any, ...]:
     return (*of_stream(stream_resets, key), stream_resets.c.consumed_at.is_(None))

@@ -16,12 +16,15 @@ session may keep the lock when the holder is dead; then too the lease holds unti
 from datetime import datetime
 from hashlib import sha256
 from threading import RLock
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.models import StreamKey
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
 
 _HELD = """EXISTS (
     SELECT FROM pg_locks
@@ -48,7 +51,7 @@ def longest_silence(ttl: float) -> float:
     return 2 * heartbeat_interval(ttl)
 
 
-def lease_lock(schema: str, key: StreamKey, owner: str) -> int:
+def lease_lock(schema: str, key: "StreamKey", owner: str) -> int:
     """The number of the lock for a lease and its holder. A superseded run keeps its own lock, and no other run waits
     for it."""
     return lock_number("lease", schema, key.name, key.source_name, key.stream_name, owner)

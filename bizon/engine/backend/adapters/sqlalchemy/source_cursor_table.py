@@ -4,8 +4,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_transaction, inserting
-from bizon.engine.backend.adapters.sqlalchemy.row_values import insert_once, naive_now, stream_values, to_text
+from bizon.engine.backend.adapters.sqlalchemy.parts import (
+    BackendPart,
+    in_transaction,
+    insert_once,
+    inserting,
+    naive_now,
+    stream_values,
+    to_text,
+)
 from bizon.engine.backend.adapters.sqlalchemy.tables import source_cursors
 from bizon.engine.backend.models import CursorStatus, SourcePosition, StreamKey
 

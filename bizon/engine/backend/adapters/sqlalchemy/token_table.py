@@ -2,8 +2,7 @@
 
 from sqlalchemy import Connection, select, update
 
-from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_transaction
-from bizon.engine.backend.adapters.sqlalchemy.row_values import insert_once, naive_now
+from bizon.engine.backend.adapters.sqlalchemy.parts import BackendPart, in_transaction, insert_once, naive_now
 from bizon.engine.backend.adapters.sqlalchemy.tables import kept_tokens
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,7 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from bizon.common.errors.errors import BackendError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import back_off, stop_sign
-from bizon.engine.backend.adapters.sqlalchemy.database import Database
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.database import Database
 
 PATIENCE = 60.0
 """Seconds that a run waits for a database that has become unreachable: long enough for a restart."""
@@ -30,7 +32,7 @@ class Transactions:
 
     def __init__(
         self,
-        database: Database,
+        database: "Database",
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,

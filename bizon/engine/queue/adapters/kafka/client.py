@@ -1,20 +1,20 @@
-"""The Kafka client: the settings that both sides share, its log, and its errors between calls."""
+"""The log of a Kafka client, and its errors between calls."""
 
 from collections.abc import Callable
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
 from bizon.engine.patience import KAFKA_OUTAGE
-from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
 OUTAGE = KAFKA_OUTAGE
-CONNECT_TIMEOUT = 20.0  # seconds
 _FATAL: Any = KafkaError  # a class that can be raised, though its base is not BaseException
 _DOUBTFUL = ("_ALL_BROKERS_DOWN", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
 _REPEATED = ("FAIL", "ERROR")  # kinds of log lines that bizon logs once in an outage
@@ -24,9 +24,9 @@ class ClientEvents:
     """Receives the callbacks of one client: its log goes to loguru, and outages wait here for the next ``check``. The
     client calls it on the thread that polls."""
 
-    def __init__(self, config: KafkaQueueConfig, clock: Monotonic = monotonic) -> None:
+    def __init__(self, config: "KafkaQueueConfig", clock: Callable[[], float] = monotonic) -> None:
         self._servers = config.bootstrap_server
-        self._scrub = Scrubber(iter_secrets(config), patterns=False)
+        self._scrub = Scrubber.of_config(config, patterns=False)
         self._clock = clock
         self._refused: str | None = None
         self._down_since: float | None = None
@@ -110,38 +110,3 @@ class ClientEvents:
             logger.debug("{}", self._scrub(template % values))
         if kind in _REPEATED:
             self._logged.add(kind)
-
-
-def settings(config: KafkaQueueConfig, events: ClientEvents, **own: Any) -> dict[str, Any]:
-    """The client's settings: bizon's, the ones for one side (``own``, with _ for .), then the user's."""
-    protocol = config.security_protocol
-    mechanism = config.sasl_mechanism or ("PLAIN" if protocol.startswith("SASL") else None)
-    given = {
-        "bootstrap.servers": config.bootstrap_server,
-        "security.protocol": str(protocol),
-        "sasl.mechanism": mechanism,
-        "sasl.username": config.sasl_username,
-        "sasl.password": config.sasl_password,
-        "ssl.ca.location": config.ssl_ca_location,
-        "client.id": "bizon",
-        "reconnect.backoff.max.ms": 2000,
-        "socket.keepalive.enable": True,
-        "log.connection.close": False,
-    }
-    return {
-        **{name: value for name, value in given.items() if value is not None},
-        **{name.replace("_", "."): value for name, value in own.items()},
-        **config.librdkafka,
-        **{name: str(value) for name, value in config.librdkafka_secrets.items()},
-        "error_cb": events.on_error,
-        "logger": events,
-    }
-
-
-def built(kind: Any, events: ClientEvents, options: dict[str, Any]) -> Any:
-    """A client of class ``kind``. Raises QueueError for a setting that it refuses."""
-    try:
-        return kind(options)
-    except (KafkaException, ValueError, TypeError) as error:
-        reason = events.reason(error) if isinstance(error, KafkaException) else str(error)
-        raise QueueError(f"the Kafka client refuses its settings, check engine.queue.config.queue: {reason}") from None

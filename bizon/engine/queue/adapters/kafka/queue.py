@@ -11,15 +11,19 @@ except ImportError as error:
 
     raise MissingDependencyError("kafka", "engine.queue.type 'kafka'") from error
 
+from typing import TYPE_CHECKING
+
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
-from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic
-from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024  # bytes
 
@@ -31,12 +35,12 @@ class KafkaQueue(AbstractQueue):
     Only the broker bounds the pages that wait there.
     """
 
-    def __init__(self, config: KafkaConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: "KafkaConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
         self._details = config
         self._role = role
-        self._topic = config.queue.topic or broker_name(stream)
-        self._group = config.consumer.group_id or broker_name(stream)
+        self._topic = config.queue.topic or stream.broker_name
+        self._group = config.consumer.group_id or stream.broker_name
         self._budget = max(budget, _SMALLEST_BUDGET)
         self._sender: Sender | None = None
         self._receiver: Receiver | None = None
@@ -52,18 +56,18 @@ class KafkaQueue(AbstractQueue):
             self._receiver = Receiver(self._details, self._topic, self._group, self._budget // 6)
             self._receiver.connect()
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         if self._sender is None:
             raise QueueError("this side of the queue is not open for putting")
         return self._sender.put(message, timeout)
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         return self._reading().get(timeout)
 
     def ack(self, job_id: str, to_iteration: int) -> None:
         self._reading().ack(job_id, to_iteration)
 
-    def discard(self, message: QueueMessage) -> None:
+    def discard(self, message: "QueueMessage") -> None:
         self._reading().discard(message)
 
     def flush(self, timeout: float) -> bool:

@@ -3,7 +3,8 @@
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -16,16 +17,18 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import back_off
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, ClientEvents, built, settings
-from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+from bizon.engine.queue.adapters.kafka.client import ClientEvents
+from bizon.engine.queue.adapters.kafka.settings import CONNECT_TIMEOUT, built, settings
 from bizon.engine.queue.chunks import Joiner
 from bizon.engine.queue.codec import ForeignMessageError, decode
 from bizon.engine.queue.deliveries import Deliveries
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 _ATTEMPT = 5.0  # seconds; one question to the broker while connecting
 _POLL = 0.1  # seconds between two questions while connecting
@@ -51,7 +54,7 @@ class Receiver:
     consumer's buffer, which is bounded itself and may need the next page to fill up.
     """
 
-    def __init__(self, config: KafkaConfigDetails, topic: str, group: str, ahead: int) -> None:
+    def __init__(self, config: "KafkaConfigDetails", topic: str, group: str, ahead: int) -> None:
         self._topic = topic
         self._group = group
         self._reset = config.consumer.auto_offset_reset
@@ -85,7 +88,7 @@ class Receiver:
             start = self._done = self._committed = self._next = committed
         self._consumer.assign([self._place(start)])
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         """As :meth:`AbstractQueue.get`. Waits up to five minutes for unreachable brokers."""
         deadline = monotonic() + timeout
         while True:
@@ -114,7 +117,7 @@ class Receiver:
         self._note(self._deliveries.ack(job_id, to_iteration))
         self._commit()
 
-    def discard(self, message: QueueMessage) -> None:
+    def discard(self, message: "QueueMessage") -> None:
         """The next ``ack`` or ``close`` commits the offset, since another job may have left many messages."""
         self._note(self._deliveries.discard(message.tag))
 
@@ -148,7 +151,7 @@ class Receiver:
             raise KafkaException(found.error)
         return int(found.offset) if found.offset >= 0 else None
 
-    def _read(self, received: Message) -> QueueMessage | None:
+    def _read(self, received: Message) -> "QueueMessage | None":
         if (error := received.error()) is not None:
             self._trouble(error)
             return None

@@ -2,18 +2,21 @@
 
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, OUTAGE, ClientEvents, built, settings
-from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+from bizon.engine.queue.adapters.kafka.client import OUTAGE, ClientEvents
+from bizon.engine.queue.adapters.kafka.settings import CONNECT_TIMEOUT, built, settings
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 _FLUSH_TIMEOUT = 60.0  # seconds
 _LOOK = 0.5  # seconds; longest wait before a failure of the client is noticed
@@ -24,7 +27,7 @@ _UNBOUNDED = 2_000_000_000  # kB; this class bounds the pages in flight
 class Sender:
     """Used by the producer, on one thread. ``limit``: bytes of messages that may be unconfirmed."""
 
-    def __init__(self, config: KafkaConfigDetails, topic: str, limit: int) -> None:
+    def __init__(self, config: "KafkaConfigDetails", topic: str, limit: int) -> None:
         self._config = config.queue
         self._topic = topic
         self._limit = limit
@@ -52,7 +55,7 @@ class Sender:
         with suppress(KafkaException):  # the client keeps retrying, and the pages wait
             self._producer.list_topics(self._topic, timeout=CONNECT_TIMEOUT)
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         """As :meth:`AbstractQueue.put`; a page that failed in flight raises at the next call."""
         payload = self._payload(message)
         deadline = monotonic() + timeout
@@ -113,7 +116,7 @@ class Sender:
             self._failed = True
             raise
 
-    def _payload(self, message: QueueMessage) -> bytes:
+    def _payload(self, message: "QueueMessage") -> bytes:
         """The encoded message. Encoding happens once, even if ``put`` is retried until there is room."""
         if self._encoded is None or self._encoded[0] is not message:
             self._encoded = (message, encode(message))

@@ -1,20 +1,23 @@
 """The topic of a pipeline: found or created."""
 
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its stubs' __all__
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.kafka.client import CONNECT_TIMEOUT, ClientEvents, built, settings
-from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
+from bizon.engine.queue.adapters.kafka.client import ClientEvents
+from bizon.engine.queue.adapters.kafka.settings import CONNECT_TIMEOUT, built, settings
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.kafka.config import KafkaQueueConfig
 
 _ATTEMPT = 2.0  # seconds; between attempts, a refusal by the brokers is noticed
 
 
-def ensure_topic(config: KafkaQueueConfig, name: str) -> None:
+def ensure_topic(config: "KafkaQueueConfig", name: str) -> None:
     """Return once the topic's partition 0 can be used. Both sides call it, perhaps at the same time.
 
     Raises QueueError when no broker answers within 20 seconds, or the topic is missing and cannot be created.
@@ -46,7 +49,7 @@ def _metadata(admin: Any, events: ClientEvents, deadline: float, name: str | Non
                 raise events.unreachable(f"within {CONNECT_TIMEOUT:.0f} seconds") from None
 
 
-def _create(admin: Any, events: ClientEvents, config: KafkaQueueConfig, name: str) -> None:
+def _create(admin: Any, events: ClientEvents, config: "KafkaQueueConfig", name: str) -> None:
     new = NewTopic(name, num_partitions=1, replication_factor=config.replication_factor)
     try:
         admin.create_topics([new], request_timeout=CONNECT_TIMEOUT)[name].result(2 * CONNECT_TIMEOUT)

@@ -7,15 +7,18 @@ bound holds across the processes. When a process dies, its end of the pipe close
 
 from multiprocessing.connection import Connection
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.queue.codec import decode, encode
-from bizon.engine.queue.config import AbstractQueueConfigDetails
-from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.queue.spool import Spool
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.config import AbstractQueueConfigDetails
+    from bizon.engine.queue.models import QueueMessage
+    from bizon.engine.queue.spool import Spool
 
 _READER_TIMEOUT = 1.0  # seconds; bounds how late the reader notices a closed queue
 
@@ -23,14 +26,14 @@ _READER_TIMEOUT = 1.0  # seconds; bounds how late the reader notices a closed qu
 class PipeSender(AbstractQueue):
     """The producer's end of the pipe."""
 
-    def __init__(self, config: AbstractQueueConfigDetails, connection: "Connection[bytes, bytes]") -> None:
+    def __init__(self, config: "AbstractQueueConfigDetails", connection: "Connection[bytes, bytes]") -> None:
         super().__init__(config)
         self._connection = connection
 
     def connect(self) -> None:
         return None
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         """Waits while the consumer is alive and busy; never returns False."""
         try:
             self._connection.send_bytes(encode(message, compressed=False))
@@ -38,7 +41,7 @@ class PipeSender(AbstractQueue):
             raise QueueError("the queue is closed: the consumer process has ended") from error
         return True
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         raise QueueError("the producer's end of the queue cannot read")
 
     def ack(self, job_id: str, to_iteration: int) -> None:
@@ -53,10 +56,10 @@ class PipeReceiver(PythonQueue):
 
     def __init__(
         self,
-        config: AbstractQueueConfigDetails,
+        config: "AbstractQueueConfigDetails",
         connection: "Connection[bytes, bytes]",
         budget: int,
-        spool: Spool | None = None,
+        spool: "Spool | None" = None,
     ) -> None:
         if not isinstance(config, PythonQueueConfigDetails):
             raise QueueError("only the queue 'python_queue' goes through a pipe")
@@ -67,7 +70,7 @@ class PipeReceiver(PythonQueue):
     def connect(self) -> None:
         Thread(target=self._read, name="queue-reader", daemon=True).start()
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         try:
             return super().get(timeout)
         except QueueError:

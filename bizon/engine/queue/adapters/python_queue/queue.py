@@ -2,13 +2,16 @@
 
 from collections import deque
 from threading import Condition
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
-from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
-from bizon.engine.queue.models import QueueMessage
 from bizon.engine.queue.queue import AbstractQueue
-from bizon.engine.queue.spool import Spool
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfigDetails
+    from bizon.engine.queue.models import QueueMessage
+    from bizon.engine.queue.spool import Spool
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024
 
@@ -23,7 +26,7 @@ class PythonQueue(AbstractQueue):
     """
 
     def __init__(
-        self, config: PythonQueueConfigDetails, budget: int = _SMALLEST_BUDGET, spool: Spool | None = None
+        self, config: "PythonQueueConfigDetails", budget: int = _SMALLEST_BUDGET, spool: "Spool | None" = None
     ) -> None:
         super().__init__(config)
         self._spool = spool
@@ -42,7 +45,7 @@ class PythonQueue(AbstractQueue):
     def connect(self) -> None:
         return None
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         size, state = message.size, message.state_size
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._has_room(message, size + state), timeout)
@@ -60,7 +63,7 @@ class PythonQueue(AbstractQueue):
             self._changed.notify_all()
             return True
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         deadline = monotonic() + timeout
         with self._changed:
             while not self._waiting:
@@ -90,7 +93,7 @@ class PythonQueue(AbstractQueue):
             self._closed = True
             self._changed.notify_all()
 
-    def _has_room(self, message: QueueMessage, size: int) -> bool:
+    def _has_room(self, message: "QueueMessage", size: int) -> bool:
         if not self._waiting or message.signal is not None:
             return True
         fits = self._held + size <= self._budget if self._max_bytes is None else self._bytes + size <= self._max_bytes

@@ -6,16 +6,18 @@ Pika runs only on this thread: other threads pass it work by ``call``.
 
 from collections.abc import Callable
 from threading import Event, Thread
-from typing import Any, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import doubling
 from bizon.engine.patience import RABBITMQ_OUTAGE
 from bizon.engine.queue.adapters.rabbitmq.client import IOLoop, parameters, pika, queue_arguments
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.failure_texts import channel_failure, connection_reason
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 
 OUTAGE = RABBITMQ_OUTAGE
 _STEADY = 10.0  # seconds; a shorter connection does not end an outage
@@ -44,7 +46,7 @@ class Handler(Protocol):
 class BrokerConnection:
     """One connection with one channel, while this side of the queue is open."""
 
-    def __init__(self, config: RabbitMQConfigDetails, queue_name: str, handler: Handler) -> None:
+    def __init__(self, config: "RabbitMQConfigDetails", queue_name: str, handler: Handler) -> None:
         self._config = config.queue
         self._where = f"{config.queue.host}:{config.queue.port}"
         self._name = queue_name

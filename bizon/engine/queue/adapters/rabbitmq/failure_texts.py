@@ -2,9 +2,12 @@
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from bizon.engine.queue.adapters.rabbitmq.client import exceptions
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQQueueConfig
 
 _NOT_ALLOWED = 530
 _NOT_FOUND = 404
@@ -20,7 +23,7 @@ def gone(name: str) -> str:
     )
 
 
-def connection_reason(error: BaseException, config: RabbitMQQueueConfig) -> str:
+def connection_reason(error: BaseException, config: "RabbitMQQueueConfig") -> str:
     """Why a connection failed or was lost."""
     cause = _root(error)
     if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):

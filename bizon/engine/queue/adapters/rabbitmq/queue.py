@@ -1,13 +1,17 @@
 """The RabbitMQ queue: pages wait at a broker, so the two sides of a run may be on two hosts."""
 
+from typing import TYPE_CHECKING
+
 from bizon.common.errors.errors import QueueError
-from bizon.common.role import Role
-from bizon.engine.backend.models import StreamKey
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
-from bizon.engine.queue.models import QueueMessage, broker_name
 from bizon.engine.queue.queue import AbstractQueue
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 _SMALLEST_BUDGET = 16 * 1024 * 1024
 
@@ -20,9 +24,9 @@ class RabbitMQQueue(AbstractQueue):
     messages of one portion. The queue stays at the broker after the run.
     """
 
-    def __init__(self, config: RabbitMQConfigDetails, *, role: Role, stream: StreamKey, budget: int) -> None:
+    def __init__(self, config: "RabbitMQConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
-        name = config.queue.queue_name or broker_name(stream)
+        name = config.queue.queue_name or stream.broker_name
         budget = max(budget, _SMALLEST_BUDGET)
         self._side: Sender | Receiver
         if role is Role.PRODUCER:
@@ -34,18 +38,18 @@ class RabbitMQQueue(AbstractQueue):
     def connect(self) -> None:
         self._side.open()
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         if not isinstance(self._side, Sender) or self._closed:
             raise QueueError("only the producer of the queue can put, and only while it is open")
         return self._side.put(message, timeout)
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         return self._consuming().get(timeout)
 
     def ack(self, job_id: str, to_iteration: int) -> None:
         self._consuming().ack(job_id, to_iteration)
 
-    def discard(self, message: QueueMessage) -> None:
+    def discard(self, message: "QueueMessage") -> None:
         self._consuming().discard(message.tag)
 
     def flush(self, timeout: float) -> bool:

@@ -5,19 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from threading import Condition
-from typing import Any, NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
 from bizon.engine.queue.adapters.rabbitmq.failure_texts import gone
 from bizon.engine.queue.adapters.rabbitmq.portions import Portions
 from bizon.engine.queue.chunks import Joiner
 from bizon.engine.queue.codec import decode
 from bizon.engine.queue.deliveries import Deliveries
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 
 class _Arrival(NamedTuple):
@@ -28,7 +30,7 @@ class _Arrival(NamedTuple):
 class Receiver:
     """Used by one thread; the connection's thread calls the methods of :class:`Handler`."""
 
-    def __init__(self, config: RabbitMQConfigDetails, queue_name: str, room: int) -> None:
+    def __init__(self, config: "RabbitMQConfigDetails", queue_name: str, room: int) -> None:
         self._queue = queue_name
         self._changed = Condition()
         self._waiting: deque[_Arrival] = deque()
@@ -54,7 +56,7 @@ class Receiver:
         """Send the pending acknowledgements, then end the connection."""
         self._connection.close()
 
-    def get(self, timeout: float) -> QueueMessage | None:
+    def get(self, timeout: float) -> "QueueMessage | None":
         """As :meth:`AbstractQueue.get`."""
         deadline = monotonic() + timeout
         while (arrival := self._take(deadline)) is not None:
@@ -120,7 +122,7 @@ class Receiver:
             self._waiting_size -= len(arrival.body)
             return arrival
 
-    def _read(self, arrival: _Arrival) -> QueueMessage | None:
+    def _read(self, arrival: _Arrival) -> "QueueMessage | None":
         """The message that has arrived; None for an incomplete or invalid message, or one from a lost channel."""
         if self._joined_from != self._before:
             self._joiner, self._joined_from = Joiner(), self._before

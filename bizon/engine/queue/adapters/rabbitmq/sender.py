@@ -1,21 +1,23 @@
 """The producer's side: publishes pages as fast as the broker accepts them, and keeps them until it confirms them."""
 
 from threading import Condition
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from bizon.common.clock import monotonic
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import doubling
 from bizon.engine.queue.adapters.rabbitmq.backlog import Backlog
 from bizon.engine.queue.adapters.rabbitmq.client import pika
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
 from bizon.engine.queue.adapters.rabbitmq.connection import BrokerConnection
 from bizon.engine.queue.adapters.rabbitmq.failure_texts import gone
 from bizon.engine.queue.adapters.rabbitmq.outbox import Outbox
 from bizon.engine.queue.chunks import split
 from bizon.engine.queue.codec import encode
-from bizon.engine.queue.models import QueueMessage
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
+    from bizon.engine.queue.models import QueueMessage
 
 _PATIENCE = 300.0  # seconds without a confirmation before close gives up; a full queue waits for its consumer
 _COUNTING = 0.25  # seconds between two questions about the number of waiting messages
@@ -26,7 +28,7 @@ _PERSISTENT = 2
 class Sender:
     """Used by one thread; the connection's thread calls the methods of :class:`Handler`."""
 
-    def __init__(self, config: RabbitMQConfigDetails, queue_name: str, window: int) -> None:
+    def __init__(self, config: "RabbitMQConfigDetails", queue_name: str, window: int) -> None:
         self._queue, self._exchange = queue_name, config.queue.exchange
         self._limit = min(config.queue.max_message_size, config.max_bytes or config.queue.max_message_size)
         self._properties = pika.BasicProperties(delivery_mode=_PERSISTENT)
@@ -47,7 +49,7 @@ class Sender:
         """Raises QueueError when the queue is unreachable."""
         self._connection.open()
 
-    def put(self, message: QueueMessage, timeout: float) -> bool:
+    def put(self, message: "QueueMessage", timeout: float) -> bool:
         """As :meth:`AbstractQueue.put`. True: the message stays here until the broker confirms it."""
         if not self._wait_for_room(message, monotonic() + timeout):
             return False
@@ -147,7 +149,7 @@ class Sender:
             f"{_PATIENCE:.0f} seconds: is it full, and is its consumer running? Run again to resume"
         )
 
-    def _wait_for_room(self, message: QueueMessage, deadline: float) -> bool:
+    def _wait_for_room(self, message: "QueueMessage", deadline: float) -> bool:
         """The end of a stream is small, and always has room."""
         with self._changed:
             while True:

@@ -1,0 +1,59 @@
+"""The report on a pipeline in lines of text."""
+
+import json
+from typing import TYPE_CHECKING
+
+from bizon.cli.output import counted, duration
+
+if TYPE_CHECKING:
+    from bizon.engine.runner.pipeline_report import PipelineReport
+
+
+def status_lines(report: "PipelineReport") -> list[str]:
+    lines = [f"Pipeline: {report.pipeline} ({report.source}.{report.stream})"]
+    if report.job_id is None or report.age_seconds is None:
+        lines.append("State: no run yet")
+    else:
+        state = f"{report.state}, but its run is gone: run again to resume" if report.was_killed else report.state
+        is_known = report.total_records is not None and report.rows_written <= report.total_records
+        may_be_window = report.state == "succeeded" and report.sync_mode != "full_refresh"
+        of_total = f" of {report.total_records:,}" if is_known and not may_be_window else ""
+        lines += [
+            f"State: {state}",
+            f"Job: {report.job_id}, {report.sync_mode}, created {duration(report.age_seconds)} ago, "
+            f"{counted(report.starts, 'start')}",
+            f"Checkpoint: {_checkpoint(report)}",
+            f"Records: {report.rows_written:,}{of_total} committed",
+        ]
+        if report.is_fetching_ahead:
+            lines.append(f"Fetched: {report.rows_fetched:,} records, up to iteration {report.fetched_iteration}")
+        if report.dead_letters:
+            lines.append(f"Dead letters: {report.dead_letters:,} committed")
+    if report.records_per_second is not None:
+        lag = "unknown" if report.lag is None else counted(report.lag, "record")
+        lines.append(f"Stream: {report.records_per_second:,} records/s, lag {lag}, as noted at {report.noted_at}")
+    lines += _leases(report)
+    if report.reset_pending:
+        lines.append("Reset: requested, the next run fetches everything and replaces the output")
+    if report.error is not None:
+        lines.append(f"Error: {report.error}")
+    return lines
+
+
+def _leases(report: "PipelineReport") -> list[str]:
+    held = [lease for lease in (report.lease, report.consumer_lease) if lease is not None]
+    together = len({(lease.host, lease.pid) for lease in held}) == 1 < len(held)
+    return [
+        f"Lease{'' if together else f' of the {lease.half}'}: {'held' if lease.alive else 'left behind'} by process "
+        f"{lease.pid} on host '{lease.host}' for {duration(lease.age_seconds)}, "
+        f"last heard from {duration(lease.idle_seconds)} ago"
+        for lease in (held[:1] if together else held)
+    ]
+
+
+def _checkpoint(report: "PipelineReport") -> str:
+    if report.last_iteration is None:
+        return "none"
+    if not report.next_pagination:
+        return f"iteration {report.last_iteration}, the last one"
+    return f"iteration {report.last_iteration}, continues at {json.dumps(report.next_pagination)}"

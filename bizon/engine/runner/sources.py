@@ -1,0 +1,66 @@
+"""The source of a run and its callback: built, checked and closed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bizon.common.errors.errors import SourceConnectionError, StoppedError
+from bizon.common.waiting import stop_sign, within
+from bizon.engine.backend.models import StreamKey
+from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
+from bizon.source.discover import resolve_source_class
+from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+
+_CHECK_RETRIES = 10.0  # seconds
+
+
+def build_source(config: "BizonConfig") -> AbstractSource:
+    """The source of the pipeline, not contacted yet; a source object that a program gave is returned as it is."""
+    given = config.source.given_source
+    if isinstance(given, AbstractSource):
+        return given
+    name = StreamKey.of_pipeline(config).broker_name
+    return resolve_source_class(config.source)(config.source.of_pipeline(name))
+
+
+@contextmanager
+def opened_source(config: "BizonConfig") -> Iterator[AbstractSource]:
+    """Within: the source of the pipeline, whose connection was checked. Raises SourceConnectionError."""
+    source = build_source(config)
+    try:
+        _check(source)
+        yield source
+    finally:
+        source.close()
+
+
+@contextmanager
+def source_callback(config: "BizonConfig", source: AbstractSource | None = None) -> Iterator[AbstractSourceCallback]:
+    """Within: the callback of the source, for the consuming side. Builds a source only when it has a callback of its
+    own and none is given."""
+    overridden = resolve_source_class(config.source).get_source_callback_instance
+    if overridden is AbstractSource.get_source_callback_instance:
+        yield NoOpSourceCallback(config.source)
+    elif source is not None:
+        yield source.get_source_callback_instance()
+    else:
+        own = build_source(config)
+        try:
+            yield own.get_source_callback_instance()
+        finally:
+            own.close()
+
+
+def _check(source: AbstractSource) -> None:
+    """Raise SourceConnectionError unless the source reports that it can be reached. It must answer soon: nothing is
+    fetched yet, so it is not retried for minutes as in the middle of a run."""
+    with within(_CHECK_RETRIES):
+        reachable, reason = source.check_connection()
+    if reachable is not True:
+        if (sign := stop_sign()) is not None and sign.is_set():
+            raise StoppedError
+        name = f"{source.config.name}.{source.config.stream}"
+        raise SourceConnectionError(f"check_connection of source '{name}' failed: {reason or 'no reason was given'}")
