@@ -156,7 +156,8 @@ def forked() -> Iterator[None]:
 
 
 def server_for(folder: str, variables: Mapping[str, str]) -> _Server | None:
-    """The server that forks ``-m bizon``; None for a plain process."""
+    """The server that forks ``-m bizon``; None for a plain process. A hook on PYTHONPATH may replace parts of bizon
+    when they are loaded."""
     search = variables.get("PYTHONPATH", "")
     places = [folder, *filter(None, search.split(os.pathsep))]
     replaced = any("bizon" in modules_in(Path(folder, place)) for place in places)
