@@ -46,7 +46,7 @@ run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
 test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
-test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a seeded third.
+test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a part of them.
 	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it.

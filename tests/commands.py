@@ -145,7 +145,7 @@ def forked() -> Iterator[None]:
         yield
         return
     before = dict(_servers)
-    _servers.update({stage: _Server(stage, os.environ) for stage in ("bizon", "libraries")})
+    _servers.update({stage: _Server(stage, os.environ) for stage in fork_server.STAGES})
     try:
         yield
     finally:
@@ -156,9 +156,12 @@ def forked() -> Iterator[None]:
 
 
 def server_for(folder: str, variables: Mapping[str, str]) -> _Server | None:
-    """The server that forks ``-m bizon``; None for a plain process."""
-    own_modules = variables.get("PYTHONPATH") or "bizon" in modules_in(Path(folder))
-    server = _servers.get("libraries" if own_modules else "bizon")
+    """The server that forks ``-m bizon``; None for a plain process. A hook on PYTHONPATH may replace parts of bizon
+    when they are loaded."""
+    search = variables.get("PYTHONPATH", "")
+    places = [folder, *filter(None, search.split(os.pathsep))]
+    replaced = any("bizon" in modules_in(Path(folder, place)) for place in places)
+    server = _servers.get("libraries" if replaced else "unpatched" if search else "bizon")
     return server if server is not None and server.suits(folder, variables) else None
 
 

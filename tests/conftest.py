@@ -3,19 +3,19 @@
 import os
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import commands
+import matrices
 import pytest
 import yaml
 from fakes import FakeClock
 from hypothesis import settings
 from loguru import logger
 
-pytest_plugins = ("bigquery", "kafka", "postgres")  # the fixtures of real servers
+pytest_plugins = ("bigquery", "kafka", "postgres", "pytester")  # fixtures: real servers, and pytest itself
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
@@ -26,7 +26,6 @@ if os.environ.get("CI"):
 
 # BIZON_TEST_* stays: the server fixtures read the addresses of servers from it.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
-_MATRIX_SLICES = 3
 _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")  # rich and typer obey these
 
 
@@ -49,17 +48,11 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop tests of modes that a destination does not support, instead of skipping them. Long matrices run a seeded
-    slice, unless all tests or a single test are requested."""
+    """Drop tests of modes that a destination does not support, instead of skipping them, and most cases of long
+    matrices."""
     items[:] = [item for item in items if not _is_of_an_unknown_mode(item)]
-    is_named = any("::" in argument for argument in config.args) or config.option.keyword
-    if not (os.environ.get("BIZON_TEST_LONG") or is_named):
-        items[:] = [item for item in items if item.get_closest_marker("matrix") is None or _is_in_the_slice(item)]
-
-
-def _is_in_the_slice(item: pytest.Item) -> bool:
-    seed = os.environ.get("BIZON_TEST_SEED", "1")
-    return zlib.crc32(f"{seed} {item.nodeid}".encode()) % _MATRIX_SLICES == 0
+    if matrices.is_sampled(config):
+        items[:] = matrices.sampled(items)
 
 
 def _is_of_an_unknown_mode(item: pytest.Item) -> bool:

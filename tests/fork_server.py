@@ -3,7 +3,8 @@
 The server imports the modules of a command in advance, and forks a child for each command that it receives over the
 socket DESCRIPTOR. The child sets up the state of a new process (folder, variables, streams, process group, signals,
 ``sys.path``, ``__main__``) and continues like ``-m bizon``. STAGE names the modules that are imported before the fork:
-``bizon``, or only its ``libraries``, for commands whose PYTHONPATH may replace bizon. The client is ``commands.py``.
+``bizon``; ``unpatched``, the part of it that no hook of the tests replaces, for commands with a PYTHONPATH; or only its
+``libraries``, for commands that run another bizon. The client is ``commands.py``.
 
 No module imported here may start a Python thread, open a database or connect to a server. The server never calls
 Polars, whose threads would be missing after the fork."""
@@ -41,7 +42,14 @@ BIZON = (
     *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("file", "logger")),
     *("bizon.engine.backend.adapters.sqlalchemy.backend", "bizon.engine.queue.adapters.python_queue.queue"),
 )
-STAGES = {"libraries": LIBRARIES, "bizon": (*LIBRARIES, *BIZON)}
+UNPATCHED = (
+    *("bizon.cli.progress", "bizon.cli.signals", "bizon.config.loading", "bizon.transform.transform"),
+    *(f"bizon.connectors.destinations.file.src.{part}" for part in ("file_rows", "manifest", "parquet")),
+    *("bizon.destination.buffer", "bizon.engine.backend.adapters.sqlalchemy.migrations"),
+    *("bizon.engine.pipeline.fetcher", "bizon.engine.pipeline.in_order", "bizon.engine.pipeline.watermark"),
+    "bizon.engine.queue.adapters.python_queue.queue",
+)
+STAGES = {"libraries": LIBRARIES, "unpatched": (*LIBRARIES, *UNPATCHED), "bizon": (*LIBRARIES, *BIZON)}
 EXECUTE = util.spawnv_passfds  # type: ignore[attr-defined]
 LOADED: dict[str, ModuleType] = {}
 """Modules that are loaded before the fork. One reference to this dict is never released."""
@@ -198,6 +206,14 @@ class Spawned(popen_spawn_posix.Popen):
         return self.returncode
 
 
+def compile_models(base: type[Any]) -> None:
+    """Build the validators of all models, which pydantic otherwise does in each child when it first needs them."""
+    for model in base.__subclasses__():
+        if not model.__pydantic_complete__:
+            model.model_rebuild(raise_errors=False)
+        compile_models(model)
+
+
 def leave_standing() -> None:
     """Called at the very end of a child: the modules of the server are not torn down, which would copy all their memory
     first. The objects of the command are."""
@@ -212,6 +228,7 @@ def main(stage: str, descriptor: str) -> None:
     before = dict(os.environ)
     for name in STAGES[stage]:
         importlib.import_module(name)
+    compile_models(sys.modules["pydantic.main"].BaseModel)
     added = dict(os.environ.items() - before.items())
     LOADED.update(sys.modules)
     for name in ("__main__", "builtins", "sys"):

@@ -43,8 +43,10 @@ def is_forked(command: list[str] = VERSION, **how: object) -> bool:
 
 
 def server(stage: str = "bizon") -> int:
-    """The pid of a running server."""
-    assert is_forked(env={**os.environ, **({"PYTHONPATH": "."} if stage == "libraries" else {})})
+    """The pid of a running server. It is asked for in the folder of the test."""
+    if stage == "libraries":
+        Path("bizon.py").touch()
+    assert is_forked(env={**os.environ, **({"PYTHONPATH": "."} if stage != "bizon" else {})})
     process = commands._servers[stage]._process
     assert process is not None
     return process.pid

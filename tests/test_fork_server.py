@@ -17,7 +17,7 @@ import pytest
 from fork_server import HIGH
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
-BOUND = 30  # seconds; reached only when something is broken
+BOUND = 50  # seconds; reached only when something is broken
 Start = Callable[..., commands.Popen[str]]
 
 pytestmark = pytest.mark.skipif(

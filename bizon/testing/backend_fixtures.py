@@ -17,10 +17,12 @@ OpenBackend = Callable[[], AbstractBackend]
 class BackendFixtures:
     """The fixtures of the suite: ``open_backend``, which a backend's test overrides, and ``backend``.
 
-    ``rounds``: how often two concurrent workers meet in one test; lower it for a database with slow statements.
+    ``rounds``: how often two concurrent workers meet in one test; ``starts``: how many runs start at once and compete.
+    Lower both for a database with slow statements.
     """
 
     rounds: ClassVar[int] = 20
+    starts: ClassVar[int] = 6
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:

@@ -11,7 +11,6 @@ from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, OpenBackend, alive, commit, holder
 
-STARTS = 6
 PATIENCE = 60  # seconds; a slower process counts as hung
 HOUR = 3600.0
 
@@ -34,7 +33,7 @@ class SharingBehaviours(BackendFixtures):
             assert again.get_number_of_written_rows_for_job(job.id) == 7
 
     def test_one_of_several_first_starts_gets_the_lease(self, open_backend: OpenBackend) -> None:
-        together = ThreadBarrier(STARTS)
+        together = ThreadBarrier(self.starts)
 
         def start(number: int) -> bool:
             with open_backend() as backend:
@@ -44,13 +43,13 @@ class SharingBehaviours(BackendFixtures):
                 together.wait(PATIENCE)  # nobody ends while another is still trying
                 return taken
 
-        with ThreadPoolExecutor(STARTS) as pool:
-            assert sorted(pool.map(start, range(STARTS))) == [False] * (STARTS - 1) + [True]
+        with ThreadPoolExecutor(self.starts) as pool:
+            assert sorted(pool.map(start, range(self.starts))) == [False] * (self.starts - 1) + [True]
 
     def test_one_of_several_takeovers_gets_the_lease(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
         for attempt in range(3):
             assert backend.acquire_lease(KEY, holder(f"dead {attempt}"), -1, alive) is None
-            together = ThreadBarrier(STARTS)
+            together = ThreadBarrier(self.starts)
 
             def start(number: int, together: ThreadBarrier = together) -> str | None:
                 name = f"start {number}"
@@ -60,8 +59,8 @@ class SharingBehaviours(BackendFixtures):
                     together.wait(PATIENCE)
                     return name if taken else None
 
-            with ThreadPoolExecutor(STARTS) as pool:
-                (winner,) = [name for name in pool.map(start, range(STARTS)) if name is not None]
+            with ThreadPoolExecutor(self.starts) as pool:
+                (winner,) = [name for name in pool.map(start, range(self.starts)) if name is not None]
             backend.release_lease(KEY, winner)
 
     def test_one_of_two_threads_commits_a_page(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:

@@ -143,7 +143,7 @@ class Patcher(MetaPathFinder):
     """Patches a module of bizon right after it is loaded."""
 
     PATCHES = {
-        "bizon.common.clock": patch_clock,
+        **({"bizon.common.clock": patch_clock} if "clock" in FAULTS else {}),
         "bizon.connectors.destinations.file.src.destination": patch_destination,
         "bizon.engine.backend.adapters.sqlalchemy.backend": patch_backend,
         "bizon.engine.backend.adapters.sqlalchemy.engines": patch_engines,
@@ -167,4 +167,7 @@ class Patcher(MetaPathFinder):
 
 
 if FAULTS:
+    if not sys.modules.keys().isdisjoint(Patcher.PATCHES):  # others already hold what it would replace
+        for name in [name for name in sys.modules if name.partition(".")[0] == "bizon"]:
+            del sys.modules[name]
     sys.meta_path.insert(0, Patcher())

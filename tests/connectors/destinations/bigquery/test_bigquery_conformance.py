@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bigquery import Warehouse
 
 
+@pytest.mark.matrix(share=4)
 class TestBigQuery(InWarehouse):
     counts_staged_rows = fenced = marks_output = True
 

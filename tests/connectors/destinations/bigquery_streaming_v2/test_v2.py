@@ -25,6 +25,7 @@ def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = Non
     return BigQueryStreamingV2Config(name="bigquery_streaming_v2", config=block)
 
 
+@pytest.mark.matrix(share=4)
 class TestStreamingV2(InWarehouse):
     counts_staged_rows = fenced = marks_output = True
 
