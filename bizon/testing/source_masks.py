@@ -20,6 +20,9 @@ from bizon.source.body import decode_json
 HIDDEN = "masked-0"
 """The placeholder of everything that is hidden as a whole."""
 
+WRONG = "masked-000"
+"""Credentials that no API accepts. A placeholder, so that a recording and its replay send the same."""
+
 _PLACEHOLDER = re.compile(r"masked-\d+")
 _KEPT_IN_REQUESTS = frozenset(
     {"accept", "accept-encoding", "accept-language", "connection", "content-length", "content-type", "host", "range"}
