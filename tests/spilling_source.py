@@ -43,11 +43,8 @@ class SpillingSource(AbstractSource):
         key = self.config.api_key
         opened = self.session.post(f"{self.config.base_url}/sessions", json={"odd": {"value": key}, "password": key})
         token = learn(opened.json()["access_token"])
-        headers = {
-            "Authorization": f"Bearer {key}",
-            "X-Odd": base64.b64encode(key.encode()).decode(),
-            "Cookie": "a=" + key,
-        }
+        odd = base64.b64encode(key.encode()).decode()
+        headers = {"Authorization": f"Bearer {key}", "X-Odd": odd, "Cookie": f"a={key}"}
         page = self.session.get(
             f"{self.config.base_url}/things",
             params={"api_key": key, "k": key, "b": odd, "s": token, **(pagination or {})},
