@@ -136,7 +136,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def _key(request: Any) -> tuple[str, ...]:
-    """What a request is matched by. Placeholders may be percent-encoded in one of two requests."""
+    """The parts of a request that are compared. Placeholders may be percent-encoded in one of two requests."""
     body = _as_bytes(request.body or b"").decode("latin-1")
     return request.method, unquote_plus(request.uri), unquote_plus(body)
 

@@ -117,6 +117,6 @@ class Masks:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    """What a shape of a secret becomes; a placeholder stays."""
+    """The replacement for a shape of a secret; a placeholder stays."""
     value = found[0][len(found[1]) :]
     return found[0] if _PLACEHOLDER.search(value) else f"{found[1]}{HIDDEN}"

@@ -107,7 +107,7 @@ class Traffic:
 
 @contextmanager
 def traffic_of(source: AbstractSource) -> Iterator[Traffic]:
-    """Within: the requests of a source are counted. Those of its authenticator belong to neither number."""
+    """Within: the requests of a source are counted. The authenticator's own belong to neither number."""
     traffic, here = Traffic(), threading.local()
     send, request, put = source.session.send, source.session.request, HTTPConnection.putrequest
 
