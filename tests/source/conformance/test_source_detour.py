@@ -2,9 +2,13 @@
 
 import gzip
 import json
+import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import requests
 from pytest_httpserver import HTTPServer
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
@@ -81,3 +85,28 @@ def test_afterwards_requests_go_straight_again(httpserver: HTTPServer, session: 
     httpserver.expect_request("/").respond_with_json([1])
     assert session.get(httpserver.url_for("/")).json() == [1]
     assert dict(session.adapters) == before
+
+
+@pytest.fixture
+def https_url(tmp_path: Path) -> Iterator[str]:
+    """A server with a self-signed certificate, which is in ``certificate.pem``."""
+    key = ["-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "certificate.pem", "-days", "2"]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(["openssl", "req", "-x509", *name, *key], check=True, capture_output=True, cwd=tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    with HTTPServer(host="localhost", ssl_context=context) as server:
+        server.expect_request("/safe").respond_with_json([1])
+        yield server.url_for("/safe")
+
+
+def test_the_certificates_of_the_session_decide(https_url: str, session: Session, tmp_path: Path) -> None:
+    session.verify = str(tmp_path / "certificate.pem")
+    with detour_of(session) as detour:
+        detour.plan(unavailable, times=1)
+        found = session.get(https_url)
+    assert (found.json(), found.url) == ([1], https_url)
+    session.verify = True
+    with detour_of(session) as detour, pytest.raises(requests.ConnectionError):
+        session.get(https_url)
+    assert all(each.real is None for each in detour.served)
