@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import say
-from bizon.cli.progress import console_logs
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
 from bizon.common.scrub import Scrubber, named_secrets
 from bizon.common.secret import is_maskable, iter_secrets, registry
@@ -21,7 +21,7 @@ from bizon.config.loading import build_config
 from bizon.config.references import load_env_files
 from bizon.config.validation import LoadedConfig
 from bizon.engine.engine import source_config_class
-from bizon.engine.runner.opening import opened_source
+from bizon.engine.runner.sources import opened_source
 from bizon.source.config import SourceSyncModes
 from bizon.testing.source_masks import HIDDEN, Masks
 from bizon.testing.source_report import Status, Verdict, verdicts

@@ -15,7 +15,7 @@ from bizon.common.secret import Secret, iter_secrets
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
 from bizon.engine.engine import source_config_class
-from bizon.engine.runner.opening import opened_source
+from bizon.engine.runner.sources import opened_source
 from bizon.source.discover import SOURCES_PACKAGE, streams_of, supports_incremental
 from bizon.source.discover_ast import inspect_source
 from bizon.testing.source_emptied import emptied_page

@@ -17,7 +17,7 @@ from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.assembly import build_source
+from bizon.engine.runner.sources import build_source
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover import resolve_source_class
