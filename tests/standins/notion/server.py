@@ -32,6 +32,7 @@ class Refusal(NamedTuple):
 
     status: int
     code: str
+    message: str
     headers: dict[str, str]
 
 
@@ -72,12 +73,18 @@ class NotionStandIn:
                 thread.join()
 
     def fail_next(
-        self, times: int = 1, status: int = 429, code: str = "rate_limited", retry_after: int | None = 0
+        self,
+        times: int = 1,
+        status: int = 429,
+        *,
+        code: str = "rate_limited",
+        message: str = "try again later",
+        retry_after: int | None = 0,
     ) -> None:
         """Refuse the next requests. ``retry_after`` in seconds; None leaves the header out."""
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         with self._lock:
-            self._refusals += [Refusal(status, code, headers)] * times
+            self._refusals += [Refusal(status, code, message, headers)] * times
 
     def asked_for(self, pattern: str) -> list[Asked]:
         """The requests whose method and path fit, for example ``GET .*/children``."""
@@ -97,6 +104,10 @@ class NotionStandIn:
             if found:
                 return method(self, asked.body, *found.groups())
         raise RefusedError(400, "invalid_request_url", "Invalid request URL")
+
+    @property
+    def refusals_left(self) -> int:
+        return len(self._refusals)
 
     def next_refusal(self) -> Refusal | None:
         with self._lock:
@@ -196,8 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self, asked: Asked) -> None:
         refusal = self.stand_in.next_refusal()
         if refusal is not None:
-            error = {"object": "error", "status": refusal.status, "code": refusal.code, "message": "try again later"}
-            self._send(refusal.status, error, refusal.headers)
+            error = {"object": "error", "status": refusal.status, "code": refusal.code}
+            self._send(refusal.status, {**error, "message": refusal.message}, refusal.headers)
             return
         try:
             self._send(200, self.stand_in.answer(asked, self.headers))

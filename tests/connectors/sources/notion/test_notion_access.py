@@ -70,7 +70,7 @@ def test_a_query_is_retried_too(notion, workspace, reader) -> None:
     rows = [workspace.add_page(database=tasks) for _ in range(3)]
     notion.before = lambda asked: notion.fail_next(2, 529) if len(notion.asked) == 1 else None
     assert reader("pages", database_ids=[tasks]).ids() == rows
-    assert not notion.next_refusal()
+    assert notion.refusals_left == 0
 
 
 def test_notion_may_ask_for_minutes(reader) -> None:
@@ -86,7 +86,7 @@ def test_retries_that_the_user_sets_win(reader) -> None:
     assert (policy.total, policy.wait_max, set(policy.status_forcelist)) == (1, 5, {500})
 
 
-def test_a_wait_that_notion_asks_for_ends_with_the_run(notion, reader) -> None:
+def test_a_wait_that_notion_asks_for_ends_with_the_run(notion, reader, wait_for) -> None:
     stop, ended = Event(), Event()
     notion.fail_next(1, 429, retry_after=600)
 
@@ -97,8 +97,7 @@ def test_a_wait_that_notion_asks_for_ends_with_the_run(notion, reader) -> None:
 
     thread = Thread(target=read)
     thread.start()
-    while notion.next_refusal():
-        notion.fail_next(1, 429, retry_after=600)
+    wait_for(lambda: notion.refusals_left == 0)
     stop.set()
     thread.join(30)
     assert ended.is_set()
@@ -120,11 +119,11 @@ def test_a_wrong_token_fails_in_one_line(notion, pipeline) -> None:
 def test_the_token_is_in_no_output(notion, workspace, pipeline) -> None:
     token = notion.token
     workspace.add_user("u")
-    notion.fail_next(1, 500, code=f"echo {token}")
+    notion.fail_next(1, 500, message=f"echo {token}")
     run = pipeline("users")
     run.config["engine"]["runner"] = {"log_level": "DEBUG"}
     printed = run.run()
-    notion.before = lambda _asked: notion.fail_next(50, 400, code=token)
+    notion.before = lambda _asked: notion.fail_next(50, 400, message=token)
     printed += run.run(expect=1)
     assert token not in printed
     for file in run.folder.rglob("*"):
