@@ -97,7 +97,8 @@ class Workspace:
         return self._place(parent, {"type": kind, kind: content}, self.new_id(), edited)
 
     def add_tree(self, parent: str, kind: str, widths: Iterable[int]) -> list[str]:
-        """Nested blocks: so many below ``parent``, so many below each of these, and so on. Their texts are unique."""
+        """Nested blocks: the first width is their number below ``parent``, the next one their number below each of
+        these. Their texts are unique."""
         first, *others = widths
         found = []
         for _ in range(first):

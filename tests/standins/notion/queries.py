@@ -60,8 +60,8 @@ def ordered(rows: list[Json], sorts: Sequence[Json]) -> list[Json]:
 
 
 def page_of(results: list[Json], place: Json, *, cap: int | None = None, late_sign: bool = False) -> Json:
-    """One page of a list. A cursor is the id of the next result. After ``cap`` results the list ends, with a sign on each
-    of its pages, or only on the last one (``late_sign``)."""
+    """One page of a list. A cursor is the id of the next result. After ``cap`` results the list ends, with a sign on
+    each of its pages, or only on the last one (``late_sign``)."""
     size = int(place.get("page_size", 100))
     if not 1 <= size <= 100:
         raise RefusedError(400, "validation_error", "page_size should be between 1 and 100")

@@ -40,7 +40,7 @@ class NotionStandIn:
     """The server. Settings may change while it runs.
 
     ``cap``: results after which queries and searches end. ``late_sign``: only the last page of such a list says so.
-    ``bare_rows``: queries return rows without properties. ``truncated``: pages that are too long for Markdown.
+    ``bare_rows``: queries return rows without properties. ``only_ids``: the connection may not read content. ``truncated``: pages that are too long for Markdown.
     ``before``: called with each request, on its thread; it may block. ``asked``: every request that arrived.
     """
 
@@ -51,6 +51,7 @@ class NotionStandIn:
         self.cap = 10_000
         self.late_sign = False
         self.bare_rows = False
+        self.only_ids = False
         self.truncated: set[str] = set()
         self.before: Callable[[Asked], None] = lambda _asked: None
         self.asked: list[Asked] = []
@@ -131,7 +132,8 @@ class NotionStandIn:
         return self._found(self.workspace.data_sources, object_id)
 
     def _page(self, _body: Json, object_id: str) -> Json:
-        return self._shown(self._found(self.workspace.pages, object_id))
+        page = self._found(self.workspace.pages, object_id)
+        return {"object": "page", "id": object_id} if self.only_ids else self._shown(page)
 
     def _shown(self, page: Json) -> Json:
         """A page object, which holds the first ids of a relation only."""

@@ -138,6 +138,13 @@ def test_the_version_is_sent_and_may_be_another(notion, reader, workspace) -> No
     assert len(reader("users", notion_version="2026-03-11").read()) == 1
 
 
+def test_a_connection_that_may_not_read_content_is_named(notion, workspace, reader) -> None:
+    page = workspace.add_page()
+    notion.only_ids = True
+    with pytest.raises(SourceFetchError, match="capability to read content"):
+        reader("pages", page_ids=[page]).read()
+
+
 def test_a_database_without_data_sources_names_the_version(workspace, reader) -> None:
     tasks = workspace.add_database("Tasks")
     del workspace.databases[tasks]["data_sources"]

@@ -35,12 +35,9 @@ def changed_by_edits(workspace, inputs, stream, at) -> list[str]:
     source = workspace.source_of(database)
     for each in (database, source, page, row):
         workspace.edit(each, at)
-    changed = {
-        **dict.fromkeys(("pages", "all_pages"), [page, row]),
-        **dict.fromkeys(("databases", "all_databases"), [database]),
-        **dict.fromkeys(("data_sources", "all_data_sources"), [source]),
-    }
-    return changed.get(stream, [*workspace.children[page], *workspace.children[row]])
+    changed = {"pages": [page, row], "databases": [database], "data_sources": [source]}
+    of_blocks = [*workspace.children[page], *workspace.children[row]]
+    return changed.get(stream.removeprefix("all_"), of_blocks)
 
 
 @pytest.mark.parametrize("stream", [*INPUTS, "all_pages", "all_databases", "all_data_sources", "all_blocks_markdown"])

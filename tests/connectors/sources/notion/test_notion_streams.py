@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from standins.notion.content import text
 
 from bizon.source.discover import list_sources
-from standins.notion.content import text
 
 MARKDOWN_KEYS = ["block_id", "block_type", "markdown", "parent_block_id", "parent_input_database_id"]
 MARKDOWN_KEYS += ["parent_input_page_id", "source_page_id", "depth", "block_order", "page_order", "block_raw"]
@@ -24,7 +24,9 @@ def test_the_ten_streams_are_listed_without_an_import() -> None:
 @pytest.fixture
 def seeded(workspace) -> dict[str, Any]:
     """Two databases, one with two data sources, a page of the workspace, and a database that is not configured."""
-    tasks, notes, other = (workspace.add_database(name, sources=1 + (name == "Notes")) for name in ("Tasks", "Notes", "X"))
+    tasks, notes, other = (
+        workspace.add_database(name, sources=1 + (name == "Notes")) for name in ("Tasks", "Notes", "X")
+    )
     rows = [workspace.add_page(f"task {number}", database=tasks) for number in range(7)]
     rows += [workspace.add_page(f"note {number}", database=notes, source=number % 2) for number in range(5)]
     page, hidden = workspace.add_page("home"), workspace.add_page("x", database=other)
@@ -85,8 +87,14 @@ def test_a_long_relation_is_read_to_its_end(workspace, reader) -> None:
     ("own", "expected"),
     [
         ({"property": "Done", "checkbox": {"equals": True}}, {1, 3, 5}),
-        ({"and": [{"property": "Done", "checkbox": {"equals": True}}, {"property": "N", "number": {"equals": 3}}]}, {3}),
-        ({"or": [{"and": [{"property": "N", "number": {"equals": 2}}]}, {"property": "N", "number": {"equals": 5}}]}, {2, 5}),
+        (
+            {"and": [{"property": "Done", "checkbox": {"equals": True}}, {"property": "N", "number": {"equals": 3}}]},
+            {3},
+        ),
+        (
+            {"or": [{"and": [{"property": "N", "number": {"equals": 2}}]}, {"property": "N", "number": {"equals": 5}}]},
+            {2, 5},
+        ),
     ],
 )
 def test_a_database_filter_is_sent_and_stays_within_two_levels(notion, workspace, reader, own, expected) -> None:

@@ -149,13 +149,29 @@ def test_a_place_stays_small_however_many_pages_there_are(workspace, reader) -> 
     assert max(len(json.dumps(each)) for each in walk.paginations) < BIGGEST_PLACE
 
 
+def test_pages_without_content_do_not_put_off_the_next_checkpoint(notion, workspace, reader) -> None:
+    tasks = workspace.add_database("Tasks")
+    for _ in range(30):
+        workspace.add_page(database=tasks)
+    source, pagination = reader("blocks", database_ids=[tasks]).source(), {}
+    for _ in range(3):
+        before = len(notion.asked_for("GET .*/children"))
+        pagination = source.get(pagination).next_pagination
+        assert len(notion.asked_for("GET .*/children")) == before + 3
+    source.close()
+
+
 def test_a_killed_run_reads_one_page_again_and_loses_nothing(notion, workspace, pipeline, forest, wait_for) -> None:
-    """The kill comes inside a tree. Each request for blocks goes out once, except those of the page in flight."""
+    """The kill comes inside a tree. Each request for blocks goes out once, except for the page in flight."""
     run = pipeline("blocks", **forest, max_workers=1)
     reached, released = Event(), Event()
 
     def stop_at_the_twentieth(asked) -> None:
-        if asked.path.endswith("/children") and len(notion.asked_for("GET .*/children")) == 20 and not released.is_set():
+        if (
+            asked.path.endswith("/children")
+            and len(notion.asked_for("GET .*/children")) == 20
+            and not released.is_set()
+        ):
             reached.set()
             released.wait(30)
 
@@ -174,7 +190,6 @@ def test_a_killed_run_reads_one_page_again_and_loses_nothing(notion, workspace, 
 
 def _is_settled(run) -> bool:
     """Whether every page before the one in flight is in the state."""
-
 
     state = sqlite3.connect(run.folder / "state.sqlite3")
     try:

@@ -10,6 +10,7 @@ from bizon.source.session import Session
 
 Json = dict[str, Any]
 _NOT_FOUND = 404
+_NO_MARKDOWN = (400, 404)  # a version or an API without the endpoint
 
 
 class NotSharedError(SourceFetchError):
@@ -45,13 +46,13 @@ class NotionClient:
         return self._whole_list("GET", "users", cursor)
 
     def database(self, database_id: str) -> Json:
-        return self._send("GET", f"databases/{database_id}")
+        return _whole(self._send("GET", f"databases/{database_id}"))
 
     def data_source(self, data_source_id: str) -> Json:
-        return self._send("GET", f"data_sources/{data_source_id}")
+        return _whole(self._send("GET", f"data_sources/{data_source_id}"))
 
     def page(self, page_id: str) -> Json:
-        return self._send("GET", f"pages/{page_id}")
+        return _whole(self._send("GET", f"pages/{page_id}"))
 
     def children(self, block_id: str, cursor: str | None) -> Listed:
         """The blocks directly below a block or a page."""
@@ -65,14 +66,14 @@ class NotionClient:
         """A whole page as Notion renders it; None when Notion does not, or leaves out a part of a long page."""
         try:
             answer = self._send("GET", f"pages/{page_id}/markdown")
-        except NotSharedError:
-            return None
         except requests.HTTPError as error:
-            if error.response.status_code >= requests.codes.server_error:
+            if error.response.status_code not in _NO_MARKDOWN:
                 raise
-            logger.warning(f"Notion renders no Markdown of page {page_id}: HTTP {error.response.status_code}")
+            answer = {"truncated": True}
+        if answer.get("truncated"):
+            logger.warning(f"Notion does not render the whole page {page_id} as Markdown; its blocks come nevertheless")
             return None
-        return None if answer.get("truncated") else str(answer.get("markdown", ""))
+        return str(answer["markdown"])
 
     def query(self, data_source_id: str, body: Json, cursor: str | None = None, limit: int | None = None) -> Listed:
         """The rows of a data source. ``body``: filter and sorts. Check ``is_cut``."""
@@ -80,7 +81,8 @@ class NotionClient:
 
     def search(self, body: Json, cursor: str | None) -> Listed:
         """Pages or data sources that are shared with the connection. Check ``is_cut``."""
-        return self._list("POST", "search", cursor, body)
+        listed = self._list("POST", "search", cursor, body)
+        return listed._replace(results=[_whole(each) for each in listed.results])
 
     def _whole_list(self, method: str, path: str, cursor: str | None) -> Listed:
         listed = self._list(method, path, cursor)
@@ -121,6 +123,16 @@ class NotionClient:
         if not isinstance(answer, dict):
             raise SourceFetchError(f"{method} /{path}: the answer is not a JSON object")
         return answer
+
+
+def _whole(item: Json) -> Json:
+    """The object. Raises SourceFetchError when Notion shows no more of it than its id."""
+    if "last_edited_time" not in item:
+        raise SourceFetchError(
+            f"Notion shows only the id of {item.get('object')} {item.get('id')}: give the connection the capability to "
+            "read content"
+        )
+    return item
 
 
 def _is_not_found(response: requests.Response) -> bool:

@@ -35,7 +35,7 @@ class TokenBucket:
             pause(seconds, sign, clock=self._clock, sleep=self._sleep)
 
     def hold(self, seconds: float) -> None:
-        """Let nothing pass for this many seconds. Of two such requests the later end counts."""
+        """Let nothing pass for this many seconds. When it is asked twice, the later end counts."""
         with self._lock:
             self._closed_until = max(self._closed_until, self._clock() + seconds)
 

@@ -90,7 +90,7 @@ class TreeWalker:
             yield Block(data, lineage, has_header and order == 0)
 
     def _below(self, task: list[Any], answer: Listed) -> Iterator[list[Any]]:
-        """What is left to do after an answer: the children of its blocks, then the rest of the list."""
+        """The work that is left after an answer: the children of its blocks, then the rest of the list."""
         parent, depth, _, before, has_header = task
         for data in answer.results:
             if not data.get("has_children") or data["type"] in NOT_CONTENT or is_copy(data):

@@ -46,9 +46,9 @@ class BlockWalk:
         self._rows, self._known = rows, known
 
     def step(self, stack: list[Json], edits: EditWindow | None) -> Step:
-        """One request per worker for blocks, and what it takes to know which. ``[]`` is the first place."""
+        """One request per worker for blocks, and what it takes to know which. ``[]`` is the first place. A step may find
+        no blocks: pages without content must not keep a run from its next checkpoint."""
         stack = list(stack) or [_level()]
-        begun: list[Json] = []
         while stack:
             level = stack.pop()
             if level["inline"]:
@@ -57,15 +57,15 @@ class BlockWalk:
                 if self._is_to_be_followed(database["id"]):
                     stack.append(_level(database))
             elif level["trees"] or level["pages"]:
-                level, new = self._with_trees(level)
-                begun += new
+                level, begun = self._with_trees(level)
                 blocks, trees, databases = self._walker.step(level["trees"])
                 stack.append({**level, "trees": trees, "inline": databases if self._rows else []})
-                if blocks:
-                    return Step(blocks, begun, _unfinished(stack))
+                return Step(blocks, begun, _unfinished(stack))
             elif level["place"] is not None:
                 stack.append(self._with_pages(level, edits))
-        return Step([], begun, [])
+                if not stack[-1]["pages"]:
+                    return Step([], [], _unfinished(stack))
+        return Step([], [], [])
 
     def _is_to_be_followed(self, database_id: str) -> bool:
         if database_id in self._known:
