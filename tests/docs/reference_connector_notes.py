@@ -40,8 +40,8 @@ FILES: dict[str, tuple[str, dict[str, str]]] = {
         "The budget of requests",
         {
             "": "Several workers share one budget, so there is one bucket per session. The session calls `wait` before "
-            "every attempt and `hold` after a refusal; no other code needs to know. Clocks are parameters, so tests need "
-            "no real time. `pause` ends when the run must end; `time.sleep` would not."
+            "every attempt and `hold` after a refusal; no other code needs to know. Clocks are parameters, so tests "
+            "need no real time. `pause` ends when the run must end; `time.sleep` would not."
         },
     ),
     "src/client.py": (
@@ -49,8 +49,9 @@ FILES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "": "One place knows paths and the shape of answers. The session retries and authenticates; nothing here "
             "does.",
-            "NotionClient._list": "Check what the rest relies on. A list that claims to continue but has no cursor must "
-            "not look like its end. Notion cuts long lists off with `has_more: false`; the sign is `request_status`.",
+            "NotionClient._list": "Check what the rest relies on. A list that claims to continue but has no cursor "
+            "must not look like its end. Notion cuts long lists off with `has_more: false`; the sign is "
+            "`request_status`.",
             "NotionClient._send": "Give an error that a user can act on a class of its own, and the original as its "
             "cause.",
         },
@@ -101,6 +102,16 @@ FILES: dict[str, tuple[str, dict[str, str]]] = {
             "rest_of": "The work list is in the configuration, so the pagination holds only the current id.",
         },
     ),
+    "src/search.py": (
+        "Everything of one kind",
+        {
+            "": "A list that is sorted by a changing time is never at rest: an object that is edited moves out of the "
+            "way of the cursor. This is the place where a full refresh would lose objects without an error. The ids "
+            "that were seen are at most as many as one search returns.",
+            "Search._after": "Two places must differ even if their cursors do not: bizon takes a pagination that comes "
+            "twice for a run that never ends.",
+        },
+    ),
     "src/tree.py": (
         "A walk through a tree",
         {
@@ -134,7 +145,6 @@ FILES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 OTHER_FILES = {
-    "src/search.py": "everything of one kind, by Notion's search",
     "src/objects.py": "streams of users, databases and data sources",
     "src/properties.py": "relations longer than a page object holds",
     "src/records.py": "the records of each stream",

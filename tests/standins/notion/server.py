@@ -40,8 +40,9 @@ class NotionStandIn:
     """The server. Settings may change while it runs.
 
     ``cap``: results after which queries and searches end. ``late_sign``: only the last page of such a list says so.
-    ``bare_rows``: queries return rows without properties. ``only_ids``: the connection may not read content. ``truncated``: pages that are too long for Markdown.
-    ``before``: called with each request, on its thread; it may block. ``asked``: every request that arrived.
+    ``bare_rows``: queries return rows without properties. ``only_ids``: the connection may not read content.
+    ``truncated``: pages that are too long for Markdown. ``before``: called with each request, on its thread; it may
+    block. ``asked``: every request that arrived.
     """
 
     def __init__(self, workspace: Workspace, token: str = "secret_token", versions: tuple[str, ...] = ()) -> None:

@@ -25,11 +25,16 @@ def partly_shared(workspace):
     return {"database_ids": [closed, open_one], "page_ids": pages}
 
 
-@pytest.mark.lesson("F-43")
 @pytest.mark.parametrize("stream", ["databases", "data_sources", "pages", "blocks", "blocks_markdown"])
-def test_an_object_that_is_not_shared_ends_the_run(pipeline, partly_shared, stream) -> None:
+def test_an_object_that_is_not_shared_is_an_error(reader, partly_shared, stream) -> None:
+    with pytest.raises(SourceFetchError, match="object_not_found"):
+        reader(stream, **partly_shared).read()
+
+
+@pytest.mark.lesson("F-43")
+def test_an_object_that_is_not_shared_ends_the_run(pipeline, partly_shared) -> None:
     """Errors used to be skipped, and a full refresh replaced the table with less."""
-    run = pipeline(stream, **partly_shared)
+    run = pipeline("blocks", **partly_shared)
     printed = run.run(expect=1)
     assert "object_not_found" in printed
     assert "skip_inaccessible" in printed

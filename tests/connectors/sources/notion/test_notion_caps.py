@@ -1,7 +1,7 @@
 """Queries that Notion cuts off."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from standins.notion.content import LONG_AGO
@@ -81,6 +81,38 @@ def test_a_search_for_edits_needs_only_the_newest_results(notion, workspace, rea
     notion.cap = 3
     with pytest.raises(SourceFetchError, match="10,000"):
         reader("all_pages", page_size=3).read(window)
+
+
+def test_rows_that_leave_the_results_during_a_query_do_not_end_it(notion, workspace, reader, busy, state_from) -> None:
+    began, pages = LONG_AGO + timedelta(days=500), list(workspace.pages)
+    for page in pages:
+        workspace.edit(page, began)
+    read = reader("pages", database_ids=[busy], page_size=10)
+
+    def edit_the_row_at_the_cursor(asked) -> None:
+        if len(notion.asked_for("POST .*query")) == 3:
+            workspace.edit(asked.body["start_cursor"], began + timedelta(days=2))
+
+    notion.before = edit_the_row_at_the_cursor
+    found = Counter(read.ids(state_from(began, began + timedelta(days=1))))
+    assert found == Counter(page for page in pages if workspace.pages[page]["last_edited_time"] < "2025-09-14")
+    assert len(found) == len(pages) - 1
+
+
+@pytest.mark.parametrize("which", ["unread", "read", "at the cursor"])
+def test_an_object_that_is_edited_during_a_search_is_not_lost(notion, workspace, pipeline, busy, which) -> None:
+    """It moves to the front of the results, where the search has been."""
+    run = pipeline("all_pages", page_size=10)
+
+    def edit_one(asked) -> None:
+        if len(notion.asked_for("POST search")) == 3:
+            left = sorted(workspace.pages.values(), key=lambda page: page["last_edited_time"])
+            chosen = {"unread": left[0], "read": left[-1], "at the cursor": {"id": asked.body["start_cursor"]}}
+            workspace.edit(chosen[which]["id"], datetime.now(UTC))
+
+    notion.before = edit_one
+    run.run()
+    assert Counter(run.ids()) == Counter(list(workspace.pages))
 
 
 def test_halves_meet_and_end_at_a_minute() -> None:

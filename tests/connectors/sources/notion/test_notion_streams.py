@@ -1,6 +1,8 @@
 """Each stream, whole."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from standins.notion.content import text
 
 from bizon.source.discover import list_sources
 
+EXAMPLE = Path(__file__).parents[4] / "bizon/connectors/sources/notion/config/notion.example.yml"
 MARKDOWN_KEYS = ["block_id", "block_type", "markdown", "parent_block_id", "parent_input_database_id"]
 MARKDOWN_KEYS += ["parent_input_page_id", "source_page_id", "depth", "block_order", "page_order", "block_raw"]
 
@@ -153,3 +156,19 @@ def test_a_stream_reaches_the_output(seeded, reader, pipeline, stream) -> None:
     run = pipeline(stream, **keys)
     run.run()
     assert Counter(run.ids()) == Counter(reader(stream, **keys).ids())
+
+
+def test_the_example_runs(notion, workspace, tmp_path, run_cli) -> None:
+    """With the address and the token of the stand-in."""
+    database = workspace.add_database("Tasks")
+    done, _ = (
+        workspace.add_page(database=database, Status={"id": "s", "type": "status", "status": {"name": name}})
+        for name in ("Done", "Open")
+    )
+    text = EXAMPLE.read_text().replace("<NOTION_TOKEN>", notion.token)
+    text = text.replace("1a44be12-0953-4631-b498-9e5817518db8", database)
+    (tmp_path / "n.yml").write_text(text.replace("  stream: pages\n", f"  stream: pages\n  base_url: {notion.url}\n"))
+    finished = run_cli("run", "n.yml")
+    assert finished.returncode == 0, finished.stderr
+    rows = (tmp_path / "notion_pages.json").read_text().splitlines()
+    assert [json.loads(row)["source_record_id"] for row in rows] == [done]

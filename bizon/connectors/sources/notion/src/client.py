@@ -17,6 +17,10 @@ class NotSharedError(SourceFetchError):
     """Notion knows no such object, or it is not shared with the connection: the API does not tell which."""
 
 
+class StaleCursorError(SourceFetchError):
+    """Notion refuses a request that continues at a cursor; perhaps the result there is no longer one."""
+
+
 class Listed(NamedTuple):
     """One page of a list. ``cursor``: where the next page begins, None on the last one. ``is_cut``: Notion leaves out
     results, on this page or a later one, because the list is too long."""
@@ -29,8 +33,8 @@ class Listed(NamedTuple):
 class NotionClient:
     """Sends requests through the session of the source, which authenticates, retries and keeps the pace.
 
-    Used on the threads of all workers. Raises ``NotSharedError`` for ``object_not_found``; other refusals raise the
-    ``requests.HTTPError`` of the session.
+    Used on the threads of all workers. Raises ``NotSharedError`` for ``object_not_found``, and ``StaleCursorError``
+    when a query or a search cannot continue; other refusals raise the ``requests.HTTPError`` of the session.
     """
 
     def __init__(self, session: Session, base_url: str, page_size: int) -> None:
@@ -97,7 +101,7 @@ class NotionClient:
         if cursor is not None:
             place["start_cursor"] = cursor
         if method == "POST":
-            answer = self._send(method, path, json={**(body or {}), **place})
+            answer = self._send_at(cursor, path, {**(body or {}), **place})
         else:
             answer = self._send(method, path, params=place)
         results, following = answer.get("results"), answer.get("next_cursor")
@@ -107,6 +111,14 @@ class NotionClient:
             raise SourceFetchError(f"{method} /{path}: the answer says that there are more results, and not where")
         is_cut = (answer.get("request_status") or {}).get("type") == "incomplete"
         return Listed(results, following if answer.get("has_more") else None, is_cut)
+
+    def _send_at(self, cursor: str | None, path: str, body: Json) -> Json:
+        try:
+            return self._send("POST", path, json=body)
+        except requests.HTTPError as error:
+            if cursor is not None and error.response.status_code == requests.codes.bad_request:
+                raise StaleCursorError(str(error)) from error
+            raise
 
     def _send(self, method: str, path: str, **arguments: Any) -> Json:
         try:

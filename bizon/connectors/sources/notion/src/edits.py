@@ -34,10 +34,6 @@ class EditWindow:
         """Whether an object of the API was last edited in the window."""
         return self.begin <= moment(item["last_edited_time"]) < self.end
 
-    def is_before(self, item: dict[str, Any]) -> bool:
-        """Whether an object of the API was last edited before the window."""
-        return moment(item["last_edited_time"]) < self.begin
-
 
 def is_of_the_past(state: SourceIncrementalState) -> bool:
     """Whether the run fetches a window that earlier runs have covered."""

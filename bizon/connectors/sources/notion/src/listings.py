@@ -89,8 +89,8 @@ class SearchedPages:
         self._search = search
 
     def read(self, place: Json, edits: EditWindow | None) -> Batch:
-        found, cursor = self._search.read("page", place.get("cursor"), edits)
-        return Batch(found, {"cursor": cursor} if cursor else None)
+        found, following = self._search.read("page", place, edits)
+        return Batch(found, following or None)
 
 
 def _edited(pages: list[Json | None], edits: EditWindow | None) -> list[Json]:

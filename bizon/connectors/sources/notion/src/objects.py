@@ -44,8 +44,7 @@ class Objects:
 
     def all_data_sources(self, place: Json, edits: EditWindow | None) -> Page:
         """Every data source that is shared with the connection."""
-        found, cursor = self._search.read("data_source", place.get("cursor"), edits)
-        return found, {"cursor": cursor} if cursor else {}
+        return self._search.read("data_source", place, edits)
 
     def all_databases(self, place: Json) -> Page:
         """The databases of all these data sources, each once."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.notion.src.access import Access
-from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient
+from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient, StaleCursorError
 from bizon.connectors.sources.notion.src.edits import EditWindow
 from bizon.connectors.sources.notion.src.windows import OPEN, Window, combined, filters_of, halves
 
@@ -73,10 +73,20 @@ class DatabaseQueries:
     def _read_whole(self, place: Json, edits: EditWindow | None) -> tuple[Listed, Json]:
         """The answer at a place; while Notion cuts its query off, in a smaller window, with the place in that."""
         while True:
-            listed = self._client.query(place["data_source"], self._body(place, edits), place["cursor"])
+            try:
+                listed = self._client.query(place["data_source"], self._body(place, edits), place["cursor"])
+            except StaleCursorError:
+                place = self._restarted(place)
+                continue
             if not listed.is_cut:
                 return listed, place
             place = self._narrowed(place, edits)
+
+    def _restarted(self, place: Json) -> Json:
+        """The same place at the beginning of the current window: the row at its cursor is no longer a result. Rows that
+        went out are left out when they come again. The count keeps the places apart."""
+        self._repeats[place["data_source"]] |= self._in_window.pop(place["data_source"], set())
+        return {**place, "cursor": None, "restarts": place.get("restarts", 0) + 1}
 
     def _body(self, place: Json, edits: EditWindow | None, direction: str = "ascending") -> Json:
         field = "created_time" if edits is None else "last_edited_time"
@@ -86,9 +96,9 @@ class DatabaseQueries:
         return body if condition is None else {**body, "filter": condition}
 
     def _narrowed(self, place: Json, edits: EditWindow | None) -> Json:
-        """The same place with the current window in halves. Rows of it that went out before Notion said that it cuts
-        the query are left out when they come again."""
-        self._repeats[place["data_source"]] |= self._in_window.pop(place["data_source"], set())
+        """The same place with the current window in halves. Rows of it may have gone out before Notion said that it
+        cuts the query."""
+        place = self._restarted(place)
         window, *others = place["windows"]
         oldest, newest = self._bounds(place, window, edits)
         two = halves(window, oldest, newest)
@@ -99,7 +109,7 @@ class DatabaseQueries:
                 f"{window[0] or oldest}, and a query cannot ask for less than a minute; narrow database_filters for "
                 f"database {place['database']}"
             )
-        return {**place, "windows": [*two, *others], "cursor": None}
+        return {**place, "windows": [*two, *others]}
 
     def _bounds(self, place: Json, window: Window, edits: EditWindow | None) -> tuple[str, str]:
         """The first and the last timestamp of an open window's rows."""

@@ -46,8 +46,8 @@ class BlockWalk:
         self._rows, self._known = rows, known
 
     def step(self, stack: list[Json], edits: EditWindow | None) -> Step:
-        """One request per worker for blocks, and what it takes to know which. ``[]`` is the first place. A step may find
-        no blocks: pages without content must not keep a run from its next checkpoint."""
+        """One request per worker for blocks, and what it takes to know which. ``[]`` is the first place. A step may
+        find no blocks: pages without content must not keep a run from its next checkpoint."""
         stack = list(stack) or [_level()]
         while stack:
             level = stack.pop()
