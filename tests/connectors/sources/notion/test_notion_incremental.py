@@ -145,6 +145,10 @@ def test_a_window_of_the_past_is_taken_as_it_is(state_from) -> None:
     assert (edits.begin, edits.end) == (BEGAN.replace(second=0), (BEGAN + HOUR).replace(second=0))
 
 
+def test_a_window_may_end_in_the_future(state_from) -> None:
+    assert EditWindow.of(state_from(BEGAN, BEGAN + HOUR), BEGAN).end == (BEGAN + HOUR).replace(second=0)
+
+
 def test_all_pages_of_a_run_have_one_window(workspace, reader, inputs, state_from) -> None:
     for page in list(workspace.pages):
         workspace.edit(page, BEGAN)

@@ -21,8 +21,10 @@ class EditWindow:
     @classmethod
     def of(cls, state: SourceIncrementalState, now: datetime) -> "EditWindow":
         """The window of a run. It begins ``SETTLING`` before the end of the last one, since that may have ended as much
-        earlier. A window of the past (``--since``) begins where the user says."""
-        end = min(state.run_started_at or now, floored(now - SETTLING))
+        earlier. A window of the past (``--since``) begins where the user says; a window that ends in the future
+        (``--until``) moves no watermark, so it may end there."""
+        end = state.run_started_at or now
+        end = end if end > now else min(end, floored(now - SETTLING))
         begin = state.last_run if is_of_the_past(state) else state.last_run - SETTLING
         return cls([floored(begin).isoformat(), floored(end).isoformat()])
 

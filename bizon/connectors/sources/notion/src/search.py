@@ -31,13 +31,14 @@ class Search:
             place = {"cursor": None, "number": 0, "since": since, "again": False, "found": False}
         listed = self._results(kind, place["cursor"])
         begin = edits.begin if edits is not None else moment(place["since"]) if place["again"] else None
-        is_over = begin is not None and any(moment(each["last_edited_time"]) < begin for each in listed.results)
+        recent = [each for each in listed.results if begin is None or moment(each["last_edited_time"]) >= begin]
+        is_over = len(recent) < len(listed.results)
         if listed.is_cut and not is_over and (begin is None or listed.cursor is None):
             raise SourceFetchError(
                 f"search for every {kind}: Notion leaves out results after the first 10,000, and a search cannot be "
                 "split; name the databases in database_ids and use the stream without 'all_', whose queries are split"
             )
-        new = [each for each in listed.results if each.get("object") == kind and each["id"] not in self._seen]
+        new = [each for each in recent if each.get("object") == kind and each["id"] not in self._seen]
         found = [each for each in new if edits is None or edits.covers(each)]
         self._seen.update(each["id"] for each in found)
         cursor = None if is_over else listed.cursor
