@@ -2,10 +2,12 @@
 
 from collections import Counter
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 import requests
 from fakes import FakeClock
+from standins.notion.queries import RefusedError
 
 from bizon.common.errors.errors import SourceFetchError, StoppedError
 from bizon.common.waiting import ends_with
@@ -106,6 +108,26 @@ def test_a_wait_that_notion_asks_for_ends_with_the_run(notion, reader, wait_for)
     stop.set()
     thread.join(30)
     assert ended.is_set()
+
+
+def test_an_error_of_one_worker_ends_the_waits_of_the_others(notion, workspace, reader) -> None:
+    hidden, slow = workspace.add_page(), workspace.add_page()
+    workspace.unshare(hidden)
+    refused = Event()
+
+    def refuse_the_slow_one(asked) -> None:
+        if asked.path.endswith(slow):
+            refused.set()
+            raise RefusedError(503, "service_unavailable", "later")
+        assert refused.wait(30)
+
+    notion.before = refuse_the_slow_one
+    pages = reader("pages", page_ids=[hidden, slow], http={"retries": {"backoff_factor": 600}})
+    with pytest.raises(SourceFetchError, match="object_not_found"):
+        pages.read()
+    for thread in [each for each in enumerate_threads() if each.name.startswith("notion")]:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_a_used_up_budget_does_not_fail_the_check(notion, reader) -> None:

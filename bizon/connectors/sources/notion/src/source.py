@@ -8,7 +8,8 @@ from requests.auth import AuthBase
 
 from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
-from bizon.connectors.sources.notion.src.access import Access
+from bizon.common.waiting import ends_with
+from bizon.connectors.sources.notion.src.access import Access, Closing
 from bizon.connectors.sources.notion.src.client import Json, NotionClient
 from bizon.connectors.sources.notion.src.config import NotionSourceConfig, NotionStreams
 from bizon.connectors.sources.notion.src.edits import Delivered, EditWindow
@@ -81,7 +82,9 @@ class NotionSource(AbstractSource):
         return policy.model_copy(update={k: v for k, v in _RETRIES.items() if k not in policy.model_fields_set})
 
     def get_session(self) -> Session:
-        session = super().get_session()
+        self._closing = Closing()
+        with ends_with(self._closing):
+            session = super().get_session()
         session.headers["Notion-Version"] = self.config.notion_version
         session.keep_pace(TokenBucket(self.config.requests_per_minute))
         return session
@@ -131,6 +134,7 @@ class NotionSource(AbstractSource):
         return self._edited(source_state, pagination)
 
     def close(self) -> None:
+        self._closing.close()
         self._access.close()
         super().close()
 
