@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bizon.source.config import HttpRetriesConfig
 
 _POOL_SIZE = 64  # connections kept open, for connectors that fetch on several threads
+_TOO_FAST = (HTTPStatus.TOO_MANY_REQUESTS, 529)  # 529: not a standard; "overloaded"
 _NO_METHOD = frozenset({"-"})  # urllib3 reads an empty set as "every method"
 
 
@@ -33,6 +34,16 @@ class Signer(Protocol):
 
     def renew(self, request: PreparedRequest) -> bool:
         """Called once per request that got a 401. True when the request now carries other credentials."""
+
+
+class Pace(Protocol):
+    """The rate limit of an API, shared by all threads of a session. Called on the thread of each request."""
+
+    def wait(self, sign: StopSign | None) -> None:
+        """Called before each attempt; returns when it may be sent. Raises StoppedError once ``sign`` is set."""
+
+    def hold(self, seconds: float) -> None:
+        """Called when the API refuses a request for this many seconds: no thread sends anything before."""
 
 
 class CappedRetry(Retry):
@@ -92,6 +103,7 @@ class RetryingAdapter(HTTPAdapter):
     def __init__(self, policy: CappedRetry, sign: StopSign | None) -> None:
         super().__init__(_POOL_SIZE, _POOL_SIZE, max_retries=0)
         self.policy = policy
+        self.pace: Pace | None = None
         self._sign = sign
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
@@ -124,6 +136,8 @@ class RetryingAdapter(HTTPAdapter):
         raise result
 
     def _outcome(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response | requests.RequestException:
+        if self.pace is not None:
+            self.pace.wait(self._sign or stop_sign())
         try:
             return self._send_once(request, *args, **kwargs)
         except requests.RequestException as error:
@@ -150,6 +164,8 @@ class RetryingAdapter(HTTPAdapter):
                 return None
             asked_for = self.policy.get_retry_after(result.raw)
             wait = usual if asked_for is None else asked_for
+            if self.pace is not None and (asked_for is not None or result.status_code in _TOO_FAST):
+                self.pace.hold(wait)
         elif not is_temporary(result) or not (allowed or was_not_sent(result)):
             return None
         return wait if is_in_time(wait) and _can_be_sent_again(request) else None

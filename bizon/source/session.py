@@ -19,7 +19,7 @@ from bizon.source.answers import message_in, shown
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 from bizon.source.failures import brief
-from bizon.source.retries import CappedRetry, RetryingAdapter
+from bizon.source.retries import CappedRetry, Pace, RetryingAdapter
 
 __all__ = ["CappedRetry", "Session", "refused_by"]
 
@@ -65,6 +65,13 @@ class Session(requests.Session):
             self.mount(scheme, RetryingAdapter(policy, stop_sign()))
         if raise_for_status:
             self.hooks["response"] = [_raise_for_status]
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Send every request, retries included, at this pace. Called by a source whose API has a budget of requests,
+        from ``get_session``."""
+        for adapter in self.adapters.values():
+            if isinstance(adapter, RetryingAdapter):
+                adapter.pace = pace
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Response:
         """As in requests; ``timeout`` defaults to the time-out of the session."""
