@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
-from bizon.common.clock import Monotonic, monotonic
 from bizon.common.waiting import StopSign, pause
 
 _BURST = 10  # seconds' worth of requests that may go out at once
@@ -18,7 +17,10 @@ class TokenBucket:
     """
 
     def __init__(
-        self, per_minute: int, clock: Monotonic = monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        per_minute: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rate = per_minute / 60  # tokens per second
         self._most = max(1.0, self._rate * _BURST)
