@@ -9,25 +9,34 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
+_SHORTEST_LINE = 88  # the default of formatters; a longer list of names is written one per line, which all keep
+
+
 class _Import(NamedTuple):
     module: str
-    name: str | None  # None: ``import module``
+    name: str | None = None  # None: ``import module``
+    alias: str | None = None
 
     @property
     def bound(self) -> str:
-        return self.name or self.module.partition(".")[0]
+        return self.alias or self.name or self.module.partition(".")[0]
 
 
 def module_of(*parts: str, first_party: str) -> str:
-    """One module from the texts of several. The docstring is the one of the first. ``first_party``: the package whose
+    """One module from the texts of several. The docstring is the first that there is. ``first_party``: the package whose
     imports come last, as ruff sorts them. Imports between the parts are dropped: the result defines their names."""
     trees = [ast.parse(part) for part in parts]
     bodies = [_body(part, tree) for part, tree in zip(parts, trees, strict=True)]
     whole = "\n\n\n".join(bodies)
     defined, used = _defined(whole), _used(whole)
     imports = {each for tree in trees for each in _imports(tree) if each.bound in used and each.bound not in defined}
-    docstring = ast.get_source_segment(parts[0], trees[0].body[0]) if ast.get_docstring(trees[0]) else None
-    head = "\n\n".join(filter(None, [docstring, *_blocks(imports, first_party)]))
+    docstrings = (
+        ast.get_source_segment(part, node)
+        for part, tree in zip(parts, trees, strict=True)
+        for node in tree.body[:1]
+        if _is_docstring(node)
+    )
+    head = "\n\n".join(filter(None, [next(docstrings, None), *_blocks(imports, first_party)]))
     gap = "\n\n\n" if whole.startswith(("class ", "def ", "@")) else "\n\n"
     return f"{head}{gap}{whole}\n" if head else f"{whole}\n"
 
@@ -46,7 +55,7 @@ def _is_docstring(node: ast.stmt) -> bool:
 def _imports(tree: ast.Module) -> Iterator[_Import]:
     for node in tree.body:
         if isinstance(node, ast.Import):
-            yield from (_Import(alias.name, None) for alias in node.names)
+            yield from (_Import(alias.name, alias=alias.asname) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (_Import(node.module or "", alias.name) for alias in node.names)
 
@@ -71,13 +80,15 @@ def _blocks(imports: Iterable[_Import], first_party: str) -> Iterator[str]:
 
 
 def _lines(imports: list[_Import]) -> Iterator[str]:
-    modules = dict.fromkeys((each.module, each.name is None) for each in imports)
-    for module, is_plain in modules:
-        if is_plain:
-            yield f"import {module}"
-            continue
+    for each in imports:
+        if each.name is None:
+            yield f"import {each.module}" + (f" as {each.alias}" if each.alias else "")
+    for module in dict.fromkeys(each.module for each in imports if each.name is not None):
         names = sorted((each.name for each in imports if each.module == module and each.name), key=_order)
-        yield f"from {module} import {', '.join(names)}"
+        line = f"from {module} import {', '.join(names)}"
+        if len(line) > _SHORTEST_LINE:
+            line = "\n".join([f"from {module} import (", *(f"    {name}," for name in names), ")"])
+        yield line
 
 
 def _order(name: str) -> tuple[int, str]:

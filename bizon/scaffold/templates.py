@@ -1,7 +1,7 @@
 """The templates of new connectors: text files of the package, with placeholders and conditional lines.
 
 ``~{name}`` stands for a value: ``$`` and braces alone occur in the generated YAML, GraphQL and Python. The lines from
-``%if A or B`` (or ``%if not A``) to ``%end`` stay when one of the facts holds; ``%else`` begins the alternative; blocks
+``%if A B`` (or ``%if not A B``) to ``%end`` stay when one of the facts holds; ``%else`` begins the alternative; blocks
 nest. Every other line is text of the generated file, so a template reads like its result.
 """
 
@@ -50,4 +50,4 @@ def _chosen(text: str, facts: Collection[str]) -> str:
 def _holds(condition: list[str], facts: Collection[str]) -> bool:
     if condition[:1] == ["not"]:
         return not _holds(condition[1:], facts)
-    return any(word in facts for word in condition[::2])
+    return any(word in facts for word in condition)

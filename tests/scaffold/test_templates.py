@@ -6,7 +6,7 @@ from bizon.scaffold.templates import filled
 
 TEXT = """\
 class ~{Name}:
-%if cursor or token
+%if cursor token
     a = 1
 %if token
     b = "$b"
