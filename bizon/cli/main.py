@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bizon.cli import authors
 from bizon.cli import options as given
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
@@ -118,6 +119,9 @@ def source_list() -> None:
 
     with guarded():
         print_sources()
+
+
+_source.command("new", cls=_Command)(authors.new_source)
 
 
 @_stream.command("list", cls=_Command)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-
 _SHORTEST_LINE = 88  # the default of formatters; a longer list of names is written one per line, which all keep
 
 
@@ -23,7 +22,7 @@ class _Import(NamedTuple):
 
 
 def module_of(*parts: str, first_party: str) -> str:
-    """One module from the texts of several. The docstring is the first that there is. ``first_party``: the package whose
+    """One module from the texts of several. The docstring is the first one. ``first_party``: the package whose
     imports come last, as ruff sorts them. Imports between the parts are dropped: the result defines their names."""
     trees = [ast.parse(part) for part in parts]
     bodies = [_body(part, tree) for part, tree in zip(parts, trees, strict=True)]

@@ -1,4 +1,6 @@
-"""The files of a new source: configuration, source, example, and a test with a stand-in. Called by ``bizon source new``.
+"""The files of a new source: configuration, source, example, and a test with a stand-in.
+
+Called by ``bizon source new``.
 
 Each choice picks lines of the templates, so the result holds the chosen style only.
 """
@@ -33,7 +35,8 @@ class Paging(StrEnum):
 
 
 class Incremental(StrEnum):
-    """How changes are found: the API filters by time, the API gives a sync token, the source filters what it fetched."""
+    """How changes are found: the API filters by time, the API gives a sync token, the source filters
+    what it fetched."""
 
     TIME = "time"
     TOKEN = "token"
