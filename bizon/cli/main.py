@@ -121,6 +121,25 @@ def source_list() -> None:
         print_sources()
 
 
+@_source.command("test", cls=_Command)
+def source_test(
+    config: given.Config,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
+    record: given.Record = None,
+    replay: given.Replay = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Test the source of CONFIG against the conformance suite: one line per behaviour. Nothing is written. Exit code 1
+    when a behaviour fails."""
+    from bizon.cli.output import guarded
+    from bizon.cli.source_test import SuiteOptions, run_suite
+
+    with guarded():
+        code = run_suite(config, SuiteOptions(custom_source, env_file, record, replay, as_json))
+    raise typer.Exit(code)
+
+
 _source.command("new", cls=_Command)(authors.new_source)
 
 
