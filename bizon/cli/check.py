@@ -13,7 +13,7 @@ from bizon.common.secret import iter_secrets
 from bizon.engine.engine import load_config
 from bizon.engine.looking import Attempt, attempts
 
-_LEVEL = "ERROR"  # retries are no news: the line of the attempt says how it ended
+_LEVEL = "ERROR"  # without the retries: the line of the attempt says how it ended
 
 
 @dataclass(frozen=True)
