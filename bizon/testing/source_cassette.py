@@ -6,6 +6,7 @@ since vcrpy is the extra ``testing``.
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,6 +100,7 @@ class _Player:
 
 
 def _recorder(masks: Masks, mode: str) -> Any:
+    logging.getLogger("vcr").setLevel(logging.WARNING)  # below, it logs whole URLs
     recorder = vcr.VCR(
         record_mode=mode,
         before_record_request=lambda request: _seen(request, masks, is_replay=mode == "none"),

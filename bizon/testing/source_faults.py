@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from threading import Lock, Thread
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -83,6 +84,7 @@ class Detour:
         self._fault: Fault | None = None
         self._first, self._last = 0, 0.0
         self._lock = Lock()
+        self._numbers = count()  # a source may fetch on several threads
         self._asked: dict[str, tuple[Mapping[str, Any], Answer | None]] = {}
         detour = self
 
@@ -123,7 +125,7 @@ class Detour:
     def ask(self, request: PreparedRequest, origin: str, settings: Mapping[str, Any]) -> str:
         """Keep the real answer to a request, and return its number. Called on the thread of the source, once per
         request: later attempts get the same answer, unless it is a refusal."""
-        number = str(len(self._asked))
+        number = str(next(self._numbers))
         self._asked[number] = settings, None
         if isinstance(request.body, bytes | str | None):
             body = request.body.encode() if isinstance(request.body, str) else request.body or b""

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,12 @@ def test_wrong_usage_is_a_configuration_error(source: dict[str, Any], options: t
     done = bizon(write(source), *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in done.stderr
+
+
+def test_the_command_needs_neither_pytest_nor_vcrpy() -> None:
+    script = "import bizon.cli.source_test, sys; print(sorted({'pytest', 'vcr'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_without_vcrpy_only_recordings_are_missing() -> None:

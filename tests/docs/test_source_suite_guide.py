@@ -1,4 +1,4 @@
-"""The section "Test it" of adding-sources.md: its test passes with the guide's source, and its command prints verdicts."""
+"""The section "Test it" of adding-sources.md: its test passes with the guide's source, its command prints verdicts."""
 
 import pytest
 import yaml
