@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bizon.cli import authors
 from bizon.cli import options as given
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
@@ -110,6 +111,10 @@ def run(
     raise typer.Exit(run_pipeline(config, options))
 
 
+cli.command(cls=_Command)(authors.check)
+cli.command(cls=_Command)(authors.preview)
+
+
 @_source.command("list", cls=_Command)
 def source_list() -> None:
     """List the built-in sources and their streams."""
@@ -137,6 +142,9 @@ def source_test(
     with guarded():
         code = run_suite(config, SuiteOptions(custom_source, env_file, record, replay, as_json))
     raise typer.Exit(code)
+
+
+_source.command("new", cls=_Command)(authors.new_source)
 
 
 @_stream.command("list", cls=_Command)

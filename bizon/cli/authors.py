@@ -1,0 +1,94 @@
+"""The commands for authors of connectors. ``main.py`` registers them; like there, only typer is imported here."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from bizon.cli import options as given
+
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the new source, for example my_api.")]
+Style = Annotated[
+    Literal["http", "graphql", "rows"],
+    typer.Option("--style", help="Lists of an HTTP API, lists of a GraphQL API, or rows of a database."),
+]
+Paging = Annotated[
+    Literal["cursor", "page", "offset", "link", "token"],
+    typer.Option("--paging", help="How the API leads to the next page."),
+]
+Incremental = Annotated[
+    Literal["time", "token", "filter"] | None,
+    typer.Option(
+        "--incremental",
+        help="How changes are found: the API filters by time, the API gives a sync token, or the source filters what "
+        "it fetched. Without the option, every run fetches everything.",
+    ),
+]
+Into = Annotated[
+    str | None,
+    typer.Option(
+        "--into",
+        metavar="DIR",
+        help="Folder for the files. Default: the current folder; at the root of bizon's repository, its tree.",
+    ),
+]
+AsPackage = Annotated[
+    bool, typer.Option("--package", help="Create a package with an entry point, to install next to bizon.")
+]
+
+Count = Annotated[int, typer.Option("-n", "--records", min=1, metavar="N", help="Number of records to show.")]
+Stream = Annotated[
+    str | None, typer.Option("--stream", metavar="STREAM", help="Stream to read. Overrides source.stream.")
+]
+
+
+def new_source(
+    name: NewName,
+    style: Style = "http",
+    paging: Paging = "cursor",
+    incremental: Incremental = None,
+    into: Into = None,
+    package: AsPackage = False,
+) -> None:
+    """Create the source NAME: its configuration, the source, an example, and a test with a stand-in of the API. No file
+    is overwritten."""
+    from bizon.cli.output import guarded
+    from bizon.cli.scaffolding import create_source
+
+    with guarded():
+        create_source(name, (style, paging, incremental), into=into, package=package)
+
+
+def check(
+    config: given.Config,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Check that the source and the destination of CONFIG are reached and let us in. A line for each attempt; no job is
+    opened and nothing is written. Exit code 1 when one fails."""
+    from bizon.cli import check as command
+    from bizon.cli.output import guarded
+
+    with guarded():
+        code = command.check(config, custom_source, env_file, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def preview(
+    config: given.Config,
+    count: Count = 20,
+    stream: Stream = None,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Show the first records of CONFIG after its transforms, and the type and the share of nulls of each column.
+
+    Nothing is written, and no state is needed."""
+    from bizon.cli import preview as command
+    from bizon.cli.output import guarded
+
+    options = given.RunOptions(custom_source=custom_source, env_file=env_file)
+    with guarded():
+        code = command.preview(config, count, options, stream=stream, as_json=as_json)
+    raise typer.Exit(code)
