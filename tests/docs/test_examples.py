@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docs.conftest import variables_in
 
 from bizon.engine.engine import load_config
 
@@ -44,7 +45,8 @@ def test_there_are_examples():
 @pytest.mark.parametrize("path", EXAMPLES, ids=_name)
 def test_an_example_is_valid(path, monkeypatch):
     """A release used to refuse a quarter to a half of its own examples."""
-    monkeypatch.setenv("POSTGRES_PASSWORD", "p@ss/w:rd")
+    for name in variables_in(path.read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "p@ss/w:rd")
     load_config(path)
 
 
