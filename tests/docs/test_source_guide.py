@@ -96,7 +96,7 @@ def test_a_run_that_is_killed_continues_after_its_checkpoint(package, folder, ap
     api.before_page = lambda place: None
     api.requests.clear()
 
-    assert "5 records" in package.bizon("run", str(config))
+    package.bizon("run", str(config))
     assert rows(package) == USERS
     pages = [request.get("cursor") for request in api.requests if request["limit"] != "1"]
     assert pages[0] in ("2", "4")
