@@ -78,6 +78,7 @@ def signed_module(guide: Page) -> str:
     imports, signature = guide.block("python", "class SignedRequests(").split("\n\n\n", 1)
     old = f"{AUTHENTICATOR}{base.split(AUTHENTICATOR)[1].split('    def ')[0]}"
     base = base.replace(old, guide.block("python", "return SignedRequests(") + "\n")
+    base = base.replace("from requests.auth import AuthBase\n", "")  # among the imports of the signature
     first, rest = _headed(base, imports).split("\n\n\nclass ", 1)
     return f"{first}\n\n\n{signature}\n\nclass {rest}"
 

@@ -1,4 +1,4 @@
-"""The code of adding-sources.md passes every check of the project, as it is printed."""
+"""The code of the two guides to sources passes every check of the project, as it is printed."""
 
 import shutil
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from docs.conftest import ROOT, variables_in
+from docs.connector_guide_code import CHOICES, source_with, template
 from docs.guide_code import BY_NAME, MODULE, SNIPPETS, module_with, signed_module
 
 AT = "bizon/connectors/sources/myapi"
@@ -23,8 +24,10 @@ def tree(tmp_path: Path, source_guide) -> Path:
         f"{AT}/src/__init__.py": "",
         f"{AT}/src/source.py": source_guide.block("python", MODULE),
         TEST: source_guide.block("python", "def source_for"),
+        "bizon/connectors/sources/acme/src/source.py": template(),
         "snippets/snippets.py": module_with(source_guide, *BY_NAME),
         "snippets/signed.py": signed_module(source_guide),
+        **{f"snippets/acme_{choice}.py": source_with(choice) for choice in CHOICES.values()},
     }
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +58,10 @@ def test_its_types_are_right(tree, tmp_path):
     cache = tmp_path / "cache"
     if (ROOT / ".mypy_cache").is_dir():  # of `make types`, which runs before the tests
         shutil.copytree(ROOT / ".mypy_cache", cache)
-    files = [str(tree / AT / "src/source.py"), *map(str, sorted((tree / "snippets").glob("*.py")))]
+    files = [
+        *map(str, sorted((tree / "bizon/connectors/sources").glob("*/src/source.py"))),
+        *map(str, sorted((tree / "snippets").glob("*.py"))),
+    ]
     run("mypy", "--strict", "--cache-dir", str(cache), *files, cwd=ROOT)
 
 
