@@ -1,23 +1,14 @@
 """A reader follows adding-sources.md: pastes its code where the page says, and runs its commands."""
 
 import json
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
-from contextlib import closing
-from pathlib import Path
 
-import commands
 import pytest
-from docs.guide_code import MODULE, module_with
+from docs.guide_code import MODULE
 from docs.standin import USERS, Api
 from pytest_httpserver import HTTPServer
 
 CONFIG = "config/myapi.example.yml"
 AT = "bizon/connectors/sources/myapi"
-CHANGED = "2099-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -69,45 +60,6 @@ def test_incremental_is_refused_before_the_method_is_there(package, folder, api,
     package.bizon("config", "validate", str(config), expect=2)
 
 
-def test_an_incremental_run_appends_what_changed(package, folder, api, source_guide):
-    config = package.write(f"{folder}/{CONFIG}", source_guide.block("yaml", "cursor_field: updated_at"))
-    package.write(f"{folder}/src/source.py", module_with(source_guide, "Filtered"))
-    assert "5 records" in package.bizon("run", str(config))
-    api.items[2] |= {"name": "changed", "updated_at": CHANGED}
-
-    assert "1 record" in package.bizon("run", str(config))
-    assert rows(package) == [*USERS, api.items[2]]
-    assert "updated_after" in api.requests[-1]
-
-
-def test_a_run_that_is_killed_continues_after_its_checkpoint(package, folder, api):
-    config = package.root / folder / CONFIG
-    config.write_text(config.read_text() + "    buffer_size: 0\n")
-    command = [sys.executable, "-m", "bizon", "run", str(config)]
-    killed = commands.Popen(command, cwd=package.work, env=package.env, stderr=subprocess.DEVNULL)
-
-    def kill_at_the_last_page(place: dict[str, str]) -> None:
-        if place.get("cursor") == "4":
-            wait_for_a_checkpoint(package.work / "bizon.sqlite3")
-            killed.kill()
-
-    api.before_page = kill_at_the_last_page
-    assert killed.wait(timeout=60) == -signal.SIGKILL
-    api.before_page = lambda place: None
-    api.requests.clear()
-
-    package.bizon("run", str(config))
-    assert rows(package) == USERS
-    pages = [request.get("cursor") for request in api.requests if request["limit"] != "1"]
-    assert pages[0] in ("2", "4")
-
-
-def wait_for_a_checkpoint(state: Path) -> None:
-    with closing(sqlite3.connect(state)) as connection:
-        while not connection.execute("SELECT count(*) FROM destination_cursors").fetchone()[0]:
-            time.sleep(0.01)  # the time limit of the test bounds it
-
-
 def test_the_dispatching_variant_is_valid_python(source_guide):
     compile(f"class Source:\n{source_guide.block('python', 'case stream:')}", "guide", "exec", flags=0x1000000)
 
@@ -126,5 +78,5 @@ def test_the_source_works_as_a_custom_file(package, folder, api, source_guide):
 
 
 def test_the_documented_test_passes(package, folder, source_guide):
-    test = package.write("test_myapi.py", source_guide.block("python", "def test_a_page_leads_to_the_next"))
+    test = package.write("test_myapi.py", source_guide.block("python", "SourceConformance"))
     package.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", str(test))

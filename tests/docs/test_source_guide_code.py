@@ -23,7 +23,7 @@ def tree(tmp_path: Path, source_guide) -> Path:
     files = {
         f"{AT}/src/__init__.py": "",
         f"{AT}/src/source.py": source_guide.block("python", MODULE),
-        TEST: source_guide.block("python", "def source_for"),
+        TEST: source_guide.block("python", "SourceConformance"),
         "bizon/connectors/sources/acme/src/source.py": template(),
         "snippets/snippets.py": module_with(source_guide, *BY_NAME),
         "snippets/signed.py": signed_module(source_guide),
@@ -32,7 +32,7 @@ def tree(tmp_path: Path, source_guide) -> Path:
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
-    for part in ("common", "source"):  # ruff then knows that they are our own
+    for part in ("common", "source", "testing"):  # ruff then knows that they are our own
         if not (root / "bizon" / part).exists():
             (root / "bizon" / part).symlink_to(ROOT / "bizon" / part)
     shutil.copy(ROOT / "pyproject.toml", root)
@@ -80,6 +80,6 @@ def test_its_example_refers_to_variables_that_the_test_of_the_examples_sets(sour
 
 
 def test_every_block_of_the_guide_is_tested(source_guide):
-    known = (MODULE, "def source_for", *ELSEWHERE, *(snippet.shows for snippet in SNIPPETS))
+    known = (MODULE, "SourceConformance", *ELSEWHERE, *(snippet.shows for snippet in SNIPPETS))
     assert [block for block in source_guide.blocks("python") if not any(text in block for text in known)] == []
     assert len(source_guide.blocks("python")) == len(known)
