@@ -1,6 +1,5 @@
 """All behaviours of a source, for pytest and for ``bizon source test``."""
 
-import inspect
 from collections.abc import Callable, Iterator
 
 from bizon.testing.source_declarations import DeclarationBehaviours
@@ -24,6 +23,6 @@ def behaviours() -> Iterator[tuple[str, Callable[[Subject], None]]]:
     """Each behaviour and its name in words, in the order in which they are defined."""
     suite = SourceBehaviours()
     for part in SourceBehaviours.__bases__:
-        for name, _ in inspect.getmembers_static(part, inspect.isfunction):
+        for name in vars(part):
             if name.startswith(PREFIX):
                 yield name.removeprefix(PREFIX).replace("_", " "), getattr(suite, name)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from bizon.common.errors.errors import BizonError, ExitCode
 from bizon.common.models import BizonConfig
+from bizon.common.scrub import named_secrets
 from bizon.common.secret import Secret, iter_secrets
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
@@ -61,7 +62,7 @@ class DeclarationBehaviours:
         config = subject.wrong or _with_wrong_secrets(subject.config)
         if config is None:
             with subject.opened() as source:
-                if source.session.auth is not None:
+                if source.session.auth is not None or any(named_secrets(subject.config.model_dump())):
                     broken("the source authenticates, and its configuration has no SecretText", "declare its secrets")
             raise NotApplicable("the configuration holds no secret")
         error = _end_of_a_run(subject, subject.pipeline_of(config))
@@ -96,7 +97,7 @@ class DeclarationBehaviours:
             found = emptied_page(subject)
         else:
             with subject.opened(subject.empty) as source:
-                found = ids_of(subject.read(source))
+                found = tuple(ids_of(subject.read(source)))
         if found:
             broken(f"a stream without records has {shown(found)}", "return records=[] and next_pagination={}")
 

@@ -16,6 +16,8 @@ def emptied_page(subject: Subject) -> tuple[str, ...]:
     last = subject.pages[-1]
     if not last.ids and len(subject.pages) == 1:
         return ()
+    if not subject.source_class.fetches_over_http:
+        raise NotApplicable(f"the source declares fetches_over_http = False; {_HINT}")
     for spot in reversed(spots(subject, [last])):
         fault = _without_records(spot, len(last.ids))
         if fault is None:

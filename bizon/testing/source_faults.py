@@ -6,8 +6,9 @@ source, and no API has to be prepared for it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any, NamedTuple
@@ -20,10 +21,25 @@ from urllib3.exceptions import HTTPError
 
 from bizon.source.retries import RetryingAdapter
 
-_ORIGIN = "Bizon-Origin"  # the header with the scheme and host that a request was meant for
+ORIGIN = "Bizon-Origin"
+"""The header with the scheme and host that a request of the detour was meant for."""
+
+_NUMBER = "Bizon-Request"  # the number of that request
 _OF_ONE_CONNECTION = frozenset(
-    {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+    {
+        ORIGIN.lower(),
+        _NUMBER.lower(),
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _RETRIES = 2  # enough to see that a request is retried, and few enough to be quick
 _TIMEOUT = (10.0, 60.0)  # seconds
 
@@ -52,6 +68,13 @@ Fault = Callable[[Answer, str], Answer]
 """Makes a fault of the real answer; the text repeats the credentials of the request, as careless APIs do."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # closing the server waits for its connections
+
+    def handle_error(self, *_: Any) -> None:
+        """The connection ends without an answer, and the source reports it."""
+
+
 class Detour:
     """The local server. ``fault`` answers the requests from number ``first`` on, ``times`` of them; None = all."""
 
@@ -60,20 +83,21 @@ class Detour:
         self._fault: Fault | None = None
         self._first, self._last = 0, 0.0
         self._lock = Lock()
-        self._origins: dict[str, dict[str, Any]] = {}
+        self._asked: dict[str, tuple[Mapping[str, Any], Answer | None]] = {}
         detour = self
 
         class Handler(BaseHTTPRequestHandler):
+            wbufsize = -1  # an answer in one packet: two would wait for each other
+
             def handle_any(self) -> None:
                 detour.handle(self)
-
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any
 
             def log_message(self, *_: Any) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = False  # closing the server waits for its connections
+        for method in _METHODS:
+            setattr(Handler, f"do_{method}", Handler.handle_any)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
@@ -96,21 +120,30 @@ class Detour:
             _hurry(adapter)
             session.adapters[prefix] = _Rerouted(adapter, self)
 
-    def note(self, origin: str, settings: dict[str, Any]) -> None:
-        """Keep how the session reaches a server: certificates and proxies."""
-        self._origins[origin] = settings
+    def ask(self, request: PreparedRequest, origin: str, settings: Mapping[str, Any]) -> str:
+        """Keep the real answer to a request, and return its number. Called on the thread of the source, once per
+        request: later attempts get the same answer, unless it is a refusal."""
+        number = str(len(self._asked))
+        self._asked[number] = settings, None
+        if isinstance(request.body, bytes | str | None):
+            body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+            real = _real(request.method or "", f"{origin}{request.path_url}", request.headers, body, settings)
+            self._asked[number] = settings, real
+        return number
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request; called on the thread of its connection."""
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        url = f"{handler.headers.get(_ORIGIN, '')}{handler.path}"
+        origin, asked = handler.headers.get(ORIGIN, ""), handler.headers.get(_NUMBER, "")
+        url = f"{origin}{handler.path}"
         with self._lock:  # requests are numbered, so one is answered after the other
             number, at = len(self.served), time.monotonic()
             fault = self._fault if self._first <= number < self._last else None
-            try:
-                real: Answer | None = self._real(handler, url, body)
-            except requests.RequestException:
-                real = None
+            settings, real = self._asked[asked]
+            if real is None:
+                real = _real(handler.command, url, handler.headers, body, settings)
+            elif real.status >= HTTPStatus.BAD_REQUEST:
+                self._asked[asked] = settings, None
             self.served.append(Served(handler.command, url, body, fault is not None, at, real))
         if real is None:
             return  # the connection ends without an answer, as the real one did
@@ -118,28 +151,21 @@ class Detour:
         with suppress(OSError):  # the source has gone
             _write(handler, answer)
 
-    def _real(self, handler: BaseHTTPRequestHandler, url: str, body: bytes) -> Answer:
-        headers = {name: value for name, value in handler.headers.items() if name.lower() not in _OF_ONE_CONNECTION}
-        origin = headers.pop(_ORIGIN)
-        with requests.Session() as upstream:
-            upstream.trust_env = False
-            upstream.headers.clear()
-            request = requests.Request(handler.command, url, headers=headers, data=body or None)
-            answer = upstream.send(
-                upstream.prepare_request(request),
-                stream=True,
-                allow_redirects=False,
-                timeout=_TIMEOUT,
-                **self._origins[origin],
-            )
-            try:
-                raw = answer.raw.read(decode_content=False)
-            except HTTPError as error:
-                raise requests.ConnectionError(str(error)) from None
-            kept = [
-                (name, value) for name, value in answer.raw.headers.items() if name.lower() not in _OF_ONE_CONNECTION
-            ]
-            return Answer(answer.status_code, kept, raw)
+
+def _real(method: str, url: str, headers: Any, body: bytes, settings: Mapping[str, Any]) -> Answer | None:
+    """The answer of the real API; None when it breaks off."""
+    sent = {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_CONNECTION}
+    with requests.Session() as upstream:
+        upstream.trust_env = False
+        upstream.headers.clear()
+        request = upstream.prepare_request(requests.Request(method, url, headers=sent, data=body or None))
+        try:
+            answer = upstream.send(request, stream=True, allow_redirects=False, timeout=_TIMEOUT, **settings)
+            raw = answer.raw.read(decode_content=False)
+        except (requests.RequestException, HTTPError):
+            return None
+        kept = [each for each in answer.raw.headers.items() if each[0].lower() not in _OF_ONE_CONNECTION]
+        return Answer(answer.status_code, kept, raw)
 
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
@@ -174,16 +200,17 @@ class _Rerouted(BaseAdapter):
         self._inner = inner
         self._detour = detour
 
-    def send(self, request: PreparedRequest, stream: bool = False, timeout: Any = None, **how: Any) -> Any:
+    def send(self, request: PreparedRequest, *args: Any, **how: Any) -> requests.Response:
         parts = urlsplit(request.url or "")
         origin = f"{parts.scheme}://{parts.netloc}"
-        self._detour.note(origin, {name: how.get(name) for name in ("verify", "cert", "proxies")})
+        settings = {name: how.get(name) for name in ("verify", "cert", "proxies")}
         routed = request.copy()
         routed.signed_by = getattr(request, "signed_by", None)  # type: ignore[attr-defined]  # see the session of bizon
         routed.url = f"http://127.0.0.1:{self._detour.port}{(request.url or '')[len(origin) :] or '/'}"
-        routed.headers[_ORIGIN] = origin
+        routed.headers[_NUMBER] = self._detour.ask(request, origin, settings)
+        routed.headers[ORIGIN] = origin
         try:
-            answer = self._inner.send(routed, stream=stream, timeout=timeout, verify=True, cert=None, proxies={})
+            answer = self._inner.send(routed, *args, **{**how, "verify": True, "cert": None, "proxies": {}})
         except requests.RequestException as error:
             error.request = request
             raise

@@ -60,7 +60,7 @@ class IncrementalBehaviours:
             lost = expected - found
             if lost:
                 broken(
-                    f"the window that begins at {edge.isoformat()} lacks {listed(lost)}, changed at that moment or later",
+                    f"the window that begins at {edge.isoformat()} lacks {listed(lost)}, which changed then or later",
                     "the beginning belongs to the window: if the API excludes its bound, ask for one unit less",
                 )
             before = {id_ for id_, moment in moments.items() if moment < edge}

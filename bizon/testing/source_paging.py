@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, listed, shown
 
@@ -54,8 +55,8 @@ class PagingBehaviours:
                 found = subject.page(source, pagination)
             if found.ids != page.ids or bool(found.next_pagination) != bool(page.next_pagination):
                 broken(
-                    f"page {number}, fetched by a new instance with {shown(pagination)}, has {shown(found.ids)} instead "
-                    f"of {shown(page.ids)}",
+                    f"page {number}, fetched by a new instance with {shown(pagination)}, has {shown(found.ids)} "
+                    f"instead of {shown(page.ids)}",
                     "everything that finds a page must be in its pagination, and the order must not change",
                 )
         if len(subject.pages) > 1:
@@ -66,7 +67,8 @@ class PagingBehaviours:
 
     def test_none_and_an_empty_pagination_are_the_same_page(self, subject: Subject) -> None:
         first = subject.pages[0].ids
-        for pagination in (None, {}):
+        asked: tuple[dict[str, Any] | None, ...] = (None, {})
+        for pagination in asked:
             with subject.opened() as source:
                 found = subject.page(source, pagination).ids
             if found != first:

@@ -62,8 +62,10 @@ class Trial(NamedTuple):
 
 
 def spots(subject: Subject, pages: Sequence[Page] = ()) -> list[Spot]:
-    """The requests that faults hit: the first and the last one of each page, by default the first two. Raises NotApplicable for a
-    source that fetches nothing over HTTP, BehaviourError for one that should and does not."""
+    """The requests that faults hit: the first and the last one of each page, by default the first two.
+
+    Raises NotApplicable for a source that fetches nothing over HTTP, BehaviourError for one that should and does not.
+    """
     if not subject.source_class.fetches_over_http:
         raise NotApplicable("the source declares fetches_over_http = False")
     found = []

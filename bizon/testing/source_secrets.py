@@ -34,7 +34,7 @@ class SecretBehaviours:
         forms = forms_of(filter(is_maskable, secrets))
         if not forms:
             raise NotApplicable("the configuration holds no secret")
-        for place, text in _outputs(subject):
+        for place, text in list(_outputs(subject)):
             if any(form in text for form in forms):
                 broken(
                     f"{place} shows a secret of the configuration",
@@ -56,8 +56,7 @@ def _outputs(subject: Subject) -> Iterator[tuple[str, str]]:
             yield f"next_pagination of page {number}, which the state keeps,", json.dumps(page.next_pagination)
             yield f"next_state of page {number}, which the state keeps,", json.dumps(page.next_state)
             yield f"page {number}", " ".join(page.data)
-        for place, error in _errors(subject):
-            yield place, error
+        yield from _errors(subject)
     yield "what the source prints or logs", text.getvalue()
 
 
@@ -74,7 +73,7 @@ def _errors(subject: Subject) -> Iterator[tuple[str, str]]:
 def _captured() -> Iterator[StringIO]:
     """Within: what is printed, and what is logged as by a run."""
     text = StringIO()
-    sink = logger.add(text.write, level="TRACE", format="{level} {name}: {message} {extra}")
+    sink = logger.add(text, level="TRACE", format="{level} {name}: {message} {extra}")
     root = logging.getLogger()
     level = root.level
     try:
