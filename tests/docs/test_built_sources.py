@@ -59,11 +59,6 @@ class TestSourceOfTheGuide(OfAGuide):
         return write_custom(folder, guide, "Filtered")
 
 
-class TestTemplate(OfAGuide):
-    def file(self, folder: Path, guide: Any) -> Path:
-        return write_source(folder, "filter")
-
-
 class TestTemplateOfPages(OfAGuide):
     paging = "page"
 
