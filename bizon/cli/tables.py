@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDEST = 32  # terminal columns of one table column; longer values are cut
+_WIDEST = 24  # terminal columns of one table column, at most a third of the line; longer values are cut
 _GAP = 2  # between two columns
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # categories of characters that print nothing, or move
 
@@ -28,13 +28,14 @@ def shown_table(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int,
     """The rows under their names, in lines of at most ``width``. ``right``: the columns that end at the same place."""
     heads = [visible(name) for name in names]
     texts = [[_text(value) for value in row] for row in rows]
-    widths = [min(max(map(cell_len, column)), _WIDEST) for column in zip(heads, *texts, strict=True)]
+    widest = min(_WIDEST, max(width // 3, 1))
+    widths = [min(max(map(cell_len, column)), widest) for column in zip(heads, *texts, strict=True)]
     count = _fitting(widths, width)
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for number in range(count):
         table.add_column(
             Text(heads[number]),
-            width=min(widths[number], width),
+            width=widths[number],
             no_wrap=True,
             overflow="ellipsis",
             justify="right" if number in right else "left",

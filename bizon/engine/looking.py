@@ -6,10 +6,10 @@ as in a run, because the old one is worth nothing then.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
 from bizon.common.kept_tokens import kept_by
 from bizon.common.models import BizonConfig
 from bizon.common.secret import registry
@@ -57,7 +57,7 @@ def first_records(loaded: LoadedConfig, count: int) -> list[dict[str, Any]]:
     block = loaded.config.source.model_copy(update={"sync_mode": SourceSyncModes.FULL_REFRESH})
     config = loaded.config.model_copy(update={"source": block})
     found: list[dict[str, Any]] = []
-    with _tokens_kept(config):
+    with _explained(SourceConnectionError, f"source '{block.name}.{block.stream}'"), _tokens_kept(config):
         for frame in fetched_pages(config, loaded.secrets, None):
             found += map(json.loads, frame["data"].head(count - len(found)))
             if len(found) >= count:
@@ -74,21 +74,29 @@ def _tried(part: str, what: str, attempt: Callable[[], None]) -> Attempt:
 
 
 def _try_source(config: BizonConfig) -> None:
-    with _tokens_kept(config), opened_source(config):
+    with _explained(SourceConnectionError, "check_connection failed"), _tokens_kept(config), opened_source(config):
         pass
 
 
 def _try_destination(config: BizonConfig) -> None:
-    destination = _destination(config)
-    try:
+    with (
+        _explained(DestinationConnectionError, "check_connection failed"),
+        closing(_destination(config)) as destination,
+    ):
         destination.only_looks = True
         if destination.check_connection() is not True:
-            name = destination.sync_metadata.destination_name
-            raise DestinationConnectionError(
-                f"check_connection of destination '{name}' failed: {destination.describe()}"
-            )
-    finally:
-        destination.close()
+            raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
+
+
+@contextmanager
+def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
+    """Within: an error of another library becomes one of bizon's, whose message stands alone."""
+    try:
+        yield
+    except BizonError:
+        raise
+    except Exception as error:
+        raise error_class(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _destination(config: BizonConfig) -> AbstractDestination:

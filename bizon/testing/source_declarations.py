@@ -19,10 +19,11 @@ from bizon.engine.runner.opening import opened_source
 from bizon.source.discover import SOURCES_PACKAGE, streams_of, supports_incremental
 from bizon.source.discover_ast import inspect_source
 from bizon.testing.source_emptied import emptied_page
+from bizon.testing.source_masks import WRONG
 from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, shown
 
 _ABOUT_CREDENTIALS = re.compile(r"40[13]|auth|credential|token|passw|\bkey\b|permission|access|login|denied", re.I)
-_WRONG = Secret("wrong-credential-of-a-test")
+_WRONG = Secret(WRONG)
 
 
 class DeclarationBehaviours:

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import requests
 from requests import PreparedRequest
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3.exceptions import HTTPError
 
 from bizon.source.retries import RetryingAdapter
 
@@ -30,6 +29,7 @@ _OF_ONE_CONNECTION = frozenset(
         ORIGIN.lower(),
         _NUMBER.lower(),
         "connection",
+        "content-encoding",  # the body is passed on decompressed
         "content-length",
         "host",
         "keep-alive",
@@ -160,12 +160,11 @@ def _real(method: str, url: str, headers: Any, body: bytes, settings: Mapping[st
         upstream.headers.clear()
         request = upstream.prepare_request(requests.Request(method, url, headers=sent, data=body or None))
         try:
-            answer = upstream.send(request, stream=True, allow_redirects=False, timeout=_TIMEOUT, **settings)
-            raw = answer.raw.read(decode_content=False)
-        except (requests.RequestException, HTTPError):
+            answer = upstream.send(request, allow_redirects=False, timeout=_TIMEOUT, **settings)
+        except requests.RequestException:
             return None
         kept = [each for each in answer.raw.headers.items() if each[0].lower() not in _OF_ONE_CONNECTION]
-        return Answer(answer.status_code, kept, raw)
+        return Answer(answer.status_code, kept, answer.content)
 
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:

@@ -75,8 +75,3 @@ def test_the_source_works_as_a_custom_file(package, folder, api, source_guide):
     shown = source_guide.block("yaml", "source_file_path").removeprefix("source:\n")
     (package.work / "config.yml").write_text(config.replace("  name: myapi\n  stream: users\n", shown))
     package.bizon("config", "validate", "config.yml")
-
-
-def test_the_documented_test_passes(package, folder, source_guide):
-    test = package.write("test_myapi.py", source_guide.block("python", "SourceConformance"))
-    package.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", str(test))

@@ -1,7 +1,6 @@
 """Each way to break the contract fails the behaviour that is named after it."""
 
 import json
-import time
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -66,15 +65,21 @@ class DrawsItsIds(Items):
         return SourceIteration(records=records, next_pagination=super().iteration(page).next_pagination)
 
 
-class ShufflesItsPages(Items):
+class ChangesItsOrder(Items):
+    """Each instance reads the pages in another order."""
+
+    instances = 0
+
+    def __init__(self, config):
+        super().__init__(config)
+        ChangesItsOrder.instances += 1
+        self.order = ["0", "3", "6"] if self.instances % 2 else ["6", "0", "3"]
+
     def get(self, pagination=None):
-        if not hasattr(self, "order"):
-            cursors = ["0", "3", "6"]
-            Random(time.monotonic_ns()).shuffle(cursors)
-            self.order = cursors
         number = pagination["n"] if pagination else 0
         records = super().get({"cursor": self.order[number]}).records
-        return SourceIteration(records=records, next_pagination={"n": number + 1} if number < len("36") else {})
+        following = {"n": number + 1} if number + 1 < len(self.order) else {}
+        return SourceIteration(records=records, next_pagination=following)
 
 
 class KeepsItsPositionToItself(Items):
@@ -324,7 +329,7 @@ DEFECTS = [
     (NeverEndsWithNewPaginations, "paging_ends"),
     (NumbersItsIds, "ids_are_unique"),
     (DrawsItsIds, "ids_are_stable_over_two_reads"),
-    (ShufflesItsPages, "resuming_at_every_page_gives_the_same_records"),
+    (ChangesItsOrder, "resuming_at_every_page_gives_the_same_records"),
     (KeepsItsPositionToItself, "resuming_at_every_page_gives_the_same_records"),
     (CannotTakeNone, "none_and_an_empty_pagination_are_the_same_page"),
     (CarriesAllThatIsLeft, "pagination_is_json_and_small"),
