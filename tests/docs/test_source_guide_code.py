@@ -53,6 +53,7 @@ def test_it_has_no_lint(tree):
     run("ruff", "check", "snippets", "--ignore", IMPORTS, cwd=tree)
 
 
+@pytest.mark.timeout(600)  # without the cache mypy reads everything that the guide imports
 def test_its_types_are_right(tree, tmp_path):
     """``no-any-return`` and a union of records used to fail."""
     cache = tmp_path / "cache"
