@@ -37,12 +37,7 @@ def _next_steps(names: Names, target: Target) -> list[str]:
             "python tests/docs/reference.py --write",
         ]
     if target.place is Place.PACKAGE:
-        package = folder / f"bizon-{names.dashed}"
-        return [
-            f"cd {shlex.quote(str(package))}",
-            "pip install -e .",
-            "pytest",
-            f"bizon source test {name}.example.yml",
-        ]
+        package = shlex.quote(str(folder / f"bizon-{names.dashed}"))
+        return [f"cd {package}", "pip install -e .", "pytest", f"bizon source test config/{name}.example.yml"]
     moves = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
     return [*moves, f"pytest test_{name}.py", f"bizon source test {name}.example.yml"]
