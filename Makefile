@@ -82,8 +82,9 @@ lock: uv ## Write requirements.lock from pyproject.toml; uv.lock stays on this m
 	@$(UV) pip compile -q --python-version 3.13 --generate-hashes --no-header --no-emit-index-url \
 		tests/emulator/requirements.in -o tests/emulator/requirements.lock
 
-docs: $(STAMP) ## Write docs/reference from the code.
+docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the pages.
 	@$(BIN)/python tests/docs/reference.py --write
+	@$(BIN)/python tests/docs/llms_index.py --write
 
 clean: ## Remove what make built: environments, caches, the quickstart's output.
 	@rm -rf .venv .uv $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out

@@ -72,10 +72,11 @@ class CappedRetry(Retry):
         policy.wait_max = self.wait_max
         return policy
 
-    def attempts(self, sign: StopSign | None) -> Iterator[Attempt]:
-        """The first attempt and its retries, with waits that double. Raises StoppedError once ``sign`` is set."""
+    def attempts(self, sign: StopSign | None, method: str | None = None) -> Iterator[Attempt]:
+        """The first attempt and its retries, with waits that double. Raises StoppedError once ``sign`` is set. Only the
+        first attempt for a ``method`` that may not be sent twice."""
         longest = inf if self.wait_max is None else self.wait_max
-        retries = int(self.total or 0)
+        retries = int(self.total or 0) if method is None or self.allows(method) else 0
         return back_off(self.backoff_factor, longest, tries=retries + 1, sleep=lambda wait: pause(wait, sign))
 
     def allows(self, method: str | None) -> bool:

@@ -19,6 +19,7 @@ from bizon.source.answers import message_in, shown
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 from bizon.source.failures import brief
+from bizon.source.pages import Limited, Page, page_once_served
 from bizon.source.retries import CappedRetry, Pace, RetryingAdapter
 
 __all__ = ["CappedRetry", "Session", "refused_by"]
@@ -60,9 +61,10 @@ class Session(requests.Session):
         super().__init__()
         defaults = HttpConfig()
         self.timeout = timeout or defaults.timeout
-        policy = CappedRetry.from_config(retries or defaults.retries)
+        self._policy = CappedRetry.from_config(retries or defaults.retries)
+        self._sign = stop_sign()
         for scheme in ("http://", "https://"):
-            self.mount(scheme, RetryingAdapter(policy, stop_sign()))
+            self.mount(scheme, RetryingAdapter(self._policy, self._sign))
         if raise_for_status:
             self.hooks["response"] = [_raise_for_status]
 
@@ -103,6 +105,22 @@ class Session(requests.Session):
         if content_type is not None:
             headers.setdefault("Content-Type", content_type)
         return self.request(method.upper(), url, *args, headers=headers, **kwargs)
+
+    def page(self, method: str, url: str, *, limited: Limited | None = None, **kwargs: Any) -> Page:
+        """Send a request whose answer is a page: a JSON object or list. Takes the arguments of ``request``.
+
+        ``limited`` is for an API that limits requests by an answer of status 200: while it returns seconds, the request
+        is repeated after them, within the bounds of ``source.http.retries``. Raises SourceFetchError for an answer that
+        is not a page, StoppedError when the run must end, and what ``request`` raises.
+        """
+
+        def send() -> Response:
+            return self.request(method, url, **kwargs)
+
+        if limited is None:
+            return Page.of(send())
+        attempts = self._policy.attempts(self._sign or stop_sign(), method)
+        return page_once_served(send, limited, attempts, self._policy.wait_max)
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
         """As in requests, but without ``~/.netrc``, which would replace a header of the source."""

@@ -13,7 +13,8 @@ import commands
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CLAUDE.md", "SECURITY.md", "docs/**/*.md", "examples/**/*.md", ".claude/**/*.md", "CHANGELOG.md")
+PAGES = ("README.md", "AGENTS.md", "SECURITY.md", "docs/**/*.md", "examples/**/*.md", ".claude/**/*.md", "CHANGELOG.md")
+VARIABLE = re.compile(r"(?<!\$)\$\{env://(\w+)\}|\b(BIZON_ENV_\w+)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -43,6 +44,11 @@ class Page:
     def prose(self) -> str:
         """The text without the fenced blocks."""
         return FENCE.sub("", self.text)
+
+
+def variables_in(pipeline: str) -> set[str]:
+    """The environment variables that the text of a pipeline refers to."""
+    return {inline or whole for inline, whole in VARIABLE.findall(pipeline)}
 
 
 class Package:

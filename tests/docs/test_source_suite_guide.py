@@ -1,7 +1,8 @@
-"""The section "Test it" of adding-sources.md: its test passes with the guide's source, its command prints verdicts."""
+"""The section "Testing" of adding-sources.md: its test passes with the guide's source, its command prints verdicts."""
 
 import pytest
 import yaml
+from docs.guide_code import module_with
 
 AT = "bizon/connectors/sources/myapi"
 
@@ -9,10 +10,8 @@ AT = "bizon/connectors/sources/myapi"
 @pytest.fixture
 def documented_test(package, source_guide) -> str:
     """The guide's source with incremental, and the guide's test of it."""
-    incremental = next(block for block in source_guide.blocks("python") if "    def get_records_after" in block)
-    source = source_guide.block("python", f"# {AT}/src/source.py")
     package.write(f"{AT}/src/__init__.py", "")
-    package.write(f"{AT}/src/source.py", f"{source}\n{incremental}")
+    package.write(f"{AT}/src/source.py", module_with(source_guide, "Filtered"))
     package.write(f"{AT}/config/myapi.example.yml", source_guide.block("yaml", "cursor_field: updated_at"))
     return str(package.write("test_conformance.py", source_guide.block("python", "(SourceConformance)")))
 

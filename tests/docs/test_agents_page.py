@@ -1,4 +1,4 @@
-"""CLAUDE.md is true: every value, name and file that it mentions exists, and no existing value is missing."""
+"""AGENTS.md is true: every value, name and file that it mentions exists. CLAUDE.md adds the skills that exist."""
 
 import ast
 import re
@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bizon.destination.config import DestinationTypes
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.queue.config import QueueTypes
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.auth.config import AuthType
 from bizon.source.config import SourceSyncModes
-from bizon.source.discover import list_sources
+from docs import llms_index
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "CLAUDE.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 QUOTED = re.findall(r"`([^`\n]+)`", PROSE)
 KINDS: dict[str, type[StrEnum]] = {
@@ -24,7 +23,6 @@ KINDS: dict[str, type[StrEnum]] = {
     "runner": RunnerTypes,
     "queue": QueueTypes,
     "backend": BackendTypes,
-    "destination": DestinationTypes,
     "authentication": AuthType,
 }
 
@@ -45,10 +43,6 @@ def values(kind: str) -> set[str]:
 def test_the_values_of_a_kind_are_those_of_the_code(kind: str) -> None:
     """The page once listed two of five destinations, and three of four backends."""
     assert values(kind) == {member.value for member in KINDS[kind]}
-
-
-def test_the_sources_are_those_of_the_code() -> None:
-    assert values("source") == {info.name for info in list_sources()}
 
 
 @pytest.mark.parametrize("cells", rows("Key abstractions"), ids=lambda cells: cells[0])
@@ -82,7 +76,7 @@ def test_every_name_of_code_exists() -> None:
 def test_every_function_that_is_named_exists() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "bizon").rglob("*.py")))
     names = {text for text in QUOTED if re.fullmatch(r"[a-z]+_[a-z_]+", text)}
-    known = {value for kind in [*KINDS, "source"] for value in values(kind)} | {"tmp_path"}
+    known = {value for kind in KINDS for value in values(kind)} | {"tmp_path"}
     assert {name for name in names - known if not re.search(rf"\b{name}\b", sources)} == set()
 
 
@@ -100,3 +94,26 @@ def test_every_environment_variable_that_is_named_is_read() -> None:
     assert names
     code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py")))
     assert {name for name in names if f'"{name}"' not in code} == set()
+
+
+def test_the_page_of_claude_is_this_one_and_the_skills_that_exist() -> None:
+    text = (ROOT / "CLAUDE.md").read_text(encoding="utf-8")
+    assert text.startswith("@AGENTS.md\n")
+    listed = re.findall(r"^\| `/([a-z-]+)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted(folder.name for folder in (ROOT / ".claude/skills").iterdir())
+
+
+def test_the_page_is_short() -> None:
+    assert TEXT.count("\n") < 160
+
+
+def test_the_index_of_the_pages_is_current() -> None:
+    """Remedy: make docs"""
+    assert llms_index.INDEX.read_text(encoding="utf-8") == llms_index.render()
+
+
+def test_the_index_names_every_page_once() -> None:
+    listed = re.findall(r"^- \[.+?\]\((.+?)\)", llms_index.render(), re.MULTILINE)
+    pages = [*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "AGENTS.md"]
+    assert len(listed) == len(set(listed))
+    assert {str(page.relative_to(ROOT)) for page in pages} <= set(listed)
