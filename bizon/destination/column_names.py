@@ -1,0 +1,69 @@
+"""From the keys of a record to the names of columns. Pure and deterministic: a key has the same name in every run."""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+RESERVED = ("_bizon_", "_source_")
+"""What the names of our own columns begin with, in any case."""
+_HASH_DIGITS = 10
+_SHORTEST_LIMIT = 16
+_LAST_OF_CAPITALS = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
+_NOT_IN_A_NAME = re.compile(r"\W+")
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class NameRefusedError(ValueError):
+    """A key has no name as a column. The message says why, without naming the key."""
+
+
+@dataclass(frozen=True)
+class NameRules:
+    """The names that an engine takes. ``longest`` counts in ``unit``; None: any length. ``snake_case``: letters,
+    digits and underscores, in lower case; without it a key keeps its spelling, since the connector quotes names."""
+
+    longest: int | None = None
+    unit: Literal["bytes", "characters"] = "bytes"
+    snake_case: bool = False
+
+    def __post_init__(self) -> None:
+        if self.longest is not None and self.longest < _SHORTEST_LIMIT:
+            raise ValueError(f"names of at most {self.longest} {self.unit} are too short: at least {_SHORTEST_LIMIT}")
+
+    def name(self, path: tuple[str, ...]) -> str:
+        """The name of the column for the value under these keys. A name that is too long ends with a hash of the whole
+        name. Raises NameRefusedError for an empty or reserved name, and for one with NUL or half a surrogate pair."""
+        whole = "_".join(map(_snake_case, path) if self.snake_case else path)
+        if not whole or not path[-1]:
+            raise NameRefusedError("an empty key is no column name")
+        if any(map(_UNUSABLE.search, path)):
+            raise NameRefusedError("a key with NUL or half a surrogate pair is no column name")
+        if folded(whole).startswith(RESERVED) or folded(path[0]).startswith(RESERVED):
+            raise NameRefusedError(f"names that begin with {' or '.join(RESERVED)} are reserved")
+        return self._shortened(whole)
+
+    def _shortened(self, name: str) -> str:
+        if self.longest is None or self._length(name) <= self.longest:
+            return name
+        room = self.longest - _HASH_DIGITS - 1
+        if self.unit == "bytes":
+            kept = name.encode()[:room].decode(errors="ignore")  # not half a character
+        else:
+            kept = name[:room]
+        return f"{kept}_{sha256(name.encode()).hexdigest()[:_HASH_DIGITS]}"
+
+    def _length(self, name: str) -> int:
+        return len(name.encode()) if self.unit == "bytes" else len(name)
+
+
+def folded(name: str) -> str:
+    """The form in which two names are compared: engines that ignore case see one column in two such names."""
+    return name.casefold()
+
+
+def _snake_case(key: str) -> str:
+    words = _LAST_OF_CAPITALS.sub("_", key)
+    name = _NOT_IN_A_NAME.sub("_", words).lower().strip("_") if words.strip("_") else ""
+    leading = "_" if key.startswith("_") or name[:1].isdigit() else ""
+    return f"{leading}{name}" if name else ""

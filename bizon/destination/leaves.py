@@ -1,0 +1,180 @@
+"""The values of records in columns, before anything is known of their types.
+
+A leaf is a scalar, an array, an empty object, or an object below the levels that are flattened. A leaf is a plain
+Python value when that value says exactly what the text said: encoded again, the record gives the text that it came
+from. Otherwise it is ``Sent``, which keeps the text. So nothing downstream can lose a digit that it does not see.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from itertools import chain
+from json.decoder import scanstring  # type: ignore[attr-defined]  # documented for its errors only
+from typing import Any
+
+import orjson
+import polars as pl
+
+Path = tuple[str, ...]
+_RECORDS_AT_ONCE = 1024  # their objects are still in the cache of the processor when they become columns
+_NUL = b"\\u0000"
+_SPACE = re.compile(r"[ \t\n\r]*")
+_NOT_A_NUMBER = re.compile(r"-?(?:NaN|Infinity)")
+_TEXT_OR_NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)')
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_INT64_FOR_CERTAIN = 18  # digits
+_WHOLE = re.compile(r"-?\d+")
+
+
+class Sent:
+    """A value that no Python value stands for exactly, as JSON text. ``is_json``: false for a value with NaN or an
+    infinity in it, which JSON does not have; its text then holds them in quotes."""
+
+    __slots__ = ("is_json", "text")
+
+    def __init__(self, text: str) -> None:
+        self.is_json = _NOT_A_NUMBER.search(text) is None or text == _quoted(text)
+        self.text = text if self.is_json else _quoted(text)
+
+
+@dataclass(slots=True)
+class Leaves:
+    """The leaves of some records. A column has a value per record, None where it is null or missing. ``first``: the
+    number of the first record. ``surplus``: record, path and value of a key that its record has once more later on.
+    ``faults``: why a record cannot be read; all its leaves are None. Records are numbered from ``first``."""
+
+    first: int
+    height: int
+    columns: dict[Path, list[Any]] = field(default_factory=dict)
+    surplus: list[tuple[int, Path, Any]] = field(default_factory=list)
+    faults: dict[int, str] = field(default_factory=dict)
+
+
+def leaves(texts: pl.Series, flatten: int = 0) -> Iterator[Leaves]:
+    """The leaves of JSON texts, some records at a time, in order. ``flatten``: levels of nested objects whose keys
+    become columns of their own. Every record is read."""
+    for first in range(0, texts.len(), _RECORDS_AT_ONCE):
+        some = texts.slice(first, _RECORDS_AT_ONCE)
+        raw = some.cast(pl.Binary).to_list()
+        records, others = _decoded(raw)
+        found = Leaves(first, len(raw), _columns(records, (), flatten))
+        for position in others:
+            _add(found, position, raw[position], flatten)
+        yield found
+
+
+def _decoded(texts: list[bytes | None]) -> tuple[list[Any], list[int]]:
+    """The records whose objects say exactly what the text says, ``{}`` for the others, and the positions of those."""
+    loads, dumps = orjson.loads, orjson.dumps
+    records: list[Any] = []
+    others: list[int] = []
+    for position, text in enumerate(texts):
+        try:
+            record = loads(text)  # type: ignore[arg-type]  # None raises like any text that is not JSON
+            again = dumps(record)
+        except (ValueError, TypeError):
+            record, again = None, b""
+        # spaces between tokens are all that may differ: a lossy token would differ in another character
+        if (again != text and again.replace(b" ", b"") != text.replace(b" ", b"")) or (
+            _NUL in again or record.__class__ is not dict
+        ):
+            others.append(position)
+            record = {}
+        records.append(record)
+    return records, others
+
+
+def _columns(records: list[Any], path: Path, flatten: int) -> dict[Path, list[Any]]:
+    columns: dict[Path, list[Any]] = {}
+    for key in dict.fromkeys(chain.from_iterable(records)):
+        values = [record.get(key) for record in records]
+        here = (*path, key)
+        if flatten and any(value.__class__ is dict and value for value in values):
+            inner = [value if value.__class__ is dict else {} for value in values]
+            columns.update(_columns(inner, here, flatten - 1))
+            values = [None if value.__class__ is dict and value else value for value in values]
+            if not any(value is not None for value in values):
+                continue
+        columns[here] = values
+    return columns
+
+
+def _add(found: Leaves, position: int, raw: bytes | None, flatten: int) -> None:
+    """Add the leaves of one record, read value by value."""
+    try:
+        if raw is None:
+            raise ValueError("there is no text")
+        pairs = list(_pairs(raw.decode(), (), flatten))
+    except ValueError as error:
+        found.faults[found.first + position] = f"is not a JSON object: {error}"
+        return
+    except RecursionError:
+        found.faults[found.first + position] = "is nested too deeply"
+        return
+    for path, value in pairs:
+        column = found.columns.setdefault(path, [None] * found.height)
+        if column[position] is not None:
+            found.surplus.append((found.first + position, path, column[position]))
+        column[position] = value
+
+
+def _pairs(text: str, path: Path, flatten: int) -> Iterator[tuple[Path, Any]]:
+    """Path and leaf of each key, in order, repeated keys included. Raises ValueError."""
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        raise ValueError(f"it begins with {text[:1]!r}")
+    at = _skip(text, at + 1)
+    is_first = True
+    while text[at : at + 1] != "}":
+        if not is_first:
+            at = _skip(text, _expect(text, at, ","))
+        key, at = scanstring(text, _expect(text, at, '"'), True)
+        begin = _skip(text, _expect(text, _skip(text, at), ":"))
+        value, at = _DECODER.raw_decode(text, begin)
+        here, raw = (*path, key), text[begin:at]
+        if flatten and raw.startswith("{") and value:
+            yield from _pairs(raw, here, flatten - 1)
+        else:
+            yield here, _leaf(value, raw)
+        at, is_first = _skip(text, at), False
+    if _skip(text, at + 1) != len(text):
+        raise ValueError(f"it goes on after its end, at character {at + 1}")
+
+
+def _leaf(value: Any, raw: str) -> Any:
+    if isinstance(value, str):
+        return Sent(raw) if _UNSTORABLE.search(value) else value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):  # as the decoder reads every number
+        return _number(value, raw)
+    return Sent(raw)
+
+
+def _number(value: float, raw: str) -> Any:
+    if _WHOLE.fullmatch(raw):
+        return int(raw) if len(raw) <= _INT64_FOR_CERTAIN else Sent(raw)
+    try:
+        return value if Decimal(raw) == Decimal(repr(value)) else Sent(raw)
+    except InvalidOperation:  # NaN, or an exponent beyond all limits
+        return Sent(raw)
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def _expect(text: str, at: int, character: str) -> int:
+    if text[at : at + 1] != character:
+        raise ValueError(f"{character} is missing at character {at}")
+    return at + 1
+
+
+def _quoted(text: str) -> str:
+    return _TEXT_OR_NOT_A_NUMBER.sub(lambda found: found[0] if found[0][0] == '"' else f'"{found[0]}"', text)
+
+
+_DECODER = json.JSONDecoder(parse_int=float, parse_float=float)  # floats: any number of digits, and they are not used
