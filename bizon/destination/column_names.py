@@ -6,11 +6,12 @@ from hashlib import sha256
 from typing import Literal
 
 RESERVED = ("_bizon_", "_source_")
-"""What the names of our own columns begin with, in any case."""
+"""The beginnings of the names of our own columns, in any case."""
 _HASH_DIGITS = 10
 _SHORTEST_LIMIT = 16
 _LAST_OF_CAPITALS = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_A_NAME = re.compile(r"\W+")
+_SHORTENED = re.compile(rf"_[0-9a-f]{{{_HASH_DIGITS}}}$")
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -36,12 +37,22 @@ class NameRules:
         name. Raises NameRefusedError for an empty or reserved name, and for one with NUL or half a surrogate pair."""
         whole = "_".join(map(_snake_case, path) if self.snake_case else path)
         if not whole or not path[-1]:
-            raise NameRefusedError("an empty key is no column name")
+            raise NameRefusedError("an empty key cannot name a column")
         if any(map(_UNUSABLE.search, path)):
-            raise NameRefusedError("a key with NUL or half a surrogate pair is no column name")
+            raise NameRefusedError("NUL and half a surrogate pair cannot be part of a name")
         if folded(whole).startswith(RESERVED) or folded(path[0]).startswith(RESERVED):
             raise NameRefusedError(f"names that begin with {' or '.join(RESERVED)} are reserved")
         return self._shortened(whole)
+
+    def key(self, name: str, flatten: int = 0) -> str | None:
+        """The only key whose column has this name; None when more than one key may have it. ``flatten``: levels of
+        objects whose keys are joined by an underscore."""
+        if self.snake_case or (flatten and "_" in name) or (self.longest is not None and _SHORTENED.search(name)):
+            return None
+        try:
+            return name if self.name((name,)) == name else None
+        except NameRefusedError:
+            return None
 
     def _shortened(self, name: str) -> str:
         if self.longest is None or self._length(name) <= self.longest:

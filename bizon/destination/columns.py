@@ -1,7 +1,7 @@
 """The types of a table's columns: one vocabulary for every destination with columns. Pure.
 
-A connector maps these types to those of its engine. It promises nothing about storage: an engine without ``date`` may
-keep text. A column of ``timestamp`` holds moments, not the offsets that they were written with.
+A connector maps these types to the types of its engine. Nothing is promised about storage: an engine without ``date``
+may keep text. A column of ``timestamp`` holds moments, not the offsets that they were written with.
 """
 
 import re
@@ -87,7 +87,9 @@ _ALIASES = {
 def decimal(precision: int, scale: int = 0) -> ColumnType:
     """A decimal type. Raises ValueError unless ``0 <= scale <= precision`` and ``precision`` is positive."""
     if not 0 <= scale <= precision or not precision:
-        raise ValueError(f"decimal({precision}, {scale}): the scale is between 0 and the precision, which is at least 1")
+        raise ValueError(
+            f"decimal({precision}, {scale}): the scale is between 0 and the precision, which is at least 1"
+        )
     return ColumnType(Kind.DECIMAL, precision, scale)
 
 

@@ -1,4 +1,4 @@
-"""What the values of a column have in common, and the narrowest type that holds all of them without loss.
+"""Evidence of the type of a column, and the narrowest type that holds all its values without loss.
 
 Evidence of two batches is combined with ``|``, in any order and grouping, with the same result.
 """
@@ -33,6 +33,8 @@ from bizon.destination.moments import dates, moments
 
 LARGEST_EXACT = 2**53  # of a float, and every integer below it is exact, too
 _ROOMY_SCALE = 9  # digits after the point of a widened column, so that it need not grow with each batch
+_LENGTH_OF_A_DATE = 10
+_FIRST_WITH_EXPONENT = 1e16  # of the floats that orjson writes
 _LIKE_A_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:$|[Tt ])")
 
 
@@ -54,9 +56,9 @@ _TYPES = {Shape.BOOLEAN: BOOLEAN, Shape.DATE: DATE, Shape.TIMESTAMP: TIMESTAMP, 
 
 
 class Evidence(NamedTuple):
-    """What is known of some values. Of the numbers: ``whole`` and ``scale``, the most digits before and after the
+    """Facts about values. About the numbers among them: ``whole`` and ``scale``, the most digits before and after the
     point; ``fraction``, whether one is written with a point or an exponent; ``beyond_int64`` and ``beyond_float``,
-    whether an integer has more than 64 bits, or a number has no equal float (an integer: is larger than 2**53).
+    whether a number is out of the range of 64-bit integers, or has no equal float (an integer: is larger than 2**53).
 
     A number that no decimal of 38 digits holds leaves no evidence unless a float is equal to it: it fits no column.
     """
@@ -68,7 +70,7 @@ class Evidence(NamedTuple):
     beyond_int64: bool = False
     beyond_float: bool = False
 
-    def __or__(self, other: "Evidence") -> "Evidence":  # type: ignore[override]  # a tuple has no such operator
+    def __or__(self, other: "Evidence") -> "Evidence":
         shapes = self.shapes | other.shapes
         if shapes & _STRINGS not in (Shape.NOTHING, Shape.DATE, Shape.TIMESTAMP):
             shapes = shapes & ~_STRINGS | Shape.TEXT
@@ -130,7 +132,7 @@ def evidence_of(values: Sequence[Any]) -> Evidence:
 
 
 def number_of(value: "int | float | Sent") -> Decimal | None:
-    """The exact number of a leaf; None when it is beyond every decimal, or is no number."""
+    """The exact number of a leaf; None for another value, and beyond every decimal."""
     text = value.text if isinstance(value, Sent) else str(value)
     if text[:1] in '"{[':
         return None
@@ -167,30 +169,28 @@ def _of_integers(values: list[int]) -> Evidence:
 
 def _of_floats(values: list[float]) -> Evidence:
     texts = orjson.dumps(values)[1:-1].split(b",")
-    whole = scale = 0
-    for text in texts:
-        if b"e" in text or text.startswith((b"0", b"-0")) or len(text) > WIDEST_DECIMAL:
-            before, after = digits(Decimal(text.decode()))
-            if before > WIDEST_DECIMAL or before + after > WIDEST_DECIMAL:
-                continue  # a float is all that holds it
-        else:
-            point = text.index(b".")
-            before, after = point - (text[0] == ord("-")), 0 if text.endswith(b".0") else len(text) - point - 1
-            if text.endswith(b"0"):
-                before, after = digits(Decimal(text.decode()))
-        whole, scale = max(whole, before), max(scale, after)
-    return Evidence(Shape.NUMBER, whole, scale, True)
+    with_exponent = [text for text in texts if b"e" in text]
+    plain = [text for text in texts if b"e" not in text] if with_exponent else texts
+    scale = max([len(text) - text.find(b".") for text in plain], default=1) - 1
+    if scale == 1 and all(text.endswith(b".0") for text in plain):
+        scale = 0
+    below = [abs(value) for value in values if abs(value) < _FIRST_WITH_EXPONENT] if with_exponent else values
+    largest = int(max(map(abs, below), default=0))
+    whole = len(str(largest)) if largest else 0
+    for text in with_exponent:
+        before, after = digits(Decimal(text.decode()))
+        if before + after <= WIDEST_DECIMAL:  # else a float is all that holds it
+            whole, scale = max(whole, before), max(scale, after)
+    return Evidence(Shape.NUMBER, whole, scale, True, max(map(abs, values)) > LARGEST_INT64)
 
 
 def _of_texts(values: list[str]) -> Evidence:
-    if not all(map(_LIKE_A_DATE.match, values)):
+    first = values[0]
+    if not _LIKE_A_DATE.match(first):
         return Evidence(Shape.TEXT)
-    texts = pl.Series(values, dtype=pl.String)
-    days = texts.len() - dates(texts).null_count()
-    instants = texts.len() - moments(texts).null_count()
-    if days == texts.len():
-        return Evidence(Shape.DATE)
-    return Evidence(Shape.TIMESTAMP if instants == texts.len() else Shape.TEXT)
+    shape, parsed = (Shape.DATE, dates) if len(first) == _LENGTH_OF_A_DATE else (Shape.TIMESTAMP, moments)
+    is_alike = not parsed(pl.Series(values, dtype=pl.String)).null_count()
+    return Evidence(shape if is_alike else Shape.TEXT)
 
 
 def _of_sent(values: list[Sent]) -> Evidence:
@@ -213,7 +213,7 @@ def _of_one(value: Sent) -> Evidence:
     if whole + scale > WIDEST_DECIMAL:
         return Evidence()
     is_whole = value.text.lstrip("-").isdigit()
-    beyond_int64 = scale == 0 and not SMALLEST_INT64 <= int(number) <= LARGEST_INT64
+    beyond_int64 = not SMALLEST_INT64 <= number <= LARGEST_INT64
     beyond_float = not is_whole or abs(number) > LARGEST_EXACT
     return Evidence(Shape.NUMBER, whole, scale, not is_whole, beyond_int64, beyond_float)
 

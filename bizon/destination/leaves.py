@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from itertools import chain
 from json.decoder import scanstring  # type: ignore[attr-defined]  # documented for its errors only
+from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -25,7 +27,15 @@ _NOT_A_NUMBER = re.compile(r"-?(?:NaN|Infinity)")
 _TEXT_OR_NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)')
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _INT64_FOR_CERTAIN = 18  # digits
+_FLOAT_FOR_CERTAIN = 16  # characters: at most 15 digits and a point
 _WHOLE = re.compile(r"-?\d+")
+_SIMPLE_MEMBER = re.compile(
+    r'[ \t\n\r]*"([^"\\\0-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*'
+    r'(?:"([^"\\\0-\x1f]*)"|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(true|false|null))'
+    r"[ \t\n\r]*([,}])"
+)
+"""A member with a scalar and without escapes; the last group is what follows it."""
+_WORDS = {"true": True, "false": False, "null": None}
 
 
 class Sent:
@@ -70,15 +80,17 @@ def _decoded(texts: list[bytes | None]) -> tuple[list[Any], list[int]]:
     loads, dumps = orjson.loads, orjson.dumps
     records: list[Any] = []
     others: list[int] = []
+    again = b""
     for position, text in enumerate(texts):
         try:
             record = loads(text)  # type: ignore[arg-type]  # None raises like any text that is not JSON
             again = dumps(record)
         except (ValueError, TypeError):
-            record, again = None, b""
-        # spaces between tokens are all that may differ: a lossy token would differ in another character
-        if (again != text and again.replace(b" ", b"") != text.replace(b" ", b"")) or (
-            _NUL in again or record.__class__ is not dict
+            record = None
+        if (
+            record.__class__ is not dict
+            or _NUL in again
+            or (again != text and not (text and _same_tokens(again, text)))
         ):
             others.append(position)
             record = {}
@@ -86,10 +98,18 @@ def _decoded(texts: list[bytes | None]) -> tuple[list[Any], list[int]]:
     return records, others
 
 
+def _same_tokens(again: bytes, text: bytes) -> bool:
+    """Whether only spaces between tokens differ. A token that changed or is gone would differ in another character."""
+    return again.replace(b" ", b"") == text.replace(b" ", b"")
+
+
 def _columns(records: list[Any], path: Path, flatten: int) -> dict[Path, list[Any]]:
     columns: dict[Path, list[Any]] = {}
     for key in dict.fromkeys(chain.from_iterable(records)):
-        values = [record.get(key) for record in records]
+        try:
+            values = list(map(itemgetter(key), records))
+        except KeyError:  # some record lacks it
+            values = [record.get(key) for record in records]
         here = (*path, key)
         if flatten and any(value.__class__ is dict and value for value in values):
             inner = [value if value.__class__ is dict else {} for value in values]
@@ -104,9 +124,7 @@ def _columns(records: list[Any], path: Path, flatten: int) -> dict[Path, list[An
 def _add(found: Leaves, position: int, raw: bytes | None, flatten: int) -> None:
     """Add the leaves of one record, read value by value."""
     try:
-        if raw is None:
-            raise ValueError("there is no text")
-        pairs = list(_pairs(raw.decode(), (), flatten))
+        pairs = list(_pairs(raw.decode() if raw else "", (), flatten))
     except ValueError as error:
         found.faults[found.first + position] = f"is not a JSON object: {error}"
         return
@@ -114,7 +132,9 @@ def _add(found: Leaves, position: int, raw: bytes | None, flatten: int) -> None:
         found.faults[found.first + position] = "is nested too deeply"
         return
     for path, value in pairs:
-        column = found.columns.setdefault(path, [None] * found.height)
+        column = found.columns.get(path)
+        if column is None:
+            column = found.columns[path] = [None] * found.height
         if column[position] is not None:
             found.surplus.append((found.first + position, path, column[position]))
         column[position] = value
@@ -124,23 +144,30 @@ def _pairs(text: str, path: Path, flatten: int) -> Iterator[tuple[Path, Any]]:
     """Path and leaf of each key, in order, repeated keys included. Raises ValueError."""
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
-        raise ValueError(f"it begins with {text[:1]!r}")
-    at = _skip(text, at + 1)
-    is_first = True
-    while text[at : at + 1] != "}":
-        if not is_first:
-            at = _skip(text, _expect(text, at, ","))
-        key, at = scanstring(text, _expect(text, at, '"'), True)
+        raise ValueError(f"it begins with {text[at : at + 1]!r}" if text else "it is empty")
+    at, end = _skip(text, at + 1), ","
+    if text[at : at + 1] == "}":
+        at, end = at + 1, "}"
+    while end == ",":
+        simple = _SIMPLE_MEMBER.match(text, at)
+        if simple:
+            key, string, number, word, end = simple.groups()
+            at = simple.end()
+            yield (*path, key), string if string is not None else _WORDS[word] if word else _number(number)
+            continue
+        key, at = scanstring(text, _expect(text, _skip(text, at), '"'), True)
         begin = _skip(text, _expect(text, _skip(text, at), ":"))
         value, at = _DECODER.raw_decode(text, begin)
-        here, raw = (*path, key), text[begin:at]
+        raw = text[begin:at]
         if flatten and raw.startswith("{") and value:
-            yield from _pairs(raw, here, flatten - 1)
+            yield from _pairs(raw, (*path, key), flatten - 1)
         else:
-            yield here, _leaf(value, raw)
-        at, is_first = _skip(text, at), False
-    if _skip(text, at + 1) != len(text):
-        raise ValueError(f"it goes on after its end, at character {at + 1}")
+            yield (*path, key), _leaf(value, raw)
+        at = _skip(text, at)
+        end = text[at : at + 1]
+        at += 1
+    if end != "}" or _skip(text, at) != len(text):
+        raise ValueError(f"it is malformed at character {at}")
 
 
 def _leaf(value: Any, raw: str) -> Any:
@@ -148,17 +175,21 @@ def _leaf(value: Any, raw: str) -> Any:
         return Sent(raw) if _UNSTORABLE.search(value) else value
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float):  # as the decoder reads every number
-        return _number(value, raw)
-    return Sent(raw)
+    return _number(raw) if isinstance(value, float) else Sent(raw)  # the decoder reads all numbers as floats
 
 
-def _number(value: float, raw: str) -> Any:
+def _number(raw: str) -> Any:
+    """The number, if an integer of 18 digits or a float is equal to it."""
     if _WHOLE.fullmatch(raw):
         return int(raw) if len(raw) <= _INT64_FOR_CERTAIN else Sent(raw)
+    value = float(raw)
+    if not isfinite(value):
+        return Sent(raw)
+    if len(raw) <= _FLOAT_FOR_CERTAIN and "e" not in raw and "E" not in raw:
+        return value
     try:
         return value if Decimal(raw) == Decimal(repr(value)) else Sent(raw)
-    except InvalidOperation:  # NaN, or an exponent beyond all limits
+    except InvalidOperation:  # an exponent beyond all limits
         return Sent(raw)
 
 
