@@ -181,7 +181,7 @@ def _of_floats(values: list[float]) -> Evidence:
         before, after = digits(Decimal(text.decode()))
         if before + after <= WIDEST_DECIMAL:  # else a float is all that holds it
             whole, scale = max(whole, before), max(scale, after)
-    return Evidence(Shape.NUMBER, whole, scale, True, max(map(abs, values)) > LARGEST_INT64)
+    return Evidence(Shape.NUMBER, whole, scale, fraction=True, beyond_int64=whole >= INT64_DIGITS)
 
 
 def _of_texts(values: list[str]) -> Evidence:

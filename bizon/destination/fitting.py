@@ -44,7 +44,7 @@ def fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
     if kinds <= {_PLAIN.get(column.kind)}:
         try:
             return Fitted(pl.Series(values, dtype=_at_first(column)), [])
-        except (OverflowError, pl.exceptions.PolarsError):  # an integer beyond 64 bits with a sign
+        except TypeError:  # an integer that needs 64 bits without a sign
             return _one_by_one(values, column)
     if column.kind is Kind.JSON and Sent not in kinds:
         dumps = orjson.dumps

@@ -78,7 +78,7 @@ class TableSchema:
         """The changes that make room for values that did not fit, as far as the mode allows. A table without any
         column takes the columns of its first batch in every mode.
 
-        Of two keys whose names differ only in case, the first in ``unmet`` becomes a column.
+        When the names of two keys differ only in case, the first in ``unmet`` becomes a column.
         """
         may_change = self.mode is SchemaMode.EVOLVE or self._is_new
         known = {column.path: column for column in self.columns}
@@ -147,8 +147,7 @@ def table_schema(
     for key, kind in declared.items():
         name = called.get(folded(key), key)
         columns.append(Column((key,), name, left.pop(name, kind)))
-    for name in list(left):
-        if (found := rules.key(name, flatten)) is not None:
-            columns.append(Column((found,), name, left.pop(name)))
+    keys = {name: rules.key(name, flatten) for name in left}
+    columns += [Column((key,), name, left.pop(name)) for name, key in keys.items() if key is not None]
     names = frozenset(column.name for column in columns[: len(declared)])
     return TableSchema(tuple(columns), left, rules, mode, names, most)

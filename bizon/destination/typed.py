@@ -94,8 +94,9 @@ class _Batch:
             self.parts[column.path].append(fit.series)
             if fit.misfits:
                 self._rescue(column.path, [(some.first + at, values[at]) for at in fit.misfits])
-        for path in some.columns.keys() - self.parts.keys():
-            values = some.columns[path]
+        for path, values in some.columns.items():
+            if path in self.parts:
+                continue
             self._rescue(path, [(some.first + at, value) for at, value in enumerate(values) if value is not None])
         self.faults.update(some.faults)
 
