@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import claims_bigquery, claims_brokers, claims_engine, claims_records, claims_start
+from benchmarks import claims_bigquery, claims_brokers, claims_engine, claims_records, claims_start, claims_tables
 from benchmarks.claims import Claim
 from benchmarks.workload import Bench
 
@@ -74,6 +74,12 @@ TABLE: tuple[TableRow, ...] = (
         "1,000,000 messages of about 450 bytes in a topic of two partitions, JSON: the `kafka` source, full refresh, "
         "into NDJSON. Bare loop: `consume`, and each value is written to a file",
         claims_brokers.kafka_source,
+    ),
+    TableRow(
+        "typed-frames",
+        "JSON text -> typed frame (8 scalars, object, list, two moments), 1,000,000 records of about 400 bytes, against "
+        "`pl.read_ndjson` of the same text with the schema given",
+        claims_tables.typed_frames,
     ),
     TableRow(
         "storage-write",

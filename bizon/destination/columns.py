@@ -87,9 +87,7 @@ _ALIASES = {
 def decimal(precision: int, scale: int = 0) -> ColumnType:
     """A decimal type. Raises ValueError unless ``0 <= scale <= precision`` and ``precision`` is positive."""
     if not 0 <= scale <= precision or not precision:
-        raise ValueError(
-            f"decimal({precision}, {scale}): the scale is between 0 and the precision, which is at least 1"
-        )
+        raise ValueError(f"decimal({precision}, {scale}): the scale is from 0 to the precision, which is at least 1")
     return ColumnType(Kind.DECIMAL, precision, scale)
 
 
