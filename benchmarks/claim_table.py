@@ -77,8 +77,8 @@ TABLE: tuple[TableRow, ...] = (
     ),
     TableRow(
         "typed-frames",
-        "JSON text -> typed frame, 1,000,000 records of about 400 bytes (8 scalars, object, list, two moments), against "
-        "`pl.read_ndjson` with the schema given",
+        "JSON text -> typed frame, 1,000,000 records of about 400 bytes (8 scalars, object, list, two moments). "
+        "Against: `pl.read_ndjson` of the same text, with the schema given",
         claims_tables.typed_frames,
     ),
     TableRow(

@@ -1,5 +1,5 @@
-"""Makes typed frames of JSON text and prints the processor seconds, then those of ``pl.read_ndjson`` with the schema
-given, for the same text.
+"""Makes typed frames of JSON text, and frames of the same text by ``pl.read_ndjson`` with the schema given. Prints the
+processor seconds of both.
 
 ``typed_frames.py TOTAL``. Each frame is made both ways, one right after the other, so that a busy machine slows both.
 ``read_ndjson`` leaves moments as text, and reads numbers and nested values without a check that they are as sent.

@@ -1,4 +1,4 @@
-"""Whatever the records are: nothing is lost, and the order of batches does not decide the types."""
+"""No record loses a value, and the order of batches does not decide the types."""
 
 import json
 
