@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from bizon.cli.console_logs import console_logs
@@ -19,13 +19,15 @@ from bizon.common.secret import is_maskable, iter_secrets, registry
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
 from bizon.config.references import load_env_files
-from bizon.config.validation import LoadedConfig
 from bizon.engine.engine import source_config_class
 from bizon.engine.runner.sources import opened_source
 from bizon.source.config import SourceSyncModes
 from bizon.testing.source_masks import HIDDEN, Masks
 from bizon.testing.source_report import Status, Verdict, verdicts
 from bizon.testing.source_subject import Subject
+
+if TYPE_CHECKING:
+    from bizon.config.validation import LoadedConfig
 
 _WIDTH = max(map(len, Status))
 _LEVEL = "ERROR"  # retries of injected faults are expected
@@ -118,7 +120,7 @@ def _cassettes() -> Any:
     return source_cassette
 
 
-def _secrets(loaded: LoadedConfig, variables: Mapping[str, str]) -> Iterator[str]:
+def _secrets(loaded: "LoadedConfig", variables: Mapping[str, str]) -> Iterator[str]:
     """The secrets of the source, in the order of the configuration; then values of variables that may be secrets."""
     yield from iter_secrets(loaded.config.source)
     yield from map(str.__str__, named_secrets(loaded.config.source.model_dump()))

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -13,10 +13,12 @@ from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.config.messages import Problem, problems_in, report, without_values
-from bizon.config.references import Resolved
 from bizon.config.streams import place_in_streams, valid_streams, with_record_schemas
 from bizon.config.strict import nearest
 from bizon.source.config import SourceConfig, SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.config.references import Resolved
 
 ResolveSource = Callable[[GenericSourceConfig], type[SourceConfig]]
 """Finds the config class of the source that a block names. Raises ConfigError, with ``key`` where the key is known."""
@@ -32,7 +34,7 @@ class LoadedConfig:
     secrets: frozenset[str] = field(repr=False)
 
 
-def validate(resolved: Resolved, resolve_source: ResolveSource) -> LoadedConfig:
+def validate(resolved: "Resolved", resolve_source: ResolveSource) -> LoadedConfig:
     """Validate a configuration. Raises one ConfigError for all mistakes, a line each."""
     document, data = resolved.document, resolved.document.data
     source, problems = _validated_source(data, resolve_source)

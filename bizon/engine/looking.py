@@ -7,14 +7,12 @@ as in a run, because the old one is worth nothing then.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
 from bizon.common.kept_tokens import kept_by
-from bizon.common.models import BizonConfig
 from bizon.common.secret import registry
 from bizon.common.sync import SyncMetadata
-from bizon.config.loading import LoadedConfig
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import BackendFactory
@@ -27,6 +25,10 @@ from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceSyncModes
 
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.config.loading import LoadedConfig
+
 _JOB = "look"
 
 
@@ -38,7 +40,7 @@ class Attempt(NamedTuple):
     error: Exception | None = None
 
 
-def attempts(loaded: LoadedConfig) -> Iterator[Attempt]:
+def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
     """Try the source, then the destination; a failure of one does not keep the other from being tried."""
     config = loaded.config
     source, target = config.source, config.destination
@@ -48,7 +50,7 @@ def attempts(loaded: LoadedConfig) -> Iterator[Attempt]:
         yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
 
 
-def first_records(loaded: LoadedConfig, count: int) -> list[dict[str, Any]]:
+def first_records(loaded: "LoadedConfig", count: int) -> list[dict[str, Any]]:
     """The data of the first records, after the transforms, from as few pages as give ``count``.
 
     The stream is read as in ``full_refresh``, whatever the sync mode: a look has no watermark, and moves no position of
@@ -73,12 +75,12 @@ def _tried(part: str, what: str, attempt: Callable[[], None]) -> Attempt:
     return Attempt(part, what)
 
 
-def _try_source(config: BizonConfig) -> None:
+def _try_source(config: "BizonConfig") -> None:
     with _explained(SourceConnectionError, "check_connection failed"), _tokens_kept(config), opened_source(config):
         pass
 
 
-def _try_destination(config: BizonConfig) -> None:
+def _try_destination(config: "BizonConfig") -> None:
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
         closing(_destination(config)) as destination,
@@ -99,7 +101,7 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
         raise error_class(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def _destination(config: BizonConfig) -> AbstractDestination:
+def _destination(config: "BizonConfig") -> AbstractDestination:
     """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
     metadata = SyncMetadata.from_bizon_config(_JOB, config)
     memory = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
@@ -113,7 +115,7 @@ def _destination(config: BizonConfig) -> AbstractDestination:
 
 
 @contextmanager
-def _tokens_kept(config: BizonConfig) -> Iterator[None]:
+def _tokens_kept(config: "BizonConfig") -> Iterator[None]:
     """Within: a refresh token that rotates is kept in the state. The state is opened for such a token only."""
     authentication = config.source.authentication
     params: Any = authentication.params if authentication is not None else None

@@ -6,22 +6,24 @@ test measures time.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from bizon.common.sync import SyncMetadata
-from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.backend.config import BackendTypes
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
 from bizon.testing.destination_guards import FULL_REFRESH, INCREMENTAL, DestinationGuards, staged
 from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
 from bizon.testing.destination_rows import HOSTILE, comparable
+
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
+    from bizon.destination.config import AbstractDestinationConfig
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 STREAM = SourceSyncModes.STREAM
 every_mode = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL, STREAM])
@@ -38,15 +40,15 @@ class DestinationConformance(DestinationGuards):
     exactly_once: ClassVar[bool] = True
     exactly_once_in_stream: ClassVar[bool] = False
     modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
-    _config: AbstractDestinationConfig
+    _config: "AbstractDestinationConfig"
 
     @pytest.fixture
-    def config(self) -> AbstractDestinationConfig:
+    def config(self) -> "AbstractDestinationConfig":
         """The ``destination`` block to test, without ``unnest``. Each test gets a new, empty place."""
         # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/destination.py")
 
-    def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
+    def read(self, config: "AbstractDestinationConfig", destination_id: str | None) -> list[dict[str, Any]]:
         """The rows that a reader finds in a table (None = the configured one), in any order; none where there is no
         table. A row has the six columns; moments are aware datetimes or RFC 3339 text, ``source_data`` is JSON text."""
         # tells the author of a test what to override
@@ -54,22 +56,22 @@ class DestinationConformance(DestinationGuards):
 
     def build(
         self,
-        sync_metadata: SyncMetadata,
+        sync_metadata: "SyncMetadata",
         config: Any,
         backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> AbstractDestination:
         """Create the destination; override it for a class that ``DestinationFactory`` does not know."""
         block = self._config.model_copy(update={"config": config})
         return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
 
-    def other_table(self, config: AbstractDestinationConfig) -> str:
+    def other_table(self, config: "AbstractDestinationConfig") -> str:
         """The ``destination_id`` of another table, next to the configured one."""
         return f"{config.config.destination_id or 'items'}_other"
 
     @pytest.fixture
-    def pipeline(self, config: AbstractDestinationConfig) -> Iterator[OpenPipeline]:
+    def pipeline(self, config: "AbstractDestinationConfig") -> Iterator[OpenPipeline]:
         """Creates a pipeline in a sync mode; skips a mode that the destination does not have."""
         made: list[Pipeline] = []
         self._config = config
@@ -88,13 +90,13 @@ class DestinationConformance(DestinationGuards):
             for each in made:
                 each.close()
 
-    def ids(self, config: AbstractDestinationConfig, table: str | None = None) -> list[str]:
+    def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted."""
         return sorted(str(row["source_record_id"]) for row in self.read(config, table))
 
     @every_mode
     def test_every_value_arrives_as_it_was(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         job = pipeline(mode).job()
         job.start()
@@ -108,7 +110,7 @@ class DestinationConformance(DestinationGuards):
 
     @staged
     def test_nothing_is_seen_before_it_is_published(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load(records("a"))
@@ -122,7 +124,7 @@ class DestinationConformance(DestinationGuards):
 
     @staged
     def test_a_job_without_rows_is_published_too(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load([])
@@ -133,7 +135,7 @@ class DestinationConformance(DestinationGuards):
 
     @every_mode
     def test_many_batches_of_all_sizes_arrive(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         sizes = [1, 0, 2_000, 3, 0, 0, 500, *[1] * 20]
         pages = [records(*(f"{page}-{number}" for number in range(size))) for page, size in enumerate(sizes)]
@@ -142,7 +144,7 @@ class DestinationConformance(DestinationGuards):
 
     @every_mode
     def test_a_job_that_dies_goes_on_where_its_checkpoint_says(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         job = pipeline(mode).job()
         for number in range(4):
@@ -153,7 +155,7 @@ class DestinationConformance(DestinationGuards):
 
     @every_mode
     def test_rows_that_no_checkpoint_vouches_for_are_not_there_twice(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         job = pipeline(mode).job()
         job.start()
@@ -171,7 +173,7 @@ class DestinationConformance(DestinationGuards):
 
     @staged
     def test_publishing_again_after_a_crash_changes_nothing(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load(records("a"))
@@ -189,7 +191,7 @@ class DestinationConformance(DestinationGuards):
 
     @staged
     def test_a_job_that_died_before_publishing_is_published_by_the_next_start(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load(records("a"))
@@ -204,7 +206,7 @@ class DestinationConformance(DestinationGuards):
 
     @staged
     def test_rows_of_a_job_that_was_given_up_never_show(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         given_up = into.job()
@@ -217,7 +219,7 @@ class DestinationConformance(DestinationGuards):
 
     @every_mode
     def test_two_pipelines_with_tables_of_their_own_do_not_mix(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         other = self.other_table(config)
         first, second = pipeline(mode, name="first").job(), pipeline(mode, other, "second").job()
@@ -234,7 +236,7 @@ class DestinationConformance(DestinationGuards):
 
     @pytest.mark.parametrize("mode", [STREAM])
     def test_in_stream_mode_rows_are_seen_at_once_in_the_table_they_name(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         other = self.other_table(config)
         job = pipeline(mode).job()

@@ -1,14 +1,16 @@
 """Behaviours of destinations on bad days: rows that are missing from staging, and starts that wake up too late."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import pytest
 
 from bizon.common.errors.errors import BizonError
-from bizon.destination.config import AbstractDestinationConfig
 from bizon.source.config import SourceSyncModes
 from bizon.testing.destination_jobs import OpenPipeline, late_start, records
+
+if TYPE_CHECKING:
+    from bizon.destination.config import AbstractDestinationConfig
 
 FULL_REFRESH, INCREMENTAL = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL
 staged = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
@@ -48,14 +50,14 @@ class DestinationGuards:
             if test not in cls.__dict__:
                 setattr(cls, test, DestinationGuards.__dict__[test] if getattr(cls, claim) else None)
 
-    def ids(self, config: AbstractDestinationConfig, table: str | None = None) -> list[str]:
+    def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""
         raise NotImplementedError
 
     @staged
     @claimed_by("counts_staged_rows")
     def test_rows_that_are_recorded_and_not_staged_stop_the_publication(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load(records("old"))
@@ -74,7 +76,7 @@ class DestinationGuards:
     @staged
     @claimed_by("fenced")
     def test_a_start_that_prepares_late_destroys_nothing_of_the_next(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load(records("old"))
@@ -91,7 +93,7 @@ class DestinationGuards:
     @staged
     @claimed_by("fenced")
     def test_an_older_job_that_prepares_late_destroys_nothing_of_a_newer_one(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         into.load(records("old"))
@@ -107,7 +109,7 @@ class DestinationGuards:
     @staged
     @claimed_by("marks_output")
     def test_the_output_names_the_job_that_published_it_last(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
         into = pipeline(mode)
         found = into.open("nothing was published").output()

@@ -4,23 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from bizon.common.clock import microseconds
 from bizon.common.errors.errors import BizonError
 from bizon.common.sync import SyncMetadata
-from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceRecord
+
+if TYPE_CHECKING:
+    from bizon.destination.config import AbstractDestinationConfig
+    from bizon.engine.backend.backend import AbstractBackend
 
 EXTRACTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LOADED = EXTRACTED + timedelta(seconds=7, microseconds=1)
@@ -43,9 +45,9 @@ class Pipeline:
     """A pipeline with the destination under test. ``close`` ends what its jobs have opened."""
 
     build: Build
-    config: AbstractDestinationConfig
+    config: "AbstractDestinationConfig"
     sync_mode: SourceSyncModes
-    backend: AbstractBackend
+    backend: "AbstractBackend"
     name: str = "conformance"
     has_history: bool = False
     opened: list[AbstractDestination] = field(default_factory=list)

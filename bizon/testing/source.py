@@ -13,15 +13,17 @@ The same behaviours run without pytest, by ``bizon source test CONFIG``. Guide: 
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from bizon.engine.engine import load_config_dict
-from bizon.source.config import SourceConfig
-from bizon.source.source import AbstractSource
 from bizon.testing.source_behaviours import SourceBehaviours
 from bizon.testing.source_subject import Subject
+
+if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
+    from bizon.source.source import AbstractSource
 
 _DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
 
@@ -33,7 +35,7 @@ class SourceConformance(SourceBehaviours):
     the folder ``config`` of the source. Override the methods below for what the suite cannot know.
     """
 
-    source_class: ClassVar[type[AbstractSource] | None] = None
+    source_class: ClassVar[type["AbstractSource"] | None] = None
     examples: ClassVar[Sequence[Path]] = ()
 
     @pytest.fixture
@@ -68,7 +70,7 @@ class SourceConformance(SourceBehaviours):
             examples=self.examples,
         )
 
-    def _loaded(self, block: Mapping[str, Any] | None) -> SourceConfig | None:
+    def _loaded(self, block: Mapping[str, Any] | None) -> "SourceConfig | None":
         return None if block is None else load_config_dict(self._pipeline(block), self.source_class).config.source
 
     def _pipeline(self, block: Mapping[str, Any]) -> dict[str, Any]:

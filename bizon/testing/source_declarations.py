@@ -4,12 +4,11 @@ records."""
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.models import BizonConfig
 from bizon.common.scrub import named_secrets
 from bizon.common.secret import Secret, iter_secrets
 from bizon.config.document import load_yaml
@@ -21,6 +20,9 @@ from bizon.source.discover_ast import inspect_source
 from bizon.testing.source_emptied import emptied_page
 from bizon.testing.source_masks import WRONG
 from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, shown
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
 
 _ABOUT_CREDENTIALS = re.compile(r"40[13]|auth|credential|token|passw|\bkey\b|permission|access|login|denied", re.I)
 _WRONG = Secret(WRONG)
@@ -118,7 +120,7 @@ def _folder(subject: Subject) -> Path | None:
     return next((each.parent for each in (path, *path.parents) if each.name == "src"), None)
 
 
-def _end_of_a_run(subject: Subject, pipeline: BizonConfig) -> Exception | None:
+def _end_of_a_run(subject: Subject, pipeline: "BizonConfig") -> Exception | None:
     """The error with which a run ends before its first page has arrived."""
     try:
         with opened_source(pipeline) as source:

@@ -3,11 +3,14 @@
 import json
 import math
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from bizon.source.config import HttpRetriesConfig
 from bizon.testing.source_faults import Answer, Fault
 from bizon.testing.source_probe import Spot, Trial, spots, traffic_of, tried
 from bizon.testing.source_subject import NotApplicable, Subject, broken, shown
+
+if TYPE_CHECKING:
+    from bizon.source.config import HttpRetriesConfig
 
 _RETRY_AFTER = 1  # second
 _JSON = [("Content-Type", "application/json")]
@@ -102,7 +105,7 @@ def _is_json(spot: Spot) -> bool:
         return False
 
 
-def _longest_wait(policy: HttpRetriesConfig) -> float:
+def _longest_wait(policy: "HttpRetriesConfig") -> float:
     return _RETRY_AFTER if policy.retry_after_max is None else policy.retry_after_max
 
 

@@ -2,14 +2,16 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.clock import as_utc
-from bizon.source.config import SourceConfig
 from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.discover import supports_incremental
 from bizon.source.models import SourceIncrementalState
 from bizon.testing.source_subject import NotApplicable, Page, Subject, broken, ids_of, listed
+
+if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
 
 _LATER = timedelta(days=36_500)  # after every record
 _COVERS = "a window is last_run <= changed < run_started_at: ask the API for it, or filter with source_state.covers"
@@ -72,7 +74,7 @@ class IncrementalBehaviours:
                 broken(f"the window that ends at {edge.isoformat()} lacks {listed(lost)}", _COVERS)
 
 
-def _check_windows(subject: Subject, config: SourceConfig) -> None:
+def _check_windows(subject: Subject, config: "SourceConfig") -> None:
     moments = _known_moments(subject)
     for edge in _edges(moments, cursor_resolution(config)):
         expected = {id_ for id_, moment in moments.items() if moment >= edge}
@@ -87,7 +89,7 @@ def _check_found(expected: set[str], found: set[str], what: str) -> None:
         broken(f"{what} finds {listed(found - expected)}, which did not change in it", _COVERS)
 
 
-def _incremental(subject: Subject) -> SourceConfig:
+def _incremental(subject: Subject) -> "SourceConfig":
     if not supports_incremental(subject.source_class):
         raise NotApplicable("the source has no get_records_after")
     return subject.incremental
@@ -133,7 +135,7 @@ def _edges(moments: dict[str, datetime], unit: timedelta) -> list[datetime]:
 
 
 def _state(
-    subject: Subject, config: SourceConfig, last_run: datetime, state: dict[str, Any] | None = None
+    subject: Subject, config: "SourceConfig", last_run: datetime, state: dict[str, Any] | None = None
 ) -> SourceIncrementalState:
     unit = cursor_resolution(config)
     return SourceIncrementalState(
@@ -144,7 +146,7 @@ def _state(
     )
 
 
-def _read(subject: Subject, config: SourceConfig, state: SourceIncrementalState) -> list[Page]:
+def _read(subject: Subject, config: "SourceConfig", state: SourceIncrementalState) -> list[Page]:
     with subject.opened(config) as source:
         return subject.read(source, state=state)
 

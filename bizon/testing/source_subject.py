@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unittest import SkipTest
 
-from bizon.common.models import BizonConfig
 from bizon.common.secret import registry
 from bizon.common.sync import SyncMetadata
-from bizon.config.validation import LoadedConfig
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import ResumePoint
@@ -21,8 +19,12 @@ from bizon.engine.runner.sources import build_source
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover import resolve_source_class
-from bizon.source.models import SourceIncrementalState
-from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.config.validation import LoadedConfig
+    from bizon.source.models import SourceIncrementalState
+    from bizon.source.source import AbstractSource
 
 MOST_PAGES = 200
 _JOB = "conformance"
@@ -66,7 +68,7 @@ class Subject:
 
     def __init__(
         self,
-        loaded: LoadedConfig,
+        loaded: "LoadedConfig",
         *,
         empty: SourceConfig | None = None,
         wrong: SourceConfig | None = None,
@@ -88,7 +90,7 @@ class Subject:
         return self.pipeline.source
 
     @property
-    def source_class(self) -> type[AbstractSource]:
+    def source_class(self) -> type["AbstractSource"]:
         """The class that the configuration names."""
         return resolve_source_class(self.config)
 
@@ -97,12 +99,12 @@ class Subject:
         """The file of the class."""
         return Path(inspect.getfile(self.source_class))
 
-    def pipeline_of(self, config: SourceConfig) -> BizonConfig:
+    def pipeline_of(self, config: SourceConfig) -> "BizonConfig":
         """The pipeline with another ``source`` block."""
         return self.pipeline.model_copy(update={"source": config})
 
     @contextmanager
-    def opened(self, config: SourceConfig | None = None) -> Iterator[AbstractSource]:
+    def opened(self, config: SourceConfig | None = None) -> Iterator["AbstractSource"]:
         """Within: a new source, as in a new process. Its connection is not checked."""
         with registry.known_while(self.secrets):
             source = build_source(self.pipeline_of(config or self.config))
@@ -112,7 +114,7 @@ class Subject:
                 source.close()
 
     def page(
-        self, source: AbstractSource, pagination: dict[str, Any] | None, state: SourceIncrementalState | None = None
+        self, source: "AbstractSource", pagination: dict[str, Any] | None, state: "SourceIncrementalState | None" = None
     ) -> Page:
         """One page, by ``get``, or by ``get_records_after`` with a state. Raises the error that ends a run."""
         key = StreamKey(_JOB, source.config.name, source.config.stream)
@@ -133,9 +135,9 @@ class Subject:
 
     def read(
         self,
-        source: AbstractSource,
+        source: "AbstractSource",
         pagination: dict[str, Any] | None = None,
-        state: SourceIncrementalState | None = None,
+        state: "SourceIncrementalState | None" = None,
     ) -> list[Page]:
         """Every page from a pagination on, at most ``most_pages``. Raises BehaviourError when a pagination returns."""
         pages: list[Page] = []
@@ -185,7 +187,7 @@ class Subject:
 class _Noting:
     """A source of which the last pagination is noted as it was returned."""
 
-    def __init__(self, source: AbstractSource) -> None:
+    def __init__(self, source: "AbstractSource") -> None:
         self.config = source.config
         self._source = source
         self.next_pagination: Any = None

@@ -1,12 +1,14 @@
 """Notion's endpoints, as methods that return checked answers."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.safe_log import logger
-from bizon.source.session import Session
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
 
 Json = dict[str, Any]
 _NOT_FOUND = 404
@@ -37,7 +39,7 @@ class NotionClient:
     when a query or a search cannot continue; other refusals raise the ``requests.HTTPError`` of the session.
     """
 
-    def __init__(self, session: Session, base_url: str, page_size: int) -> None:
+    def __init__(self, session: "Session", base_url: str, page_size: int) -> None:
         self._session = session
         self._base_url = base_url
         self._page_size = page_size

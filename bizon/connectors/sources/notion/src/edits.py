@@ -1,11 +1,13 @@
 """The edits that an incremental run fetches, and those that an earlier run has delivered already."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.clock import utc_now
 from bizon.connectors.sources.notion.src.windows import MINUTE, Window, floored, moment
-from bizon.source.models import SourceIncrementalState
+
+if TYPE_CHECKING:
+    from bizon.source.models import SourceIncrementalState
 
 SETTLING = 2 * MINUTE
 """Notion cuts ``last_edited_time`` to the minute, and shows an edit a little later: a window ends this long ago."""
@@ -19,7 +21,7 @@ class EditWindow:
         self.begin, self.end = (moment(str(bound)) for bound in window)
 
     @classmethod
-    def of(cls, state: SourceIncrementalState, now: datetime) -> "EditWindow":
+    def of(cls, state: "SourceIncrementalState", now: datetime) -> "EditWindow":
         """The window of a run. It begins ``SETTLING`` before the end of the last one, since that may have ended as much
         earlier. A window of the past (``--since``) begins where the user says; a window that ends in the future
         (``--until``) moves no watermark, so it may end there."""
@@ -37,7 +39,7 @@ class EditWindow:
         return self.begin <= moment(item["last_edited_time"]) < self.end
 
 
-def is_of_the_past(state: SourceIncrementalState) -> bool:
+def is_of_the_past(state: "SourceIncrementalState") -> bool:
     """Whether the run fetches a window that earlier runs have covered."""
     until = state.state.get("until")
     return until is not None and state.run_started_at is not None and state.run_started_at <= moment(until)
@@ -57,7 +59,7 @@ class Delivered:
         self._before: dict[str, str] = {}
         self._now: dict[str, str] = {}
 
-    def follow(self, state: SourceIncrementalState, edits: EditWindow) -> None:
+    def follow(self, state: "SourceIncrementalState", edits: EditWindow) -> None:
         """Continue after an earlier run. Called before each page of an incremental run."""
         self._until = edits.end
         self._started = state.run_started_at or self._started

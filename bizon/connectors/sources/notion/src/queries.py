@@ -1,13 +1,15 @@
 """The pages of a database: a query per data source, split where Notion would cut it off."""
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.notion.src.access import Access
 from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient, StaleCursorError
-from bizon.connectors.sources.notion.src.edits import EditWindow
 from bizon.connectors.sources.notion.src.windows import OPEN, Window, combined, filters_of, halves
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.access import Access
+    from bizon.connectors.sources.notion.src.edits import EditWindow
 
 
 class DatabaseQueries:
@@ -19,7 +21,7 @@ class DatabaseQueries:
     edits are asked for, and results are sorted by the same field.
     """
 
-    def __init__(self, client: NotionClient, access: Access, filters: dict[str, Json]) -> None:
+    def __init__(self, client: NotionClient, access: "Access", filters: dict[str, Json]) -> None:
         self._client = client
         self._access = access
         self._filters = filters
@@ -33,7 +35,7 @@ class DatabaseQueries:
             self._data_sources[database_id] = data_sources_of(self._client.database(database_id))
         return self._data_sources[database_id]
 
-    def read(self, place: Json, edits: EditWindow | None) -> tuple[list[Json], Json | None]:
+    def read(self, place: Json, edits: "EditWindow | None") -> tuple[list[Json], Json | None]:
         """The rows at a place, and the next place; None after the last one of the database. ``{"database": id}`` is the
         first place."""
         database = place["database"]
@@ -57,7 +59,7 @@ class DatabaseQueries:
             return fresh, {**place, "windows": place["windows"][1:], "cursor": None}
         return fresh, self._after(database, source, edits)
 
-    def _after(self, database_id: str, data_source_id: str | None, edits: EditWindow | None) -> Json | None:
+    def _after(self, database_id: str, data_source_id: str | None, edits: "EditWindow | None") -> Json | None:
         """The first place in the next data source; None after the last one."""
         ids = self.data_sources(database_id)
         if data_source_id is not None:
@@ -70,7 +72,7 @@ class DatabaseQueries:
         window = OPEN if edits is None else edits.window
         return {"database": database_id, "data_source": ids[0], "windows": [window], "cursor": None}
 
-    def _read_whole(self, place: Json, edits: EditWindow | None) -> tuple[Listed, Json]:
+    def _read_whole(self, place: Json, edits: "EditWindow | None") -> tuple[Listed, Json]:
         """The answer at a place; while Notion cuts its query off, in a smaller window, with the place in that."""
         while True:
             try:
@@ -88,14 +90,14 @@ class DatabaseQueries:
         self._repeats[place["data_source"]] |= self._in_window.pop(place["data_source"], set())
         return {**place, "cursor": None, "restarts": place.get("restarts", 0) + 1}
 
-    def _body(self, place: Json, edits: EditWindow | None, direction: str = "ascending") -> Json:
+    def _body(self, place: Json, edits: "EditWindow | None", direction: str = "ascending") -> Json:
         field = "created_time" if edits is None else "last_edited_time"
         body: Json = {"sorts": [{"timestamp": field, "direction": direction}]}
         conditions = list(filters_of(place["windows"][0], field))
         condition = combined(self._filters.get(place["database"]), conditions)
         return body if condition is None else {**body, "filter": condition}
 
-    def _narrowed(self, place: Json, edits: EditWindow | None) -> Json:
+    def _narrowed(self, place: Json, edits: "EditWindow | None") -> Json:
         """The same place with the current window in halves. Rows of it may have gone out before Notion said that it
         cuts the query."""
         place = self._restarted(place)
@@ -111,14 +113,14 @@ class DatabaseQueries:
             )
         return {**place, "windows": [*two, *others]}
 
-    def _bounds(self, place: Json, window: Window, edits: EditWindow | None) -> tuple[str, str]:
+    def _bounds(self, place: Json, window: Window, edits: "EditWindow | None") -> tuple[str, str]:
         """The first and the last timestamp of an open window's rows."""
         if None not in window:
             return str(window[0]), str(window[1])
         field = "created_time" if edits is None else "last_edited_time"
         return self._end(place, edits, "ascending")[field], self._end(place, edits, "descending")[field]
 
-    def _end(self, place: Json, edits: EditWindow | None, direction: str) -> dict[str, Any]:
+    def _end(self, place: Json, edits: "EditWindow | None", direction: str) -> dict[str, Any]:
         listed = self._client.query(place["data_source"], self._body(place, edits, direction), limit=1)
         if not listed.results:
             raise SourceFetchError(f"data source {place['data_source']}: Notion cuts off a query without results")

@@ -1,7 +1,7 @@
 """The ``notion`` source: databases, pages, their blocks, and users of a workspace."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.auth import AuthBase
@@ -30,8 +30,10 @@ from bizon.connectors.sources.notion.src.walk import BlockWalk
 from bizon.source.auth.builder import AuthBuilder
 from bizon.source.config import HttpRetriesConfig, SourceConfig, SourceSyncModes
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
-from bizon.source.session import Session
 from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
 
 _OVERLOADED = 529
 _RETRIES = {
@@ -81,7 +83,7 @@ class NotionSource(AbstractSource):
         policy = super().get_retry_policy()
         return policy.model_copy(update={k: v for k, v in _RETRIES.items() if k not in policy.model_fields_set})
 
-    def get_session(self) -> Session:
+    def get_session(self) -> "Session":
         self._closing = Closing()
         with ends_with(self._closing):
             session = super().get_session()
