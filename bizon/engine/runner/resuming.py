@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import microseconds
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import StreamJob, StreamKey
 
 ADOPTED = "adopted"
 """Noted on a job that was started with --adopt, so that its resumes need no flag."""
@@ -40,7 +39,7 @@ class Candidates(NamedTuple):
     @property
     def unfinished(self) -> StreamJob | None:
         """The newest job, if it can be resumed."""
-        return self.newest if self.newest is not None and self.newest.status in RESUMABLE else None
+        return self.newest if self.newest is not None and self.newest.is_resumable else None
 
 
 def candidates(backend: "AbstractBackend", key: StreamKey) -> Candidates:
@@ -99,16 +98,15 @@ def resume_point(
     committed = backend.committed(job.id)
     if (last := committed.last) is None:
         return replace(start, has_history=previous is not None)
-    is_stream = job.sync_mode == SourceSyncModes.STREAM
     return replace(
         start,
         last_iteration=last.to_source_iteration,
         pagination=last.pagination,
         rows_written=committed.rows_written,
         dead_letters=committed.dead_letters,
-        exhausted=not last.pagination and not is_stream,
-        committed=() if is_stream else tuple(cursor.batch for cursor in committed.cursors),
-        committed_letters=() if is_stream else tuple(cursor.letters for cursor in committed.cursors),
+        exhausted=not last.pagination and not job.is_endless,
+        committed=() if job.is_endless else tuple(cursor.batch for cursor in committed.cursors),
+        committed_letters=() if job.is_endless else tuple(cursor.letters for cursor in committed.cursors),
     )
 
 
@@ -118,12 +116,12 @@ def _reason_not_to_resume(job: StreamJob | None, config: "BizonConfig", now: dat
         return "there is no unfinished job"
     if config.source.force_ignore_checkpoint:
         return "force_ignore_checkpoint is set"
-    if job.sync_mode == WINDOW:
+    if job.is_window:
         return reason_not_to_continue(job, span)
     if job.sync_mode != config.source.sync_mode:
         return f"its sync_mode is {job.sync_mode}, the pipeline's is {config.source.sync_mode}"
     age = now - job.created_at
-    if job.sync_mode == SourceSyncModes.FULL_REFRESH and age > timedelta(seconds=config.source.checkpoint_max_age):
+    if not job.is_incremental and not job.is_endless and age > timedelta(seconds=config.source.checkpoint_max_age):
         return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
     return None
 
@@ -133,7 +131,7 @@ def _outdated_checkpoint(
 ) -> str | None:
     """Why the window of an incremental job starts over; None when it does not. Publishing alone needs no checkpoint
     that the API knows, and a job without a checkpoint starts at the first page anyway."""
-    if job is None or job.sync_mode != SourceSyncModes.INCREMENTAL:
+    if job is None or not job.is_incremental:
         return None
     cursor = backend.get_last_cursor_by_job_id(job.id)
     age = timedelta(0) if cursor is None or not cursor.pagination else now - cursor.created_at
@@ -157,12 +155,9 @@ def _was_adopted(job: StreamJob) -> bool:
 def _may_be_published(backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig") -> bool:
     """True for a job that was killed when all its pages were committed: while it published, or just after. For a window
     also when it failed then: only runs with the same window resume it."""
-    incremental = SourceSyncModes.INCREMENTAL
-    if job is None or config.source.sync_mode is not incremental:
+    if job is None or not config.source.is_incremental:
         return False
-    if job.sync_mode != WINDOW and (
-        job.sync_mode != incremental or job.status is JobStatus.FAILED or backend.is_reset(job.id)
-    ):
+    if not job.is_window and (not job.is_incremental or job.has_failed or backend.is_reset(job.id)):
         return False
     cursor = backend.get_last_cursor_by_job_id(job.id)
     return cursor is not None and not cursor.pagination

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
 from bizon.source.cursor import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import StreamJob, StreamKey
     from bizon.source.config import SourceConfig
 
 Span = tuple[datetime, datetime]
@@ -59,7 +59,7 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamK
     newest, previous = backend.get_last_stream_job(key), backend.get_last_successful_stream_job(key)
     if previous is None or backend.has_pending_reset(key):
         raise ConfigError("--since: the next run without it fetches everything; run that first")
-    if newest is not None and newest.status in RESUMABLE and newest.sync_mode != WINDOW:
+    if newest is not None and newest.is_resumable and not newest.is_window:
         raise ConfigError(f"--since: job {newest.id} is unfinished; run without --since first, to finish it")
     unit, mark = cursor_resolution(config.source), watermark(config.source, previous)
     begin, end = floored(as_utc(scope.since), unit), mark if scope.until is None else floored(as_utc(scope.until), unit)
@@ -78,9 +78,9 @@ def watermark(source: "SourceConfig", previous: StreamJob) -> datetime:
 
 def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
     """Why a run with this window, or without one, does not resume an unfinished job."""
-    if job.sync_mode == WINDOW and span is None:
+    if job.is_window and span is None:
         return "it fetches a window of the past, this run does not"
-    if job.sync_mode == WINDOW and job.window != span:
+    if job.is_window and job.window != span:
         return "it fetches another window"
     return None
 

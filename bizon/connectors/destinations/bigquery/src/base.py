@@ -238,7 +238,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     @cached_property
     def _finals(self) -> FinalTables:
         replaces = self._replaces and self.sync_metadata.write_mode is WriteMode.REPLACE
-        return FinalTables(self._clients.bigquery, self._tables, self._labels, self._knows, replaces=replaces)
+        return FinalTables(self._tables, self._labels, self._knows, replaces=replaces)
 
     @cached_property
     def _jobs(self) -> BigQueryJobs:

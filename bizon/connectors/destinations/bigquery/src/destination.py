@@ -131,7 +131,7 @@ class BigQueryDestination(BigQueryStagedDestination):
 
     @cached_property
     def _loads(self) -> Loads:
-        return Loads(self._clients.bigquery, self._jobs, self._objects, self.sync_metadata.job_id)
+        return Loads(self._jobs, self._objects, self.sync_metadata.job_id)
 
 
 def _mark_of(table: str) -> str:

@@ -13,12 +13,11 @@ from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestin
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, writing
+from bizon.connectors.destinations.bigquery.src.request_policy import writing
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Staging, Step
 
 if TYPE_CHECKING:
-    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
     from bizon.connectors.destinations.bigquery.src.config import StagingDetails
     from bizon.connectors.destinations.bigquery.src.tables import Target
 
@@ -110,14 +109,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         self._tables.widen(final, staged.schema)
         replaces = mode is WriteMode.REPLACE
         script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
-        job_config = bigquery.QueryJobConfig(query_parameters=staged.parameters)
-
-        def start(job_id: str) -> "Job":
-            return self._clients.bigquery.query(
-                script, job_config=job_config, job_id=job_id, job_retry=None, **REQUEST_OPTIONS
-            )
-
-        self._jobs.done(self._publish_name, start)
+        self._jobs.run(self._publish_name, script, staged.parameters)
         self._published = True
 
     def _note_published(self) -> None:
@@ -138,7 +130,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     @cached_property
     def _claim(self) -> StagingClaim:
         owner = self.sync_metadata.owner
-        return StagingClaim(self._clients.bigquery, self._tables, owner, self._knows, self.temp_table_id)
+        return StagingClaim(self._tables, owner, self._knows, self.temp_table_id)
 
     @abstractmethod
     def _open_staging(self, wanted: "Target") -> StagingTable:

@@ -68,7 +68,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
 
     def _open_staging(self, wanted: Target) -> MarkedStaging:
         staged = self._staged_target(wanted)
-        return MarkedStaging(self._clients.bigquery, self._tables, self._claim, staged, wanted)
+        return MarkedStaging(self._tables, self._claim, staged, wanted)
 
     def _staged_target(self, wanted: Target) -> Target:
         return Target(self.temp_table_id, [*wanted.schema, SchemaField(BATCH, "STRING")], None)

@@ -12,7 +12,6 @@ import orjson
 from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
 from sqlalchemy.ext.compiler import compiles
 
-from bizon.common.clock import as_utc, utc_now
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
 
@@ -85,7 +84,7 @@ def stream_values(key: StreamKey) -> dict[str, str]:
 
 
 def naive_now() -> datetime:
-    return utc_now().replace(tzinfo=None)
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def storable(text: str | None, length: int) -> str | None:
@@ -151,7 +150,7 @@ def stream_job(row: Row[Any]) -> StreamJob:
         total_records_to_fetch=row.total_records_to_fetch,
         incremental_state=from_text(row.incremental_state),
         error_message=row.error_message,
-        updated_at=None if row.updated_at is None else as_utc(row.updated_at),
+        updated_at=None if row.updated_at is None else row.updated_at.replace(tzinfo=UTC),
         producer_epoch=row.producer_epoch,
         progress=from_text(row.progress),
         output=from_text(row.output),
