@@ -10,8 +10,6 @@ from bizon.cli.options import RunOptions
 from bizon.cli.output import counted, report_error, say
 from bizon.cli.tables import Cell, shown_table
 from bizon.common.errors.errors import ExitCode
-from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
 from bizon.engine.engine import load_config
 from bizon.engine.looking import first_records
 from bizon.rows.inferred import InferredColumn, inferred_columns
@@ -27,7 +25,7 @@ def preview(config: str, count: int, options: RunOptions, *, stream: str | None,
         if stream is not None:
             overrides["source"] = {**overrides.get("source", {}), "stream": stream}
         loaded = load_config(path, env_file=env_file, overrides=overrides)
-        scrub = Scrubber(loaded.secrets.union(iter_secrets(loaded.config)))
+        scrub = loaded.scrubber()
         try:
             with console_logs(_LEVEL, scrub):
                 records = [scrub.value(record) for record in first_records(loaded, count)]

@@ -15,13 +15,12 @@ from bizon.cli.options import RunOptions
 from bizon.cli.output import say
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
 from bizon.common.scrub import Scrubber, named_secrets
-from bizon.common.secret import is_maskable, iter_secrets, registry
+from bizon.common.secret import is_maskable, iter_secrets
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
 from bizon.config.references import load_env_files
 from bizon.engine.engine import source_config_class
 from bizon.engine.runner.sources import opened_source
-from bizon.source.config import SourceSyncModes
 from bizon.testing.source_masks import HIDDEN, Masks
 from bizon.testing.source_report import Status, Verdict, verdicts
 from bizon.testing.source_subject import Subject
@@ -59,15 +58,15 @@ def _test(config: str, options: SuiteOptions) -> ExitCode:
     environ = _Noted(load_env_files(config, options.env_file, {**os.environ, **variables}))
     overrides = RunOptions(custom_source=options.custom_source).overrides()
     loaded = build_config(load_yaml(config), environ=environ, overrides=overrides, resolve_source=source_config_class)
-    if loaded.config.source.sync_mode is SourceSyncModes.STREAM:
+    if loaded.config.source.is_endless:
         raise ConfigError(
             "sync_mode stream has no end; test the source with full_refresh or incremental", key=("source", "sync_mode")
         )
     secrets = list(_secrets(loaded, environ.asked))
     subject = Subject(loaded, began=datetime.now(UTC) if recording is None else recording.began)
-    scrub = Scrubber({*secrets, *loaded.secrets})
+    scrub = loaded.scrubber(secrets)
     with console_logs(_LEVEL, scrub), _exchange(options, subject, environ.asked, secrets):
-        with registry.known_while(loaded.secrets), opened_source(loaded.config):
+        with loaded.masked(), opened_source(loaded.config):
             pass  # a source that cannot be reached has no behaviours
         return _report(subject, scrub, as_json=options.as_json)
 

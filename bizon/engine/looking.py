@@ -7,29 +7,23 @@ as in a run, because the old one is worth nothing then.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
 from bizon.common.kept_tokens import kept_by
-from bizon.common.secret import registry
-from bizon.common.sync import SyncMetadata
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import BackendFactory
-from bizon.engine.backend.config import BackendTypes
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import opened_source
 from bizon.engine.runner.tokens import StateTokenKeeper
-from bizon.monitoring.monitor import NoOpMonitor
 from bizon.source.callback import NoOpSourceCallback
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.config.loading import LoadedConfig
-
-_JOB = "look"
 
 
 class Attempt(NamedTuple):
@@ -44,7 +38,7 @@ def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
     """Try the source, then the destination; a failure of one does not keep the other from being tried."""
     config = loaded.config
     source, target = config.source, config.destination
-    with registry.known_while(loaded.secrets):
+    with loaded.masked():
         table = f" {target.config.destination_id}" if target.config.destination_id else ""
         yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
         yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
@@ -56,11 +50,11 @@ def first_records(loaded: "LoadedConfig", count: int) -> list[dict[str, Any]]:
     The stream is read as in ``full_refresh``, whatever the sync mode: a look has no watermark, and moves no position of
     a reader. Raises the errors that end a run.
     """
-    block = loaded.config.source.model_copy(update={"sync_mode": SourceSyncModes.FULL_REFRESH})
+    block = loaded.config.source.in_mode("full_refresh")
     config = loaded.config.model_copy(update={"source": block})
     found: list[dict[str, Any]] = []
     with _explained(SourceConnectionError, f"source '{block.name}.{block.stream}'"), _tokens_kept(config):
-        for frame in fetched_pages(config, loaded.secrets, None):
+        for frame in fetched_pages(replace(loaded, config=config), None):
             found += map(json.loads, frame["data"].head(count - len(found)))
             if len(found) >= count:
                 break
@@ -103,14 +97,13 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
 
 def _destination(config: "BizonConfig") -> AbstractDestination:
     """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
-    metadata = SyncMetadata.from_bizon_config(_JOB, config)
-    memory = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
+    context = RunContext.without_job(config, None)
     return DestinationFactory.get_destination(
-        sync_metadata=metadata,
+        sync_metadata=context.sync_metadata,
         config=config.destination,
-        backend=BackendFactory.get_backend(memory),
+        backend=BackendFactory.in_memory(),
         source_callback=NoOpSourceCallback(config.source),
-        monitor=NoOpMonitor(metadata),
+        monitor=context.new_monitor(),
     )
 
 

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.config import BackendTypes
 from bizon.source.config import SourceSyncModes
 from bizon.testing.destination_guards import FULL_REFRESH, INCREMENTAL, DestinationGuards, staged
 from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
@@ -75,8 +73,7 @@ class DestinationConformance(DestinationGuards):
         """Creates a pipeline in a sync mode; skips a mode that the destination does not have."""
         made: list[Pipeline] = []
         self._config = config
-        block = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
-        with BackendFactory.get_backend(block) as backend:
+        with BackendFactory.in_memory() as backend:
             backend.create_all_tables()
 
             def open_one(mode: SourceSyncModes, table: str | None = None, name: str = "conformance") -> Pipeline:

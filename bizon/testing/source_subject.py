@@ -9,25 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unittest import SkipTest
 
-from bizon.common.secret import registry
-from bizon.common.sync import SyncMetadata
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.fetcher import PageFetcher
-from bizon.engine.pipeline.models import ResumePoint
-from bizon.engine.pipeline.run import Run
+from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import build_source
-from bizon.monitoring.monitor import NoOpMonitor
-from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover import resolve_source_class
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.config.validation import LoadedConfig
+    from bizon.source.config import SourceConfig
     from bizon.source.models import SourceIncrementalState
     from bizon.source.source import AbstractSource
 
 MOST_PAGES = 200
-_JOB = "conformance"
 
 
 class BehaviourError(AssertionError):
@@ -70,14 +64,14 @@ class Subject:
         self,
         loaded: "LoadedConfig",
         *,
-        empty: SourceConfig | None = None,
-        wrong: SourceConfig | None = None,
+        empty: "SourceConfig | None" = None,
+        wrong: "SourceConfig | None" = None,
         change: Callable[[], Collection[str]] | None = None,
         examples: Sequence[Path] = (),
         began: datetime | None = None,
     ) -> None:
         self.pipeline = loaded.config
-        self.secrets = loaded.secrets
+        self.masked = loaded.masked
         self.empty = empty
         self.wrong = wrong
         self.change = change
@@ -85,7 +79,7 @@ class Subject:
         self.began = began or datetime.now(UTC)
 
     @property
-    def config(self) -> SourceConfig:
+    def config(self) -> "SourceConfig":
         """The ``source`` block."""
         return self.pipeline.source
 
@@ -99,14 +93,14 @@ class Subject:
         """The file of the class."""
         return Path(inspect.getfile(self.source_class))
 
-    def pipeline_of(self, config: SourceConfig) -> "BizonConfig":
+    def pipeline_of(self, config: "SourceConfig") -> "BizonConfig":
         """The pipeline with another ``source`` block."""
         return self.pipeline.model_copy(update={"source": config})
 
     @contextmanager
-    def opened(self, config: SourceConfig | None = None) -> Iterator["AbstractSource"]:
+    def opened(self, config: "SourceConfig | None" = None) -> Iterator["AbstractSource"]:
         """Within: a new source, as in a new process. Its connection is not checked."""
-        with registry.known_while(self.secrets):
+        with self.masked():
             source = build_source(self.pipeline_of(config or self.config))
             try:
                 yield source
@@ -117,10 +111,9 @@ class Subject:
         self, source: "AbstractSource", pagination: dict[str, Any] | None, state: "SourceIncrementalState | None" = None
     ) -> Page:
         """One page, by ``get``, or by ``get_records_after`` with a state. Raises the error that ends a run."""
-        key = StreamKey(_JOB, source.config.name, source.config.stream)
-        monitor = NoOpMonitor(SyncMetadata.from_bizon_config(_JOB, self.pipeline_of(source.config)))
+        context = RunContext.without_job(self.pipeline_of(source.config), state)
         noting = _Noting(source)
-        fetcher = PageFetcher(noting, monitor, Run(_JOB, key, 1, 1, ResumePoint(_JOB)), state)  # type: ignore[arg-type]
+        fetcher = PageFetcher(noting, context.new_monitor(), context.run, state)  # type: ignore[arg-type]
         message = fetcher.fetch(0, pagination)  # type: ignore[arg-type]  # None is what one behaviour is about
         columns = message.frame.select("id", "data", "timestamp").to_dict(as_series=False)
         return Page(
@@ -175,9 +168,9 @@ class Subject:
             raise NotApplicable(f"the stream was read for {self.most_pages} pages, and not to its end")
 
     @property
-    def incremental(self) -> SourceConfig:
+    def incremental(self) -> "SourceConfig":
         """The ``source`` block in sync mode incremental."""
-        return self.config.model_copy(update={"sync_mode": SourceSyncModes.INCREMENTAL})
+        return self.config.in_mode("incremental")
 
     def ids(self) -> list[str]:
         """The ids of the first read, in order."""

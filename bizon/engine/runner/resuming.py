@@ -33,16 +33,16 @@ class Decision(NamedTuple):
 class Candidates(NamedTuple):
     """``newest``: the newest job of the stream; ``previous``: the last that succeeded and is not a window."""
 
-    newest: StreamJob | None
-    previous: StreamJob | None
+    newest: "StreamJob | None"
+    previous: "StreamJob | None"
 
     @property
-    def unfinished(self) -> StreamJob | None:
+    def unfinished(self) -> "StreamJob | None":
         """The newest job, if it can be resumed."""
         return self.newest if self.newest is not None and self.newest.is_resumable else None
 
 
-def candidates(backend: "AbstractBackend", key: StreamKey) -> Candidates:
+def candidates(backend: "AbstractBackend", key: "StreamKey") -> Candidates:
     """The jobs that a new run depends on."""
     newest = backend.get_last_stream_job(key)
     return Candidates(newest, None if newest is None else backend.get_last_successful_stream_job(key))
@@ -51,7 +51,7 @@ def candidates(backend: "AbstractBackend", key: StreamKey) -> Candidates:
 def decide(
     backend: "AbstractBackend",
     config: "BizonConfig",
-    key: StreamKey,
+    key: "StreamKey",
     jobs: Candidates,
     scope: Scope,
     span: Span | None,
@@ -82,7 +82,7 @@ def decide(
 
 
 def resume_point(
-    backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None, epoch: int
+    backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob | None", epoch: int
 ) -> ResumePoint:
     """Where a run of ``job`` starts, read from its last destination cursor."""
     appends = config.source.is_incremental and not backend.is_reset(job.id)
@@ -110,7 +110,9 @@ def resume_point(
     )
 
 
-def _reason_not_to_resume(job: StreamJob | None, config: "BizonConfig", now: datetime, span: Span | None) -> str | None:
+def _reason_not_to_resume(
+    job: "StreamJob | None", config: "BizonConfig", now: datetime, span: Span | None
+) -> str | None:
     """Why a new job is needed, or None when ``job`` is resumed."""
     if job is None:
         return "there is no unfinished job"
@@ -127,7 +129,7 @@ def _reason_not_to_resume(job: StreamJob | None, config: "BizonConfig", now: dat
 
 
 def _outdated_checkpoint(
-    backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig", now: datetime
+    backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig", now: datetime
 ) -> str | None:
     """Why the window of an incremental job starts over; None when it does not. Publishing alone needs no checkpoint
     that the API knows, and a job without a checkpoint starts at the first page anyway."""
@@ -140,19 +142,19 @@ def _outdated_checkpoint(
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
-def _adoption_goes_on(job: StreamJob | None, config: "BizonConfig") -> bool:
+def _adoption_goes_on(job: "StreamJob | None", config: "BizonConfig") -> bool:
     """Whether the new job may take over the output without --adopt, because the abandoned job might."""
     if job is None or job.sync_mode != config.source.sync_mode:
         return False
     return _was_adopted(job) and not config.source.force_ignore_checkpoint
 
 
-def _was_adopted(job: StreamJob) -> bool:
+def _was_adopted(job: "StreamJob") -> bool:
     """Whether it was started with --adopt."""
     return (job.output or {}).get(ADOPTED) is True
 
 
-def _may_be_published(backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig") -> bool:
+def _may_be_published(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> bool:
     """True for a job that was killed when all its pages were committed: while it published, or just after. For a window
     also when it failed then: only runs with the same window resume it."""
     if job is None or not config.source.is_incremental:

@@ -46,7 +46,7 @@ class Scope(NamedTuple):
     everything: bool = False
 
 
-def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamKey, scope: Scope) -> Span | None:
+def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: "StreamKey", scope: Scope) -> Span | None:
     """The window of a run, in whole units of ``cursor_resolution``; None when it has no window. Called before anything
     is opened. Raises ConfigError for a window that cannot be fetched."""
     if scope.since is None:
@@ -71,12 +71,12 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamK
     return begin, end
 
 
-def watermark(source: "SourceConfig", previous: StreamJob) -> datetime:
+def watermark(source: "SourceConfig", previous: "StreamJob") -> datetime:
     """Where the window of the last succeeded job ended, in whole units: where the next incremental one begins."""
     return floored(previous.window[1] if previous.window else previous.created_at, cursor_resolution(source))
 
 
-def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
+def reason_not_to_continue(job: "StreamJob", span: Span | None) -> str | None:
     """Why a run with this window, or without one, does not resume an unfinished job."""
     if job.is_window and span is None:
         return "it fetches a window of the past, this run does not"
@@ -86,7 +86,7 @@ def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
 
 
 def incremental_state(
-    backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None
+    backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob | None"
 ) -> SourceIncrementalState | None:
     """The window of a job as the source receives it; None when the stream is fetched from its beginning."""
     if not config.source.is_incremental or previous is None:
@@ -100,7 +100,7 @@ def incremental_state(
     )
 
 
-def _window(backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob) -> Span:
+def _window(backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob") -> Span:
     """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted in the state: a
     resumed job has the same window, and the next one begins where it ended, even if the configuration changed."""
     unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)

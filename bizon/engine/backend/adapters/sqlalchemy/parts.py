@@ -18,7 +18,6 @@ from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob,
 if TYPE_CHECKING:
     from bizon.engine.backend.adapters.sqlalchemy.database import Database
     from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
-    from bizon.engine.backend.models import StreamJob
 
 
 class BackendPart:
