@@ -7,8 +7,9 @@ from typing import Any
 from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
-from bizon.cli.output import counted, report_error, say
+from bizon.cli.output import report_error, say
 from bizon.cli.tables import Cell, shown_table
+from bizon.cli.words import counted
 from bizon.common.errors.errors import ExitCode
 from bizon.engine.engine import load_config
 from bizon.engine.looking import first_records

@@ -14,11 +14,9 @@ from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import say
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
-from bizon.common.scrub import Scrubber, named_secrets
 from bizon.common.secret import is_maskable, iter_secrets
-from bizon.config.document import load_yaml
-from bizon.config.loading import build_config
-from bizon.config.references import load_env_files
+from bizon.common.secret_shapes import named_secrets
+from bizon.config.loading import build_config, load_env_files, load_yaml
 from bizon.engine.engine import source_config_class
 from bizon.engine.runner.sources import opened_source
 from bizon.testing.source_masks import HIDDEN, Masks
@@ -26,6 +24,7 @@ from bizon.testing.source_report import Status, Verdict, verdicts
 from bizon.testing.source_subject import Subject
 
 if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
     from bizon.config.validation import LoadedConfig
 
 _WIDTH = max(map(len, Status))
@@ -71,7 +70,7 @@ def _test(config: str, options: SuiteOptions) -> ExitCode:
         return _report(subject, scrub, as_json=options.as_json)
 
 
-def _report(subject: Subject, scrub: Scrubber, *, as_json: bool) -> ExitCode:
+def _report(subject: Subject, scrub: "Scrubber", *, as_json: bool) -> ExitCode:
     found: list[Verdict] = []
     for verdict in verdicts(subject):
         found.append(verdict._replace(text=scrub.brief(" ".join(verdict.text.split()))))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.common.clock import microseconds
 from bizon.common.errors.errors import BizonError
 from bizon.common.sync import SyncMetadata
 from bizon.destination.destination import AbstractDestination
@@ -90,7 +89,7 @@ class Job:
         job = pipeline.backend.create_stream_job(
             StreamKey(pipeline.name, SOURCE_NAME, STREAM_NAME), pipeline.sync_mode.value
         )
-        self.id, self._created = job.id, microseconds(job.created_at)
+        self.id, self._created = job.id, job.created_us
         self._last: int | None = None
         self._committed: list[CommittedBatch] = []
         self._receipt: Mapping[str, Any] | None = None

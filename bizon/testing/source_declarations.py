@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.scrub import named_secrets
 from bizon.common.secret import Secret, iter_secrets
+from bizon.common.secret_shapes import named_secrets
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
 from bizon.engine.engine import source_config_class

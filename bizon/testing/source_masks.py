@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from bizon.common.scrub import SHAPES, is_secret_field, named_secrets
 from bizon.common.secret import is_maskable
 from bizon.common.secret_forms import forms_of
+from bizon.common.secret_shapes import SHAPES, is_secret_field, named_secrets
 from bizon.source.body import decode_json
 
 HIDDEN = "masked-0"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from bizon.common.clock import microseconds
 from bizon.destination.models import CommittedBatch
 
 
@@ -86,6 +87,11 @@ class StreamJob(NamedTuple):
     progress: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     window: tuple[datetime, datetime] | None = None
+
+    @property
+    def created_us(self) -> int:
+        """When the job was created, in microseconds since 1970."""
+        return microseconds(self.created_at)
 
     @property
     def is_under_way(self) -> bool:

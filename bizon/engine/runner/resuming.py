@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.clock import microseconds
 from bizon.common.safe_log import logger
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
@@ -92,7 +91,7 @@ def resume_point(
         job.id,
         adopt=config.source.adopt_output or _was_adopted(job),
         epoch=epoch,
-        job_created_us=microseconds(job.created_at),
+        job_created_us=job.created_us,
         published=recorded_output(previous.id, previous.output, also) if appends and previous is not None else None,
     )
     committed = backend.committed(job.id)

@@ -1,7 +1,7 @@
 """The base of the three BigQuery destinations: names, schemas, tables, and the clients."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +18,7 @@ from bizon.connectors.destinations.bigquery.src.locations import check_dataset
 from bizon.connectors.destinations.bigquery.src.merging import merged
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting, writing
 from bizon.connectors.destinations.bigquery.src.schema import as_there, declared_schema, record_schema, renamed
 from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
 from bizon.destination.destination import AbstractDestination
@@ -87,7 +87,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         dataset = f"{self.config.project_id}.{self.config.dataset_id}"
         for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
-        with connecting(f"bigquery: dataset '{dataset}'"):
+        with self._connecting(f"dataset '{dataset}'"):
             self._keep_legacy_name()
             if not self._is_stream:
                 self._target(self.default_destination_id)
@@ -99,7 +99,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._epoch, self._created_us = resume.epoch, resume.job_created_us
         self._finals.adopt = resume.adopt
         if self._is_stream:
-            with connecting(f"bigquery: table '{self.default_destination_id}'"):
+            with self._connecting(f"table '{self.default_destination_id}'"):
                 there = self._tables.find(self.default_destination_id)
             if there is not None:
                 self._finals.check(there)
@@ -110,7 +110,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         identity = {"destination": self.sync_metadata.destination_name, "place": table}
         if self._is_stream:
             return OutputState(identity)
-        with connecting(f"bigquery: table '{table}'"):
+        with self._connecting(f"table '{table}'"):
             found = self._tables.find(table)
         if found is None:
             return OutputState(identity, None, has_rows=False)
@@ -121,8 +121,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         """Check that a dataset exists where it should, or create it. Raises DestinationConnectionError."""
         if dataset in self._datasets:
             return
-        with connecting(
-            f"bigquery: dataset '{dataset}'",
+        with self._connecting(
+            f"dataset '{dataset}'",
             "create it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
         ):
             try:
@@ -135,6 +135,14 @@ class BigQueryFamilyDestination(AbstractDestination):
                 location = self._make_dataset(dataset)
         check_dataset(dataset, location, self.config.dataset_location)
         self._datasets.add(dataset)
+
+    def _writing(self, what: str) -> AbstractContextManager[None]:
+        """Within: an error from Google becomes DestinationWriteError. ``what``: what is being done."""
+        return writing(f"bigquery: {what}")
+
+    def _connecting(self, what: str, remedy: str = "") -> AbstractContextManager[None]:
+        """Within: an error from Google becomes DestinationConnectionError, with the remedy."""
+        return connecting(f"bigquery: {what}", remedy)
 
     def describe(self) -> str:
         """The tables of this run."""

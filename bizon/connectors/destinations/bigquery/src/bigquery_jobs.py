@@ -1,5 +1,6 @@
 """BigQuery jobs that run exactly once, however often they are requested."""
 
+import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,6 +58,21 @@ class BigQueryJobs:
         def start(job_id: str) -> Job:
             return self._client.load_table_from_uri(
                 uris, table_id, job_id=job_id, job_config=job_config, **REQUEST_OPTIONS
+            )
+
+        self.done(name, start)
+
+    def load_content(self, name: str, content: bytes, table_id: str, job_config: bigquery.LoadJobConfig) -> None:
+        """``done`` for a load of bytes."""
+
+        def start(job_id: str) -> Job:
+            return self._client.load_table_from_file(
+                io.BytesIO(content),
+                table_id,
+                size=len(content),
+                job_id=job_id,
+                job_config=job_config,
+                timeout=REQUEST_OPTIONS["timeout"],
             )
 
         self.done(name, start)

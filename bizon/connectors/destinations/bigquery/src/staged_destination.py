@@ -13,7 +13,6 @@ from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestin
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
-from bizon.connectors.destinations.bigquery.src.request_policy import writing
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Staging, Step
 
@@ -120,7 +119,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         self._staging.remove()
 
     def _explained(self, step: Step) -> AbstractContextManager[None]:
-        return writing(f"bigquery: table '{self._place}'" if step is Step.PUBLISH else "bigquery: staging")
+        return self._writing(f"table '{self._place}'" if step is Step.PUBLISH else "staging")
 
     @property
     def _publish_name(self) -> str:

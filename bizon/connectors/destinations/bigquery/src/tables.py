@@ -52,6 +52,15 @@ class Tables:
         once: dict[str, Any] = {} if repeats else {"job_retry": None}
         return self._client.query(sql, job_config=job_config, **once, **REQUEST_OPTIONS).result()
 
+    def insert(
+        self, table_id: str, rows: Sequence[Mapping[str, Any]], ids: Sequence[str]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Insert rows by insertAll, each with an id by which BigQuery skips repeats. Returns the errors of rows."""
+        errors: Sequence[Mapping[str, Any]] = self._client.insert_rows_json(
+            table_id, rows, row_ids=ids, **REQUEST_OPTIONS
+        )
+        return errors
+
     def count(self, table_id: str) -> int | None:
         """Rows of a table; None when there is no table. A query counts them, which costs nothing: the metadata of the
         table may lag."""

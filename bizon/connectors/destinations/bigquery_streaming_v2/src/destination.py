@@ -10,7 +10,6 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.bigquery.src.request_policy import writing
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
@@ -51,7 +50,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         table = self._table_of_rows(rows)
         if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
-        with writing(f"bigquery: table '{table}'"):
+        with self._writing(f"table '{table}'"):
             with self._rejecting(rows):
                 writer = self._writer(table)
             if self._in_place:

@@ -23,6 +23,10 @@ class StaleCursorError(SourceFetchError):
     """Notion refuses a request that continues at a cursor; perhaps the result there is no longer one."""
 
 
+class UnreadableError(SourceFetchError):
+    """Notion leaves out results, or what a checkpoint names."""
+
+
 class Listed(NamedTuple):
     """One page of a list. ``cursor``: where the next page begins, None on the last one. ``is_cut``: Notion leaves out
     results, on this page or a later one, because the list is too long."""
@@ -93,7 +97,7 @@ class NotionClient:
     def _whole_list(self, method: str, path: str, cursor: str | None) -> Listed:
         listed = self._list(method, path, cursor)
         if listed.is_cut:
-            raise SourceFetchError(f"{method} /{path}: Notion leaves out results, and this list cannot be split")
+            raise UnreadableError(f"{method} /{path}: Notion leaves out results, and this list cannot be split")
         return listed
 
     def _list(

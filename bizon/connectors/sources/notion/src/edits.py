@@ -1,16 +1,12 @@
 """The edits that an incremental run fetches, and those that an earlier run has delivered already."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.clock import utc_now
-from bizon.connectors.sources.notion.src.windows import MINUTE, Window, floored, moment
+from bizon.connectors.sources.notion.src.windows import MINUTE, SETTLING, Window, floored, moment, settled
 
 if TYPE_CHECKING:
     from bizon.source.models import SourceIncrementalState
-
-SETTLING = 2 * MINUTE
-"""Notion cuts ``last_edited_time`` to the minute, and shows an edit a little later: a window ends this long ago."""
 
 
 class EditWindow:
@@ -26,7 +22,7 @@ class EditWindow:
         earlier. A window of the past (``--since``) begins where the user says; a window that ends in the future
         (``--until``) moves no watermark, so it may end there."""
         end = state.run_started_at or now
-        end = end if end > now else min(end, floored(now - SETTLING))
+        end = end if end > now else min(end, settled(now))
         begin = state.last_run if is_of_the_past(state) else state.last_run - SETTLING
         return cls([floored(begin).isoformat(), floored(end).isoformat()])
 
@@ -53,7 +49,7 @@ class Delivered:
     """
 
     def __init__(self, lookback: float) -> None:
-        self._started = floored(utc_now())
+        self._started = floored(datetime.now(UTC))
         self._until = self._started - SETTLING
         self._lookback = timedelta(seconds=lookback)
         self._before: dict[str, str] = {}
@@ -69,7 +65,7 @@ class Delivered:
         """Whether no earlier run has delivered this edit; from now on one has. An edit of a minute that has not settled
         is not remembered: another edit of that minute would look the same."""
         edited = item["last_edited_time"]
-        if self._kept_from <= moment(edited) < floored(utc_now() - SETTLING):
+        if self._kept_from <= moment(edited) < settled():
             self._now[item["id"]] = edited
         return bool(self._before.get(item["id"]) != edited)
 

@@ -3,8 +3,7 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient, StaleCursorError
+from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient, StaleCursorError, UnreadableError
 from bizon.connectors.sources.notion.src.windows import OPEN, Window, combined, filters_of, halves
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class DatabaseQueries:
         ids = self.data_sources(database_id)
         if data_source_id is not None:
             if data_source_id not in ids:
-                raise SourceFetchError(f"data source {data_source_id} is no longer part of database {database_id}")
+                raise UnreadableError(f"data source {data_source_id} is no longer part of database {database_id}")
             ids = ids[ids.index(data_source_id) + 1 :]
             self._repeats.pop(data_source_id, None)
         if not ids:
@@ -106,7 +105,7 @@ class DatabaseQueries:
         two = halves(window, oldest, newest)
         if two is None:
             field = "created" if edits is None else "edited"
-            raise SourceFetchError(
+            raise UnreadableError(
                 f"data source {place['data_source']}: Notion cuts off the pages {field} in the minute from "
                 f"{window[0] or oldest}, and a query cannot ask for less than a minute; narrow database_filters for "
                 f"database {place['database']}"
@@ -123,14 +122,14 @@ class DatabaseQueries:
     def _end(self, place: Json, edits: "EditWindow | None", direction: str) -> dict[str, Any]:
         listed = self._client.query(place["data_source"], self._body(place, edits, direction), limit=1)
         if not listed.results:
-            raise SourceFetchError(f"data source {place['data_source']}: Notion cuts off a query without results")
+            raise UnreadableError(f"data source {place['data_source']}: Notion cuts off a query without results")
         return dict(listed.results[0])
 
 
 def data_sources_of(database: Json) -> list[str]:
     """The ids of its data sources."""
     if "data_sources" not in database:
-        raise SourceFetchError(
+        raise UnreadableError(
             f"database {database.get('id')}: the answer names no data sources; source.notion_version must be "
             "2025-09-03 or later"
         )

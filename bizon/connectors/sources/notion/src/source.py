@@ -1,12 +1,12 @@
 """The ``notion`` source: databases, pages, their blocks, and users of a workspace."""
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.auth import AuthBase
 
-from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
 from bizon.common.waiting import ends_with
 from bizon.connectors.sources.notion.src.access import Access, Closing
@@ -28,7 +28,7 @@ from bizon.connectors.sources.notion.src.search import Search
 from bizon.connectors.sources.notion.src.tree import TreeWalker
 from bizon.connectors.sources.notion.src.walk import BlockWalk
 from bizon.source.auth.builder import AuthBuilder
-from bizon.source.config import HttpRetriesConfig, SourceConfig, SourceSyncModes
+from bizon.source.config import HttpRetriesConfig, SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.source import AbstractSource
 
@@ -143,7 +143,7 @@ class NotionSource(AbstractSource):
     def _edited(self, state: SourceIncrementalState, pagination: dict[str, Any] | None) -> SourceIteration:
         place = dict(pagination or {})
         window = place.pop("window", None)
-        edits = EditWindow(window) if window else EditWindow.of(state, utc_now())
+        edits = EditWindow(window) if window else EditWindow.of(state, datetime.now(UTC))
         self._delivered.follow(state, edits)
         return self._iteration([], {}, edits) if edits.is_empty else self._page(place, edits)
 
@@ -199,6 +199,6 @@ class NotionSource(AbstractSource):
                 f"{self._walker.cut} blocks have blocks below them that max_recursion_depth "
                 f"{self.config.max_recursion_depth} leaves out"
             )
-        is_incremental = self.config.sync_mode is SourceSyncModes.INCREMENTAL
+        is_incremental = self.config.is_incremental
         state = self._delivered.next_state if is_incremental else None
         return SourceIteration(records=records, next_pagination={}, next_state=state)
