@@ -11,14 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
-from bizon.common.kept_tokens import kept_by
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import opened_source
-from bizon.engine.runner.tokens import StateTokenKeeper
+from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _tokens_kept(config: "BizonConfig") -> Iterator[None]:
         return
     backend = build_backend(config)
     try:
-        with kept_by(StateTokenKeeper(backend)):
+        with tokens_kept_in(backend):
             yield
     finally:
         backend.close()

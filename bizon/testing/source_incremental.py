@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.clock import as_utc
-from bizon.source.cursor import cursor_resolution, floored
+from bizon.source.cursor_resolution import cursor_resolution, floored
 from bizon.source.discover import supports_incremental
 from bizon.source.models import SourceIncrementalState
 from bizon.testing.source_subject import NotApplicable, Page, Subject, broken, ids_of, listed

@@ -19,7 +19,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (3, "engine/queue/spool.py engine/queue/chunks.py engine/queue/deliveries.py engine/queue/ipc.py"),
     (3, "engine/pipeline/in_order.py engine/pipeline/watermark.py"),
     (3, "engine/pipeline/failures.py engine/pipeline/fetcher.py engine/queue/flatbuffer.py"),
-    (3, "destination/buffer.py transform/transform.py source/cursor.py source/discover*.py destination/discover.py"),
+    (3, "destination/buffer.py transform/transform.py source/cursor*.py source/discover*.py destination/discover.py"),
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "destination/staged.py destination/receipts.py"),
     (2, "source/body.py source/answers.py source/retries.py source/failures.py source/pages.py"),

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from bizon.common.clock import microseconds
+from bizon.common.clock import microseconds, utc_now
 from bizon.destination.models import CommittedBatch
 
 
@@ -92,6 +92,11 @@ class StreamJob(NamedTuple):
     def created_us(self) -> int:
         """When the job was created, in microseconds since 1970."""
         return microseconds(self.created_at)
+
+    @property
+    def age(self) -> timedelta:
+        """The time since the job was created, by the clock of this machine."""
+        return utc_now() - self.created_at
 
     @property
     def is_under_way(self) -> bool:

@@ -70,6 +70,8 @@ def open_job(
     span = asked_window(backend, config, key, scope)
     jobs = candidates(backend, key)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())
+    if decision.then_another:
+        logger.info("The previous job was killed when only publishing was left; it is finished first")
     resumed = jobs.unfinished if decision.new_job_because is None else None
     job = resumed or _new_job(backend, config, key, jobs, decision, span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next

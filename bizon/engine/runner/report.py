@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.engine.runner.assembly import build_backend
@@ -41,7 +40,7 @@ def _with_job(report: PipelineReport, backend: AbstractBackend, job: "StreamJob"
         sync_mode=job.sync_mode,
         starts=job.attempt,
         created_at=job.created_at,
-        age_seconds=(utc_now() - job.created_at).total_seconds(),
+        age_seconds=job.age.total_seconds(),
         last_iteration=None if cursor is None else cursor.to_source_iteration,
         next_pagination=None if cursor is None else cursor.pagination,
         rows_written=committed.rows_written,

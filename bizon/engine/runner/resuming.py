@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.safe_log import logger
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
@@ -74,7 +73,6 @@ def decide(
         reason = "a reset was requested"
     then_another = reason is not None and not resets and _may_be_published(backend, job, config)
     if then_another:
-        logger.info("The previous job was killed when only publishing was left; it is finished first")
         reason = None
     adopts = config.source.adopt_output or (reason is not None and _adoption_goes_on(job, config))
     return Decision(reason, resets, then_another, adopts)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
 from bizon.common.safe_log import logger
-from bizon.source.cursor import cursor_resolution, floored
+from bizon.source.cursor_resolution import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
 if TYPE_CHECKING:

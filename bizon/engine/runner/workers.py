@@ -20,13 +20,12 @@ from bizon.common.errors.errors import (
     WatermarkError,
 )
 from bizon.common.interrupts import in_words, is_for_the_process
-from bizon.common.kept_tokens import kept_by
 from bizon.common.safe_log import FAILURE, logger
 from bizon.common.waiting import ends_with, was_stopped
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
 from bizon.engine.runner.fetching import produce
-from bizon.engine.runner.tokens import StateTokenKeeper
+from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.engine.runner.writing import consume
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def guarded(
     """The result of ``work``, on this thread, or of ``failed`` for the error that ended it. Meanwhile waits end once
     ``stop`` is set, and refresh tokens that rotate are kept in the state. Exceptions for the whole process pass."""
     try:
-        with ends_with(stop), kept_by(StateTokenKeeper(backend)):
+        with ends_with(stop), tokens_kept_in(backend):
             return work()
     except BaseException as error:
         if was_stopped(error):

@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
 
-from bizon.common.errors.errors import OvertakenError
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
     enforces_keys,
@@ -121,8 +120,7 @@ class JobTable(BackendPart):
 
     @in_transaction
     def check_epoch(self, connection: Connection, job_id: str, epoch: int) -> None:
-        if self._existing(job_id, by_id(connection, job_id)).attempt != epoch:
-            raise OvertakenError(job_id)
+        self._existing(job_id, by_id(connection, job_id), epoch)
 
 
 def by_id(connection: Connection, job_id: str) -> StreamJob | None:

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
 from sqlalchemy.ext.compiler import compiles
 
-from bizon.common.errors.errors import BackendError
+from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
 
 if TYPE_CHECKING:
@@ -26,10 +26,12 @@ class BackendPart:
     _database: "Database"
     _transactions: "Transactions"
 
-    def _existing(self, job_id: str, job: "StreamJob | None") -> "StreamJob":
-        """The job; raises BackendError when it is missing."""
+    def _existing(self, job_id: str, job: "StreamJob | None", epoch: int | None = None) -> "StreamJob":
+        """The job; raises BackendError when it is missing, and OvertakenError when ``epoch`` is not its latest."""
         if job is None:
             raise BackendError(f"job '{job_id}' is missing from {self._database.name}: was it deleted during the run?")
+        if epoch is not None and job.attempt != epoch:
+            raise OvertakenError(job_id)
         return job
 
 
