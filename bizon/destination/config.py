@@ -80,6 +80,11 @@ class AbstractDestinationConfig(StrictModel):
     alias: str = Field(description="Name shown in logs and metrics.")
     config: Any = Field(description="Settings: a subclass of AbstractDestinationDetailsConfig.")
 
+    @property
+    def is_built_in(self) -> bool:
+        """False for a destination of a plug-in."""
+        return self.name in list(DestinationTypes)
+
     @model_validator(mode="after")
     def _only_custom_destinations_have_a_file(self) -> "AbstractDestinationConfig":
         if self.name != DestinationTypes.CUSTOM and getattr(self.config, "destination_file_path", None) is not None:

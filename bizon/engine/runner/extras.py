@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import MissingDependencyError
-from bizon.destination.config import DestinationTypes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -38,7 +37,7 @@ def _parts(config: "BizonConfig", halves: Iterable["Role"]) -> Iterator[tuple[st
     source, destination, queue = config.source.name, config.destination.name, config.engine.queue.type
     if any(half.fetches for half in halves) and config.source.source_file_path is None:
         yield source, f"source '{source}'", MODULES.get(source, ())
-    if not all(half.fetches for half in halves) and destination in list(DestinationTypes):
+    if not all(half.fetches for half in halves) and config.destination.is_built_in:
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())
     yield queue, f"engine.queue.type '{queue}'", MODULES.get(queue, ())[:1]

@@ -117,7 +117,7 @@ class BigQueryDestination(BigQueryStagedDestination):
 
     def _content(self, table: str) -> Content:
         if table not in self._contents:
-            self._contents[table] = Content(self._schema_of(table), self._target(table).schema)
+            self._contents[table] = Content(self._declared.schema_of(table), self._target(table).schema)
         return self._contents[table]
 
     @cached_property

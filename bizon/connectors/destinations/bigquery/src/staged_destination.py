@@ -11,7 +11,6 @@ from google.cloud import bigquery
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Staging, Step
@@ -78,7 +77,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
             self._finals.check(self._final)
 
     def _has_own_rows(self) -> bool:
-        return self._final is not None and self._labels.has_published(self._final) and bool(rows_in(self._final))
+        return self._final is not None and self._labels.has_rows_in(self._final)
 
     def _take_over(self, resume: ResumePoint) -> None:
         if self._final is not None:
@@ -112,8 +111,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         self._published = True
 
     def _note_published(self) -> None:
-        published = Publication(self._created_us, self.sync_metadata.job_id)
-        self._finals.mark(self.default_destination_id, published)
+        self._mark_published()
 
     def _discard(self) -> None:
         self._staging.remove()

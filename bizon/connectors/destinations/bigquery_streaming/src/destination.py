@@ -14,7 +14,6 @@ from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.loads import appending
-from bizon.connectors.destinations.bigquery.src.owner_labels import Publication
 from bizon.connectors.destinations.bigquery_streaming.src.insert_errors import is_unknown_field, refused_rows
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
 
@@ -55,7 +54,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         if not self._is_stream:
             table = self.default_destination_id
             with self._writing(f"table '{table}'"):
-                self._finals.mark(table, Publication(self._created_us, self.sync_metadata.job_id))
+                self._mark_published()
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
@@ -67,7 +66,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             with self._rejecting(df_destination_records.height):
                 target = self._ensured(table)
             if table not in self._rows:
-                self._rows[table] = InsertRows(self._schema_of(table), target.schema)
+                self._rows[table] = InsertRows(self._declared.schema_of(table), target.schema)
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 

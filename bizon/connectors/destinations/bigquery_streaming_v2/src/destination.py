@@ -11,13 +11,13 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
-from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+    from bizon.connectors.destinations.bigquery.src.tables import Target
     from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
 
 _MB = 1_000_000
@@ -65,12 +65,13 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             client.transport.close()
         super().close()
 
-    def _open_staging(self, wanted: Target) -> MarkedStaging:
+    def _open_staging(self, wanted: "Target") -> MarkedStaging:
         staged = self._staged_target(wanted)
         return MarkedStaging(self._tables, self._claim, staged, wanted)
 
-    def _staged_target(self, wanted: Target) -> Target:
-        return Target(self.temp_table_id, [*wanted.schema, SchemaField(BATCH, "STRING")], None)
+    def _staged_target(self, wanted: "Target") -> "Target":
+        schema = [*wanted.schema, SchemaField(BATCH, "STRING")]
+        return wanted._replace(table_id=self.temp_table_id, schema=schema, clustering=None)
 
     def _writer(self, table: str) -> TableWriter:
         if table not in self._writers:
@@ -82,7 +83,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             self._writers[table] = TableWriter(
                 self._write_client,
                 target.table_id,
-                Messages(target.schema, self._schema_of(table)),
+                Messages(target.schema, self._declared.schema_of(table)),
                 request_bytes=int(self.config.request_size * _MB),
                 threads=self.config.max_concurrent_threads,
                 offsets=not self._in_place or self.config.use_offsets,
