@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 
 class TestBigQuery(InWarehouse):
-    counts_staged_rows = fenced = marks_output = True
-
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
         self.warehouse = warehouse
