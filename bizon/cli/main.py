@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bizon.cli import authors
 from bizon.cli import options as given
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
@@ -118,6 +119,28 @@ def source_list() -> None:
 
     with guarded():
         print_sources()
+
+
+@_source.command("test", cls=_Command)
+def source_test(
+    config: given.Config,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
+    record: given.Record = None,
+    replay: given.Replay = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Test the source of CONFIG against the conformance suite: one line per behaviour. Nothing is written. Exit code 1
+    when a behaviour fails."""
+    from bizon.cli.output import guarded
+    from bizon.cli.source_test import SuiteOptions, run_suite
+
+    with guarded():
+        code = run_suite(config, SuiteOptions(custom_source, env_file, record, replay, as_json))
+    raise typer.Exit(code)
+
+
+_source.command("new", cls=_Command)(authors.new_source)
 
 
 @_stream.command("list", cls=_Command)

@@ -55,6 +55,22 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print JSON instead of lines: an object, or a list of objects for several files."),
 ]
+Record = Annotated[
+    str | None,
+    typer.Option(
+        "--record",
+        metavar="DIR",
+        help="Keep the HTTP exchange in this folder, with secrets and personal headers masked. Needs bizon[testing].",
+    ),
+]
+Replay = Annotated[
+    str | None,
+    typer.Option(
+        "--replay",
+        metavar="DIR",
+        help="Answer every request from a recording: no network and no secrets are needed. Needs bizon[testing].",
+    ),
+]
 Runner = Annotated[
     RunnerName | None,
     typer.Option(

@@ -30,6 +30,13 @@ class AbstractSource(ABC):
     minute. The windows of incremental runs then begin and end at whole units. ``source.cursor_resolution`` in the YAML
     wins."""
 
+    fetches_over_http: ClassVar[bool] = True
+    """False for a source whose pages do not come from requests of ``self.session``, but from a broker, a database or a
+    file. The conformance suite then leaves out the faults of HTTP."""
+
+    checks_credentials: ClassVar[bool] = True
+    """False for a source that takes any credentials, because it sends them nowhere. For the conformance suite."""
+
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
         self.session = self.get_session()

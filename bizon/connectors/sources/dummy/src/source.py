@@ -33,6 +33,8 @@ class DummySource(AbstractSource):
     """
 
     config: DummySourceConfig
+    fetches_over_http = False
+    checks_credentials = False
 
     def __init__(self, config: DummySourceConfig) -> None:
         super().__init__(config)

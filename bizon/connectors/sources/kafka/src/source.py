@@ -24,6 +24,7 @@ class KafkaSource(AbstractSource):
 
     config: KafkaSourceConfig
     resumes_streams = True
+    fetches_over_http = False  # the schema registry is asked over HTTP, for schemas and not for pages
 
     def __init__(self, config: KafkaSourceConfig) -> None:
         super().__init__(config)

@@ -1,0 +1,51 @@
+"""The commands for authors of connectors. ``main.py`` registers them; like there, only typer is imported here."""
+
+from typing import Annotated, Literal
+
+import typer
+
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the new source, for example my_api.")]
+Style = Annotated[
+    Literal["http", "graphql", "rows"],
+    typer.Option("--style", help="Lists of an HTTP API, lists of a GraphQL API, or rows of a database."),
+]
+Paging = Annotated[
+    Literal["cursor", "page", "offset", "link", "token"],
+    typer.Option("--paging", help="How the API leads to the next page."),
+]
+Incremental = Annotated[
+    Literal["time", "token", "filter"] | None,
+    typer.Option(
+        "--incremental",
+        help="How changes are found: the API filters by time, the API gives a sync token, or the source filters what "
+        "it fetched. Without the option, every run fetches everything.",
+    ),
+]
+Into = Annotated[
+    str | None,
+    typer.Option(
+        "--into",
+        metavar="DIR",
+        help="Folder for the files. Default: the current folder; at the root of bizon's repository, its tree.",
+    ),
+]
+AsPackage = Annotated[
+    bool, typer.Option("--package", help="Create a package with an entry point, to install next to bizon.")
+]
+
+
+def new_source(
+    name: NewName,
+    style: Style = "http",
+    paging: Paging = "cursor",
+    incremental: Incremental = None,
+    into: Into = None,
+    package: AsPackage = False,
+) -> None:
+    """Create the source NAME: its configuration, the source, an example, and a test with a stand-in of the API. No file
+    is overwritten."""
+    from bizon.cli.output import guarded
+    from bizon.cli.scaffolding import create_source
+
+    with guarded():
+        create_source(name, (style, paging, incremental), into=into, package=package)

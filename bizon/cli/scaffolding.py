@@ -1,0 +1,48 @@
+"""``bizon source new``: from the options to files, and the commands to try them."""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from bizon.cli.output import say
+from bizon.scaffold.files import Place, Target, target_of, write_files
+from bizon.scaffold.names import Names, names_of
+from bizon.scaffold.source import Choice, Incremental, Paging, Style, source_files
+
+
+def create_source(name: str, kind: tuple[str, str, str | None], *, into: str | None, package: bool) -> None:
+    """Write the files of a new source. ``kind``: style, paging, and how changes are found. Raises ConfigError."""
+    style, paging, incremental = kind
+    choice = Choice(Style(style), Paging(paging), None if incremental is None else Incremental(incremental))
+    names, target = names_of(name), target_of(into, package=package)
+    report(write_files(target.folder, source_files(names, choice, target.place)), _next_steps(names, target))
+
+
+def report(created: Iterable[Path], next_steps: Iterable[str]) -> None:
+    """Print the created files, and the commands to run next."""
+    for path in created:
+        say(f"created {path}")
+    say("next:")
+    for step in next_steps:
+        say(f"  {step}")
+
+
+def _next_steps(names: Names, target: Target) -> list[str]:
+    name, folder = names.snake, target.folder
+    if target.place is Place.TREE:
+        return [
+            f"pytest tests/connectors/sources/{name}",
+            f"bizon stream list {name}",
+            f"bizon source test bizon/connectors/sources/{name}/config/{name}.example.yml",
+            "python tests/docs/reference.py --write",
+        ]
+    if target.place is Place.PACKAGE:
+        package = folder / f"bizon-{names.dashed}"
+        return [
+            f"cd {shlex.quote(str(package))}",
+            "pip install -e .",
+            "pytest",
+            f"bizon source test {name}.example.yml",
+        ]
+    moves = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
+    return [*moves, f"pytest test_{name}.py", f"bizon source test {name}.example.yml"]

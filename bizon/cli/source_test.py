@@ -1,0 +1,144 @@
+"""``bizon source test``: the conformance suite on the source of a pipeline."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from bizon.cli.files import in_folder_of_paths
+from bizon.cli.options import RunOptions
+from bizon.cli.output import say
+from bizon.cli.progress import console_logs
+from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
+from bizon.common.scrub import Scrubber, named_secrets
+from bizon.common.secret import is_maskable, iter_secrets, registry
+from bizon.config.document import load_yaml
+from bizon.config.loading import build_config
+from bizon.config.references import load_env_files
+from bizon.config.validation import LoadedConfig
+from bizon.engine.engine import source_config_class
+from bizon.engine.runner.opening import opened_source
+from bizon.source.config import SourceSyncModes
+from bizon.testing.source_masks import HIDDEN, Masks
+from bizon.testing.source_report import Status, Verdict, verdicts
+from bizon.testing.source_subject import Subject
+
+_WIDTH = max(map(len, Status))
+_LEVEL = "ERROR"  # faults and their retries are no news here
+
+
+class SuiteOptions(NamedTuple):
+    """The options of ``bizon source test``; None for an option that was not given."""
+
+    custom_source: str | None = None
+    env_file: str | None = None
+    record: str | None = None
+    replay: str | None = None
+    as_json: bool = False
+
+
+def run_suite(config: str, options: SuiteOptions) -> ExitCode:
+    """Print a line per behaviour. Raises ConfigError, and SourceError when the source cannot be reached."""
+    if options.record is not None and options.replay is not None:
+        raise ConfigError("--record and --replay exclude each other; give one of them")
+    given = (options.custom_source, options.env_file, options.record, options.replay)
+    with in_folder_of_paths(config, *given) as (path, (custom_source, env_file, record, replay)):
+        options = SuiteOptions(custom_source, env_file, record, replay, options.as_json)
+        return _test(path, options)
+
+
+def _test(config: str, options: SuiteOptions) -> ExitCode:
+    recording = None if options.replay is None else _cassettes().read_recording(Path(options.replay))
+    variables = {} if recording is None else recording.variables
+    environ = _Noted(load_env_files(config, options.env_file, {**os.environ, **variables}))
+    overrides = RunOptions(custom_source=options.custom_source).overrides()
+    loaded = build_config(load_yaml(config), environ=environ, overrides=overrides, resolve_source=source_config_class)
+    if loaded.config.source.sync_mode is SourceSyncModes.STREAM:
+        raise ConfigError(
+            "sync_mode stream has no end; test the source with full_refresh or incremental", key=("source", "sync_mode")
+        )
+    secrets = list(_secrets(loaded, environ.asked))
+    subject = Subject(loaded, began=datetime.now(UTC) if recording is None else recording.began)
+    scrub = Scrubber({*secrets, *loaded.secrets})
+    with console_logs(_LEVEL, scrub), _exchange(options, subject, environ.asked, secrets):
+        with registry.known_while(loaded.secrets), opened_source(loaded.config):
+            pass  # a source that cannot be reached has no behaviours
+        return _report(subject, scrub, as_json=options.as_json)
+
+
+def _report(subject: Subject, scrub: Scrubber, *, as_json: bool) -> ExitCode:
+    found: list[Verdict] = []
+    for verdict in verdicts(subject):
+        found.append(verdict._replace(text=scrub.brief(" ".join(verdict.text.split()))))
+        if not as_json:
+            say(_line(found[-1]))
+    failed = sum(each.status is Status.FAILED for each in found)
+    name = f"{subject.config.name}.{subject.config.stream}"
+    if as_json:
+        behaviours = [each._asdict() for each in found]
+        say(json.dumps({"source": name, "passed": not failed, "behaviours": behaviours}, indent=2))
+    else:
+        counts = ", ".join(f"{sum(each.status is status for each in found)} {status.value}" for status in Status)
+        say(f"{name}: {counts}")
+    return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _line(verdict: Verdict) -> str:
+    line = f"{verdict.status.value:<{_WIDTH}}  {verdict.behaviour}"
+    return f"{line}: {verdict.text}" if verdict.text else line
+
+
+@contextmanager
+def _exchange(
+    options: SuiteOptions, subject: Subject, variables: Mapping[str, str], secrets: list[str]
+) -> Iterator[None]:
+    """Within: HTTP is recorded, replayed, or left alone."""
+    masks = Masks(secrets)
+    if options.record is not None:
+        short = {each for each in iter_secrets(subject.config) if not is_maskable(each)}
+        kept = {name: HIDDEN if value in short else value for name, value in variables.items()}
+        with _cassettes().recorded(Path(options.record), subject.began, kept, masks):
+            yield
+    elif options.replay is not None:
+        with _cassettes().replayed(Path(options.replay), masks):
+            yield
+    else:
+        yield
+
+
+def _cassettes() -> Any:
+    try:
+        from bizon.testing import source_cassette
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("testing", f"--record and --replay (module {error.name})") from None
+    return source_cassette
+
+
+def _secrets(loaded: LoadedConfig, variables: Mapping[str, str]) -> Iterator[str]:
+    """The secrets of the source, in the order of the configuration; then values of variables that may be secrets."""
+    yield from iter_secrets(loaded.config.source)
+    yield from map(str.__str__, named_secrets(loaded.config.source.model_dump()))
+    yield from (value for _, value in sorted(variables.items()) if value in loaded.secrets and not _is_address(value))
+
+
+def _is_address(value: str) -> bool:
+    """Whether a text is the URL of an API, which a recording shows."""
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and "@" not in parts.netloc and not parts.query
+
+
+class _Noted(dict[str, str]):
+    """An environment that notes the variables that a configuration asks for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.asked: dict[str, str] = {}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name in self:
+            self.asked[name] = self[name]
+        return super().get(name, default)

@@ -1,0 +1,134 @@
+"""The files of a new source: configuration, source, example, and a test with a stand-in.
+
+Called by ``bizon source new``.
+
+Each choice picks lines of the templates, so the result holds the chosen style only.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from bizon.common.errors.errors import ConfigError
+from bizon.scaffold.files import Place
+from bizon.scaffold.modules import module_of
+from bizon.scaffold.names import Names
+from bizon.scaffold.templates import rendered
+
+
+class Style(StrEnum):
+    """What the source reads: lists of an HTTP API, lists of a GraphQL API, rows of a database."""
+
+    HTTP = "http"
+    GRAPHQL = "graphql"
+    ROWS = "rows"
+
+
+class Paging(StrEnum):
+    """How the API leads from one page to the next."""
+
+    CURSOR = "cursor"
+    PAGE = "page"
+    OFFSET = "offset"
+    LINK = "link"
+    TOKEN = "token"
+
+
+class Incremental(StrEnum):
+    """How changes are found: the API filters by time, the API gives a sync token, the source filters
+    what it fetched."""
+
+    TIME = "time"
+    TOKEN = "token"
+    FILTER = "filter"
+
+
+class Choice(NamedTuple):
+    """One kind of source. ``incremental`` is None for a source that always fetches everything."""
+
+    style: Style = Style.HTTP
+    paging: Paging = Paging.CURSOR
+    incremental: Incremental | None = None
+
+
+_NAMES_OF_KEYS = {  # what the stand-ins call their parameters, in the manner of the style
+    Style.HTTP: {"since": "updated_since", "before": "updated_before", "sync": "sync_token", "updated": "updated_at"},
+    Style.GRAPHQL: {"since": "updatedSince", "before": "updatedBefore", "sync": "syncToken", "updated": "updatedAt"},
+    Style.ROWS: {"since": "", "before": "", "sync": "", "updated": "updated_at"},
+}
+
+
+def check_choice(choice: Choice) -> None:
+    """Raise ConfigError for options that contradict each other."""
+    style, paging, incremental = choice
+    if style is Style.GRAPHQL and paging is Paging.LINK:
+        raise ConfigError("--paging link: a GraphQL API gives no links; use cursor, page, offset or token")
+    if style is Style.ROWS and paging is not Paging.CURSOR:
+        raise ConfigError(f"--paging {paging}: rows are read in the order of their key; leave the option out")
+    if style is Style.ROWS and incremental not in (None, Incremental.TIME):
+        raise ConfigError(f"--incremental {incremental}: a database filters by time; use time")
+
+
+def source_files(names: Names, choice: Choice, place: Place) -> dict[str, str]:
+    """The texts of the files by path, relative to the folder of the target. Raises ConfigError."""
+    check_choice(choice)
+    facts = _facts(choice, place)
+    values = {**names._asdict(), **_NAMES_OF_KEYS[choice.style], **_modules(names, place)}
+    values |= {"window": _window(choice), "filters": _filters(choice)}
+    values["page_token"] = "page_token" if choice.style is Style.HTTP else "pageToken"
+    values["page"] = rendered(f"source/{choice.style}_page.py", values, facts).rstrip("\n")
+    if choice.style is not Style.ROWS:
+        values["methods"] = rendered("source/methods.py", values, facts)
+    config = rendered("source/config.py", values, facts)
+    parts = [rendered(f"source/{choice.style}.py", values, facts)]
+    if choice.incremental is Incremental.FILTER:
+        parts.append(rendered("source/iteration.py", values, facts))
+    test = rendered(f"source/{'database' if choice.style is Style.ROWS else 'stand_in'}.py", values, facts)
+    example = rendered("source/example.yml", values, facts)
+    name, own = names.snake, values["first_party"]
+    if place is Place.FILE:
+        return {
+            f"{name}_source.py": module_of(config, *parts, first_party=own),
+            f"{name}.example.yml": example,
+            f"test_{name}.py": module_of(test, first_party=own),
+        }
+    written = {"config.py": module_of(config, first_party=own), "source.py": module_of(*parts, first_party=own)}
+    tested = module_of(test, first_party=own)
+    if place is Place.TREE:
+        folder = f"bizon/connectors/sources/{name}"
+        return {
+            f"{folder}/src/__init__.py": "",
+            **{f"{folder}/src/{path}": text for path, text in written.items()},
+            f"{folder}/config/{name}.example.yml": example,
+            f"tests/connectors/sources/{name}/test_{name}.py": tested,
+        }
+    package, folder = f"bizon-{names.dashed}", f"bizon-{names.dashed}/src/bizon_{name}"
+    return {
+        f"{package}/pyproject.toml": rendered("source/pyproject.toml", values, facts),
+        f"{package}/README.md": rendered("source/README.md", values, facts),
+        f"{folder}/__init__.py": "",
+        f"{folder}/py.typed": "",
+        **{f"{folder}/{path}": text for path, text in written.items()},
+        f"{package}/{name}.example.yml": example,
+        f"{package}/tests/test_{name}.py": tested,
+    }
+
+
+def _facts(choice: Choice, place: Place) -> set[str]:
+    when = "once" if choice.incremental is None else f"since_{choice.incremental}"
+    return {choice.style, f"by_{choice.paging}", when, place}
+
+
+def _modules(names: Names, place: Place) -> Mapping[str, str]:
+    """Where the code imports its own modules from. As files there is one module, which the test loads as bizon does."""
+    base = f"bizon.connectors.sources.{names.snake}.src" if place is Place.TREE else f"bizon_{names.snake}"
+    first_party = "bizon" if place is Place.TREE else f"bizon_{names.snake}"
+    return {"config_module": f"{base}.config", "source_module": f"{base}.source", "first_party": first_party}
+
+
+def _window(choice: Choice) -> str:
+    return "window" if choice.incremental is Incremental.TIME else "since"
+
+
+def _filters(choice: Choice) -> str:
+    return f", **{_window(choice)}" if choice.incremental in (Incremental.TIME, Incremental.TOKEN) else ""

@@ -1,0 +1,142 @@
+"""Behaviours of a source before its first page: its declarations, its credentials, its total; and a stream without
+records."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from bizon.common.errors.errors import BizonError, ExitCode
+from bizon.common.models import BizonConfig
+from bizon.common.scrub import named_secrets
+from bizon.common.secret import Secret, iter_secrets
+from bizon.config.document import load_yaml
+from bizon.config.loading import build_config
+from bizon.engine.engine import source_config_class
+from bizon.engine.runner.opening import opened_source
+from bizon.source.discover import SOURCES_PACKAGE, streams_of, supports_incremental
+from bizon.source.discover_ast import inspect_source
+from bizon.testing.source_emptied import emptied_page
+from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, shown
+
+_ABOUT_CREDENTIALS = re.compile(r"40[13]|auth|credential|token|passw|\bkey\b|permission|access|login|denied", re.I)
+_WRONG = Secret("wrong-credential-of-a-test")
+
+
+class DeclarationBehaviours:
+    """Part of ``SourceBehaviours``."""
+
+    def test_streams_are_the_same_in_the_syntax_tree_and_at_run_time(self, subject: Subject) -> None:
+        folder, source_class = _folder(subject), subject.source_class
+        if folder is None:
+            raise NotApplicable("the source is a custom file, which is imported to list its streams")
+        infos = [each for each in inspect_source(folder, SOURCES_PACKAGE) if each.class_name == source_class.__name__]
+        if not infos:
+            broken(f"{folder} has no class {source_class.__name__} in its syntax tree", "define it in src/source.py")
+        declared, offered = infos[0].streams, streams_of(source_class)
+        if declared is None or sorted(declared) != sorted(offered):
+            broken(
+                f"`bizon source list` reads the streams {declared}, and streams() returns {offered}",
+                "return a literal list, or the values of an enum of the same folder",
+            )
+        if infos[0].supports_incremental != supports_incremental(source_class):
+            broken("`bizon stream list` is wrong about incremental", "define get_records_after in the class itself")
+
+    def test_the_example_configuration_validates(self, subject: Subject) -> None:
+        folder = _folder(subject)
+        examples = list(subject.examples) or ([] if folder is None else sorted(folder.glob("config/*.example.yml")))
+        if not examples:
+            if folder is None:
+                raise NotApplicable("the source is a custom file, and has no folder with an example")
+            broken(f"{folder / 'config'} has no NAME.example.yml", "write a pipeline that shows the source")
+        for example in examples:
+            try:
+                document = load_yaml(example)
+                build_config(document, environ=_AnyVariable(), overrides={}, resolve_source=source_config_class)
+            except BizonError as error:
+                broken(f"the example is not valid: {error}", "correct the example, or the config class")
+
+    def test_wrong_credentials_say_so_in_one_line(self, subject: Subject) -> None:
+        config = subject.wrong or _with_wrong_secrets(subject.config)
+        if config is None:
+            with subject.opened() as source:
+                if source.session.auth is not None or any(named_secrets(subject.config.model_dump())):
+                    broken("the source authenticates, and its configuration has no SecretText", "declare its secrets")
+            raise NotApplicable("the configuration holds no secret")
+        error = _end_of_a_run(subject, subject.pipeline_of(config))
+        if error is None:
+            if not subject.source_class.checks_credentials:
+                raise NotApplicable("the source declares checks_credentials = False")
+            broken("wrong credentials are accepted", "send a request that needs them in check_connection")
+        code = error.exit_code if isinstance(error, BizonError) else ExitCode.FAILED
+        text = str(error)
+        if code is not ExitCode.FAILED:
+            broken(
+                f"wrong credentials end with the exit code {code.value}: {shown(text)}", "let the API's refusal pass"
+            )
+        if "\n" in text.strip():
+            broken(f"the error takes {len(text.splitlines())} lines: {shown(text)}", "say it in one line")
+        if _ABOUT_CREDENTIALS.search(text) is None:
+            broken(f"the error does not say that the credentials are wrong: {shown(text, 300)}", "return str(error)")
+
+    def test_the_total_is_true_or_none(self, subject: Subject) -> None:
+        with subject.opened() as source:
+            total = source.get_total_records_count()
+        if total is None or not subject.is_whole:
+            return
+        if total != len(subject.ids()):
+            broken(
+                f"get_total_records_count() is {total!r}, and the stream has {len(subject.ids())} records",
+                "return the number of records of this stream, or None",
+            )
+
+    def test_an_empty_stream_works(self, subject: Subject) -> None:
+        if subject.empty is None:
+            found = emptied_page(subject)
+        else:
+            with subject.opened(subject.empty) as source:
+                found = tuple(ids_of(subject.read(source)))
+        if found:
+            broken(f"a stream without records has {shown(found)}", "return records=[] and next_pagination={}")
+
+
+class _AnyVariable(dict[str, str]):
+    """An environment in which every variable is set."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return default or f"the value of {name}"
+
+
+def _folder(subject: Subject) -> Path | None:
+    """The folder ``NAME`` of ``NAME/src/source.py``. None for a source in a file by itself."""
+    path = subject.source_file.parent
+    return next((each.parent for each in (path, *path.parents) if each.name == "src"), None)
+
+
+def _end_of_a_run(subject: Subject, pipeline: BizonConfig) -> Exception | None:
+    """The error with which a run ends before its first page has arrived."""
+    try:
+        with opened_source(pipeline) as source:
+            subject.page(source, {})
+    except Exception as error:  # noqa: BLE001 - whatever ends the run is what the user reads
+        return error
+    return None
+
+
+def _with_wrong_secrets(config: Any) -> Any:
+    """The model with another text in place of every secret. None when it holds none."""
+    return _replaced(config) if any(iter_secrets(config)) else None
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return _WRONG
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _replaced(item) for name, item in value})
+    if isinstance(value, Mapping):
+        return {key: _replaced(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_replaced(item) for item in value)
+    return value
