@@ -88,6 +88,19 @@ class DestinationCrashes(ClaimedBehaviours):
         job.end()
         self.expect(config, mode, ["a", "moved"])
 
+    @every_mode()
+    def test_rows_without_a_checkpoint_go_when_their_page_is_empty_the_next_time(
+        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+    ) -> None:
+        job = pipeline(mode).job()
+        job.start()
+        job.commit(0, records("a"))
+        job.write(1, records("deleted since"))
+        job.start()
+        job.commit(1, [])
+        job.end()
+        self.expect(config, mode, ["a"])
+
     @every_mode("misfit")
     def test_a_record_that_can_never_be_stored_is_refused_and_named(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes

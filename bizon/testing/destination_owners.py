@@ -32,6 +32,8 @@ class DestinationOwners(ClaimedBehaviours):
         frozen.publish()
         assert self.ids(config) == ["old"], "the frozen start has published"
         job.commit(2, records("c"))
+        frozen.write(1, records("b"))
+        frozen.write(3, records("d"))
         job.publish()
         wanted = ["a", "b", "c", *(["old"] if mode is INCREMENTAL else [])]
         assert self.ids(config) == wanted

@@ -13,13 +13,28 @@ from bizon.destination.models import CommittedBatch, OutputState, ResumePoint
 Answer = tuple[bool, str | None]
 
 
-class KeepsWhatWasNotRecorded(Tables):
+class ReplacesOnePage(Tables):
+    """Not wrong by itself: a batch replaces only the batch that ended on the same page."""
+
+    def without_this_batch(self, staged: list[tuple[int, str, target.Row]]) -> list[tuple[int, str, target.Row]]:
+        return [row for row in staged if row[0] != self.batch.to_iteration]
+
+
+class ForgetsTornRows(Tables):
+    """They go only when something is written after them."""
+
     def trim(self, now: target.Session) -> None:
         if self.resume.last_iteration is None:
             super().trim(now)
 
 
-class KeepsTheRowsOfJobsBefore(Tables):
+class KeepsWhatWasNotRecorded(ReplacesOnePage):
+    def trim(self, now: target.Session) -> None:
+        if self.resume.last_iteration is None:
+            super().trim(now)
+
+
+class KeepsTheRowsOfJobsBefore(ReplacesOnePage):
     def trim(self, now: target.Session) -> None:
         now.stage(self.table, [(page, self.resume.job_id, row) for page, _, row in now.staged(self.table)])
         if self.resume.last_iteration is not None:

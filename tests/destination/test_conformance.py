@@ -22,6 +22,7 @@ FROZEN = "a_start_that_was_frozen_writes_and_publishes_nothing"
 MISFIT = "a_record_that_can_never_be_stored_is_refused_and_named"
 NOT_STAGED = "rows_that_are_recorded_and_not_staged_stop_the_publication"
 TORN = "rows_without_a_checkpoint_go_even_when_their_pages_do_not_come_again"
+EMPTY_NOW = "rows_without_a_checkpoint_go_when_their_page_is_empty_the_next_time"
 LATE_JOB = "an_older_job_that_prepares_late_destroys_nothing_of_a_newer_one"
 PUBLISHER = "the_output_names_the_job_that_published_it_last"
 MOMENT = "a_write_that_fails_for_a_moment_is_repeated"
@@ -64,6 +65,7 @@ class TestTables(DestinationConformance):
         (broken.TakesStagedRowsForPublished, PUBLISHER, FULL_REFRESH),
         (broken.KeepsWhatWasNotRecorded, TORN, INCREMENTAL),
         (broken.KeepsWhatWasNotRecorded, TORN, FULL_REFRESH),
+        (broken.ForgetsTornRows, EMPTY_NOW, INCREMENTAL),
         (broken.KeepsTheRowsOfJobsBefore, "rows_of_a_job_that_was_given_up_never_show", INCREMENTAL),
         (broken.ForgetsWhatWasRecorded, "a_job_that_dies_goes_on_where_its_checkpoint_says", FULL_REFRESH),
         (broken.ForgetsWhatWasRecorded, DIED_BEFORE, INCREMENTAL),
