@@ -72,7 +72,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
-        return json.dumps(asdict(self), indent=1).encode()
+        return json.dumps(asdict(self)).encode()
 
 
 class Manifests:

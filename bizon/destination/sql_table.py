@@ -42,7 +42,7 @@ class SqlTableDestination(StagedDestination):
     another pipeline is refused, as is a table with rows that bizon did not write.
     """
 
-    driver: ClassVar[Any]
+    driver: Any
     dialect: ClassVar[Dialect] = Dialect()
     _staging: StagingTable
     _resume: ResumePoint

@@ -13,7 +13,7 @@ from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceRecord
 from bizon.testing.destination_claims import FULL_REFRESH, STREAM, ClaimedBehaviours, claimed_by, every_mode
 from bizon.testing.destination_jobs import Job, OpenPipeline, Pipeline, records
-from bizon.testing.interruptions import Calls, DiedError, watching
+from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, watching
 
 
 class DestinationCrashes(ClaimedBehaviours):
@@ -46,10 +46,10 @@ class DestinationCrashes(ClaimedBehaviours):
     def test_a_write_that_fails_for_a_moment_is_repeated(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
-        into = pipeline(mode)
-        for after in (False, True):
-            there: list[str] = [] if mode is FULL_REFRESH else self.ids(config)
-            for number in count(1):
+        into, there = pipeline(mode), list[str]()
+        with leaving_things_open():
+            for place in count():
+                number, after = 1 + place // 2, bool(place % 2)
                 job, id_ = into.job(), f"{'answer' if after else 'request'} {number} was lost"
                 job.start()
                 calls = Calls(self.client, at=number, error=self.target_error, after=after)
@@ -123,28 +123,25 @@ class DestinationCrashes(ClaimedBehaviours):
         assert calls.seen, "set `client` to the modules through which the destination reaches its target"
 
     def _interrupt_jobs(self, config: AbstractDestinationConfig, into: Pipeline, calls: Calls) -> None:
-        """Run job after job, and interrupt the first at its first call, the second at its second one, and so on."""
-        mode = into.sync_mode
-        into.load(records("old"))
-        there = ["old"]
-        for number in count(1):
-            job, pages = into.job(), [records(f"{number}.{page}") for page in range(3)]
-            before, new = there, [f"{number}.{page}" for page in range(3)]
-            there = new if mode is FULL_REFRESH else [*there, *new]
-            now = Calls(calls.client, number, calls.error, calls.after)
-            is_done = self._is_completed(job, partial(job.deliver, pages), now)
-            where = f"after call {number} of a job, {now.name}"
-            if mode is not STREAM and self.stages:
-                found = self.ids(config)
-                assert found in (sorted(before), sorted(there)), f"{where}, a reader finds neither old nor new: {found}"
-            if not now.was_interrupted:
-                assert is_done, "a job that was not interrupted failed"
-                return
-            if is_done:
-                self.expect(config, mode, there, f"{where} had failed and the job had succeeded all the same")
-            else:
-                job.deliver(pages, together=True)
-                self.expect(config, mode, there, f"{where} and another start")
+        """Run one job, and as many others as it makes calls: the first is interrupted at its first call, and so on."""
+        mode, there = into.sync_mode, ["0.0", "0.1", "0.2"]
+        with watching(Calls(self.client)) as whole:
+            into.job().deliver(_pages(0))
+        with leaving_things_open():
+            for number in range(1, whole.seen + 1):
+                job, before, new = into.job(), there, [f"{number}.{page}" for page in range(3)]
+                there = new if mode is FULL_REFRESH else [*there, *new]
+                now = Calls(calls.client, number, calls.error, calls.after)
+                is_done = self._is_completed(job, partial(job.deliver, _pages(number)), now)
+                where = f"after call {number} of a job, {now.name}"
+                if mode is not STREAM and self.stages:
+                    found = self.ids(config)
+                    assert found in (sorted(before), sorted(there)), f"{where}, neither old nor new is there: {found}"
+                if is_done:
+                    self.expect(config, mode, there, f"{where} had failed and the job had succeeded all the same")
+                else:
+                    job.deliver(_pages(number), together=True)
+                    self.expect(config, mode, there, f"{where} and another start")
 
     def _is_completed(self, job: Job, work: Callable[[], None], calls: Calls) -> bool:
         """Whether the work came to its end. A start that did not is buried."""
@@ -175,3 +172,7 @@ class DestinationCrashes(ClaimedBehaviours):
                 f"Raise DestinationWriteError(..., retryable=True), and the loader repeats the call"
             )
             job.write(0, records(id_))
+
+
+def _pages(job: int) -> list[list[SourceRecord]]:
+    return [records(f"{job}.{page}") for page in range(3)]

@@ -5,10 +5,13 @@ interrupted through the interpreter's profile hook, so a destination needs no se
 watched.
 """
 
+import gc
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import CO_GENERATOR
 from types import FrameType
 from typing import Any
 
@@ -43,7 +46,17 @@ class Calls:
     def is_target(self, module: object) -> bool:
         """Whether a module belongs to the client."""
         name = str(module or "").lstrip("_")
-        return any(name == each or name.startswith(f"{each}.") for each in self.client)
+        ours = [each.lstrip("_") for each in self.client]
+        return any(name == each or name.startswith(f"{each}.") for each in ours)
+
+
+@contextmanager
+def leaving_things_open() -> Iterator[None]:
+    """Within: interrupted code leaves connections and files open, and that is not worth a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
 
 
 @contextmanager
@@ -55,7 +68,12 @@ def watching(calls: Calls) -> Iterator[Calls]:
         is_c = event.startswith("c_")
         caller = frame if is_c else frame.f_back
         if event in ("call", "c_call"):
-            if inside or caller is None or calls.is_target(caller.f_globals.get("__name__")):
+            if (
+                inside
+                or caller is None
+                or _is_resumed(frame, is_c)
+                or calls.is_target(caller.f_globals.get("__name__"))
+            ):
                 return
             called = _module_of(argument) if is_c else frame.f_globals.get("__name__")
             name = _name_of(argument, frame, is_c)
@@ -94,3 +112,8 @@ def _module_of(function: Any) -> object:
 
 def _name_of(function: Any, frame: FrameType, is_c: bool) -> str:
     return str(getattr(function, "__name__", function)) if is_c else frame.f_code.co_qualname
+
+
+def _is_resumed(frame: FrameType, is_c: bool) -> bool:
+    """Whether a generator goes on, which is not a new call."""
+    return not is_c and bool(frame.f_code.co_flags & CO_GENERATOR) and frame.f_lasti > 0
