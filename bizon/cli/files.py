@@ -60,7 +60,7 @@ def validate(config: str, custom_source: str | None, env_file: str | None) -> Ex
 
     overrides = RunOptions(custom_source=custom_source).overrides()
     pipeline = load_config(config, env_file=env_file, overrides=overrides).config
-    source, target = f"{pipeline.source.name}.{pipeline.source.stream}", pipeline.destination.name.value
+    source, target = f"{pipeline.source.name}.{pipeline.source.stream}", str(pipeline.destination.name)
     mode, runner = pipeline.source.sync_mode.value, pipeline.runner_type.value
     say(f"{config} is valid: {source} -> {target}, sync mode {mode}, runner {runner}")
     return ExitCode.OK

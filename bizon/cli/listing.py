@@ -1,11 +1,12 @@
 """``bizon source list``, ``stream list``, ``destination list``."""
 
 import re
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
 
 from bizon.cli.output import say
+from bizon.discovery.plugins import DESTINATIONS, SOURCES, Plugin, plugins
 from bizon.source.discover_ast import SourceInfo, find_sources
 
 _PACKAGE = "bizon.connectors"
@@ -13,13 +14,15 @@ _FOLDER = Path(__file__).resolve().parents[1] / "connectors"
 
 
 def print_sources() -> None:
-    """Each source with its streams. They come from syntax trees: no source is imported."""
+    """Each source with its streams. They come from syntax trees, and plug-ins from metadata: no source is imported."""
     say("Available sources:")
     by_name: dict[str, list[SourceInfo]] = {}
     for info in find_sources(_FOLDER / "sources", f"{_PACKAGE}.sources"):
         by_name.setdefault(info.name, []).append(info)
     for name, infos in by_name.items():
         say(f"{name} - {_streams(name, infos)}")
+    for plugin in plugins(SOURCES):
+        say(f"{plugin.name} - {_of_plugin(plugin, by_name, f'see `bizon stream list {plugin.name}`')}")
 
 
 def print_streams(source: str, custom_source: str | None) -> None:
@@ -39,13 +42,14 @@ def print_streams(source: str, custom_source: str | None) -> None:
 
 def print_destinations() -> None:
     """A line for each destination. If its packages are missing, the line names the extra that has them."""
-    from bizon.common.models import BizonConfig
+    from bizon.common.models import DESTINATIONS as OUR_DESTINATIONS
 
     say("Available destinations:")
-    union: Any = BizonConfig.model_fields["destination"].annotation
-    for config in get_args(union) or (union,):
-        for name in get_args(config.model_fields["name"].annotation):
-            say(f"{name.value} - {_described(config.__doc__ or '')}{_unavailable(name.value)}")
+    built_in = OUR_DESTINATIONS.all()
+    for name, config in built_in.items():
+        say(f"{name} - {_described(config.__doc__ or '')}{_unavailable(name)}")
+    for plugin in plugins(DESTINATIONS):
+        say(f"{plugin.name} - {_of_plugin(plugin, built_in)}")
 
 
 def _streams(name: str, infos: list[SourceInfo]) -> str:
@@ -70,7 +74,15 @@ def _described(docstring: str) -> str:
     return re.sub(r"^``[^`]*``:\s*", "", first).rstrip(".")
 
 
+def _of_plugin(plugin: Plugin, built_in: Collection[str], hint: str = "") -> str:
+    if plugin.name in built_in:
+        return f"NOT AVAILABLE: {plugin.package} has it, and bizon has a connector of the same name"
+    return f"plug-in of {plugin.package}{f', {hint}' if hint else ''}"
+
+
 def _unavailable(name: str) -> str:
+    if name == "custom":
+        return ""
     try:
         import_module(f"{_PACKAGE}.destinations.{name}.src.destination")
     except ModuleNotFoundError as error:

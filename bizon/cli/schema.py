@@ -7,6 +7,8 @@ from typing import Any
 
 from bizon.cli.output import say
 from bizon.config.loading import config_schema
+from bizon.destination.config import DestinationTypes
+from bizon.discovery.plugins import DESTINATIONS, plugins
 from bizon.source.config import SourceConfig
 from bizon.source.discover import list_sources, load_source
 
@@ -45,6 +47,8 @@ def pipeline_schema() -> Schema:
     schema["then"] = {
         "properties": {"source": {"if": {"not": is_own_file}, "then": {"allOf": [needs for _, needs in conditions]}}}
     }
+    *_, outside = schema["properties"]["destination"]["oneOf"]
+    outside["properties"].update(_outside_destination())
     transforms = schema["properties"]["transforms"]
     schema["properties"]["transforms"] = _or(transforms, {"type": "null"})
     return _with_references(schema)
@@ -79,6 +83,12 @@ def _of_source(name: str, definitions: Schema) -> tuple[Schema, Schema]:
     definitions[f"source.{name}"] = own
     is_it = {"properties": {"name": {"const": name}}, "required": ["name"]}
     return {"if": is_it, "then": {"$ref": f"#/$defs/source.{name}"}}, {"if": is_it, "then": {"required": needed}}
+
+
+def _outside_destination() -> Schema:
+    """``name`` and ``config`` of a destination that is not built in. Its own keys are not described."""
+    names = [DestinationTypes.CUSTOM.value, *(plugin.name for plugin in plugins(DESTINATIONS))]
+    return {"name": {"enum": names}, "config": {"type": "object"}}
 
 
 def _renamed(node: Any, key: str, new: str) -> Any:

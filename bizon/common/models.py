@@ -1,7 +1,7 @@
 """``BizonConfig``: one pipeline, as its YAML describes it."""
 
 from enum import StrEnum
-from typing import Any, Union
+from typing import Annotated, Any
 
 from pydantic import (
     ConfigDict,
@@ -14,13 +14,10 @@ from pydantic import (
 
 from bizon.common.on_error import OnError
 from bizon.common.sync import SyncMetadata
+from bizon.config.selected import Selected
 from bizon.config.streams import StreamConfig, unique, valid_streams, with_record_schemas
 from bizon.config.strict import StrictModel
-from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
-from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfig
-from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
-from bizon.connectors.destinations.file.src.config import FileDestinationConfig
-from bizon.connectors.destinations.logger.src.config import LoggerConfig
+from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
 from bizon.engine.config import EngineConfig
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -42,6 +39,26 @@ class PathsFrom(StrEnum):
     CONFIG = "config"
 
 
+DESTINATIONS = Selected(
+    "name",
+    {  # Registration 2 of 3 of a destination: a line with its config class. A run imports only the class it needs.
+        DestinationTypes.LOGGER: "bizon.connectors.destinations.logger.src.config.LoggerConfig",
+        DestinationTypes.FILE: "bizon.connectors.destinations.file.src.config.FileDestinationConfig",
+        DestinationTypes.BIGQUERY: "bizon.connectors.destinations.bigquery.src.config.BigQueryConfig",
+        DestinationTypes.BIGQUERY_STREAMING: (
+            "bizon.connectors.destinations.bigquery_streaming.src.config.BigQueryStreamingConfig"
+        ),
+        DestinationTypes.BIGQUERY_STREAMING_V2: (
+            "bizon.connectors.destinations.bigquery_streaming_v2.src.config.BigQueryStreamingV2Config"
+        ),
+        DestinationTypes.CUSTOM: "bizon.destination.discover.OutsideDestinationConfig",
+    },
+    others="bizon.destination.discover.plugin_block",
+    other_names="bizon.destination.discover.plugin_names",
+)
+"""The classes of the ``destination`` block."""
+
+
 class BizonConfig(StrictModel):
     """A whole pipeline. Frozen: the single source of truth after loading."""
 
@@ -56,14 +73,7 @@ class BizonConfig(StrictModel):
     transforms: list[TransformModel] = Field(
         default=[], description="Python snippets applied to each record, in order."
     )
-    # Registration 2 of 3 of a destination: its config class joins this union.
-    destination: Union[  # noqa: UP007 - the form the connector guide shows, one line per destination
-        LoggerConfig,
-        FileDestinationConfig,
-        BigQueryConfig,
-        BigQueryStreamingConfig,
-        BigQueryStreamingV2Config,
-    ] = Field(description="Where records go.", discriminator="name", default=...)
+    destination: Annotated[AbstractDestinationConfig, DESTINATIONS] = Field(description="Where records go.")
     on_error: OnError = Field(
         default=OnError.FAIL,
         description="A record that is not JSON, fails in a transform or does not fit its table: fail = end the run | "

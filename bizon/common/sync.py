@@ -50,7 +50,7 @@ class SyncMetadata(BaseModel):
             source_name=config.source.name,
             stream_name=config.source.stream,
             sync_mode=config.source.sync_mode,
-            destination_name=config.destination.name.value,
+            destination_name=str(config.destination.name),
             destination_alias=config.destination.alias,
             replaces=replaces,
         )

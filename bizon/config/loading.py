@@ -4,7 +4,7 @@
 overrides. ``validate`` turns the result into a ``BizonConfig``. ``build_config`` combines the last two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,8 @@ __all__ = [
     "resolve",
 ]
 
+_OWN_FILES = (("source", "source_file_path"), ("destination", "config", "destination_file_path"))
+
 
 def build_config(
     document: Document, *, environ: Mapping[str, str], overrides: Mapping[str, Any], resolve_source: ResolveSource
@@ -40,7 +42,7 @@ def build_config(
 
 
 def resolve(document: Document, *, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Resolved:
-    """The document with the values of variables, with ``overrides``, and with an absolute ``source_file_path``.
+    """The document with the values of variables, with ``overrides``, and with absolute paths of the user's own files.
 
     Raises ConfigError for references that cannot be resolved, and for values that no configuration may hold.
     """
@@ -49,7 +51,8 @@ def resolve(document: Document, *, environ: Mapping[str, str], overrides: Mappin
     data, overridden = _merged(resolved.document.data, overrides)
     document = replace(document, data=data, overridden=overridden)
     refuse(problems_of(data), document)
-    _anchor_source_file(data, document.folder)
+    for keys in _OWN_FILES:
+        _anchor(data, keys, document.folder)
     return Resolved(document, resolved.secrets)
 
 
@@ -80,14 +83,17 @@ def _merged(data: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[st
     return merge(data, overrides, ()), frozenset(paths)
 
 
-def _anchor_source_file(data: dict[str, Any], folder: Path | None) -> None:
-    """Make ``source.source_file_path`` absolute: relative to the working directory, else to the folder of the file."""
-    block = data.get("source")
-    if not isinstance(block, dict) or not isinstance(block.get("source_file_path"), str):
+def _anchor(data: dict[str, Any], keys: Sequence[str], folder: Path | None) -> None:
+    """Make the path below these keys absolute: relative to the working directory, else to the folder of the file."""
+    *above, last = keys
+    block: Any = data
+    for key in above:
+        block = block.get(key) if isinstance(block, dict) else None
+    if not isinstance(block, dict) or not isinstance(block.get(last), str):
         return
     with suppress(OSError, RuntimeError):  # an unknown user, a long name: reported on loading
-        given = Path(block["source_file_path"]).expanduser()
+        given = Path(block[last]).expanduser()
         for base in filter(None, (Path.cwd(), folder)):
             if (base / given).exists():
-                block["source_file_path"] = str(base / given)
+                block[last] = str(base / given)
                 return

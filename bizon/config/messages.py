@@ -12,6 +12,7 @@ from bizon.common.errors.errors import ConfigError
 from bizon.common.scrub import Scrubber
 from bizon.config.document import Document, KeyPath, dotted
 from bizon.config.references import PUBLIC_KEYS
+from bizon.config.selected import UNUSABLE
 from bizon.config.shapes import Place, find_place
 from bizon.config.strict import UNKNOWN_KEY, allowed, nearest
 
@@ -153,6 +154,8 @@ def _problem(line: _Line, values: Any) -> Problem:
         key = str(context["discriminator"]).strip("'")
         value = place.value.get(key) if isinstance(place.value, dict) else None
         return _wrong_choice((*path, key), value, place.tags)
+    if kind == UNUSABLE:
+        return Problem((*path, *context["below"]), str(context["text"]), at_value=True)
     if kind in ("enum", "literal_error") and place.choices:
         return _wrong_choice(path, place.value, place.choices)
     if kind == "string_too_short" and context.get("min_length") == 1:

@@ -15,7 +15,7 @@ WHOLE_VALUE = "BIZON_ENV_"
 
 PUBLIC_KEYS = frozenset(
     {"name", "id", "stream", "type", "sync_mode", "format", "mode", "alias", "label", "database", "schema"}
-    | {"destination_id", "cursor_field", "log_level", "source_file_path"}
+    | {"destination_id", "cursor_field", "log_level", "source_file_path", "destination_file_path"}
 )
 """Keys whose values are shown in messages and logs, also when they come from a variable."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import BaseModel
 
 from bizon.config.document import KeyPath
+from bizon.config.selected import Selected
 from bizon.config.strict import alternatives, keys_of
 
 
@@ -14,7 +15,8 @@ class Place(NamedTuple):
     """A place in the YAML.
 
     ``expected``: the types allowed there, empty when unknown. ``discriminator``: the key that selects one of them.
-    ``value``: the value there, or None. ``branches``: the choices between alternatives that led here.
+    ``value``: the value there, or None. ``branches``: the choices between alternatives that led here. ``selected``: how
+    the class is selected, in a block whose class is imported on demand.
     """
 
     path: KeyPath = ()
@@ -22,6 +24,7 @@ class Place(NamedTuple):
     discriminator: str | None = None
     value: Any = None
     branches: tuple[tuple[KeyPath, str], ...] = ()
+    selected: Selected | None = None
 
     @property
     def models(self) -> list[type[BaseModel]]:
@@ -36,6 +39,8 @@ class Place(NamedTuple):
     @property
     def tags(self) -> list[str]:
         """The values the discriminator may have."""
+        if self.selected is not None:
+            return self.selected.names
         fields = (keys_of(model).get(self.discriminator or "") for model in self.models)
         return [tag for each in fields if each is not None for tag in choices_of(alternatives(each.annotation))]
 
@@ -86,6 +91,10 @@ def _below(place: Place, step: str | int) -> Place:
             field = keys_of(each).get(str(step)) or each.model_fields.get(str(step))
             if field is None:
                 continue
+            selected = next((each for each in field.metadata if isinstance(each, Selected)), None)
+            if selected is not None:
+                model = selected.class_of(below)
+                return Place(path, () if model is None else (model,), None, below, place.branches, selected)
             discriminator = field.discriminator if isinstance(field.discriminator, str) else None
             return Place(path, alternatives(field.annotation), discriminator, below, place.branches)
         if origin is tuple and arguments and arguments[-1] is not Ellipsis:

@@ -17,6 +17,7 @@ class DestinationTypes(StrEnum):
     BIGQUERY = "bigquery"
     BIGQUERY_STREAMING = "bigquery_streaming"
     BIGQUERY_STREAMING_V2 = "bigquery_streaming_v2"
+    CUSTOM = "custom"
 
 
 class DestinationColumn(StrictModel):
@@ -59,6 +60,11 @@ class AbstractDestinationDetailsConfig(StrictModel):
     destination_id: str | None = Field(
         default=None, min_length=1, description="Table or file to write; default <source>_<stream>."
     )
+    destination_file_path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Path of a Python file with your destination class, for `name: custom`.",
+    )
 
     @model_validator(mode="after")
     def _unnest_needs_schemas(self) -> "AbstractDestinationDetailsConfig":
@@ -80,6 +86,12 @@ class JsonRowsDetailsConfig(AbstractDestinationDetailsConfig):
 class AbstractDestinationConfig(StrictModel):
     """The ``destination`` block; a destination narrows ``name`` and ``config``."""
 
-    name: DestinationTypes = Field(description="Destination type; `bizon destination list` shows them.")
+    name: str = Field(description="Destination type; `bizon destination list` shows them.")
     alias: str = Field(description="Name shown in logs and metrics.")
     config: Any = Field(description="Settings: a subclass of AbstractDestinationDetailsConfig.")
+
+    @model_validator(mode="after")
+    def _only_custom_destinations_have_a_file(self) -> "AbstractDestinationConfig":
+        if self.name != DestinationTypes.CUSTOM and getattr(self.config, "destination_file_path", None) is not None:
+            raise ValueError("`destination_file_path` is for `name: custom` only")
+        return self

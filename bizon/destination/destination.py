@@ -47,6 +47,12 @@ class AbstractDestination(ABC):
         self.destination_id: str = self.default_destination_id
         self.batch = BatchRange(0, 0)
 
+    @staticmethod
+    def get_config_class() -> type[AbstractDestinationDetailsConfig]:
+        """The class of ``destination.config``. A destination in a user's file or in a plug-in overrides it when it has
+        keys of its own; the class of a built-in one is registered."""
+        return AbstractDestinationDetailsConfig
+
     @abstractmethod
     def check_connection(self) -> bool:
         """True when the target can be reached and written. Called once, before anything is fetched."""
@@ -216,6 +222,18 @@ class DestinationFactory:
                 )
 
             return BigQueryStreamingV2Destination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
+        from bizon.destination.discover import outside_class
+
+        destination_class = outside_class(config)
+        if destination_class is not None:
+            return destination_class(
                 sync_metadata=sync_metadata,
                 config=config.config,
                 backend=backend,

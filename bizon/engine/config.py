@@ -4,36 +4,49 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from bizon.config.selected import Selected
 from bizon.config.strict import StrictModel
-from bizon.engine.backend.adapters.sqlalchemy.config import (
-    BigQuerySQLAlchemyConfig,
-    PostgresSQLAlchemyConfig,
-    SQLiteInMemoryConfig,
-    SQLiteSQLAlchemyConfig,
-)
-from bizon.engine.backend.config import BackendTypes
-from bizon.engine.queue.adapters.kafka.config import KafkaConfig
-from bizon.engine.queue.adapters.python_queue.config import PythonQueueConfig
-from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfig
-from bizon.engine.queue.config import QueueTypes
+from bizon.engine.backend.config import AbstractBackendConfig, BackendTypes
+from bizon.engine.queue.config import AbstractQueueConfig, QueueTypes
 from bizon.engine.runner.config import RunnerConfig, RunnerTypes
 
+_SQL = "bizon.engine.backend.adapters.sqlalchemy"
+_QUEUES = "bizon.engine.queue.adapters"
+
 BackendConfig = Annotated[
-    SQLiteSQLAlchemyConfig | SQLiteInMemoryConfig | PostgresSQLAlchemyConfig | BigQuerySQLAlchemyConfig,
-    Field(discriminator="type"),
+    AbstractBackendConfig,
+    Selected(
+        "type",
+        {
+            BackendTypes.SQLITE: f"{_SQL}.config.SQLiteSQLAlchemyConfig",
+            BackendTypes.SQLITE_IN_MEMORY: f"{_SQL}.config.SQLiteInMemoryConfig",
+            BackendTypes.POSTGRES: f"{_SQL}.config.PostgresSQLAlchemyConfig",
+            BackendTypes.BIGQUERY: f"{_SQL}.config.BigQuerySQLAlchemyConfig",
+        },
+    ),
 ]
-QueueConfig = Annotated[PythonQueueConfig | KafkaConfig | RabbitMQConfig, Field(discriminator="type")]
+QueueConfig = Annotated[
+    AbstractQueueConfig,
+    Selected(
+        "type",
+        {
+            QueueTypes.PYTHON_QUEUE: f"{_QUEUES}.python_queue.config.PythonQueueConfig",
+            QueueTypes.KAFKA: f"{_QUEUES}.kafka.config.KafkaConfig",
+            QueueTypes.RABBITMQ: f"{_QUEUES}.rabbitmq.config.RabbitMQConfig",
+        },
+    ),
+]
 
 
 class EngineConfig(StrictModel):
     """``engine``: every part has a default that needs no server."""
 
     backend: BackendConfig = Field(
-        default_factory=lambda: SQLiteSQLAlchemyConfig(type=BackendTypes.SQLITE),
-        description="Where checkpoints are kept.",
+        default={"type": BackendTypes.SQLITE}, validate_default=True, description="Where checkpoints are kept."
     )
     queue: QueueConfig = Field(
-        default_factory=lambda: PythonQueueConfig(type=QueueTypes.PYTHON_QUEUE),
+        default={"type": QueueTypes.PYTHON_QUEUE},
+        validate_default=True,
         description="Where pages wait between producer and consumer.",
     )
     runner: RunnerConfig = Field(default_factory=RunnerConfig, description="Threads, processes or one loop.")

@@ -3,18 +3,15 @@
 import difflib
 import importlib
 import inspect
-import sys
 import textwrap
-import traceback
 from collections.abc import Sequence
 from enum import Enum
-from itertools import filterfalse
 from pathlib import Path
-from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
+from bizon.discovery.files import Kind, classes_in_file, concrete_classes, one_line
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.source import AbstractSource
 
@@ -23,8 +20,7 @@ if TYPE_CHECKING:
 
 SOURCES_ROOT = Path(__file__).resolve().parents[1] / "connectors" / "sources"
 SOURCES_PACKAGE = "bizon.connectors.sources"
-
-_custom_lock = RLock()  # a custom file may load another one
+KIND = Kind("source", "bizon.source.source.AbstractSource")
 
 
 def list_sources() -> "list[SourceInfo]":
@@ -36,7 +32,7 @@ def list_sources() -> "list[SourceInfo]":
 
 def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
     """The class that a ``source`` block names: the class that a program passed, else the one in ``source_file_path``,
-    else the built-in source ``name``. Called wherever a source is built, in each process.
+    else the source ``name``, built in or of a plug-in. Called wherever a source is built, in each process.
 
     Raises ConfigError or MissingDependencyError.
     """
@@ -49,14 +45,14 @@ def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
 
 
 def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
-    """The class of a built-in source; with ``stream``, the class that offers the stream. Imports ``source.py``, and
-    looks into the other modules of the folder only when no class in ``source.py`` fits.
+    """The class of a built-in source, or of a plug-in; with ``stream``, the class that offers the stream. Imports
+    ``source.py``, and looks into the other modules of the folder only when no class in ``source.py`` fits.
 
     Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
     """
     folders = {path.parent.name: path.parent for path in SOURCES_ROOT.glob("*/src")}
     if name not in folders:
-        raise ConfigError(f"there is no source '{name}'{_choices('sources', name, sorted(folders))}")
+        return _from_plugin(name, stream, list(folders))
     return _from_source_py(name, folders[name], stream) or _from_any_module(name, folders[name], stream)
 
 
@@ -68,8 +64,8 @@ def _from_source_py(name: str, folder: Path, stream: str | None) -> type[Abstrac
         module = _import_source(name, f"{SOURCES_PACKAGE}.{name}.src.source")
     except SyntaxError:  # ``_from_any_module`` reports it with its line
         return None
-    offering = (each for each in _concrete(module) if stream is None or stream in streams_of(each))
-    return next(offering, None)
+    classes = concrete_classes(module, AbstractSource)
+    return next((each for each in classes if stream is None or stream in streams_of(each)), None)
 
 
 def _from_any_module(name: str, folder: Path, stream: str | None) -> type[AbstractSource]:
@@ -90,19 +86,17 @@ def _from_any_module(name: str, folder: Path, stream: str | None) -> type[Abstra
     raise _no_such_stream(name, stream or "", names)
 
 
-def load_custom_source(path: str | Path, stream: str | None = None) -> type[AbstractSource]:
-    """The source class in a user's file; with ``stream``, the class that offers the stream.
+def _from_plugin(name: str, stream: str | None, built_in: list[str]) -> type[AbstractSource]:
+    from bizon.discovery.plugins import SOURCES, plugin_classes, plugins
 
-    The file is executed once per process, as a module of the private package of its folder, so its classes pickle. A
-    process must call this before it unpickles them. The file imports modules of its folder by their plain names, and
-    no other folder shares them: see ``discover_modules.py``. Raises ConfigError, which names the line, when the file
-    is not a Python file with a usable source class.
-    """
-    try:
-        file = Path(path).expanduser().absolute()
-    except RuntimeError:
-        raise ConfigError(f"custom source {path}: there is no such user, or it has no home folder") from None
-    classes = _source_classes(_custom_module(file), file)
+    if classes := plugin_classes(SOURCES, name, AbstractSource, KIND):
+        return _offering(classes, stream, name)
+    names = sorted({*built_in, *(plugin.name for plugin in plugins(SOURCES))})
+    raise ConfigError(f"there is no source '{name}'{_choices('sources', name, names)}")
+
+
+def _offering(classes: list[type[AbstractSource]], stream: str | None, source: str) -> type[AbstractSource]:
+    """The first class, or the first that offers the stream. Raises ConfigError, which names ``source``."""
     if stream is None:
         return classes[0]
     names: list[str] = []
@@ -111,7 +105,17 @@ def load_custom_source(path: str | Path, stream: str | None = None) -> type[Abst
         if stream in offered:
             return source_class
         names += offered
-    raise _no_such_stream(file.name, stream, names)
+    raise _no_such_stream(source, stream, names)
+
+
+def load_custom_source(path: str | Path, stream: str | None = None) -> type[AbstractSource]:
+    """The source class in a user's file; with ``stream``, the class that offers the stream.
+
+    The file imports modules of its folder by their plain names, and no other folder shares them: see
+    ``bizon/discovery``. Raises ConfigError, which names the line, when the file is not a Python file with a usable
+    source class.
+    """
+    return _offering(classes_in_file(path, AbstractSource, KIND), stream, Path(path).name)
 
 
 def streams_of(source_class: type[AbstractSource]) -> list[str]:
@@ -121,7 +125,7 @@ def streams_of(source_class: type[AbstractSource]) -> list[str]:
         return [str(stream.value if isinstance(stream, Enum) else stream) for stream in streams]
     except (Exception, SystemExit) as error:
         raise ConfigError(
-            f"streams() of {source_class.__name__} failed: {_one_line(error)}; "
+            f"streams() of {source_class.__name__} failed: {one_line(error)}; "
             "it must be a static method that returns a list of names"
         ) from error
 
@@ -167,10 +171,6 @@ def _choices(kind: str, wrong: str, names: Sequence[str]) -> str:
     return f"{hint} (available {kind}: {', '.join(dict.fromkeys(names)) or 'none'})"
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
 def _import_source(name: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
@@ -182,68 +182,4 @@ def _import_source(name: str, module: str) -> ModuleType:
     except SyntaxError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"source '{name}' cannot be imported: {_one_line(error)}") from error
-
-
-def _custom_module(file: Path) -> ModuleType:
-    from bizon.source.discover_modules import loaded_modules, module_name, package_of, unload
-
-    with _custom_lock:
-        name = module_name(file)
-        if name in sys.modules:
-            return sys.modules[name]
-        _check_file(file)
-        before = loaded_modules(package_of(name))
-        try:
-            return importlib.import_module(name)
-        except (Exception, SystemExit) as error:
-            unload(loaded_modules(package_of(name)) - before)
-            raise ConfigError(_execution_error(file, error).replace(f"{package_of(name)}.", "")) from error
-
-
-def _check_file(file: Path) -> None:
-    try:
-        file.stat()
-    except FileNotFoundError:
-        raise ConfigError(f"custom source {file} does not exist") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"custom source {file} cannot be read: {reason}") from None
-    if file.is_dir():
-        raise ConfigError(f"custom source {file} is a folder; name the .py file in it")
-    if file.suffix != ".py":
-        raise ConfigError(f"custom source {file} must be a Python file with the extension .py")
-
-
-def _execution_error(file: Path, error: BaseException) -> str:
-    if isinstance(error, SyntaxError) and error.filename is not None:
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    place = f"{file}:{lines[-1]}" if lines else str(file)
-    remedy = ""
-    if isinstance(error, ModuleNotFoundError):
-        remedy = "; install it, or put it in the folder of the file"
-    return f"{place}: {_one_line(error)}{remedy}"
-
-
-def _source_classes(module: ModuleType, file: Path) -> list[type[AbstractSource]]:
-    """The concrete source classes of a file, the most derived first. Raises ConfigError when there are none."""
-    if concrete := _concrete(module):
-        return concrete
-    own = _classes(module)
-    if sources := [value for value in own if issubclass(value, AbstractSource)]:
-        missing = "; ".join(f"{s.__name__} lacks {', '.join(sorted(s.__abstractmethods__))}" for s in sources)
-        raise ConfigError(f"{file}: no source class in it is complete: {missing}")
-    found = ", ".join(value.__name__ for value in own) or "no classes at all"
-    raise ConfigError(f"{file}: no class in it extends bizon.source.source.AbstractSource; found: {found}")
-
-
-def _concrete(module: ModuleType) -> list[type[AbstractSource]]:
-    """The source classes that a module defines and that are not abstract, the most derived first."""
-    sources = (value for value in _classes(module) if issubclass(value, AbstractSource))
-    return sorted(filterfalse(inspect.isabstract, sources), key=lambda source: -len(source.__mro__))
-
-
-def _classes(module: ModuleType) -> list[type]:
-    defined = (value for value in vars(module).values() if inspect.isclass(value))
-    return list(dict.fromkeys(value for value in defined if value.__module__ == module.__name__))
+        raise ConfigError(f"source '{name}' cannot be imported: {one_line(error)}") from error

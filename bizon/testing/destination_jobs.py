@@ -66,7 +66,7 @@ class Pipeline:
             source_name=SOURCE_NAME,
             stream_name=STREAM_NAME,
             sync_mode=self.sync_mode,
-            destination_name=self.config.name.value,
+            destination_name=str(self.config.name),
             destination_alias=self.config.alias,
         )
         callback = NoOpSourceCallback(SourceConfig(name=SOURCE_NAME, stream=STREAM_NAME, sync_mode=self.sync_mode))

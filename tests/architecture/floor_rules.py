@@ -19,16 +19,15 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (3, "engine/queue/spool.py engine/queue/chunks.py engine/queue/deliveries.py engine/queue/ipc.py"),
     (3, "engine/pipeline/in_order.py engine/pipeline/watermark.py"),
     (3, "engine/pipeline/failures.py engine/pipeline/fetcher.py engine/queue/flatbuffer.py"),
-    (3, "destination/buffer.py transform/transform.py source/cursor.py source/discover*.py"),
+    (3, "destination/buffer.py transform/transform.py source/cursor.py source/discover*.py destination/discover.py"),
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "destination/staged.py destination/receipts.py destination/sql_*.py destination/part_*.py destination/http.py"),
     (2, "source/body.py source/answers.py source/retries.py source/failures.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),
-    (0, "rows/*.py common/*.py google/credentials.py"),
+    (0, "rows/*.py common/*.py google/credentials.py discovery/*.py"),
     (0, "source/model_like.py source/models.py destination/models.py"),
     (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
-    (0, "engine/pipeline/run.py engine/patience.py"),
     (0, "engine/pipeline/run.py engine/patience.py"),
     (0, "transform/snippet.py"),
 )
@@ -41,6 +40,8 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("monitoring/monitor.py", "MonitorFactory"),
     ("__init__.py", "__getattr__"),
     ("source/discover.py", ""),
+    ("discovery/files.py", "_executed"),
+    ("config/selected.py", "_imported"),
     ("config/references.py", "_variables_in"),
     ("connectors/sources/kafka/src/source.py", "_open"),
     ("engine/backend/adapters/sqlalchemy/engines.py", "_bigquery"),
@@ -59,6 +60,7 @@ LIGHT_TOO = (
     ("source/auth/*", "requests"),
     ("config/loading.py config/document.py config/messages.py", "yaml"),
     ("config/loading.py config/references.py", "dotenv"),
+    ("config/selected.py", "import_module()"),
 )
 HEAVY = {"polars", "sqlalchemy", "google", "confluent_kafka", "pika", "pyarrow"}
 FAMILY, FAMILY_HOME = "connectors/destinations/bigquery*", "connectors/destinations/bigquery/src/*"

@@ -81,8 +81,8 @@ def test_listing_sources_loads_little_more_than_typer() -> None:
     modules = loaded_by("source", "list")
     assert among(modules, {"pydantic", "yaml", "loguru", "rich", "polars", "sqlalchemy", "requests"}) == set()
     ours = {name for name in modules if name.startswith("bizon.")}
-    assert len(ours) <= 14, ours
-    assert len(beyond("typer", "source", "list") - ours) <= 20
+    assert len(ours) <= 18, ours
+    assert len(beyond("typer", "source", "list") - ours) <= 64  # most of them are importlib.metadata's, for plug-ins
 
 
 def test_a_small_run_loads_little_more_than_its_libraries(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 
 from bizon.cli.main import cli
 from bizon.common.models import BizonConfig
+from bizon.config.selected import Selected
 from bizon.destination.config import AbstractDestinationDetailsConfig
+from bizon.destination.discover import OutsideDestinationConfig
 from bizon.source.auth.config import PARAMS_BY_TYPE, AuthConfig
 from bizon.source.config import SourceConfig
 from bizon.source.discover import list_sources, load_source
@@ -101,7 +103,7 @@ def _sections(
 ) -> list[str]:
     """Sections of the models below a field, in order. ``selector``: the variant of the block they apply to. A block
     that may contain itself is written once; ``around`` are the blocks that enclose this one."""
-    models = [model for model in _models(field.annotation) if model not in around]
+    models = [model for model in _models_of(field) if model not in around]
     if any(model in PARAMS_BY_TYPE.values() for model in models):
         return []  # `params` of authentication: written with their owner
     path += "[]" if _is_list(field.annotation) else ""
@@ -154,6 +156,15 @@ def _own_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     shared = next((number for number, base in enumerate(order) if number and base in SHARED), None)
     declared = set(model.model_fields) if shared is None else {n for c in order[:shared] for n in get_annotations(c)}
     return ((name, field) for name, field in model.model_fields.items() if name in declared)
+
+
+def _models_of(field: FieldInfo) -> list[type[BaseModel]]:
+    """The blocks a field may hold."""
+    selected = next((each for each in field.metadata if isinstance(each, Selected)), None)
+    models = _models(field.annotation) if selected is None else selected.all().values()
+    return [
+        model for model in models if model is not OutsideDestinationConfig
+    ]  # its keys are those of the user's class
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -209,7 +220,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel) or any(isinstance(each, Selected) for each in field.metadata):
         return "its defaults"
     if isinstance(value, Enum):
         value = value.value

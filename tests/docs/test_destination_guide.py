@@ -26,8 +26,7 @@ def registered(package, destination_guide):
     package.write(f"{AT}/config/mydest.example.yml", destination_guide.block("yaml", "name: mydest"))
     for path, marker in (
         ("bizon/destination/config.py", "MY_DEST ="),
-        ("bizon/common/models.py", "import MyDestConfig"),
-        ("bizon/common/models.py", "        MyDestConfig,"),
+        ("bizon/common/models.py", "src.config.MyDestConfig"),
     ):
         file = package.root / path
         file.write_text(with_additions(file.read_text(), destination_guide.block("python", marker)))
@@ -78,9 +77,9 @@ def test_the_registration_test_is_content(registered):
 
 def test_the_registration_test_says_what_was_forgotten(registered, destination_guide):
     models = registered.root / "bizon/common/models.py"
-    models.write_text(models.read_text().replace("        MyDestConfig,\n", ""))
-    said = registered.python("-m", "pytest", *REGISTRATION, "-k", "mydest and exactly_one", expect=1)
-    message = "add the config class of 'mydest' to BizonConfig.destination"
+    models.write_text("".join(each for each in models.read_text().splitlines(True) if "MyDestConfig" not in each))
+    said = registered.python("-m", "pytest", *REGISTRATION, "-k", "mydest and has_its_name", expect=1)
+    message = "add the config class of 'mydest' to DESTINATIONS in bizon/common/models.py"
     assert message in said
     assert message in destination_guide.prose
 

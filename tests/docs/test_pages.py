@@ -6,13 +6,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
 from bizon.common.errors.errors import ConfigError, ExitCode
-from bizon.common.models import BizonConfig
+from bizon.common.models import DESTINATIONS
+from bizon.destination.config import DestinationTypes
 from bizon.engine.engine import load_config
 from bizon.source.discover import list_sources, load_source
 
@@ -238,9 +238,9 @@ def _sections(text: str) -> list[tuple[str, str]]:
 
 
 def _destinations():
-    for config in get_args(BizonConfig.model_fields["destination"].annotation):
-        details = config.model_fields["config"].annotation
-        yield config.model_fields["name"].annotation.__args__[0].value, details
+    for name, config in DESTINATIONS.all().items():
+        if name != DestinationTypes.CUSTOM:
+            yield name, config.model_fields["config"].annotation
 
 
 def test_the_changelog_has_an_unreleased_section_and_the_version_of_the_project():

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bizon.config.strict import StrictModel
+from bizon.config.strict import MOST_SECONDS, StrictModel
 
 
 class QueueTypes(StrEnum):
@@ -14,6 +14,17 @@ class QueueTypes(StrEnum):
     PYTHON_QUEUE = "python_queue"
     KAFKA = "kafka"
     RABBITMQ = "rabbitmq"
+
+
+class QueueConsumerConfig(StrictModel):
+    """``engine.queue.config.consumer``."""
+
+    poll_interval: float = Field(
+        default=1,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
+    )
 
 
 class AbstractQueueConfigDetails(StrictModel):
@@ -26,6 +37,7 @@ class AbstractQueueConfigDetails(StrictModel):
         description="Bytes of records that may wait in the queue; null = queue and buffer together hold at most "
         "twice buffer_size, at least 16 MB.",
     )
+    consumer: QueueConsumerConfig = Field(default_factory=QueueConsumerConfig, description="How the consumer waits.")
 
 
 class AbstractQueueConfig(StrictModel):

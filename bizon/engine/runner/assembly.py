@@ -10,6 +10,7 @@ from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets
 from bizon.common.sync import SyncMetadata
 from bizon.destination.buffer import MEGABYTE, DestinationBuffer
+from bizon.destination.config import AbstractDestinationDetailsConfig
 from bizon.destination.dead_letters import DeadLetters, dead_letter_destination
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
@@ -169,7 +170,8 @@ def build_consumer(context: RunContext, links: Links, loader: Loader) -> Consume
 def memory_budget(config: BizonConfig) -> int:
     """Bytes of pages that may wait, in the queue and in the buffer together: a full buffer, and as much again that is
     fetched while the buffer is written."""
-    return config.destination.config.buffer_size * MEGABYTE * 2
+    details: AbstractDestinationDetailsConfig = config.destination.config
+    return details.buffer_size * MEGABYTE * 2
 
 
 def _buffer(config: BizonConfig) -> DestinationBuffer:

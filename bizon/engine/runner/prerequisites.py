@@ -14,6 +14,7 @@ import polars
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.models import BizonConfig
 from bizon.common.role import Role
+from bizon.destination.config import DestinationTypes
 
 _PROBE_TIMEOUT = 5.0  # seconds; the probe takes a millisecond
 _TASKS = Path("/proc/self/task")
@@ -40,10 +41,10 @@ def check_extras(config: BizonConfig, halves: Container[Role]) -> None:
 
 def _parts(config: BizonConfig, halves: Container[Role]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """For each part: the name of its extra, the part in words, and the modules it imports."""
-    source, destination, queue = config.source.name, config.destination.name.value, config.engine.queue.type.value
+    source, destination, queue = config.source.name, config.destination.name, config.engine.queue.type
     if Role.PRODUCER in halves and config.source.source_file_path is None:
         yield source, f"source '{source}'", MODULES.get(source, ())
-    if Role.CONSUMER in halves:
+    if Role.CONSUMER in halves and destination in list(DestinationTypes):
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())
     yield queue, f"engine.queue.type '{queue}'", MODULES.get(queue, ())[:1]

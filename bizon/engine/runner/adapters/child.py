@@ -21,6 +21,7 @@ from bizon.common.interrupts import in_words
 from bizon.common.log_bridge import FAILURE, standard_logging_bridged
 from bizon.common.role import Role
 from bizon.common.secret import registry
+from bizon.destination.discover import load_custom_destination
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.queue.queue import AbstractQueue
@@ -97,12 +98,22 @@ class PipeGate:
         return self._connection.poll(timeout)
 
 
-def pack(context: RunContext) -> tuple[str | None, bytes]:
-    """The context for a child, with the file of a custom source: it is loaded before its classes are unpickled."""
-    return context.config.source.source_file_path, pickle.dumps(context)
+class Payload(NamedTuple):
+    """The context for a child. The files of a custom source and a custom destination are loaded before its classes are
+    unpickled."""
+
+    context: bytes
+    source_file: str | None
+    destination_file: str | None
 
 
-def child_main(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring) -> None:
+def pack(context: RunContext) -> Payload:
+    """The context for a child."""
+    source, destination = context.config.source, context.config.destination
+    return Payload(pickle.dumps(context), source.source_file_path, destination.config.destination_file_path)
+
+
+def child_main(half: Role, payload: Payload, wiring: ChildWiring) -> None:
     """Entry point of a child process. The main process handles signals and stops its children by the flag."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
@@ -124,11 +135,12 @@ def child_main(half: Role, payload: tuple[str | None, bytes], wiring: ChildWirin
     gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
-def _work(half: Role, payload: tuple[str | None, bytes], wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:
-    source_file_path, pickled = payload
-    if source_file_path is not None:
-        load_custom_source(source_file_path)
-    context: RunContext = pickle.loads(pickled)
+def _work(half: Role, payload: Payload, wiring: ChildWiring, reporter: "_Reporter") -> WorkerResult:
+    if payload.source_file is not None:
+        load_custom_source(payload.source_file)
+    if payload.destination_file is not None:
+        load_custom_destination(payload.destination_file)
+    context: RunContext = pickle.loads(payload.context)
     with (
         registry.known_while(context.secrets),
         registry.announced_to(reporter.pass_on),

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bizon.common.secret import SecretText
-from bizon.config.strict import MOST_SECONDS, StrictModel
-from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
+from bizon.config.strict import StrictModel
+from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueConsumerConfig, QueueTypes
 
 _OWN_FIELD = {
     "bootstrap.servers": "queue.bootstrap_server",
@@ -130,7 +130,7 @@ class KafkaQueueConfig(StrictModel):
         return self
 
 
-class KafkaConsumerConfig(StrictModel):
+class KafkaConsumerConfig(QueueConsumerConfig):
     """``engine.queue.config.consumer``."""
 
     group_id: str | None = Field(
@@ -150,12 +150,6 @@ class KafkaConsumerConfig(StrictModel):
     )
     consumer_timeout_ms: int = Field(
         default=1000, ge=10, le=2**31 - 1, description="Milliseconds; longest wait of one poll."
-    )
-    poll_interval: float = Field(
-        default=1,
-        gt=0,
-        le=MOST_SECONDS,
-        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
     )
 
     @field_validator("enable_auto_commit")

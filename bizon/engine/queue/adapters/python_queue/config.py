@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bizon.config.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 
@@ -14,24 +14,10 @@ class PythonQueueQueueConfig(StrictModel):
     max_size: int = Field(default=0, ge=0, description="Pages that may wait in the queue; 0 = no limit on pages.")
 
 
-class PythonQueueConsumerConfig(StrictModel):
-    """``engine.queue.config.consumer``."""
-
-    poll_interval: float = Field(
-        default=1,
-        gt=0,
-        le=MOST_SECONDS,
-        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
-    )
-
-
 class PythonQueueConfigDetails(AbstractQueueConfigDetails):
     """``engine.queue.config`` of the in-process queue."""
 
     queue: PythonQueueQueueConfig = Field(default_factory=PythonQueueQueueConfig, description="Size of the queue.")
-    consumer: PythonQueueConsumerConfig = Field(
-        default_factory=PythonQueueConsumerConfig, description="How the consumer waits."
-    )
 
 
 class PythonQueueConfig(AbstractQueueConfig):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bizon.common.secret import SecretText
-from bizon.config.strict import MOST_SECONDS, StrictModel
+from bizon.config.strict import StrictModel
 from bizon.engine.queue.config import AbstractQueueConfig, AbstractQueueConfigDetails, QueueTypes
 
 
@@ -60,17 +60,6 @@ class RabbitMQQueueConfig(StrictModel):
     )
 
 
-class RabbitMQConsumerConfig(StrictModel):
-    """``engine.queue.config.consumer``."""
-
-    poll_interval: float = Field(
-        default=1,
-        gt=0,
-        le=MOST_SECONDS,
-        description="Seconds; longest wait for a page before the consumer checks its deadlines.",
-    )
-
-
 class RabbitMQConfigDetails(AbstractQueueConfigDetails):
     """``engine.queue.config`` of the RabbitMQ queue."""
 
@@ -81,9 +70,6 @@ class RabbitMQConfigDetails(AbstractQueueConfigDetails):
         "queue keeps its limit: delete it to change this.",
     )
     queue: RabbitMQQueueConfig = Field(description="The broker and the queue.")
-    consumer: RabbitMQConsumerConfig = Field(
-        default_factory=RabbitMQConsumerConfig, description="How the consumer waits."
-    )
 
 
 class RabbitMQConfig(AbstractQueueConfig):

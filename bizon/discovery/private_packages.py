@@ -1,4 +1,4 @@
-"""Modules of custom source files: each folder is a private package, so that two sources never share a helper.
+"""Modules of a user's files: each folder is a private package, so that two connectors never share a helper.
 
 A file ``shop/source.py`` is the module ``bizon_custom_source_shop_<digest of the folder>.source``, and ``client.py``
 in the same folder is ``bizon_custom_source_shop_<digest>.client``. Code of that package imports it by
@@ -26,11 +26,11 @@ _PREFIX = "bizon_custom_source_"
 _NEVER_PRIVATE = sys.stdlib_module_names | {"bizon"}
 _INSTALLED = ("site-packages", "dist-packages")
 _folders: dict[str, str] = {}  # by package
-_files: dict[str, Path] = {}  # the source files by module; their helpers are found by name
+_files: dict[str, Path] = {}  # the files by module; their helpers are found by name
 
 
 def module_name(file: Path) -> str:
-    """Register a custom source file, and return the name under which it can be imported. ``file``: an absolute path."""
+    """Register a file, and return the name under which it can be imported. ``file``: an absolute path."""
     folder = file.parent.resolve()
     package = f"{_PREFIX}{_identifier(folder.name)}_{_digest(str(folder))}"
     stem = _identifier(file.stem)
@@ -53,7 +53,7 @@ def loaded_modules(package: str) -> set[str]:
 
 
 def unload(modules: set[str]) -> None:
-    """Forget the modules of a source that failed to load, so that the next attempt reads its files again."""
+    """Forget the modules of a file that failed to load, so that the next attempt reads its files again."""
     for name in modules:
         parent, _, attribute = name.rpartition(".")
         if parent in sys.modules:
