@@ -14,6 +14,7 @@ _MEMBERS, _CLASSES, _FACTORY = (
     "bizon/common/models.py",
     "bizon/destination/destination.py",
 )
+_LONGEST_LINE = 120
 _CUSTOM = "CUSTOM"  # stays last: it stands for the destinations that are not registered
 
 
@@ -60,19 +61,12 @@ def _member(text: str, names: Names) -> list[_Place]:
 
 def _config_class(text: str, names: Names) -> list[_Place]:
     lines = text.splitlines()
-    module, name = f"bizon.connectors.destinations.{names.snake}.src.config", f"{names.pascal}Config"
-    custom = [number for number, line in enumerate(lines) if f"DestinationTypes.{_CUSTOM}:" in line]
-    if custom:
-        entry = f'        DestinationTypes.{names.upper}: "{module}.{name}",\n'
-        if len(entry) > 121:
-            entry = f'        DestinationTypes.{names.upper}: (\n            "{module}.{name}"\n        ),\n'
-        return [_Place(custom[0], entry)]
-    imports = [number for number, line in enumerate(lines) if line.startswith("from bizon.connectors.destinations.")]
-    added = f"from {module} import {name}"
-    at = next((number for number in imports if lines[number] > added), imports[-1] + 1)
-    union = next(number for number, line in enumerate(lines) if line.startswith("    destination: Union["))
-    end = next(number for number in range(union, len(lines)) if lines[number].startswith("    ]"))
-    return [_Place(at, f"{added}\n"), _Place(end, f"        {name},\n")]
+    custom = next(number for number, line in enumerate(lines) if f"DestinationTypes.{_CUSTOM}:" in line)
+    path = f'"bizon.connectors.destinations.{names.snake}.src.config.{names.pascal}Config"'
+    entry = f"        DestinationTypes.{names.upper}: {path},"
+    if len(entry) > _LONGEST_LINE:
+        entry = f"        DestinationTypes.{names.upper}: (\n            {path}\n        ),"
+    return [_Place(custom, f"{entry}\n")]
 
 
 def _branch(text: str, names: Names) -> list[_Place]:
