@@ -15,7 +15,8 @@ from inspect import CO_GENERATOR
 from types import FrameType
 from typing import Any
 
-_NO_REQUESTS = ("__init__", "__new__", "__enter__", "__exit__", "__del__", "close", "rollback", "cursor")
+_RELEASING = {"__enter__", "__exit__", "__del__", "close", "rollback"}
+_NO_REQUESTS = {"__init__", "__new__", "cursor", "fetchone", "fetchmany", "fetchall"} | _RELEASING
 """Functions that send nothing, or that a process which dies never reaches."""
 
 
