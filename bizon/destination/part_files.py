@@ -153,7 +153,7 @@ class PartFilesDestination(StagedDestination):
         yield
 
     def _trim(self, resume: ResumePoint) -> None:
-        """Delete parts that nothing names. Names begin with a fence: those of later starts are left alone."""
+        """Delete parts that nothing names. Names begin with a fence; parts of later starts stay."""
         table, (created, epoch) = self.default_destination_id, resume.fence
         named = {part.name for part in self._found.parts} if self._found is not None else set()
         named |= {part.name for _, part in self._counted(resume.committed)}

@@ -1,4 +1,4 @@
-"""Whose a table is, and which start may change it: one row per table, checked in each transaction that changes it.
+"""The owner of a table, and the start that may change it: one row per table, checked in each transaction.
 
 A start claims its table with its fence (``ResumePoint.fence``). Each transaction that writes, removes or publishes rows
 first updates the row of the table, which locks it until the transaction ends, and then compares owner, job and fence.
@@ -29,7 +29,7 @@ class Claim(NamedTuple):
 
     @property
     def fence(self) -> tuple[int, int]:
-        """Of the start that holds the claim."""
+        """The fence of the start that holds the claim."""
         return self.created_us, self.epoch
 
 

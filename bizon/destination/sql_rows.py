@@ -102,7 +102,7 @@ def drop_table(target: SqlTarget, table: str) -> None:
 
 
 class InPlaceRows:
-    """Rows written to their table at once. The ids of the last batch are kept beside them, in the same transaction, so
+    """Rows written to their table at once. The ids of the last batch are kept in the same transaction, so
     that a batch without a checkpoint can be taken back. Used in transactions that have checked the claim."""
 
     def __init__(self, owner: str, job_id: str) -> None:

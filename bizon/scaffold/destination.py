@@ -12,7 +12,7 @@ from bizon.scaffold.templates import rendered
 
 
 class Style(StrEnum):
-    """What the destination writes: a table of a SQL database, requests to an endpoint, a file per batch."""
+    """The target: a table of a SQL database, requests to an endpoint, a file per batch."""
 
     TABLE = "table"
     HTTP = "http"

@@ -17,7 +17,7 @@ from bizon.scaffold.templates import rendered
 
 
 class Style(StrEnum):
-    """What the source reads: lists of an HTTP API, lists of a GraphQL API, rows of a database."""
+    """The origin of records: lists of an HTTP API, lists of a GraphQL API, rows of a database."""
 
     HTTP = "http"
     GRAPHQL = "graphql"

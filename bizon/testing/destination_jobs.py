@@ -111,7 +111,7 @@ class Job:
 
     @property
     def destination(self) -> AbstractDestination:
-        """Of the latest start."""
+        """The destination of the latest start."""
         assert self._latest is not None, "the job was not started"
         return self._latest
 

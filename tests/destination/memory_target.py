@@ -10,7 +10,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Owned:
-    """Who writes a table: pipeline, job and fence of the latest start; and the job that published last."""
+    """The writer of a table: pipeline, job and fence of the latest start; and the job that published last."""
 
     owner: str | None = None
     job: str = ""
