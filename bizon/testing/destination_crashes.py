@@ -60,13 +60,14 @@ class DestinationCrashes(ClaimedBehaviours):
         with leaving_things_open():
             for place in count():
                 number, after = 1 + place // 2, bool(place % 2)
-                job, id_ = into.job(), f"{'answer' if after else 'request'} {number} was lost"
+                job, lost = into.job(), f"{'answer' if after else 'request'} {number} was lost"
+                ids = [f"{lost}: a", f"{lost}: b"]
                 job.start()
                 calls = Calls(self.client, at=number, error=self.target_error, after=after)
-                self._write_through(job, id_, calls)
-                job.record(0, 1)
+                self._write_through(job, ids, calls)
+                job.record(0, len(ids))
                 job.end()
-                there = [id_] if mode is FULL_REFRESH else [*there, id_]
+                there = ids if mode is FULL_REFRESH else [*there, *ids]
                 self.expect(config, mode, there, f"after {calls.name or 'all calls'} of write_records had failed once")
                 if not calls.was_interrupted:
                     break
@@ -166,12 +167,12 @@ class DestinationCrashes(ClaimedBehaviours):
         job.bury()
         return False
 
-    def _write_through(self, job: Job, id_: str, calls: Calls) -> None:
+    def _write_through(self, job: Job, ids: Sequence[str], calls: Calls) -> None:
         """One page, as the loader writes it: an error that is retryable repeats the call."""
         failure: Exception | None = None
         try:
             with watching(calls):
-                job.write(0, records(id_))
+                job.write(0, records(*ids))
         except Exception as error:
             if not calls.was_interrupted:
                 raise
@@ -181,7 +182,7 @@ class DestinationCrashes(ClaimedBehaviours):
                 f"call {calls.at} of write_records, {calls.name}, failed for a moment, and ended the run: {failure!r}. "
                 f"Raise DestinationWriteError(..., retryable=True), and the loader repeats the call"
             )
-            job.write(0, records(id_))
+            job.write(0, records(*ids))
 
 
 def _pages(job: int) -> list[list[SourceRecord]]:

@@ -10,6 +10,8 @@ import commands
 import pytest
 
 from bizon.common.errors.errors import ConfigError
+from bizon.scaffold.destination import Style, destination_files
+from bizon.scaffold.files import Place, change_files, write_files
 from bizon.scaffold.names import names_of
 from bizon.scaffold.registration import registered
 
@@ -35,10 +37,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "bizon", folder / "bizon")
     shutil.copy(ROOT / "pyproject.toml", folder)
     for style in STYLES:
-        run("bizon", "destination", "new", f"my_{style}", "--style", style, cwd=folder)
+        names = names_of(f"my_{style}")
+        change_files(folder, registered(folder, names))
+        write_files(folder, destination_files(names, Style(style), Place.TREE))
     return folder
 
 
+@pytest.mark.timeout(400)
 def test_in_the_tree_it_is_formatted_typed_and_registered(tree: Path) -> None:
     subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "bizon", "tests"], cwd=tree, check=True)
     subprocess.run([sys.executable, "-m", "ruff", "check", "bizon", "tests"], cwd=tree, check=True)
