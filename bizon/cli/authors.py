@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from bizon.cli import options as given
+
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the new source, for example my_api.")]
 NewDestination = Annotated[str, typer.Argument(metavar="NAME", help="Name of the new destination, for example my_db.")]
 DestinationStyle = Annotated[
@@ -38,6 +40,11 @@ AsPackage = Annotated[
     bool, typer.Option("--package", help="Create a package with an entry point, to install next to bizon.")
 ]
 
+Count = Annotated[int, typer.Option("-n", "--records", min=1, metavar="N", help="Number of records to show.")]
+Stream = Annotated[
+    str | None, typer.Option("--stream", metavar="STREAM", help="Stream to read. Overrides source.stream.")
+]
+
 
 def new_source(
     name: NewName,
@@ -66,3 +73,39 @@ def new_destination(
 
     with guarded():
         create_destination(name, style, into=into, package=package)
+
+
+def check(
+    config: given.Config,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Check that the source and the destination of CONFIG are reached and let us in. A line for each attempt; no job is
+    opened and nothing is written. Exit code 1 when one fails."""
+    from bizon.cli import check as command
+    from bizon.cli.output import guarded
+
+    with guarded():
+        code = command.check(config, custom_source, env_file, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def preview(
+    config: given.Config,
+    count: Count = 20,
+    stream: Stream = None,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Show the first records of CONFIG after its transforms, and the type and the share of nulls of each column.
+
+    Nothing is written, and no state is needed."""
+    from bizon.cli import preview as command
+    from bizon.cli.output import guarded
+
+    options = given.RunOptions(custom_source=custom_source, env_file=env_file)
+    with guarded():
+        code = command.preview(config, count, options, stream=stream, as_json=as_json)
+    raise typer.Exit(code)

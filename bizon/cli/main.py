@@ -111,6 +111,10 @@ def run(
     raise typer.Exit(run_pipeline(config, options))
 
 
+cli.command(cls=_Command)(authors.check)
+cli.command(cls=_Command)(authors.preview)
+
+
 @_source.command("list", cls=_Command)
 def source_list() -> None:
     """List the built-in sources and their streams."""

@@ -50,13 +50,8 @@ def _next_steps(names: Names, target: Target) -> list[str]:
             "python tests/docs/reference.py --write",
         ]
     if target.place is Place.PACKAGE:
-        package = folder / f"bizon-{names.dashed}"
-        return [
-            f"cd {shlex.quote(str(package))}",
-            "pip install -e .",
-            "pytest",
-            f"bizon source test {name}.example.yml",
-        ]
+        package = shlex.quote(str(folder / f"bizon-{names.dashed}"))
+        return [f"cd {package}", "pip install -e .", "pytest", f"bizon source test config/{name}.example.yml"]
     moves = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
     return [*moves, f"pytest test_{name}.py", f"bizon source test {name}.example.yml"]
 
@@ -69,6 +64,6 @@ def _steps_of_destination(names: Names, target: Target) -> list[str]:
         return [tests, f"bizon config validate {example}", "python tests/docs/reference.py --write"]
     if target.place is Place.PACKAGE:
         package = folder / f"bizon-{names.dashed}"
-        return [f"cd {shlex.quote(str(package))}", "pip install -e .", "pytest", f"bizon run {name}.example.yml"]
+        return [f"cd {shlex.quote(str(package))}", "pip install -e .", "pytest", f"bizon run config/{name}.example.yml"]
     moves = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
     return [*moves, f"pytest test_{name}.py", f"bizon run {name}.example.yml"]

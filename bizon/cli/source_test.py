@@ -28,7 +28,7 @@ from bizon.testing.source_report import Status, Verdict, verdicts
 from bizon.testing.source_subject import Subject
 
 _WIDTH = max(map(len, Status))
-_LEVEL = "ERROR"  # faults and their retries are no news here
+_LEVEL = "ERROR"  # retries of injected faults are expected
 
 
 class SuiteOptions(NamedTuple):

@@ -28,7 +28,8 @@ class AbstractDestination(ABC):
     ``output`` once each; ``close`` once in any case.
 
     Set by the loader before each ``write_records``: ``destination_id``, the table the rows belong to, and ``batch``,
-    the range of pages they come from.
+    the range of pages they come from. ``only_looks`` is true in ``bizon check``, which calls ``check_connection`` and
+    ``close`` alone: nothing may be created then.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class AbstractDestination(ABC):
         self.monitor = monitor
         self.destination_id: str = self.default_destination_id
         self.batch = BatchRange(0, 0)
+        self.only_looks = False
 
     @staticmethod
     def get_config_class() -> type[AbstractDestinationDetailsConfig]:

@@ -77,10 +77,14 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
         raise ConfigError(
             f"source '{block.name}' cannot tell which records changed since then: it has no get_records_after"
         )
-    return _fetched(loaded.config, loaded.secrets, since)
+    return fetched_pages(loaded.config, loaded.secrets, since)
 
 
-def _fetched(config: BizonConfig, secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
+def fetched_pages(config: BizonConfig, secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
+    """The pages of a source as source frames, after the transforms; a page is fetched when it is wanted.
+
+    ``since``: only the records that changed since then. Raises the errors that end a run.
+    """
     block = config.source
     with registry.known_while(secrets), opened_source(config) as source:
         state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)

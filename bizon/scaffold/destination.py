@@ -58,7 +58,7 @@ def destination_files(names: Names, style: Style, place: Place) -> dict[str, str
         f"{folder}/__init__.py": "",
         f"{folder}/py.typed": "",
         **{f"{folder}/{path}": text for path, text in written.items()},
-        f"{package}/{name}.example.yml": example,
+        f"{package}/config/{name}.example.yml": example,
         f"{package}/tests/test_{name}.py": module("test"),
     }
 

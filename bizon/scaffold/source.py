@@ -17,7 +17,7 @@ from bizon.scaffold.templates import rendered
 
 
 class Style(StrEnum):
-    """The origin of records: lists of an HTTP API, lists of a GraphQL API, rows of a database."""
+    """The kind of source: lists of an HTTP API, lists of a GraphQL API, rows of a database."""
 
     HTTP = "http"
     GRAPHQL = "graphql"
@@ -52,8 +52,20 @@ class Choice(NamedTuple):
 
 
 _NAMES_OF_KEYS = {  # what the stand-ins call their parameters, in the manner of the style
-    Style.HTTP: {"since": "updated_since", "before": "updated_before", "sync": "sync_token", "updated": "updated_at"},
-    Style.GRAPHQL: {"since": "updatedSince", "before": "updatedBefore", "sync": "syncToken", "updated": "updatedAt"},
+    Style.HTTP: {
+        "since": "updated_since",
+        "before": "updated_before",
+        "sync": "sync_token",
+        "updated": "updated_at",
+        "page_token": "page_token",
+    },
+    Style.GRAPHQL: {
+        "since": "updatedSince",
+        "before": "updatedBefore",
+        "sync": "syncToken",
+        "updated": "updatedAt",
+        "page_token": "pageToken",
+    },
     Style.ROWS: {"since": "", "before": "", "sync": "", "updated": "updated_at"},
 }
 
@@ -72,10 +84,7 @@ def check_choice(choice: Choice) -> None:
 def source_files(names: Names, choice: Choice, place: Place) -> dict[str, str]:
     """The texts of the files by path, relative to the folder of the target. Raises ConfigError."""
     check_choice(choice)
-    facts = _facts(choice, place)
-    values = {**names._asdict(), **_NAMES_OF_KEYS[choice.style], **_modules(names, place)}
-    values |= {"window": _window(choice), "filters": _filters(choice)}
-    values["page_token"] = "page_token" if choice.style is Style.HTTP else "pageToken"
+    facts, values = _facts(choice, place), _values(names, choice, place)
     values["page"] = rendered(f"source/{choice.style}_page.py", values, facts).rstrip("\n")
     if choice.style is not Style.ROWS:
         values["methods"] = rendered("source/methods.py", values, facts)
@@ -84,33 +93,51 @@ def source_files(names: Names, choice: Choice, place: Place) -> dict[str, str]:
     if choice.incremental is Incremental.FILTER:
         parts.append(rendered("source/iteration.py", values, facts))
     test = rendered(f"source/{'database' if choice.style is Style.ROWS else 'stand_in'}.py", values, facts)
-    example = rendered("source/example.yml", values, facts)
-    name, own = names.snake, values["first_party"]
+    own = values["first_party"]
+    example, tested = rendered("source/example.yml", values, facts), module_of(test, first_party=own)
     if place is Place.FILE:
+        source = module_of(config, *parts, first_party=own)
         return {
-            f"{name}_source.py": module_of(config, *parts, first_party=own),
-            f"{name}.example.yml": example,
-            f"test_{name}.py": module_of(test, first_party=own),
+            f"{names.snake}_source.py": source,
+            f"{names.snake}.example.yml": example,
+            f"test_{names.snake}.py": tested,
         }
-    written = {"config.py": module_of(config, first_party=own), "source.py": module_of(*parts, first_party=own)}
-    tested = module_of(test, first_party=own)
+    code = {
+        "__init__.py": "",
+        "config.py": module_of(config, first_party=own),
+        "source.py": module_of(*parts, first_party=own),
+    }
     if place is Place.TREE:
-        folder = f"bizon/connectors/sources/{name}"
-        return {
-            f"{folder}/src/__init__.py": "",
-            **{f"{folder}/src/{path}": text for path, text in written.items()},
-            f"{folder}/config/{name}.example.yml": example,
-            f"tests/connectors/sources/{name}/test_{name}.py": tested,
-        }
-    package, folder = f"bizon-{names.dashed}", f"bizon-{names.dashed}/src/bizon_{name}"
+        return _in_tree(names.snake, code, example, tested)
+    about = {path: rendered(f"source/{path}", values, facts) for path in ("pyproject.toml", "README.md")}
+    return _as_package(names, {**code, "py.typed": ""}, {**about, f"config/{names.snake}.example.yml": example}, tested)
+
+
+def _in_tree(name: str, code: Mapping[str, str], example: str, tested: str) -> dict[str, str]:
+    folder = f"bizon/connectors/sources/{name}"
     return {
-        f"{package}/pyproject.toml": rendered("source/pyproject.toml", values, facts),
-        f"{package}/README.md": rendered("source/README.md", values, facts),
-        f"{folder}/__init__.py": "",
-        f"{folder}/py.typed": "",
-        **{f"{folder}/{path}": text for path, text in written.items()},
-        f"{package}/{name}.example.yml": example,
-        f"{package}/tests/test_{name}.py": tested,
+        **{f"{folder}/src/{path}": text for path, text in code.items()},
+        f"{folder}/config/{name}.example.yml": example,
+        f"tests/connectors/sources/{name}/test_{name}.py": tested,
+    }
+
+
+def _as_package(names: Names, code: Mapping[str, str], others: Mapping[str, str], tested: str) -> dict[str, str]:
+    package = f"bizon-{names.dashed}"
+    return {
+        **{f"{package}/{path}": text for path, text in others.items()},
+        **{f"{package}/src/bizon_{names.snake}/{path}": text for path, text in code.items()},
+        f"{package}/tests/test_{names.snake}.py": tested,
+    }
+
+
+def _values(names: Names, choice: Choice, place: Place) -> dict[str, str]:
+    return {
+        **names._asdict(),
+        **_NAMES_OF_KEYS[choice.style],
+        **_modules(names, place),
+        "window": _window(choice),
+        "filters": _filters(choice),
     }
 
 

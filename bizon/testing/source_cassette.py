@@ -6,18 +6,23 @@ since vcrpy is the extra ``testing``.
 """
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 from urllib.parse import unquote_plus
 
 import vcr
+from vcr.errors import UnhandledHTTPRequestError
 from vcr.persisters.filesystem import CassetteNotFoundError, FilesystemPersister
 
-from bizon.common.errors.errors import ConfigError
+from bizon.common.errors.errors import ConfigError, SourceFetchError
+from bizon.source.body import shown_url
 from bizon.testing.source_faults import ORIGIN
 from bizon.testing.source_masks import Masks
 
@@ -59,12 +64,43 @@ def recorded(folder: Path, began: datetime, variables: Mapping[str, str], masks:
 
 @contextmanager
 def replayed(folder: Path, masks: Masks) -> Iterator[None]:
-    """Within: every request is answered by the recording. One that it lacks raises an error of vcrpy."""
-    with _recorder(masks, "none").use_cassette(str(folder / _EXCHANGE)):
-        yield
+    """Within: every request is answered by the recording; equal requests in its order, and then by the last answer.
+    A request that it lacks raises SourceFetchError."""
+    with _recorder(masks, "none").use_cassette(str(folder / _EXCHANGE)) as cassette:
+        player = _Player(cassette)
+        with (
+            patch.object(cassette, "can_play_response_for", player.has),
+            patch.object(cassette, "play_response", player.next),
+        ):
+            yield
+
+
+class _Player:
+    """Chooses the answer to a request. vcrpy itself either never repeats an answer or always gives the first one."""
+
+    def __init__(self, cassette: Any) -> None:
+        self._cassette = cassette
+        self._played: Counter[tuple[str, ...]] = Counter()
+
+    def has(self, request: Any) -> bool:
+        if self._cassette.filter_request(request) is None:
+            return False
+        try:
+            return bool(self._cassette.responses_of(request))
+        except UnhandledHTTPRequestError:
+            raise SourceFetchError(
+                f"the recording has no answer to {request.method} {shown_url(request.uri)}; record again with --record"
+            ) from None
+
+    def next(self, request: Any) -> Any:
+        key = _key(self._cassette.filter_request(request))
+        answers = self._cassette.responses_of(request)
+        self._played[key] += 1
+        return answers[min(self._played[key], len(answers)) - 1]
 
 
 def _recorder(masks: Masks, mode: str) -> Any:
+    logging.getLogger("vcr").setLevel(logging.WARNING)  # below, it logs whole URLs
     recorder = vcr.VCR(
         record_mode=mode,
         before_record_request=lambda request: _seen(request, masks, is_replay=mode == "none"),
@@ -98,16 +134,13 @@ def _masked_answer(answer: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Placeholders may be percent-encoded in one of the two."""
-    return bool(
-        one.method == other.method
-        and unquote_plus(one.uri) == unquote_plus(other.uri)
-        and _readable(one.body) == _readable(other.body)
-    )
+    return _key(one) == _key(other)
 
 
-def _readable(body: Any) -> str:
-    return unquote_plus(_as_bytes(body or b"").decode("latin-1"))
+def _key(request: Any) -> tuple[str, ...]:
+    """The parts of a request that are compared. Placeholders may be percent-encoded in one of two requests."""
+    body = _as_bytes(request.body or b"").decode("latin-1")
+    return request.method, unquote_plus(request.uri), unquote_plus(body)
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -19,10 +19,11 @@ from bizon.engine.runner.opening import opened_source
 from bizon.source.discover import SOURCES_PACKAGE, streams_of, supports_incremental
 from bizon.source.discover_ast import inspect_source
 from bizon.testing.source_emptied import emptied_page
+from bizon.testing.source_masks import WRONG
 from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, shown
 
 _ABOUT_CREDENTIALS = re.compile(r"40[13]|auth|credential|token|passw|\bkey\b|permission|access|login|denied", re.I)
-_WRONG = Secret("wrong-credential-of-a-test")
+_WRONG = Secret(WRONG)
 
 
 class DeclarationBehaviours:
@@ -84,8 +85,9 @@ class DeclarationBehaviours:
     def test_the_total_is_true_or_none(self, subject: Subject) -> None:
         with subject.opened() as source:
             total = source.get_total_records_count()
-        if total is None or not subject.is_whole:
+        if total is None:
             return
+        subject.needs_the_end()
         if total != len(subject.ids()):
             broken(
                 f"get_total_records_count() is {total!r}, and the stream has {len(subject.ids())} records",
@@ -94,6 +96,7 @@ class DeclarationBehaviours:
 
     def test_an_empty_stream_works(self, subject: Subject) -> None:
         if subject.empty is None:
+            subject.needs_the_end()
             found = emptied_page(subject)
         else:
             with subject.opened(subject.empty) as source:

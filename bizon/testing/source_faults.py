@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from threading import Lock, Thread
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -17,7 +18,6 @@ from urllib.parse import urlsplit
 import requests
 from requests import PreparedRequest
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3.exceptions import HTTPError
 
 from bizon.source.retries import RetryingAdapter
 
@@ -30,6 +30,7 @@ _OF_ONE_CONNECTION = frozenset(
         ORIGIN.lower(),
         _NUMBER.lower(),
         "connection",
+        "content-encoding",  # the body is passed on decompressed
         "content-length",
         "host",
         "keep-alive",
@@ -83,6 +84,7 @@ class Detour:
         self._fault: Fault | None = None
         self._first, self._last = 0, 0.0
         self._lock = Lock()
+        self._numbers = count()  # a source may fetch on several threads
         self._asked: dict[str, tuple[Mapping[str, Any], Answer | None]] = {}
         detour = self
 
@@ -123,7 +125,7 @@ class Detour:
     def ask(self, request: PreparedRequest, origin: str, settings: Mapping[str, Any]) -> str:
         """Keep the real answer to a request, and return its number. Called on the thread of the source, once per
         request: later attempts get the same answer, unless it is a refusal."""
-        number = str(len(self._asked))
+        number = str(next(self._numbers))
         self._asked[number] = settings, None
         if isinstance(request.body, bytes | str | None):
             body = request.body.encode() if isinstance(request.body, str) else request.body or b""
@@ -160,12 +162,11 @@ def _real(method: str, url: str, headers: Any, body: bytes, settings: Mapping[st
         upstream.headers.clear()
         request = upstream.prepare_request(requests.Request(method, url, headers=sent, data=body or None))
         try:
-            answer = upstream.send(request, stream=True, allow_redirects=False, timeout=_TIMEOUT, **settings)
-            raw = answer.raw.read(decode_content=False)
-        except (requests.RequestException, HTTPError):
+            answer = upstream.send(request, allow_redirects=False, timeout=_TIMEOUT, **settings)
+        except requests.RequestException:
             return None
         kept = [each for each in answer.raw.headers.items() if each[0].lower() not in _OF_ONE_CONNECTION]
-        return Answer(answer.status_code, kept, raw)
+        return Answer(answer.status_code, kept, answer.content)
 
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:

@@ -95,6 +95,7 @@ def _incremental(subject: Subject) -> SourceConfig:
 
 def _known_moments(subject: Subject) -> dict[str, datetime]:
     """When each record changed. Raises NotApplicable where the source does not go by time, or nothing tells."""
+    subject.needs_the_end()
     if last_state(subject.pages):
         raise NotApplicable("the source continues from its next_state, not from a time")
     moments = _moments(subject)

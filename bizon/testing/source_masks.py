@@ -20,6 +20,9 @@ from bizon.source.body import decode_json
 HIDDEN = "masked-0"
 """The placeholder of everything that is hidden as a whole."""
 
+WRONG = "masked-000"
+"""Credentials that no API accepts. A placeholder, so that a recording and its replay send the same."""
+
 _PLACEHOLDER = re.compile(r"masked-\d+")
 _KEPT_IN_REQUESTS = frozenset(
     {"accept", "accept-encoding", "accept-language", "connection", "content-length", "content-type", "host", "range"}
@@ -114,6 +117,6 @@ class Masks:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    """What a shape of a secret becomes; a placeholder stays."""
+    """The replacement for a shape of a secret; a placeholder stays."""
     value = found[0][len(found[1]) :]
     return found[0] if _PLACEHOLDER.search(value) else f"{found[1]}{HIDDEN}"

@@ -5,12 +5,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from io import BytesIO
 from typing import Any, NamedTuple
 from unittest.mock import patch
 from urllib.parse import urlsplit
-
-from urllib3 import HTTPResponse
 
 from bizon.common.interrupts import is_for_the_process
 from bizon.source.body import decode_json
@@ -29,13 +26,7 @@ class Spot(NamedTuple):
     @property
     def json(self) -> Any:
         """The real answer. Raises ValueError when it is not JSON."""
-        return json.loads(decode_json(self.body))
-
-    @property
-    def body(self) -> bytes:
-        """The body of the real answer, decompressed."""
-        wire = HTTPResponse(BytesIO(self.real.body), headers=dict(self.real.headers), preload_content=False)
-        return bytes(wire.read(decode_content=True))
+        return json.loads(decode_json(self.real.body))
 
 
 class Trial(NamedTuple):
@@ -116,7 +107,7 @@ class Traffic:
 
 @contextmanager
 def traffic_of(source: AbstractSource) -> Iterator[Traffic]:
-    """Within: the requests of a source are counted. Those of its authenticator belong to neither number."""
+    """Within: the requests of a source are counted. The authenticator's own belong to neither number."""
     traffic, here = Traffic(), threading.local()
     send, request, put = source.session.send, source.session.request, HTTPConnection.putrequest
 

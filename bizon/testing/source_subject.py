@@ -167,6 +167,11 @@ class Subject:
         """Whether the first read reached the end of the stream."""
         return not self.pages[-1].next_pagination
 
+    def needs_the_end(self) -> None:
+        """Raise NotApplicable unless the first read reached the end of the stream."""
+        if not self.is_whole:
+            raise NotApplicable(f"the stream was read for {self.most_pages} pages, and not to its end")
+
     @property
     def incremental(self) -> SourceConfig:
         """The ``source`` block in sync mode incremental."""

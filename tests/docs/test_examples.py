@@ -10,8 +10,12 @@ import yaml
 from bizon.engine.engine import load_config
 
 ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "examples/plugin"  # valid where the package is installed: test_plugin_example.py
 EXAMPLES = sorted(
-    [*ROOT.glob("bizon/connectors/**/config/*.example.yml"), *ROOT.glob("examples/**/*.yml")],
+    path
+    for pattern in ("bizon/connectors/**/config/*.example.yml", "examples/**/*.yml")
+    for path in ROOT.glob(pattern)
+    if PLUGIN not in path.parents
 )
 FREE_SOURCES = {"dummy"}
 FREE_DESTINATIONS = {"file", "logger"}

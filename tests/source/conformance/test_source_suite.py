@@ -1,4 +1,4 @@
-"""The suite for sources: a source that keeps the contract passes, with and without the hooks."""
+"""The suite for sources: a source that keeps the contract passes. Without hooks: test_source_shapes.py."""
 
 import pytest
 from items_api import SOURCE_FILE, ItemsApi, items_block
@@ -26,14 +26,6 @@ class TestItems(SourceConformance):
 
     def change(self, config):
         return self.api.change()
-
-
-class TestItemsWithoutHooks(SourceConformance):
-    source_class = load_custom_source(SOURCE_FILE)
-
-    @pytest.fixture
-    def config(self, api: ItemsApi):
-        return items_block(api)
 
 
 def test_a_test_without_its_configuration_says_what_is_missing() -> None:

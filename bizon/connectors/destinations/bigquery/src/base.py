@@ -132,6 +132,8 @@ class BigQueryFamilyDestination(AbstractDestination):
             except exceptions.NotFound:
                 if not make:
                     raise
+                if self.only_looks:
+                    return
                 location = self._make_dataset(dataset)
         check_dataset(dataset, location, self.config.dataset_location)
         self._datasets.add(dataset)

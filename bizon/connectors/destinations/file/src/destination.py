@@ -92,8 +92,9 @@ class FileDestination(StagedDestination):
             if not self._in_place:
                 self._shape.empty(self.default_destination_id)
             self._output.check_owner()
-            self._output.make_folders()
-            with TemporaryFile(dir=self._output.folder):
+            if not self.only_looks:
+                self._output.make_folders()
+            with TemporaryFile(dir=next(folder for folder in (self._output.folder, *main.parents) if folder.exists())):
                 return True
         except (OSError, ValueError) as error:
             raise DestinationConnectionError(f"'{main}' cannot be written: {_file_above(main) or error}") from error

@@ -1,0 +1,128 @@
+"""Looking at a pipeline without running it: whether its ends let us in, and its first records.
+
+No job is opened and nothing is written. One exception: a refresh token that its provider replaces is kept in the state,
+as in a run, because the old one is worth nothing then.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple
+
+from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
+from bizon.common.kept_tokens import kept_by
+from bizon.common.models import BizonConfig
+from bizon.common.secret import registry
+from bizon.common.sync import SyncMetadata
+from bizon.config.loading import LoadedConfig
+from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
+from bizon.engine.backend.backend import BackendFactory
+from bizon.engine.backend.config import BackendTypes
+from bizon.engine.records import fetched_pages
+from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.opening import opened_source
+from bizon.engine.runner.tokens import StateTokenKeeper
+from bizon.monitoring.monitor import NoOpMonitor
+from bizon.source.callback import NoOpSourceCallback
+from bizon.source.config import SourceSyncModes
+
+_JOB = "look"
+
+
+class Attempt(NamedTuple):
+    """One ``check_connection``: the part it is of, and its name. ``error`` is None when it worked."""
+
+    part: str
+    tried: str
+    error: Exception | None = None
+
+
+def attempts(loaded: LoadedConfig) -> Iterator[Attempt]:
+    """Try the source, then the destination; a failure of one does not keep the other from being tried."""
+    config = loaded.config
+    source, target = config.source, config.destination
+    with registry.known_while(loaded.secrets):
+        table = f" {target.config.destination_id}" if target.config.destination_id else ""
+        yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
+        yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
+
+
+def first_records(loaded: LoadedConfig, count: int) -> list[dict[str, Any]]:
+    """The data of the first records, after the transforms, from as few pages as give ``count``.
+
+    The stream is read as in ``full_refresh``, whatever the sync mode: a look has no watermark, and moves no position of
+    a reader. Raises the errors that end a run.
+    """
+    block = loaded.config.source.model_copy(update={"sync_mode": SourceSyncModes.FULL_REFRESH})
+    config = loaded.config.model_copy(update={"source": block})
+    found: list[dict[str, Any]] = []
+    with _explained(SourceConnectionError, f"source '{block.name}.{block.stream}'"), _tokens_kept(config):
+        for frame in fetched_pages(config, loaded.secrets, None):
+            found += map(json.loads, frame["data"].head(count - len(found)))
+            if len(found) >= count:
+                break
+    return found
+
+
+def _tried(part: str, what: str, attempt: Callable[[], None]) -> Attempt:
+    try:
+        attempt()
+    except Exception as error:  # noqa: BLE001 - the answer to the question of the user
+        return Attempt(part, what, error)
+    return Attempt(part, what)
+
+
+def _try_source(config: BizonConfig) -> None:
+    with _explained(SourceConnectionError, "check_connection failed"), _tokens_kept(config), opened_source(config):
+        pass
+
+
+def _try_destination(config: BizonConfig) -> None:
+    with (
+        _explained(DestinationConnectionError, "check_connection failed"),
+        closing(_destination(config)) as destination,
+    ):
+        destination.only_looks = True
+        if destination.check_connection() is not True:
+            raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
+
+
+@contextmanager
+def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
+    """Within: an error of another library becomes one of bizon's, whose message stands alone."""
+    try:
+        yield
+    except BizonError:
+        raise
+    except Exception as error:
+        raise error_class(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _destination(config: BizonConfig) -> AbstractDestination:
+    """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
+    metadata = SyncMetadata.from_bizon_config(_JOB, config)
+    memory = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
+    return DestinationFactory.get_destination(
+        sync_metadata=metadata,
+        config=config.destination,
+        backend=BackendFactory.get_backend(memory),
+        source_callback=NoOpSourceCallback(config.source),
+        monitor=NoOpMonitor(metadata),
+    )
+
+
+@contextmanager
+def _tokens_kept(config: BizonConfig) -> Iterator[None]:
+    """Within: a refresh token that rotates is kept in the state. The state is opened for such a token only."""
+    authentication = config.source.authentication
+    params: Any = authentication.params if authentication is not None else None
+    if getattr(params, "refresh_token", None) is None:
+        yield
+        return
+    backend = build_backend(config)
+    try:
+        with kept_by(StateTokenKeeper(backend)):
+            yield
+    finally:
+        backend.close()

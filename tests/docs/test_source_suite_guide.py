@@ -1,0 +1,32 @@
+"""The section "Test it" of adding-sources.md: its test passes with the guide's source, its command prints verdicts."""
+
+import pytest
+import yaml
+
+AT = "bizon/connectors/sources/myapi"
+
+
+@pytest.fixture
+def documented_test(package, source_guide) -> str:
+    """The guide's source with incremental, and the guide's test of it."""
+    incremental = next(block for block in source_guide.blocks("python") if "    def get_records_after" in block)
+    source = source_guide.block("python", f"# {AT}/src/source.py")
+    package.write(f"{AT}/src/__init__.py", "")
+    package.write(f"{AT}/src/source.py", f"{source}\n{incremental}")
+    package.write(f"{AT}/config/myapi.example.yml", source_guide.block("yaml", "cursor_field: updated_at"))
+    return str(package.write("test_conformance.py", source_guide.block("python", "(SourceConformance)")))
+
+
+def test_the_documented_test_passes_without_a_skip(package, documented_test):
+    shown = package.python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", "TestMyApi", documented_test
+    )
+    assert " passed" in shown
+    assert "skipped" not in shown
+
+
+def test_the_documented_command_prints_a_line_per_behaviour(package):
+    block = {"name": "dummy", "stream": "plants", "authentication": {"type": "api_key", "params": {"token": "any"}}}
+    config = {"name": "plants", "source": block, "destination": {"name": "logger"}}
+    (package.work / "config.yml").write_text(yaml.safe_dump(config))
+    assert "ok              paging ends\n" in package.bizon("source", "test", "config.yml")
