@@ -56,6 +56,7 @@ def test_help_loads_nothing_of_bizon_but_the_command(arguments: list[str]) -> No
         "bizon",
         "bizon.cli",
         "bizon.cli.main",
+        "bizon.cli.authors",
         "bizon.cli.options",
     }
 

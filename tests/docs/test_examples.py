@@ -1,5 +1,6 @@
 """Every example config in the tree is valid, and those that need no account and no server run."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ EXAMPLES = sorted(
     for path in ROOT.glob(pattern)
     if PLUGIN not in path.parents
 )
+REFERENCE = re.compile(r"\$\{env://(\w+)\}|\b(BIZON_ENV_\w+)")
 FREE_SOURCES = {"dummy"}
 FREE_DESTINATIONS = {"file", "logger"}
 FREE_BACKENDS = {"sqlite", "sqlite_in_memory"}
@@ -48,7 +50,8 @@ def test_there_are_examples():
 @pytest.mark.parametrize("path", EXAMPLES, ids=_name)
 def test_an_example_is_valid(path, monkeypatch):
     """A release used to refuse a quarter to a half of its own examples."""
-    monkeypatch.setenv("POSTGRES_PASSWORD", "p@ss/w:rd")
+    for name in REFERENCE.findall(path.read_text(encoding="utf-8")):
+        monkeypatch.setenv("".join(name), "p@ss/w:rd")
     load_config(path)
 
 
