@@ -22,7 +22,7 @@ STYLES = ["table", "http", "files"]
 def run(*command: str, cwd: Path, timeout: float = 300) -> str:
     """The output of a command that succeeds, with the package of the folder, if it has one."""
     root = cwd if (cwd / "bizon").is_dir() else ROOT
-    env = {**os.environ, "PYTHONPATH": str(root), "LEDGER_URL": "http://127.0.0.1:1", "LEDGER_TOKEN": "t"}
+    env = {**os.environ, "PYTHONPATH": str(root), "LEDGER_URL": "http://127.0.0.1:1", "BIZON_ENV_LEDGER_TOKEN": "t"}
     done = commands.run(
         [sys.executable, "-m", *command], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout
     )
