@@ -78,8 +78,10 @@ def stand_in(run_cli, tmp_path, monkeypatch) -> Iterator[None]:
     with subprocess.Popen([sys.executable, "test_acme.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            for assignment in server.stdout.readline().split()[1:]:
-                monkeypatch.setenv(*assignment.split("=", 1))
+            for line in server.stdout:  # export NAME=value
+                monkeypatch.setenv(*line.split()[1].split("=", 1))
+                if "TOKEN" in line:  # the last one
+                    break
             yield
         finally:
             server.terminate()
