@@ -113,5 +113,6 @@ class KintoSource(AbstractSource):
             url, params = self._url, {"_sort": "id", "_limit": self.config.page_size, **params}
         page = self.session.page("GET", url, params=params)
         asked = float(page.response.headers.get("Backoff", 0))
-        self._backoff = min(asked, self.get_retry_policy().retry_after_max)
+        longest = self.get_retry_policy().retry_after_max
+        self._backoff = asked if longest is None else min(asked, longest)
         return page
