@@ -17,9 +17,8 @@ def create_source(name: str, kind: tuple[str, str, str | None], *, into: str | N
     style, paging, incremental = kind
     choice = Choice(Style(style), Paging(paging), None if incremental is None else Incremental(incremental))
     names, target = names_of(name), target_of(into, package=package)
-    report(
-        write_files(target.folder, source_files(names, choice, target.place)), _next_steps(names, target, choice.style)
-    )
+    created = write_files(target.folder, source_files(names, choice, target.place))
+    report(created, _next_steps(names, target, choice.style))
 
 
 def create_destination(name: str, style: str, *, into: str | None, package: bool) -> None:
@@ -47,7 +46,7 @@ def _next_steps(names: Names, target: Target, style: Style) -> list[str]:
     if style is Style.ROWS:
         serving = f"test_{name}.py .  # creates a database, and prints the variable to set"
     else:
-        serving = f"test_{name}.py  # serves the stand-in until Ctrl-C, and prints the variables to set elsewhere"
+        serving = f"test_{name}.py  # serves the stand-in until Ctrl-C; set the variables that it prints elsewhere"
     if target.place is Place.TREE:
         return [
             f"pytest tests/connectors/sources/{name}",

@@ -70,9 +70,10 @@ def test_a_pause_that_a_page_asks_for_comes_before_the_next_request_and_is_bound
 )
 def test_an_api_that_takes_two_kinds_gets_the_one_of_the_user(tmp_path, source_guide, api, account, sent):
     text = module_with(source_guide, "EitherKind")
-    (narrowed,) = re.findall(r"Narrow `type` alone, `(.+)`\.", source_guide.text)
-    text = text.replace("Literal[AuthType.API_KEY, AuthType.BEARER]", narrowed)
-    text = text.replace('    params: TokenAuthParams = Field(description="The token of the account.")\n', "")
+    narrowed = re.search(r"with `(Literal.+)` as .*\n`(.+)` as the one of `params`", source_guide.text)
+    assert narrowed is not None
+    text = text.replace("Literal[AuthType.API_KEY, AuthType.BEARER]", narrowed[1])
+    text = text.replace("params: TokenAuthParams", f"params: {narrowed[2]}")
     file = tmp_path / "either.py"
     file.write_text(text, encoding="utf-8")
     api.admits = lambda request: request.headers.get("Authorization") == sent

@@ -9,6 +9,8 @@ from requests.auth import AuthBase
 
 from bizon.common.errors.errors import SourceError
 from bizon.common.waiting import rest
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
+from bizon.source.auth.authenticators.token import TokenAuthParams
 from bizon.source.auth.builder import AuthBuilder
 from bizon.source.auth.config import AuthConfig, AuthType
 from bizon.source.config import SourceConfig
@@ -21,6 +23,7 @@ class KintoAuth(AuthConfig):
     """An account of the server, or a token of its identity provider."""
 
     type: Literal[AuthType.BASIC, AuthType.BEARER] = Field(description="basic | bearer.")
+    params: BasicHttpAuthParams | TokenAuthParams = Field(description="The account, or the token.")
 
 
 class KintoSourceConfig(SourceConfig):
@@ -55,10 +58,10 @@ class KintoSource(AbstractSource):
         return KintoSourceConfig
 
     def get_authenticator(self) -> AuthBase | None:
-        account = self.config.authentication
-        if account.type == AuthType.BASIC:
-            return AuthBuilder.basic(params=account.params)
-        return AuthBuilder.token(params=account.params)
+        params = self.config.authentication.params
+        if isinstance(params, BasicHttpAuthParams):
+            return AuthBuilder.basic(params=params)
+        return AuthBuilder.token(params=params)
 
     def check_connection(self) -> tuple[bool, str | None]:
         try:
