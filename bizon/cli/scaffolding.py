@@ -17,7 +17,8 @@ def create_source(name: str, kind: tuple[str, str, str | None], *, into: str | N
     style, paging, incremental = kind
     choice = Choice(Style(style), Paging(paging), None if incremental is None else Incremental(incremental))
     names, target = names_of(name), target_of(into, package=package)
-    report(write_files(target.folder, source_files(names, choice, target.place)), _next_steps(names, target))
+    created = write_files(target.folder, source_files(names, choice, target.place))
+    report(created, _next_steps(names, target, choice.style))
 
 
 def create_destination(name: str, style: str, *, into: str | None, package: bool) -> None:
@@ -40,20 +41,26 @@ def report(created: Iterable[Path], next_steps: Iterable[str], changed: Iterable
         say(f"  {step}")
 
 
-def _next_steps(names: Names, target: Target) -> list[str]:
+def _next_steps(names: Names, target: Target, style: Style) -> list[str]:
     name, folder = names.snake, target.folder
+    if style is Style.ROWS:
+        serving = f"test_{name}.py .  # creates a database, and prints the variable to set"
+    else:
+        serving = f"test_{name}.py  # serves the stand-in until Ctrl-C; set the variables that it prints elsewhere"
     if target.place is Place.TREE:
         return [
             f"pytest tests/connectors/sources/{name}",
             f"bizon stream list {name}",
+            f"python tests/connectors/sources/{name}/{serving}",
             f"bizon source test bizon/connectors/sources/{name}/config/{name}.example.yml",
             "python tests/docs/reference.py --write",
         ]
     if target.place is Place.PACKAGE:
         package = shlex.quote(str(folder / f"bizon-{names.dashed}"))
-        return [f"cd {package}", "pip install -e .", "pytest", f"bizon source test config/{name}.example.yml"]
+        tests = ["pytest", f"python tests/{serving}", f"bizon source test config/{name}.example.yml"]
+        return [f"cd {package}", "pip install -e .", *tests]
     moves = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
-    return [*moves, f"pytest test_{name}.py", f"bizon source test {name}.example.yml"]
+    return [*moves, f"pytest test_{name}.py", f"python {serving}", f"bizon source test {name}.example.yml"]
 
 
 def _steps_of_destination(names: Names, target: Target) -> list[str]:

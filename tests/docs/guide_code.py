@@ -16,7 +16,8 @@ from requests import PreparedRequest
 
 from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
-from bizon.common.waiting import back_off
+from bizon.common.waiting import back_off, rest
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.models import SourceIncrementalState
 """
@@ -44,6 +45,8 @@ SNIPPETS = (
     Snippet("Graph", "/graphql"),
     Snippet("Counted", "def get_total_records_count"),
     Snippet("Limited", "def _seconds_to_wait"),
+    Snippet("Paused", 'headers.get("Backoff"'),
+    Snippet("EitherKind", "isinstance(params, BasicHttpAuthParams)"),
     Snippet("Reports", "def _report"),
     Snippet("Patient", "def get_retry_policy"),
     Snippet("Filtered", "updated_after="),

@@ -104,6 +104,15 @@ def test_a_new_source_holds_the_chosen_style_only():
     assert "sync_mode" not in texts["shop.example.yml"]
 
 
+@pytest.mark.parametrize("style", [Style.HTTP, Style.GRAPHQL])
+def test_a_new_source_takes_only_pages_as_the_guides_say(style):
+    source = source_files(names_of("shop"), Choice(style, incremental=Incremental.TIME), Place.FILE)["shop_source.py"]
+    assert "self.session.page(" in source
+    assert ".list_at(" in source
+    assert ".json()" not in source
+    assert "timestamp=" in source
+
+
 def test_a_source_in_the_tree_passes_the_checks_of_the_repository(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "bizon", tmp_path / "bizon")

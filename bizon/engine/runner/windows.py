@@ -88,13 +88,15 @@ def reason_not_to_continue(job: "StreamJob", span: Span | None) -> str | None:
 def incremental_state(
     backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob | None"
 ) -> SourceIncrementalState | None:
-    """The window of a job as the source receives it; None when the stream is fetched from its beginning."""
+    """The window of a job as the source receives it; None when the stream is fetched from its beginning.
+
+    A window of the past comes without the source's state: a token would continue at the watermark and find nothing."""
     if not config.source.is_incremental or previous is None:
         return None
     begin, end = job.window or _window(backend, config, job, previous)
     return SourceIncrementalState(
         last_run=begin,
-        state=previous.incremental_state or {},
+        state={} if job.sync_mode == WINDOW else previous.incremental_state or {},
         cursor_field=config.source.cursor_field,
         run_started_at=end,
     )
