@@ -73,6 +73,16 @@ class AbstractDestinationDetailsConfig(StrictModel):
         return self
 
 
+class JsonRowsDetailsConfig(AbstractDestinationDetailsConfig):
+    """``destination.config`` of a destination that keeps each record as one JSON text: ``unnest`` is an error."""
+
+    @model_validator(mode="after")
+    def _records_stay_whole(self) -> "JsonRowsDetailsConfig":
+        if self.unnest:
+            raise ValueError("this destination keeps each record as JSON in `source_data`: remove `unnest`")
+        return self
+
+
 class AbstractDestinationConfig(StrictModel):
     """The ``destination`` block; a destination narrows ``name`` and ``config``."""
 

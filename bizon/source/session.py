@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -46,10 +47,11 @@ class Session(requests.Session):
     Created by ``AbstractSource.get_session``, used on the thread that fetches; several threads may share it. A request
     that finally fails raises an error of requests (``HTTPError``, ``ConnectionError``, ``Timeout``...), whose text
     contains no query string, credentials, header or body. ``raise_for_status=False`` returns 4xx and 5xx answers to the
-    caller instead. Settings of the source win over the environment: ``~/.netrc`` is not read, and proxies and
-    certificates of the environment are used only where the source sets none. ``timeout`` is (connect, read) in seconds;
-    the read limit applies to each wait on the socket, not to the whole answer. ``json`` of an answer decodes JSON
-    whatever its label: see ``body.py``. Not promised: that a retried POST reached the server only once.
+    caller instead. ``credentials_key``: the key that the error for a refused caller names. Settings of the source win
+    over the environment: ``~/.netrc`` is not read, and proxies and certificates of the environment are used only where
+    the source sets none. ``timeout`` is (connect, read) in seconds; the read limit applies to each wait on the socket,
+    not to the whole answer. ``json`` of an answer decodes JSON whatever its label: see ``body.py``. Not promised: that
+    a retried POST reached the server only once.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Session(requests.Session):
         retries: HttpRetriesConfig | None = None,
         timeout: tuple[float, float] | None = None,
         raise_for_status: bool = True,
+        credentials_key: str = "source.authentication",
     ) -> None:
         super().__init__()
         defaults = HttpConfig()
@@ -66,7 +69,7 @@ class Session(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, RetryingAdapter(self._policy, self._sign))
         if raise_for_status:
-            self.hooks["response"] = [_raise_for_status]
+            self.hooks["response"] = [partial(_raise_for_status, credentials_key)]
 
     def keep_pace(self, pace: Pace) -> None:
         """Send every request, retries included, at this pace. Called by a source whose API has a budget of requests,
@@ -191,7 +194,9 @@ class _SafeText(str):
     __slots__ = ()
 
 
-def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) -> requests.Response:
+def _raise_for_status(
+    credentials_key: str, response: requests.Response, *_args: Any, **_kwargs: Any
+) -> requests.Response:
     code = response.status_code
     if code < HTTPStatus.BAD_REQUEST:
         return response
@@ -201,7 +206,7 @@ def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) 
     phrase = HTTPStatus(code).phrase if known else "unknown status"
     text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
     message = _message(response) if code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    remedy = "; check the credentials in source.authentication, and what they may read" if code in _NO_ACCESS else ""
+    remedy = f"; check the credentials in {credentials_key}, and what they may do" if code in _NO_ACCESS else ""
     raise requests.HTTPError(_SafeText((f"{text}: {message}" if message else text) + remedy), response=response)
 
 

@@ -5,8 +5,8 @@ write batches and publish, and let it die in between by creating another one. Th
 test measures time.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,25 +19,21 @@ from bizon.engine.backend.config import BackendTypes
 from bizon.monitoring.monitor import AbstractMonitor
 from bizon.source.callback import AbstractSourceCallback
 from bizon.source.config import SourceSyncModes
-from bizon.testing.destination_guards import FULL_REFRESH, INCREMENTAL, DestinationGuards, staged
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, every_mode, in_modes, staged
+from bizon.testing.destination_crashes import DestinationCrashes
+from bizon.testing.destination_guards import DestinationGuards
 from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
+from bizon.testing.destination_owners import DestinationOwners
 from bizon.testing.destination_rows import HOSTILE, comparable
 
-STREAM = SourceSyncModes.STREAM
-every_mode = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL, STREAM])
+__all__ = ["FULL_REFRESH", "INCREMENTAL", "STREAM", "DestinationConformance"]
 
 
-class DestinationConformance(DestinationGuards):
-    """Behaviours of every destination. Override the fixture ``config`` and the method ``read``.
-
-    ``exactly_once``: in sync modes full_refresh and incremental a batch that was written, but not recorded, is not
-    published twice; ``exactly_once_in_stream``: nor does it stay in sync mode stream. False where the docstring of the
-    destination says at-least-once. ``modes``: the sync modes it knows. More in ``DestinationGuards``.
+class DestinationConformance(DestinationOwners, DestinationCrashes, DestinationGuards):
+    """Behaviours of every destination. Override the fixture ``config`` and the method ``read``, and set ``client`` (see
+    ``DestinationCrashes``). The claims are in ``ClaimedBehaviours``.
     """
 
-    exactly_once: ClassVar[bool] = True
-    exactly_once_in_stream: ClassVar[bool] = False
-    modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
     _config: AbstractDestinationConfig
 
     @pytest.fixture
@@ -92,7 +88,7 @@ class DestinationConformance(DestinationGuards):
         """Record ids that a reader finds, sorted."""
         return sorted(str(row["source_record_id"]) for row in self.read(config, table))
 
-    @every_mode
+    @every_mode()
     def test_every_value_arrives_as_it_was(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -106,7 +102,7 @@ class DestinationConformance(DestinationGuards):
             assert found.pop(row["source_record_id"]) == comparable(row)
         assert not found
 
-    @staged
+    @staged()
     def test_nothing_is_seen_before_it_is_published(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -120,7 +116,7 @@ class DestinationConformance(DestinationGuards):
         job.publish()
         assert self.ids(config) == (["b", "c"] if mode is FULL_REFRESH else ["a", "b", "c"])
 
-    @staged
+    @staged()
     def test_a_job_without_rows_is_published_too(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -131,7 +127,7 @@ class DestinationConformance(DestinationGuards):
         into.load([], [])
         assert self.ids(config) == ([] if mode is FULL_REFRESH else ["a"])
 
-    @every_mode
+    @every_mode()
     def test_many_batches_of_all_sizes_arrive(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -140,7 +136,7 @@ class DestinationConformance(DestinationGuards):
         pipeline(mode).load(*pages)
         assert self.ids(config) == sorted(record.id for page in pages for record in page)
 
-    @every_mode
+    @every_mode()
     def test_a_job_that_dies_goes_on_where_its_checkpoint_says(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -151,7 +147,7 @@ class DestinationConformance(DestinationGuards):
         job.end()
         assert self.ids(config) == ["0", "1", "2", "3"]
 
-    @every_mode
+    @every_mode()
     def test_rows_that_no_checkpoint_vouches_for_are_not_there_twice(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -165,11 +161,9 @@ class DestinationConformance(DestinationGuards):
         job.commit(1, records("1"), records("2"))  # with other bounds than before
         job.commit(3, records("3"))
         job.end()
-        wanted, found = ["0", "1", "2", "3"], self.ids(config)
-        is_exact = self.exactly_once_in_stream if mode is STREAM else self.exactly_once
-        assert (found if is_exact else sorted(set(found))) == wanted
+        self.expect(config, mode, ["0", "1", "2", "3"])
 
-    @staged
+    @staged()
     def test_publishing_again_after_a_crash_changes_nothing(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -187,7 +181,7 @@ class DestinationConformance(DestinationGuards):
         into.load(records("d"))
         assert self.ids(config) == (["d"] if mode is FULL_REFRESH else [*once, "d"])
 
-    @staged
+    @staged()
     def test_a_job_that_died_before_publishing_is_published_by_the_next_start(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -202,7 +196,7 @@ class DestinationConformance(DestinationGuards):
         job.publish()
         assert self.ids(config) == (["b"] if mode is FULL_REFRESH else ["a", "b"])
 
-    @staged
+    @staged()
     def test_rows_of_a_job_that_was_given_up_never_show(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -215,7 +209,7 @@ class DestinationConformance(DestinationGuards):
         into.load(records("later"))
         assert self.ids(config) == (["later"] if mode is FULL_REFRESH else ["kept", "later"])
 
-    @every_mode
+    @every_mode()
     def test_two_pipelines_with_tables_of_their_own_do_not_mix(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
@@ -232,7 +226,7 @@ class DestinationConformance(DestinationGuards):
         assert self.ids(config) == ["a", "c"]
         assert self.ids(config, other) == ["b"]
 
-    @pytest.mark.parametrize("mode", [STREAM])
+    @in_modes((STREAM,))
     def test_in_stream_mode_rows_are_seen_at_once_in_the_table_they_name(
         self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
     ) -> None:
