@@ -16,7 +16,7 @@ from requests.utils import get_auth_from_url
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.waiting import stop_sign
-from bizon.source.answers import message_in, shown
+from bizon.source.answers import SafeText, message_in, shown
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 from bizon.source.failures import brief
@@ -188,12 +188,6 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-class _SafeText(str):
-    """An error text without secrets."""
-
-    __slots__ = ()
-
-
 def _raise_for_status(
     credentials_key: str, response: requests.Response, *_args: Any, **_kwargs: Any
 ) -> requests.Response:
@@ -207,7 +201,7 @@ def _raise_for_status(
     text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
     message = _message(response) if code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
     remedy = f"; check the credentials in {credentials_key}, and what they may do" if code in _NO_ACCESS else ""
-    raise requests.HTTPError(_SafeText((f"{text}: {message}" if message else text) + remedy), response=response)
+    raise requests.HTTPError(SafeText((f"{text}: {message}" if message else text) + remedy), response=response)
 
 
 def _message(response: requests.Response) -> str:
@@ -224,8 +218,8 @@ def _message(response: requests.Response) -> str:
 
 def _without_secrets(error: requests.RequestException, method: Any, url: Any) -> requests.RequestException:
     """The same error with a text that is safe to show, and without the urllib3 errors that quote the whole URL."""
-    if not (error.args and isinstance(error.args[0], _SafeText)):
-        error.args = (_SafeText(f"{method} {shown_url(url)}: {_reason(error)}"),)
+    if not (error.args and isinstance(error.args[0], SafeText)):
+        error.args = (SafeText(f"{method} {shown_url(url)}: {_reason(error)}"),)
     error.__context__ = None
     return error
 

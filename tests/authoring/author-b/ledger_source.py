@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 from bizon.common.clock import utc_now
-from bizon.common.errors.errors import SourceError, SourceFetchError
+from bizon.common.errors.errors import SourceError
 from bizon.common.secret import learn
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.auth.config import AuthConfig, AuthType
@@ -44,13 +44,13 @@ class SignedSession(AuthBase):
 
     The login is signed too, and has no session yet."""
 
-    def __init__(self, params: BasicHttpAuthParams, login_path: str, log_in: Callable[[], str]) -> None:
+    def __init__(self, params: BasicHttpAuthParams, login_url: str, log_in: Callable[[], str]) -> None:
         self._key, self._secret = params.username, params.password
-        self._login_path, self._log_in = login_path, log_in
+        self._login_url, self._log_in = login_url, log_in
         self._session: str | None = None
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        if not self._is_login(r):
+        if r.url != self._login_url:
             r.headers["X-Session"] = self._session or self._new_session()
         body = r.body.encode() if isinstance(r.body, str) else bytes(r.body or b"")
         url = urlsplit(str(r.url))
@@ -67,19 +67,11 @@ class SignedSession(AuthBase):
 
     def renew(self, request: PreparedRequest) -> bool:
         """Called after a 401: the session has expired, unless the login itself was refused."""
-        if self._is_login(request):
+        if request.url == self._login_url:
             return False
-        try:
-            self._new_session()
-        except requests.HTTPError as error:
-            if error.response is not None and error.response.status_code == 401:
-                return False
-            raise
+        self._new_session()
         self(request)
         return True
-
-    def _is_login(self, request: PreparedRequest) -> bool:
-        return urlsplit(str(request.url)).path == self._login_path
 
     def _new_session(self) -> str:
         self._session = self._log_in()
@@ -100,17 +92,11 @@ class LedgerSource(AbstractSource):
         return LedgerSourceConfig
 
     def get_authenticator(self) -> AuthBase | None:
-        login_path = urlsplit(f"{self.config.base_url}/login").path
-        return SignedSession(self.config.authentication.params, login_path, self._log_in)
+        return SignedSession(self.config.authentication.params, f"{self.config.base_url}/login", self._log_in)
 
     def _log_in(self) -> str:
         """A new session. The session of HTTP signs the login, so it asks the authenticator as well."""
-        try:
-            token = str(self.session.page("POST", f"{self.config.base_url}/login", json={})["session"])
-        except requests.JSONDecodeError as error:
-            raise SourceFetchError(str(error)) from error
-        learn(token)
-        return token
+        return learn(self.session.page("POST", f"{self.config.base_url}/login", json={})["session"])
 
     def check_connection(self) -> tuple[bool, str | None]:
         try:
@@ -140,7 +126,9 @@ class LedgerSource(AbstractSource):
         page = self._fetch_page(place, **window)
         items = page.list_at("items")
         end = place.get("offset", 0) + len(items)
-        following = {"offset": end} if items and end < page["total"] else {}
+        following = {"offset": end} if end < page["total"] else {}
+        if following and not items:
+            raise page.refused(f"the list ends at {end} of {page['total']}")
         records = [SourceRecord(id=item["id"], data=item, timestamp=item["updated_at"]) for item in items]
         return SourceIteration(records=records, next_pagination=following)
 

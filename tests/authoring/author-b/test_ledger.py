@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from bizon.common.errors.errors import SourceConnectionError
+from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.engine.records import records
 from bizon.source.discover import load_custom_source
 from bizon.testing.source import SourceConformance
@@ -186,6 +186,12 @@ def test_a_request_that_waited_is_signed_again(api: StandIn) -> None:
     found = records({"source": {**block(api), "http": quick}}, source=LedgerSource)
     assert len(list(found)) == 5
     assert api.signed_after > 0
+
+
+def test_a_list_that_ends_before_its_total_is_an_error(api: StandIn) -> None:
+    api.broken_answer = {"items": [], "total": 5}
+    with pytest.raises(SourceFetchError, match="ends at 0 of 5"):
+        list(records({"source": block(api)}, source=LedgerSource))
 
 
 def test_an_answer_that_is_no_page_is_an_error(api: StandIn) -> None:
