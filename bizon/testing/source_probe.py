@@ -48,7 +48,7 @@ class Trial(NamedTuple):
 
     @property
     def names_a_path(self) -> bool:
-        """Whether the error names a URL that got the fault: that of the page, or of a login that follows its 401."""
+        """Whether the error names a URL that got the fault, such as the page, or the login that follows its 401."""
         return any(urlsplit(each.url).path in str(self.error) for each in self.served if each.is_faulty)
 
     @property

@@ -15,7 +15,15 @@ from werkzeug import Request, Response
 from bizon.common.errors.errors import SourceFetchError
 from bizon.source.models import SourceIncrementalState
 
-PAGING = {"": "cursor", "page": "page", "offset": "offset", "total": "offset", "link": "link", "scroll": "scroll", "body": "cursor"}
+PAGING = {
+    "": "cursor",
+    "page": "page",
+    "offset": "offset",
+    "total": "offset",
+    "link": "link",
+    "scroll": "scroll",
+    "body": "cursor",
+}
 KEY = {"type": "api_key", "params": {"token": "s3cret"}}
 ACCOUNT = {"type": "basic", "params": {"username": "ann", "password": "s3cret"}}
 

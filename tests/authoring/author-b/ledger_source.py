@@ -7,6 +7,10 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
+from pydantic import Field
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceError
 from bizon.common.secret import learn
@@ -16,9 +20,6 @@ from bizon.source.config import SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.pages import Page
 from bizon.source.source import AbstractSource
-from pydantic import Field
-from requests import PreparedRequest
-from requests.auth import AuthBase
 
 
 class KeyAuth(AuthConfig):
@@ -135,6 +136,4 @@ class LedgerSource(AbstractSource):
     def _fetch_page(self, place: dict[str, Any], **params: Any) -> Page:
         """The page at this place; ``{}`` is the first. The order by id keeps offsets steady."""
         url = f"{self.config.base_url}/{self.config.stream}"
-        return self.session.page(
-            "GET", url, params={"sort": "id", "limit": self.config.page_size, **params, **place}
-        )
+        return self.session.page("GET", url, params={"sort": "id", "limit": self.config.page_size, **params, **place})

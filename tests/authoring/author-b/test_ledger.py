@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.engine.records import records
 from bizon.source.discover import load_custom_source

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.engine.records import records
 from bizon.source.discover import load_custom_source

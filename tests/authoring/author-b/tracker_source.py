@@ -4,6 +4,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 import requests
+from pydantic import Field
+from requests.auth import AuthBase
+
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceError
 from bizon.source.auth.authenticators.token import TokenAuthParams
@@ -13,8 +16,6 @@ from bizon.source.config import HttpRetriesConfig, SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.pages import Page
 from bizon.source.source import AbstractSource
-from pydantic import Field
-from requests.auth import AuthBase
 
 
 class BearerAuth(AuthConfig):
@@ -54,7 +55,7 @@ query Page($first: Int!, $after: String, $filter: %s) {
   }
 }
 """
-_MORE_COMMENTS = "query Comments($id: String!, $comment: String) { issue(id: $id) { %s } }" % _COMMENTS
+_MORE_COMMENTS = "query Comments($id: String!, $comment: String) { issue(id: $id) {" + _COMMENTS + "} }"
 
 
 class TrackerSource(AbstractSource):
