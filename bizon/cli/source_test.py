@@ -101,7 +101,8 @@ def _exchange(
     if options.record is not None:
         short = {each for each in iter_secrets(subject.config) if not is_maskable(each)}
         kept = {name: HIDDEN if value in short else value for name, value in variables.items()}
-        with _cassettes().recorded(Path(options.record), subject.began, kept, masks):
+        recorder = _cassettes().recorded(Path(options.record), subject.began, kept, masks)
+        with registry.announced_to(masks.add), recorder:  # the writer of the recording sees what the source learned
             yield
     elif options.replay is not None:
         with _cassettes().replayed(Path(options.replay), masks):

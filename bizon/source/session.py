@@ -21,6 +21,7 @@ from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 from bizon.source.failures import brief
 from bizon.source.pages import Limited, Page, page_once_served
+from bizon.source.redirects import note_signer, rebuild_credentials
 from bizon.source.retries import CappedRetry, Pace, RetryingAdapter
 
 __all__ = ["CappedRetry", "Session", "refused_by"]
@@ -132,7 +133,7 @@ class Session(requests.Session):
             request = copy(request)
             request.auth = _UserOfUrl()
         prepared = super().prepare_request(request)
-        prepared.signed_by = signer  # type: ignore[attr-defined]  # for the adapter
+        note_signer(prepared, signer, (*self.headers, *(request.headers or {})))
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
@@ -146,23 +147,10 @@ class Session(requests.Session):
     def rebuild_auth(self, prepared_request: PreparedRequest, response: requests.Response) -> None:
         """Called by requests for each redirect. Credentials follow to the same host only.
 
-        requests handles ``Authorization`` alone; this also handles the headers and cookies of ``AuthBuilder``.
+        requests handles ``Authorization`` alone; this also handles every header that an authenticator adds.
         """
         leaves = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]  # no stub
-        if leaves:
-            prepared_request.headers.pop("Authorization", None)
-        signer: Any = getattr(response.request, "signed_by", self.auth)
-        get_auth_header = getattr(signer, "get_auth_header", None)
-        if get_auth_header is None:
-            return
-        names = list(get_auth_header())
-        if leaves:
-            for name in names:
-                if name != "Cookie":  # requests has already set the cookies of the new host
-                    prepared_request.headers.pop(name, None)
-        elif all(name in response.request.headers for name in names):
-            signer(prepared_request)
-            prepared_request.signed_by = signer  # type: ignore[attr-defined]
+        rebuild_credentials(prepared_request, response, self.auth, leaves=leaves)
 
 
 class _UserOfUrl(AuthBase):

@@ -22,7 +22,6 @@ from vcr.errors import UnhandledHTTPRequestError
 from vcr.persisters.filesystem import CassetteNotFoundError, FilesystemPersister
 
 from bizon.common.errors.errors import ConfigError, SourceFetchError
-from bizon.common.secret import registry
 from bizon.source.body import shown_url
 from bizon.testing.source_faults import ORIGIN
 from bizon.testing.source_masks import Masks
@@ -57,7 +56,7 @@ def recorded(folder: Path, began: datetime, variables: Mapping[str, str], masks:
         (folder / _RECORDING).touch()
     except OSError as error:
         raise ConfigError(f"--record {folder}: cannot be written: {error.strerror}") from None
-    with registry.announced_to(masks.add), _recorder(masks, "all").use_cassette(str(folder / _EXCHANGE)):
+    with _recorder(masks, "all").use_cassette(str(folder / _EXCHANGE)):
         yield
     kept = {"began": began.isoformat(), "variables": {name: masks.text(value) for name, value in variables.items()}}
     (folder / _RECORDING).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
