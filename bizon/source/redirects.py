@@ -24,7 +24,7 @@ def rebuild_credentials(request: PreparedRequest, response: requests.Response, u
     if leaves:
         request.headers.pop("Authorization", None)
     signer: Any = getattr(response.request, "signed_by", usual)
-    has_header = hasattr(signer, "get_auth_header")  # as those of AuthBuilder
+    has_header = hasattr(signer, "get_auth_header")  # made by AuthBuilder
     names = list(signer.get_auth_header() if has_header else getattr(response.request, "signed_headers", ()))
     if leaves:
         for name in names:
