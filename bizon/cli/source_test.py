@@ -96,7 +96,8 @@ def _exchange(
     masks = Masks(secrets)
     if options.record is not None:
         kept = without_short_secrets(variables, subject.config)
-        with _cassettes().recorded(Path(options.record), subject.began, kept, masks):
+        recorder = _cassettes().recorded(Path(options.record), subject.began, kept, masks)
+        with registry.announced_to(masks.add), recorder:  # the writer of the recording sees what the source learned
             yield
     elif options.replay is not None:
         with _cassettes().replayed(Path(options.replay), masks):

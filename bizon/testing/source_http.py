@@ -136,10 +136,10 @@ def _check_error(trial: Trial, what: str, *, names_path: bool = True) -> None:
             f"{trial.path}: {what} became a page of {len(trial.page.ids)} records",
             "raise an error: a full refresh would replace good data with less",
         )
-    if names_path and trial.path not in str(trial.error):
+    if names_path and not trial.names_a_path:
         broken(
             f"{trial.path}: the error after {what} does not name the path: {shown(str(trial.error), 300)}",
-            "read JSON with response.json(), and let the errors of self.session pass",
+            "read pages with self.session.page, and let its errors pass",
         )
 
 

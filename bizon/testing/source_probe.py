@@ -45,8 +45,13 @@ class Trial(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path of the URL that got the fault."""
+        """The path of the first URL that got the fault."""
         return urlsplit(self.hit.url).path
+
+    @property
+    def names_a_path(self) -> bool:
+        """Whether the error names a URL that got the fault, such as the page, or the login that follows its 401."""
+        return any(urlsplit(each.url).path in str(self.error) for each in self.served if each.is_faulty)
 
     @property
     def times(self) -> int:

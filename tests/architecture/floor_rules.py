@@ -22,7 +22,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (3, "destination/buffer.py transform/transform.py source/cursor*.py source/discover*.py destination/discover.py"),
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "destination/staged.py destination/receipts.py destination/sql_*.py destination/part_*.py destination/http.py"),
-    (2, "source/body.py source/answers.py source/retries.py source/failures.py source/pages.py"),
+    (2, "source/body.py source/answers.py source/retries.py source/redirects.py source/failures.py source/pages.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),
     (0, "rows/*.py common/*.py google/credentials.py discovery/*.py"),
