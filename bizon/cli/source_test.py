@@ -13,6 +13,7 @@ from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import say
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
+from bizon.common.secret import registry
 from bizon.config.loading import build_config, load_env_files, load_yaml
 from bizon.engine.engine import source_config_class
 from bizon.engine.runner.sources import opened_source

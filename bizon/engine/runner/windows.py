@@ -96,7 +96,7 @@ def incremental_state(
     begin, end = job.window or _window(backend, config, job, previous)
     return SourceIncrementalState(
         last_run=begin,
-        state={} if job.sync_mode == WINDOW else previous.incremental_state or {},
+        state={} if job.is_window else previous.incremental_state or {},
         cursor_field=config.source.cursor_field,
         run_started_at=end,
     )
