@@ -77,7 +77,8 @@ def stand_in(run_cli, tmp_path, monkeypatch) -> Iterator[None]:
     with subprocess.Popen([sys.executable, "test_acme.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            for assignment in server.stdout.readline().split()[1:]:
+            for _ in ("URL", "TOKEN"):
+                _, assignment = server.stdout.readline().split()
                 monkeypatch.setenv(*assignment.split("=", 1))
             yield
         finally:
