@@ -71,7 +71,7 @@ def test_a_link_in_a_header_tells_where_the_next_page_is(httpserver: HTTPServer,
         return Response(body, headers={"Link": link} if page < 3 else {}, content_type="application/json")
 
     httpserver.expect_request("/v1/linked").respond_with_handler(answer)
-    with pytest.raises(BehaviourError, match="ends with page 1, .*page=2.* returns 'item-2', which the stream lacks"):
+    with pytest.raises(BehaviourError, match=r"ends with page 1, .*page=2.* returns 'item-2', which the stream lacks"):
         SourceBehaviours().test_nothing_follows_the_last_page(subject_of(StopsAtTheSecondLink, block))
 
 
@@ -124,5 +124,5 @@ def test_a_declared_exception_with_another_reason_fails(httpserver: HTTPServer) 
 
 
 def test_an_exception_for_no_behaviour_is_refused() -> None:
-    with pytest.raises(ValueError, match="Wrong.not_applicable: there is no behaviour paging_ended"):
+    with pytest.raises(ValueError, match=r"Wrong\.not_applicable: there is no behaviour paging_ended"):
         type("Wrong", (SourceConformance,), {"not_applicable": {"paging_ended": "why"}})
