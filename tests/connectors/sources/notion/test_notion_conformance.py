@@ -12,7 +12,6 @@ from standins.notion.server import NotionStandIn
 from bizon.connectors.sources.notion.src.source import NotionSource
 from bizon.testing.source import SourceConformance
 
-
 LONGER_THAN_THE_OVERLAP = timedelta(minutes=10)  # of two windows
 NO_PLACE = {"nothing_follows_the_last_page": "the pagination holds no text or number"}
 
