@@ -6,6 +6,7 @@ are proof; an error, an empty page or known records prove nothing.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -77,10 +78,8 @@ def _scalars(place: _Place) -> _Place:
 
 def _leaves(spot: Spot) -> Iterator[tuple[_Path, str | int]]:
     """The texts and numbers of an answer and their paths: of its body, its headers, and its links."""
-    try:
+    with suppress(ValueError):  # not JSON
         yield from _below(spot.json, ("body",))
-    except ValueError:
-        pass
     for name, value in spot.real.headers:
         yield ("header", name.lower()), value
         if name.lower() == "link":
@@ -88,7 +87,8 @@ def _leaves(spot: Spot) -> Iterator[tuple[_Path, str | int]]:
 
 
 def _below(value: Any, path: _Path) -> Iterator[tuple[_Path, str | int]]:
-    """Of a list only the last item counts: its id may be the place of the next page."""
+    """The texts and numbers below a value, and of each list only those of the last item: its id may be the place of the
+    next page."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _below(item, (*path, key))
