@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
+from bizon.common.on_error import OnError
+from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
@@ -34,13 +36,19 @@ class Attempt(NamedTuple):
 
 
 def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
-    """Try the source, then the destination; a failure of one does not keep the other from being tried."""
+    """Try the source, the destination, the place of dead letters if the pipeline keeps any, and the state. A failure of
+    one does not keep the others from being tried."""
     config = loaded.config
     source, target = config.source, config.destination
     with loaded.masked():
         table = f" {target.config.destination_id}" if target.config.destination_id else ""
         yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
         yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
+        if config.on_error is OnError.DEAD_LETTER:
+            with closing(_destination(config)) as destination:
+                place = config.dead_letter_path or destination.dead_letter_id
+            yield _tried("dead letter", f"file {place}", lambda: _try_dead_letters(config))
+        yield _tried("state", config.engine.backend.type, lambda: _try_state(config))
 
 
 def first_records(loaded: "LoadedConfig", count: int) -> list[dict[str, Any]]:
@@ -78,9 +86,30 @@ def _try_destination(config: "BizonConfig") -> None:
         _explained(DestinationConnectionError, "check_connection failed"),
         closing(_destination(config)) as destination,
     ):
-        destination.only_looks = True
-        if destination.check_connection() is not True:
-            raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
+        _look(destination)
+
+
+def _try_dead_letters(config: BizonConfig) -> None:
+    with (
+        _explained(DestinationConnectionError, "check_connection failed"),
+        closing(_destination(config)) as destination,
+    ):
+        letters = DeadLetters.beside(destination, config, str, has_some=True).destination
+        if letters is not None:
+            with closing(letters):
+                _look(letters)
+
+
+def _look(destination: AbstractDestination) -> None:
+    destination.only_looks = True
+    if destination.check_connection() is not True:
+        raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
+
+
+def _try_state(config: BizonConfig) -> None:
+    """Connect and read the version. A state that does not exist yet is created by the first run, so it is no error."""
+    with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
+        backend.check_prerequisites()
 
 
 @contextmanager

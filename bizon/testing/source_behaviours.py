@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bizon.testing.source_declarations import DeclarationBehaviours
 from bizon.testing.source_http import HttpBehaviours
 from bizon.testing.source_incremental import IncrementalBehaviours
+from bizon.testing.source_last_page import LastPageBehaviours
 from bizon.testing.source_paging import PagingBehaviours
 from bizon.testing.source_secrets import SecretBehaviours
 
@@ -16,7 +17,12 @@ PREFIX = "test_"
 
 
 class SourceBehaviours(
-    DeclarationBehaviours, PagingBehaviours, HttpBehaviours, IncrementalBehaviours, SecretBehaviours
+    DeclarationBehaviours,
+    PagingBehaviours,
+    LastPageBehaviours,
+    HttpBehaviours,
+    IncrementalBehaviours,
+    SecretBehaviours,
 ):
     """Every behaviour is a method whose name begins with ``test_``. It raises BehaviourError or an error of the source
     when the source lacks it, and NotApplicable when the source cannot have it."""

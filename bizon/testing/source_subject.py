@@ -1,6 +1,5 @@
 """The source under test: opened as a run opens it, read page by page, and what only its author knows."""
 
-import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -88,11 +87,6 @@ class Subject:
         """The class that the configuration names."""
         return resolve_source_class(self.config)
 
-    @property
-    def source_file(self) -> Path:
-        """The file of the class."""
-        return Path(inspect.getfile(self.source_class))
-
     def pipeline_of(self, config: "SourceConfig") -> "BizonConfig":
         """The pipeline with another ``source`` block."""
         return self.pipeline.model_copy(update={"source": config})
@@ -171,6 +165,11 @@ class Subject:
     def incremental(self) -> "SourceConfig":
         """The ``source`` block in sync mode incremental."""
         return self.config.in_mode("incremental")
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether the source declares that an incremental run fetches the whole stream."""
+        return self.config.stream in self.source_class.unfiltered_streams
 
     def ids(self) -> list[str]:
         """The ids of the first read, in order."""

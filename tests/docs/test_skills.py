@@ -78,10 +78,9 @@ def stand_in(run_cli, tmp_path, monkeypatch) -> Iterator[None]:
     with subprocess.Popen([sys.executable, "test_acme.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            for line in server.stdout:  # export NAME=value
-                monkeypatch.setenv(*line.split()[1].split("=", 1))
-                if "TOKEN" in line:  # the last one
-                    break
+            for _ in ("URL", "TOKEN"):
+                _, assignment = server.stdout.readline().split()
+                monkeypatch.setenv(*assignment.split("=", 1))
             yield
         finally:
             server.terminate()

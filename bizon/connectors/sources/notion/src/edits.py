@@ -1,8 +1,10 @@
 """The edits that an incremental run fetches, and those that an earlier run has delivered already."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bizon.common.clock import utc_now
 from bizon.connectors.sources.notion.src.windows import MINUTE, SETTLING, Window, floored, moment, settled
 
 if TYPE_CHECKING:
@@ -46,10 +48,12 @@ class Delivered:
 
     One per run. It is kept in ``next_state`` as ``{"until": ..., "delivered": {id: last_edited_time}}``. A run that was
     killed forgets what it delivered before, so the next one may deliver edits of these minutes again.
+    ``lookback``: seconds, ``source.incremental_lookback``.
     """
 
-    def __init__(self, lookback: float) -> None:
-        self._started = floored(datetime.now(UTC))
+    def __init__(self, lookback: float, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._started = floored(clock())
         self._until = self._started - SETTLING
         self._lookback = timedelta(seconds=lookback)
         self._before: dict[str, str] = {}
@@ -65,7 +69,7 @@ class Delivered:
         """Whether no earlier run has delivered this edit; from now on one has. An edit of a minute that has not settled
         is not remembered: another edit of that minute would look the same."""
         edited = item["last_edited_time"]
-        if self._kept_from <= moment(edited) < settled():
+        if self._kept_from <= moment(edited) < floored(self._clock() - SETTLING):
             self._now[item["id"]] = edited
         return bool(self._before.get(item["id"]) != edited)
 

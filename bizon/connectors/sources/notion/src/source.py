@@ -49,6 +49,7 @@ class NotionSource(AbstractSource):
 
     config: NotionSourceConfig
     cursor_resolution = 60  # Notion cuts last_edited_time to the minute
+    unfiltered_streams = (NotionStreams.USERS,)
 
     def __init__(self, config: NotionSourceConfig) -> None:
         super().__init__(config)
