@@ -138,7 +138,7 @@ class TrackerSource(AbstractSource):
 
     @staticmethod
     def _seconds_to_wait(page: Page) -> float | None:
-        """Seconds until the API answers again; ``None`` for an answer that is no limit."""
+        """Seconds until the API answers again; ``None`` for any other answer."""
         for error in page.get("errors") or []:
             extensions = error.get("extensions") or {}
             if extensions.get("code") == "RATE_LIMITED":
