@@ -112,7 +112,7 @@ def _look(destination: AbstractDestination) -> None:
 
 
 def _try_state(config: BizonConfig) -> None:
-    """Connect and read the version. A state that does not exist yet is created by the first run, so it is no error."""
+    """Connect and read the version. A state may be missing: the first run creates it."""
     with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
         backend.check_prerequisites()
 
