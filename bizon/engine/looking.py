@@ -107,7 +107,7 @@ def _look(destination: AbstractDestination) -> None:
 
 
 def _try_state(config: BizonConfig) -> None:
-    """Connect and read the version. The first run creates a state that does not exist yet."""
+    """Connect and read the version. A state may be missing: the first run creates it."""
     with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
         backend.check_prerequisites()
 

@@ -87,7 +87,7 @@ def _leaves(spot: Spot) -> Iterator[tuple[_Path, str | int]]:
 
 
 def _below(value: Any, path: _Path) -> Iterator[tuple[_Path, str | int]]:
-    """The texts and numbers below a value; a list counts only its last item, whose id may be the place of the next page."""
+    """The texts and numbers below a value. A list counts by its last item, whose id may be where the next page is."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _below(item, (*path, key))

@@ -49,7 +49,7 @@ def tool(*arguments: str, folder: Path, **variables: str) -> None:
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -90,6 +90,7 @@ def test_a_short_and_a_long_name_leave_the_code_formatted(tmp_path, name):
     tool("ruff", "format", "--check", "--isolated", "--line-length", "120", ".", folder=tmp_path)
 
 
+@pytest.mark.timeout(300)  # a new mypy or pytest on a busy machine
 @pytest.mark.matrix(share=13)
 @pytest.mark.parametrize("choices", SLICES, ids=ids_of)
 def test_new_sources_are_typed(tmp_path, choices):
@@ -97,6 +98,7 @@ def test_new_sources_are_typed(tmp_path, choices):
     tool("mypy", "--strict", "--cache-dir", str(tmp_path / ".cache"), ".", folder=tmp_path)
 
 
+@pytest.mark.timeout(300)  # a new mypy or pytest on a busy machine
 @pytest.mark.matrix(share=13)
 @pytest.mark.parametrize("choices", SLICES, ids=ids_of)
 def test_new_sources_pass_their_tests(tmp_path, choices):

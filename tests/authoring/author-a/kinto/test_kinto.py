@@ -6,6 +6,7 @@
 import json
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
