@@ -16,6 +16,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from servers import server_or_skip
 
 Execute = Callable[..., list[dict[str, Any]]]
 PROGRAMS = ("mariadbd", "mariadb-install-db")
@@ -26,8 +27,8 @@ MEMORY = Path("/dev/shm")
 def server() -> Iterator[dict[str, Any]]:
     """How to connect to the server."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"MariaDB is not installed here: there is no {missing[0]}")
+    if missing:
+        server_or_skip("MariaDB", f"there is no {missing[0]}")
     with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as name:
         folder = Path(name)
         common = ("--no-defaults", f"--datadir={folder / 'data'}", f"--user={getuser()}")

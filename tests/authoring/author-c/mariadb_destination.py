@@ -10,7 +10,7 @@ from bizon.destination.sql_target import MARIADB
 from pydantic import Field
 
 # too many connections, shutting down, lock wait, deadlock, killed, timed out; no server, gone, lost
-TRANSIENT = {1040, 1053, 1205, 1213, 1927, 1969, 2002, 2003, 2006, 2013}
+TRANSIENT = {1040, 1053, 1205, 1213, 1927, 1969, 2002, 2003, 2006, 2013, 4031}
 
 
 class MariadbDestinationConfig(JsonRowsDetailsConfig):
@@ -22,6 +22,11 @@ class MariadbDestinationConfig(JsonRowsDetailsConfig):
     password: SecretText = Field(description="Password of the account; may be empty.")
     database: str = Field(min_length=1, description="Database of the table; it must exist.")
     timeout: int = Field(default=60, ge=1, description="Seconds that a statement may take.")
+    idle_timeout: int = Field(
+        default=20,
+        ge=1,
+        description="Seconds after which the server gives up a transaction, with its locks, whose run is frozen or gone.",
+    )
 
 
 class MariadbDestination(SqlTableDestination):
@@ -52,6 +57,7 @@ class MariadbDestination(SqlTableDestination):
             connect_timeout=10,
             read_timeout=config.timeout,
             write_timeout=config.timeout,
+            init_command=f"SET SESSION idle_transaction_timeout = {config.idle_timeout}",
         )
 
     def is_transient(self, error: Exception) -> bool:

@@ -17,7 +17,7 @@ MariadbDestination = load_custom_destination(FILE)
 
 class TestMariadb(DestinationConformance):
     exactly_once_in_stream = True
-    client = ("pymysql.cursors",)
+    client = ("pymysql",)
 
     def target_error(self) -> Exception:
         return pymysql.OperationalError(2013, "Lost connection to server during query")
