@@ -18,6 +18,8 @@ from typing import Any
 _RELEASING = {"__enter__", "__exit__", "__del__", "close", "rollback"}
 _NO_REQUESTS = {"__init__", "__new__", "cursor", "fetchone", "fetchmany", "fetchall"} | _RELEASING
 """Functions that send nothing, or that a process which dies never reaches."""
+_ENDS_OF_C = ("c_return", "c_exception")
+_ENDS_OF_PYTHON = ("return",)
 
 
 class DiedError(BaseException):
@@ -63,30 +65,30 @@ def leaving_things_open() -> Iterator[None]:
 @contextmanager
 def watching(calls: Calls) -> Iterator[Calls]:
     """Within: counts the calls of this thread to the target, and interrupts one of them."""
-    inside: list[FrameType] = []  # the frame that made the call, until it returns
+    frame_of_call: FrameType | None = None
+    ends: tuple[str, ...] = ()
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
-        is_c = event.startswith("c_")
+        nonlocal frame_of_call, ends
+        if frame_of_call is not None:  # first: a driver in Python causes hundreds of events a call
+            if frame is frame_of_call and event in ends:
+                frame_of_call = None
+                if event != "c_exception":
+                    _interrupt(calls, after=True)
+            return
+        is_c = event == "c_call"
+        if not is_c and event != "call":
+            return
         caller = frame if is_c else frame.f_back
-        if event in ("call", "c_call"):
-            if (
-                inside
-                or caller is None
-                or _is_resumed(frame, is_c)
-                or calls.is_target(caller.f_globals.get("__name__"))
-            ):
-                return
-            called = _module_of(argument) if is_c else frame.f_globals.get("__name__")
-            name = _name_of(argument, frame, is_c)
-            if calls.is_target(called) and name.rpartition(".")[2] not in _NO_REQUESTS:
-                inside.append(caller)
-                calls.seen += 1
-                calls.name = name if calls.seen == calls.at else calls.name
-                _interrupt(calls, inside, after=False)
-        elif inside and caller is inside[-1]:
-            if event != "c_exception":
-                _interrupt(calls, inside, after=True)
-            inside.clear()
+        if caller is None or _is_resumed(frame, is_c) or calls.is_target(caller.f_globals.get("__name__")):
+            return
+        called = _module_of(argument) if is_c else frame.f_globals.get("__name__")
+        name = _name_of(argument, frame, is_c)
+        if calls.is_target(called) and name.rpartition(".")[2] not in _NO_REQUESTS:
+            calls.seen += 1
+            calls.name = name if calls.seen == calls.at else calls.name
+            _interrupt(calls, after=False)
+            frame_of_call, ends = frame, _ENDS_OF_C if is_c else _ENDS_OF_PYTHON
 
     previous = sys.getprofile()
     sys.setprofile(profile)
@@ -96,9 +98,8 @@ def watching(calls: Calls) -> Iterator[Calls]:
         sys.setprofile(previous)
 
 
-def _interrupt(calls: Calls, inside: list[FrameType], *, after: bool) -> None:
+def _interrupt(calls: Calls, *, after: bool) -> None:
     if calls.seen == calls.at and calls.after is after:
-        inside.clear()
         sys.setprofile(None)
         raise calls.error()
 
