@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from bizon import RunnerFactory
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination
