@@ -26,7 +26,7 @@ class MariadbDestinationConfig(JsonRowsDetailsConfig):
     idle_timeout: int = Field(
         default=20,
         ge=1,
-        description="Seconds after which the server gives up a transaction, with its locks, whose run is frozen or gone.",
+        description="Seconds after which the server ends a transaction, with its locks, whose run is frozen or gone.",
     )
 
 

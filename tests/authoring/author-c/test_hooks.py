@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         if not self.wfile.closed:
-            try:
+            with suppress(OSError):
                 super().finish()
-            except OSError:
-                pass
 
 
 @pytest.fixture

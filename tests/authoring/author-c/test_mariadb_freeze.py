@@ -1,4 +1,4 @@
-"""A run that writes to MariaDB is stopped for longer than its lease, another one takes over, and the first is thawed."""
+"""A run that writes to MariaDB is frozen past its lease, another one takes over, and the first is thawed."""
 
 import os
 import signal
