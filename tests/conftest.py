@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,9 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop tests of modes that a destination does not support, instead of skipping them, and most cases of long
+    """Drop tests of what a connector declares it does not support, instead of skipping them, and most cases of long
     matrices."""
-    items[:] = [item for item in items if not _is_of_an_unknown_mode(item)]
+    items[:] = [item for item in items if not _is_of_an_unknown_mode(item) and not _is_ruled_out(item)]
     if matrices.is_sampled(config):
         items[:] = matrices.sampled(items)
 
@@ -59,6 +61,16 @@ def _is_of_an_unknown_mode(item: pytest.Item) -> bool:
     modes = getattr(getattr(item, "cls", None), "modes", None)
     mode = item.callspec.params.get("mode") if hasattr(item, "callspec") else None
     return modes is not None and mode is not None and mode not in modes
+
+
+def _is_ruled_out(item: pytest.Item) -> bool:
+    """Whether the class of a source excludes a behaviour of the suite."""
+    source_class = getattr(getattr(item, "cls", None), "source_class", None)
+    if source_class is None:
+        return False
+    from bizon.testing.source_rules import ruled_out  # claims have imported it
+
+    return ruled_out(getattr(item, "function", None), source_class) is not None
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +85,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "localhost,127.0.0.1")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_logging() -> Iterator[None]:
+    """Loguru asks for the folders of all libraries for each sink that it adds: 5 ms, twice per test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sysconfig, "get_path", cache(sysconfig.get_path))
+        yield
 
 
 @pytest.fixture(autouse=True)

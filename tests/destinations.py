@@ -92,6 +92,9 @@ def resumed(job_id: str, *committed: CommittedBatch, **more: Any) -> ResumePoint
 class InWarehouse(DestinationConformance):
     """The behaviours of every destination, for one that writes to BigQuery. Its ``config`` sets ``warehouse``."""
 
+    survives_interruptions = (
+        False  # it takes hundreds of requests; test_bigquery_faults.py and tests/e2e/bigquery do it
+    )
     warehouse: "Warehouse"
 
     def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from kafka_pace import PacedKafka
 from ports import free_port
 from servers import server_or_skip
 
@@ -198,7 +199,8 @@ def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         broker = noida(tmp_path_factory.mktemp("kafka")).start()
     except (OSError, RuntimeError) as error:
         server_or_skip("kafka", f"nothing on port {_STANDARD[1]}, and none could be started: {error}")
-    yield broker.url
+    with PacedKafka(broker.url) as paced:
+        yield paced.url
     broker.stop()
 
 

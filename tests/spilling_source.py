@@ -42,7 +42,9 @@ class SpillingSource(AbstractSource):
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         key = self.config.api_key
         opened = self.session.post(f"{self.config.base_url}/sessions", json={"odd": {"value": key}, "password": key})
-        token = learn(opened.json()["access_token"])
+        answer = opened.json()
+        token = learn(answer["access_token"])
+        learn(answer["unnamed"])
         odd = base64.b64encode(key.encode()).decode()
         headers = {"Authorization": f"Bearer {key}", "X-Odd": odd, "Cookie": f"a={key}"}
         page = self.session.get(

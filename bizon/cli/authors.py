@@ -7,6 +7,11 @@ import typer
 from bizon.cli import options as given
 
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the new source, for example my_api.")]
+NewDestination = Annotated[str, typer.Argument(metavar="NAME", help="Name of the new destination, for example my_db.")]
+DestinationStyle = Annotated[
+    Literal["table", "http", "files"],
+    typer.Option("--style", help="A table of a SQL database, requests to an endpoint, or a file per batch."),
+]
 Style = Annotated[
     Literal["http", "graphql", "rows"],
     typer.Option("--style", help="Lists of an HTTP API, lists of a GraphQL API, or rows of a database."),
@@ -56,6 +61,18 @@ def new_source(
 
     with guarded():
         create_source(name, (style, paging, incremental), into=into, package=package)
+
+
+def new_destination(
+    name: NewDestination, style: DestinationStyle = "table", into: Into = None, package: AsPackage = False
+) -> None:
+    """Create the destination NAME: its configuration, the destination, an example, and a test that claims the
+    conformance suite. At the root of bizon's repository it is registered, too. No file is overwritten."""
+    from bizon.cli.output import guarded
+    from bizon.cli.scaffolding import create_destination
+
+    with guarded():
+        create_destination(name, style, into=into, package=package)
 
 
 def check(

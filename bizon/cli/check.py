@@ -2,16 +2,18 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import error_text, say
 from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
 from bizon.engine.engine import load_config
 from bizon.engine.looking import Attempt, attempts
+
+if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
 
 _LEVEL = "ERROR"  # without the retries: the line of the attempt says how it ended
 
@@ -31,7 +33,7 @@ def check(config: str, custom_source: str | None, env_file: str | None, *, as_js
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
         overrides = RunOptions(custom_source=custom_source).overrides()
         loaded = load_config(path, env_file=env_file, overrides=overrides)
-        scrub = Scrubber(loaded.secrets.union(iter_secrets(loaded.config)))
+        scrub = loaded.scrubber()
         code, answers = ExitCode.OK, []
         with console_logs(_LEVEL, scrub):
             for attempt in attempts(loaded):
@@ -50,7 +52,7 @@ def _code(attempt: Attempt) -> ExitCode:
     return attempt.error.exit_code if isinstance(attempt.error, BizonError) else ExitCode.FAILED
 
 
-def _answer(attempt: Attempt, scrub: Scrubber) -> _Answer:
+def _answer(attempt: Attempt, scrub: "Scrubber") -> _Answer:
     error = None if attempt.error is None else " ".join(error_text(attempt.error, scrub).split())
     return _Answer(attempt.part, scrub(attempt.tried), error is None, error)
 

@@ -8,12 +8,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bizon.cli.options import RunOptions
 from bizon.cli.output import report_error, say
 from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.scrub import Scrubber
 from bizon.config.document import load_yaml
+
+if TYPE_CHECKING:
+    from bizon.config.loading import LoadedConfig
 
 _KEY = re.compile(rb"""^['"]?paths['"]?\s*:""", re.MULTILINE)
 
@@ -54,12 +58,22 @@ def for_each(configs: Sequence[str], custom_source: str | None, env_file: str | 
     return max(codes, default=ExitCode.OK)
 
 
-def validate(config: str, custom_source: str | None, env_file: str | None) -> ExitCode:
-    """Print what the pipeline would do; contact nothing. Raises ConfigError, a line per mistake."""
+def loaded_from(
+    config: str, custom_source: str | None, env_file: str | None, *, stream: str | None = None
+) -> "LoadedConfig":
+    """A configuration, with the options that change it. ``stream``: another stream of its source. Raises ConfigError, a
+    line per mistake."""
     from bizon.engine.engine import load_config
 
     overrides = RunOptions(custom_source=custom_source).overrides()
-    pipeline = load_config(config, env_file=env_file, overrides=overrides).config
+    if stream is not None:
+        overrides["source"] = {**overrides.get("source", {}), "stream": stream}
+    return load_config(config, env_file=env_file, overrides=overrides)
+
+
+def validate(config: str, custom_source: str | None, env_file: str | None) -> ExitCode:
+    """Print what the pipeline would do; contact nothing. Raises ConfigError, a line per mistake."""
+    pipeline = loaded_from(config, custom_source, env_file).config
     source, target = f"{pipeline.source.name}.{pipeline.source.stream}", str(pipeline.destination.name)
     mode, runner = pipeline.source.sync_mode.value, pipeline.runner_type.value
     say(f"{config} is valid: {source} -> {target}, sync mode {mode}, runner {runner}")

@@ -186,6 +186,9 @@ def status(
     raise typer.Exit(code)
 
 
+_destination.command("new", cls=_Command)(authors.new_destination)
+
+
 @_destination.command("list", cls=_Command)
 def destination_list() -> None:
     """List the destinations. A destination that is not installed is shown with the extra to install."""

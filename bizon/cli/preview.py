@@ -2,32 +2,29 @@
 
 import json
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.cli.console_logs import console_logs
-from bizon.cli.files import in_folder_of_paths
-from bizon.cli.options import RunOptions
-from bizon.cli.output import counted, report_error, say
+from bizon.cli.files import in_folder_of_paths, loaded_from
+from bizon.cli.output import report_error, say
 from bizon.cli.tables import Cell, shown_table
+from bizon.cli.words import counted
 from bizon.common.errors.errors import ExitCode
-from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
-from bizon.engine.engine import load_config
 from bizon.engine.looking import first_records
 from bizon.rows.inferred import InferredColumn, inferred_columns
+
+if TYPE_CHECKING:
+    from bizon.cli.options import RunOptions
 
 _LEVEL = "WARNING"
 _NUMBERS = frozenset({"integer", "number"})
 
 
-def preview(config: str, count: int, options: RunOptions, *, stream: str | None, as_json: bool) -> ExitCode:
+def preview(config: str, count: int, options: "RunOptions", *, stream: str | None, as_json: bool) -> ExitCode:
     """Print the records as tables, or as one JSON document. Raises ConfigError."""
     with in_folder_of_paths(config, options.custom_source, options.env_file) as (path, (custom_source, env_file)):
-        overrides = RunOptions(custom_source=custom_source).overrides()
-        if stream is not None:
-            overrides["source"] = {**overrides.get("source", {}), "stream": stream}
-        loaded = load_config(path, env_file=env_file, overrides=overrides)
-        scrub = Scrubber(loaded.secrets.union(iter_secrets(loaded.config)))
+        loaded = loaded_from(path, custom_source, env_file, stream=stream)
+        scrub = loaded.scrubber()
         try:
             with console_logs(_LEVEL, scrub):
                 records = [scrub.value(record) for record in first_records(loaded, count)]

@@ -2,11 +2,12 @@
 
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from bizon.cli.conclusion import conclusion
 from bizon.cli.console_logs import VERBOSE, console_logs, write_to_stderr
 from bizon.cli.files import in_folder_of_paths
-from bizon.cli.output import complain, counted, error_text, report_error, say_if_possible
+from bizon.cli.output import complain, error_text, report_error, say_if_possible
 from bizon.cli.progress import progress_shown
 from bizon.cli.result import ResultFile
 from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
     from bizon.engine.runner.models import RunnerStatus
 
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
-
-
-class Conclusion(NamedTuple):
-    """The end of a run in words: the exit code, lines for stdout, lines for stderr."""
-
-    exit_code: ExitCode
-    out: tuple[str, ...] = ()
-    err: tuple[str, ...] = ()
 
 
 def run_pipeline(config: str, options: "RunOptions") -> ExitCode:
@@ -107,45 +100,6 @@ def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFil
     for line in end.out:
         say_if_possible(scrub(line))
     return end.exit_code
-
-
-def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_iterations: int | None) -> Conclusion:
-    """How to end. ``publishes``: the sync mode publishes a whole output at the end."""
-    sends_only = status.consumer is None and status.stream is None
-    number, verb = (status.records_fetched, "sent") if sends_only else (status.records_written, "written")
-    count = f"{counted(number, 'record')} {verb} in {seconds:.1f} s"
-    if status.interrupted:
-        unpublished = ", nothing was published" if publishes else ""
-        text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
-        return Conclusion(ExitCode.INTERRUPTED, err=(text,))
-    if not status.is_success:
-        code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
-        return Conclusion(code, err=(_failure(status, count),))
-    lines = ["Pipeline finished successfully."]
-    if status.records_rejected:
-        rejected = counted(status.records_rejected, "record")
-        lines.append(
-            f"Dead letters: {rejected} in {status.dead_letters}" if status.dead_letters else f"Skipped: {rejected}"
-        )
-    if status.capped:
-        unpublished = "; nothing is published yet" if publishes else ""
-        lines.append(
-            f"Stopped after max_iterations ({counted(max_iterations or 0, 'page')}){unpublished}; "
-            "run again to continue."
-        )
-    elif sends_only:
-        lines.append("All pages are on the queue; the consumer publishes them.")
-    elif status.where:
-        lines.append(f"Records: {status.where}")
-    return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
-
-
-def _failure(status: "RunnerStatus", count: str) -> str:
-    """First what failed, then how far the run got and how to continue."""
-    can_resume = not (status.overtaken or status.watermark_refused)
-    remedy = "; run again to resume after the last checkpoint" if can_resume else ""
-    reason = f": {status.error}" if status.error else ""
-    return f"Error: Pipeline finished with status Failure ({status.causes()}){reason} ({count}{remedy})"
 
 
 def _quit(result: ResultFile) -> None:

@@ -6,26 +6,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import say
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
-from bizon.common.scrub import Scrubber, named_secrets
-from bizon.common.secret import is_maskable, iter_secrets, registry
-from bizon.config.document import load_yaml
-from bizon.config.loading import build_config
-from bizon.config.references import load_env_files
-from bizon.config.validation import LoadedConfig
+from bizon.common.secret import registry
+from bizon.config.loading import build_config, load_env_files, load_yaml
 from bizon.engine.engine import source_config_class
 from bizon.engine.runner.sources import opened_source
-from bizon.source.config import SourceSyncModes
-from bizon.testing.source_masks import HIDDEN, Masks
+from bizon.testing.source_masks import Masks, secrets_of, without_short_secrets
 from bizon.testing.source_report import Status, Verdict, verdicts
 from bizon.testing.source_subject import Subject
+
+if TYPE_CHECKING:
+    from bizon.common.scrub import Scrubber
 
 _WIDTH = max(map(len, Status))
 _LEVEL = "ERROR"  # retries of injected faults are expected
@@ -57,20 +54,20 @@ def _test(config: str, options: SuiteOptions) -> ExitCode:
     environ = _Noted(load_env_files(config, options.env_file, {**os.environ, **variables}))
     overrides = RunOptions(custom_source=options.custom_source).overrides()
     loaded = build_config(load_yaml(config), environ=environ, overrides=overrides, resolve_source=source_config_class)
-    if loaded.config.source.sync_mode is SourceSyncModes.STREAM:
+    if loaded.config.source.is_endless:
         raise ConfigError(
             "sync_mode stream has no end; test the source with full_refresh or incremental", key=("source", "sync_mode")
         )
-    secrets = list(_secrets(loaded, environ.asked))
+    secrets = list(secrets_of(loaded, environ.asked))
     subject = Subject(loaded, began=datetime.now(UTC) if recording is None else recording.began)
-    scrub = Scrubber({*secrets, *loaded.secrets})
+    scrub = loaded.scrubber(secrets)
     with console_logs(_LEVEL, scrub), _exchange(options, subject, environ.asked, secrets):
-        with registry.known_while(loaded.secrets), opened_source(loaded.config):
+        with loaded.masked(), opened_source(loaded.config):
             pass  # a source that cannot be reached has no behaviours
         return _report(subject, scrub, as_json=options.as_json)
 
 
-def _report(subject: Subject, scrub: Scrubber, *, as_json: bool) -> ExitCode:
+def _report(subject: Subject, scrub: "Scrubber", *, as_json: bool) -> ExitCode:
     found: list[Verdict] = []
     for verdict in verdicts(subject):
         found.append(verdict._replace(text=scrub.brief(" ".join(verdict.text.split()))))
@@ -99,9 +96,9 @@ def _exchange(
     """Within: HTTP is recorded, replayed, or left alone."""
     masks = Masks(secrets)
     if options.record is not None:
-        short = {each for each in iter_secrets(subject.config) if not is_maskable(each)}
-        kept = {name: HIDDEN if value in short else value for name, value in variables.items()}
-        with _cassettes().recorded(Path(options.record), subject.began, kept, masks):
+        kept = without_short_secrets(variables, subject.config)
+        recorder = _cassettes().recorded(Path(options.record), subject.began, kept, masks)
+        with registry.announced_to(masks.add), recorder:  # the writer of the recording sees what the source learned
             yield
     elif options.replay is not None:
         with _cassettes().replayed(Path(options.replay), masks):
@@ -116,19 +113,6 @@ def _cassettes() -> Any:
     except ModuleNotFoundError as error:
         raise MissingDependencyError("testing", f"--record and --replay (module {error.name})") from None
     return source_cassette
-
-
-def _secrets(loaded: LoadedConfig, variables: Mapping[str, str]) -> Iterator[str]:
-    """The secrets of the source, in the order of the configuration; then values of variables that may be secrets."""
-    yield from iter_secrets(loaded.config.source)
-    yield from map(str.__str__, named_secrets(loaded.config.source.model_dump()))
-    yield from (value for _, value in sorted(variables.items()) if value in loaded.secrets and not _is_address(value))
-
-
-def _is_address(value: str) -> bool:
-    """Whether a text is the URL of an API, which a recording shows."""
-    parts = urlsplit(value)
-    return parts.scheme in ("http", "https") and "@" not in parts.netloc and not parts.query
 
 
 class _Noted(dict[str, str]):

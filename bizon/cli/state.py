@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from bizon.cli.files import for_each, in_folder_of_paths
-from bizon.cli.options import RunOptions
+from bizon.cli.files import for_each, in_folder_of_paths, loaded_from
 from bizon.cli.output import say
 from bizon.cli.state_config import state_config
 from bizon.cli.status_lines import status_lines
 from bizon.common.errors.errors import ExitCode
 from bizon.common.scrub import Scrubber
-from bizon.engine.engine import load_config
 from bizon.engine.runner.report import report_on, request_reset
 
 if TYPE_CHECKING:
@@ -41,8 +39,7 @@ def show(configs: Sequence[str], custom_source: str | None, env_file: str | None
 def reset(config: str, custom_source: str | None, env_file: str | None) -> None:
     """Record a reset in the state; the next run acts on it."""
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
-        overrides = RunOptions(custom_source=custom_source).overrides()
-        pipeline = load_config(path, env_file=env_file, overrides=overrides).config
+        pipeline = loaded_from(path, custom_source, env_file).config
         request_reset(pipeline)
     stream = f"{pipeline.source.name}.{pipeline.source.stream}"
     say(f"The next run of '{pipeline.job_name}' fetches all of {stream} again and replaces the output.")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import GenericSourceConfig
-from bizon.common.scrub import named_secrets
 from bizon.common.secret import learn
-from bizon.config.document import Document, load_yaml
-from bizon.config.loading import build_config
-from bizon.config.references import load_env_files, resolve_env
+from bizon.common.secret_shapes import named_secrets
+from bizon.config.loading import build_config, load_env_files, load_yaml
+from bizon.config.references import resolve_env
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
+    from bizon.config.document import Document
 
 _SOURCE_KEYS = ("name", "stream", "sync_mode")
 
@@ -42,7 +42,7 @@ def state_config(config: str, env_file: str | None) -> "BizonConfig":
     return loaded.config
 
 
-def _secrets_of_variables(document: Document, environ: Mapping[str, str]) -> frozenset[str]:
+def _secrets_of_variables(document: "Document", environ: Mapping[str, str]) -> frozenset[str]:
     """The values of all variables in a configuration that are set here."""
     with suppress(ConfigError):  # a fault in a part that the state does not need
         return resolve_env(document, _EmptyUnlessSet(environ)).secrets

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDEST = 24  # terminal columns of one table column, at most a third of the line; longer values are cut
+_WIDEST = 24  # terminal columns of one table column, at most a third of the line, when not every column fits uncut
 _GAP = 2  # between two columns
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # categories of characters that print nothing, or move
 
@@ -28,8 +28,7 @@ def shown_table(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int,
     """The rows under their names, in lines of at most ``width``. ``right``: the columns that end at the same place."""
     heads = [visible(name) for name in names]
     texts = [[_text(value) for value in row] for row in rows]
-    widest = min(_WIDEST, max(width // 3, 1))
-    widths = [min(max(map(cell_len, column)), widest) for column in zip(heads, *texts, strict=True)]
+    widths = _cut([max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)], width)
     count = _fitting(widths, width)
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for number in range(count):
@@ -62,6 +61,14 @@ def _text(value: Any) -> str:
     if value is Cell.MISSING:
         return ""
     return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _cut(widths: Sequence[int], width: int) -> Sequence[int]:
+    """The widths of the columns; longer values are cut."""
+    if sum(widths) + _GAP * (len(widths) - 1) <= width:
+        return widths
+    widest = min(_WIDEST, max(width // 3, 1))
+    return [min(each, widest) for each in widths]
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:

@@ -18,6 +18,7 @@ from bizon.config.selected import Selected
 from bizon.config.streams import StreamConfig, unique, valid_streams, with_record_schemas
 from bizon.config.strict import StrictModel
 from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
+from bizon.engine.backend.models import StreamKey
 from bizon.engine.config import EngineConfig
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -103,6 +104,11 @@ class BizonConfig(StrictModel):
     def job_name(self) -> str:
         """Key of the pipeline in the state tables."""
         return self.id or self.name
+
+    @property
+    def stream_key(self) -> StreamKey:
+        """Key of the stream in the state: the owner of jobs and checkpoints."""
+        return StreamKey(self.job_name, self.source.name, self.source.stream)
 
     @property
     def runner_type(self) -> RunnerTypes:

@@ -1,13 +1,12 @@
 """Keeps secrets out of text that people see: known secrets by their value, others by their usual shapes."""
 
-import re
 import traceback
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
 from bizon.common.secret import MASK, iter_secrets, registry
 from bizon.common.secret_forms import forms_of
+from bizon.common.secret_shapes import SHAPES, compiled, is_secret_field
 
 MOST_SHOWN = 2_000
 """The most characters of an error that are shown and stored; an API may answer with megabytes."""
@@ -15,63 +14,6 @@ MOST_SHOWN = 2_000
 _SCANNED = 16_000  # characters of a text that is shortened in any case
 _MOST_TRACEBACK = 20_000
 _REST = 50  # characters; room for the note that says how many more there are
-_NAMES = (
-    r"(?:client_secret|password|passwd|secret|access_token|refresh_token|id_token|auth_token|api_?key|x-api-key|token"
-    r"|signature|sig)"
-)
-_FIELDS = (  # of a pagination, where page and continuation tokens are not secrets
-    rf"(?:{_NAMES}|[a-z_-]*(?:secret|password|signature|credential|(?:access|auth|security|refresh|session)[_-]?token)"
-    r"|(?:[a-z]+[_-]?)?(?:api|access|auth|subscription|private|client)[_-]?key(?:[_-]?id)?)"
-)
-_PARAMETERS = rf"(?:{_FIELDS}|key|auth|jwt|code|pwd|hmac)"  # of a query string
-_QUOTED = r"""(?:(?!\2)[^\\]|\\.)*"""  # the text after an opening quote, which is group 2
-SHAPES = (  # a part that the lower-case text must contain, and the pattern: group 1 stays, the rest is masked
-    # a header, in a printed dict or as text: Authorization: Bearer abc
-    ("authorization", rf"""(?i)(authorization["']?\s*[:=]\s*b?(["'])){_QUOTED}"""),
-    ("authorization", r"""(?i)(authorization["']?\s*[:=]\s*)digest\s[^\n]+"""),
-    ("authorization", r"""(?i)(authorization["']?\s*[:=]\s*)(?!b?["'])(?:[a-z]+[ \t]+)?[^\s"',}\]]+"""),
-    ("cookie", rf"""(?i)(\b(?:set-)?cookie["']?\s*[:=]\s*b?(["'])){_QUOTED}"""),
-    ("cookie", r"""(?i)(\b(?:set-)?cookie:\s*)(?!b?["'])[^\n]+"""),
-    ("x-", r"""(?i)(\bx-(?:api-key|auth-token|access-token|amz-security-token):\s*)[^\s"',}\]]+"""),
-    ("bearer", r"\b((?:Bearer|BEARER)\s+)[\w.~+/=-]+"),
-    ("bearer", r"\b(bearer\s+)(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}"),
-    ("basic", r"\b(Basic\s+)(?=[\w+/=-]*[A-Z0-9+/=])[\w+/=-]{6,}"),
-    # URLs: webhooks, user:password@, ?token=
-    ("://hooks.", r"""(?i)(https?://hooks\.[^\s/"'<>]+/)[^\s"'<>]+"""),
-    (
-        "webhook",
-        r"""(?i)(https?://[^\s/"'<>]{1,255}/(?:[^\s"'<>]{0,255}/)?webhooks?[^\s/"'<>]{0,255}/)[^\s"'<>]+""",
-    ),
-    ("://", r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"'<>]*:)[^\s/"'<>]+(?=@)"""),
-    ("=", rf"""(?i)([?&;]{_PARAMETERS}=)[^\s&;"'#<>\\]+"""),
-    (
-        "%3d",  # in a URL inside a parameter
-        rf"""(?i)(%(?:3f|26|3b){_PARAMETERS}%3d)(?:(?!%26|%23|%3b)[^\s&"'#<>])+""",
-    ),
-    # a field of a printed dict or of JSON
-    *((quote, rf"""(?i)(["']{_FIELDS}["']\s*:\s*(["'])){_QUOTED}""") for quote in ('"', "'")),
-)
-"""Shapes of secrets. A pattern is compiled once a text may match it: a short run has few such log lines."""
-
-
-def named_secrets(value: Any) -> Iterator[str]:
-    """Every text of a JSON value under a key like ``api_key`` or ``password``, depth first."""
-    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
-    for key, item in items:
-        if isinstance(item, dict | list):
-            yield from named_secrets(item)
-        elif isinstance(item, str) and is_secret_field(str(key)):
-            yield item
-
-
-def is_secret_field(key: str) -> bool:
-    """Whether a field of this name holds a secret: ``api_key``, ``password`` and the like."""
-    return _compiled(rf"(?i){_FIELDS}").fullmatch(key) is not None
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 class Scrubber:
@@ -100,7 +42,7 @@ class Scrubber:
         lowered, may_be_folded = text.lower(), not text.isascii()  # a pattern also matches K with the Kelvin sign
         for sign, pattern in self._shapes:
             if may_be_folded or sign in lowered:
-                text = _compiled(pattern).sub(rf"\g<1>{MASK}", text)
+                text = compiled(pattern).sub(rf"\g<1>{MASK}", text)
         return text
 
     def brief(self, text: str) -> str:

@@ -32,6 +32,11 @@ class SyncMetadata(BaseModel):
     replaces: bool = Field(default=False, description="Replace the output, also where the sync mode would append.")
 
     @property
+    def in_place(self) -> bool:
+        """True when rows reach their place as they come, and nothing is published."""
+        return self.write_mode is WriteMode.IN_PLACE
+
+    @property
     def write_mode(self) -> WriteMode:
         """How rows reach the output: as the sync mode says, unless this job replaces it."""
         return WriteMode.REPLACE if self.replaces else _WRITE_MODES[self.sync_mode]

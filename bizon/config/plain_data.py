@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bizon.config.document import KeyPath
 from bizon.config.messages import Problem
+
+if TYPE_CHECKING:
+    from bizon.config.document import KeyPath
 
 MOST_LEVELS = 100
 """Levels of nested blocks: far more than a pipeline needs, and far fewer than the recursion limit of Python."""

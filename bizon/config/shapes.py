@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bizon.config.document import KeyPath
 from bizon.config.selected import Selected
 from bizon.config.strict import alternatives, keys_of
+
+if TYPE_CHECKING:
+    from bizon.config.document import KeyPath
 
 
 class Place(NamedTuple):
@@ -19,11 +21,11 @@ class Place(NamedTuple):
     the class is selected, in a block whose class is imported on demand.
     """
 
-    path: KeyPath = ()
+    path: "KeyPath" = ()
     expected: tuple[Any, ...] = ()
     discriminator: str | None = None
     value: Any = None
-    branches: tuple[tuple[KeyPath, str], ...] = ()
+    branches: tuple[tuple["KeyPath", str], ...] = ()
     selected: Selected | None = None
 
     @property

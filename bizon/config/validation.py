@@ -1,22 +1,25 @@
 """From resolved data to a ``BizonConfig``. The config class of the source validates the ``source`` block first."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
 from bizon.common.scrub import Scrubber
-from bizon.common.secret import iter_secrets
+from bizon.common.secret import iter_secrets, registry
 from bizon.config.messages import Problem, problems_in, report, without_values
-from bizon.config.references import Resolved
 from bizon.config.streams import place_in_streams, valid_streams, with_record_schemas
 from bizon.config.strict import nearest
 from bizon.source.config import SourceConfig, SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.config.references import Resolved
 
 ResolveSource = Callable[[GenericSourceConfig], type[SourceConfig]]
 """Finds the config class of the source that a block names. Raises ConfigError, with ``key`` where the key is known."""
@@ -31,8 +34,16 @@ class LoadedConfig:
     config: BizonConfig
     secrets: frozenset[str] = field(repr=False)
 
+    def scrubber(self, more: Iterable[str] = ()) -> Scrubber:
+        """Masks these texts, and ``more``."""
+        return Scrubber(self.secrets.union(more))
 
-def validate(resolved: Resolved, resolve_source: ResolveSource) -> LoadedConfig:
+    def masked(self) -> AbstractContextManager[None]:
+        """Within: no output of this process shows these texts."""
+        return registry.known_while(self.secrets)
+
+
+def validate(resolved: "Resolved", resolve_source: ResolveSource) -> LoadedConfig:
     """Validate a configuration. Raises one ConfigError for all mistakes, a line each."""
     document, data = resolved.document, resolved.document.data
     source, problems = _validated_source(data, resolve_source)

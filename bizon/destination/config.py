@@ -73,12 +73,27 @@ class AbstractDestinationDetailsConfig(StrictModel):
         return self
 
 
+class JsonRowsDetailsConfig(AbstractDestinationDetailsConfig):
+    """``destination.config`` of a destination that keeps each record as one JSON text: ``unnest`` is an error."""
+
+    @model_validator(mode="after")
+    def _records_stay_whole(self) -> "JsonRowsDetailsConfig":
+        if self.unnest:
+            raise ValueError("this destination keeps each record as JSON in `source_data`: remove `unnest`")
+        return self
+
+
 class AbstractDestinationConfig(StrictModel):
     """The ``destination`` block; a destination narrows ``name`` and ``config``."""
 
     name: str = Field(description="Destination type; `bizon destination list` shows them.")
     alias: str = Field(description="Name shown in logs and metrics.")
     config: Any = Field(description="Settings: a subclass of AbstractDestinationDetailsConfig.")
+
+    @property
+    def is_built_in(self) -> bool:
+        """False for a destination of a plug-in."""
+        return self.name in list(DestinationTypes)
 
     @model_validator(mode="after")
     def _only_custom_destinations_have_a_file(self) -> "AbstractDestinationConfig":

@@ -8,7 +8,6 @@ import polars as pl
 
 from bizon.common.on_error import OnError
 from bizon.common.safe_log import logger
-from bizon.destination.config import DestinationTypes
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 
 if TYPE_CHECKING:
@@ -81,5 +80,5 @@ def dead_letter_destination(path: str, **parts: Any) -> AbstractDestination:
     from bizon.connectors.destinations.file.src.config import FileDestinationConfig, FileDestinationDetailsConfig
 
     details = FileDestinationDetailsConfig(destination_id=path)
-    config = FileDestinationConfig(name=DestinationTypes.FILE, config=details)
+    config = FileDestinationConfig.model_validate({"name": "file", "config": details})
     return DestinationFactory.get_destination(config=config, **parts)

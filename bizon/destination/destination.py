@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import MissingDependencyError
-from bizon.common.sync import SyncMetadata
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
-from bizon.engine.backend.backend import AbstractBackend
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from bizon.common.sync import SyncMetadata
     from bizon.destination.config import DestinationColumn
+    from bizon.engine.backend.backend import AbstractBackend
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
 
 
 class AbstractDestination(ABC):
@@ -34,11 +34,11 @@ class AbstractDestination(ABC):
 
     def __init__(
         self,
-        sync_metadata: SyncMetadata,
+        sync_metadata: "SyncMetadata",
         config: AbstractDestinationDetailsConfig,
-        backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        backend: "AbstractBackend",
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> None:
         self.sync_metadata = sync_metadata
         self.config = config
@@ -162,11 +162,11 @@ class DestinationFactory:
 
     @staticmethod
     def get_destination(
-        sync_metadata: SyncMetadata,
+        sync_metadata: "SyncMetadata",
         config: AbstractDestinationConfig,
-        backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        backend: "AbstractBackend",
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> AbstractDestination:
         """Registration 3 of 3: a new destination adds its branch here."""
         if config.name == DestinationTypes.LOGGER:

@@ -7,27 +7,24 @@ as in a run, because the old one is worth nothing then.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
-from bizon.common.kept_tokens import kept_by
-from bizon.common.models import BizonConfig
-from bizon.common.secret import registry
-from bizon.common.sync import SyncMetadata
-from bizon.config.loading import LoadedConfig
+from bizon.common.on_error import OnError
+from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import BackendFactory
-from bizon.engine.backend.config import BackendTypes
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import opened_source
-from bizon.engine.runner.tokens import StateTokenKeeper
-from bizon.monitoring.monitor import NoOpMonitor
+from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
-from bizon.source.config import SourceSyncModes
 
-_JOB = "look"
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.config.loading import LoadedConfig
 
 
 class Attempt(NamedTuple):
@@ -38,27 +35,33 @@ class Attempt(NamedTuple):
     error: Exception | None = None
 
 
-def attempts(loaded: LoadedConfig) -> Iterator[Attempt]:
-    """Try the source, then the destination; a failure of one does not keep the other from being tried."""
+def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
+    """Try the source, the destination, the place of dead letters if the pipeline keeps any, and the state. A failure of
+    one does not keep the others from being tried."""
     config = loaded.config
     source, target = config.source, config.destination
-    with registry.known_while(loaded.secrets):
+    with loaded.masked():
         table = f" {target.config.destination_id}" if target.config.destination_id else ""
         yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
         yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
+        if config.on_error is OnError.DEAD_LETTER:
+            with closing(_destination(config)) as destination:
+                place = config.dead_letter_path or destination.dead_letter_id
+            yield _tried("dead letter", f"file {place}", lambda: _try_dead_letters(config))
+        yield _tried("state", config.engine.backend.type, lambda: _try_state(config))
 
 
-def first_records(loaded: LoadedConfig, count: int) -> list[dict[str, Any]]:
+def first_records(loaded: "LoadedConfig", count: int) -> list[dict[str, Any]]:
     """The data of the first records, after the transforms, from as few pages as give ``count``.
 
     The stream is read as in ``full_refresh``, whatever the sync mode: a look has no watermark, and moves no position of
     a reader. Raises the errors that end a run.
     """
-    block = loaded.config.source.model_copy(update={"sync_mode": SourceSyncModes.FULL_REFRESH})
+    block = loaded.config.source.in_mode("full_refresh")
     config = loaded.config.model_copy(update={"source": block})
     found: list[dict[str, Any]] = []
     with _explained(SourceConnectionError, f"source '{block.name}.{block.stream}'"), _tokens_kept(config):
-        for frame in fetched_pages(config, loaded.secrets, None):
+        for frame in fetched_pages(replace(loaded, config=config), None):
             found += map(json.loads, frame["data"].head(count - len(found)))
             if len(found) >= count:
                 break
@@ -73,19 +76,40 @@ def _tried(part: str, what: str, attempt: Callable[[], None]) -> Attempt:
     return Attempt(part, what)
 
 
-def _try_source(config: BizonConfig) -> None:
+def _try_source(config: "BizonConfig") -> None:
     with _explained(SourceConnectionError, "check_connection failed"), _tokens_kept(config), opened_source(config):
         pass
 
 
-def _try_destination(config: BizonConfig) -> None:
+def _try_destination(config: "BizonConfig") -> None:
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
         closing(_destination(config)) as destination,
     ):
-        destination.only_looks = True
-        if destination.check_connection() is not True:
-            raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
+        _look(destination)
+
+
+def _try_dead_letters(config: BizonConfig) -> None:
+    with (
+        _explained(DestinationConnectionError, "check_connection failed"),
+        closing(_destination(config)) as destination,
+    ):
+        letters = DeadLetters.beside(destination, config, str, has_some=True).destination
+        if letters is not None:
+            with closing(letters):
+                _look(letters)
+
+
+def _look(destination: AbstractDestination) -> None:
+    destination.only_looks = True
+    if destination.check_connection() is not True:
+        raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
+
+
+def _try_state(config: BizonConfig) -> None:
+    """Connect and read the version. A state may be missing: the first run creates it."""
+    with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
+        backend.check_prerequisites()
 
 
 @contextmanager
@@ -99,21 +123,20 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
         raise error_class(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def _destination(config: BizonConfig) -> AbstractDestination:
+def _destination(config: "BizonConfig") -> AbstractDestination:
     """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
-    metadata = SyncMetadata.from_bizon_config(_JOB, config)
-    memory = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
+    context = RunContext.without_job(config, None)
     return DestinationFactory.get_destination(
-        sync_metadata=metadata,
+        sync_metadata=context.sync_metadata,
         config=config.destination,
-        backend=BackendFactory.get_backend(memory),
+        backend=BackendFactory.in_memory(),
         source_callback=NoOpSourceCallback(config.source),
-        monitor=NoOpMonitor(metadata),
+        monitor=context.new_monitor(),
     )
 
 
 @contextmanager
-def _tokens_kept(config: BizonConfig) -> Iterator[None]:
+def _tokens_kept(config: "BizonConfig") -> Iterator[None]:
     """Within: a refresh token that rotates is kept in the state. The state is opened for such a token only."""
     authentication = config.source.authentication
     params: Any = authentication.params if authentication is not None else None
@@ -122,7 +145,7 @@ def _tokens_kept(config: BizonConfig) -> Iterator[None]:
         return
     backend = build_backend(config)
     try:
-        with kept_by(StateTokenKeeper(backend)):
+        with tokens_kept_in(backend):
             yield
     finally:
         backend.close()

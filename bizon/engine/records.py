@@ -9,7 +9,6 @@ import polars as pl
 
 from bizon.common.errors.errors import ConfigError, SourceFetchError
 from bizon.common.safe_log import logger
-from bizon.common.secret import registry
 from bizon.engine.engine import GivenSource, load_config_dict
 from bizon.engine.runner.fetching import build_fetcher
 from bizon.engine.runner.models import RunContext
@@ -21,7 +20,7 @@ from bizon.source.models import SourceIncrementalState, SourceRecord
 from bizon.transform.transform import Transform
 
 if TYPE_CHECKING:
-    from bizon.common.models import BizonConfig
+    from bizon.config.loading import LoadedConfig
 
 _DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
 _JOB = "records"
@@ -74,16 +73,16 @@ def _pages(config: Mapping[str, Any], source: GivenSource | None, since: datetim
         raise ConfigError(
             f"source '{block.name}' cannot tell which records changed since then: it has no get_records_after"
         )
-    return fetched_pages(loaded.config, loaded.secrets, since)
+    return fetched_pages(loaded, since)
 
 
-def fetched_pages(config: "BizonConfig", secrets: frozenset[str], since: datetime | None) -> Iterator[pl.DataFrame]:
+def fetched_pages(loaded: "LoadedConfig", since: datetime | None) -> Iterator[pl.DataFrame]:
     """The pages of a source as source frames, after the transforms; a page is fetched when it is wanted.
 
     ``since``: only the records that changed since then. Raises the errors that end a run.
     """
-    block = config.source
-    with registry.known_while(secrets), opened_source(config) as source:
+    config, block = loaded.config, loaded.config.source
+    with loaded.masked(), opened_source(config) as source:
         state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)
         context = RunContext.without_job(config, state)
         fetcher = build_fetcher(context, source, context.new_monitor())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import polars as pl
 
-from bizon.common.clock import as_utc, microseconds
+from bizon.common.clock import as_utc, microseconds, utc_now
 from bizon.rows.encoding import encode_data as encode_data  # connectors import it from here
 from bizon.rows.encoding import encode_extra, without_surrogates
 from bizon.rows.record_faults import record_fault
@@ -164,11 +164,12 @@ class SourcePage(NamedTuple):
     frame: pl.DataFrame
 
 
-def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: datetime) -> pl.DataFrame:
+def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: datetime | None = None) -> pl.DataFrame:
     """Destination frame of one or more pages of a job, with ``destination_id`` as a seventh column.
 
     ``bizon_id`` is derived from job, iteration, record id and, when a page holds the same id more than once, the
     occurrence. So a record of a page that is delivered again gets the same id. Additional columns are kept.
+    ``loaded_at``: now by default.
     """
     filled = [page for page in pages if page.frame.height] or pages[:1]
     # frames with rejected rows have two more columns
@@ -178,7 +179,7 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     frame = source.select(
         bizon_id=pl.concat_str(prefix, pl.lit("0-"), "id"),
         bizon_extracted_at=_per_row(filled, _from_microseconds([page.extracted_at for page in filled])),
-        bizon_loaded_at=repeated_moment(loaded_at, source.height),
+        bizon_loaded_at=repeated_moment(loaded_at or utc_now(), source.height),
         source_record_id=pl.col("id"),
         source_timestamp=pl.col("timestamp"),
         source_data=pl.col("data"),

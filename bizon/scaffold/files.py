@@ -55,6 +55,17 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     return list(paths)
 
 
+def change_files(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Give files that exist new texts; returns their paths. Raises ConfigError when one cannot be written."""
+    paths = [folder / path for path in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        try:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+    return paths
+
+
 def _is_checkout(folder: Path) -> bool:
     """Whether this is the root of bizon's repository."""
     if not (folder / "bizon/connectors").is_dir():

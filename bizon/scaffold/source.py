@@ -7,13 +7,15 @@ Each choice picks lines of the templates, so the result holds the chosen style o
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import ConfigError
 from bizon.scaffold.files import Place
 from bizon.scaffold.modules import module_of
-from bizon.scaffold.names import Names
 from bizon.scaffold.templates import rendered
+
+if TYPE_CHECKING:
+    from bizon.scaffold.names import Names
 
 
 class Style(StrEnum):
@@ -81,7 +83,7 @@ def check_choice(choice: Choice) -> None:
         raise ConfigError(f"--incremental {incremental}: a database filters by time; use time")
 
 
-def source_files(names: Names, choice: Choice, place: Place) -> dict[str, str]:
+def source_files(names: "Names", choice: Choice, place: Place) -> dict[str, str]:
     """The texts of the files by path, relative to the folder of the target. Raises ConfigError."""
     check_choice(choice)
     facts, values = _facts(choice, place), _values(names, choice, place)
@@ -122,7 +124,7 @@ def _in_tree(name: str, code: Mapping[str, str], example: str, tested: str) -> d
     }
 
 
-def _as_package(names: Names, code: Mapping[str, str], others: Mapping[str, str], tested: str) -> dict[str, str]:
+def _as_package(names: "Names", code: Mapping[str, str], others: Mapping[str, str], tested: str) -> dict[str, str]:
     package = f"bizon-{names.dashed}"
     return {
         **{f"{package}/{path}": text for path, text in others.items()},
@@ -131,7 +133,7 @@ def _as_package(names: Names, code: Mapping[str, str], others: Mapping[str, str]
     }
 
 
-def _values(names: Names, choice: Choice, place: Place) -> dict[str, str]:
+def _values(names: "Names", choice: Choice, place: Place) -> dict[str, str]:
     return {
         **names._asdict(),
         **_NAMES_OF_KEYS[choice.style],
@@ -146,7 +148,7 @@ def _facts(choice: Choice, place: Place) -> set[str]:
     return {choice.style, f"by_{choice.paging}", when, place}
 
 
-def _modules(names: Names, place: Place) -> Mapping[str, str]:
+def _modules(names: "Names", place: Place) -> Mapping[str, str]:
     """Where the code imports its own modules from. As files there is one module, which the test loads as bizon does."""
     base = f"bizon.connectors.sources.{names.snake}.src" if place is Place.TREE else f"bizon_{names.snake}"
     first_party = "bizon" if place is Place.TREE else f"bizon_{names.snake}"

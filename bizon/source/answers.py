@@ -47,6 +47,12 @@ _CREDENTIAL = re.compile(r"key|token|secret|sig|auth|pass|pwd|code|credential", 
 _SHORTEST, _LONG = 6, 24  # characters from which a value is masked, and from which it is under any name
 
 
+class SafeText(str):
+    """An error text without secrets, which names its request."""
+
+    __slots__ = ()
+
+
 def message_in(answer: Any, depth: int = 0) -> str:
     """The readable message in a decoded JSON answer, under any key that APIs use; empty when there is none."""
     if isinstance(answer, str):

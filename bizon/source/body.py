@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 
 from bizon.common.errors.errors import SourceFetchError
-from bizon.source.answers import EXCERPT, shown
+from bizon.source.answers import EXCERPT, SafeText, shown
 
 _MARKS = (
     (BOM_UTF8, "utf-8"),
@@ -58,7 +58,9 @@ class Response(requests.Response):
             reason = (
                 f"{self._place()}: {self._labelled()}: the body is not valid JSON: {self._begins(text)}; {error.msg}"
             )
-            raise requests.JSONDecodeError(reason, error.doc, error.pos) from None
+            refusal = requests.JSONDecodeError(reason, error.doc, error.pos)
+            refusal.args = (SafeText(refusal.args[0]),)
+            raise refusal from None
 
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         """As in requests, but raises ChunkedEncodingError for a compressed body without an end."""

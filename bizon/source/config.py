@@ -164,6 +164,10 @@ class SourceConfig(StrictModel):
         copy._given_source = source  # noqa: SLF001 - of the same class
         return copy
 
+    def in_mode(self, sync_mode: str) -> Self:
+        """This configuration in another sync mode."""
+        return self.model_copy(update={"sync_mode": SourceSyncModes(sync_mode)})
+
     @property
     def is_endless(self) -> bool:
         """True in sync mode ``stream``: there is no last page, and rows reach their place as they come."""

@@ -1,19 +1,13 @@
-"""The position of the producer in a stream, and the unit of an incremental source's timestamps."""
+"""The position of the producer in a stream."""
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import orjson
 
-from bizon.common.clock import microseconds, utc_now
-from bizon.common.errors.errors import ConfigError, MissingDependencyError, SourceFetchError
+from bizon.common.clock import utc_now
+from bizon.common.errors.errors import SourceFetchError
 from bizon.engine.backend.models import JobStatus
-from bizon.source.discover import resolve_source_class
 
-if TYPE_CHECKING:
-    from bizon.source.config import SourceConfig
-
-_MICROSECOND = timedelta(microseconds=1)
 _NO_MORE = b"{}"
 _REMEDY = (
     "return {} when there are no more pages (a null cursor is not {}), or report it to the owner of the API; then "
@@ -131,24 +125,3 @@ class Cursor:
 
 def _as_bytes(pagination: dict[str, Any]) -> bytes:
     return orjson.dumps(pagination, option=orjson.OPT_SORT_KEYS)
-
-
-def cursor_resolution(config: "SourceConfig") -> timedelta:
-    """The unit of a source's timestamps: the configured one, else the one its class declares. Raises ConfigError."""
-    if "cursor_resolution" in config.model_fields_set:
-        return timedelta(seconds=config.cursor_resolution)
-    try:
-        source_class = resolve_source_class(config)
-    except (ConfigError, MissingDependencyError):  # reported when the source is built
-        return timedelta(0)
-    declared = source_class.cursor_resolution
-    if isinstance(declared, bool) or not isinstance(declared, int | float) or declared < 0:
-        raise ConfigError(
-            f"cursor_resolution of {source_class.__name__} must be a number of seconds, 0 or more, not {declared!r}"
-        )
-    return timedelta(seconds=declared)
-
-
-def floored(moment: datetime, unit: timedelta) -> datetime:
-    """An aware moment, rounded down to whole units since 1970 in UTC. Unchanged when the unit is 0."""
-    return moment - timedelta(microseconds=microseconds(moment) % (unit // _MICROSECOND)) if unit else moment

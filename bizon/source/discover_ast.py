@@ -5,14 +5,10 @@ source is listed without streams: an import is needed.
 """
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_ENUM_BASES = ("Enum", "StrEnum", "IntEnum")
-_MAX_DEPTH = 50  # ends imports that lead in a circle
-
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from bizon.source.discover_classes import Function, SourceClass, SourceModule, last_name
 
 
 class SourceInfo(NamedTuple):
@@ -40,7 +36,7 @@ def find_sources(root: Path, package: str) -> list[SourceInfo]:
 def inspect_source(folder: Path, package: str) -> list[SourceInfo]:
     """The source classes in ``folder/src``, the most derived first. When there are none, one entry with ``error``."""
     name = folder.name
-    modules: dict[str, _Module] = {}
+    modules: dict[str, SourceModule] = {}
     prefix = f"{package}.{name}.src"
     for path in sorted((folder / "src").rglob("*.py")):
         parts = path.relative_to(folder / "src").with_suffix("").parts
@@ -51,7 +47,7 @@ def inspect_source(folder: Path, package: str) -> list[SourceInfo]:
             line = getattr(error, "lineno", None) or 1
             reason = getattr(error, "msg", None) or str(error)
             return [SourceInfo(name, error=f"{path}:{line}: {reason}")]
-        modules[dotted] = _Module(dotted, tree, modules, is_package=path.stem == "__init__")
+        modules[dotted] = SourceModule(dotted, tree, modules, is_package=path.stem == "__init__")
     classes = [each for module in modules.values() for each in module.classes() if each.extends("AbstractSource")]
     classes.sort(key=lambda each: -len(list(each.ancestors())))
     infos = [_described(name, each) for each in classes if not each.is_abstract()]
@@ -70,113 +66,10 @@ def is_stub_text(text: str) -> bool:
         body = ast.parse(text).body
     except SyntaxError:
         return False
-    return bool(body) and isinstance(body[0], _Function) and _is_stub(body[0])
+    return bool(body) and isinstance(body[0], Function) and _is_stub(body[0])
 
 
-class _Module(NamedTuple):
-    """One file. ``siblings``: all files of the folder by import path, filled while they are read."""
-
-    name: str
-    tree: ast.Module
-    siblings: "dict[str, _Module]"
-    is_package: bool
-
-    def classes(self) -> "Iterator[_Class]":
-        """The classes at the top level of the file."""
-        return (_Class(self, node) for node in self.tree.body if isinstance(node, ast.ClassDef))
-
-    def find(self, reference: ast.expr, depth: int = 0) -> "_Class | _Module | None":
-        """The class of the folder that ``Name`` or ``module.Name`` refers to, or the module; None for anything else."""
-        match reference:
-            case ast.Name(id=name):
-                return self.named(name, depth)
-            case ast.Attribute(value=owner, attr=name) if isinstance(module := self.find(owner, depth), _Module):
-                return module.named(name, depth)
-            case ast.Subscript(value=generic):
-                return self.find(generic, depth)
-        return None
-
-    def original_name(self, reference: ast.expr) -> str:
-        """The name under which a class was defined, without its module, also when an import renamed it."""
-        name = _last_name(reference)
-        aliases = (alias for node in self.tree.body if isinstance(node, ast.ImportFrom) for alias in node.names)
-        return next((alias.name for alias in aliases if alias.asname == name), name)
-
-    def named(self, name: str, depth: int) -> "_Class | _Module | None":
-        """The class of the folder, or its module, that a global name refers to."""
-        for node in reversed(self.tree.body):
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                return _Class(self, node)
-            if isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        return self._imported(node, alias.name, depth)
-        return None
-
-    def _imported(self, node: ast.ImportFrom, name: str, depth: int) -> "_Class | _Module | None":
-        origin = node.module or ""
-        if node.level:
-            parts = self.name.split(".")
-            kept = parts[: len(parts) - node.level + self.is_package]
-            origin = ".".join([*kept, *filter(None, [node.module])])
-        if f"{origin}.{name}" in self.siblings:
-            return self.siblings[f"{origin}.{name}"]
-        if origin in self.siblings and depth < _MAX_DEPTH:
-            return self.siblings[origin].named(name, depth + 1)
-        return None
-
-
-class _Class(NamedTuple):
-    """A class of the folder."""
-
-    module: _Module
-    node: ast.ClassDef
-
-    def ancestors(self) -> "Iterator[_Class]":
-        """The class and its bases of the same folder, nearest first."""
-        pending, seen = [self], set[int]()
-        while pending:
-            each = pending.pop(0)
-            if id(each.node) not in seen:
-                seen.add(id(each.node))
-                yield each
-                bases = (each.module.find(base) for base in each.node.bases)
-                pending[:0] = [base for base in bases if isinstance(base, _Class)]
-
-    def extends(self, *names: str) -> bool:
-        """Whether the class has a base of one of these names, directly or through bases of the folder."""
-        return any(each.module.original_name(base) in names for each in self.ancestors() for base in each.node.bases)
-
-    def is_abstract(self) -> bool:
-        """Whether it lacks ``streams``, or has an abstract method left."""
-        methods = self.methods()
-        decorators = (each for _, node in methods.values() for each in node.decorator_list)
-        return "streams" not in methods or any(_last_name(each) == "abstractmethod" for each in decorators)
-
-    def methods(self) -> "dict[str, tuple[_Class, _Function]]":
-        """Each method in its nearest definition, with the class that defines it."""
-        found: dict[str, tuple[_Class, _Function]] = {}
-        for each in self.ancestors():
-            for node in each.node.body:
-                if isinstance(node, _Function):
-                    found.setdefault(node.name, (each, node))
-        return found
-
-    def members(self) -> dict[str, str] | None:
-        """The names and values of an enum of texts, aliases included; None for any other class."""
-        if not self.extends(*_ENUM_BASES):
-            return None
-        found: dict[str, str] = {}
-        for node in self.node.body:
-            match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(value))) if name[0] != "_":
-                    found[name] = value
-                case ast.Assign() | ast.AnnAssign():
-                    return None
-        return found
-
-
-def _described(name: str, source: _Class) -> SourceInfo:
+def _described(name: str, source: SourceClass) -> SourceInfo:
     methods = source.methods()
     owner, streams = methods["streams"]
     _, incremental = methods.get("get_records_after", (None, None))
@@ -189,7 +82,7 @@ def _described(name: str, source: _Class) -> SourceInfo:
     )
 
 
-def _streams(module: _Module, function: _Function) -> list[str] | None:
+def _streams(module: SourceModule, function: Function) -> list[str] | None:
     """The names that ``streams()`` returns; None when an import is needed."""
     match [statement for statement in function.body if not _does_nothing(statement)]:
         case [ast.Return(value=ast.List(elts=elements) | ast.Tuple(elts=elements))]:
@@ -198,12 +91,12 @@ def _streams(module: _Module, function: _Function) -> list[str] | None:
         case [ast.Return(value=ast.expr() as value)]:
             iterated = _iterated(value)
             enum = None if iterated is None else module.find(iterated)
-            members = enum.members() if isinstance(enum, _Class) else None
+            members = enum.members() if isinstance(enum, SourceClass) else None
             return None if members is None else list(dict.fromkeys(members.values()))
     return None
 
 
-def _name(module: _Module, element: ast.expr) -> str | None:
+def _name(module: SourceModule, element: ast.expr) -> str | None:
     """A literal text, or ``Enum.MEMBER`` with or without ``.value``."""
     match element:
         case ast.Constant(value=str(text)):
@@ -212,7 +105,7 @@ def _name(module: _Module, element: ast.expr) -> str | None:
             return _name(module, member)
         case ast.Attribute(value=owner, attr=name):
             enum = module.find(owner)
-            return (enum.members() or {}).get(name) if isinstance(enum, _Class) else None
+            return (enum.members() or {}).get(name) if isinstance(enum, SourceClass) else None
     return None
 
 
@@ -228,7 +121,7 @@ def _iterated(value: ast.expr) -> ast.expr | None:
     return None
 
 
-def _is_stub(function: _Function) -> bool:
+def _is_stub(function: Function) -> bool:
     return all(map(_does_nothing, function.body))
 
 
@@ -237,12 +130,5 @@ def _does_nothing(statement: ast.stmt) -> bool:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
         case ast.Raise(exc=ast.expr() as raised):
-            return _last_name(raised.func if isinstance(raised, ast.Call) else raised) == "NotImplementedError"
+            return last_name(raised.func if isinstance(raised, ast.Call) else raised) == "NotImplementedError"
     return False
-
-
-def _last_name(node: ast.expr) -> str:
-    """``Base`` of ``Base``, ``module.Base`` and ``Base[T]``."""
-    if isinstance(node, ast.Subscript):
-        node = node.value
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

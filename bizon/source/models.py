@@ -156,7 +156,8 @@ class SourceIncrementalState(BaseModel):
 
     ``last_run``: the end of the last succeeded job's window, less ``source.incremental_lookback``; aware, UTC.
     ``run_started_at``: when the current job was created. Both are whole units of ``cursor_resolution``, if it is set.
-    ``state``: the last ``next_state`` of the last succeeded job. ``cursor_field``: as configured.
+    ``state``: the last ``next_state`` of the last succeeded job; empty in a window of the past (``bizon run --since``).
+    ``cursor_field``: as configured.
     """
 
     last_run: datetime

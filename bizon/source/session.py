@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -15,11 +16,12 @@ from requests.utils import get_auth_from_url
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.waiting import stop_sign
-from bizon.source.answers import message_in, shown
+from bizon.source.answers import SafeText, message_in, shown
 from bizon.source.body import Response, shown_url
 from bizon.source.config import HttpConfig, HttpRetriesConfig
 from bizon.source.failures import brief
 from bizon.source.pages import Limited, Page, page_once_served
+from bizon.source.redirects import note_signer, rebuild_credentials
 from bizon.source.retries import CappedRetry, Pace, RetryingAdapter
 
 __all__ = ["CappedRetry", "Session", "refused_by"]
@@ -46,10 +48,11 @@ class Session(requests.Session):
     Created by ``AbstractSource.get_session``, used on the thread that fetches; several threads may share it. A request
     that finally fails raises an error of requests (``HTTPError``, ``ConnectionError``, ``Timeout``...), whose text
     contains no query string, credentials, header or body. ``raise_for_status=False`` returns 4xx and 5xx answers to the
-    caller instead. Settings of the source win over the environment: ``~/.netrc`` is not read, and proxies and
-    certificates of the environment are used only where the source sets none. ``timeout`` is (connect, read) in seconds;
-    the read limit applies to each wait on the socket, not to the whole answer. ``json`` of an answer decodes JSON
-    whatever its label: see ``body.py``. Not promised: that a retried POST reached the server only once.
+    caller instead. ``credentials_key``: the key that the error for a refused caller names. Settings of the source win
+    over the environment: ``~/.netrc`` is not read, and proxies and certificates of the environment are used only where
+    the source sets none. ``timeout`` is (connect, read) in seconds; the read limit applies to each wait on the socket,
+    not to the whole answer. ``json`` of an answer decodes JSON whatever its label: see ``body.py``. Not promised: that
+    a retried POST reached the server only once.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Session(requests.Session):
         retries: HttpRetriesConfig | None = None,
         timeout: tuple[float, float] | None = None,
         raise_for_status: bool = True,
+        credentials_key: str = "source.authentication",
     ) -> None:
         super().__init__()
         defaults = HttpConfig()
@@ -66,7 +70,7 @@ class Session(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, RetryingAdapter(self._policy, self._sign))
         if raise_for_status:
-            self.hooks["response"] = [_raise_for_status]
+            self.hooks["response"] = [partial(_raise_for_status, credentials_key)]
 
     def keep_pace(self, pace: Pace) -> None:
         """Send every request, retries included, at this pace. Called by a source whose API has a budget of requests,
@@ -129,7 +133,7 @@ class Session(requests.Session):
             request = copy(request)
             request.auth = _UserOfUrl()
         prepared = super().prepare_request(request)
-        prepared.signed_by = signer  # type: ignore[attr-defined]  # for the adapter
+        note_signer(prepared, signer, (*self.headers, *(request.headers or {})))
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
@@ -143,23 +147,10 @@ class Session(requests.Session):
     def rebuild_auth(self, prepared_request: PreparedRequest, response: requests.Response) -> None:
         """Called by requests for each redirect. Credentials follow to the same host only.
 
-        requests handles ``Authorization`` alone; this also handles the headers and cookies of ``AuthBuilder``.
+        requests handles ``Authorization`` alone; this also handles every header that an authenticator adds.
         """
         leaves = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]  # no stub
-        if leaves:
-            prepared_request.headers.pop("Authorization", None)
-        signer: Any = getattr(response.request, "signed_by", self.auth)
-        get_auth_header = getattr(signer, "get_auth_header", None)
-        if get_auth_header is None:
-            return
-        names = list(get_auth_header())
-        if leaves:
-            for name in names:
-                if name != "Cookie":  # requests has already set the cookies of the new host
-                    prepared_request.headers.pop(name, None)
-        elif all(name in response.request.headers for name in names):
-            signer(prepared_request)
-            prepared_request.signed_by = signer  # type: ignore[attr-defined]
+        rebuild_credentials(prepared_request, response, self.auth, leaves=leaves)
 
 
 class _UserOfUrl(AuthBase):
@@ -185,13 +176,9 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-class _SafeText(str):
-    """An error text without secrets."""
-
-    __slots__ = ()
-
-
-def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) -> requests.Response:
+def _raise_for_status(
+    credentials_key: str, response: requests.Response, *_args: Any, **_kwargs: Any
+) -> requests.Response:
     code = response.status_code
     if code < HTTPStatus.BAD_REQUEST:
         return response
@@ -201,8 +188,8 @@ def _raise_for_status(response: requests.Response, *_args: Any, **_kwargs: Any) 
     phrase = HTTPStatus(code).phrase if known else "unknown status"
     text = f"{response.request.method} {shown_url(response.url)}: HTTP {code} {phrase}"
     message = _message(response) if code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    remedy = "; check the credentials in source.authentication, and what they may read" if code in _NO_ACCESS else ""
-    raise requests.HTTPError(_SafeText((f"{text}: {message}" if message else text) + remedy), response=response)
+    remedy = f"; check the credentials in {credentials_key}, and what they may do" if code in _NO_ACCESS else ""
+    raise requests.HTTPError(SafeText((f"{text}: {message}" if message else text) + remedy), response=response)
 
 
 def _message(response: requests.Response) -> str:
@@ -219,8 +206,8 @@ def _message(response: requests.Response) -> str:
 
 def _without_secrets(error: requests.RequestException, method: Any, url: Any) -> requests.RequestException:
     """The same error with a text that is safe to show, and without the urllib3 errors that quote the whole URL."""
-    if not (error.args and isinstance(error.args[0], _SafeText)):
-        error.args = (_SafeText(f"{method} {shown_url(url)}: {_reason(error)}"),)
+    if not (error.args and isinstance(error.args[0], SafeText)):
+        error.args = (SafeText(f"{method} {shown_url(url)}: {_reason(error)}"),)
     error.__context__ = None
     return error
 

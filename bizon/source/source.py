@@ -1,6 +1,7 @@
 """The interface a source connector implements."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from requests.auth import AuthBase
@@ -38,6 +39,10 @@ class AbstractSource(ABC):
 
     checks_credentials: ClassVar[bool] = True
     """False for a source that takes any credentials, because it sends them nowhere. For the conformance suite."""
+
+    unfiltered_streams: ClassVar[Collection[str]] = ()
+    """Streams that ``get_records_after`` fetches whole, because nothing in the API tells what changed. The conformance
+    suite then expects all of their records in each incremental run, where it expects none of other streams."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config

@@ -1,13 +1,16 @@
 """Jobs: created, found, ended, restarted, reset."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bizon.common.errors.errors import OvertakenError
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob
 from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
 
 HOSTILE = {"é": "😀", "nul": "\0", "quote": "'\"\\", "big": 2**62, "none": None, "yes": True, "list": [1.5, {"a": []}]}
 
@@ -22,7 +25,7 @@ ERRORS = {
 class JobBehaviours(BackendFixtures):
     """Part of ``BackendConformance``."""
 
-    def test_a_job_is_created_started_and_found_again(self, backend: AbstractBackend) -> None:
+    def test_a_job_is_created_started_and_found_again(self, backend: "AbstractBackend") -> None:
         job = backend.create_stream_job(KEY, "incremental", incremental_state=HOSTILE)
         assert (job.status, job.attempt, job.sync_mode, job.key) == (JobStatus.STARTED, 0, "incremental", KEY)
         assert job.created_at.utcoffset() == datetime.now(UTC).utcoffset()
@@ -30,16 +33,16 @@ class JobBehaviours(BackendFixtures):
         assert backend.get_stream_job_by_id(job.id) == job
         assert backend.get_last_stream_job(KEY) == job
 
-    def test_a_missing_job_is_none(self, backend: AbstractBackend) -> None:
+    def test_a_missing_job_is_none(self, backend: "AbstractBackend") -> None:
         assert backend.get_last_stream_job(KEY) is None
         assert backend.get_last_successful_stream_job(KEY) is None
         assert backend.get_stream_job_by_id("nope") is None
 
-    def test_a_job_has_the_time_of_its_creation(self, backend: AbstractBackend) -> None:
+    def test_a_job_has_the_time_of_its_creation(self, backend: "AbstractBackend") -> None:
         before = datetime.now(UTC)
         assert before <= backend.create_stream_job(KEY, "full_refresh").created_at <= datetime.now(UTC)
 
-    def test_status_and_error_are_written_and_cleared(self, backend: AbstractBackend) -> None:
+    def test_status_and_error_are_written_and_cleared(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "it broke")
         failed = _found(backend, job_id)
@@ -49,12 +52,12 @@ class JobBehaviours(BackendFixtures):
         assert (done.status, done.error_message) == (JobStatus.SUCCEEDED, None)
 
     @pytest.mark.parametrize("text", ERRORS.values(), ids=ERRORS)
-    def test_any_error_can_be_noted(self, backend: AbstractBackend, text: str) -> None:
+    def test_any_error_can_be_noted(self, backend: "AbstractBackend", text: str) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         backend.update_stream_job_status(job_id, JobStatus.FAILED, text)
         assert (_found(backend, job_id).error_message or "").startswith(text[:6])
 
-    def test_the_newest_job_and_the_newest_succeeded_job_may_differ(self, backend: AbstractBackend) -> None:
+    def test_the_newest_job_and_the_newest_succeeded_job_may_differ(self, backend: "AbstractBackend") -> None:
         first, second = (backend.create_stream_job(KEY, "full_refresh") for _ in range(2))
         assert second.created_at > first.created_at
         backend.update_stream_job_status(first.id, JobStatus.SUCCEEDED)
@@ -63,7 +66,7 @@ class JobBehaviours(BackendFixtures):
         assert succeeded is not None
         assert (newest.id, succeeded.id) == (second.id, first.id)
 
-    def test_a_window_of_the_past_is_not_a_watermark(self, backend: AbstractBackend) -> None:
+    def test_a_window_of_the_past_is_not_a_watermark(self, backend: "AbstractBackend") -> None:
         watermark, window = backend.create_stream_job(KEY, "incremental"), backend.create_stream_job(KEY, WINDOW)
         assert backend.get_last_successful_window(KEY) is None
         for job in (watermark, window):
@@ -75,25 +78,25 @@ class JobBehaviours(BackendFixtures):
         assert found is not None
         assert (newest.id, succeeded.id, found.id) == (window.id, watermark.id, window.id)
 
-    def test_jobs_of_other_streams_are_not_seen(self, backend: AbstractBackend) -> None:
+    def test_jobs_of_other_streams_are_not_seen(self, backend: "AbstractBackend") -> None:
         job = backend.create_stream_job(KEY, "full_refresh")
         backend.update_stream_job_status(job.id, JobStatus.SUCCEEDED)
         assert backend.get_last_stream_job(OTHER_STREAM) is None
         assert backend.get_last_successful_stream_job(OTHER_STREAM) is None
 
     @pytest.mark.parametrize("total", [0, 5_000_000_000])
-    def test_the_total_is_noted(self, backend: AbstractBackend, total: int) -> None:
+    def test_the_total_is_noted(self, backend: "AbstractBackend", total: int) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         backend.set_total_records(job_id, total)
         assert _found(backend, job_id).total_records_to_fetch == total
 
-    def test_each_start_of_a_job_is_a_new_epoch(self, backend: AbstractBackend) -> None:
+    def test_each_start_of_a_job_is_a_new_epoch(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         assert [backend.open_epoch(job_id) for _ in range(3)] == [1, 2, 3]
         assert _found(backend, job_id).attempt == 3
         backend.check_epoch(job_id, 3)
 
-    def test_a_superseded_run_notices_and_cannot_set_the_status(self, backend: AbstractBackend) -> None:
+    def test_a_superseded_run_notices_and_cannot_set_the_status(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         superseded, current = backend.open_epoch(job_id), backend.open_epoch(job_id)
         with pytest.raises(OvertakenError):
@@ -103,7 +106,7 @@ class JobBehaviours(BackendFixtures):
         found = _found(backend, job_id)
         assert (found.status, found.error_message) == (JobStatus.RUNNING, None)
 
-    def test_each_start_of_a_role_is_an_epoch_and_the_producers_is_known(self, backend: AbstractBackend) -> None:
+    def test_each_start_of_a_role_is_an_epoch_and_the_producers_is_known(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         starts = [Role.PRODUCER, Role.CONSUMER, Role.CONSUMER, Role.PRODUCER, None, Role.CONSUMER]
         known = []
@@ -113,7 +116,7 @@ class JobBehaviours(BackendFixtures):
         assert known == [1, 1, 1, 4, 5, 5]
         assert _found(backend, job_id).attempt == len(starts)
 
-    def test_a_producer_can_set_the_status_until_another_one_starts(self, backend: AbstractBackend) -> None:
+    def test_a_producer_can_set_the_status_until_another_one_starts(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         producer, _ = backend.open_epoch(job_id, Role.PRODUCER), backend.open_epoch(job_id, Role.CONSUMER)
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "the API is down", epoch=producer)
@@ -122,7 +125,7 @@ class JobBehaviours(BackendFixtures):
         backend.update_stream_job_status(job_id, JobStatus.FAILED, "too late", epoch=producer)
         assert _found(backend, job_id).error_message == "the API is down"
 
-    def test_a_job_that_has_succeeded_can_no_longer_fail(self, backend: AbstractBackend) -> None:
+    def test_a_job_that_has_succeeded_can_no_longer_fail(self, backend: "AbstractBackend") -> None:
         """A producer may fail after the consumer has published. Such a job was once resumed, and fetched nothing
         new."""
         job_id = backend.create_stream_job(KEY, "full_refresh").id
@@ -133,7 +136,7 @@ class JobBehaviours(BackendFixtures):
             found = _found(backend, job_id)
             assert (found.status, found.error_message) == (JobStatus.SUCCEEDED, None)
 
-    def test_the_output_of_a_job_is_noted_by_its_current_start_alone(self, backend: AbstractBackend) -> None:
+    def test_the_output_of_a_job_is_noted_by_its_current_start_alone(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "incremental").id
         first, second = backend.open_epoch(job_id), backend.open_epoch(job_id)
         assert _found(backend, job_id).output is None
@@ -141,14 +144,14 @@ class JobBehaviours(BackendFixtures):
         backend.note_output(job_id, {"place": "elsewhere"}, epoch=first)
         assert _found(backend, job_id).output == {"place": "Zo\u00eb"}
 
-    def test_the_window_of_a_job_comes_back_as_it_was(self, backend: AbstractBackend) -> None:
+    def test_the_window_of_a_job_comes_back_as_it_was(self, backend: "AbstractBackend") -> None:
         job_id = backend.create_stream_job(KEY, "incremental").id
         assert _found(backend, job_id).window is None
         window = (datetime(2024, 2, 29, 12, 30, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC))
         backend.note_window(job_id, window)
         assert _found(backend, job_id).window == window
 
-    def test_a_reset_waits_for_a_job_and_belongs_to_it(self, backend: AbstractBackend) -> None:
+    def test_a_reset_waits_for_a_job_and_belongs_to_it(self, backend: "AbstractBackend") -> None:
         backend.request_stream_reset(KEY)
         backend.request_stream_reset(KEY)
         assert backend.has_pending_reset(KEY)
@@ -159,18 +162,18 @@ class JobBehaviours(BackendFixtures):
         backend.bind_stream_reset(KEY, other)
         assert (backend.is_reset(ours), backend.is_reset(other)) == (True, False)
 
-    def test_creating_the_tables_twice_is_harmless(self, backend: AbstractBackend) -> None:
+    def test_creating_the_tables_twice_is_harmless(self, backend: "AbstractBackend") -> None:
         job = backend.create_stream_job(KEY, "full_refresh")
         backend.create_all_tables()
         assert backend.check_prerequisites()
         assert backend.get_stream_job_by_id(job.id) == job
 
-    def test_closing_twice_is_harmless(self, backend: AbstractBackend) -> None:
+    def test_closing_twice_is_harmless(self, backend: "AbstractBackend") -> None:
         backend.close()
         backend.close()
 
 
-def _found(backend: AbstractBackend, job_id: str) -> StreamJob:
+def _found(backend: "AbstractBackend", job_id: str) -> StreamJob:
     job = backend.get_stream_job_by_id(job_id)
     assert job is not None
     return job

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from threading import Barrier as ThreadBarrier
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import BackendError
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, OpenBackend, alive, commit, holder
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.backend import AbstractBackend
 
 PATIENCE = 60  # seconds; a slower process counts as hung
 HOUR = 3600.0
@@ -23,7 +25,7 @@ class SharingBehaviours(BackendFixtures):
             with open_backend() as backend:
                 assert not backend.check_prerequisites()
 
-    def test_the_state_is_there_for_the_next_run(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
+    def test_the_state_is_there_for_the_next_run(self, backend: "AbstractBackend", open_backend: OpenBackend) -> None:
         job = backend.create_stream_job(KEY, "full_refresh")
         commit(backend, job.id, 0, 4, rows=7)
         backend.close()
@@ -46,7 +48,9 @@ class SharingBehaviours(BackendFixtures):
         with ThreadPoolExecutor(self.starts) as pool:
             assert sorted(pool.map(start, range(self.starts))) == [False] * (self.starts - 1) + [True]
 
-    def test_one_of_several_takeovers_gets_the_lease(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
+    def test_one_of_several_takeovers_gets_the_lease(
+        self, backend: "AbstractBackend", open_backend: OpenBackend
+    ) -> None:
         for attempt in range(3):
             assert backend.acquire_lease(KEY, holder(f"dead {attempt}"), -1, alive) is None
             together = ThreadBarrier(self.starts)
@@ -63,7 +67,7 @@ class SharingBehaviours(BackendFixtures):
                 (winner,) = [name for name in pool.map(start, range(self.starts)) if name is not None]
             backend.release_lease(KEY, winner)
 
-    def test_one_of_two_threads_commits_a_page(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
+    def test_one_of_two_threads_commits_a_page(self, backend: "AbstractBackend", open_backend: OpenBackend) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         together = ThreadBarrier(2)
 
@@ -80,7 +84,7 @@ class SharingBehaviours(BackendFixtures):
         assert backend.get_number_of_written_rows_for_job(job_id) == self.rounds
 
     def test_two_starts_at_once_never_have_the_same_epoch(
-        self, backend: AbstractBackend, open_backend: OpenBackend
+        self, backend: "AbstractBackend", open_backend: OpenBackend
     ) -> None:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         together = ThreadBarrier(2)
@@ -94,7 +98,7 @@ class SharingBehaviours(BackendFixtures):
             epochs = [epoch for found in pool.map(work, range(2)) for epoch in found]
         assert sorted(epochs) == list(range(1, 2 * self.rounds + 1))
 
-    def test_processes_share_one_state(self, backend: AbstractBackend, open_backend: OpenBackend) -> None:
+    def test_processes_share_one_state(self, backend: "AbstractBackend", open_backend: OpenBackend) -> None:
         """They start at once, compete for the lease and for one job, and commit to their own jobs in between."""
         contested = backend.create_stream_job(KEY, "full_refresh").id
         own_jobs = [backend.create_stream_job(KEY, "full_refresh").id for _ in range(2)]
@@ -111,7 +115,7 @@ class SharingBehaviours(BackendFixtures):
             assert backend.check_prerequisites()
 
 
-def _committed(backend: AbstractBackend, job_id: str, page: int) -> bool:
+def _committed(backend: "AbstractBackend", job_id: str, page: int) -> bool:
     """True when this backend committed the page, False when another had."""
     try:
         commit(backend, job_id, page, page)
@@ -120,7 +124,7 @@ def _committed(backend: AbstractBackend, job_id: str, page: int) -> bool:
     return True
 
 
-def _work(backend: AbstractBackend, barrier: Barrier, rounds: int, contested: str, own: str) -> tuple[bool, int]:
+def _work(backend: "AbstractBackend", barrier: Barrier, rounds: int, contested: str, own: str) -> tuple[bool, int]:
     barrier.wait(PATIENCE)
     taken = backend.acquire_lease(KEY, holder(own), HOUR, alive) is None
     committed = 0
@@ -131,7 +135,7 @@ def _work(backend: AbstractBackend, barrier: Barrier, rounds: int, contested: st
     return taken, committed
 
 
-def _first_start(backend: AbstractBackend, barrier: Barrier, name: str) -> bool:
+def _first_start(backend: "AbstractBackend", barrier: Barrier, name: str) -> bool:
     barrier.wait(PATIENCE)
     backend.create_all_tables()
     taken = backend.acquire_lease(KEY, holder(name), HOUR, alive) is None

@@ -12,16 +12,19 @@ import struct
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from loguru import logger
 
 from bizon.engine.backend.models import Role, StreamKey
 from bizon.engine.queue.codec import MAGIC, VERSION, encode
-from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.testing.queue import BUDGET, JOB, OpenQueue, QueueConformance, end, page
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.config import AbstractQueueConfig
 
 _PREFIX = struct.calcsize(">2sBI")
 
@@ -30,11 +33,11 @@ class BrokerConformance(QueueConformance, ABC):
     """Behaviours of a queue whose pages leave the run and outlive it."""
 
     @abstractmethod
-    def put_bytes(self, config: AbstractQueueConfig, stream: StreamKey, body: bytes) -> None:
+    def put_bytes(self, config: "AbstractQueueConfig", stream: StreamKey, body: bytes) -> None:
         """Put a message that is not bizon's into the stream's queue, durably, by the broker's own client."""
 
     @abstractmethod
-    def discard(self, config: AbstractQueueConfig, stream: StreamKey) -> None:
+    def discard(self, config: "AbstractQueueConfig", stream: StreamKey) -> None:
         """Remove the queue or topic of a stream, which may not exist."""
 
     @pytest.fixture
@@ -134,7 +137,7 @@ class BrokerConformance(QueueConformance, ABC):
         self,
         producer: AbstractQueue,
         consume: Callable[[], AbstractQueue],
-        config: AbstractQueueConfig,
+        config: "AbstractQueueConfig",
         stream: StreamKey,
         body: bytes,
     ) -> None:
@@ -156,7 +159,7 @@ class BrokerConformance(QueueConformance, ABC):
         self,
         producer: AbstractQueue,
         consume: Callable[[], AbstractQueue],
-        config: AbstractQueueConfig,
+        config: "AbstractQueueConfig",
         stream: StreamKey,
         damage: bytes,
     ) -> None:
@@ -200,7 +203,7 @@ class BrokerConformance(QueueConformance, ABC):
         assert [message.epoch for message in self.take(consumer, 4)] == [1, 1, 2, 1]
 
     def test_producer_and_consumer_may_be_in_two_processes(
-        self, consumer: AbstractQueue, config: AbstractQueueConfig, stream: StreamKey
+        self, consumer: AbstractQueue, config: "AbstractQueueConfig", stream: StreamKey
     ) -> None:
         child = multiprocessing.get_context("spawn").Process(target=produce, args=(config, stream, 20))
         child.start()
@@ -217,7 +220,7 @@ def _with_checksum(rest: bytes) -> bytes:
     return struct.pack(">2sBI", MAGIC, VERSION, zlib.crc32(rest)) + rest
 
 
-def produce(config: AbstractQueueConfig, stream: StreamKey, count: int) -> None:
+def produce(config: "AbstractQueueConfig", stream: StreamKey, count: int) -> None:
     """Put ``count`` pages and an end, from another process."""
     queue = QueueFactory.get_queue(config, role=Role.PRODUCER, stream=stream, budget=BUDGET)
     queue.connect()

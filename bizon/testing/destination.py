@@ -5,48 +5,44 @@ write batches and publish, and let it die in between by creating another one. Th
 test measures time.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bizon.common.sync import SyncMetadata
-from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.config import BackendTypes
-from bizon.monitoring.monitor import AbstractMonitor
-from bizon.source.callback import AbstractSourceCallback
-from bizon.source.config import SourceSyncModes
-from bizon.testing.destination_guards import FULL_REFRESH, INCREMENTAL, DestinationGuards, staged
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, every_mode, in_modes, staged
+from bizon.testing.destination_crashes import DestinationCrashes
+from bizon.testing.destination_guards import DestinationGuards
 from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
+from bizon.testing.destination_owners import DestinationOwners
 from bizon.testing.destination_rows import HOSTILE, comparable
 
-STREAM = SourceSyncModes.STREAM
-every_mode = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL, STREAM])
+if TYPE_CHECKING:
+    from bizon.common.sync import SyncMetadata
+    from bizon.destination.config import AbstractDestinationConfig
+    from bizon.monitoring.monitor import AbstractMonitor
+    from bizon.source.callback import AbstractSourceCallback
+    from bizon.source.config import SourceSyncModes
+
+__all__ = ["FULL_REFRESH", "INCREMENTAL", "STREAM", "DestinationConformance"]
 
 
-class DestinationConformance(DestinationGuards):
-    """Behaviours of every destination. Override the fixture ``config`` and the method ``read``.
-
-    ``exactly_once``: in sync modes full_refresh and incremental a batch that was written, but not recorded, is not
-    published twice; ``exactly_once_in_stream``: nor does it stay in sync mode stream. False where the docstring of the
-    destination says at-least-once. ``modes``: the sync modes it knows. More in ``DestinationGuards``.
+class DestinationConformance(DestinationOwners, DestinationCrashes, DestinationGuards):
+    """Behaviours of every destination. Override the fixture ``config`` and the method ``read``, and set ``client`` (see
+    ``DestinationCrashes``). The claims are in ``ClaimedBehaviours``.
     """
 
-    exactly_once: ClassVar[bool] = True
-    exactly_once_in_stream: ClassVar[bool] = False
-    modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
-    _config: AbstractDestinationConfig
+    _config: "AbstractDestinationConfig"
 
     @pytest.fixture
-    def config(self) -> AbstractDestinationConfig:
+    def config(self) -> "AbstractDestinationConfig":
         """The ``destination`` block to test, without ``unnest``. Each test gets a new, empty place."""
         # tells the author of a test what to override
         raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/destination.py")
 
-    def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
+    def read(self, config: "AbstractDestinationConfig", destination_id: str | None) -> list[dict[str, Any]]:
         """The rows that a reader finds in a table (None = the configured one), in any order; none where there is no
         table. A row has the six columns; moments are aware datetimes or RFC 3339 text, ``source_data`` is JSON text."""
         # tells the author of a test what to override
@@ -54,30 +50,29 @@ class DestinationConformance(DestinationGuards):
 
     def build(
         self,
-        sync_metadata: SyncMetadata,
+        sync_metadata: "SyncMetadata",
         config: Any,
         backend: AbstractBackend,
-        source_callback: AbstractSourceCallback,
-        monitor: AbstractMonitor,
+        source_callback: "AbstractSourceCallback",
+        monitor: "AbstractMonitor",
     ) -> AbstractDestination:
         """Create the destination; override it for a class that ``DestinationFactory`` does not know."""
         block = self._config.model_copy(update={"config": config})
         return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
 
-    def other_table(self, config: AbstractDestinationConfig) -> str:
+    def other_table(self, config: "AbstractDestinationConfig") -> str:
         """The ``destination_id`` of another table, next to the configured one."""
         return f"{config.config.destination_id or 'items'}_other"
 
     @pytest.fixture
-    def pipeline(self, config: AbstractDestinationConfig) -> Iterator[OpenPipeline]:
+    def pipeline(self, config: "AbstractDestinationConfig") -> Iterator[OpenPipeline]:
         """Creates a pipeline in a sync mode; skips a mode that the destination does not have."""
         made: list[Pipeline] = []
         self._config = config
-        block = SQLiteInMemoryConfig(type=BackendTypes.SQLITE_IN_MEMORY)
-        with BackendFactory.get_backend(block) as backend:
+        with BackendFactory.in_memory() as backend:
             backend.create_all_tables()
 
-            def open_one(mode: SourceSyncModes, table: str | None = None, name: str = "conformance") -> Pipeline:
+            def open_one(mode: "SourceSyncModes", table: str | None = None, name: str = "conformance") -> Pipeline:
                 if mode not in self.modes:
                     pytest.skip(f"the destination has no sync mode {mode}")
                 details = config.config.model_copy(update={"destination_id": table}) if table else config.config
@@ -88,13 +83,13 @@ class DestinationConformance(DestinationGuards):
             for each in made:
                 each.close()
 
-    def ids(self, config: AbstractDestinationConfig, table: str | None = None) -> list[str]:
+    def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted."""
         return sorted(str(row["source_record_id"]) for row in self.read(config, table))
 
-    @every_mode
+    @every_mode()
     def test_every_value_arrives_as_it_was(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         job = pipeline(mode).job()
         job.start()
@@ -106,9 +101,9 @@ class DestinationConformance(DestinationGuards):
             assert found.pop(row["source_record_id"]) == comparable(row)
         assert not found
 
-    @staged
+    @staged()
     def test_nothing_is_seen_before_it_is_published(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load(records("a"))
@@ -120,9 +115,9 @@ class DestinationConformance(DestinationGuards):
         job.publish()
         assert self.ids(config) == (["b", "c"] if mode is FULL_REFRESH else ["a", "b", "c"])
 
-    @staged
+    @staged()
     def test_a_job_without_rows_is_published_too(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load([])
@@ -131,18 +126,18 @@ class DestinationConformance(DestinationGuards):
         into.load([], [])
         assert self.ids(config) == ([] if mode is FULL_REFRESH else ["a"])
 
-    @every_mode
+    @every_mode()
     def test_many_batches_of_all_sizes_arrive(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         sizes = [1, 0, 2_000, 3, 0, 0, 500, *[1] * 20]
         pages = [records(*(f"{page}-{number}" for number in range(size))) for page, size in enumerate(sizes)]
         pipeline(mode).load(*pages)
         assert self.ids(config) == sorted(record.id for page in pages for record in page)
 
-    @every_mode
+    @every_mode()
     def test_a_job_that_dies_goes_on_where_its_checkpoint_says(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         job = pipeline(mode).job()
         for number in range(4):
@@ -151,9 +146,9 @@ class DestinationConformance(DestinationGuards):
         job.end()
         assert self.ids(config) == ["0", "1", "2", "3"]
 
-    @every_mode
+    @every_mode()
     def test_rows_that_no_checkpoint_vouches_for_are_not_there_twice(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         job = pipeline(mode).job()
         job.start()
@@ -165,13 +160,11 @@ class DestinationConformance(DestinationGuards):
         job.commit(1, records("1"), records("2"))  # with other bounds than before
         job.commit(3, records("3"))
         job.end()
-        wanted, found = ["0", "1", "2", "3"], self.ids(config)
-        is_exact = self.exactly_once_in_stream if mode is STREAM else self.exactly_once
-        assert (found if is_exact else sorted(set(found))) == wanted
+        self.expect(config, mode, ["0", "1", "2", "3"])
 
-    @staged
+    @staged()
     def test_publishing_again_after_a_crash_changes_nothing(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load(records("a"))
@@ -187,9 +180,9 @@ class DestinationConformance(DestinationGuards):
         into.load(records("d"))
         assert self.ids(config) == (["d"] if mode is FULL_REFRESH else [*once, "d"])
 
-    @staged
+    @staged()
     def test_a_job_that_died_before_publishing_is_published_by_the_next_start(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load(records("a"))
@@ -202,9 +195,9 @@ class DestinationConformance(DestinationGuards):
         job.publish()
         assert self.ids(config) == (["b"] if mode is FULL_REFRESH else ["a", "b"])
 
-    @staged
+    @staged()
     def test_rows_of_a_job_that_was_given_up_never_show(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         given_up = into.job()
@@ -215,9 +208,9 @@ class DestinationConformance(DestinationGuards):
         into.load(records("later"))
         assert self.ids(config) == (["later"] if mode is FULL_REFRESH else ["kept", "later"])
 
-    @every_mode
+    @every_mode()
     def test_two_pipelines_with_tables_of_their_own_do_not_mix(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         other = self.other_table(config)
         first, second = pipeline(mode, name="first").job(), pipeline(mode, other, "second").job()
@@ -232,9 +225,9 @@ class DestinationConformance(DestinationGuards):
         assert self.ids(config) == ["a", "c"]
         assert self.ids(config, other) == ["b"]
 
-    @pytest.mark.parametrize("mode", [STREAM])
+    @in_modes((STREAM,))
     def test_in_stream_mode_rows_are_seen_at_once_in_the_table_they_name(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         other = self.other_table(config)
         job = pipeline(mode).job()

@@ -1,61 +1,25 @@
 """Behaviours of destinations on bad days: rows that are missing from staging, and starts that wake up too late."""
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bizon.common.errors.errors import BizonError
-from bizon.destination.config import AbstractDestinationConfig
-from bizon.source.config import SourceSyncModes
-from bizon.testing.destination_jobs import OpenPipeline, late_start, records
+from bizon.testing.destination_claims import INCREMENTAL, ClaimedBehaviours, staged
+from bizon.testing.destination_jobs import OpenPipeline, records
+from bizon.testing.destination_late import late_start
 
-FULL_REFRESH, INCREMENTAL = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL
-staged = pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
-
-
-Test = TypeVar("Test", bound=Callable[..., None])
-_CLAIMS: dict[str, str] = {}  # by name of the test
+if TYPE_CHECKING:
+    from bizon.destination.config import AbstractDestinationConfig
+    from bizon.source.config import SourceSyncModes
 
 
-def claimed_by(claim: str) -> Callable[[Test], Test]:
-    """A behaviour that only those have who claim it."""
+class DestinationGuards(ClaimedBehaviours):
+    """A part of ``DestinationConformance``: the claims ``counts_staged_rows``, ``fenced`` and ``marks_output``."""
 
-    def note(test: Test) -> Test:
-        _CLAIMS[test.__name__] = claim
-        return test
-
-    return note
-
-
-class DestinationGuards:
-    """A part of ``DestinationConformance``.
-
-    ``counts_staged_rows``: rows that are recorded and not staged stop the publication. ``fenced``: a superseded
-    start removes and replaces nothing. ``marks_output``: ``output`` tells which job published last, and whether
-    there are rows. Claim them with True: every destination that stages should.
-    """
-
-    counts_staged_rows: ClassVar[bool] = False
-    fenced: ClassVar[bool] = False
-    marks_output: ClassVar[bool] = False
-    modes: ClassVar[Sequence[SourceSyncModes]]
-
-    def __init_subclass__(cls) -> None:
-        """Drop the tests of unclaimed behaviours, so that none is reported as skipped."""
-        super().__init_subclass__()
-        for test, claim in _CLAIMS.items():
-            if test not in cls.__dict__:
-                setattr(cls, test, DestinationGuards.__dict__[test] if getattr(cls, claim) else None)
-
-    def ids(self, config: AbstractDestinationConfig, table: str | None = None) -> list[str]:
-        """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""
-        raise NotImplementedError
-
-    @staged
-    @claimed_by("counts_staged_rows")
+    @staged("counts_staged_rows")
     def test_rows_that_are_recorded_and_not_staged_stop_the_publication(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load(records("old"))
@@ -71,10 +35,9 @@ class DestinationGuards:
             job.restart_and_publish()
         assert self.ids(config) == ["old"], "the next run has published"
 
-    @staged
-    @claimed_by("fenced")
+    @staged("fenced")
     def test_a_start_that_prepares_late_destroys_nothing_of_the_next(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load(records("old"))
@@ -88,10 +51,9 @@ class DestinationGuards:
         job.publish()
         assert self.ids(config) == [*["a", "b"], *(["old"] if mode is INCREMENTAL else [])]
 
-    @staged
-    @claimed_by("fenced")
+    @staged("fenced")
     def test_an_older_job_that_prepares_late_destroys_nothing_of_a_newer_one(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         into.load(records("old"))
@@ -104,10 +66,9 @@ class DestinationGuards:
         late()
         assert self.ids(config) == [*["a", "b"], *(["old"] if mode is INCREMENTAL else [])]
 
-    @staged
-    @claimed_by("marks_output")
+    @staged("marks_output")
     def test_the_output_names_the_job_that_published_it_last(
-        self, config: AbstractDestinationConfig, pipeline: OpenPipeline, mode: SourceSyncModes
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
     ) -> None:
         into = pipeline(mode)
         found = into.open("nothing was published").output()

@@ -2,25 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.common.clock import microseconds
-from bizon.common.errors.errors import BizonError
 from bizon.common.sync import SyncMetadata
-from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
-from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.models import StreamKey
 from bizon.monitoring.monitor import NoOpMonitor
 from bizon.rows.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceRecord
+
+if TYPE_CHECKING:
+    from bizon.destination.config import AbstractDestinationConfig
+    from bizon.engine.backend.backend import AbstractBackend
 
 EXTRACTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LOADED = EXTRACTED + timedelta(seconds=7, microseconds=1)
@@ -43,9 +44,9 @@ class Pipeline:
     """A pipeline with the destination under test. ``close`` ends what its jobs have opened."""
 
     build: Build
-    config: AbstractDestinationConfig
+    config: "AbstractDestinationConfig"
     sync_mode: SourceSyncModes
-    backend: AbstractBackend
+    backend: "AbstractBackend"
     name: str = "conformance"
     has_history: bool = False
     opened: list[AbstractDestination] = field(default_factory=list)
@@ -88,18 +89,19 @@ class Job:
         job = pipeline.backend.create_stream_job(
             StreamKey(pipeline.name, SOURCE_NAME, STREAM_NAME), pipeline.sync_mode.value
         )
-        self.id, self._created = job.id, microseconds(job.created_at)
+        self.id, self._created = job.id, job.created_us
         self._last: int | None = None
         self._committed: list[CommittedBatch] = []
         self._receipt: Mapping[str, Any] | None = None
         self._exhausted = False
         self._starts = 0
-        self.destination: AbstractDestination
+        self._latest: AbstractDestination | None = None
 
-    def start(self) -> None:
+    def start(self, *, adopt: bool = False) -> None:
         """A run that begins where the last checkpoint says."""
-        self.destination, resume = self.connect()
-        self.destination.prepare(resume)
+        self._latest = None
+        self._latest, resume = self.connect()
+        self._latest.prepare(replace(resume, adopt=adopt))
 
     def connect(self) -> tuple[AbstractDestination, ResumePoint]:
         """A run that has not prepared yet, and its resume point."""
@@ -107,6 +109,12 @@ class Job:
         destination = self._pipeline.open(self.id)
         assert destination.check_connection() is True
         return destination, self.resume_point()
+
+    @property
+    def destination(self) -> AbstractDestination:
+        """The destination of the latest start."""
+        assert self._latest is not None, "the job was not started"
+        return self._latest
 
     def resume_point(self) -> ResumePoint:
         """The resume point of the latest start."""
@@ -152,6 +160,12 @@ class Job:
             assert self.destination.landed(wait=True) >= last, "landed(wait=True) returned before all rows had landed"
         self.record(last, rows)
 
+    def as_it_is(self) -> "Job":
+        """The same start with the checkpoints it knows now; what the job does from here on does not change it."""
+        frozen = copy(self)
+        self._committed = list(self._committed)
+        return frozen
+
     def exhaust(self) -> None:
         """The source has no more pages, and all are recorded."""
         self._exhausted = True
@@ -173,21 +187,25 @@ class Job:
         if self._pipeline.sync_mode is not SourceSyncModes.STREAM:
             self.publish()
 
-    def run(self, *pages: Page) -> None:
+    def run(self, *pages: Page, adopt: bool = False) -> None:
         """A whole run, a batch for each page."""
-        self.start()
+        self.start(adopt=adopt)
         for number, page in enumerate(pages):
             self.commit(number, page)
         self.end()
 
+    def deliver(self, pages: Sequence[Page], *, together: bool = False) -> None:
+        """A run that writes the pages without a checkpoint, a batch each or all ``together``, and publishes."""
+        self.start()
+        following = pages[self.resume_point().next_iteration :]
+        for batch in [following] if together and following else [[page] for page in following]:
+            self.commit(self.resume_point().next_iteration, *batch)
+        self.end()
 
-def late_start(job: Job) -> Callable[[], None]:
-    """A start that is frozen before it prepares. Call the result to wake it up: it prepares, or finds that another
-    start has taken over."""
-    destination, resume = job.connect()
-
-    def wake_up() -> None:
-        with suppress(BizonError):
-            destination.prepare(resume)
-
-    return wake_up
+    def bury(self) -> None:
+        """The latest start is dead, and nothing holds what it had opened."""
+        dead, self._latest = self._latest, None
+        if dead is not None:
+            self._pipeline.opened.remove(dead)
+            with suppress(Exception):
+                dead.close()

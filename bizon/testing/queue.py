@@ -9,18 +9,20 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
 from bizon.engine.backend.models import Role, StreamKey
-from bizon.engine.queue.config import AbstractQueueConfig
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.rows.frames import empty_source_frame, records_to_frame
 from bizon.rows.rejects import records_and_rejects_to_frame
 from bizon.source.models import SourceRecord
+
+if TYPE_CHECKING:
+    from bizon.engine.queue.config import AbstractQueueConfig
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 BUDGET = 2 * 1024 * 1024  # bytes
@@ -65,7 +67,7 @@ class QueueConformance:
     patience: ClassVar[float] = 30.0  # seconds until a missing message counts as lost
 
     @pytest.fixture
-    def config(self) -> AbstractQueueConfig:
+    def config(self) -> "AbstractQueueConfig":
         """The ``engine.queue`` block to test, with a limit for messages of at most 1 MB."""
         raise NotImplementedError("override the fixture 'config'")
 
@@ -75,7 +77,7 @@ class QueueConformance:
         return StreamKey("conformance", "source", uuid4().hex)
 
     @pytest.fixture
-    def open_queue(self, config: AbstractQueueConfig, stream: StreamKey) -> Iterator[OpenQueue]:
+    def open_queue(self, config: "AbstractQueueConfig", stream: StreamKey) -> Iterator[OpenQueue]:
         """Opens and connects the queue of one role, any number of times. Afterwards all are closed and removed."""
         opened, streams = [], {stream}
 
@@ -92,7 +94,7 @@ class QueueConformance:
         for key in streams:
             self.discard(config, key)
 
-    def discard(self, config: AbstractQueueConfig, stream: StreamKey) -> None:
+    def discard(self, config: "AbstractQueueConfig", stream: StreamKey) -> None:
         """Remove everything that a test has left at the broker."""
         return None
 

@@ -11,17 +11,19 @@ several pages. The suite puts faults between the source and that server: the ser
 The same behaviours run without pytest, by ``bizon source test CONFIG``. Guide: docs/contributing/adding-sources.md.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from bizon.engine.engine import load_config_dict
-from bizon.source.config import SourceConfig
-from bizon.source.source import AbstractSource
-from bizon.testing.source_behaviours import SourceBehaviours
-from bizon.testing.source_subject import Subject
+from bizon.testing.source_behaviours import PREFIX, SourceBehaviours
+from bizon.testing.source_subject import NotApplicable, Subject, broken
+
+if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
+    from bizon.source.source import AbstractSource
 
 _DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
 
@@ -30,11 +32,25 @@ class SourceConformance(SourceBehaviours):
     """Behaviours of every source. Override the fixture ``config``.
 
     ``source_class``: the class, unless the ``source`` block names it. ``examples``: example pipelines that are not in
-    the folder ``config`` of the source. Override the methods below for what the suite cannot know.
+    the folder ``config`` of the source. ``not_applicable``: behaviours that the source cannot have, by their names
+    without ``test_``, each with a part of the reason that the suite gives. Such a test passes for as long as the suite
+    gives that reason, where an exception that is not declared is reported as skipped. Override the methods below for
+    what the suite cannot know.
     """
 
-    source_class: ClassVar[type[AbstractSource] | None] = None
+    source_class: ClassVar[type["AbstractSource"] | None] = None
     examples: ClassVar[Sequence[Path]] = ()
+
+    not_applicable: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Put the declared exceptions in the place of their behaviours. Raises ValueError for a name of none."""
+        super().__init_subclass__(**keywords)
+        for name, reason in vars(cls).get("not_applicable", {}).items():
+            behaviour = getattr(SourceBehaviours, f"{PREFIX}{name}", None)
+            if behaviour is None:
+                raise ValueError(f"{cls.__name__}.not_applicable: there is no behaviour {name}")
+            setattr(cls, f"{PREFIX}{name}", _excepted(behaviour, reason))
 
     @pytest.fixture
     def config(self) -> Mapping[str, Any]:
@@ -68,8 +84,23 @@ class SourceConformance(SourceBehaviours):
             examples=self.examples,
         )
 
-    def _loaded(self, block: Mapping[str, Any] | None) -> SourceConfig | None:
+    def _loaded(self, block: Mapping[str, Any] | None) -> "SourceConfig | None":
         return None if block is None else load_config_dict(self._pipeline(block), self.source_class).config.source
 
     def _pipeline(self, block: Mapping[str, Any]) -> dict[str, Any]:
         return {"name": "conformance", "source": dict(block), "destination": _DESTINATION}
+
+
+def _excepted(behaviour: Callable[[Any, Subject], None], reason: str) -> Callable[[Any, Subject], None]:
+    """A test that passes while a behaviour does not apply, for this reason."""
+
+    def test(self: Any, subject: Subject) -> None:
+        try:
+            behaviour(self, subject)
+        except NotApplicable as found:
+            if reason not in str(found):
+                broken(f"the behaviour does not apply because {found}", "give this reason in not_applicable")
+            return
+        broken("the behaviour applies, and not_applicable names it", "take it out of not_applicable")
+
+    return test

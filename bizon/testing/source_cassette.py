@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 from urllib.parse import unquote_plus
 
@@ -24,7 +24,9 @@ from vcr.persisters.filesystem import CassetteNotFoundError, FilesystemPersister
 from bizon.common.errors.errors import ConfigError, SourceFetchError
 from bizon.source.body import shown_url
 from bizon.testing.source_faults import ORIGIN
-from bizon.testing.source_masks import Masks
+
+if TYPE_CHECKING:
+    from bizon.testing.source_masks import Masks
 
 _EXCHANGE, _RECORDING = "exchange.yaml", "recording.json"
 
@@ -49,7 +51,7 @@ def read_recording(folder: Path) -> Recording:
 
 
 @contextmanager
-def recorded(folder: Path, began: datetime, variables: Mapping[str, str], masks: Masks) -> Iterator[None]:
+def recorded(folder: Path, began: datetime, variables: Mapping[str, str], masks: "Masks") -> Iterator[None]:
     """Within: every HTTP exchange is kept. The folder is written at the end. Raises ConfigError when it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,7 @@ def recorded(folder: Path, began: datetime, variables: Mapping[str, str], masks:
 
 
 @contextmanager
-def replayed(folder: Path, masks: Masks) -> Iterator[None]:
+def replayed(folder: Path, masks: "Masks") -> Iterator[None]:
     """Within: every request is answered by the recording; equal requests in its order, and then by the last answer.
     A request that it lacks raises SourceFetchError."""
     with _recorder(masks, "none").use_cassette(str(folder / _EXCHANGE)) as cassette:
@@ -99,7 +101,7 @@ class _Player:
         return answers[min(self._played[key], len(answers)) - 1]
 
 
-def _recorder(masks: Masks, mode: str) -> Any:
+def _recorder(masks: "Masks", mode: str) -> Any:
     logging.getLogger("vcr").setLevel(logging.WARNING)  # below, it logs whole URLs
     recorder = vcr.VCR(
         record_mode=mode,
@@ -112,14 +114,14 @@ def _recorder(masks: Masks, mode: str) -> Any:
     return recorder
 
 
-def _seen(request: Any, masks: Masks, *, is_replay: bool) -> Any:
+def _seen(request: Any, masks: "Masks", *, is_replay: bool) -> Any:
     """A request as it is matched; None for one of the detour, which is between this process and itself."""
     if any(name.lower() == ORIGIN.lower() for name in request.headers):
         return None
     return _masked_request(request, masks) if is_replay else request
 
 
-def _masked_request(request: Any, masks: Masks) -> Any:
+def _masked_request(request: Any, masks: "Masks") -> Any:
     masked = copy(request)
     masked.uri = masks.text(request.uri)
     masked.headers = masks.request_headers(request.headers)
@@ -128,7 +130,7 @@ def _masked_request(request: Any, masks: Masks) -> Any:
     return masked
 
 
-def _masked_answer(answer: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
+def _masked_answer(answer: Mapping[str, Any], masks: "Masks") -> dict[str, Any]:
     body = masks.body(_as_bytes(answer["body"]["string"]))
     return {**answer, "headers": masks.answer_headers(answer["headers"]), "body": {"string": body}}
 
@@ -152,7 +154,7 @@ def _as_bytes(value: Any) -> bytes:
 class _Masking:
     """Writes cassettes without secrets. A recording never begins with an older one."""
 
-    def __init__(self, masks: Masks, *, reads: bool) -> None:
+    def __init__(self, masks: "Masks", *, reads: bool) -> None:
         self._masks = masks
         self._reads = reads
 

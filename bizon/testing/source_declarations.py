@@ -4,14 +4,13 @@ records."""
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.models import BizonConfig
-from bizon.common.scrub import named_secrets
 from bizon.common.secret import Secret, iter_secrets
+from bizon.common.secret_shapes import named_secrets
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
 from bizon.engine.engine import source_config_class
@@ -20,7 +19,11 @@ from bizon.source.discover import SOURCES_PACKAGE, streams_of, supports_incremen
 from bizon.source.discover_ast import inspect_source
 from bizon.testing.source_emptied import emptied_page
 from bizon.testing.source_masks import WRONG
+from bizon.testing.source_rules import a_folder, folder_of, needs
 from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, shown
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
 
 _ABOUT_CREDENTIALS = re.compile(r"40[13]|auth|credential|token|passw|\bkey\b|permission|access|login|denied", re.I)
 _WRONG = Secret(WRONG)
@@ -29,10 +32,10 @@ _WRONG = Secret(WRONG)
 class DeclarationBehaviours:
     """Part of ``SourceBehaviours``."""
 
+    @needs(a_folder)
     def test_streams_are_the_same_in_the_syntax_tree_and_at_run_time(self, subject: Subject) -> None:
-        folder, source_class = _folder(subject), subject.source_class
-        if folder is None:
-            raise NotApplicable("the source is a custom file, which is imported to list its streams")
+        source_class = subject.source_class
+        folder = folder_of(source_class) or Path()
         infos = [each for each in inspect_source(folder, SOURCES_PACKAGE) if each.class_name == source_class.__name__]
         if not infos:
             broken(f"{folder} has no class {source_class.__name__} in its syntax tree", "define it in src/source.py")
@@ -46,7 +49,7 @@ class DeclarationBehaviours:
             broken("`bizon stream list` is wrong about incremental", "define get_records_after in the class itself")
 
     def test_the_example_configuration_validates(self, subject: Subject) -> None:
-        folder = _folder(subject)
+        folder = folder_of(subject.source_class)
         examples = list(subject.examples) or ([] if folder is None else sorted(folder.glob("config/*.example.yml")))
         if not examples:
             if folder is None:
@@ -112,13 +115,7 @@ class _AnyVariable(dict[str, str]):
         return default or f"the value of {name}"
 
 
-def _folder(subject: Subject) -> Path | None:
-    """The folder ``NAME`` of ``NAME/src/source.py``. None for a source in a file by itself."""
-    path = subject.source_file.parent
-    return next((each.parent for each in (path, *path.parents) if each.name == "src"), None)
-
-
-def _end_of_a_run(subject: Subject, pipeline: BizonConfig) -> Exception | None:
+def _end_of_a_run(subject: Subject, pipeline: "BizonConfig") -> Exception | None:
     """The error with which a run ends before its first page has arrived."""
     try:
         with opened_source(pipeline) as source:

@@ -1,6 +1,7 @@
 """A stream without records, made of the real answer of a stream that has some."""
 
 import json
+import re
 from typing import Any
 
 from bizon.testing.source_faults import Answer, Fault
@@ -8,6 +9,7 @@ from bizon.testing.source_probe import Spot, spots, tried
 from bizon.testing.source_subject import NotApplicable, Subject, broken, shown
 
 _HINT = "give the suite an empty_config"
+_NUMBER_OF_RECORDS = re.compile("total|count|found|number|num_", re.IGNORECASE)
 
 
 def emptied_page(subject: Subject) -> tuple[str, ...]:
@@ -19,7 +21,7 @@ def emptied_page(subject: Subject) -> tuple[str, ...]:
     if not subject.source_class.fetches_over_http:
         raise NotApplicable(f"the source declares fetches_over_http = False; {_HINT}")
     for spot in reversed(spots(subject, [last])):
-        fault = _without_records(spot, len(last.ids))
+        fault = _without_records(spot, len(last.ids), len(subject.ids()))
         if fault is None:
             continue
         trial = tried(subject, spot, fault)
@@ -37,8 +39,9 @@ def emptied_page(subject: Subject) -> tuple[str, ...]:
     raise NotApplicable(f"the list of records is not found in the answers of the API; {_HINT}")
 
 
-def _without_records(spot: Spot, count: int) -> Fault | None:
-    """A fault that empties the only list as long as the page. None where there is none, or more than one."""
+def _without_records(spot: Spot, count: int, total: int) -> Fault | None:
+    """A fault that empties the only list as long as the page, and says 0 where the answer tells the total of all
+    records. None where there is no such list, or more than one."""
     try:
         answer = spot.json
     except ValueError:
@@ -47,8 +50,18 @@ def _without_records(spot: Spot, count: int) -> Fault | None:
     if len(found) != 1:
         return None
     found[0].clear()
+    _say_zero(answer, total, is_number=False)
     body = json.dumps(answer).encode()
     return lambda real, _echo: Answer(real.status, [("Content-Type", "application/json")], body)
+
+
+def _say_zero(value: Any, total: int, *, is_number: bool) -> None:
+    """``is_number``: whether the key of the value, or one above it, is named like a number of records."""
+    for key, each in value.items() if isinstance(value, dict) else ():
+        counts = is_number or _NUMBER_OF_RECORDS.search(key) is not None
+        if counts and type(each) is int and each == total:
+            value[key] = 0
+        _say_zero(each, total, is_number=counts)
 
 
 def _lists(value: Any, count: int) -> list[list[Any]]:

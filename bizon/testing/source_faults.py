@@ -19,7 +19,8 @@ import requests
 from requests import PreparedRequest
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from bizon.source.retries import RetryingAdapter
+from bizon.source.retries import RetryingAdapter, signer_of
+from bizon.testing.source_signer import SignerOfTheOrigin
 
 ORIGIN = "Bizon-Origin"
 """The header with the scheme and host that a request of the detour was meant for."""
@@ -206,8 +207,10 @@ class _Rerouted(BaseAdapter):
         origin = f"{parts.scheme}://{parts.netloc}"
         settings = {name: how.get(name) for name in ("verify", "cert", "proxies")}
         routed = request.copy()
-        routed.signed_by = getattr(request, "signed_by", None)  # type: ignore[attr-defined]  # see the session of bizon
-        routed.url = f"http://127.0.0.1:{self._detour.port}{(request.url or '')[len(origin) :] or '/'}"
+        here = f"http://127.0.0.1:{self._detour.port}"
+        signer = signer_of(request)
+        routed.signed_by = signer and SignerOfTheOrigin(signer, origin, here)  # type: ignore[attr-defined]  # see the session of bizon
+        routed.url = f"{here}{(request.url or '')[len(origin) :] or '/'}"
         routed.headers[_NUMBER] = self._detour.ask(request, origin, settings)
         routed.headers[ORIGIN] = origin
         try:

@@ -3,11 +3,15 @@
 import json
 import math
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from bizon.source.config import HttpRetriesConfig
 from bizon.testing.source_faults import Answer, Fault
 from bizon.testing.source_probe import Spot, Trial, spots, traffic_of, tried
+from bizon.testing.source_rules import http, needs
 from bizon.testing.source_subject import NotApplicable, Subject, broken, shown
+
+if TYPE_CHECKING:
+    from bizon.source.config import HttpRetriesConfig
 
 _RETRY_AFTER = 1  # second
 _JSON = [("Content-Type", "application/json")]
@@ -27,7 +31,7 @@ class HttpBehaviours:
                     f"requests for {len(pages)} pages",
                     "remove the declaration",
                 )
-            raise NotApplicable("the source declares fetches_over_http = False")
+            return
         if traffic.outside:
             broken(
                 f"{traffic.outside} requests bypass self.session",
@@ -39,6 +43,7 @@ class HttpBehaviours:
                 "fetch with self.session; a source that needs no HTTP declares fetches_over_http = False",
             )
 
+    @needs(http)
     def test_a_429_with_retry_after_is_survived(self, subject: Subject) -> None:
         with subject.opened() as source:
             pause = min(_RETRY_AFTER, _longest_wait(source.get_retry_policy()))
@@ -54,34 +59,42 @@ class HttpBehaviours:
                     "leave retries to self.session, which honours Retry-After",
                 )
 
+    @needs(http)
     def test_a_503_is_survived(self, subject: Subject) -> None:
         for spot in spots(subject):
             _check_survived(spot, tried(subject, spot, _status(HTTPStatus.SERVICE_UNAVAILABLE), times=1))
 
+    @needs(http)
     def test_a_401_is_not_retried(self, subject: Subject) -> None:
         with subject.opened() as source:
             renews = hasattr(source.session.auth, "renew")
         for spot in spots(subject):
             _check_refused(tried(subject, spot, _status(HTTPStatus.UNAUTHORIZED)), attempts=2 if renews else 1)
 
+    @needs(http)
     def test_a_404_is_not_retried(self, subject: Subject) -> None:
         for spot in spots(subject):
             _check_refused(tried(subject, spot, _status(HTTPStatus.NOT_FOUND)), attempts=1)
 
+    @needs(http)
     def test_a_503_that_stays_is_an_error(self, subject: Subject) -> None:
         for spot in spots(subject):
             _check_error(tried(subject, spot, _status(HTTPStatus.SERVICE_UNAVAILABLE)), "a 503")
 
+    @needs(http)
     def test_a_cut_body_is_an_error(self, subject: Subject) -> None:
         for spot in spots(subject):
             _check_error(tried(subject, spot, _cut), "a body that breaks off")
 
+    @needs(http)
     def test_invalid_json_is_an_error(self, subject: Subject) -> None:
         _check_body(subject, _body(b'{"items": ['), "invalid JSON")
 
+    @needs(http)
     def test_an_html_page_is_an_error(self, subject: Subject) -> None:
         _check_body(subject, _html, "an HTML page with the status 200")
 
+    @needs(http)
     def test_json_without_records_is_an_error(self, subject: Subject) -> None:
         fault = _body(json.dumps({"message": "this is not the list"}).encode())
         _check_body(subject, fault, "a JSON object without the list of records", names_path=False)
@@ -102,7 +115,7 @@ def _is_json(spot: Spot) -> bool:
         return False
 
 
-def _longest_wait(policy: HttpRetriesConfig) -> float:
+def _longest_wait(policy: "HttpRetriesConfig") -> float:
     return _RETRY_AFTER if policy.retry_after_max is None else policy.retry_after_max
 
 
@@ -133,10 +146,10 @@ def _check_error(trial: Trial, what: str, *, names_path: bool = True) -> None:
             f"{trial.path}: {what} became a page of {len(trial.page.ids)} records",
             "raise an error: a full refresh would replace good data with less",
         )
-    if names_path and trial.path not in str(trial.error):
+    if names_path and not trial.names_a_path:
         broken(
             f"{trial.path}: the error after {what} does not name the path: {shown(str(trial.error), 300)}",
-            "read JSON with response.json(), and let the errors of self.session pass",
+            "read pages with self.session.page, and let its errors pass",
         )
 
 

@@ -2,14 +2,16 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.clock import as_utc
-from bizon.source.config import SourceConfig
-from bizon.source.cursor import cursor_resolution, floored
-from bizon.source.discover import supports_incremental
+from bizon.source.cursor_resolution import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
+from bizon.testing.source_rules import increments, needs
 from bizon.testing.source_subject import NotApplicable, Page, Subject, broken, ids_of, listed
+
+if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
 
 _LATER = timedelta(days=36_500)  # after every record
 _COVERS = "a window is last_run <= changed < run_started_at: ask the API for it, or filter with source_state.covers"
@@ -18,8 +20,9 @@ _COVERS = "a window is last_run <= changed < run_started_at: ask the API for it,
 class IncrementalBehaviours:
     """Part of ``SourceBehaviours``."""
 
+    @needs(increments)
     def test_an_incremental_run_without_changes_finds_nothing(self, subject: Subject) -> None:
-        config = _incremental(subject)
+        config = _filtered(subject)
         state = _state(subject, config, subject.began, last_state(subject.pages))
         found = _read(subject, config, state)
         known = {id_: data for page in subject.pages for id_, data in zip(page.ids, page.data, strict=True)}
@@ -33,9 +36,13 @@ class IncrementalBehaviours:
         if again:
             broken(f"a run after which nothing changed finds {listed(again)} again", _COVERS)
 
+    @needs(increments)
     def test_an_incremental_run_finds_exactly_what_changed(self, subject: Subject) -> None:
-        config = _incremental(subject)
+        config = subject.incremental
         unit = cursor_resolution(config)
+        if subject.is_unfiltered:
+            _check_whole(subject)
+            return
         if subject.change is None:
             _check_windows(subject, config)
             return
@@ -50,8 +57,9 @@ class IncrementalBehaviours:
         just_before = {id_ for id_, moment in _moments(subject).items() if moment >= since} - changed
         _check_found(changed, found - just_before, f"after {listed(changed)} changed, a run")
 
+    @needs(increments)
     def test_equal_timestamps_at_the_edge_of_a_window_are_not_lost(self, subject: Subject) -> None:
-        config = _incremental(subject)
+        config = _filtered(subject)
         moments = _known_moments(subject)
         unit = cursor_resolution(config)
         for edge in _edges(moments, unit):
@@ -72,7 +80,7 @@ class IncrementalBehaviours:
                 broken(f"the window that ends at {edge.isoformat()} lacks {listed(lost)}", _COVERS)
 
 
-def _check_windows(subject: Subject, config: SourceConfig) -> None:
+def _check_windows(subject: Subject, config: "SourceConfig") -> None:
     moments = _known_moments(subject)
     for edge in _edges(moments, cursor_resolution(config)):
         expected = {id_ for id_, moment in moments.items() if moment >= edge}
@@ -87,9 +95,22 @@ def _check_found(expected: set[str], found: set[str], what: str) -> None:
         broken(f"{what} finds {listed(found - expected)}, which did not change in it", _COVERS)
 
 
-def _incremental(subject: Subject) -> SourceConfig:
-    if not supports_incremental(subject.source_class):
-        raise NotApplicable("the source has no get_records_after")
+def _check_whole(subject: Subject) -> None:
+    """A stream of ``unfiltered_streams`` comes whole."""
+    subject.needs_the_end()
+    config = subject.incremental
+    state = _state(subject, config, subject.began, last_state(subject.pages))
+    lacking = set(subject.ids()) - set(ids_of(_read(subject, config, state)))
+    if lacking:
+        broken(
+            f"an incremental run of '{config.stream}' lacks {listed(lacking)}, and unfiltered_streams has the stream",
+            "take a stream that is filtered out of unfiltered_streams",
+        )
+
+
+def _filtered(subject: Subject) -> "SourceConfig":
+    if subject.is_unfiltered:
+        raise NotApplicable(f"the source declares '{subject.config.stream}' in unfiltered_streams")
     return subject.incremental
 
 
@@ -133,7 +154,7 @@ def _edges(moments: dict[str, datetime], unit: timedelta) -> list[datetime]:
 
 
 def _state(
-    subject: Subject, config: SourceConfig, last_run: datetime, state: dict[str, Any] | None = None
+    subject: Subject, config: "SourceConfig", last_run: datetime, state: dict[str, Any] | None = None
 ) -> SourceIncrementalState:
     unit = cursor_resolution(config)
     return SourceIncrementalState(
@@ -144,7 +165,7 @@ def _state(
     )
 
 
-def _read(subject: Subject, config: SourceConfig, state: SourceIncrementalState) -> list[Page]:
+def _read(subject: Subject, config: "SourceConfig", state: SourceIncrementalState) -> list[Page]:
     with subject.opened(config) as source:
         return subject.read(source, state=state)
 

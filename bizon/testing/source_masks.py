@@ -7,15 +7,18 @@ the configuration: the same pipeline with other secrets, or with none, has the s
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from bizon.common.scrub import SHAPES, is_secret_field, named_secrets
-from bizon.common.secret import is_maskable
+from bizon.common.secret import is_maskable, iter_secrets
 from bizon.common.secret_forms import forms_of
+from bizon.common.secret_shapes import SHAPES, is_secret_field, named_secrets
 from bizon.source.body import decode_json
+
+if TYPE_CHECKING:
+    from bizon.config.loading import LoadedConfig
 
 HIDDEN = "masked-0"
 """The placeholder of everything that is hidden as a whole."""
@@ -120,3 +123,22 @@ def _hidden(found: re.Match[str]) -> str:
     """The replacement for a shape of a secret; a placeholder stays."""
     value = found[0][len(found[1]) :]
     return found[0] if _PLACEHOLDER.search(value) else f"{found[1]}{HIDDEN}"
+
+
+def secrets_of(loaded: "LoadedConfig", variables: Mapping[str, str]) -> Iterator[str]:
+    """The secrets of the source, in the order of the configuration; then values of variables that may be secrets."""
+    yield from iter_secrets(loaded.config.source)
+    yield from map(str.__str__, named_secrets(loaded.config.source.model_dump()))
+    yield from (value for _, value in sorted(variables.items()) if value in loaded.secrets and not _is_address(value))
+
+
+def _is_address(value: str) -> bool:
+    """Whether a text is the URL of an API, which a recording shows."""
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and "@" not in parts.netloc and not parts.query
+
+
+def without_short_secrets(variables: Mapping[str, str], config: Any) -> dict[str, str]:
+    """The variables of a recording; a value that is a secret too short to be masked in texts is hidden."""
+    short = {each for each in iter_secrets(config) if not is_maskable(each)}
+    return {name: HIDDEN if value in short else value for name, value in variables.items()}

@@ -2,10 +2,12 @@
 
 import json
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bizon.source.source import AbstractSource
 from bizon.testing.source_subject import NotApplicable, Page, Subject, broken, ids_of, listed, shown
+
+if TYPE_CHECKING:
+    from bizon.source.source import AbstractSource
 
 _LARGEST_PAGINATION = 10_000  # bytes of JSON
 
@@ -99,7 +101,7 @@ class PagingBehaviours:
                 )
 
 
-def _with_all_after(subject: Subject, source: AbstractSource, page: Page) -> list[str]:
+def _with_all_after(subject: Subject, source: "AbstractSource", page: Page) -> list[str]:
     """The ids of a page and of all pages after it. A source may mix its records differently in each run, as a broker
     does with partitions, as long as each comes once."""
     later = subject.read(source, page.next_pagination) if page.next_pagination else []

@@ -5,15 +5,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from bizon.common.interrupts import is_for_the_process
 from bizon.source.body import decode_json
-from bizon.source.source import AbstractSource
 from bizon.testing.source_faults import Answer, Fault, Served, detour_of
 from bizon.testing.source_subject import NotApplicable, Page, Subject, broken
+
+if TYPE_CHECKING:
+    from bizon.source.source import AbstractSource
 
 
 class Spot(NamedTuple):
@@ -43,8 +45,13 @@ class Trial(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path of the URL that got the fault."""
+        """The path of the first URL that got the fault."""
         return urlsplit(self.hit.url).path
+
+    @property
+    def names_a_path(self) -> bool:
+        """Whether the error names a URL that got the fault, such as the page, or the login that follows its 401."""
+        return any(urlsplit(each.url).path in str(self.error) for each in self.served if each.is_faulty)
 
     @property
     def times(self) -> int:
@@ -88,7 +95,7 @@ def tried(subject: Subject, spot: Spot, fault: Fault, times: int | None = None) 
     return trial
 
 
-def attempt(subject: Subject, source: AbstractSource, asked: dict[str, Any]) -> tuple[Page | None, Exception | None]:
+def attempt(subject: Subject, source: "AbstractSource", asked: dict[str, Any]) -> tuple[Page | None, Exception | None]:
     """One page, or the error that ends the run."""
     try:
         return subject.page(source, asked), None
@@ -106,7 +113,7 @@ class Traffic:
 
 
 @contextmanager
-def traffic_of(source: AbstractSource) -> Iterator[Traffic]:
+def traffic_of(source: "AbstractSource") -> Iterator[Traffic]:
     """Within: the requests of a source are counted. The authenticator's own belong to neither number."""
     traffic, here = Traffic(), threading.local()
     send, request, put = source.session.send, source.session.request, HTTPConnection.putrequest

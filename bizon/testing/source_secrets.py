@@ -9,9 +9,9 @@ from typing import Any
 
 from bizon.common.log_bridge import standard_logging_bridged
 from bizon.common.safe_log import logger
-from bizon.common.scrub import is_secret_field, named_secrets
 from bizon.common.secret import Secret, is_maskable, iter_secrets
 from bizon.common.secret_forms import forms_of
+from bizon.common.secret_shapes import is_secret_field, named_secrets
 from bizon.testing.source_http import REFUSALS
 from bizon.testing.source_probe import spots, tried
 from bizon.testing.source_subject import NotApplicable, Subject, broken

@@ -1,31 +1,26 @@
 """The source under test: opened as a run opens it, read page by page, and what only its author knows."""
 
-import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unittest import SkipTest
 
-from bizon.common.models import BizonConfig
-from bizon.common.secret import registry
-from bizon.common.sync import SyncMetadata
-from bizon.config.validation import LoadedConfig
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.fetcher import PageFetcher
-from bizon.engine.pipeline.models import ResumePoint
-from bizon.engine.pipeline.run import Run
+from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import build_source
-from bizon.monitoring.monitor import NoOpMonitor
-from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.discover import resolve_source_class
-from bizon.source.models import SourceIncrementalState
-from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.config.validation import LoadedConfig
+    from bizon.source.config import SourceConfig
+    from bizon.source.models import SourceIncrementalState
+    from bizon.source.source import AbstractSource
 
 MOST_PAGES = 200
-_JOB = "conformance"
 
 
 class BehaviourError(AssertionError):
@@ -66,16 +61,16 @@ class Subject:
 
     def __init__(
         self,
-        loaded: LoadedConfig,
+        loaded: "LoadedConfig",
         *,
-        empty: SourceConfig | None = None,
-        wrong: SourceConfig | None = None,
+        empty: "SourceConfig | None" = None,
+        wrong: "SourceConfig | None" = None,
         change: Callable[[], Collection[str]] | None = None,
         examples: Sequence[Path] = (),
         began: datetime | None = None,
     ) -> None:
         self.pipeline = loaded.config
-        self.secrets = loaded.secrets
+        self.masked = loaded.masked
         self.empty = empty
         self.wrong = wrong
         self.change = change
@@ -83,28 +78,23 @@ class Subject:
         self.began = began or datetime.now(UTC)
 
     @property
-    def config(self) -> SourceConfig:
+    def config(self) -> "SourceConfig":
         """The ``source`` block."""
         return self.pipeline.source
 
     @property
-    def source_class(self) -> type[AbstractSource]:
+    def source_class(self) -> type["AbstractSource"]:
         """The class that the configuration names."""
         return resolve_source_class(self.config)
 
-    @property
-    def source_file(self) -> Path:
-        """The file of the class."""
-        return Path(inspect.getfile(self.source_class))
-
-    def pipeline_of(self, config: SourceConfig) -> BizonConfig:
+    def pipeline_of(self, config: "SourceConfig") -> "BizonConfig":
         """The pipeline with another ``source`` block."""
         return self.pipeline.model_copy(update={"source": config})
 
     @contextmanager
-    def opened(self, config: SourceConfig | None = None) -> Iterator[AbstractSource]:
+    def opened(self, config: "SourceConfig | None" = None) -> Iterator["AbstractSource"]:
         """Within: a new source, as in a new process. Its connection is not checked."""
-        with registry.known_while(self.secrets):
+        with self.masked():
             source = build_source(self.pipeline_of(config or self.config))
             try:
                 yield source
@@ -112,13 +102,12 @@ class Subject:
                 source.close()
 
     def page(
-        self, source: AbstractSource, pagination: dict[str, Any] | None, state: SourceIncrementalState | None = None
+        self, source: "AbstractSource", pagination: dict[str, Any] | None, state: "SourceIncrementalState | None" = None
     ) -> Page:
         """One page, by ``get``, or by ``get_records_after`` with a state. Raises the error that ends a run."""
-        key = StreamKey(_JOB, source.config.name, source.config.stream)
-        monitor = NoOpMonitor(SyncMetadata.from_bizon_config(_JOB, self.pipeline_of(source.config)))
+        context = RunContext.without_job(self.pipeline_of(source.config), state)
         noting = _Noting(source)
-        fetcher = PageFetcher(noting, monitor, Run(_JOB, key, 1, 1, ResumePoint(_JOB)), state)  # type: ignore[arg-type]
+        fetcher = PageFetcher(noting, context.new_monitor(), context.run, state)  # type: ignore[arg-type]
         message = fetcher.fetch(0, pagination)  # type: ignore[arg-type]  # None is what one behaviour is about
         columns = message.frame.select("id", "data", "timestamp").to_dict(as_series=False)
         return Page(
@@ -133,9 +122,9 @@ class Subject:
 
     def read(
         self,
-        source: AbstractSource,
+        source: "AbstractSource",
         pagination: dict[str, Any] | None = None,
-        state: SourceIncrementalState | None = None,
+        state: "SourceIncrementalState | None" = None,
     ) -> list[Page]:
         """Every page from a pagination on, at most ``most_pages``. Raises BehaviourError when a pagination returns."""
         pages: list[Page] = []
@@ -173,9 +162,14 @@ class Subject:
             raise NotApplicable(f"the stream was read for {self.most_pages} pages, and not to its end")
 
     @property
-    def incremental(self) -> SourceConfig:
+    def incremental(self) -> "SourceConfig":
         """The ``source`` block in sync mode incremental."""
-        return self.config.model_copy(update={"sync_mode": SourceSyncModes.INCREMENTAL})
+        return self.config.in_mode("incremental")
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether the source declares that an incremental run fetches the whole stream."""
+        return self.config.stream in self.source_class.unfiltered_streams
 
     def ids(self) -> list[str]:
         """The ids of the first read, in order."""
@@ -185,7 +179,7 @@ class Subject:
 class _Noting:
     """A source of which the last pagination is noted as it was returned."""
 
-    def __init__(self, source: AbstractSource) -> None:
+    def __init__(self, source: "AbstractSource") -> None:
         self.config = source.config
         self._source = source
         self.next_pagination: Any = None

@@ -49,6 +49,14 @@ def test_in_a_checkout_files_go_to_the_tree(bizon, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("style", "serving"), [("http", "test_shop.py  # serves"), ("rows", "test_shop.py .  # creates")]
+)
+def test_the_next_steps_bring_up_the_server_before_they_ask_it(bizon, style, serving):
+    steps = bizon("source", "new", "shop", "--style", style).stdout.split("next:\n")[1]
+    assert steps.index(f"  python {serving}") < steps.index("  bizon source test shop.example.yml")
+
+
 def test_nothing_is_overwritten(bizon, tmp_path):
     (tmp_path / "shop_source.py").write_text("mine")
     done = bizon("source", "new", "shop")

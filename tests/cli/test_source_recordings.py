@@ -17,6 +17,7 @@ from bizon.common.secret_forms import forms_of
 KEY = 'pl4nted+key/with=odd&"signs"'
 TOKEN, COOKIE, PERSON = "issued-t0ken-4711", "c00kie-of-a-person", "jane.doe@example.com"
 SOURCE_FILE = Path(__file__).parents[1] / "spilling_source.py"
+LEARNED = "received-0815"  # a field of no telling name: only the source knows that it is a secret
 LAST = 3
 
 
@@ -30,7 +31,7 @@ class SpillingApi:
     def session(self, request: Request) -> Response:
         if request.json["odd"]["value"] != KEY:
             return Response(json.dumps({"message": "no such key"}), 401, content_type="application/json")
-        return Response(json.dumps({"access_token": TOKEN}), content_type="application/json")
+        return Response(json.dumps({"access_token": TOKEN, "unnamed": LEARNED}), content_type="application/json")
 
     def things(self, request: Request) -> Response:
         if request.args["s"] != TOKEN:
@@ -73,7 +74,7 @@ def test_no_planted_secret_is_in_a_recording_and_it_replays_to_the_same_verdicts
     assert recorded["no output shows a secret"][0] == "failed", "its records repeat the key"
     texts = [path.read_text() for path in Path("kept").iterdir()]
     texts += [json.dumps(yaml.safe_load(text), ensure_ascii=False, default=repr) for text in texts]
-    for secret in (KEY, TOKEN, COOKIE, PERSON):
+    for secret in (KEY, TOKEN, LEARNED, COOKIE, PERSON):
         assert not [form for text in texts for form in forms_of([secret]) if form in text]
     assert sum("page-2" in text for text in texts) == 0, "a field named token is hidden, too"
     for each in ("items", "masked-1", "application/json"):

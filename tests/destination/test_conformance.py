@@ -1,94 +1,44 @@
 """The suite for destinations: one that keeps the contract passes, and each way to break it fails a named behaviour."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import polars as pl
 import pytest
+from destination import broken_tables as broken
+from destination import memory_target
+from destination.memory_tables import Tables
 
-from bizon.common.errors.errors import BizonError, FinalizeError, OvertakenError
+from bizon.common.errors.errors import BizonError
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.destination.destination import AbstractDestination
-from bizon.destination.models import CommittedBatch, OutputState, ResumePoint
 from bizon.source.config import SourceSyncModes
+from bizon.source.models import SourceRecord
 from bizon.testing.destination import FULL_REFRESH, INCREMENTAL, STREAM, DestinationConformance
-
-Rows = list[dict[str, Any]]
-
 
 CONFIG = AbstractDestinationConfig(
     name=DestinationTypes.FILE, alias="tables", config=AbstractDestinationDetailsConfig(destination_id="table")
 )
-
-
-class Tables(AbstractDestination):
-    """Keeps the contract in a dict: published tables, and staged rows with the page they came from."""
-
-    published: ClassVar[dict[str, Rows]] = {}
-    staged: ClassVar[dict[str, list[tuple[int, str, dict[str, Any]]]]] = {}
-    fences: ClassVar[dict[str, tuple[int, int]]] = {}
-    publishers: ClassVar[dict[str, str]] = {}
-
-    def check_connection(self) -> bool:
-        return True
-
-    @property
-    def streams(self) -> bool:
-        return self.sync_metadata.sync_mode is SourceSyncModes.STREAM
-
-    def take_over(self, resume: ResumePoint) -> None:
-        if self.fences.get(self.default_destination_id, resume.fence) > resume.fence:
-            raise OvertakenError(resume.job_id)
-        self.fences[self.default_destination_id] = resume.fence
-
-    def prepare(self, resume: ResumePoint) -> None:
-        self.take_over(resume)
-        last = -1 if resume.last_iteration is None else resume.last_iteration
-        kept = [row for row in self.staging() if row[0] <= last and row[1] == self.sync_metadata.job_id]
-        if not (resume.exhausted and not self.staging()):
-            self.staged[self.default_destination_id] = kept
-
-    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        rows = df_destination_records.rows(named=True)
-        if self.streams:
-            self.published.setdefault(self.destination_id, []).extend(rows)
-        else:
-            last, job = self.batch.to_iteration, self.sync_metadata.job_id
-            self.staged.setdefault(self.destination_id, []).extend((last, job, row) for row in rows)
-        return True, None
-
-    def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        if self.publishers.get(self.default_destination_id) == self.sync_metadata.job_id:
-            return
-        pages = [page for page, _, _ in self.staging()]
-        for batch in committed:
-            if sum(batch.from_iteration <= page <= batch.to_iteration for page in pages) != batch.rows:
-                raise FinalizeError(f"rows of pages {batch.from_iteration}-{batch.to_iteration} are missing")
-
-    def output(self) -> OutputState:
-        table = self.default_destination_id
-        return OutputState({"place": table}, self.publishers.get(table), bool(self.published.get(table)))
-
-    def finalize(self) -> bool:
-        table = self.default_destination_id
-        self.publishers[table] = self.sync_metadata.job_id
-        if table in self.staged:
-            before = [] if self.sync_metadata.sync_mode is FULL_REFRESH else self.published.get(table, [])
-            self.published[table] = before + [row for _, _, row in self.staged.pop(table)]
-        return True
-
-    def staging(self) -> list[tuple[int, str, dict[str, Any]]]:
-        return self.staged.get(self.default_destination_id, [])
+CRASH = "a_crash_after_any_call_to_the_target_loses_and_doubles_nothing"
+FROZEN = "a_start_that_was_frozen_writes_and_publishes_nothing"
+MISFIT = "a_record_that_can_never_be_stored_is_refused_and_named"
+NOT_STAGED = "rows_that_are_recorded_and_not_staged_stop_the_publication"
+TORN = "rows_without_a_checkpoint_go_even_when_their_pages_do_not_come_again"
+EMPTY_NOW = "rows_without_a_checkpoint_go_when_their_page_is_empty_the_next_time"
+LATE_JOB = "an_older_job_that_prepares_late_destroys_nothing_of_a_newer_one"
+PUBLISHER = "the_output_names_the_job_that_published_it_last"
+MOMENT = "a_write_that_fails_for_a_moment_is_repeated"
+AGAIN = "a_batch_that_is_written_again_replaces_the_first_write"
+DIED_BEFORE = "a_job_that_died_before_publishing_is_published_by_the_next_start"
+ROUTED = "in_stream_mode_rows_are_seen_at_once_in_the_table_they_name"
 
 
 @pytest.fixture(autouse=True)
 def _nothing_there() -> None:
-    for kept in (Tables.published, Tables.staged, Tables.fences, Tables.publishers):
-        kept.clear()
+    memory_target.clear()
 
 
 class TestTables(DestinationConformance):
-    counts_staged_rows = fenced = marks_output = True
+    client = ("destination.memory_target",)
+    misfit = SourceRecord(id="never", data={})
     kind: ClassVar[type[AbstractDestination]] = Tables
 
     @pytest.fixture
@@ -98,128 +48,82 @@ class TestTables(DestinationConformance):
     def build(self, *arguments: Any) -> AbstractDestination:
         return self.kind(*arguments)
 
-    def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> Rows:
-        return Tables.published.get(destination_id or config.config.destination_id, [])
-
-
-class KeepsWhatWasNotRecorded(Tables):
-    def prepare(self, resume: ResumePoint) -> None:
-        if resume.last_iteration is None:
-            super().prepare(resume)
-
-
-class KeepsTheRowsOfJobsBefore(Tables):
-    def prepare(self, resume: ResumePoint) -> None:
-        if resume.last_iteration is not None:
-            super().prepare(resume)
-
-
-class ForgetsWhatWasRecorded(Tables):
-    def prepare(self, resume: ResumePoint) -> None:
-        self.staged.pop(self.default_destination_id, None)
-
-
-class PublishesAtOnce(Tables):
-    @property
-    def streams(self) -> bool:
-        return True
-
-
-class PublishesTwice(Tables):
-    def finalize(self) -> bool:
-        staged = list(self.staging())
-        super().finalize()
-        self.staged[self.default_destination_id] = staged
-        return True
-
-
-class PublishesOnlyWhatItWrote(Tables):
-    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        self.wrote = True
-        return super().write_records(df_destination_records)
-
-    def finalize(self) -> bool:
-        return super().finalize() if getattr(self, "wrote", False) else True
-
-
-class RoundsMoments(Tables):
-    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        return super().write_records(df_destination_records.with_columns(pl.col(pl.Datetime).dt.truncate("1ms")))
-
-
-class WritesToOneTable(Tables):
-    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        self.destination_id = self.default_destination_id
-        return super().write_records(df_destination_records)
-
-
-class LosesLargeBatches(Tables):
-    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        return super().write_records(df_destination_records.head(1_000))
-
-
-class NeedsToBePrepared(Tables):
-    def prepare(self, resume: ResumePoint) -> None:
-        super().prepare(resume)
-        self.connection = object()
-
-    def close(self) -> None:
-        assert self.connection
-
-
-class PublishesWhatIsThere(Tables):
-    def verify(self, committed: Sequence[CommittedBatch]) -> None:
-        return None
-
-
-class WakesUpAndPrepares(Tables):
-    def take_over(self, resume: ResumePoint) -> None:
-        return None
-
-
-class DoesNotSayWhoPublished(Tables):
-    def output(self) -> OutputState:
-        return OutputState({"place": self.default_destination_id})
-
-
-class TakesStagedRowsForPublished(Tables):
-    def prepare(self, resume: ResumePoint) -> None:
-        super().prepare(resume)
-        self.publishers[self.default_destination_id] = resume.job_id
+    def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[memory_target.Row]:
+        return memory_target.CONTENTS.published.get(destination_id or config.config.destination_id, [])
 
 
 @pytest.mark.parametrize(
     ("kind", "behaviour", "mode"),
     [
-        (PublishesWhatIsThere, "rows_that_are_recorded_and_not_staged_stop_the_publication", FULL_REFRESH),
-        (WakesUpAndPrepares, "a_start_that_prepares_late_destroys_nothing_of_the_next", INCREMENTAL),
-        (WakesUpAndPrepares, "an_older_job_that_prepares_late_destroys_nothing_of_a_newer_one", FULL_REFRESH),
-        (DoesNotSayWhoPublished, "the_output_names_the_job_that_published_it_last", INCREMENTAL),
-        (TakesStagedRowsForPublished, "the_output_names_the_job_that_published_it_last", FULL_REFRESH),
-        (KeepsWhatWasNotRecorded, "rows_that_no_checkpoint_vouches_for_are_not_there_twice", INCREMENTAL),
-        (KeepsTheRowsOfJobsBefore, "rows_of_a_job_that_was_given_up_never_show", INCREMENTAL),
-        (ForgetsWhatWasRecorded, "a_job_that_dies_goes_on_where_its_checkpoint_says", FULL_REFRESH),
-        (ForgetsWhatWasRecorded, "a_job_that_died_before_publishing_is_published_by_the_next_start", INCREMENTAL),
-        (PublishesAtOnce, "nothing_is_seen_before_it_is_published", INCREMENTAL),
-        (PublishesTwice, "publishing_again_after_a_crash_changes_nothing", INCREMENTAL),
-        (PublishesOnlyWhatItWrote, "a_job_without_rows_is_published_too", FULL_REFRESH),
-        (RoundsMoments, "every_value_arrives_as_it_was", STREAM),
-        (WritesToOneTable, "in_stream_mode_rows_are_seen_at_once_in_the_table_they_name", STREAM),
-        (LosesLargeBatches, "many_batches_of_all_sizes_arrive", FULL_REFRESH),
-        (NeedsToBePrepared, "it_can_be_closed_before_it_was_used", None),
+        (broken.PublishesWhatIsThere, NOT_STAGED, FULL_REFRESH),
+        (broken.WakesUpAndPrepares, "a_start_that_prepares_late_destroys_nothing_of_the_next", INCREMENTAL),
+        (broken.WakesUpAndPrepares, LATE_JOB, FULL_REFRESH),
+        (broken.DoesNotLookAtTheFence, FROZEN, FULL_REFRESH),
+        (broken.DoesNotLookAtTheFence, FROZEN, INCREMENTAL),
+        (broken.LooksAtTheFenceOnlyWhenItPublishes, FROZEN, INCREMENTAL),
+        (broken.DoesNotSayWhoPublished, PUBLISHER, INCREMENTAL),
+        (broken.TakesStagedRowsForPublished, PUBLISHER, FULL_REFRESH),
+        (broken.KeepsWhatWasNotRecorded, TORN, INCREMENTAL),
+        (broken.KeepsWhatWasNotRecorded, TORN, FULL_REFRESH),
+        (broken.ForgetsTornRows, EMPTY_NOW, INCREMENTAL),
+        (broken.KeepsTheRowsOfJobsBefore, "rows_of_a_job_that_was_given_up_never_show", INCREMENTAL),
+        (broken.ForgetsWhatWasRecorded, "a_job_that_dies_goes_on_where_its_checkpoint_says", FULL_REFRESH),
+        (broken.ForgetsWhatWasRecorded, DIED_BEFORE, INCREMENTAL),
+        (broken.PublishesAtOnce, "nothing_is_seen_before_it_is_published", INCREMENTAL),
+        (broken.PublishesTwice, "publishing_again_after_a_crash_changes_nothing", INCREMENTAL),
+        (broken.PublishesInTwoSteps, CRASH, FULL_REFRESH),
+        (broken.RemovesStagingFirst, CRASH, INCREMENTAL),
+        (broken.PublishesAgainAfterACrash, CRASH, INCREMENTAL),
+        (broken.PublishesOnlyWhatItWrote, "a_job_without_rows_is_published_too", FULL_REFRESH),
+        (broken.AddsABatchAgain, AGAIN, FULL_REFRESH),
+        (broken.WritesRowByRow, MOMENT, INCREMENTAL),
+        (
+            broken.AppendsAfterItsStateWasLost,
+            "a_run_whose_state_was_lost_does_not_append_everything_again",
+            INCREMENTAL,
+        ),
+        (broken.TakesTheTableOfAnybody, "another_pipeline_is_refused", FULL_REFRESH),
+        (broken.SaysThatItHasWritten, MOMENT, FULL_REFRESH),
+        (broken.SaysThatItHasWritten, "a_target_that_fails_at_any_call_loses_and_doubles_nothing", INCREMENTAL),
+        (broken.GivesUpAtOnce, MOMENT, STREAM),
+        (broken.IgnoresRejects, MISFIT, FULL_REFRESH),
+        (broken.WritesTheRestOfABatchWithRejects, MISFIT, INCREMENTAL),
+        (broken.RoundsMoments, "every_value_arrives_as_it_was", STREAM),
+        (broken.WritesToOneTable, ROUTED, STREAM),
+        (broken.LosesLargeBatches, "many_batches_of_all_sizes_arrive", FULL_REFRESH),
+        (broken.NeedsToBePrepared, "it_can_be_closed_before_it_was_used", None),
     ],
 )
 def test_what_breaks_the_contract_fails(
     kind: type[AbstractDestination], behaviour: str, mode: SourceSyncModes | None
 ) -> None:
+    with pytest.raises((AssertionError, AttributeError, BizonError, pytest.fail.Exception)):
+        run_behaviour(kind, behaviour, mode)
+
+
+def run_behaviour(kind: type[AbstractDestination], behaviour: str, mode: SourceSyncModes | None) -> None:
     suite = TestTables()
     suite.kind = kind  # type: ignore[misc]
     fixture = DestinationConformance.pipeline.__wrapped__(suite, CONFIG)  # type: ignore[attr-defined]
     arguments = {"config": CONFIG, "pipeline": next(fixture), "mode": mode}
     test = getattr(suite, f"test_{behaviour}")
     wanted = test.__code__.co_varnames[: test.__code__.co_argcount]
-    with pytest.raises((AssertionError, AttributeError, BizonError, pytest.fail.Exception)):
-        test(**{name: value for name, value in arguments.items() if name in wanted})
+    test(**{name: value for name, value in arguments.items() if name in wanted})
+
+
+def test_a_suite_that_watches_no_client_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TestTables, "client", ())
+    with pytest.raises(AssertionError, match="set `client`"):
+        run_behaviour(Tables, "its_calls_to_the_target_are_seen", None)
+
+
+def test_unclaimed_behaviours_are_no_tests() -> None:
+    class OnlyTakesRows(DestinationConformance):
+        stages = survives_interruptions = False
+
+    assert getattr(OnlyTakesRows, f"test_{FROZEN}") is None
+    assert getattr(OnlyTakesRows, f"test_{CRASH}") is None
+    assert getattr(OnlyTakesRows, f"test_{AGAIN}") is not None
 
 
 def test_a_test_without_its_parts_says_what_is_missing() -> None:

@@ -68,7 +68,7 @@ class Package:
         file.write_text(text, encoding="utf-8")
         return file
 
-    def python(self, *arguments: str, expect: int = 0) -> str:
+    def python(self, *arguments: str, expect: int = 0, timeout: float = 60) -> str:
         """Run Python on the copy; returns standard output. ``expect``: the exit code."""
         done = commands.run(
             [sys.executable, *arguments],
@@ -76,7 +76,7 @@ class Package:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -105,6 +105,11 @@ def source_guide() -> Page:
 @pytest.fixture(scope="session")
 def destination_guide() -> Page:
     return Page(ROOT / "docs/contributing/adding-destinations.md")
+
+
+@pytest.fixture(scope="session")
+def destination_templates() -> Page:
+    return Page(ROOT / "docs/ai-destination-guide.md")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ FILLED = {
 CHOICES = {
     "Page number": "page",
     "Offset": "offset",
+    "Offset with a total": "total",
     "Next link": "link",
     "Scroll id": "scroll",
     "POST body": "body",

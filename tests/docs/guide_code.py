@@ -9,6 +9,7 @@ MODULE = "# bizon/connectors/sources/myapi/src/source.py"
 _IMPORTS = re.compile(r"^(?:from \S+ import .*|import \S+)$", re.MULTILINE)
 HEAD = """
 import hmac
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 
@@ -16,7 +17,9 @@ from requests import PreparedRequest
 
 from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
-from bizon.common.waiting import back_off
+from bizon.common.secret import learn
+from bizon.common.waiting import back_off, rest
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.models import SourceIncrementalState
 """
@@ -25,8 +28,9 @@ from bizon.source.models import SourceIncrementalState
 class Snippet:
     """A block of methods, or of classes, that the guide adds to its source. ``shows``: a text that only it contains."""
 
-    def __init__(self, name: str, shows: str) -> None:
+    def __init__(self, name: str, shows: str, extends: str = "MyApiSource") -> None:
         self.name = name
+        self.extends = extends
         self.shows = shows
 
     def code(self, guide: Page) -> str:
@@ -34,7 +38,7 @@ class Snippet:
         block = guide.block("python", self.shows)
         if not block.startswith(" "):
             return _IMPORTS.sub("", block).strip() + "\n"
-        return f'class {self.name}(MyApiSource):\n    """A variant."""\n\n{block}'
+        return f'class {self.name}({self.extends}):\n    """A variant."""\n\n{block}'
 
 
 SNIPPETS = (
@@ -42,8 +46,13 @@ SNIPPETS = (
     Snippet("Posted", "/search"),
     Snippet("Children", "_page_of_users"),
     Snippet("Graph", "/graphql"),
+    Snippet("NestedGraph", "def _with_all_orders", extends="Graph"),
+    Snippet("LoginSession", "class LoginSession("),
+    Snippet("LoggedIn", "return LoginSession("),
     Snippet("Counted", "def get_total_records_count"),
     Snippet("Limited", "def _seconds_to_wait"),
+    Snippet("Paused", 'headers.get("Backoff"'),
+    Snippet("EitherKind", "isinstance(params, BasicHttpAuthParams)"),
     Snippet("Reports", "def _report"),
     Snippet("Patient", "def get_retry_policy"),
     Snippet("Filtered", "updated_after="),

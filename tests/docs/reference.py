@@ -43,10 +43,7 @@ SIGNS = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
 def render_config_reference() -> str:
     """``docs/reference/config.md``: each key of the YAML with type, default and meaning."""
     lines = [
-        "# Keys of a pipeline file",
-        "",
-        GENERATED,
-        "",
+        f"# Keys of a pipeline file\n\n{GENERATED}\n",
         "A key that is not listed here is an error. **required** marks a key without a default. Any text may be",
         "`BIZON_ENV_NAME` (the whole value) or contain `${env://NAME}`: the value of that environment variable;",
         "`$${env://NAME}` keeps the text, and the Python of transforms is left as it is. `bizon config schema` prints",

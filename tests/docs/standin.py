@@ -19,7 +19,7 @@ USERS = [
 class Api:
     """Serves ``/v1/users``. ``paging``: cursor, page, offset, link, header or scroll. ``admits`` decides whether a
     request is authenticated. ``before_page`` is called with each request for a page that is served. ``limits``: answers
-    of status 200 that come before the next page, as long as there are some."""
+    of status 200 that come before the next page, as long as there are some. ``headers``: of each page."""
 
     def __init__(self, server: HTTPServer, paging: str = "cursor") -> None:
         self.items: list[dict[str, Any]] = [dict(user) for user in USERS]
@@ -28,6 +28,7 @@ class Api:
         self.admits: Callable[[Request], bool] = lambda request: request.headers.get("Authorization") == "Bearer s3cret"
         self.before_page: Callable[[dict[str, str]], None] = lambda place: None
         self.limits: list[dict[str, Any]] = []
+        self.headers: dict[str, str] = {}
         self.requests: list[dict[str, str]] = []
         self.url = server.url_for("/v1")
         for path in ("/v1/users", "/v1/users/search", "/v1/graphql"):
@@ -51,7 +52,7 @@ class Api:
             items = self.items[int(place["sync_token"]) :]
         start = self._start(place)
         answer: dict[str, Any] = {"items": items[start : start + SIZE], "total": len(items)}
-        headers = {}
+        headers = dict(self.headers)
         if place.get("updated_after") and self.deleted:
             answer["deleted"] = self.deleted
         if start + SIZE < len(items):

@@ -15,7 +15,15 @@ from werkzeug import Request, Response
 from bizon.common.errors.errors import SourceFetchError
 from bizon.source.models import SourceIncrementalState
 
-PAGING = {"": "cursor", "page": "page", "offset": "offset", "link": "link", "scroll": "scroll", "body": "cursor"}
+PAGING = {
+    "": "cursor",
+    "page": "page",
+    "offset": "offset",
+    "total": "offset",
+    "link": "link",
+    "scroll": "scroll",
+    "body": "cursor",
+}
 KEY = {"type": "api_key", "params": {"token": "s3cret"}}
 ACCOUNT = {"type": "basic", "params": {"username": "ann", "password": "s3cret"}}
 
@@ -40,6 +48,13 @@ def since(last_run: str, until: str | None = None, **state: Any) -> SourceIncrem
 def test_every_style_of_paging_reads_each_record_once(reader, api, choice, style):
     api.paging = style
     assert reader(choice).ids() == IDS
+
+
+def test_a_list_that_ends_before_its_total_is_an_error(reader, httpserver: HTTPServer):
+    httpserver.clear()
+    httpserver.expect_request("/v1/users").respond_with_json({"items": [], "total": 5})
+    with pytest.raises(SourceFetchError, match="the list ends after 0 of 5 records"):
+        reader("total").ids()
 
 
 def test_a_link_in_a_header_is_followed(reader, api):

@@ -6,6 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from bizon.scaffold.destination import Style, destination_files
+from bizon.scaffold.files import Place
+from bizon.scaffold.names import names_of
+
+PLACEHOLDERS = {
+    "{{DEST_NAME}}": "Ledger",
+    "{{dest_name}}": "ledger",
+    "{{DEST_ENUM}}": "LEDGER",
+    "{{dest_alias}}": "ledger",
+}
 REGISTRATION = (
     "-q",
     "-p",
@@ -32,7 +42,7 @@ def registered(package, destination_guide):
         file.write_text(with_additions(file.read_text(), destination_guide.block("python", marker)))
     factory = package.root / "bizon/destination/destination.py"
     branch = destination_guide.block("python", "elif config.name == DestinationTypes.MY_DEST:")
-    before, last, after = factory.read_text().partition('        raise ValueError(f"destination')
+    before, last, after = factory.read_text().partition("        from bizon.destination.discover import outside_class")
     factory.write_text(before + branch + "\n" + last + after)
     return package
 
@@ -90,11 +100,11 @@ def test_the_example_config_writes_the_records_and_replaces_them_next_time(regis
     assert names(registered) == NAMES
     run_example(registered)
     assert names(registered) == NAMES
-    assert sqlite_tables(registered) == {"creatures"}
+    assert sqlite_tables(registered) == {"creatures", "_bizon_outputs"}
 
 
 def sqlite_tables(package) -> set[str]:
-    return {row[1] for row in table(package, "sqlite_master")}
+    return {row[1] for row in table(package, "sqlite_master") if row[0] == "table"}
 
 
 def test_an_incremental_run_appends(registered):
@@ -117,14 +127,15 @@ def test_a_streaming_run_writes_to_the_table_itself(registered):
     added = "  stream: creatures\n  sync_mode: stream\n  max_iterations: 3\n"
     config.write_text(config.read_text().replace("  stream: creatures\n", added))
     run_example(registered)
-    assert sqlite_tables(registered) == {"creatures", "routed"}
+    assert sqlite_tables(registered) == {"creatures", "routed", "_bizon_outputs", "_bizon_last_rows"}
     assert [json.loads(row[5])["name"] for row in table(registered, "routed")] == NAMES[2:4]
 
 
+@pytest.mark.timeout(600)
 def test_the_suite_is_claimed_as_the_guide_shows(registered, destination_guide):
     name = "tests/connectors/destinations/mydest/test_conformance.py"
     registered.write(name, destination_guide.block("python", f"# {name}"))
-    said = registered.python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(registered.root / name))
+    said = registered.python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(registered.root / name), timeout=600)
     assert " passed" in said
     assert "skipped" not in said
 
@@ -134,3 +145,18 @@ def test_a_database_that_cannot_be_reached_ends_the_run_before_the_first_page(re
     config.write_text(config.read_text().replace("creatures.db", "nowhere/creatures.db"))
     registered.bizon("run", str(config), expect=1)
     assert not (registered.work / "nowhere").exists()
+
+
+@pytest.mark.parametrize("style", ["table", "http", "files"])
+def test_the_templates_of_the_assistants_guide_are_the_scaffold(destination_templates, style):
+    written = destination_files(names_of("ledger"), Style(style), Place.TREE)
+    section = destination_templates.text.partition(f"### Style `{style}`\n")[2].partition("\n### ")[0]
+    for path, text in written.items():
+        assert not text or filled(path) + "\n" + text.rstrip() in filled(section), path
+
+
+def filled(text: str) -> str:
+    """With the placeholders replaced, as a reader does it."""
+    for placeholder, value in PLACEHOLDERS.items():
+        text = text.replace(placeholder, value)
+    return text

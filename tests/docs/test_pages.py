@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -242,12 +241,3 @@ def _destinations():
     for name, config in DESTINATIONS.all().items():
         if name != DestinationTypes.CUSTOM:
             yield name, config.model_fields["config"].annotation
-
-
-def test_the_changelog_has_an_unreleased_section_and_the_version_of_the_project():
-    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert re.search(r"^## \[Unreleased\]$", text, re.MULTILINE)
-    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
-    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text, re.MULTILINE)
-    assert not released or released[0] == version

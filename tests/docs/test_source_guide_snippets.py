@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from docs.guide_code import signed_module, write_custom
+from docs.guide_code import module_with, signed_module, write_custom
 from docs.reading import IDS, Reader
 from docs.standin import SIZE, USERS, Api, signed_by
 from pytest_httpserver import HTTPServer
@@ -31,7 +31,7 @@ def since(day: int, **state: Any) -> SourceIncrementalState:
     return SourceIncrementalState(last_run=datetime(2024, 5, day, tzinfo=UTC), state=state)
 
 
-@pytest.mark.parametrize("name", ["Posted", "Graph", "Counted", "Limited", "Patient", "Filtered", "Tokens"])
+@pytest.mark.parametrize("name", ["Posted", "Graph", "Counted", "Limited", "Patient", "Paused", "Filtered", "Tokens"])
 def test_a_variant_reads_every_record_once(reader, name):
     assert reader(name).ids() == IDS
 
@@ -51,6 +51,33 @@ def test_another_error_in_the_body_is_an_error(reader, api):
     api.limits = [{"error": {"code": "internal", "message": "the index is gone"}}]
     with pytest.raises(SourceFetchError, match="no list at 'items', but null or nothing; the API says: the index is"):
         reader("Limited").ids()
+
+
+def test_a_pause_that_a_page_asks_for_comes_before_the_next_request_and_is_bounded(reader, api):
+    api.headers = {"Backoff": "600"}
+    source = reader("Paused", http={"retries": {"retry_after_max": 0.001}}).source()
+    assert len(source.get({}).records) == SIZE
+    assert source._pause == 0.001
+    assert source.get({"cursor": str(SIZE)}).records
+
+
+@pytest.mark.parametrize(
+    ("account", "sent"),
+    [
+        ({"type": "bearer", "params": {"token": "s3cret"}}, "Bearer s3cret"),
+        ({"type": "basic", "params": {"username": "ann", "password": "s3cret"}}, "Basic YW5uOnMzY3JldA=="),
+    ],
+)
+def test_an_api_that_takes_two_kinds_gets_the_one_of_the_user(tmp_path, source_guide, api, account, sent):
+    text = module_with(source_guide, "EitherKind")
+    narrowed = re.search(r"with `(Literal.+)` as .*\n`(.+)` as the one of `params`", source_guide.text)
+    assert narrowed is not None
+    text = text.replace("Literal[AuthType.API_KEY, AuthType.BEARER]", narrowed[1])
+    text = text.replace("params: TokenAuthParams", f"params: {narrowed[2]}")
+    file = tmp_path / "either.py"
+    file.write_text(text, encoding="utf-8")
+    api.admits = lambda request: request.headers.get("Authorization") == sent
+    assert Reader(file, api.url, authentication=account).ids() == IDS
 
 
 def test_the_total_comes_from_the_api(reader):

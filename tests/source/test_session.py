@@ -10,6 +10,7 @@ import pytest
 import requests
 from loguru import logger
 from pytest_httpserver import HTTPServer
+from requests.auth import AuthBase
 from urllib3.response import HTTPResponse
 from werkzeug import Response
 
@@ -285,6 +286,37 @@ def test_a_custom_token_header_does_not_follow_to_another_host(session, httpserv
     httpserver.expect_request("/there").respond_with_data()
     session.get(httpserver.url_for("/here"))
     assert [request.headers.get("X-Api-Key") for request, _ in httpserver.log] == ["s3cr3t", None]
+
+
+class SignsThePath(AuthBase):
+    def __call__(self, r):
+        r.headers["X-Signature"] = f"signed {r.path_url}"
+        return r
+
+    def sign_again(self, request):
+        self(request)
+
+    def renew(self, request):
+        return False
+
+
+def test_a_signature_does_not_follow_to_another_host_and_back(session, httpserver: HTTPServer):
+    session.auth = SignsThePath()
+    elsewhere = httpserver.url_for("/there").replace("localhost", "127.0.0.1")
+    httpserver.expect_request("/here").respond_with_data(status=302, headers={"Location": elsewhere})
+    httpserver.expect_request("/there").respond_with_data(status=302, headers={"Location": "/end"})
+    httpserver.expect_request("/end").respond_with_data()
+    session.get(httpserver.url_for("/here"))
+    assert [request.headers.get("X-Signature") for request, _ in httpserver.log] == ["signed /here", None, None]
+
+
+def test_a_redirect_on_the_same_host_is_signed_again(session, httpserver: HTTPServer):
+    session.auth = SignsThePath()
+    httpserver.expect_request("/here").respond_with_data(status=302, headers={"Location": "/there"})
+    httpserver.expect_request("/there").respond_with_data()
+    session.get(httpserver.url_for("/here"), headers={"X-Own": "1"})
+    found = [(request.headers["X-Signature"], request.headers["X-Own"]) for request, _ in httpserver.log]
+    assert found == [("signed /here", "1"), ("signed /there", "1")]
 
 
 def test_cookies_follow_a_redirect_on_the_same_host(session, httpserver: HTTPServer):

@@ -242,3 +242,10 @@ class BackendFactory:
         from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 
         return SQLAlchemyBackend(config=config.config, type=config.type)
+
+    @staticmethod
+    def in_memory() -> AbstractBackend:
+        """A backend of its own, empty, that ends with the process."""
+        from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteInMemoryConfig
+
+        return BackendFactory.get_backend(SQLiteInMemoryConfig.model_validate({"type": "sqlite_in_memory"}))

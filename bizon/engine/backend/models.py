@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from bizon.common.clock import microseconds, utc_now
 from bizon.destination.models import CommittedBatch
-
-if TYPE_CHECKING:
-    from bizon.common.models import BizonConfig
 
 
 class Role(StrEnum):
@@ -18,6 +16,11 @@ class Role(StrEnum):
 
     PRODUCER = "producer"
     CONSUMER = "consumer"
+
+    @property
+    def fetches(self) -> bool:
+        """True for the side that fetches."""
+        return self is Role.PRODUCER
 
 
 _READABLE = 60  # characters of a broker's name for people to read
@@ -36,8 +39,6 @@ class JobStatus(StrEnum):
 WINDOW = "window"
 """Sync mode of a job that fetched a window of the past (``engine/runner/windows.py``). Only the state has it."""
 
-RESUMABLE = (JobStatus.STARTED, JobStatus.RUNNING, JobStatus.FAILED)
-
 
 class CursorStatus(StrEnum):
     """Status of a source cursor."""
@@ -55,11 +56,6 @@ class StreamKey(NamedTuple):
     name: str
     source_name: str
     stream_name: str
-
-    @classmethod
-    def of_pipeline(cls, config: "BizonConfig") -> Self:
-        """The key of the pipeline that a configuration describes."""
-        return cls(config.job_name, config.source.name, config.source.stream)
 
     @property
     def broker_name(self) -> str:
@@ -93,9 +89,44 @@ class StreamJob(NamedTuple):
     window: tuple[datetime, datetime] | None = None
 
     @property
+    def created_us(self) -> int:
+        """When the job was created, in microseconds since 1970."""
+        return microseconds(self.created_at)
+
+    @property
+    def age(self) -> timedelta:
+        """The time since the job was created, by the clock of this machine."""
+        return utc_now() - self.created_at
+
+    @property
     def is_under_way(self) -> bool:
         """True while no run has ended the job."""
         return self.status in (JobStatus.STARTED, JobStatus.RUNNING)
+
+    @property
+    def has_failed(self) -> bool:
+        """True when a run has ended the job without success."""
+        return self.status is JobStatus.FAILED
+
+    @property
+    def is_resumable(self) -> bool:
+        """True while a run may go on with the job."""
+        return self.is_under_way or self.has_failed
+
+    @property
+    def is_window(self) -> bool:
+        """True for a job that fetches a window of the past."""
+        return self.sync_mode == WINDOW
+
+    @property
+    def is_incremental(self) -> bool:
+        """True for a job that fetches what is new since the last one; False for a window."""
+        return self.sync_mode == "incremental"
+
+    @property
+    def is_endless(self) -> bool:
+        """True for a job whose stream never ends."""
+        return self.sync_mode == "stream"
 
 
 class DestinationCursor(NamedTuple):

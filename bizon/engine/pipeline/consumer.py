@@ -4,7 +4,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from bizon.common.clock import utc_now
 from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.pipeline.in_order import InOrder
@@ -172,7 +171,7 @@ class Consumer:
         if self._buffer.is_empty:
             return
         pages, marks, self._marks = self._buffer.take(), tuple(self._marks), []
-        self._loader.write(Batch(to_destination_frame(pages, self._run.job_id, utc_now()), marks))
+        self._loader.write(Batch(to_destination_frame(pages, self._run.job_id), marks))
 
     def publish(self) -> None:
         """Publish without an end: an earlier start committed all pages."""

@@ -34,7 +34,6 @@ from bizon.common.errors.errors import DestinationWriteError, FinalizeError, Que
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
-from bizon.destination.models import BatchRange, WriteMode
 from bizon.engine.backend.models import CommitRecord
 from bizon.engine.pipeline.failures import publishing, with_retries, writing
 from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatch
@@ -84,7 +83,7 @@ class Loader:
     @property
     def _is_stream(self) -> bool:
         """Sync mode ``stream``: rows go to the table their record names, and the job has one cursor, which advances."""
-        return self.destination.sync_metadata.write_mode is WriteMode.IN_PLACE
+        return self.destination.sync_metadata.in_place
 
     def prepare(self) -> None:
         """Make staging hold exactly the committed pages. Called once, before the first batch."""
@@ -171,7 +170,7 @@ class Loader:
         return refused
 
     def _write(self, destination: "AbstractDestination", batch: Batch, destination_id: str, rows: pl.DataFrame) -> None:
-        destination.batch = BatchRange(batch.from_iteration, batch.to_iteration)
+        destination.batch = batch.range
         destination.destination_id = destination_id
         with_retries(lambda: self._write_once(destination, batch, rows), self.sleep)
 

@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bizon.common.errors.errors import FailureClass
-from bizon.destination.models import ResumePoint as ResumePoint  # earlier guides import it from here
+from bizon.destination.models import BatchRange  # earlier guides import it from here
+from bizon.destination.models import ResumePoint as ResumePoint
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,6 +59,11 @@ class Batch(NamedTuple):
     def to_iteration(self) -> int:
         """Last page, inclusive."""
         return self.pages[-1].iteration
+
+    @property
+    def range(self) -> BatchRange:
+        """Its pages, as destinations receive them."""
+        return BatchRange(self.from_iteration, self.to_iteration)
 
 
 class TableRows(NamedTuple):
@@ -113,6 +119,11 @@ class WorkerResult(NamedTuple):
     overtaken: bool = False
     watermark_refused: bool = False
     misses_package: bool = False
+
+    @property
+    def is_success(self) -> bool:
+        """True when the worker reached the end of its work."""
+        return self.status is PipelineReturnStatus.SUCCESS
 
     def tracked_by(self, monitor: "AbstractMonitor") -> Self:
         """The result itself, once the monitor knows how the worker ended."""

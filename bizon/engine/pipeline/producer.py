@@ -1,6 +1,7 @@
 """The producing side: fetch pages from the source, put them on the queue, send how the stream ended."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -123,8 +124,10 @@ class Producer:
         self._put(self._fetcher.end(self._cursor.iteration, signal))
 
     def abort(self) -> None:
-        """Send the end of a stream that was not fetched to its end."""
-        self.send_end(Signal.ABORTED)
+        """Send the end of a stream that was not fetched to its end, unless the consumer has gone, whose error then
+        counts."""
+        with suppress(QueueError):
+            self.send_end(Signal.ABORTED)
 
     def _fetch_all(self) -> ProducerEnd:
         for message in self._replayed:

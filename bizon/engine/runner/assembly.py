@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from bizon.destination.buffer import memory_budget
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, discard
 
@@ -27,7 +26,7 @@ def build_backend(config: "BizonConfig") -> AbstractBackend:
 
 def build_queue(config: "BizonConfig", role: "Role") -> AbstractQueue:
     """The queue of one role, outside the run, not connected yet."""
-    stream = StreamKey.of_pipeline(config)
+    stream = config.stream_key
     return QueueFactory.get_queue(config.engine.queue, role=role, stream=stream, budget=memory_budget(config))
 
 

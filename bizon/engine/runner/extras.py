@@ -1,16 +1,15 @@
 """The optional packages that a run needs. Checked before anything is opened."""
 
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import MissingDependencyError
-from bizon.destination.config import DestinationTypes
-from bizon.engine.backend.models import Role
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
+    from bizon.engine.backend.models import Role
 
 MODULES = {
     "bigquery": ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.storage"),
@@ -22,7 +21,7 @@ MODULES = {
 it reports a missing package itself."""
 
 
-def check_extras(config: "BizonConfig", halves: Container[Role]) -> None:
+def check_extras(config: "BizonConfig", halves: Iterable["Role"]) -> None:
     """Raise MissingDependencyError, with the extra to install, when a part of the run lacks a package.
 
     The runner calls it before anything is opened; nothing is imported. ``halves``: the halves this process starts.
@@ -33,12 +32,12 @@ def check_extras(config: "BizonConfig", halves: Container[Role]) -> None:
             raise MissingDependencyError(extra, f"{part} (module {missing})")
 
 
-def _parts(config: "BizonConfig", halves: Container[Role]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _parts(config: "BizonConfig", halves: Iterable["Role"]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """For each part: the name of its extra, the part in words, and the modules it imports."""
     source, destination, queue = config.source.name, config.destination.name, config.engine.queue.type
-    if Role.PRODUCER in halves and config.source.source_file_path is None:
+    if any(half.fetches for half in halves) and config.source.source_file_path is None:
         yield source, f"source '{source}'", MODULES.get(source, ())
-    if Role.CONSUMER in halves and destination in list(DestinationTypes):
+    if not all(half.fetches for half in halves) and config.destination.is_built_in:
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())
     yield queue, f"engine.queue.type '{queue}'", MODULES.get(queue, ())[:1]

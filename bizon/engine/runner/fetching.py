@@ -1,9 +1,7 @@
 """The producing half: source, fetcher and producer, built and run."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import WorkerResult
@@ -89,6 +87,5 @@ def _fetch(producer: Producer, exhausted: bool) -> ProducerEnd:
     try:
         return producer.run(exhausted)
     except BaseException:
-        with suppress(QueueError):  # the consumer may be gone, which is then the error that counts
-            producer.abort()
+        producer.abort()
         raise

@@ -31,11 +31,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, Role, StreamJob, StreamKey
+from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
 from bizon.engine.pipeline.run import Run
 from bizon.engine.runner.resuming import ADOPTED, Candidates, Decision, candidates, decide, resume_point
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -66,11 +65,13 @@ def open_job(
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
     producing ``half``. ``scope``: the part of the stream to fetch. Raises ConfigError for a window that cannot be
     fetched."""
-    key = StreamKey.of_pipeline(config)
+    key = config.stream_key
     scope = scope or Scope()
     span = asked_window(backend, config, key, scope)
     jobs = candidates(backend, key)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())
+    if decision.then_another:
+        logger.info("The previous job was killed when only publishing was left; it is finished first")
     resumed = jobs.unfinished if decision.new_job_because is None else None
     job = resumed or _new_job(backend, config, key, jobs, decision, span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
@@ -126,9 +127,9 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
     A job that failed in a consumer is marked RUNNING again. A job that failed in its producer is not, since the
     producer has to start again: no consumer has joined it since, or only this one (``before``: the job it joined
     last)."""
-    key = StreamKey.of_pipeline(config)
+    key = config.stream_key
     newest = backend.get_last_stream_job(key)
-    if newest is None or newest.status not in RESUMABLE or not newest.producer_epoch:
+    if newest is None or not newest.is_resumable or not newest.producer_epoch:
         return None
     epoch = backend.open_epoch(newest.id, Role.CONSUMER)
     job = backend.get_stream_job_by_id(newest.id) or newest
@@ -139,7 +140,7 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
         backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
     if not joined_before:
         _log_start(job, run)
-    replaces = backend.is_reset(job.id) and job.sync_mode == SourceSyncModes.INCREMENTAL
+    replaces = backend.is_reset(job.id) and job.is_incremental
     return OpenedJob(job, run, incremental=None, replaces=replaces)
 
 
@@ -148,7 +149,7 @@ def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStat
     job_id, epoch = opened.job.id, opened.run.epoch
     if status.published:
         backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED, epoch=epoch)
-    elif not status.is_success and opened.job.sync_mode == SourceSyncModes.STREAM and status.interrupted:
+    elif not status.is_success and opened.job.is_endless and status.interrupted:
         return  # a stream that was asked to stop has not failed
     elif not status.is_success:
         backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
@@ -163,7 +164,7 @@ def _nothing_to_discard(config: "BizonConfig", previous: StreamJob | None) -> st
 
 def _has_failed_by_a_consumer(job: StreamJob) -> bool:
     """True when the job failed after a consumer had joined it."""
-    return job.status is JobStatus.FAILED and job.attempt != job.producer_epoch
+    return job.has_failed and job.attempt != job.producer_epoch
 
 
 def _log_start(job: StreamJob, run: Run) -> None:

@@ -64,17 +64,23 @@ def held_by_half(
     backend: "AbstractBackend", config: "BizonConfig", half: Role, on_lost: Callable[[str], None]
 ) -> AbstractContextManager[LeaseHolder]:
     """The lease that one half of a run holds; see ``held_lease``."""
-    key = lease_key(StreamKey.of_pipeline(config), half)
+    key = lease_key(config.stream_key, half)
     return held_lease(backend, key, config.engine.runner.config.lease_ttl, on_lost)
 
 
 def lease_key(key: StreamKey, half: Role) -> StreamKey:
     """The key that the lease of a half is filed under."""
-    if half is Role.PRODUCER:
+    if half.fetches:
         return key
     is_long = len(key.name) > _LONGEST_NAME
     name = f"{key.name[:60]}~{sha256(key.name.encode()).hexdigest()[:12]}" if is_long else key.name
     return key._replace(name=f"{name} (consumer)")
+
+
+def leases_of(backend: "AbstractBackend", key: StreamKey) -> tuple[Lease | None, Lease | None]:
+    """The leases of the producing and of the consuming half, as the state has them."""
+    producer, consumer = (backend.get_lease(lease_key(key, half)) for half in (Role.PRODUCER, Role.CONSUMER))
+    return producer, consumer
 
 
 def this_process() -> LeaseHolder:

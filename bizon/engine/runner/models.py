@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from bizon.common.errors.errors import FailureClass, RunFailedError
 from bizon.common.scrub import Scrubber
 from bizon.common.sync import SyncMetadata
-from bizon.engine.backend.models import StreamKey
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
 from bizon.engine.pipeline.run import Run
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
@@ -43,7 +42,7 @@ class RunContext:
     def without_job(cls, config: "BizonConfig", incremental: "SourceIncrementalState | None") -> "RunContext":
         """For fetching records that no state keeps."""
         name = config.job_name
-        return cls(config, Run(name, StreamKey.of_pipeline(config), 1, 1, ResumePoint(name)), incremental)
+        return cls(config, Run(name, config.stream_key, 1, 1, ResumePoint(name)), incremental)
 
     @property
     def sync_metadata(self) -> SyncMetadata:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.patience import END_OF_STREAM, END_OF_STREAM_DRAINED
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 
 if TYPE_CHECKING:
     from bizon.common.waiting import StopSign
+    from bizon.engine.pipeline.models import WorkerResult
 
 
 class ProducerState(IntEnum):
@@ -21,9 +21,9 @@ class ProducerState(IntEnum):
     FAILED = 2
 
 
-def state_of(result: WorkerResult) -> ProducerState:
+def state_of(result: "WorkerResult") -> ProducerState:
     """The state of a producer that has ended with this result."""
-    return ProducerState.DONE if result.status is PipelineReturnStatus.SUCCESS else ProducerState.FAILED
+    return ProducerState.DONE if result.is_success else ProducerState.FAILED
 
 
 class ProducerWatch:

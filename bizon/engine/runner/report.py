@@ -3,36 +3,34 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bizon.common.clock import utc_now
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.backend.models import Lease, Role, StreamJob, StreamKey
 from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.lease import is_dead, lease_key
+from bizon.engine.runner.lease import is_dead, leases_of
 from bizon.engine.runner.pipeline_report import LeaseReport, PipelineReport
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
+    from bizon.engine.backend.models import Lease, StreamJob
 
 
 def report_on(config: "BizonConfig") -> PipelineReport:
     """Read the state of a pipeline; nothing is created or changed. Raises BackendError, and ConfigError for a state
     that lives in the memory of a run."""
     _refuse_memory(config)
-    key = StreamKey.of_pipeline(config)
+    key = config.stream_key
     nothing = PipelineReport(key.name, key.source_name, key.stream_name, "none")
     with BackendFactory.get_backend(config.engine.backend) as backend:
         if not backend.check_prerequisites():
             return nothing
         pending, job = backend.has_pending_reset(key), backend.get_last_stream_job(key)
-        lease, consumer_lease = (
-            _lease_report(backend.get_lease(lease_key(key, half)), half) for half in (Role.PRODUCER, Role.CONSUMER)
-        )
+        producer, consumer = leases_of(backend, key)
+        lease, consumer_lease = _lease_report(producer, "producer"), _lease_report(consumer, "consumer")
         report = replace(nothing, reset_pending=pending, lease=lease, consumer_lease=consumer_lease)
         return report if job is None else _with_job(report, backend, job)
 
 
-def _with_job(report: PipelineReport, backend: AbstractBackend, job: StreamJob) -> PipelineReport:
+def _with_job(report: PipelineReport, backend: AbstractBackend, job: "StreamJob") -> PipelineReport:
     committed, position = backend.committed(job.id), backend.get_source_position(job.id)
     cursor, noted = committed.last, job.progress or {}
     return replace(
@@ -42,7 +40,7 @@ def _with_job(report: PipelineReport, backend: AbstractBackend, job: StreamJob) 
         sync_mode=job.sync_mode,
         starts=job.attempt,
         created_at=job.created_at,
-        age_seconds=(utc_now() - job.created_at).total_seconds(),
+        age_seconds=job.age.total_seconds(),
         last_iteration=None if cursor is None else cursor.to_source_iteration,
         next_pagination=None if cursor is None else cursor.pagination,
         rows_written=committed.rows_written,
@@ -57,12 +55,12 @@ def _with_job(report: PipelineReport, backend: AbstractBackend, job: StreamJob) 
     )
 
 
-def _lease_report(lease: Lease | None, half: Role) -> LeaseReport | None:
+def _lease_report(lease: "Lease | None", half: str) -> LeaseReport | None:
     if lease is None:
         return None
     alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))
     who = lease.holder
-    return LeaseReport(half.value, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
+    return LeaseReport(half, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
 
 
 def request_reset(config: "BizonConfig") -> None:
@@ -74,7 +72,7 @@ def request_reset(config: "BizonConfig") -> None:
             key=("source", "sync_mode"),
         )
     with build_backend(config) as backend:
-        backend.request_stream_reset(StreamKey.of_pipeline(config))
+        backend.request_stream_reset(config.stream_key)
 
 
 def _refuse_memory(config: "BizonConfig") -> None:

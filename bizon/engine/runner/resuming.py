@@ -4,17 +4,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.clock import microseconds
-from bizon.common.safe_log import logger
-from bizon.engine.backend.models import RESUMABLE, WINDOW, JobStatus, StreamJob, StreamKey
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
-from bizon.source.config import SourceSyncModes
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import StreamJob, StreamKey
 
 ADOPTED = "adopted"
 """Noted on a job that was started with --adopt, so that its resumes need no flag."""
@@ -34,16 +31,16 @@ class Decision(NamedTuple):
 class Candidates(NamedTuple):
     """``newest``: the newest job of the stream; ``previous``: the last that succeeded and is not a window."""
 
-    newest: StreamJob | None
-    previous: StreamJob | None
+    newest: "StreamJob | None"
+    previous: "StreamJob | None"
 
     @property
-    def unfinished(self) -> StreamJob | None:
+    def unfinished(self) -> "StreamJob | None":
         """The newest job, if it can be resumed."""
-        return self.newest if self.newest is not None and self.newest.status in RESUMABLE else None
+        return self.newest if self.newest is not None and self.newest.is_resumable else None
 
 
-def candidates(backend: "AbstractBackend", key: StreamKey) -> Candidates:
+def candidates(backend: "AbstractBackend", key: "StreamKey") -> Candidates:
     """The jobs that a new run depends on."""
     newest = backend.get_last_stream_job(key)
     return Candidates(newest, None if newest is None else backend.get_last_successful_stream_job(key))
@@ -52,7 +49,7 @@ def candidates(backend: "AbstractBackend", key: StreamKey) -> Candidates:
 def decide(
     backend: "AbstractBackend",
     config: "BizonConfig",
-    key: StreamKey,
+    key: "StreamKey",
     jobs: Candidates,
     scope: Scope,
     span: Span | None,
@@ -76,14 +73,13 @@ def decide(
         reason = "a reset was requested"
     then_another = reason is not None and not resets and _may_be_published(backend, job, config)
     if then_another:
-        logger.info("The previous job was killed when only publishing was left; it is finished first")
         reason = None
     adopts = config.source.adopt_output or (reason is not None and _adoption_goes_on(job, config))
     return Decision(reason, resets, then_another, adopts)
 
 
 def resume_point(
-    backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None, epoch: int
+    backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob | None", epoch: int
 ) -> ResumePoint:
     """Where a run of ``job`` starts, read from its last destination cursor."""
     appends = config.source.is_incremental and not backend.is_reset(job.id)
@@ -93,47 +89,48 @@ def resume_point(
         job.id,
         adopt=config.source.adopt_output or _was_adopted(job),
         epoch=epoch,
-        job_created_us=microseconds(job.created_at),
+        job_created_us=job.created_us,
         published=recorded_output(previous.id, previous.output, also) if appends and previous is not None else None,
     )
     committed = backend.committed(job.id)
     if (last := committed.last) is None:
         return replace(start, has_history=previous is not None)
-    is_stream = job.sync_mode == SourceSyncModes.STREAM
     return replace(
         start,
         last_iteration=last.to_source_iteration,
         pagination=last.pagination,
         rows_written=committed.rows_written,
         dead_letters=committed.dead_letters,
-        exhausted=not last.pagination and not is_stream,
-        committed=() if is_stream else tuple(cursor.batch for cursor in committed.cursors),
-        committed_letters=() if is_stream else tuple(cursor.letters for cursor in committed.cursors),
+        exhausted=not last.pagination and not job.is_endless,
+        committed=() if job.is_endless else tuple(cursor.batch for cursor in committed.cursors),
+        committed_letters=() if job.is_endless else tuple(cursor.letters for cursor in committed.cursors),
     )
 
 
-def _reason_not_to_resume(job: StreamJob | None, config: "BizonConfig", now: datetime, span: Span | None) -> str | None:
+def _reason_not_to_resume(
+    job: "StreamJob | None", config: "BizonConfig", now: datetime, span: Span | None
+) -> str | None:
     """Why a new job is needed, or None when ``job`` is resumed."""
     if job is None:
         return "there is no unfinished job"
     if config.source.force_ignore_checkpoint:
         return "force_ignore_checkpoint is set"
-    if job.sync_mode == WINDOW:
+    if job.is_window:
         return reason_not_to_continue(job, span)
     if job.sync_mode != config.source.sync_mode:
         return f"its sync_mode is {job.sync_mode}, the pipeline's is {config.source.sync_mode}"
     age = now - job.created_at
-    if job.sync_mode == SourceSyncModes.FULL_REFRESH and age > timedelta(seconds=config.source.checkpoint_max_age):
+    if not job.is_incremental and not job.is_endless and age > timedelta(seconds=config.source.checkpoint_max_age):
         return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
     return None
 
 
 def _outdated_checkpoint(
-    backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig", now: datetime
+    backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig", now: datetime
 ) -> str | None:
     """Why the window of an incremental job starts over; None when it does not. Publishing alone needs no checkpoint
     that the API knows, and a job without a checkpoint starts at the first page anyway."""
-    if job is None or job.sync_mode != SourceSyncModes.INCREMENTAL:
+    if job is None or not job.is_incremental:
         return None
     cursor = backend.get_last_cursor_by_job_id(job.id)
     age = timedelta(0) if cursor is None or not cursor.pagination else now - cursor.created_at
@@ -142,27 +139,24 @@ def _outdated_checkpoint(
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
 
 
-def _adoption_goes_on(job: StreamJob | None, config: "BizonConfig") -> bool:
+def _adoption_goes_on(job: "StreamJob | None", config: "BizonConfig") -> bool:
     """Whether the new job may take over the output without --adopt, because the abandoned job might."""
     if job is None or job.sync_mode != config.source.sync_mode:
         return False
     return _was_adopted(job) and not config.source.force_ignore_checkpoint
 
 
-def _was_adopted(job: StreamJob) -> bool:
+def _was_adopted(job: "StreamJob") -> bool:
     """Whether it was started with --adopt."""
     return (job.output or {}).get(ADOPTED) is True
 
 
-def _may_be_published(backend: "AbstractBackend", job: StreamJob | None, config: "BizonConfig") -> bool:
+def _may_be_published(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> bool:
     """True for a job that was killed when all its pages were committed: while it published, or just after. For a window
     also when it failed then: only runs with the same window resume it."""
-    incremental = SourceSyncModes.INCREMENTAL
-    if job is None or config.source.sync_mode is not incremental:
+    if job is None or not config.source.is_incremental:
         return False
-    if job.sync_mode != WINDOW and (
-        job.sync_mode != incremental or job.status is JobStatus.FAILED or backend.is_reset(job.id)
-    ):
+    if not job.is_window and (not job.is_incremental or job.has_failed or backend.is_reset(job.id)):
         return False
     cursor = backend.get_last_cursor_by_job_id(job.id)
     return cursor is not None and not cursor.pagination

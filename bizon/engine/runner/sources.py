@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import SourceConnectionError, StoppedError
 from bizon.common.waiting import stop_sign, within
-from bizon.engine.backend.models import StreamKey
 from bizon.source.callback import AbstractSourceCallback, NoOpSourceCallback
 from bizon.source.discover import resolve_source_class
 from bizon.source.source import AbstractSource
@@ -22,7 +21,7 @@ def build_source(config: "BizonConfig") -> AbstractSource:
     given = config.source.given_source
     if isinstance(given, AbstractSource):
         return given
-    name = StreamKey.of_pipeline(config).broker_name
+    name = config.stream_key.broker_name
     return resolve_source_class(config.source)(config.source.of_pipeline(name))
 
 

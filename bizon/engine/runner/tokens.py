@@ -1,11 +1,12 @@
 """Refresh tokens that rotate, kept in the state of the pipeline; see ``source/auth/authenticators/oauth.py``."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import BackendError, SourceConnectionError
+from bizon.common.kept_tokens import kept_by
 from bizon.common.waiting import pause, stop_sign
 from bizon.engine.backend.models import StreamKey
 from bizon.engine.patience import TOKEN_LEASE, TOKEN_WAIT
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
 
 _LOOK_EVERY = 0.2  # seconds
+
+
+def tokens_kept_in(backend: "AbstractBackend") -> AbstractContextManager[None]:
+    """Within: a refresh token that its provider replaces is kept in this state."""
+    return kept_by(StateTokenKeeper(backend))
 
 
 class StateTokenKeeper:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError
 from bizon.common.safe_log import logger
-from bizon.engine.backend.models import RESUMABLE, WINDOW, StreamJob, StreamKey
-from bizon.source.cursor import cursor_resolution, floored
+from bizon.source.cursor_resolution import cursor_resolution, floored
 from bizon.source.models import SourceIncrementalState
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import StreamJob, StreamKey
     from bizon.source.config import SourceConfig
 
 Span = tuple[datetime, datetime]
@@ -46,7 +46,7 @@ class Scope(NamedTuple):
     everything: bool = False
 
 
-def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamKey, scope: Scope) -> Span | None:
+def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: "StreamKey", scope: Scope) -> Span | None:
     """The window of a run, in whole units of ``cursor_resolution``; None when it has no window. Called before anything
     is opened. Raises ConfigError for a window that cannot be fetched."""
     if scope.since is None:
@@ -59,7 +59,7 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamK
     newest, previous = backend.get_last_stream_job(key), backend.get_last_successful_stream_job(key)
     if previous is None or backend.has_pending_reset(key):
         raise ConfigError("--since: the next run without it fetches everything; run that first")
-    if newest is not None and newest.status in RESUMABLE and newest.sync_mode != WINDOW:
+    if newest is not None and newest.is_resumable and not newest.is_window:
         raise ConfigError(f"--since: job {newest.id} is unfinished; run without --since first, to finish it")
     unit, mark = cursor_resolution(config.source), watermark(config.source, previous)
     begin, end = floored(as_utc(scope.since), unit), mark if scope.until is None else floored(as_utc(scope.until), unit)
@@ -71,36 +71,38 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: StreamK
     return begin, end
 
 
-def watermark(source: "SourceConfig", previous: StreamJob) -> datetime:
+def watermark(source: "SourceConfig", previous: "StreamJob") -> datetime:
     """Where the window of the last succeeded job ended, in whole units: where the next incremental one begins."""
     return floored(previous.window[1] if previous.window else previous.created_at, cursor_resolution(source))
 
 
-def reason_not_to_continue(job: StreamJob, span: Span | None) -> str | None:
+def reason_not_to_continue(job: "StreamJob", span: Span | None) -> str | None:
     """Why a run with this window, or without one, does not resume an unfinished job."""
-    if job.sync_mode == WINDOW and span is None:
+    if job.is_window and span is None:
         return "it fetches a window of the past, this run does not"
-    if job.sync_mode == WINDOW and job.window != span:
+    if job.is_window and job.window != span:
         return "it fetches another window"
     return None
 
 
 def incremental_state(
-    backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob | None
+    backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob | None"
 ) -> SourceIncrementalState | None:
-    """The window of a job as the source receives it; None when the stream is fetched from its beginning."""
+    """The window of a job as the source receives it; None when the stream is fetched from its beginning.
+
+    A window of the past comes without the source's state: a token would continue at the watermark and find nothing."""
     if not config.source.is_incremental or previous is None:
         return None
     begin, end = job.window or _window(backend, config, job, previous)
     return SourceIncrementalState(
         last_run=begin,
-        state=previous.incremental_state or {},
+        state={} if job.is_window else previous.incremental_state or {},
         cursor_field=config.source.cursor_field,
         run_started_at=end,
     )
 
 
-def _window(backend: "AbstractBackend", config: "BizonConfig", job: StreamJob, previous: StreamJob) -> Span:
+def _window(backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob") -> Span:
     """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted in the state: a
     resumed job has the same window, and the next one begins where it ended, even if the configuration changed."""
     unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)

@@ -20,40 +20,33 @@ from bizon.common.errors.errors import (
     WatermarkError,
 )
 from bizon.common.interrupts import in_words, is_for_the_process
-from bizon.common.kept_tokens import kept_by
 from bizon.common.safe_log import FAILURE, logger
 from bizon.common.waiting import ends_with, was_stopped
-from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
 from bizon.engine.runner.fetching import produce
-from bizon.engine.runner.tokens import StateTokenKeeper
+from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.engine.runner.writing import consume
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import Role
     from bizon.engine.runner.models import Links, RunContext
 
 _BIZON = Path(__file__).parents[2]
 _NOT_A_PLACE = ("<string>", contextlib.__file__)  # snippets, and the frames between two of bizon's context managers
-STATUS_OF_HALF = {
-    Role.PRODUCER: PipelineReturnStatus.SOURCE_ERROR,
-    Role.CONSUMER: PipelineReturnStatus.DESTINATION_ERROR,
-}
-"""The status of a half that an error outside bizon's tree ended."""
-
 _STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if status.failure_class is not None}
 
 
 def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
     """The producing half. Called once per run, in a separate thread or process."""
-    return _run(context, links, STATUS_OF_HALF[Role.PRODUCER], produce)
+    return _run(context, links, PipelineReturnStatus.SOURCE_ERROR, produce)
 
 
 def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:
     """The consuming half. Called once per run, in a separate thread or process."""
     try:
-        return _run(context, links, STATUS_OF_HALF[Role.CONSUMER], consume)
+        return _run(context, links, PipelineReturnStatus.DESTINATION_ERROR, consume)
     finally:
         with suppress(OSError):  # the producing process may be gone
             links.gate.set()
@@ -68,7 +61,7 @@ def guarded(
     """The result of ``work``, on this thread, or of ``failed`` for the error that ended it. Meanwhile waits end once
     ``stop`` is set, and refresh tokens that rotate are kept in the state. Exceptions for the whole process pass."""
     try:
-        with ends_with(stop), kept_by(StateTokenKeeper(backend)):
+        with ends_with(stop), tokens_kept_in(backend):
             return work()
     except BaseException as error:
         if was_stopped(error):
@@ -113,9 +106,14 @@ def status_of(error: BaseException, default: PipelineReturnStatus) -> PipelineRe
     return _STATUS_OF.get(error.failure_class, default) if isinstance(error, BizonError) else default
 
 
-def unhandled(half: Role, error: BaseException) -> WorkerResult:
+def status_of_half(half: "Role") -> PipelineReturnStatus:
+    """The status of a half that an error outside bizon's tree ended."""
+    return PipelineReturnStatus.SOURCE_ERROR if half.fetches else PipelineReturnStatus.DESTINATION_ERROR
+
+
+def unhandled(half: "Role", error: BaseException) -> WorkerResult:
     """The result of a half that an error ended outside its worker, as SystemExit does."""
-    return WorkerResult(status_of(error, STATUS_OF_HALF[half]), error=in_words(error))
+    return WorkerResult(status_of(error, status_of_half(half)), error=in_words(error))
 
 
 def log_failure(context: "RunContext", error: BaseException) -> str:

@@ -1,11 +1,15 @@
 """Authenticators by name, for ``AbstractSource.get_authenticator``."""
 
-from bizon.source.auth.authenticators.basic import BasicHttpAuthenticator, BasicHttpAuthParams
-from bizon.source.auth.authenticators.cookies import CookiesAuthenticator, CookiesAuthParams
+from typing import TYPE_CHECKING
+
 from bizon.source.auth.authenticators.oauth import Oauth2Authenticator, Oauth2AuthParams
-from bizon.source.auth.authenticators.token import TokenAuthenticator, TokenAuthParams
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.session import Session
+
+if TYPE_CHECKING:
+    from bizon.source.auth.authenticators.basic import BasicHttpAuthenticator, BasicHttpAuthParams
+    from bizon.source.auth.authenticators.cookies import CookiesAuthenticator, CookiesAuthParams
+    from bizon.source.auth.authenticators.token import TokenAuthenticator, TokenAuthParams
 
 _TOKEN_RETRIES = HttpRetriesConfig(total=6, allowed_methods=("POST",))  # about two minutes in all
 
@@ -19,16 +23,16 @@ class AuthBuilder:
         return Oauth2Authenticator(params, session=session or Session(retries=_TOKEN_RETRIES))
 
     @staticmethod
-    def basic(params: BasicHttpAuthParams) -> BasicHttpAuthenticator:
+    def basic(params: "BasicHttpAuthParams") -> "BasicHttpAuthenticator":
         """User name and password."""
-        return BasicHttpAuthenticator(params)
+        return params.authenticator()
 
     @staticmethod
-    def token(params: TokenAuthParams) -> TokenAuthenticator:
+    def token(params: "TokenAuthParams") -> "TokenAuthenticator":
         """A fixed token."""
-        return TokenAuthenticator(params)
+        return params.authenticator()
 
     @staticmethod
-    def cookies(params: CookiesAuthParams) -> CookiesAuthenticator:
+    def cookies(params: "CookiesAuthParams") -> "CookiesAuthenticator":
         """Cookies and further headers."""
-        return CookiesAuthenticator(params)
+        return params.authenticator()

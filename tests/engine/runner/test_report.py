@@ -6,7 +6,7 @@ import pytest
 
 from bizon.cli.status_lines import status_lines
 from bizon.common.models import BizonConfig
-from bizon.engine.backend.models import CommitRecord, Role, StreamKey
+from bizon.engine.backend.models import CommitRecord, Role
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import open_job
 from bizon.engine.runner.lease import held_lease, lease_key
@@ -43,7 +43,7 @@ def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, nam
     with build_backend(config) as backend:
         open_job(backend, config, half=Role.PRODUCER)
         assert report_on(config).was_killed
-        with held_lease(backend, lease_key(StreamKey.of_pipeline(config), half), 60, nothing):
+        with held_lease(backend, lease_key(config.stream_key, half), 60, nothing):
             report = report_on(config)
             assert (report.state, report.is_running, report.was_killed) == ("running", True, False)
             assert leases(config) == [name]
@@ -51,7 +51,7 @@ def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, nam
 
 
 def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
-    key = StreamKey.of_pipeline(config)
+    key = config.stream_key
     with (
         build_backend(config) as backend,
         held_lease(backend, key, 60, nothing),
@@ -61,7 +61,7 @@ def test_a_run_with_both_halves_is_shown_once(config: BizonConfig) -> None:
 
 
 def test_pages_that_are_fetched_ahead_of_the_checkpoint_are_shown(config: BizonConfig) -> None:
-    key = StreamKey.of_pipeline(config)
+    key = config.stream_key
     with build_backend(config) as backend:
         opened = open_job(backend, config)
 

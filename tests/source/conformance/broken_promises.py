@@ -45,6 +45,14 @@ class FetchesEverythingAgain(Items):
         return self.get(pagination)
 
 
+class FiltersWhatItDeclaresWhole(Items):
+    unfiltered_streams = ("items",)
+
+
+class FetchesEverythingAndDeclaresIt(FetchesEverythingAgain):
+    unfiltered_streams = ("items",)
+
+
 class ForgetsTheLastChanges(Items):
     def get_records_after(self, source_state, pagination=None):
         page = super().get_records_after(source_state, pagination)

@@ -14,6 +14,8 @@ from bizon.testing.source_subject import BehaviourError, NotApplicable, Subject
 
 DEFECTS = [
     (broken_paging.SkipsTheLastPage, "the_total_is_true_or_none"),
+    (broken_paging.SkipsTheLastPageAndHasNoTotal, "nothing_follows_the_last_page"),
+    (broken_paging.SkipsTheLastNumberedPage, "nothing_follows_the_last_page"),
     (broken_paging.RepeatsAPage, "no_page_repeats"),
     (broken_paging.NeverEnds, "paging_ends"),
     (broken_paging.NeverEndsWithNewPaginations, "paging_ends"),
@@ -44,6 +46,7 @@ DEFECTS = [
     (broken_promises.LosesEqualTimestamps, "equal_timestamps_at_the_edge_of_a_window_are_not_lost"),
     (broken_promises.BeginsADayEarly, "an_incremental_run_finds_exactly_what_changed"),
     (broken_promises.ForgetsTheLastChanges, "an_incremental_run_finds_exactly_what_changed"),
+    (broken_promises.FiltersWhatItDeclaresWhole, "an_incremental_run_finds_exactly_what_changed"),
     (broken_promises.FetchesEverythingAgain, "an_incremental_run_without_changes_finds_nothing"),
     (broken_promises.PrintsItsToken, "no_output_shows_a_secret"),
     (broken_promises.LogsItsHeaders, "no_output_shows_a_secret"),

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 from pytest_httpserver import HTTPServer
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 from werkzeug import Request, Response
 
@@ -67,6 +69,38 @@ def test_a_retry_does_not_ask_the_real_server_again(httpserver: HTTPServer, sess
     detour.plan(unavailable, times=2)
     assert session.get(httpserver.url_for("/once")).json() == [1]
     assert [each.is_faulty for each in detour.served] == [True, True, False]
+
+
+class UrlNoting(AuthBase):
+    """Credentials that expire at once; notes the URL of each request that it signs."""
+
+    def __init__(self) -> None:
+        self.urls: list[str | None] = []
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        self.urls.append(r.url)
+        return r
+
+    def sign_again(self, request: PreparedRequest) -> None:
+        request.prepare_url(request.url, {"again": 1})
+        self(request)
+
+    def renew(self, request: PreparedRequest) -> bool:
+        self(request)
+        return True
+
+
+def test_credentials_are_renewed_for_the_url_that_was_asked_for(
+    httpserver: HTTPServer, session: Session, detour: Detour
+) -> None:
+    httpserver.expect_ordered_request("/a").respond_with_json({}, status=401)
+    httpserver.expect_ordered_request("/a").respond_with_json({}, status=503)
+    httpserver.expect_ordered_request("/a", query_string="again=1").respond_with_json([1])
+    session.auth = UrlNoting()
+    url = httpserver.url_for("/a")
+    assert session.get(url).json() == [1]
+    assert session.auth.urls == [url, url, f"{url}?again=1"]
+    assert detour.served[-1].url == f"{url}?again=1"
 
 
 def test_retries_of_plain_requests_are_seen(httpserver: HTTPServer, session: Session) -> None:

@@ -14,7 +14,6 @@ from bizon.common.log_bridge import standard_logging_bridged
 from bizon.common.secret import registry
 from bizon.destination.buffer import memory_budget
 from bizon.destination.discover import load_custom_destination
-from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.runner.adapters.reporter import Reporter
@@ -26,6 +25,7 @@ from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:
+    from bizon.engine.backend.models import Role
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
 
@@ -47,7 +47,7 @@ def pack(context: RunContext) -> Payload:
     return Payload(pickle.dumps(context), source.source_file_path, destination.config.destination_file_path)
 
 
-def child_main(half: Role, payload: Payload, wiring: ChildWiring) -> None:
+def child_main(half: "Role", payload: Payload, wiring: ChildWiring) -> None:
     """Entry point of a child process. The main process handles signals and stops its children by the flag."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
@@ -67,7 +67,7 @@ def child_main(half: Role, payload: Payload, wiring: ChildWiring) -> None:
     gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
-def _work(half: Role, payload: Payload, wiring: ChildWiring, reporter: "Reporter") -> WorkerResult:
+def _work(half: "Role", payload: Payload, wiring: ChildWiring, reporter: "Reporter") -> WorkerResult:
     if payload.source_file is not None:
         load_custom_source(payload.source_file)
     if payload.destination_file is not None:
@@ -81,19 +81,19 @@ def _work(half: Role, payload: Payload, wiring: ChildWiring, reporter: "Reporter
         build_backend(context.config) as backend,
         ExitStack() as until_the_end,
     ):
-        spool = until_the_end.enter_context(open_spool(context)) if half is Role.CONSUMER else None
+        spool = until_the_end.enter_context(open_spool(context)) if not half.fetches else None
         queue = _queue(half, context, wiring, spool)
         watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)
         links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters), watch)
-        run = run_producer if half is Role.PRODUCER else run_consumer
+        run = run_producer if half.fetches else run_consumer
         return run(context, links)
 
 
-def _queue(half: Role, context: RunContext, wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
+def _queue(half: "Role", context: RunContext, wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
     config = context.config
     if config.engine.queue.is_broker:
         return build_queue(config, half)
-    if half is Role.PRODUCER:
+    if half.fetches:
         return PipeSender(config.engine.queue.config, wiring.data)
     return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)
 

@@ -10,7 +10,7 @@ from bizon.common.safe_log import FAILURE, logger
 from bizon.common.secret import learn
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.adapters.spawning import NO_GUARD, NO_GUARD_REASON
-from bizon.engine.runner.workers import STATUS_OF_HALF
+from bizon.engine.runner.workers import status_of_half
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
@@ -64,4 +64,4 @@ class Child:
         how = f"was killed by signal {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
         error = f"the {self.half} process {how}; committed pages are safe, run again to resume"
         logger.bind(**{FAILURE: True}).error(error)
-        self.result = WorkerResult(STATUS_OF_HALF[self.half], error=error)
+        self.result = WorkerResult(status_of_half(self.half), error=error)

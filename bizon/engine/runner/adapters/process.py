@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
 from typing import TYPE_CHECKING, Any
 
-from bizon.engine.backend.models import Role
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.runner.adapters.child import child_main, pack
 from bizon.engine.runner.adapters.children import Child
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, check_children, shared_memory
@@ -19,6 +18,7 @@ from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import Role
     from bizon.engine.runner.models import RunContext
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
@@ -46,7 +46,7 @@ class ProcessRunner(AbstractRunner):
         gate_out, gate_in = spawn.Pipe(duplex=False)
         payload = pack(context)
         children: dict[Role, Child] = {}
-        ends = {Role.PRODUCER: (data_in, gate_out), Role.CONSUMER: (data_out, gate_in)}
+        ends = dict(zip(self.halves, ((data_in, gate_out), (data_out, gate_in)), strict=True))
         try:
             for half, (data, gate) in ends.items():
                 events_out, events_in = spawn.Pipe(duplex=False)
@@ -84,7 +84,7 @@ class ProcessRunner(AbstractRunner):
         """End both halves: abandon the page in flight, and wait for a write in flight, since only it knows its
         result."""
         self._flag.set()
-        producer = children[Role.PRODUCER]
+        producer = next(child for half, child in children.items() if half.fetches)
         if producer.result is None:
             producer.process.join(PAGE_GRACE)
             if producer.process.is_alive():
@@ -92,10 +92,10 @@ class ProcessRunner(AbstractRunner):
         self._wait(children)
         self._ended = {half.value: child.result for half, child in children.items() if child.result is not None}
 
-    def _note_end(self, half: Role, result: WorkerResult) -> None:
-        if half is Role.PRODUCER:
+    def _note_end(self, half: "Role", result: WorkerResult) -> None:
+        if half.fetches:
             self._producer[0] = state_of(result)
-        if result.status is not PipelineReturnStatus.SUCCESS:
+        if not result.is_success:
             self._flag.set()
 
 
@@ -114,7 +114,7 @@ def _signals_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _reaped(children: dict[Role, Child]) -> Iterator[None]:
+def _reaped(children: dict["Role", Child]) -> Iterator[None]:
     """Within: no child outlives the runner, even when the runner is interrupted."""
     try:
         yield

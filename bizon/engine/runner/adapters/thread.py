@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.runner.assembly import build_shared_queue
 from bizon.engine.runner.models import Links, RunContext
@@ -16,6 +15,7 @@ from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import Role
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
 
@@ -35,11 +35,14 @@ class ThreadRunner(AbstractRunner):
             sending, receiving = self._queues(spool)
             links = self._links(sending, backend)
             is_cut_short = Event()
+            producing, consuming = self.halves
             with self._ended_by_exceptions(is_cut_short) as workers:
-                producer = workers["producer"] = _started(run_producer, context, links)
+                producer = workers[producing] = _started(run_producer, context, links)
                 self._stopping.wait(settings.consumer_start_delay)
-                watch = ProducerWatch(lambda: _state(producer), is_drained=receiving.is_drained, cut_short=is_cut_short)
-                workers["consumer"] = _started(run_consumer, context, links._replace(queue=receiving, watch=watch))
+                watch = ProducerWatch(
+                    lambda: _state(producing, producer), is_drained=receiving.is_drained, cut_short=is_cut_short
+                )
+                workers[consuming] = _started(run_consumer, context, links._replace(queue=receiving, watch=watch))
                 waiting = set(workers.values())
                 while waiting:  # in slices, so that the main thread also gets to handle signals
                     _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
@@ -48,14 +51,15 @@ class ThreadRunner(AbstractRunner):
     def _queues(self, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
         """The producer's and the consumer's end: the same object unless a broker is between them."""
         if self.bizon_config.engine.queue.is_broker:
-            return self._open_queue(Role.PRODUCER), self._open_queue(Role.CONSUMER)
+            sending, receiving = map(self._open_queue, self.halves)
+            return sending, receiving
         shared = build_shared_queue(self.bizon_config, spool)
         return shared, shared
 
     @contextmanager
-    def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict[str, Future[WorkerResult]]]:
+    def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict["Role", Future[WorkerResult]]]:
         """Within: an exception ends the workers in the dict, and their results are kept."""
-        workers: dict[str, Future[WorkerResult]] = {}
+        workers: dict[Role, Future[WorkerResult]] = {}
         try:
             yield workers
         except BaseException:
@@ -63,9 +67,8 @@ class ThreadRunner(AbstractRunner):
             self._stopping.set()
             wait(workers.values(), PAGE_GRACE)
             is_cut_short.set()
-            if "consumer" in workers:
-                wait([workers["consumer"]])
-            self._ended = _results({name: future for name, future in workers.items() if future.done()})
+            wait([future for half, future in workers.items() if not half.fetches])
+            self._ended = _results({half: future for half, future in workers.items() if future.done()})
             raise
 
 
@@ -83,17 +86,17 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
     return future
 
 
-def _state(producer: Future[WorkerResult]) -> ProducerState:
+def _state(half: "Role", producer: Future[WorkerResult]) -> ProducerState:
     if not producer.done():
         return ProducerState.RUNNING
-    return state_of(_result(producer, Role.PRODUCER))
+    return state_of(_result(producer, half))
 
 
-def _results(workers: dict[str, Future[WorkerResult]]) -> dict[str, WorkerResult]:
-    return {name: _result(future, Role(name)) for name, future in workers.items()}
+def _results(workers: dict["Role", Future[WorkerResult]]) -> dict[str, WorkerResult]:
+    return {half.value: _result(future, half) for half, future in workers.items()}
 
 
-def _result(future: Future[WorkerResult], half: Role) -> WorkerResult:
+def _result(future: Future[WorkerResult], half: "Role") -> WorkerResult:
     """The worker's own result, or one made from the SystemExit or the like that ended it."""
     error = future.exception()
     if error is None:

@@ -17,6 +17,10 @@ class BasicHttpAuthParams(StrictModel):
     auth_method: str = Field(default="Basic", description="Word before the encoded user name and password.")
     auth_header: str = Field(default="Authorization", description="Header that carries them.")
 
+    def authenticator(self) -> "BasicHttpAuthenticator":
+        """Build the authenticator that adds them to requests; nothing is sent."""
+        return BasicHttpAuthenticator(self)
+
 
 class BasicHttpAuthenticator(HeaderAuthenticator):
     """Adds user name and password to every request of a session. Called by requests, on the thread that fetches."""

@@ -14,6 +14,10 @@ class CookiesAuthParams(StrictModel):
     cookies: dict[str, SecretText] = Field(description="Cookies, name: value.")
     headers: dict[str, SecretText] = Field(default={}, description="Further headers, name: value.")
 
+    def authenticator(self) -> "CookiesAuthenticator":
+        """Build the authenticator that adds them to requests; nothing is sent."""
+        return CookiesAuthenticator(self)
+
 
 class CookiesAuthenticator(AuthBase):
     """Adds the cookies and headers to every request of a session. Called by requests, on the thread that fetches.

@@ -14,6 +14,10 @@ class TokenAuthParams(StrictModel):
     auth_method: str = Field(default="Bearer", description='Word before the token; "" sends the bare token.')
     auth_header: str = Field(default="Authorization", description="Header that carries the token.")
 
+    def authenticator(self) -> "TokenAuthenticator":
+        """Build the authenticator that adds them to requests; nothing is sent."""
+        return TokenAuthenticator(self)
+
 
 class TokenAuthenticator(HeaderAuthenticator):
     """Adds the token to every request of a session. Called by requests, on the thread that fetches."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.mark.matrix(share=4)
 class TestBigQuery(InWarehouse):
-    counts_staged_rows = fenced = marks_output = True
-
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
         self.warehouse = warehouse

@@ -114,6 +114,14 @@ def test_a_dataset_is_made_when_that_is_wanted(warehouse: "Warehouse") -> None:
     warehouse.client.delete_dataset(name)
 
 
+def test_a_look_makes_no_dataset_and_says_nothing_against_it(warehouse: "Warehouse") -> None:
+    name = f"{warehouse.dataset}_looked_at"
+    with open_destination(config_of(warehouse, dataset_id=name, create_dataset=True)) as destination:
+        destination.only_looks = True
+        assert destination.check_connection()
+    assert name not in [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
+
+
 def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "Warehouse") -> None:
     config = config_of(warehouse)
     with open_destination(config) as destination:

@@ -27,8 +27,6 @@ def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = Non
 
 @pytest.mark.matrix(share=4)
 class TestStreamingV2(InWarehouse):
-    counts_staged_rows = fenced = marks_output = True
-
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:
         self.warehouse = warehouse

@@ -12,7 +12,8 @@ from bizon.testing.destination import DestinationConformance
 
 
 class TestLines(DestinationConformance):
-    exactly_once_in_stream = counts_staged_rows = fenced = marks_output = True
+    exactly_once_in_stream = True
+    survives_interruptions = False  # test_file_crash.py and tests/e2e/crash do it, at each change of the disk
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> FileDestinationConfig:
@@ -24,7 +25,8 @@ class TestLines(DestinationConformance):
 
 
 class TestParquet(DestinationConformance):
-    exactly_once_in_stream = counts_staged_rows = fenced = marks_output = True
+    exactly_once_in_stream = True
+    survives_interruptions = False  # test_file_crash.py and tests/e2e/crash do it, at each change of the disk
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> FileDestinationConfig:

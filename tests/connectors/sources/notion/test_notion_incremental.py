@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from standins.notion.content import LONG_AGO
+from standins.notion.content import LONG_AGO, stamp
 
 from bizon.connectors.sources.notion.src.edits import Delivered, EditWindow
 
@@ -157,13 +157,22 @@ def test_all_pages_of_a_run_have_one_window(workspace, reader, inputs, state_fro
     assert len({str(each["window"]) for each in blocks.paginations}) == 1
 
 
-def test_an_edit_of_the_minute_in_progress_is_not_remembered() -> None:
+@pytest.mark.parametrize("seconds", [0, 1, 29, 30, 31, 59, 59.999999])
+def test_an_edit_of_the_minute_in_progress_is_not_remembered(seconds) -> None:
     """Another edit of that minute would look the same, and be lost."""
-    now, delivered = datetime.now(UTC), Delivered(0)
-    settled, fresh = ((now - minutes * MINUTE).isoformat() for minutes in (3.5, 1))
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(seconds=seconds)
+    delivered = Delivered(0, clock=lambda: now)
+    settled, fresh = stamp(now - 3 * MINUTE), stamp(now - 2 * MINUTE)
     assert delivered.is_new({"id": "a", "last_edited_time": settled})
     assert delivered.is_new({"id": "b", "last_edited_time": fresh})
     assert delivered.next_state["delivered"] == {"a": settled}
+
+
+def test_a_minute_that_settles_during_a_run_is_remembered() -> None:
+    moments = iter([datetime(2026, 1, 1, 12, 0, 59, tzinfo=UTC), datetime(2026, 1, 1, 12, 1, tzinfo=UTC)])
+    delivered = Delivered(0, clock=lambda: next(moments))
+    assert delivered.is_new({"id": "a", "last_edited_time": "2026-01-01T11:58:00.000Z"})
+    assert delivered.next_state["delivered"] == {"a": "2026-01-01T11:58:00.000Z"}
 
 
 def test_an_interrupted_increment_resumes_in_its_window(workspace, reader, inputs, state_from) -> None:

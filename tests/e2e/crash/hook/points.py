@@ -62,12 +62,16 @@ def at(point: str) -> Callable[..., None]:
     return lambda *_args, **_keys: passing(point)
 
 
+def patch_steps(destination: Any) -> None:
+    around(destination, "prepare", at("before_prepare"), at("after_prepare"))
+    around(destination, "write_records", None, at("after_write"))
+    around(destination, "receipt", None, at("after_receipt"))
+    around(destination, "verify", None, at("after_verify"))
+    around(destination, "finalize", at("before_finalize"))
+
+
 def patch_destination(module: ModuleType) -> None:
-    around(module.FileDestination, "prepare", at("before_prepare"), at("after_prepare"))
-    around(module.FileDestination, "write_records", None, at("after_write"))
-    around(module.FileDestination, "receipt", None, at("after_receipt"))
-    around(module.FileDestination, "verify", None, at("after_verify"))
-    around(module.FileDestination, "finalize", at("before_finalize"))
+    patch_steps(module.FileDestination)
 
 
 def patch_output(module: ModuleType) -> None:
@@ -143,6 +147,8 @@ PATCHES: dict[str, Callable[[ModuleType], None]] = {
     f"{FILE}.streaming": patch_streaming,
     "connectors.destinations.bigquery.src.destination": patch_bigquery,
     "connectors.destinations.bigquery_streaming_v2.src.destination": patch_bigquery_v2,
+    "destination.sql_table": lambda module: patch_steps(module.SqlTableDestination),
+    "destination.part_files": lambda module: patch_steps(module.PartFilesDestination),
     "engine.backend.adapters.sqlalchemy.backend": patch_backend,
 }
 

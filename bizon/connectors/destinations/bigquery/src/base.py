@@ -1,7 +1,7 @@
 """The base of the three BigQuery destinations: names, schemas, tables, and the clients."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,22 +11,21 @@ from google.cloud import bigquery
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
 from bizon.connectors.destinations.bigquery.src.client import Clients
-from bizon.connectors.destinations.bigquery.src.column_config import SIX_COLUMNS, BigQueryRecordSchemaConfig
+from bizon.connectors.destinations.bigquery.src.declared_tables import DeclaredTables
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
-from bizon.connectors.destinations.bigquery.src.merging import merged
-from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, rows_in
+from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting
-from bizon.connectors.destinations.bigquery.src.schema import as_there, declared_schema, record_schema, renamed
-from bizon.connectors.destinations.bigquery.src.tables import Tables, Target
+from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting, writing
+from bizon.connectors.destinations.bigquery.src.tables import Tables
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+    from bizon.connectors.destinations.bigquery.src.tables import Target
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -61,8 +60,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._is_stream = sync_metadata.write_mode is WriteMode.IN_PLACE
         self._labels = OwnerLabels(sync_metadata.owner)
         self._clients = Clients(config)
-        self._targets: dict[str, Target] = {}
-        self._schemas: dict[str, BigQueryRecordSchemaConfig | None] = {}
+        self._declared = DeclaredTables(config, self._find_named, self.data_type, self.mode)
         self._datasets: set[str] = set()
         self._landed = Landed()
         self._epoch, self._created_us = 1, 0
@@ -87,7 +85,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         dataset = f"{self.config.project_id}.{self.config.dataset_id}"
         for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
-        with connecting(f"bigquery: dataset '{dataset}'"):
+        with self._connecting(f"dataset '{dataset}'"):
             self._keep_legacy_name()
             if not self._is_stream:
                 self._target(self.default_destination_id)
@@ -99,7 +97,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._epoch, self._created_us = resume.epoch, resume.job_created_us
         self._finals.adopt = resume.adopt
         if self._is_stream:
-            with connecting(f"bigquery: table '{self.default_destination_id}'"):
+            with self._connecting(f"table '{self.default_destination_id}'"):
                 there = self._tables.find(self.default_destination_id)
             if there is not None:
                 self._finals.check(there)
@@ -110,7 +108,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         identity = {"destination": self.sync_metadata.destination_name, "place": table}
         if self._is_stream:
             return OutputState(identity)
-        with connecting(f"bigquery: table '{table}'"):
+        with self._connecting(f"table '{table}'"):
             found = self._tables.find(table)
         if found is None:
             return OutputState(identity, None, has_rows=False)
@@ -121,8 +119,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         """Check that a dataset exists where it should, or create it. Raises DestinationConnectionError."""
         if dataset in self._datasets:
             return
-        with connecting(
-            f"bigquery: dataset '{dataset}'",
+        with self._connecting(
+            f"dataset '{dataset}'",
             "create it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
         ):
             try:
@@ -136,9 +134,17 @@ class BigQueryFamilyDestination(AbstractDestination):
         check_dataset(dataset, location, self.config.dataset_location)
         self._datasets.add(dataset)
 
+    def _writing(self, what: str) -> AbstractContextManager[None]:
+        """Within: an error from Google becomes DestinationWriteError. ``what``: what is being done."""
+        return writing(f"bigquery: {what}")
+
+    def _connecting(self, what: str, remedy: str = "") -> AbstractContextManager[None]:
+        """Within: an error from Google becomes DestinationConnectionError, with the remedy."""
+        return connecting(f"bigquery: {what}", remedy)
+
     def describe(self) -> str:
         """The tables of this run."""
-        return ", ".join(self._targets) or self.default_destination_id
+        return ", ".join(self._declared.known) or self.default_destination_id
 
     def close(self) -> None:
         """Close the clients."""
@@ -170,51 +176,19 @@ class BigQueryFamilyDestination(AbstractDestination):
                 raise
             raise RowsRejectedError(dict.fromkeys(range(rows), f"destination_id {named!r}: {error}")) from error
 
-    def _target(self, table: str) -> Target:
+    def _target(self, table: str) -> "Target":
         """A table as it should be. Raises DestinationConnectionError when ``unnest`` has no columns for it."""
-        if table not in self._targets:
-            found = self._declared(table)
-            if _dataset_of(table) != _dataset_of(self.default_destination_id):  # in sync mode stream, a record names it
-                self._check_dataset(_dataset_of(table), make=False)
-            there = self._tables.find(table)
-            fields = () if there is None else there.schema
-            if found is None:
-                schema = renamed(record_schema(self.data_type, self.mode), fields)
-                target = Target(table, schema, self._clustering(table))
-            else:
-                found = found.model_copy(update={"record_schema": as_there(found.record_schema, fields)})
-                target = Target(table, declared_schema(found.record_schema), found.clustering_keys or None)
-            self._schemas[table], self._targets[table] = found, target
-        return self._targets[table]
+        return self._declared.target(table)
 
-    def _schema_of(self, table: str) -> BigQueryRecordSchemaConfig | None:
-        """The declared columns of a table, under the table's names for them; None when records are not unnested."""
-        self._target(table)
-        return self._schemas[table]
-
-    def _wanted(self, final: bigquery.Table | None) -> Target:
+    def _wanted(self, final: bigquery.Table | None) -> "Target":
         """The table once it is published: the columns it had, and the new ones."""
-        target = self._target(self.default_destination_id)
-        return target if final is None else target._replace(schema=merged(final.schema, target.schema, final.table_id))
+        return self._declared.widened(self.default_destination_id, final)
 
-    def _declared(self, table: str) -> BigQueryRecordSchemaConfig | None:
-        if not self.config.unnest:
-            return None
-        found = self._schemas_of_tables()
-        if table not in found:
-            raise DestinationConnectionError(
-                f"`unnest` needs an entry in `record_schemas` for '{table}'; there are: {', '.join(found)}"
-            )
-        return found[table]
-
-    def _clustering(self, table: str) -> list[str] | None:
-        """The clustering columns of a table that is not unnested."""
-        found = self._schemas_of_tables().get(table)
-        return [key for key in (found and found.clustering_keys) or () if key in SIX_COLUMNS] or None
-
-    def _schemas_of_tables(self) -> dict[str, BigQueryRecordSchemaConfig]:
-        schemas: Sequence[BigQueryRecordSchemaConfig] = self.config.record_schemas or ()
-        return {self.config.table_of(schema.destination_id): schema for schema in schemas}
+    def _find_named(self, table: str) -> bigquery.Table | None:
+        """The table if there is one. Also checks its dataset when a record has named it, in sync mode stream."""
+        if _dataset_of(table) != _dataset_of(self.default_destination_id):
+            self._check_dataset(_dataset_of(table), make=False)
+        return self._tables.find(table)
 
     def _keep_legacy_name(self) -> None:
         """Keep using a table without the prefix: older releases had none."""
@@ -228,6 +202,11 @@ class BigQueryFamilyDestination(AbstractDestination):
         location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **REQUEST_OPTIONS).location
         return location
 
+    def _mark_published(self) -> None:
+        """Note on the table that this job has published it."""
+        published = Publication(self._created_us, self.sync_metadata.job_id)
+        self._finals.mark(self.default_destination_id, published)
+
     def _knows(self, job_id: str) -> bool:
         return self.backend.get_stream_job_by_id(job_id) is not None
 
@@ -238,7 +217,7 @@ class BigQueryFamilyDestination(AbstractDestination):
     @cached_property
     def _finals(self) -> FinalTables:
         replaces = self._replaces and self.sync_metadata.write_mode is WriteMode.REPLACE
-        return FinalTables(self._clients.bigquery, self._tables, self._labels, self._knows, replaces=replaces)
+        return FinalTables(self._tables, self._labels, self._knows, replaces=replaces)
 
     @cached_property
     def _jobs(self) -> BigQueryJobs:

@@ -1,6 +1,7 @@
 """BigQuery jobs that run exactly once, however often they are requested."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.api_core import exceptions
@@ -41,6 +42,40 @@ class BigQueryJobs:
             if is_own and (own == _ATTEMPTS or job.error_result.get("reason") not in PASSING_REASONS):
                 raise _failed(job)
             number += 1
+
+    def run(self, name: str, script: str, parameters: Sequence[bigquery.ArrayQueryParameter]) -> None:
+        """``done`` for a script."""
+        job_config = bigquery.QueryJobConfig(query_parameters=list(parameters))
+
+        def start(job_id: str) -> Job:
+            return self._client.query(script, job_config=job_config, job_id=job_id, job_retry=None, **REQUEST_OPTIONS)
+
+        self.done(name, start)
+
+    def load(self, name: str, uris: Sequence[str], table_id: str, job_config: bigquery.LoadJobConfig) -> None:
+        """``done`` for a load of objects."""
+
+        def start(job_id: str) -> Job:
+            return self._client.load_table_from_uri(
+                uris, table_id, job_id=job_id, job_config=job_config, **REQUEST_OPTIONS
+            )
+
+        self.done(name, start)
+
+    def load_content(self, name: str, content: bytes, table_id: str, job_config: bigquery.LoadJobConfig) -> None:
+        """``done`` for a load of bytes."""
+
+        def start(job_id: str) -> Job:
+            return self._client.load_table_from_file(
+                io.BytesIO(content),
+                table_id,
+                size=len(content),
+                job_id=job_id,
+                job_config=job_config,
+                timeout=REQUEST_OPTIONS["timeout"],
+            )
+
+        self.done(name, start)
 
     def is_done(self, name: str) -> bool:
         """Whether the job was done; waits for a job that is running."""

@@ -8,6 +8,7 @@ A script removes the table, or publishes from it, and compares the label first: 
 late does nothing. BigQuery compares and acts in one job.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from google.api_core import exceptions
@@ -15,7 +16,6 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.owner_labels import STAGING, Knows, label_of
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
 
 if TYPE_CHECKING:
@@ -28,9 +28,8 @@ _OPTIONS = "INFORMATION_SCHEMA.TABLE_OPTIONS"
 class StagingClaim:
     """The claim of one start to the staging table ``table_id``."""
 
-    def __init__(self, client: bigquery.Client, tables: Tables, owner: "Owner", knows: Knows, table_id: str) -> None:
+    def __init__(self, tables: Tables, owner: "Owner", knows: Knows, table_id: str) -> None:
         self.table_id = table_id
-        self._client = client
         self._tables = tables
         self._owner = owner
         self._knows = knows
@@ -55,12 +54,9 @@ class StagingClaim:
             self._check_owner(found)
             if self._is_superseded_by(found):
                 raise OvertakenError(self._job_id)
-            found.labels = {**found.labels, **self._labels}
-            try:
-                self._client.update_table(found, ["labels"], **REQUEST_OPTIONS)
-            except (exceptions.PreconditionFailed, exceptions.NotFound):  # another start was faster
-                continue
-            return
+            with suppress(exceptions.NotFound):
+                if self._tables.relabel(found, self._labels) is not None:
+                    return  # else another start was faster
         raise self._contested()
 
     def check(self) -> None:
@@ -97,7 +93,7 @@ class StagingClaim:
             if not self._is_mine(found):
                 raise OvertakenError(self._job_id)
             try:
-                self._client.query(script, job_retry=None, **REQUEST_OPTIONS).result()
+                self._tables.query(script, repeats=False)
             except exceptions.BadRequest as error:  # claimed since, or removed by a request whose answer was lost
                 refused = error
                 continue

@@ -12,7 +12,6 @@ from bizon.connectors.destinations.bigquery.src.loads import Loads
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
 from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.objects import Objects
-from bizon.connectors.destinations.bigquery.src.request_policy import connecting, writing
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 
@@ -44,8 +43,8 @@ class BigQueryDestination(BigQueryStagedDestination):
         """True, or raises DestinationConnectionError: no dataset, no bucket, no permission, no credentials, or dataset
         and bucket are in locations that do not fit."""
         bucket = self.config.gcs_buffer_bucket
-        with connecting(
-            f"bigquery: bucket '{bucket}'",
+        with self._connecting(
+            f"bucket '{bucket}'",
             "create it, and give the account the role Storage Object Admin in it",
         ):
             self._objects.check()
@@ -66,7 +65,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         first, last = self.batch.from_iteration, self.batch.to_iteration
         load = first if self._background is None or self._background.next_load is None else self._background.next_load
         part = self._objects.part(self._epoch, load, first, last, _mark_of(table), content.format)
-        with writing(f"bigquery: table '{table}'"):
+        with self._writing(f"table '{table}'"):
             if self._in_place:
                 with self._rejecting(rows):
                     self._finals.ensure(self._target(table))
@@ -81,7 +80,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         """With async_load: the last page whose load job is done."""
         if self._background is None:
             return super().landed(wait=wait)
-        with writing(f"bigquery: table '{self.default_destination_id}'"):
+        with self._writing(f"table '{self.default_destination_id}'"):
             return self._background.landed(wait=wait)
 
     def close(self) -> None:
@@ -93,7 +92,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         """Also removes the objects that earlier runs have left in the bucket."""
         self._objects.begin(resume.job_created_us)
         super()._prepare_in_place(resume)
-        with writing("bigquery: objects of earlier runs"):
+        with self._writing("objects of earlier runs"):
             self._objects.remove_older_jobs()
             self._objects.remove_earlier_starts(resume.epoch)
 
@@ -118,7 +117,7 @@ class BigQueryDestination(BigQueryStagedDestination):
 
     def _content(self, table: str) -> Content:
         if table not in self._contents:
-            self._contents[table] = Content(self._schema_of(table), self._target(table).schema)
+            self._contents[table] = Content(self._declared.schema_of(table), self._target(table).schema)
         return self._contents[table]
 
     @cached_property
@@ -131,7 +130,7 @@ class BigQueryDestination(BigQueryStagedDestination):
 
     @cached_property
     def _loads(self) -> Loads:
-        return Loads(self._clients.bigquery, self._jobs, self._objects, self.sync_metadata.job_id)
+        return Loads(self._jobs, self._objects, self.sync_metadata.job_id)
 
 
 def _mark_of(table: str) -> str:

@@ -2,12 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.foreign_rows import check_final
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
 
 if TYPE_CHECKING:
@@ -20,10 +18,7 @@ class FinalTables:
     ``prepare`` sets ``adopt``: tables with rows that this pipeline did not write are taken over.
     """
 
-    def __init__(
-        self, client: bigquery.Client, tables: Tables, labels: "OwnerLabels", knows: "Knows", *, replaces: bool
-    ) -> None:
-        self._client = client
+    def __init__(self, tables: Tables, labels: "OwnerLabels", knows: "Knows", *, replaces: bool) -> None:
         self._tables = tables
         self._labels = labels
         self._knows = knows
@@ -41,11 +36,9 @@ class FinalTables:
             self.check(table)
             if self._labels.label in table.labels:
                 return table
-            table.labels = {**table.labels, self._labels.label: ""}
-            try:
-                return self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
-            except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self._client.get_table(table.reference, **REQUEST_OPTIONS)
+            if (claimed := self._tables.relabel(table, {self._labels.label: ""})) is not None:
+                return claimed
+            table = self._tables.get(table.reference)
         raise self._contested(table)
 
     def claimed(self, target: Target) -> bigquery.Table:
@@ -70,22 +63,16 @@ class FinalTables:
     def mark(self, table_id: str, published: "Publication") -> None:
         """Note that a job has published a table; repeating it changes nothing. Raises OvertakenError when a later job
         of this pipeline has published since."""
-        table = self._client.get_table(table_id, **REQUEST_OPTIONS)
+        table = self._tables.get(table_id)
         for _ in range(ATTEMPTS):
             before = self._labels.publication(table)
             if before is not None and before.created_us > published.created_us and self._knows(before.job_id):
                 raise OvertakenError(published.job_id)
             gone = self._labels.others(table) if self._replaces else []
-            labels = {**table.labels, self._labels.label: published.label, **dict.fromkeys(gone)}
-            if labels == table.labels:
+            labels = {self._labels.label: published.label, **dict.fromkeys(gone)}
+            if {**table.labels, **labels} == table.labels or self._tables.relabel(table, labels) is not None:
                 return
-            table.labels = labels
-            try:
-                self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
-            except exceptions.PreconditionFailed:
-                table = self._client.get_table(table_id, **REQUEST_OPTIONS)
-            else:
-                return
+            table = self._tables.get(table_id)
         raise self._contested(table)
 
     @staticmethod

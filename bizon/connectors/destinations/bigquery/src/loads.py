@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 
 from google.cloud import bigquery
 
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
-
 if TYPE_CHECKING:
-    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs, Job
+    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
     from bizon.connectors.destinations.bigquery.src.objects import Objects
     from bizon.connectors.destinations.bigquery.src.parts import Part
     from bizon.connectors.destinations.bigquery.src.tables import Target
@@ -29,8 +27,7 @@ def appending(format: str, target: "Target") -> bigquery.LoadJobConfig:
 class Loads:
     """Load jobs of one job of a pipeline."""
 
-    def __init__(self, client: bigquery.Client, jobs: "BigQueryJobs", objects: "Objects", job_id: str) -> None:
-        self._client = client
+    def __init__(self, jobs: "BigQueryJobs", objects: "Objects", job_id: str) -> None:
         self._jobs = jobs
         self._objects = objects
         self._name = f"bizon_{job_id}"
@@ -43,13 +40,7 @@ class Loads:
             config.parquet_options = bigquery.ParquetOptions()
             config.parquet_options.enable_list_inference = True
         uris = [self._objects.uri(part) for part in parts]
-
-        def start(job_id: str) -> "Job":
-            return self._client.load_table_from_uri(
-                uris, target.table_id, job_id=job_id, job_config=config, **REQUEST_OPTIONS
-            )
-
-        self._jobs.done(f"{self._name}_load_{label}", start)
+        self._jobs.load(f"{self._name}_load_{label}", uris, target.table_id, config)
 
     def was_loaded(self, part: "Part") -> bool:
         """Whether an object was appended; waits for a job that is running."""

@@ -60,6 +60,10 @@ class OwnerLabels:
         labels: Mapping[str, str] = table.labels
         return bool(labels.get(self.label)) or (self.label not in labels and labels.get(_OLDER) == self.owner.mark)
 
+    def has_rows_in(self, table: bigquery.Table) -> bool:
+        """Whether a final table still has rows, and this pipeline has put some there."""
+        return self.has_published(table) and bool(rows_in(table))
+
     def others(self, table: bigquery.Table) -> list[str]:
         """Names of the labels that other pipelines have left on a final table."""
         names = [name for name in table.labels if _FINAL.fullmatch(name) and name != self.label]

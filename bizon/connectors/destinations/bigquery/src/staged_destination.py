@@ -11,14 +11,11 @@ from google.cloud import bigquery
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
-from bizon.connectors.destinations.bigquery.src.owner_labels import Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, writing
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Staging, Step
 
 if TYPE_CHECKING:
-    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
     from bizon.connectors.destinations.bigquery.src.config import StagingDetails
     from bizon.connectors.destinations.bigquery.src.tables import Target
 
@@ -80,7 +77,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
             self._finals.check(self._final)
 
     def _has_own_rows(self) -> bool:
-        return self._final is not None and self._labels.has_published(self._final) and bool(rows_in(self._final))
+        return self._final is not None and self._labels.has_rows_in(self._final)
 
     def _take_over(self, resume: ResumePoint) -> None:
         if self._final is not None:
@@ -110,25 +107,17 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         self._tables.widen(final, staged.schema)
         replaces = mode is WriteMode.REPLACE
         script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
-        job_config = bigquery.QueryJobConfig(query_parameters=staged.parameters)
-
-        def start(job_id: str) -> "Job":
-            return self._clients.bigquery.query(
-                script, job_config=job_config, job_id=job_id, job_retry=None, **REQUEST_OPTIONS
-            )
-
-        self._jobs.done(self._publish_name, start)
+        self._jobs.run(self._publish_name, script, staged.parameters)
         self._published = True
 
     def _note_published(self) -> None:
-        published = Publication(self._created_us, self.sync_metadata.job_id)
-        self._finals.mark(self.default_destination_id, published)
+        self._mark_published()
 
     def _discard(self) -> None:
         self._staging.remove()
 
     def _explained(self, step: Step) -> AbstractContextManager[None]:
-        return writing(f"bigquery: table '{self._place}'" if step is Step.PUBLISH else "bigquery: staging")
+        return self._writing(f"table '{self._place}'" if step is Step.PUBLISH else "staging")
 
     @property
     def _publish_name(self) -> str:
@@ -138,7 +127,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     @cached_property
     def _claim(self) -> StagingClaim:
         owner = self.sync_metadata.owner
-        return StagingClaim(self._clients.bigquery, self._tables, owner, self._knows, self.temp_table_id)
+        return StagingClaim(self._tables, owner, self._knows, self.temp_table_id)
 
     @abstractmethod
     def _open_staging(self, wanted: "Target") -> StagingTable:

@@ -1,7 +1,7 @@
-"""Tables of BigQuery: find, create, widen."""
+"""Tables of BigQuery: find, query, create, change. All requests about tables are here."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -36,15 +36,36 @@ class Tables:
     def find(self, table_id: str) -> bigquery.Table | None:
         """A table; None when there is none."""
         try:
-            return self._client.get_table(table_id, **REQUEST_OPTIONS)
+            return self.get(table_id)
         except exceptions.NotFound:
             return None
+
+    def get(self, table: str | bigquery.TableReference) -> bigquery.Table:
+        """A table that must be there."""
+        return self._client.get_table(table, **REQUEST_OPTIONS)
+
+    def query(
+        self, sql: str, parameters: Sequence[bigquery.ArrayQueryParameter] = (), *, repeats: bool = True
+    ) -> Iterable[Any]:
+        """The rows that a query returns. ``repeats``: a query that fails for a reason that passes is run again."""
+        job_config = bigquery.QueryJobConfig(query_parameters=list(parameters)) if parameters else None
+        once: dict[str, Any] = {} if repeats else {"job_retry": None}
+        return self._client.query(sql, job_config=job_config, **once, **REQUEST_OPTIONS).result()
+
+    def insert(
+        self, table_id: str, rows: Sequence[Mapping[str, Any]], ids: Sequence[str]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Insert rows by insertAll, each with an id by which BigQuery skips repeats. Returns the errors of rows."""
+        errors: Sequence[Mapping[str, Any]] = self._client.insert_rows_json(
+            table_id, rows, row_ids=ids, **REQUEST_OPTIONS
+        )
+        return errors
 
     def count(self, table_id: str) -> int | None:
         """Rows of a table; None when there is no table. A query counts them, which costs nothing: the metadata of the
         table may lag."""
         try:
-            rows = self._client.query(f"SELECT COUNT(*) FROM `{table_id}`", job_retry=None, **REQUEST_OPTIONS).result()
+            rows = self.query(f"SELECT COUNT(*) FROM `{table_id}`", repeats=False)
         except exceptions.NotFound:
             return None
         return int(next(iter(rows))[0])
@@ -71,6 +92,14 @@ class Tables:
         table.labels, table.description = dict(labels), description
         return self._client.create_table(table, exists_ok=exists_ok, **REQUEST_OPTIONS)
 
+    def relabel(self, table: bigquery.Table, labels: Mapping[str, str | None]) -> bigquery.Table | None:
+        """Change the labels of a table; None when somebody has changed the table since it was read."""
+        table.labels = {**table.labels, **labels}
+        try:
+            return self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
+        except exceptions.PreconditionFailed:
+            return None
+
     def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
         """Add the columns that a table lacks. Raises DestinationError for one of another type."""
         for _ in range(ATTEMPTS):
@@ -81,7 +110,7 @@ class Tables:
             try:
                 return self._client.update_table(table, ["schema"], **REQUEST_OPTIONS)
             except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self._client.get_table(table.reference, **REQUEST_OPTIONS)
+                table = self.get(table.reference)
         raise DestinationError(f"table '{table.table_id}' keeps being changed by others")
 
     def check_partitioning(self, table: bigquery.Table) -> None:

@@ -1,6 +1,5 @@
 """The ``bigquery_streaming`` destination: tabledata.insertAll inserts the rows."""
 
-import io
 import time
 from functools import cached_property, partial
 from operator import attrgetter
@@ -15,13 +14,10 @@ from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.loads import appending
-from bizon.connectors.destinations.bigquery.src.owner_labels import Publication
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, writing
 from bizon.connectors.destinations.bigquery_streaming.src.insert_errors import is_unknown_field, refused_rows
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
 
 if TYPE_CHECKING:
-    from bizon.connectors.destinations.bigquery.src.bigquery_jobs import Job
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
     from bizon.connectors.destinations.bigquery.src.tables import Target
     from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
@@ -50,15 +46,15 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         """Create or check the table; nothing is staged. An existing table has to be partitioned as configured."""
         super().prepare(resume)
         if not self._is_stream:
-            with writing(f"bigquery: table '{self.default_destination_id}'"):
+            with self._writing(f"table '{self.default_destination_id}'"):
                 self._ensured(self.default_destination_id)
 
     def finalize(self) -> bool:
         """Note which job was the last; its rows are in the table."""
         if not self._is_stream:
             table = self.default_destination_id
-            with writing(f"bigquery: table '{table}'"):
-                self._finals.mark(table, Publication(self._created_us, self.sync_metadata.job_id))
+            with self._writing(f"table '{table}'"):
+                self._mark_published()
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
@@ -66,11 +62,11 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         table = self._table_of_rows(df_destination_records.height)
         if not self._is_stream and (reason := self._one_table(table)) is not None:
             return False, reason
-        with writing(f"bigquery: table '{table}'"):
+        with self._writing(f"table '{table}'"):
             with self._rejecting(df_destination_records.height):
                 target = self._ensured(table)
             if table not in self._rows:
-                self._rows[table] = InsertRows(self._schema_of(table), target.schema)
+                self._rows[table] = InsertRows(self._declared.schema_of(table), target.schema)
             self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
         return True, None
 
@@ -95,11 +91,8 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         deadline = self._made_at + _SETTLING
         while True:
             try:
-                errors = self._clients.bigquery.insert_rows_json(
-                    target.table_id,
-                    [row.json for row in request],
-                    row_ids=[row.id for row in request],
-                    **REQUEST_OPTIONS,
+                errors = self._tables.insert(
+                    target.table_id, [row.json for row in request], [row.id for row in request]
                 )
             except exceptions.NotFound:
                 if time.monotonic() > deadline:
@@ -116,21 +109,9 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         if not rows:
             return
         content = b"".join(load_line(row.json, target.schema) for row in rows)
-        job_config = appending("json", target)
-
-        def start(job_id: str) -> "Job":
-            file = io.BytesIO(content)
-            return self._clients.bigquery.load_table_from_file(
-                file,
-                target.table_id,
-                size=len(content),
-                job_id=job_id,
-                job_config=job_config,
-                timeout=REQUEST_OPTIONS["timeout"],
-            )
-
         batch = f"{self._epoch}_{self.batch.from_iteration}_{self.batch.to_iteration}"
-        self._jobs.done(f"bizon_{self.sync_metadata.job_id}_large_{batch}_{target.table_id.replace('.', '_')}", start)
+        name = f"bizon_{self.sync_metadata.job_id}_large_{batch}_{target.table_id.replace('.', '_')}"
+        self._jobs.load_content(name, content, target.table_id, appending("json", target))
 
     def _ensured(self, table: str) -> "Target":
         target = self._target(table)

@@ -10,15 +10,14 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.bigquery.src.request_policy import writing
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
-from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
+    from bizon.connectors.destinations.bigquery.src.tables import Target
     from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
 
 _MB = 1_000_000
@@ -51,7 +50,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         table = self._table_of_rows(rows)
         if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
-        with writing(f"bigquery: table '{table}'"):
+        with self._writing(f"table '{table}'"):
             with self._rejecting(rows):
                 writer = self._writer(table)
             if self._in_place:
@@ -66,12 +65,13 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             client.transport.close()
         super().close()
 
-    def _open_staging(self, wanted: Target) -> MarkedStaging:
+    def _open_staging(self, wanted: "Target") -> MarkedStaging:
         staged = self._staged_target(wanted)
-        return MarkedStaging(self._clients.bigquery, self._tables, self._claim, staged, wanted)
+        return MarkedStaging(self._tables, self._claim, staged, wanted)
 
-    def _staged_target(self, wanted: Target) -> Target:
-        return Target(self.temp_table_id, [*wanted.schema, SchemaField(BATCH, "STRING")], None)
+    def _staged_target(self, wanted: "Target") -> "Target":
+        schema = [*wanted.schema, SchemaField(BATCH, "STRING")]
+        return wanted._replace(table_id=self.temp_table_id, schema=schema, clustering=None)
 
     def _writer(self, table: str) -> TableWriter:
         if table not in self._writers:
@@ -83,7 +83,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             self._writers[table] = TableWriter(
                 self._write_client,
                 target.table_id,
-                Messages(target.schema, self._schema_of(table)),
+                Messages(target.schema, self._declared.schema_of(table)),
                 request_bytes=int(self.config.request_size * _MB),
                 threads=self.config.max_concurrent_threads,
                 offsets=not self._in_place or self.config.use_offsets,

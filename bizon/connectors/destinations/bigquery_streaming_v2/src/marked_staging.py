@@ -16,7 +16,6 @@ from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.destination.receipts import differs, not_verified, parts_that_count
 
@@ -32,10 +31,7 @@ _WHERE = f"`{BATCH}` IN UNNEST(@marks)"
 class MarkedStaging:
     """The staging table of a job, ``table``. ``published``: the table that receives its rows."""
 
-    def __init__(
-        self, client: bigquery.Client, tables: "Tables", claim: "StagingClaim", table: "Target", published: "Target"
-    ) -> None:
-        self._client = client
+    def __init__(self, tables: "Tables", claim: "StagingClaim", table: "Target", published: "Target") -> None:
         self._tables = tables
         self._claim = claim
         self._published = published
@@ -110,8 +106,5 @@ class MarkedStaging:
 
     def _counts(self, marks: list[str]) -> dict[str, int]:
         query = f"SELECT `{BATCH}` AS mark, COUNT(*) AS n FROM `{self.table.table_id}` WHERE {_WHERE} GROUP BY 1"
-        job_config = bigquery.QueryJobConfig(query_parameters=[ArrayQueryParameter("marks", "STRING", marks)])
-        return {
-            row["mark"]: int(row["n"])
-            for row in self._client.query(query, job_config=job_config, **REQUEST_OPTIONS).result()
-        }
+        rows = self._tables.query(query, [ArrayQueryParameter("marks", "STRING", marks)])
+        return {row["mark"]: int(row["n"]) for row in rows}

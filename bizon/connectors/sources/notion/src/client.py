@@ -1,12 +1,14 @@
 """Notion's endpoints, as methods that return checked answers."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.common.safe_log import logger
-from bizon.source.session import Session
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
 
 Json = dict[str, Any]
 _NOT_FOUND = 404
@@ -19,6 +21,10 @@ class NotSharedError(SourceFetchError):
 
 class StaleCursorError(SourceFetchError):
     """Notion refuses a request that continues at a cursor; perhaps the result there is no longer one."""
+
+
+class UnreadableError(SourceFetchError):
+    """Notion leaves out results, or what a checkpoint names."""
 
 
 class Listed(NamedTuple):
@@ -37,7 +43,7 @@ class NotionClient:
     when a query or a search cannot continue; other refusals raise the ``requests.HTTPError`` of the session.
     """
 
-    def __init__(self, session: Session, base_url: str, page_size: int) -> None:
+    def __init__(self, session: "Session", base_url: str, page_size: int) -> None:
         self._session = session
         self._base_url = base_url
         self._page_size = page_size
@@ -91,7 +97,7 @@ class NotionClient:
     def _whole_list(self, method: str, path: str, cursor: str | None) -> Listed:
         listed = self._list(method, path, cursor)
         if listed.is_cut:
-            raise SourceFetchError(f"{method} /{path}: Notion leaves out results, and this list cannot be split")
+            raise UnreadableError(f"{method} /{path}: Notion leaves out results, and this list cannot be split")
         return listed
 
     def _list(

@@ -1,12 +1,16 @@
 """Streams of single objects: users, databases and data sources."""
 
-from bizon.connectors.sources.notion.src.access import Access
+from typing import TYPE_CHECKING
+
 from bizon.connectors.sources.notion.src.client import Json, NotionClient
-from bizon.connectors.sources.notion.src.edits import EditWindow
 from bizon.connectors.sources.notion.src.listings import rest_of
 from bizon.connectors.sources.notion.src.queries import data_sources_of
 from bizon.connectors.sources.notion.src.rich_text import plain_text
-from bizon.connectors.sources.notion.src.search import Search
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.access import Access
+    from bizon.connectors.sources.notion.src.edits import EditWindow
+    from bizon.connectors.sources.notion.src.search import Search
 
 Page = tuple[list[Json], Json]
 """Objects, and the place of the next ones; ``{}`` at the end."""
@@ -15,7 +19,7 @@ Page = tuple[list[Json], Json]
 class Objects:
     """Reads one page of objects at a place; ``{}`` is the first place."""
 
-    def __init__(self, client: NotionClient, access: Access, search: Search, database_ids: tuple[str, ...]) -> None:
+    def __init__(self, client: NotionClient, access: "Access", search: "Search", database_ids: tuple[str, ...]) -> None:
         self._client = client
         self._access = access
         self._search = search
@@ -42,7 +46,7 @@ class Objects:
             found += [{**each, **origin} for each in sources if each]
         return found, following
 
-    def all_data_sources(self, place: Json, edits: EditWindow | None) -> Page:
+    def all_data_sources(self, place: Json, edits: "EditWindow | None") -> Page:
         """Every data source that is shared with the connection."""
         return self._search.read("data_source", place, edits)
 

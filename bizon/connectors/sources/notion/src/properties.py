@@ -1,11 +1,12 @@
 """Properties of which a page object holds only a part."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bizon.connectors.sources.notion.src.client import Json, NotionClient
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.client import Json, NotionClient
 
 
-def with_all_relations(client: NotionClient, page: Json) -> Json:
+def with_all_relations(client: "NotionClient", page: "Json") -> "Json":
     """The page with every id of its relations: a page object holds the first 25 of each, and ``has_more``."""
     properties = page.get("properties") or {}
     long = {name: each for name, each in properties.items() if each.get("type") == "relation" and each.get("has_more")}
@@ -15,7 +16,7 @@ def with_all_relations(client: NotionClient, page: Json) -> Json:
     return {**page, "properties": {**properties, **whole}}
 
 
-def _all_of(client: NotionClient, page_id: str, property_id: str) -> Json:
+def _all_of(client: "NotionClient", page_id: str, property_id: str) -> "Json":
     found: list[Any] = []
     cursor: str | None = None
     while True:

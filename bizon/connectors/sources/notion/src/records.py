@@ -1,23 +1,27 @@
 """Records of the streams."""
 
-from bizon.connectors.sources.notion.src.client import Json
+from typing import TYPE_CHECKING
+
 from bizon.connectors.sources.notion.src.markdown import markdown_of
-from bizon.connectors.sources.notion.src.tree import Block
 from bizon.source.models import SourceRecord
 
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.client import Json
+    from bizon.connectors.sources.notion.src.tree import Block
 
-def object_record(item: Json) -> SourceRecord:
+
+def object_record(item: "Json") -> SourceRecord:
     """A user, database, data source or page, as Notion returns it."""
     return SourceRecord(id=item["id"], data=item, timestamp=item.get("last_edited_time"))
 
 
-def block_record(block: Block) -> SourceRecord:
+def block_record(block: "Block") -> SourceRecord:
     """A block as Notion returns it, and its place."""
     data = {**block.data, **block.lineage}
     return SourceRecord(id=block.data["id"], data=data, timestamp=block.data.get("last_edited_time"))
 
 
-def markdown_record(block: Block) -> SourceRecord:
+def markdown_record(block: "Block") -> SourceRecord:
     """A block as Markdown, its place, and the block as Notion returns it."""
     data = {
         "block_id": block.data["id"],
@@ -29,7 +33,7 @@ def markdown_record(block: Block) -> SourceRecord:
     return SourceRecord(id=block.data["id"], data=data, timestamp=block.data.get("last_edited_time"))
 
 
-def page_markdown_record(tree: Json, markdown: str) -> SourceRecord:
+def page_markdown_record(tree: "Json", markdown: str) -> SourceRecord:
     """A whole page as Notion renders it. ``tree``: the walk through its blocks."""
     data = {
         "block_id": tree["page"],

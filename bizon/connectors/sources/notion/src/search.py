@@ -1,10 +1,12 @@
 """Search: everything that is shared with the connection."""
 
-from bizon.common.clock import utc_now
-from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient, StaleCursorError
-from bizon.connectors.sources.notion.src.edits import SETTLING, EditWindow
-from bizon.connectors.sources.notion.src.windows import floored, moment
+from typing import TYPE_CHECKING
+
+from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient, StaleCursorError, UnreadableError
+from bizon.connectors.sources.notion.src.windows import moment, settled
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.edits import EditWindow
 
 
 class Search:
@@ -21,20 +23,20 @@ class Search:
         self._client = client
         self._seen: set[str] = set()
 
-    def read(self, kind: str, place: Json, edits: EditWindow | None) -> tuple[list[Json], Json]:
+    def read(self, kind: str, place: Json, edits: "EditWindow | None") -> tuple[list[Json], Json]:
         """The results at a place, and the next place; ``{}`` is the first one, and the end. ``kind``: page or
-        data_source. With ``edits`` it ends at the first object that was edited before. Raises SourceFetchError when
+        data_source. With ``edits`` it ends at the first object that was edited before. Raises UnreadableError when
         Notion leaves out results."""
         if not place:
             self._seen.clear()
-            since = floored(utc_now() - SETTLING).isoformat()
+            since = settled().isoformat()
             place = {"cursor": None, "number": 0, "since": since, "again": False, "found": False}
         listed = self._results(kind, place["cursor"])
         begin = edits.begin if edits is not None else moment(place["since"]) if place["again"] else None
         recent = [each for each in listed.results if begin is None or moment(each["last_edited_time"]) >= begin]
         is_over = len(recent) < len(listed.results)
         if listed.is_cut and not is_over and (begin is None or listed.cursor is None):
-            raise SourceFetchError(
+            raise UnreadableError(
                 f"search for every {kind}: Notion leaves out results after the first 10,000, and a search cannot be "
                 "split; name the databases in database_ids and use the stream without 'all_', whose queries are split"
             )

@@ -1,12 +1,12 @@
 """The ``notion`` source: databases, pages, their blocks, and users of a workspace."""
 
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.auth import AuthBase
 
-from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
 from bizon.common.waiting import ends_with
 from bizon.connectors.sources.notion.src.access import Access, Closing
@@ -28,10 +28,12 @@ from bizon.connectors.sources.notion.src.search import Search
 from bizon.connectors.sources.notion.src.tree import TreeWalker
 from bizon.connectors.sources.notion.src.walk import BlockWalk
 from bizon.source.auth.builder import AuthBuilder
-from bizon.source.config import HttpRetriesConfig, SourceConfig, SourceSyncModes
+from bizon.source.config import HttpRetriesConfig, SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
-from bizon.source.session import Session
 from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
 
 _OVERLOADED = 529
 _RETRIES = {
@@ -47,6 +49,7 @@ class NotionSource(AbstractSource):
 
     config: NotionSourceConfig
     cursor_resolution = 60  # Notion cuts last_edited_time to the minute
+    unfiltered_streams = (NotionStreams.USERS,)
 
     def __init__(self, config: NotionSourceConfig) -> None:
         super().__init__(config)
@@ -81,7 +84,7 @@ class NotionSource(AbstractSource):
         policy = super().get_retry_policy()
         return policy.model_copy(update={k: v for k, v in _RETRIES.items() if k not in policy.model_fields_set})
 
-    def get_session(self) -> Session:
+    def get_session(self) -> "Session":
         self._closing = Closing()
         with ends_with(self._closing):
             session = super().get_session()
@@ -141,7 +144,7 @@ class NotionSource(AbstractSource):
     def _edited(self, state: SourceIncrementalState, pagination: dict[str, Any] | None) -> SourceIteration:
         place = dict(pagination or {})
         window = place.pop("window", None)
-        edits = EditWindow(window) if window else EditWindow.of(state, utc_now())
+        edits = EditWindow(window) if window else EditWindow.of(state, datetime.now(UTC))
         self._delivered.follow(state, edits)
         return self._iteration([], {}, edits) if edits.is_empty else self._page(place, edits)
 
@@ -197,6 +200,6 @@ class NotionSource(AbstractSource):
                 f"{self._walker.cut} blocks have blocks below them that max_recursion_depth "
                 f"{self.config.max_recursion_depth} leaves out"
             )
-        is_incremental = self.config.sync_mode is SourceSyncModes.INCREMENTAL
+        is_incremental = self.config.is_incremental
         state = self._delivered.next_state if is_incremental else None
         return SourceIteration(records=records, next_pagination={}, next_state=state)

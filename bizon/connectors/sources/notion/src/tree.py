@@ -1,10 +1,11 @@
 """The blocks of pages, and where a walk through them continues."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bizon.connectors.sources.notion.src.access import Access
-from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.access import Access
+    from bizon.connectors.sources.notion.src.client import Json, Listed, NotionClient
 
 NOT_CONTENT = ("child_page", "child_database")
 """Blocks that stand for another page or database; what is below them is not content of this page."""
@@ -13,12 +14,12 @@ NOT_CONTENT = ("child_page", "child_database")
 class Block(NamedTuple):
     """A block with its place. ``data``: as Notion returns it. ``is_header``: it is the header row of a table."""
 
-    data: Json
-    lineage: Json
+    data: "Json"
+    lineage: "Json"
     is_header: bool
 
 
-def tree_of(page_id: str, order: int, database_id: str | None, input_page_id: str | None) -> Json:
+def tree_of(page_id: str, order: int, database_id: str | None, input_page_id: str | None) -> "Json":
     """The state of a walk that has not begun.
 
     ``todo`` is the list of blocks whose children are to be read, as ``[block, depth of its children, cursor, number of
@@ -37,14 +38,14 @@ class TreeWalker:
     """Reads the blocks of some pages at the same time, one request per worker and step. A block comes before the blocks
     below it, and siblings come in order."""
 
-    def __init__(self, client: NotionClient, access: Access, deepest: int) -> None:
+    def __init__(self, client: "NotionClient", access: "Access", deepest: int) -> None:
         self._client = client
         self._access = access
         self._deepest = deepest
         self.cut = 0
         """Blocks whose children were left out, because they are nested too deeply."""
 
-    def step(self, trees: list[Json]) -> tuple[list[Block], list[Json], list[Json]]:
+    def step(self, trees: list["Json"]) -> tuple[list[Block], list["Json"], list["Json"]]:
         """The next blocks of these trees; the same trees, further on, without finished ones; and the child databases
         among the blocks, each with the origin of its page. The given trees are not changed."""
         shares = self._shares(trees)
@@ -65,7 +66,7 @@ class TreeWalker:
             left += [{**tree, "todo": todo}] if todo else []
         return blocks, left, databases
 
-    def _shares(self, trees: list[Json]) -> list[int]:
+    def _shares(self, trees: list["Json"]) -> list[int]:
         """How many blocks of each tree are read in a step: one, and of the first trees more if there are few."""
         free = self._access.workers - len(trees)
         shares = []
@@ -75,7 +76,7 @@ class TreeWalker:
             shares.append(share)
         return shares
 
-    def _placed(self, tree: Json, task: list[Any], answer: Listed) -> Iterator[Block]:
+    def _placed(self, tree: "Json", task: list[Any], answer: "Listed") -> Iterator[Block]:
         parent, depth, _, before, has_header = task
         for order, data in enumerate(answer.results, start=before):
             lineage = {
@@ -89,7 +90,7 @@ class TreeWalker:
             }
             yield Block(data, lineage, has_header and order == 0)
 
-    def _below(self, task: list[Any], answer: Listed) -> Iterator[list[Any]]:
+    def _below(self, task: list[Any], answer: "Listed") -> Iterator[list[Any]]:
         """The work that is left after an answer: the children of its blocks, then the rest of the list."""
         parent, depth, _, before, has_header = task
         for data in answer.results:
@@ -104,11 +105,11 @@ class TreeWalker:
             yield [parent, depth, answer.cursor, before + len(answer.results), has_header]
 
 
-def _databases_in(tree: Json, answer: Listed) -> list[Json]:
+def _databases_in(tree: "Json", answer: "Listed") -> list["Json"]:
     ids = [block["id"] for block in answer.results if block["type"] == "child_database"]
     return [{"id": each, "database": tree["database"], "input_page": tree["input_page"]} for each in ids]
 
 
-def is_copy(block: Json) -> bool:
+def is_copy(block: "Json") -> bool:
     """Whether a synced block shows the content of another one, where its blocks are."""
     return block["type"] == "synced_block" and bool((block["synced_block"] or {}).get("synced_from"))

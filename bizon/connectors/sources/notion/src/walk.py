@@ -1,20 +1,22 @@
 """Streams of blocks: pages from a listing, the trees of several pages at a time, inline databases below."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.connectors.sources.notion.src.access import Access
-from bizon.connectors.sources.notion.src.client import Json, NotionClient
-from bizon.connectors.sources.notion.src.edits import Delivered, EditWindow
-from bizon.connectors.sources.notion.src.listings import ConfiguredPages, PageListing
 from bizon.connectors.sources.notion.src.tree import Block, TreeWalker, tree_of
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.notion.src.access import Access
+    from bizon.connectors.sources.notion.src.client import Json, NotionClient
+    from bizon.connectors.sources.notion.src.edits import Delivered, EditWindow
+    from bizon.connectors.sources.notion.src.listings import ConfiguredPages, PageListing
 
 
 class Step(NamedTuple):
     """The blocks of a step, the trees that it began, and the place after it, which is empty at the end."""
 
     blocks: list[Block]
-    begun: list[Json]
-    stack: list[Json]
+    begun: list["Json"]
+    stack: list["Json"]
 
 
 class BlockWalk:
@@ -31,7 +33,12 @@ class BlockWalk:
     """
 
     def __init__(
-        self, client: NotionClient, access: Access, listing: PageListing, walker: TreeWalker, delivered: Delivered
+        self,
+        client: "NotionClient",
+        access: "Access",
+        listing: "PageListing",
+        walker: TreeWalker,
+        delivered: "Delivered",
     ) -> None:
         self._client = client
         self._access = access
@@ -41,11 +48,11 @@ class BlockWalk:
         self._rows: ConfiguredPages | None = None
         self._known: tuple[str, ...] = ()
 
-    def follow_databases(self, rows: ConfiguredPages, known: tuple[str, ...]) -> None:
+    def follow_databases(self, rows: "ConfiguredPages", known: tuple[str, ...]) -> None:
         """Follow inline databases, except the known ones, which the listing reads by itself."""
         self._rows, self._known = rows, known
 
-    def step(self, stack: list[Json], edits: EditWindow | None) -> Step:
+    def step(self, stack: list["Json"], edits: "EditWindow | None") -> Step:
         """One request per worker for blocks, and what it takes to know which. ``[]`` is the first place. A step may
         find no blocks: pages without content must not keep a run from its next checkpoint."""
         stack = list(stack) or [_level()]
@@ -73,7 +80,7 @@ class BlockWalk:
         database = self._access.one(self._client.database, database_id)
         return database is not None and bool(database.get("is_inline"))
 
-    def _with_trees(self, level: Json) -> tuple[Json, list[Json]]:
+    def _with_trees(self, level: "Json") -> tuple["Json", list["Json"]]:
         """Begin pages until there is a tree per worker."""
         free = max(0, self._access.workers - len(level["trees"]))
         pages, source = level["pages"][:free], level["of"]
@@ -86,7 +93,7 @@ class BlockWalk:
         order = level["order"] + len(pages)
         return {**level, "pages": level["pages"][free:], "order": order, "trees": [*level["trees"], *new]}, new
 
-    def _with_pages(self, level: Json, edits: EditWindow | None) -> Json:
+    def _with_pages(self, level: "Json", edits: "EditWindow | None") -> "Json":
         """Read the next batch. An inline database has no window of its own: the page that it is on was edited."""
         source = level["of"]
         if source is not None and self._rows is not None:
@@ -99,13 +106,13 @@ class BlockWalk:
         return {**level, **origin, "place": batch.following, "pages": [page["id"] for page in pages]}
 
 
-def _level(source: Json | None = None) -> Json:
+def _level(source: "Json | None" = None) -> "Json":
     place = {} if source is None else {"database": source["id"]}
     found: Json = {"place": place, "pages": [], "order": 0, "database": None, "named": False}
     return {**found, "trees": [], "inline": [], "of": source}
 
 
-def _unfinished(stack: list[Json]) -> list[Json]:
+def _unfinished(stack: list["Json"]) -> list["Json"]:
     """The stack without levels that have nothing left."""
     while stack and stack[-1]["place"] is None and not any(stack[-1][key] for key in ("pages", "trees", "inline")):
         stack = stack[:-1]

@@ -6,6 +6,9 @@ from typing import Any
 
 MINUTE = timedelta(minutes=1)
 
+SETTLING = 2 * MINUTE
+"""Notion cuts ``last_edited_time`` to the minute, and shows an edit a little later: a window ends this long ago."""
+
 Window = list[str | None]
 """Begin, inclusive, and end, exclusive, as ISO 8601 text; None = open. A list, since it travels as JSON."""
 
@@ -20,6 +23,11 @@ def moment(text: str) -> datetime:
 def floored(time: datetime) -> datetime:
     """The beginning of the minute."""
     return time.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def settled(now: datetime | None = None) -> datetime:
+    """Where a window ends at the latest: the beginning of a minute whose edits Notion shows by now."""
+    return floored((now or datetime.now(UTC)) - SETTLING)
 
 
 def halves(window: Window, oldest: str, newest: str) -> list[Window] | None:

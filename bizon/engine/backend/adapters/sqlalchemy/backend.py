@@ -4,14 +4,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bizon.common.errors.errors import BackendError
-from bizon.common.waiting import back_off
 from bizon.engine.backend.adapters.sqlalchemy.destination_cursor_table import DestinationCursorTable
 from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqlite_path
 from bizon.engine.backend.adapters.sqlalchemy.job_table import JobTable
 from bizon.engine.backend.adapters.sqlalchemy.lease_table import LeaseTable
-from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgrade
-from bizon.engine.backend.adapters.sqlalchemy.parts import stream_values
+from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgraded
 from bizon.engine.backend.adapters.sqlalchemy.reset_table import ResetTable
 from bizon.engine.backend.adapters.sqlalchemy.source_cursor_table import SourceCursorTable
 from bizon.engine.backend.adapters.sqlalchemy.token_table import TokenTable
@@ -21,8 +18,6 @@ from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTyp
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import StreamKey
-
-_CREATE_TRIES = 3
 
 
 class SQLAlchemyBackend(
@@ -37,13 +32,7 @@ class SQLAlchemyBackend(
 
     def create_all_tables(self) -> None:
         self._database.make_room()
-        tries = 1 if self.type is BackendTypes.POSTGRES else _CREATE_TRIES
-        for attempt in back_off(0, 0, tries=tries):  # first starts may race: the loser finds the tables
-            try:
-                return self._transactions.run(upgrade)
-            except BackendError:
-                if attempt.is_last:
-                    raise
+        upgraded(self._transactions, may_race=self.type is not BackendTypes.POSTGRES)
 
     def check_prerequisites(self) -> bool:
         if not self._database.exists():
@@ -57,5 +46,5 @@ class SQLAlchemyBackend(
     def spool_folder(self, key: "StreamKey") -> Path | None:
         if self.type is not BackendTypes.SQLITE:
             return None
-        stream = sha256("\0".join(stream_values(key).values()).encode()).hexdigest()[:16]
+        stream = sha256("\0".join(key).encode()).hexdigest()[:16]
         return sqlite_path(self.config).with_suffix(".spool") / stream

@@ -4,12 +4,11 @@ The statements of a commit are built once, since they run for every batch.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
-from bizon.common.clock import as_utc
 from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
@@ -130,7 +129,7 @@ def _insert(connection: Connection, cursor_id: str, record: CommitRecord, now: d
         to_source_iteration=record.to_source_iteration,
         rows_written=record.rows_written,
         pagination=record.pagination,
-        created_at=as_utc(now),
+        created_at=now.replace(tzinfo=UTC),
         dead_letters=record.dead_letters,
     )
 

@@ -1,12 +1,10 @@
 """Jobs: created, found, and changed."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
 
-from bizon.common.clock import as_utc
-from bizon.common.errors.errors import OvertakenError
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
     enforces_keys,
@@ -40,7 +38,7 @@ class JobTable(BackendPart):
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
     ) -> StreamJob:
-        newest, now = _newest(connection, *of_stream(stream_jobs, key)), as_utc(naive_now())
+        newest, now = _newest(connection, *of_stream(stream_jobs, key)), datetime.now(UTC)
         created_at = now if newest is None else max(now, newest.created_at + _TICK)
         state = to_text(incremental_state)
         row = {
@@ -122,8 +120,7 @@ class JobTable(BackendPart):
 
     @in_transaction
     def check_epoch(self, connection: Connection, job_id: str, epoch: int) -> None:
-        if self._existing(job_id, by_id(connection, job_id)).attempt != epoch:
-            raise OvertakenError(job_id)
+        self._existing(job_id, by_id(connection, job_id), epoch)
 
 
 def by_id(connection: Connection, job_id: str) -> StreamJob | None:

@@ -5,12 +5,13 @@ one version to the next, and runs in the transaction that records it. A released
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Column, Connection, Table, func, insert, inspect, select
 from sqlalchemy.schema import CreateColumn, CreateSchema, CreateTable
 
 from bizon.common.errors.errors import BackendError
+from bizon.common.waiting import back_off
 from bizon.engine.backend.adapters.sqlalchemy.parts import enforces_keys, naive_now
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import lock_number
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
@@ -20,6 +21,22 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
     schema_version,
     stream_jobs,
 )
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
+
+_CREATE_TRIES = 3
+
+
+def upgraded(transactions: "Transactions", *, may_race: bool) -> None:
+    """``upgrade`` in its own transaction. ``may_race``: of several first starts one may fail, and finds the tables when
+    it tries again."""
+    for attempt in back_off(0, 0, tries=_CREATE_TRIES if may_race else 1):
+        try:
+            return transactions.run(upgrade)
+        except BackendError:
+            if attempt.is_last:
+                raise
 
 
 def upgrade(connection: Connection) -> None:

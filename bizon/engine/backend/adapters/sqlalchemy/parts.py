@@ -12,14 +12,12 @@ import orjson
 from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
 from sqlalchemy.ext.compiler import compiles
 
-from bizon.common.clock import as_utc, utc_now
-from bizon.common.errors.errors import BackendError
+from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
 
 if TYPE_CHECKING:
     from bizon.engine.backend.adapters.sqlalchemy.database import Database
     from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
-    from bizon.engine.backend.models import StreamJob
 
 
 class BackendPart:
@@ -28,10 +26,12 @@ class BackendPart:
     _database: "Database"
     _transactions: "Transactions"
 
-    def _existing(self, job_id: str, job: "StreamJob | None") -> "StreamJob":
-        """The job; raises BackendError when it is missing."""
+    def _existing(self, job_id: str, job: "StreamJob | None", epoch: int | None = None) -> "StreamJob":
+        """The job; raises BackendError when it is missing, and OvertakenError when ``epoch`` is not its latest."""
         if job is None:
             raise BackendError(f"job '{job_id}' is missing from {self._database.name}: was it deleted during the run?")
+        if epoch is not None and job.attempt != epoch:
+            raise OvertakenError(job_id)
         return job
 
 
@@ -85,7 +85,7 @@ def stream_values(key: StreamKey) -> dict[str, str]:
 
 
 def naive_now() -> datetime:
-    return utc_now().replace(tzinfo=None)
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def storable(text: str | None, length: int) -> str | None:
@@ -151,7 +151,7 @@ def stream_job(row: Row[Any]) -> StreamJob:
         total_records_to_fetch=row.total_records_to_fetch,
         incremental_state=from_text(row.incremental_state),
         error_message=row.error_message,
-        updated_at=None if row.updated_at is None else as_utc(row.updated_at),
+        updated_at=None if row.updated_at is None else row.updated_at.replace(tzinfo=UTC),
         producer_epoch=row.producer_epoch,
         progress=from_text(row.progress),
         output=from_text(row.output),

@@ -14,14 +14,13 @@ except ImportError as error:
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
-from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.kafka.receiver import Receiver
 from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.engine.queue.adapters.kafka.topic import ensure_topic
 from bizon.engine.queue.queue import AbstractQueue
 
 if TYPE_CHECKING:
-    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.backend.models import Role, StreamKey
     from bizon.engine.queue.adapters.kafka.config import KafkaConfigDetails
     from bizon.engine.queue.models import QueueMessage
 
@@ -35,7 +34,7 @@ class KafkaQueue(AbstractQueue):
     Only the broker bounds the pages that wait there.
     """
 
-    def __init__(self, config: "KafkaConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
+    def __init__(self, config: "KafkaConfigDetails", *, role: "Role", stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
         self._details = config
         self._role = role
@@ -49,7 +48,7 @@ class KafkaQueue(AbstractQueue):
         """Find or create the topic, and open this role's client. Raises QueueError after 20 seconds without a
         broker."""
         ensure_topic(self._details.queue, self._topic)
-        if self._role is Role.PRODUCER:
+        if self._role.fetches:
             self._sender = Sender(self._details, self._topic, self._details.max_bytes or self._budget // 2)
             self._sender.connect()
         else:

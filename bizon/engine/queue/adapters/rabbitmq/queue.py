@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
-from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq.receiver import Receiver
 from bizon.engine.queue.adapters.rabbitmq.sender import Sender
 from bizon.engine.queue.queue import AbstractQueue
 
 if TYPE_CHECKING:
-    from bizon.engine.backend.models import StreamKey
+    from bizon.engine.backend.models import Role, StreamKey
     from bizon.engine.queue.adapters.rabbitmq.config import RabbitMQConfigDetails
     from bizon.engine.queue.models import QueueMessage
 
@@ -24,12 +23,12 @@ class RabbitMQQueue(AbstractQueue):
     messages of one portion. The queue stays at the broker after the run.
     """
 
-    def __init__(self, config: "RabbitMQConfigDetails", *, role: Role, stream: "StreamKey", budget: int) -> None:
+    def __init__(self, config: "RabbitMQConfigDetails", *, role: "Role", stream: "StreamKey", budget: int) -> None:
         super().__init__(config)
         name = config.queue.queue_name or stream.broker_name
         budget = max(budget, _SMALLEST_BUDGET)
         self._side: Sender | Receiver
-        if role is Role.PRODUCER:
+        if role.fetches:
             self._side = Sender(config, name, budget // 2)
         else:
             self._side = Receiver(config, name, budget // 3)

@@ -1,0 +1,126 @@
+"""The owner of a table, and the start that may change it: one row per table, checked in each transaction.
+
+A start claims its table with its fence (``ResumePoint.fence``). Each transaction that writes, removes or publishes rows
+first updates the row of the table, which locks it until the transaction ends, and then compares owner, job and fence.
+A start that was frozen and wakes up after another has taken over finds the other's fence, and its transaction does
+nothing. The row also names the job that published last, and the staging table, so that the next job can drop it.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from bizon.common.errors.errors import DestinationConnectionError, OvertakenError
+
+if TYPE_CHECKING:
+    from bizon.destination.models import Owner, ResumePoint
+    from bizon.destination.sql_target import Dialect, Transaction
+
+TABLE = "_bizon_outputs"
+
+
+class Claim(NamedTuple):
+    """The row of one table. ``pipeline``: its owner in words. ``staging``: a table that may exist."""
+
+    owner: str
+    pipeline: str
+    job_id: str
+    created_us: int
+    epoch: int
+    published_by: str | None
+    staging: str | None
+
+    @property
+    def fence(self) -> tuple[int, int]:
+        """The fence of the start that holds the claim."""
+        return self.created_us, self.epoch
+
+
+_COLUMNS = ", ".join(Claim._fields)
+_MARKS = ", ".join("?" for _ in Claim._fields)
+
+
+class Claims:
+    """The claims of one start. ``knows``: whether the state of the pipeline has a job of this id."""
+
+    def __init__(self, owner: "Owner", knows: Callable[[str], bool]) -> None:
+        self._owner = owner
+        self._knows = knows
+
+    def create(self, within: "Transaction", dialect: "Dialect") -> None:
+        """Create the table of claims if there is none."""
+        text, number = dialect.text, dialect.number
+        within.run(
+            f"CREATE TABLE IF NOT EXISTS {{claims}} (output {dialect.key} PRIMARY KEY, owner {text}, pipeline {text}, "
+            f"job_id {text}, created_us {number}, epoch {number}, published_by {text}, staging {text}, steps {number})",
+            claims=TABLE,
+        )
+
+    def find(self, within: "Transaction", output: str) -> Claim | None:
+        """The claim to a table, as it is now."""
+        found = within.rows(f"SELECT {_COLUMNS} FROM {{claims}} WHERE output = ?", output, claims=TABLE)
+        return Claim(*found[0]) if found else None
+
+    def is_owner(self, claim: Claim | None) -> bool:
+        """Whether a table belongs to this pipeline."""
+        return claim is not None and claim.owner == self._owner.mark
+
+    def check_owner(self, claim: Claim | None, output: str, *, has_rows: bool, adopt: bool) -> None:
+        """Raise DestinationConnectionError for a table of another pipeline, and for one with rows that no run of bizon
+        wrote. ``adopt``: take either over."""
+        if adopt or self.is_owner(claim) or (claim is None and not has_rows):
+            return
+        whose = "has rows that no run of bizon wrote" if claim is None else f"belongs to {claim.pipeline}"
+        raise DestinationConnectionError(
+            f"table '{output}' {whose}; nothing was changed. Write to another destination_id, or run with --adopt to "
+            f"take the table over"
+        )
+
+    def take(self, within: "Transaction", output: str, resume: "ResumePoint", *, has_rows: bool) -> Claim:
+        """Claim a table for this start; every earlier start is superseded. Raises what ``check_owner`` raises, and
+        OvertakenError in a superseded start."""
+        self._lock(within, output)
+        found = self.find(within, output)
+        self.check_owner(found, output, has_rows=has_rows, adopt=resume.adopt)
+        if found is not None and self._is_superseded(found, resume):
+            raise OvertakenError(resume.job_id)
+        mine = Claim(
+            self._owner.mark,
+            str(self._owner),
+            resume.job_id,
+            *resume.fence,
+            found.published_by if found is not None and self.is_owner(found) else None,
+            found.staging if found is not None else None,
+        )
+        if found is None:
+            within.run(
+                f"INSERT INTO {{claims}} ({_COLUMNS}, output, steps) VALUES ({_MARKS}, ?, 0)",
+                *mine,
+                output,
+                claims=TABLE,
+            )
+        else:
+            changes = ", ".join(f"{column} = ?" for column in Claim._fields)
+            within.run(f"UPDATE {{claims}} SET {changes} WHERE output = ?", *mine, output, claims=TABLE)
+        return mine
+
+    def check(self, within: "Transaction", output: str, resume: "ResumePoint") -> Claim:
+        """Lock the claim to a table until the transaction ends. Raises OvertakenError when another start holds it."""
+        self._lock(within, output)
+        found = self.find(within, output)
+        if found is None or not self.is_owner(found) or (found.job_id, found.fence) != (resume.job_id, resume.fence):
+            raise OvertakenError(resume.job_id)
+        return found
+
+    def note_staging(self, within: "Transaction", output: str, staging: str | None) -> None:
+        """Name the staging table that exists from now on; None when it is gone."""
+        within.run("UPDATE {claims} SET staging = ? WHERE output = ?", staging, output, claims=TABLE)
+
+    def note_published(self, within: "Transaction", output: str, job_id: str) -> None:
+        """Name the job whose rows the table has now."""
+        within.run("UPDATE {claims} SET published_by = ? WHERE output = ?", job_id, output, claims=TABLE)
+
+    def _lock(self, within: "Transaction", output: str) -> None:
+        within.run("UPDATE {claims} SET steps = steps + 1 WHERE output = ?", output, claims=TABLE)
+
+    def _is_superseded(self, found: Claim, resume: "ResumePoint") -> bool:
+        return found.fence > resume.fence and (found.job_id == resume.job_id or self._knows(found.job_id))

@@ -1,0 +1,226 @@
+"""Destinations that write tables of a SQL database: everything but the connection.
+
+The protocol is in ``staged.py``, the fence in ``sql_claims.py``. Rows wait in a staging table of the job, and one
+transaction publishes them: it checks the claim, deletes the old rows of a full refresh, inserts the staged ones, and
+names the job. No step relies on DDL that can be rolled back: tables are created before their transaction and dropped
+after it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, ClassVar
+
+import polars as pl
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
+from bizon.destination.models import OutputState, ResumePoint, WriteMode
+from bizon.destination.sql_claims import Claim, Claims
+from bizon.destination.sql_rows import (
+    COLUMNS,
+    InPlaceRows,
+    StagingTable,
+    create_table,
+    drop_table,
+    has_rows,
+    staging_name,
+)
+from bizon.destination.sql_target import Dialect, SqlTarget
+from bizon.destination.staged import StagedDestination, Step
+
+_SUFFIXES = {WriteMode.REPLACE: "temp", WriteMode.APPEND: "incremental"}
+
+
+class SqlTableDestination(StagedDestination):
+    """The six columns in a table of a SQL database, exactly once in every sync mode, also when a run is frozen and
+    another takes over.
+
+    A subclass sets ``driver``, the module of its DB-API 2.0 driver, and ``dialect``, and writes ``connect`` and
+    ``place``. The database has tables ``_bizon_outputs`` (who writes which table) and ``_bizon_last_rows`` besides its
+    own. The output is created, empty, when the first run starts. A table belongs to the pipeline that writes it;
+    another pipeline is refused, as is a table with rows that bizon did not write.
+    """
+
+    driver: Any
+    dialect: ClassVar[Dialect] = Dialect()
+    _staging: StagingTable
+    _resume: ResumePoint
+    _claim: Claim | None = None
+
+    @abstractmethod
+    def connect(self) -> Any:
+        """A new connection, as the ``connect`` of the driver returns it, with autocommit off. Called when the first
+        statement is due, and again after an error."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """The database without credentials: a file, or host and name. People see it, and it identifies the output."""
+
+    def is_transient(self, error: Exception) -> bool:
+        """Whether the call that raised an error of the driver may succeed without a change. By default an error of
+        the connection or the server (``OperationalError``, ``InterfaceError``) may."""
+        return isinstance(error, (self.driver.OperationalError, self.driver.InterfaceError))
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: the database is unreachable, or no table can be created in it."""
+        try:
+            self._set_up(self.default_destination_id)
+        except self.driver.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {_brief(error)}") from error
+        return True
+
+    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
+        """Write one batch in one transaction. The same batch written again replaces the first write."""
+        output = self.destination_id
+        with self._explained(Step.PREPARE):
+            if self._in_place and output != self.default_destination_id:
+                self._set_up(output)
+            with self._target.transaction() as within:
+                self._claims.check(within, self.default_destination_id, self._resume)
+                if not self._in_place:
+                    self._staging.write(within, self.batch, df_destination_records)
+                else:
+                    if output != self.default_destination_id:
+                        self._claims.take(within, output, self._resume, has_rows=has_rows(within, output))
+                    self._rows.write(within, output, self.batch, df_destination_records, self.dialect)
+        return True, None
+
+    def output(self) -> OutputState:
+        """The table as it is now, and the job of this pipeline that published it last."""
+        output = self.default_destination_id
+        identity = {"destination": self.sync_metadata.destination_name, "place": self._place}
+        with self._explained(Step.PREPARE):
+            self._set_up(output)
+            with self._target.transaction() as within:
+                found, is_filled = self._claims.find(within, output), has_rows(within, output)
+        is_mine = found is not None and self._claims.is_owner(found) and not self._in_place
+        return OutputState(identity, found.published_by if found is not None and is_mine else None, is_filled)
+
+    def describe(self) -> str:
+        """The database and the table."""
+        return self._place
+
+    def close(self) -> None:
+        """Close the connection; a transaction that is open is given up."""
+        self._target.close()
+
+    @property
+    def _place(self) -> str:
+        return f"{self.place}, table {self.default_destination_id}"
+
+    def _prepare_in_place(self, resume: ResumePoint) -> None:
+        self._open(resume)
+        self._take_over(resume)
+        with self._target.transaction() as within:
+            self._claims.check(within, self.default_destination_id, resume)
+            self._rows.trim(within, resume.last_iteration)
+
+    def _open(self, resume: ResumePoint) -> None:
+        output, self._resume = self.default_destination_id, resume
+        self._set_up(output)
+        with self._target.transaction() as within:
+            self._claim, is_filled = self._claims.find(within, output), has_rows(within, output)
+        self._claims.check_owner(self._claim, output, has_rows=is_filled, adopt=resume.adopt)
+        self._filled = is_filled
+
+    def _has_own_rows(self) -> bool:
+        claim = self._claim
+        return self._filled and claim is not None and self._claims.is_owner(claim) and claim.published_by is not None
+
+    def _take_over(self, resume: ResumePoint) -> None:
+        output = self.default_destination_id
+        with self._target.transaction() as within:
+            self._claim = self._claims.take(within, output, resume, has_rows=has_rows(within, output))
+        if not self._in_place:
+            name = staging_name(output, _SUFFIXES[self.write_mode], resume.job_id, self.dialect)
+            self._staging = StagingTable(self._target, name)
+
+    def _is_published(self) -> bool:
+        with self._target.transaction() as within:
+            found = self._claims.find(within, self.default_destination_id)
+        return found is not None and self._claims.is_owner(found) and found.published_by == self.sync_metadata.job_id
+
+    @contextmanager
+    def _fenced(self) -> Iterator[None]:
+        """A step that follows touches rows in a transaction that checks the claim again, or drops staging of a job
+        that needs it no more."""
+        with self._target.transaction() as within:
+            self._claims.check(within, self.default_destination_id, self._resume)
+        yield
+
+    def _trim(self, resume: ResumePoint) -> None:
+        left = self._claim.staging if self._claim is not None else None
+        if left is not None and left != self._staging.name:
+            drop_table(self._target, left)
+        with self._target.transaction() as within:
+            self._claims.check(within, self.default_destination_id, resume)
+            self._claims.note_staging(within, self.default_destination_id, self._staging.name)
+        self._staging.create()
+        with self._target.transaction() as within:
+            self._claims.check(within, self.default_destination_id, resume)
+            self._staging.trim(within, resume.last_iteration)
+
+    def _publish(self, mode: WriteMode) -> None:
+        output = self.default_destination_id
+        with self._target.transaction() as within:
+            self._claims.check(within, output, self._resume)
+            if mode is WriteMode.REPLACE:
+                within.run("DELETE FROM {output}", output=output)
+            within.run(
+                f"INSERT INTO {{output}} ({COLUMNS}) SELECT {COLUMNS} FROM {{staging}}",
+                output=output,
+                staging=self._staging.name,
+            )
+            self._claims.note_published(within, output, self._resume.job_id)
+
+    def _note_published(self) -> None:
+        """The transaction of ``_publish`` has done it."""
+
+    def _discard(self) -> None:
+        self._staging.drop()
+        with self._target.transaction() as within:
+            self._claims.check(within, self.default_destination_id, self._resume)
+            self._claims.note_staging(within, self.default_destination_id, None)
+
+    @contextmanager
+    def _explained(self, step: Step) -> Iterator[None]:
+        try:
+            yield
+        except self.driver.Error as error:
+            raise DestinationWriteError(f"{self.place}: {_brief(error)}", retryable=self.is_transient(error)) from error
+
+    @cached_property
+    def _target(self) -> SqlTarget:
+        return SqlTarget(self.driver, self.connect, self.dialect)
+
+    @cached_property
+    def _claims(self) -> Claims:
+        return Claims(self.sync_metadata.owner, lambda job_id: self.backend.get_stream_job_by_id(job_id) is not None)
+
+    @cached_property
+    def _rows(self) -> InPlaceRows:
+        return InPlaceRows(self.sync_metadata.owner.mark, self.sync_metadata.job_id)
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return set()
+
+    def _set_up(self, output: str) -> None:
+        """Create the tables that are missing, each in a transaction by itself: its DDL may commit by itself."""
+        if output in self._known:
+            return
+        with self._target.transaction() as within:
+            self._claims.create(within, self.dialect)
+        if self._in_place:
+            with self._target.transaction() as within:
+                self._rows.create(within, self.dialect)
+        with self._target.transaction() as within:
+            create_table(within, output, self.dialect)
+        self._known.add(output)
+
+
+def _brief(error: Exception) -> str:
+    """The first line: databases append the statement and its values."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,113 @@
+"""A database behind a DB-API 2.0 driver (PEP 249): one connection, transactions, and the spelling of SQL."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import polars as pl
+
+_MOMENT_AS_TEXT = "%Y-%m-%dT%H:%M:%S%.6f%:z"
+_PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}", "named": ":{}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a database spells what standard SQL leaves open. The defaults suit PostgreSQL.
+
+    ``text`` holds a record of any length and tells ``a`` from ``A``; ``key`` is text that a primary key may have;
+    ``moment`` keeps microseconds. ``moments_as_text``: moments are stored as RFC 3339 text. ``longest_name``: bytes.
+    """
+
+    quote: str = '"'
+    text: str = "TEXT"
+    key: str = "VARCHAR(255)"
+    moment: str = "TIMESTAMP WITH TIME ZONE"
+    number: str = "BIGINT"
+    moments_as_text: bool = False
+    longest_name: int = 63
+
+    def values(self, frame: pl.DataFrame) -> Iterable[tuple[Any, ...]]:
+        """The rows of a frame, as the driver takes them."""
+        if self.moments_as_text:
+            frame = frame.with_columns(pl.col(pl.Datetime).dt.strftime(_MOMENT_AS_TEXT))
+        return frame.iter_rows()
+
+
+SQLITE = Dialect(moment="TEXT", moments_as_text=True)
+MARIADB = Dialect(
+    quote="`", text="LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", moment="DATETIME(6)", longest_name=64
+)
+
+
+class Transaction:
+    """Statements of one transaction. A statement names tables and columns as ``{name}``, and values as ``?``."""
+
+    def __init__(self, cursor: Any, style: str, quote: str) -> None:
+        self._cursor = cursor
+        self._placeholder = _PLACEHOLDERS[style]
+        self._doubles_percent = "%" in self._placeholder
+        self._quote = quote
+
+    def run(self, statement: str, *values: Any, **names: str) -> None:
+        """Execute a statement."""
+        self._cursor.execute(self._spelled(statement, names), values)
+
+    def run_for_each(self, statement: str, rows: Iterable[Sequence[Any]], **names: str) -> None:
+        """Execute a statement for each row of values, of which there is at least one."""
+        self._cursor.executemany(self._spelled(statement, names), list(rows))
+
+    def rows(self, query: str, *values: Any, **names: str) -> list[tuple[Any, ...]]:
+        """The answer to a query."""
+        self.run(query, *values, **names)
+        return [tuple(row) for row in self._cursor.fetchall()]
+
+    def _spelled(self, statement: str, names: dict[str, str]) -> str:
+        number = count(1)
+        marked = "".join(self._placeholder.format(next(number)) if part == "?" else part for part in statement)
+        return marked.format(**{key: self._quoted(name) for key, name in names.items()})
+
+    def _quoted(self, name: str) -> str:
+        text = f"{self._quote}{name.replace(self._quote, self._quote * 2)}{self._quote}"
+        return text.replace("%", "%%") if self._doubles_percent else text
+
+
+class SqlTarget:
+    """The connection of one run, opened when it is needed, and again after an error.
+
+    ``driver``: the module of the driver, for its ``paramstyle``. ``connect``: opens a connection whose transactions
+    begin by themselves and end with ``commit``, as the DB-API says. Used on one thread.
+    """
+
+    def __init__(self, driver: Any, connect: Callable[[], Any], dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._driver = driver
+        self._connect = connect
+        self._connection: Any = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Within: all statements take effect, durably, or none. Raises the errors of the driver.
+
+        In databases whose DDL commits by itself, a statement that creates or drops a table stands alone in its
+        transaction.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            with closing(self._connection.cursor()) as cursor:
+                yield Transaction(cursor, self._driver.paramstyle, self.dialect.quote)
+            self._connection.commit()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give up an open transaction, and the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(self._driver.Error):
+                connection.rollback()
+            with suppress(self._driver.Error):
+                connection.close()

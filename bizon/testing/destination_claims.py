@@ -1,0 +1,98 @@
+"""The claims of a destination, and which tests belong to them."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import pytest
+
+from bizon.source.config import SourceSyncModes
+
+if TYPE_CHECKING:
+    from bizon.destination.config import AbstractDestinationConfig
+
+FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
+
+Test = TypeVar("Test", bound=Callable[..., None])
+_CLAIMS: dict[str, tuple[tuple[str, ...], Any]] = {}  # by name of the test
+
+
+def claimed_by(*claims: str) -> Callable[[Test], Test]:
+    """A behaviour that only those have who make all these claims."""
+
+    def note(test: Test) -> Test:
+        _CLAIMS[test.__name__] = claims, test
+        return test
+
+    return note
+
+
+def in_modes(modes: Sequence[SourceSyncModes], *claims: str) -> Callable[[Test], Test]:
+    """A behaviour in each of these sync modes."""
+
+    def note(test: Test) -> Test:
+        marked: Test = pytest.mark.parametrize("mode", modes)(test)
+        return claimed_by(*claims)(marked)
+
+    return note
+
+
+def staged(*claims: str) -> Callable[[Test], Test]:
+    """A behaviour of destinations that stage, in the sync modes in which they do."""
+    return in_modes((FULL_REFRESH, INCREMENTAL), "stages", *claims)
+
+
+def every_mode(*claims: str) -> Callable[[Test], Test]:
+    """A behaviour in every sync mode."""
+    return in_modes((FULL_REFRESH, INCREMENTAL, STREAM), *claims)
+
+
+class ClaimedBehaviours:
+    """The claims. Each is true unless the docstring of the destination says otherwise.
+
+    ``stages``: nothing is seen before it is published, and a full refresh replaces what was there. False for a target
+    that only takes rows; the next four then do not matter.
+    ``counts_staged_rows``: rows that are recorded and not staged stop the publication.
+    ``fenced``: a superseded start writes, removes and publishes nothing that counts.
+    ``marks_output``: ``output`` tells which job published last, and whether there are rows.
+    ``owns_output``: another pipeline is refused, and so is an incremental run whose state was lost.
+
+    ``exactly_once``: in sync modes full_refresh and incremental, a batch that was written and not recorded is not
+    published twice. ``exactly_once_in_stream`` (false unless claimed): nor does it stay in sync mode stream.
+
+    ``survives_interruptions``: the process may die after any call to the target, and any call may fail.
+    ``retries``: a failure that may pass is repeated, or raised with ``retryable`` set, so that the loader repeats it.
+
+    ``modes``: the sync modes it knows.
+    """
+
+    stages: ClassVar[bool] = True
+    counts_staged_rows: ClassVar[bool] = True
+    fenced: ClassVar[bool] = True
+    marks_output: ClassVar[bool] = True
+    owns_output: ClassVar[bool] = True
+    exactly_once: ClassVar[bool] = True
+    exactly_once_in_stream: ClassVar[bool] = False
+    survives_interruptions: ClassVar[bool] = True
+    retries: ClassVar[bool] = True
+    modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
+
+    def __init_subclass__(cls) -> None:
+        """Drop the tests of unclaimed behaviours, so that none is reported as skipped."""
+        super().__init_subclass__()
+        for name, (claims, test) in _CLAIMS.items():
+            if name not in cls.__dict__ and hasattr(cls, name):
+                setattr(cls, name, test if all(getattr(cls, claim) for claim in claims) else None)
+
+    def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
+        """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""
+        raise NotImplementedError
+
+    def expect(
+        self, config: "AbstractDestinationConfig", mode: SourceSyncModes, ids: Sequence[str], when: str = ""
+    ) -> None:
+        """Fail unless a reader finds the records with these ids: each once, or where the destination is at least once,
+        each at least once."""
+        found, wanted = self.ids(config), sorted(ids)
+        if not (self.exactly_once_in_stream if mode is STREAM else self.exactly_once):
+            found = sorted(set(found) & set(wanted))
+        assert found == wanted, f"a reader finds {found}, wanted {wanted} {when}"

@@ -1,0 +1,67 @@
+"""The ``mariadb`` destination: rows in a table of a MariaDB database."""
+
+from typing import Any
+
+import pymysql
+from pydantic import Field
+
+from bizon.common.secret import SecretText
+from bizon.destination.config import JsonRowsDetailsConfig
+from bizon.destination.sql_table import SqlTableDestination
+from bizon.destination.sql_target import MARIADB
+
+# too many connections, shutting down, lock wait, deadlock, killed, timed out; no server, gone, lost
+TRANSIENT = {1040, 1053, 1205, 1213, 1927, 1969, 2002, 2003, 2006, 2013, 4031}
+
+
+class MariadbDestinationConfig(JsonRowsDetailsConfig):
+    """The ``config`` of the destination: a database of a MariaDB server."""
+
+    host: str = Field(min_length=1, description="Host name or address of the server.")
+    port: int = Field(default=3306, ge=1, le=65535, description="TCP port of the server.")
+    user: str = Field(min_length=1, description="Name of the account.")
+    password: SecretText = Field(description="Password of the account; may be empty.")
+    database: str = Field(min_length=1, description="Database of the table; it must exist.")
+    timeout: int = Field(default=60, ge=1, description="Seconds that a statement may take.")
+    idle_timeout: int = Field(
+        default=20,
+        ge=1,
+        description="Seconds after which the server ends a transaction, with its locks, whose run is frozen or gone.",
+    )
+
+
+class MariadbDestination(SqlTableDestination):
+    """Writes a table of a MariaDB database, exactly once in every sync mode."""
+
+    config: MariadbDestinationConfig
+    driver = pymysql
+    dialect = MARIADB
+
+    @staticmethod
+    def get_config_class() -> type[MariadbDestinationConfig]:
+        return MariadbDestinationConfig
+
+    @property
+    def place(self) -> str:
+        config = self.config
+        return f"mariadb://{config.host}:{config.port}/{config.database}"
+
+    def connect(self) -> Any:
+        config = self.config
+        return pymysql.connect(
+            host=config.host,
+            port=config.port,
+            user=config.user,
+            password=str(config.password),
+            database=config.database,
+            charset="utf8mb4",
+            connect_timeout=10,
+            read_timeout=config.timeout,
+            write_timeout=config.timeout,
+            init_command=f"SET SESSION idle_transaction_timeout = {config.idle_timeout}",
+        )
+
+    def is_transient(self, error: Exception) -> bool:
+        if isinstance(error, pymysql.InterfaceError):  # the connection was closed
+            return True
+        return isinstance(error, pymysql.OperationalError) and error.args[0] in TRANSIENT

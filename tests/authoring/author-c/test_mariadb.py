@@ -1,0 +1,54 @@
+"""The ``mariadb`` destination claims the behaviours of every destination."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from bizon.destination.config import AbstractDestinationConfig
+from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination
+from bizon.testing.destination import DestinationConformance
+
+FILE = Path(__file__).with_name("mariadb_destination.py")
+MariadbDestination = load_custom_destination(FILE)
+
+
+class TestMariadb(DestinationConformance):
+    exactly_once_in_stream = True
+    client = ("pymysql",)
+
+    def target_error(self) -> Exception:
+        return pymysql.OperationalError(2013, "Lost connection to server during query")
+
+    @pytest.fixture
+    def config(
+        self,
+        server: dict[str, Any],
+        database: str,
+        execute: Callable[..., list[dict[str, Any]]],
+    ) -> AbstractDestinationConfig:
+        """The ``destination`` block, with a new place for each test."""
+        self.execute = execute
+        settings = {**server, "database": database, "destination_id": "items"}
+        settings["destination_file_path"] = str(FILE)
+        return OutsideDestinationConfig(name="custom", config=settings)
+
+    def read(
+        self,
+        config: AbstractDestinationConfig,
+        destination_id: str | None,
+    ) -> list[dict[str, Any]]:
+        """The rows of a published table; none if the table does not exist."""
+        table, database = destination_id or "items", config.config.database
+        query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+        if not self.execute(query, (database, table)):
+            return []
+        rows = self.execute(f"SELECT * FROM `{table}`", database=database)
+        return [{name: in_utc(value) for name, value in row.items()} for row in rows]
+
+
+def in_utc(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

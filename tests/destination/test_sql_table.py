@@ -1,0 +1,155 @@
+"""The kit for SQL tables: owners, frozen starts in sync mode stream, names, and how SQL is spelled."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError, OvertakenError
+from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig
+from bizon.destination.sql_rows import staging_name
+from bizon.destination.sql_table import SqlTableDestination
+from bizon.destination.sql_target import MARIADB, SQLITE, Dialect, SqlTarget, Transaction
+from bizon.testing.destination import INCREMENTAL, STREAM, DestinationConformance
+from bizon.testing.destination_jobs import Job, Pipeline, records
+from bizon.testing.destination_late import FrozenStart
+
+
+class Ledger(SqlTableDestination):
+    """A table of a SQLite database in the working directory."""
+
+    driver = sqlite3
+    dialect = SQLITE
+    place = "ledger.db"
+
+    def connect(self) -> sqlite3.Connection:
+        return sqlite3.connect("ledger.db", timeout=0)
+
+
+@pytest.fixture(autouse=True)
+def _in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Any]:
+    suite = DestinationConformance()
+    suite.build = lambda *parts: Ledger(*parts)  # type: ignore[method-assign]
+    details = AbstractDestinationDetailsConfig(destination_id="items")
+    config = AbstractDestinationConfig(name="file", alias="ledger", config=details)
+    yield from DestinationConformance.pipeline.__wrapped__(suite, config)  # type: ignore[attr-defined]
+
+
+def query(statement: str) -> list[Any]:
+    with sqlite3.connect("ledger.db") as database:
+        found = database.execute(statement).fetchall()
+    database.close()
+    return found
+
+
+def ids() -> list[str]:
+    return sorted(id_ for (id_,) in query("SELECT source_record_id FROM items"))
+
+
+def test_a_frozen_start_of_a_stream_writes_nothing(pipeline: Any) -> None:
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    job.commit(0, records("a"))
+    frozen = FrozenStart(job)
+    job.start()
+    frozen.write(1, records("b"))
+    job.commit(1, records("b"))
+    frozen.write(2, records("c"))
+    assert ids() == ["a", "b"]
+
+
+def test_a_start_that_is_superseded_says_so(pipeline: Any) -> None:
+    job: Job = pipeline(INCREMENTAL).job()
+    job.start()
+    first = job.destination
+    job.start()
+    with pytest.raises(OvertakenError):
+        first.finalize()
+
+
+def test_rows_that_bizon_did_not_write_are_left_alone_until_they_are_adopted(pipeline: Any) -> None:
+    columns = "bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id, source_timestamp, source_data"
+    query(f"CREATE TABLE items ({columns})")
+    query("INSERT INTO items (source_record_id) VALUES ('theirs')")
+    into: Pipeline = pipeline(INCREMENTAL)
+    with pytest.raises(DestinationConnectionError, match="has rows that no run of bizon wrote; nothing was changed"):
+        into.load(records("a"))
+    into.job().run(records("a"), adopt=True)
+    assert ids() == ["a", "theirs"]
+
+
+def test_a_table_of_another_shape_is_an_error_before_anything_is_fetched(pipeline: Any) -> None:
+    query("CREATE TABLE items (id)")
+    with pytest.raises(DestinationWriteError, match=r"ledger\.db: no such column: bizon_id"):
+        pipeline(INCREMENTAL).job().start()
+
+
+def test_staging_of_a_job_that_was_given_up_is_dropped_by_the_next(pipeline: Any) -> None:
+    into: Pipeline = pipeline(INCREMENTAL)
+    given_up = into.job()
+    given_up.start()
+    given_up.commit(0, records("a"))
+    into.load(records("b"))
+    assert ids() == ["b"]
+    names = {name for (name,) in query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert names == {"items", "_bizon_outputs"}
+
+
+def test_a_locked_database_is_worth_another_try(pipeline: Any) -> None:
+    job: Job = pipeline(INCREMENTAL).job()
+    job.start()
+    other = sqlite3.connect("ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DestinationWriteError, match="database is locked") as failed:
+        job.write(0, records("a"))
+    assert failed.value.retryable
+    other.close()
+    job.commit(0, records("a"))
+    job.publish()
+    assert ids() == ["a"]
+
+
+def test_the_name_of_a_staging_table_fits_and_differs_by_job() -> None:
+    names = {staging_name("\u00e9" * 60, "incremental", job, Dialect()) for job in ("a", "b")}
+    assert len(names) == 2
+    assert all(len(name.encode()) <= 63 for name in names)
+    assert staging_name("orders", "temp", "a", MARIADB).startswith("orders_temp_")
+
+
+class Cursor:
+    """Keeps what it is asked to execute."""
+
+    def execute(self, statement: str, values: Any) -> None:
+        self.asked = statement, values
+
+
+@pytest.mark.parametrize(
+    ("style", "quote", "spelled"),
+    [
+        ("qmark", '"', 'UPDATE "a""b%?" SET x = ?, y = ?'),
+        ("format", "`", 'UPDATE `a"b%%?` SET x = %s, y = %s'),
+        ("numeric", '"', 'UPDATE "a""b%?" SET x = :1, y = :2'),
+    ],
+)
+def test_names_are_quoted_and_values_are_placeholders(style: str, quote: str, spelled: str) -> None:
+    cursor = Cursor()
+    Transaction(cursor, style, quote).run("UPDATE {table} SET x = ?, y = ?", 1, 2, table='a"b%?')
+    assert cursor.asked == (spelled, (1, 2))
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    target = SqlTarget(sqlite3, lambda: sqlite3.connect(tmp_path / "x.db"), SQLITE)
+    with target.transaction() as within:
+        within.run("CREATE TABLE {t} (a)", t="t")
+    with pytest.raises(sqlite3.OperationalError), target.transaction() as within:
+        within.run_for_each("INSERT INTO {t} VALUES (?)", [(1,)], t="t") or within.run("no statement")
+    with target.transaction() as within:
+        assert within.rows("SELECT * FROM {t}", t="t") == []
+    target.close()

@@ -1,0 +1,92 @@
+"""``bizon destination new``: what it writes is formatted, typed and registered, and keeps the contract at once."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+
+from bizon.common.errors.errors import ConfigError
+from bizon.scaffold.destination import Style, destination_files
+from bizon.scaffold.files import Place, change_files, write_files
+from bizon.scaffold.names import names_of
+from bizon.scaffold.registration import registered
+
+ROOT = Path(__file__).parents[2]
+STYLES = ["table", "http", "files"]
+
+
+def run(*command: str, cwd: Path, timeout: float = 300) -> str:
+    """The output of a command that succeeds, with the package of the folder, if it has one."""
+    root = cwd if (cwd / "bizon").is_dir() else ROOT
+    env = {**os.environ, "PYTHONPATH": str(root), "LEDGER_URL": "http://127.0.0.1:1", "BIZON_ENV_LEDGER_TOKEN": "t"}
+    done = commands.run(
+        [sys.executable, "-m", *command], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree with a destination of each style."""
+    folder = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT / "bizon", folder / "bizon")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for style in STYLES:
+        names = names_of(f"my_{style}")
+        change_files(folder, registered(folder, names))
+        write_files(folder, destination_files(names, Style(style), Place.TREE))
+    return folder
+
+
+@pytest.mark.timeout(400)
+def test_in_the_tree_it_is_formatted_typed_and_registered(tree: Path) -> None:
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "bizon", "tests"], cwd=tree, check=True)
+    subprocess.run([sys.executable, "-m", "ruff", "check", "bizon", "tests"], cwd=tree, check=True)
+    listed = run("bizon", "destination", "list", cwd=tree)
+    assert all(f"my_{style}" in listed for style in STYLES)
+    for style in STYLES:
+        registration = str(ROOT / "tests/destination/test_registration.py")
+        run("pytest", "-q", "-p", "no:cacheprovider", registration, "-k", f"my_{style} or folder", cwd=tree)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("style", STYLES)
+def test_it_passes_mypy_and_the_suite_at_once(tmp_path: Path, style: str) -> None:
+    run("bizon", "destination", "new", "Ledger", "--style", style, "--into", str(tmp_path), cwd=tmp_path)
+    subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", f"--config-file={ROOT}/pyproject.toml", "ledger_destination.py"],
+        cwd=tmp_path,
+        check=True,
+    )
+    said = run("pytest", "-q", "-p", "no:cacheprovider", "test_ledger.py", cwd=tmp_path)
+    assert " passed" in said
+    run("bizon", "config", "validate", "ledger.example.yml", cwd=tmp_path)
+    if style != "http":
+        assert "5 records" in run("bizon", "run", "ledger.example.yml", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_as_a_package_it_has_an_entry_point(tmp_path: Path, style: str) -> None:
+    run("bizon", "destination", "new", "Ledger", "--style", style, "--package", cwd=tmp_path)
+    package = tmp_path / "bizon-ledger"
+    assert 'ledger = "bizon_ledger.destination:LedgerDestination"' in (package / "pyproject.toml").read_text()
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "src", "tests"], cwd=package, check=True)
+    subprocess.run([sys.executable, "-m", "ruff", "check", "src", "tests"], cwd=package, check=True)
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_written(tree: Path) -> None:
+    with pytest.raises(ConfigError, match="knows the destination 'file' already"):
+        registered(tree, names_of("file"))
+
+
+def test_a_tree_that_looks_otherwise_is_not_changed(tmp_path: Path) -> None:
+    for path in ("bizon/destination/config.py", "bizon/common/models.py", "bizon/destination/destination.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x = 1\n")
+    with pytest.raises(ConfigError, match=r"config\.py: found no place to register 'ledger'"):
+        registered(tmp_path, names_of("ledger"))
