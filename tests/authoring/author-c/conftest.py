@@ -38,9 +38,10 @@ def server() -> Iterator[dict[str, Any]]:
             port = free.getsockname()[1]
         network = (f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 'socket'}")
         settings = ("--innodb-flush-log-at-trx-commit=2", "--innodb-fast-shutdown=2", f"--pid-file={folder / 'pid'}")
-        with (folder / "log").open("wb") as log, subprocess.Popen(
-            ("mariadbd", *common, *network, *settings), stdout=log, stderr=log
-        ) as process:
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(("mariadbd", *common, *network, *settings), stdout=log, stderr=log) as process,
+        ):
             try:
                 access = {"host": "127.0.0.1", "port": port, "user": "root", "password": ""}
                 until_it_answers(process, access)

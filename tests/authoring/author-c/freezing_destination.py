@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+
 from bizon.destination.discover import load_custom_destination
 
 MariadbDestination = load_custom_destination(Path(__file__).with_name("mariadb_destination.py"))

@@ -5,6 +5,8 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
+from pydantic import Field
+
 from bizon.common.errors.errors import (
     ConfigError,
     DestinationConnectionError,
@@ -18,7 +20,6 @@ from bizon.destination.http import http_session, sending
 from bizon.destination.models import WriteMode
 from bizon.source.config import HttpConfig
 from bizon.source.session import Session
-from pydantic import Field
 
 BATCH_KEY = "Idempotency-Key"
 

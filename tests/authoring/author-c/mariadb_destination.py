@@ -3,11 +3,12 @@
 from typing import Any
 
 import pymysql
+from pydantic import Field
+
 from bizon.common.secret import SecretText
 from bizon.destination.config import JsonRowsDetailsConfig
 from bizon.destination.sql_table import SqlTableDestination
 from bizon.destination.sql_target import MARIADB
-from pydantic import Field
 
 # too many connections, shutting down, lock wait, deadlock, killed, timed out; no server, gone, lost
 TRANSIENT = {1040, 1053, 1205, 1213, 1927, 1969, 2002, 2003, 2006, 2013, 4031}
@@ -25,7 +26,7 @@ class MariadbDestinationConfig(JsonRowsDetailsConfig):
     idle_timeout: int = Field(
         default=20,
         ge=1,
-        description="Seconds after which the server gives up a transaction, with its locks, whose run is frozen or gone.",
+        description="Seconds after which the server gives up the transaction, and the locks, of a frozen run.",
     )
 
 

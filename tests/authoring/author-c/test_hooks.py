@@ -5,12 +5,14 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+
 from bizon import RunnerFactory
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination
@@ -78,10 +80,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         if not self.wfile.closed:
-            try:
+            with suppress(OSError):
                 super().finish()
-            except OSError:
-                pass
 
 
 @pytest.fixture

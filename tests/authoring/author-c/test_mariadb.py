@@ -7,6 +7,7 @@ from typing import Any
 
 import pymysql
 import pytest
+
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination
 from bizon.testing.destination import DestinationConformance

@@ -1,4 +1,4 @@
-"""A run that writes to MariaDB is stopped for longer than its lease, another one takes over, and the first is thawed."""
+"""A run that writes to MariaDB is frozen past its lease, another one takes over, and the first is thawed."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ POINTS = {
     "before_the_drop": "before DROP TABLE IF EXISTS `items_temp",
 }
 TESTED = ["staged"]
-SOURCE = '''
+SOURCE = """
 from bizon.source.models import SourceIteration, SourceRecord
 from bizon.source.source import AbstractSource
 from bizon.source.config import SourceConfig
@@ -53,7 +53,7 @@ class Numbers(AbstractSource):
         first = (pagination or {}).get("first", 0)
         found = [SourceRecord(id=str(n), data={"n": n}) for n in range(first, first + 10)]
         return SourceIteration(records=found, next_pagination={"first": first + 10} if first < 30 else {})
-'''
+"""
 
 
 def is_stopped(process: "subprocess.Popen[bytes]") -> bool:
@@ -104,4 +104,5 @@ def test_a_run_that_was_frozen_past_its_lease_changes_nothing(
 
 
 def numbers(execute: Callable[..., list[dict[str, Any]]], database: str) -> list[int]:
-    return sorted(int(row["source_record_id"]) for row in execute("SELECT source_record_id FROM items", database=database))
+    rows = execute("SELECT source_record_id AS number FROM items", database=database)
+    return sorted(int(row["number"]) for row in rows)
