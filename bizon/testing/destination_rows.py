@@ -31,6 +31,7 @@ def _value(name: str, value: Any) -> Any:
         return orjson.loads(value) if isinstance(value, str | bytes) else value
     if DESTINATION_SCHEMA[name] == UTC_MICROSECONDS:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        assert moment.tzinfo is not None, f"{name} has no time zone: {value!r}"
+        message = f"{name} has no time zone: {value!r}; `read` adds UTC where the driver drops it"
+        assert moment.tzinfo is not None, message
         return moment.astimezone(UTC)
     return value

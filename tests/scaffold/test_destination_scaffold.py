@@ -54,6 +54,12 @@ def test_in_the_tree_it_is_formatted_typed_and_registered(tree: Path) -> None:
         run("pytest", "-q", "-p", "no:cacheprovider", registration, "-k", f"my_{style} or folder", cwd=tree)
 
 
+def test_files_outside_the_tree_are_formatted(tmp_path: Path) -> None:
+    for style in STYLES:
+        write_files(tmp_path, destination_files(names_of(f"my_{style}"), Style(style), Place.FILE))
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--isolated", "--check", "."], cwd=tmp_path, check=True)
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("style", STYLES)
 def test_it_passes_mypy_and_the_suite_at_once(tmp_path: Path, style: str) -> None:

@@ -54,22 +54,23 @@ def until_it_answers(process: "subprocess.Popen[bytes]", access: dict[str, Any])
     for _ in range(600):
         assert process.poll() is None, "the server has ended"
         with suppress(pymysql.OperationalError):
-            pymysql.connect(**access).close()
+            pymysql.connect(**access, ssl_disabled=True).close()
             return
         time.sleep(0.05)
     raise AssertionError("the server does not answer")
 
 
 @pytest.fixture(scope="session")
-def execute(server: dict[str, Any]) -> Execute:
-    def execute(statement: str, parameters: Any = None, **settings: Any) -> list[dict[str, Any]]:
-        kind = pymysql.cursors.DictCursor
-        connection = pymysql.connect(**server, autocommit=True, cursorclass=kind, **settings)
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            return list(cursor.fetchall())
+def execute(server: dict[str, Any]) -> Iterator[Execute]:
+    kind = pymysql.cursors.DictCursor
+    with closing(pymysql.connect(**server, ssl_disabled=True, autocommit=True, cursorclass=kind)) as connection:
 
-    return execute
+        def execute(statement: str, parameters: Any = None) -> list[dict[str, Any]]:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return list(cursor.fetchall())
+
+        yield execute
 
 
 @pytest.fixture

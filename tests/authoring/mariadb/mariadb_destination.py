@@ -22,11 +22,12 @@ class MariadbDestinationConfig(JsonRowsDetailsConfig):
     user: str = Field(min_length=1, description="Name of the account.")
     password: SecretText = Field(description="Password of the account; may be empty.")
     database: str = Field(min_length=1, description="Database of the table; it must exist.")
+    tls: bool = Field(default=True, description="Encrypt the connection if the server can.")
     timeout: int = Field(default=60, ge=1, description="Seconds that a statement may take.")
     idle_timeout: int = Field(
         default=20,
         ge=1,
-        description="Seconds after which the server ends a transaction, with its locks, whose run is frozen or gone.",
+        description="Seconds after which the server gives up the transaction, and the locks, of a frozen run.",
     )
 
 
@@ -55,6 +56,7 @@ class MariadbDestination(SqlTableDestination):
             password=str(config.password),
             database=config.database,
             charset="utf8mb4",
+            ssl_disabled=not config.tls,
             connect_timeout=10,
             read_timeout=config.timeout,
             write_timeout=config.timeout,

@@ -66,7 +66,14 @@ def test_a_run_that_was_frozen_past_its_lease_changes_nothing(
     server: dict[str, Any], database: str, execute: Callable[..., list[dict[str, Any]]], tmp_path: Path, point: str
 ) -> None:
     (tmp_path / "numbers_source.py").write_text(SOURCE)
-    destination = {**server, "database": database, "destination_id": "items", "buffer_size": 0, "idle_timeout": 2}
+    destination = {
+        **server,
+        "tls": False,
+        "database": database,
+        "destination_id": "items",
+        "buffer_size": 0,
+        "idle_timeout": 2,
+    }
     destination["destination_file_path"] = str(HERE / "freezing_destination.py")
     pipeline = {
         "name": "freeze",
@@ -104,6 +111,5 @@ def test_a_run_that_was_frozen_past_its_lease_changes_nothing(
 
 
 def numbers(execute: Callable[..., list[dict[str, Any]]], database: str) -> list[int]:
-    return sorted(
-        int(row["source_record_id"]) for row in execute("SELECT source_record_id FROM items", database=database)
-    )
+    rows = execute(f"SELECT source_record_id AS number FROM {database}.items")
+    return sorted(int(row["number"]) for row in rows)
