@@ -38,7 +38,7 @@ class JobTable(BackendPart):
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
     ) -> StreamJob:
-        newest, now = _newest(connection, *of_stream(stream_jobs, key)), datetime.now(UTC)
+        newest, now = _newest(connection, *of_stream(stream_jobs, key)), naive_now().replace(tzinfo=UTC)
         created_at = now if newest is None else max(now, newest.created_at + _TICK)
         state = to_text(incremental_state)
         row = {

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
 from sqlalchemy.ext.compiler import compiles
 
+from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BackendError, OvertakenError
 from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob, StreamKey
 
@@ -85,7 +86,7 @@ def stream_values(key: StreamKey) -> dict[str, str]:
 
 
 def naive_now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    return utc_now().replace(tzinfo=None)
 
 
 def storable(text: str | None, length: int) -> str | None:
