@@ -89,7 +89,7 @@ def _try_destination(config: "BizonConfig") -> None:
         _look(destination)
 
 
-def _try_dead_letters(config: BizonConfig) -> None:
+def _try_dead_letters(config: "BizonConfig") -> None:
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
         closing(_destination(config)) as destination,
@@ -106,7 +106,7 @@ def _look(destination: AbstractDestination) -> None:
         raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
 
 
-def _try_state(config: BizonConfig) -> None:
+def _try_state(config: "BizonConfig") -> None:
     """Connect and read the version. A state may be missing: the first run creates it."""
     with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
         backend.check_prerequisites()
