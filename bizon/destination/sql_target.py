@@ -36,8 +36,9 @@ class Dialect:
 
 
 SQLITE = Dialect(moment="TEXT", moments_as_text=True)
+_EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # of each text, whatever the default of the database is
 MARIADB = Dialect(
-    quote="`", text="LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", moment="DATETIME(6)", longest_name=64
+    quote="`", text=f"LONGTEXT {_EXACT}", key=f"VARCHAR(255) {_EXACT}", moment="DATETIME(6)", longest_name=64
 )
 
 

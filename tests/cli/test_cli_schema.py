@@ -15,7 +15,9 @@ from bizon.common.errors.errors import ConfigError
 from bizon.engine.engine import load_config
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted([*ROOT.glob("bizon/connectors/**/config/*.example.yml"), *ROOT.glob("examples/**/*.yml")])
+NOT_INSTALLED = ROOT / "examples/plugin"
+IN_FOLDERS = [path for path in ROOT.glob("examples/**/*.yml") if path.parent != NOT_INSTALLED]
+EXAMPLES = sorted([*ROOT.glob("bizon/connectors/**/config/*.example.yml"), *IN_FOLDERS])
 Accepts = Callable[[Any], bool]
 DUMMY: dict[str, Any] = {
     "name": "pipe",

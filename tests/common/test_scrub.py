@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bizon.common.scrub import MOST_SHOWN, SHAPES, Scrubber, named_secrets
+from bizon.common.scrub import MOST_SHOWN, Scrubber
 from bizon.common.secret import MASK, registry
+from bizon.common.secret_shapes import SHAPES, named_secrets
 
 TRICKY = 'p@ss/w:rd "1"\n€'
 

@@ -10,6 +10,9 @@ import pytest
 
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination
+from bizon.destination.models import Owner
+from bizon.destination.sql_claims import Claims
+from bizon.destination.sql_target import MARIADB, SqlTarget
 from bizon.testing.destination import DestinationConformance
 
 FILE = Path(__file__).with_name("mariadb_destination.py")
@@ -53,3 +56,20 @@ class TestMariadb(DestinationConformance):
 
 def in_utc(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def test_the_names_of_tables_are_told_apart_by_case_whatever_the_database_says(
+    server: dict[str, Any], database: str, execute: Callable[..., list[dict[str, Any]]]
+) -> None:
+    """A pipeline was refused a table whose name differed only in case from that of another pipeline."""
+    execute(f"ALTER DATABASE `{database}` CHARACTER SET latin1 COLLATE latin1_swedish_ci")
+    target = SqlTarget(pymysql, lambda: pymysql.connect(**server, database=database, ssl_disabled=True), MARIADB)
+    claims = Claims(Owner("one", "source", "items"), lambda job_id: False)
+    with target.transaction() as within:
+        claims.create(within, MARIADB)
+    columns = execute(
+        "SELECT collation_name FROM information_schema.columns WHERE table_schema = %s AND collation_name IS NOT NULL",
+        (database,),
+    )
+    target.close()
+    assert {next(iter(column.values())) for column in columns} == {"utf8mb4_bin"}

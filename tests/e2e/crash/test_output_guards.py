@@ -133,10 +133,10 @@ def test_a_superseded_start_finds_its_lines_gone(pipeline: Make, main: Path) -> 
     job.commit(0, records("1"))
     earlier = job.destination
     job.start()
-    later, job.destination = job.destination, earlier
+    later, job._latest = job.destination, earlier
     with pytest.raises(OvertakenError):
         job.write(1, records("2"))
-    job.destination = later
+    job._latest = later
     job.commit(1, records("3"))
     job.publish()
     assert published(main) == ["1", "3"]
@@ -149,9 +149,9 @@ def test_a_superseded_start_overwrites_no_part_of_the_next_one(pipeline: Make, m
     earlier = job.destination
     job.start()
     job.commit(1, records("2"))
-    later, job.destination = job.destination, earlier
+    later, job._latest = job.destination, earlier
     job.write(1, records("3"))
-    job.destination = later
+    job._latest = later
     job.publish()
 
 

@@ -85,6 +85,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         dataset = f"{self.config.project_id}.{self.config.dataset_id}"
         for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
+        if dataset not in self._datasets:  # a look does not create it
+            return True
         with self._connecting(f"dataset '{dataset}'"):
             self._keep_legacy_name()
             if not self._is_stream:
