@@ -62,7 +62,7 @@ class Batch(NamedTuple):
 
     @property
     def range(self) -> BatchRange:
-        """Its pages, as the destination is told."""
+        """The first and last page, for the destination."""
         return BatchRange(self.from_iteration, self.to_iteration)
 
 

@@ -18,7 +18,7 @@ class BasicHttpAuthParams(StrictModel):
     auth_header: str = Field(default="Authorization", description="Header that carries them.")
 
     def authenticator(self) -> "BasicHttpAuthenticator":
-        """What adds them to requests. Sends none."""
+        """The authenticator that adds them to requests. Nothing is sent."""
         return BasicHttpAuthenticator(self)
 
 

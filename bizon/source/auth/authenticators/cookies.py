@@ -15,7 +15,7 @@ class CookiesAuthParams(StrictModel):
     headers: dict[str, SecretText] = Field(default={}, description="Further headers, name: value.")
 
     def authenticator(self) -> "CookiesAuthenticator":
-        """What adds them to requests. Sends none."""
+        """The authenticator that adds them to requests. Nothing is sent."""
         return CookiesAuthenticator(self)
 
 

@@ -15,7 +15,7 @@ class TokenAuthParams(StrictModel):
     auth_header: str = Field(default="Authorization", description="Header that carries the token.")
 
     def authenticator(self) -> "TokenAuthenticator":
-        """What adds them to requests. Sends none."""
+        """The authenticator that adds them to requests. Nothing is sent."""
         return TokenAuthenticator(self)
 
 
