@@ -6,7 +6,7 @@ import pytest
 
 from bizon.cli.status_lines import status_lines
 from bizon.common.models import BizonConfig
-from bizon.engine.backend.models import CommitRecord, Role, StreamKey
+from bizon.engine.backend.models import CommitRecord, Role
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.jobs import open_job
 from bizon.engine.runner.lease import held_lease, lease_key
