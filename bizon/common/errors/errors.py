@@ -96,8 +96,6 @@ class SourceError(BizonError):
 
     failure_class = FailureClass.SOURCE
 
-    failure_class = FailureClass.SOURCE
-
 
 class SourceConnectionError(SourceError):
     """The source is unreachable or refuses the credentials. Nothing was fetched."""
