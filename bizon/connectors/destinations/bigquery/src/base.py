@@ -82,7 +82,7 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials."""
-        dataset = f"{self.config.project_id}.{self.config.dataset_id}"
+        dataset = self._dataset
         for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
         if dataset not in self._datasets:  # a look does not create it
@@ -117,6 +117,10 @@ class BigQueryFamilyDestination(AbstractDestination):
         published, rows = self._labels.publication(found), rows_in(found)
         return OutputState(identity, published.job_id if published else None, None if rows is None else rows > 0)
 
+    @property
+    def _dataset(self) -> str:
+        return f"{self.config.project_id}.{self.config.dataset_id}"
+
     def _check_dataset(self, dataset: str, *, make: bool) -> None:
         """Check that a dataset exists where it should, or create it. Raises DestinationConnectionError."""
         if dataset in self._datasets:
@@ -128,10 +132,10 @@ class BigQueryFamilyDestination(AbstractDestination):
             try:
                 location = self._clients.bigquery.get_dataset(dataset, **REQUEST_OPTIONS).location
             except exceptions.NotFound:
+                if self.only_looks and self.config.create_dataset and dataset == self._dataset:
+                    return  # a run creates it
                 if not make:
                     raise
-                if self.only_looks:
-                    return
                 location = self._make_dataset(dataset)
         check_dataset(dataset, location, self.config.dataset_location)
         self._datasets.add(dataset)
