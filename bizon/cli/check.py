@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bizon.cli.console_logs import console_logs
-from bizon.cli.files import in_folder_of_paths
-from bizon.cli.options import RunOptions
+from bizon.cli.files import in_folder_of_paths, loaded_from
 from bizon.cli.output import error_text, say
 from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.engine.engine import load_config
 from bizon.engine.looking import Attempt, attempts
 
 if TYPE_CHECKING:
@@ -31,8 +29,7 @@ class _Answer:
 def check(config: str, custom_source: str | None, env_file: str | None, *, as_json: bool) -> ExitCode:
     """Print a line per attempt, or one JSON document. Raises ConfigError."""
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
-        overrides = RunOptions(custom_source=custom_source).overrides()
-        loaded = load_config(path, env_file=env_file, overrides=overrides)
+        loaded = loaded_from(path, custom_source, env_file)
         scrub = loaded.scrubber()
         code, answers = ExitCode.OK, []
         with console_logs(_LEVEL, scrub):

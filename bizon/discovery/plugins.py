@@ -8,12 +8,16 @@ packages: nothing is imported before a connector is used. A built-in connector w
 """
 
 import inspect
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from functools import cache
 from types import ModuleType
-from typing import NamedTuple, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard, TypeVar
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.discovery.files import Kind, concrete_classes, one_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 SOURCES, DESTINATIONS = "bizon.sources", "bizon.destinations"
 
@@ -25,13 +29,12 @@ class Plugin(NamedTuple):
 
     name: str
     package: str
-    entry: EntryPoint
+    entry: "EntryPoint"
 
 
 def plugins(group: str) -> list[Plugin]:
     """The plug-ins of a group, by name. A name that two packages announce is listed twice."""
-    found = [Plugin(entry.name, _package(entry), entry) for entry in entry_points(group=group)]
-    return sorted(dict.fromkeys(found), key=lambda plugin: (plugin.name, plugin.package))
+    return list(_announced(group, tuple(sys.path)))
 
 
 def plugin_classes(group: str, name: str, base: type[T], kind: Kind) -> list[type[T]]:
@@ -70,7 +73,16 @@ def _loaded(plugin: Plugin, kind: Kind) -> object:
         raise ConfigError(f"{where} cannot be imported: {one_line(error)}") from error
 
 
-def _package(entry: EntryPoint) -> str:
+@cache
+def _announced(group: str, path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    """The plug-ins of the packages on ``path``, whose metadata is read once."""
+    from importlib.metadata import entry_points  # thirty modules, which most commands do without
+
+    found = [Plugin(entry.name, _package(entry), entry) for entry in entry_points(group=group)]
+    return tuple(sorted(dict.fromkeys(found), key=lambda plugin: (plugin.name, plugin.package)))
+
+
+def _package(entry: "EntryPoint") -> str:
     return "another package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
 
 

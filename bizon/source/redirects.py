@@ -12,8 +12,7 @@ _OF_THE_BODY = ("Content-Length", "Content-Type", "Cookie", "Transfer-Encoding")
 def note_signer(request: PreparedRequest, signer: Any, given: Iterable[str]) -> None:
     """Note on a request who signed it, for its retries, and which headers that added to the ``given`` ones."""
     known = {name.lower() for name in (*given, *_OF_THE_BODY)}
-    request.signed_by = signer  # type: ignore[attr-defined]
-    request.signed_headers = [name for name in request.headers if name.lower() not in known]  # type: ignore[attr-defined]
+    _note(request, signer, [name for name in request.headers if name.lower() not in known])
 
 
 def rebuild_credentials(request: PreparedRequest, response: requests.Response, usual: Any, *, leaves: bool) -> None:
@@ -34,5 +33,9 @@ def rebuild_credentials(request: PreparedRequest, response: requests.Response, u
     sign = signer if has_header else getattr(signer, "sign_again", None)
     if sign is not None and names and all(name in response.request.headers for name in names):
         sign(request)
-        request.signed_by = signer  # type: ignore[attr-defined]  # as by note_signer
-        request.signed_headers = names  # type: ignore[attr-defined]
+        _note(request, signer, names)
+
+
+def _note(request: PreparedRequest, signer: Any, headers: list[str]) -> None:
+    """A request travels through requests and its adapters, so the note is an attribute of it."""
+    vars(request).update(signed_by=signer, signed_headers=headers)

@@ -44,6 +44,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("__init__.py", "__getattr__"),
     ("source/discover.py", ""),
     ("discovery/files.py", "_executed"),
+    ("discovery/plugins.py", "_announced"),
     ("config/selected.py", "_imported"),
     ("config/references.py", "_variables_in"),
     ("connectors/sources/kafka/src/source.py", "_open"),

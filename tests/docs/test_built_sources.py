@@ -78,7 +78,7 @@ class TestTemplateOfTokens(OfAGuide):
 
 
 class Built(NamedTuple):
-    """What a reader puts into the tree."""
+    """The files that a reader puts into the tree."""
 
     name: str
     source: Callable[[Any], str]
