@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.destination.fence import Fence
 
 if TYPE_CHECKING:
     from bizon.destination.models import Owner, ResumePoint
@@ -82,8 +83,8 @@ class Manifests:
 
     def __init__(self, store: Store, owner: "Owner", knows: Callable[[str], bool]) -> None:
         self._store = store
-        self._owner = owner
-        self._knows = knows
+        self._fence = Fence(owner, knows)
+        self.is_owner, self.checked = self._fence.is_owner, self._fence.checked
 
     def find(self, table: str) -> Manifest | None:
         """The manifest of a table as it is now."""
@@ -94,10 +95,6 @@ class Manifests:
         """The tables of this pipeline."""
         tables = [name.removesuffix(SUFFIX) for name in self._store.names("") if name.endswith(SUFFIX)]
         return [table for table in tables if self.is_owner(self.find(table))]
-
-    def is_owner(self, manifest: Manifest | None) -> bool:
-        """Whether a table belongs to this pipeline."""
-        return manifest is not None and manifest.owner == self._owner.mark
 
     def check_owner(self, manifest: Manifest | None, table: str, *, adopt: bool) -> None:
         """Raise DestinationConnectionError for a table of another pipeline. ``adopt``: take it over."""
@@ -113,12 +110,10 @@ class Manifests:
 
         def claimed(found: Manifest | None) -> Manifest:
             self.check_owner(found, table, adopt=resume.adopt)
-            before = found or Manifest()
-            is_known = before.job_id == resume.job_id or self._knows(before.job_id)
-            if before.fence > resume.fence and is_known:
-                raise OvertakenError(resume.job_id)
+            self._fence.check_newest(found, resume)
+            before, owner = found or Manifest(), self._fence.owner
             published_by = before.published_by if self.is_owner(found) else None
-            mine = Manifest(self._owner.mark, str(self._owner), resume.job_id, resume.fence, published_by)
+            mine = Manifest(owner.mark, str(owner), resume.job_id, resume.fence, published_by)
             return replace(mine, parts=before.parts)
 
         return self._changed(table, claimed)
@@ -130,12 +125,6 @@ class Manifests:
             return change(self.checked(found, resume))
 
         return self._changed(table, changed)
-
-    def checked(self, found: Manifest | None, resume: "ResumePoint") -> Manifest:
-        """The manifest, if this start holds it. Raises OvertakenError otherwise."""
-        if found is None or not self.is_owner(found) or (found.job_id, found.fence) != (resume.job_id, resume.fence):
-            raise OvertakenError(resume.job_id)
-        return found
 
     def _changed(self, table: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
         for _ in range(_MOST_TRIES):

@@ -9,7 +9,8 @@ nothing. The row also names the job that published last, and the staging table, 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.errors.errors import DestinationConnectionError, OvertakenError
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.destination.fence import Fence
 
 if TYPE_CHECKING:
     from bizon.destination.models import Owner, ResumePoint
@@ -43,8 +44,8 @@ class Claims:
     """The claims of one start. ``knows``: whether the state of the pipeline has a job of this id."""
 
     def __init__(self, owner: "Owner", knows: Callable[[str], bool]) -> None:
-        self._owner = owner
-        self._knows = knows
+        self._fence = Fence(owner, knows)
+        self.is_owner = self._fence.is_owner
 
     def create(self, within: "Transaction", dialect: "Dialect") -> None:
         """Create the table of claims if there is none."""
@@ -59,10 +60,6 @@ class Claims:
         """The claim to a table, as it is now."""
         found = within.rows(f"SELECT {_COLUMNS} FROM {{claims}} WHERE output = ?", output, claims=TABLE)
         return Claim(*found[0]) if found else None
-
-    def is_owner(self, claim: Claim | None) -> bool:
-        """Whether a table belongs to this pipeline."""
-        return claim is not None and claim.owner == self._owner.mark
 
     def check_owner(self, claim: Claim | None, output: str, *, has_rows: bool, adopt: bool) -> None:
         """Raise DestinationConnectionError for a table of another pipeline, and for one with rows that no run of bizon
@@ -81,11 +78,10 @@ class Claims:
         self._lock(within, output)
         found = self.find(within, output)
         self.check_owner(found, output, has_rows=has_rows, adopt=resume.adopt)
-        if found is not None and self._is_superseded(found, resume):
-            raise OvertakenError(resume.job_id)
+        self._fence.check_newest(found, resume)
         mine = Claim(
-            self._owner.mark,
-            str(self._owner),
+            self._fence.owner.mark,
+            str(self._fence.owner),
             resume.job_id,
             *resume.fence,
             found.published_by if found is not None and self.is_owner(found) else None,
@@ -106,10 +102,7 @@ class Claims:
     def check(self, within: "Transaction", output: str, resume: "ResumePoint") -> Claim:
         """Lock the claim to a table until the transaction ends. Raises OvertakenError when another start holds it."""
         self._lock(within, output)
-        found = self.find(within, output)
-        if found is None or not self.is_owner(found) or (found.job_id, found.fence) != (resume.job_id, resume.fence):
-            raise OvertakenError(resume.job_id)
-        return found
+        return self._fence.checked(self.find(within, output), resume)
 
     def note_staging(self, within: "Transaction", output: str, staging: str | None) -> None:
         """Name the staging table that exists from now on; None when it is gone."""
@@ -121,6 +114,3 @@ class Claims:
 
     def _lock(self, within: "Transaction", output: str) -> None:
         within.run("UPDATE {claims} SET steps = steps + 1 WHERE output = ?", output, claims=TABLE)
-
-    def _is_superseded(self, found: Claim, resume: "ResumePoint") -> bool:
-        return found.fence > resume.fence and (found.job_id == resume.job_id or self._knows(found.job_id))

@@ -6,7 +6,7 @@ Called by ``bizon destination new``.
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bizon.scaffold.files import Place
+from bizon.scaffold.files import Place, as_package, in_tree, package_of
 from bizon.scaffold.modules import module_of
 from bizon.scaffold.templates import rendered
 
@@ -45,31 +45,14 @@ def destination_files(names: "Names", style: Style, place: Place) -> dict[str, s
             f"{name}.example.yml": example,
             f"test_{name}.py": module("test"),
         }
-    written = {"config.py": module("config"), "destination.py": module(style)}
+    code = {"__init__.py": "", "config.py": module("config"), "destination.py": module(style)}
     if place is Place.TREE:
-        folder = f"bizon/connectors/destinations/{name}"
-        return {
-            f"{folder}/src/__init__.py": "",
-            **{f"{folder}/src/{path}": text for path, text in written.items()},
-            f"{folder}/config/{name}.example.yml": example,
-            f"tests/connectors/destinations/{name}/test_{name}.py": module("test"),
-        }
-    package, folder = f"bizon-{names.dashed}", f"bizon-{names.dashed}/src/bizon_{name}"
-    return {
-        f"{package}/pyproject.toml": rendered("destination/pyproject.toml", values, facts),
-        f"{package}/README.md": rendered("destination/README.md", values, facts),
-        f"{folder}/__init__.py": "",
-        f"{folder}/py.typed": "",
-        **{f"{folder}/{path}": text for path, text in written.items()},
-        f"{package}/config/{name}.example.yml": example,
-        f"{package}/tests/test_{name}.py": module("test"),
-    }
+        return in_tree("destination", name, code, example, module("test"))
+    about = {path: rendered(f"destination/{path}", values, facts) for path in ("pyproject.toml", "README.md")}
+    return as_package(names, about, {**code, "py.typed": ""}, example, module("test"))
 
 
 def _modules(names: "Names", place: Place) -> dict[str, str]:
-    base = f"bizon.connectors.destinations.{names.snake}.src" if place is Place.TREE else f"bizon_{names.snake}"
-    return {
-        "config_module": f"{base}.config",
-        "destination_module": f"{base}.destination",
-        "first_party": "bizon" if place is Place.TREE else f"bizon_{names.snake}",
-    }
+    base = package_of("destination", names.snake, place)
+    own = base.partition(".")[0]
+    return {"config_module": f"{base}.config", "destination_module": f"{base}.destination", "first_party": own}

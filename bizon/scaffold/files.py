@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bizon.scaffold.names import Names
 
 
 class Place(StrEnum):
@@ -23,6 +26,34 @@ class Target(NamedTuple):
 
     place: Place
     folder: Path
+
+
+def package_of(kind: str, name: str, place: Place) -> str:
+    """The package that the modules of a new connector are imported from. ``kind``: ``source`` or ``destination``."""
+    return f"bizon.connectors.{kind}s.{name}.src" if place is Place.TREE else f"bizon_{name}"
+
+
+def in_tree(kind: str, name: str, code: Mapping[str, str], example: str, test: str) -> dict[str, str]:
+    """The files of a connector inside the tree, by path. ``code``: its modules by name."""
+    folder = f"bizon/connectors/{kind}s/{name}"
+    return {
+        **{f"{folder}/src/{path}": text for path, text in code.items()},
+        f"{folder}/config/{name}.example.yml": example,
+        f"tests/connectors/{kind}s/{name}/test_{name}.py": test,
+    }
+
+
+def as_package(
+    names: "Names", about: Mapping[str, str], code: Mapping[str, str], example: str, test: str
+) -> dict[str, str]:
+    """The files of a connector in a package of its own, by path. ``about``: ``pyproject.toml`` and the like."""
+    package = f"bizon-{names.dashed}"
+    return {
+        **{f"{package}/{path}": text for path, text in about.items()},
+        f"{package}/config/{names.snake}.example.yml": example,
+        **{f"{package}/src/bizon_{names.snake}/{path}": text for path, text in code.items()},
+        f"{package}/tests/test_{names.snake}.py": test,
+    }
 
 
 def target_of(into: str | None, *, package: bool) -> Target:

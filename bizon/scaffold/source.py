@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import ConfigError
-from bizon.scaffold.files import Place
+from bizon.scaffold.files import Place, as_package, in_tree, package_of
 from bizon.scaffold.modules import module_of
 from bizon.scaffold.templates import rendered
 
@@ -110,27 +110,9 @@ def source_files(names: "Names", choice: Choice, place: Place) -> dict[str, str]
         "source.py": module_of(*parts, first_party=own),
     }
     if place is Place.TREE:
-        return _in_tree(names.snake, code, example, tested)
+        return in_tree("source", names.snake, code, example, tested)
     about = {path: rendered(f"source/{path}", values, facts) for path in ("pyproject.toml", "README.md")}
-    return _as_package(names, {**code, "py.typed": ""}, {**about, f"config/{names.snake}.example.yml": example}, tested)
-
-
-def _in_tree(name: str, code: Mapping[str, str], example: str, tested: str) -> dict[str, str]:
-    folder = f"bizon/connectors/sources/{name}"
-    return {
-        **{f"{folder}/src/{path}": text for path, text in code.items()},
-        f"{folder}/config/{name}.example.yml": example,
-        f"tests/connectors/sources/{name}/test_{name}.py": tested,
-    }
-
-
-def _as_package(names: "Names", code: Mapping[str, str], others: Mapping[str, str], tested: str) -> dict[str, str]:
-    package = f"bizon-{names.dashed}"
-    return {
-        **{f"{package}/{path}": text for path, text in others.items()},
-        **{f"{package}/src/bizon_{names.snake}/{path}": text for path, text in code.items()},
-        f"{package}/tests/test_{names.snake}.py": tested,
-    }
+    return as_package(names, about, {**code, "py.typed": ""}, example, tested)
 
 
 def _values(names: "Names", choice: Choice, place: Place) -> dict[str, str]:
@@ -150,9 +132,9 @@ def _facts(choice: Choice, place: Place) -> set[str]:
 
 def _modules(names: "Names", place: Place) -> Mapping[str, str]:
     """Where the code imports its own modules from. As files there is one module, which the test loads as bizon does."""
-    base = f"bizon.connectors.sources.{names.snake}.src" if place is Place.TREE else f"bizon_{names.snake}"
-    first_party = "bizon" if place is Place.TREE else f"bizon_{names.snake}"
-    return {"config_module": f"{base}.config", "source_module": f"{base}.source", "first_party": first_party}
+    base = package_of("source", names.snake, place)
+    own = base.partition(".")[0]
+    return {"config_module": f"{base}.config", "source_module": f"{base}.source", "first_party": own}
 
 
 def _window(choice: Choice) -> str:
