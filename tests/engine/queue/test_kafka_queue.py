@@ -1,9 +1,7 @@
 """Behaviours that only the Kafka queue has: limits of messages, topics, credentials, offsets."""
 
-import json
 from collections.abc import Callable, Iterator
-from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from uuid import uuid4
 
 import pytest
@@ -12,7 +10,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from engine.queue.kafka_kit import PATIENCE, Ends, numbers, put, put_until_it_fails, take
 
 from bizon.common.errors.errors import QueueError
-from bizon.engine.queue.adapters.kafka import receiver, settings
+from bizon.engine.queue.adapters.kafka import receiver
+from bizon.engine.queue.adapters.kafka.sender import Sender
 from bizon.testing.queue import JOB, page
 
 
@@ -142,41 +141,39 @@ def test_a_topic_that_is_removed_meanwhile_is_an_error(
         take(queue, 1)
 
 
+@pytest.mark.parametrize("noticed_by", ["poll", "produce"])
 def test_a_producer_that_the_broker_has_lost_track_of_fails_and_closes_at_once(
-    ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
+    noticed_by: str, ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
-    """Somebody recreates the topic while it is in use."""
+    """Somebody recreates the topic while it is in use. The client may refuse a message before it has reported why."""
     name = kafka_topics()
-    sender = ends.producer(name)
-    put(sender, page(0))
+    queue = ends.producer(name)
+    put(queue, page(0))
+    sender = queue._sender
+    assert sender is not None
     admin = AdminClient({"bootstrap.servers": kafka_url})
     deadline = monotonic() + PATIENCE
-    while sender._sender._bytes:
-        sender._sender._serve(0.1)
+    while sender._bytes:
+        sender._serve(0.1)
         assert monotonic() < deadline
     admin.delete_topics([name])[name].result(PATIENCE)
     admin.create_topics([NewTopic(name, 1, 1)])[name].result(PATIENCE)
-    assert "failed for good" in put_until_it_fails(sender)
-    sender.close()
+    if noticed_by == "poll":
+        error = put_until_it_fails(queue)
+    else:
+        error = send_until_it_fails(sender, deadline)
+    assert "failed for good" in error
+    assert "sequence" in error
+    assert queue.flush(PATIENCE) is True
+    queue.close()
 
 
-def test_fetching_ahead_is_bounded(tansu_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the second broker, which sends 5 MB for a request of 2; the first would send the whole topic."""
-    ahead: list[int] = []
-    name, budget, size = uuid4().hex, 24_000_000, 500_000
-
-    def note(statistics: str) -> None:
-        partitions = json.loads(statistics)["topics"].get(name, {}).get("partitions", {})
-        ahead.append(partitions.get("0", {}).get("fetchq_size", 0))
-
-    monkeypatch.setattr(receiver, "settings", lambda *args, **own: settings.settings(*args, **own) | {"stats_cb": note})
-    ends = Ends(tansu_url)
-    sender = ends.producer(name)
-    put(sender, *(page(number, size=size) for number in range(80)))
-    sender.close()
-    reader = ends.consumer(name, budget=budget, librdkafka={"statistics.interval.ms": 5})
-    for number in range(80):
-        assert numbers(reader, 1) == [number]
-        Event().wait(0.02)  # a destination that is slower than the broker
-    assert 0 < max(ahead) <= budget // 6 + 6_000_000
-    ends.close()
+def send_until_it_fails(sender: Sender, deadline: float) -> str:
+    """The error of a message that the client refuses before anything has asked it for news."""
+    try:
+        while monotonic() < deadline:
+            sender._send(b"x" * 1000, 1)
+            sleep(0.01)
+    except QueueError as error:
+        return str(error)
+    raise AssertionError("nothing was raised")

@@ -43,6 +43,12 @@ def rows_of(*ids: str, data: list[dict[str, Any]] | None = None) -> pl.DataFrame
     )
 
 
+def written_state(path: Path) -> tuple[int, int, int, int]:
+    """What a write to the file changes, and reading it does not: the access time is left out."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 class _State:
     """It knows every job."""
 

@@ -51,8 +51,17 @@ class ClientEvents:
         try:
             return call()
         except (_FATAL, KafkaException, SystemError) as error:  # SystemError: another callback followed
-            reason = self.reason(error.__cause__ if isinstance(error, SystemError) else error)
-            raise QueueError(f"the Kafka client has failed for good: {reason}; run again to resume") from None
+            raise self._failed(error.__cause__ if isinstance(error, SystemError) else error) from None
+
+    def refused(self, what: str, error: KafkaException | BufferError) -> QueueError:
+        """The error for a message that the client does not take."""
+        inner = error.args[0] if isinstance(error, KafkaException) else None
+        if isinstance(inner, KafkaError) and inner.name() == "_FATAL":
+            return self._failed(error)
+        return QueueError(f"the Kafka client refuses {what}: {self.reason(error)}")
+
+    def _failed(self, error: Any) -> QueueError:
+        return QueueError(f"the Kafka client has failed for good: {self.reason(error)}; run again to resume")
 
     def reason(self, error: Any) -> str:
         """The text of an error, without secrets."""

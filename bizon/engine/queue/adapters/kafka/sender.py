@@ -137,8 +137,9 @@ class Sender:
             try:
                 self._producer.produce(self._topic, piece, partition=0, on_delivery=confirm)
             except (KafkaException, BufferError) as error:
-                reason = self._events.reason(error) if isinstance(error, KafkaException) else str(error)
-                raise QueueError(f"the Kafka client refuses a message of {len(piece)} bytes: {reason}") from None
+                self._failed = True
+                self._serve(0)  # raises the reason when the client has failed for good
+                raise self._events.refused(f"a message of {len(piece)} bytes", error) from None
 
     def _confirmed(self, size: int, records: int, error: KafkaError | None, _message: Any) -> None:
         self._bytes -= size
