@@ -211,8 +211,9 @@ class Chaos:
         rows = rig.rows()
         if rows != rig.expected():
             self._differ(rig, rows or [])
-        if rig.leftovers():
-            self._stuck(rig, f"left behind: {rig.leftovers()}")
+        waiting = [path for state in states[1:] if state for path in rig.spools_of_jobs_to_resume(state)]
+        if left := set(rig.leftovers()) - set(waiting):
+            self._stuck(rig, f"left behind: {sorted(left)}")
         if not rig.is_stream and len(states) == 1 and set(rig.statuses()) - {"succeeded"}:
             self._stuck(rig, f"jobs {rig.statuses()}")
         if "Traceback" in rig.log():

@@ -172,15 +172,26 @@ class Rig:
 
     def statuses(self) -> list[str]:
         """The status of each job, oldest first."""
-        path = self.folder / f"{self.state}.sqlite3"
+        return [status for _, status in self._jobs(self.state)]
+
+    def spools_of_jobs_to_resume(self, state: str) -> list[str]:
+        """The files, as ``leftovers`` names them, with fetched pages of jobs of this state that have not ended."""
+        unfinished = [id_ for id_, status in self._jobs(state) if status not in ("succeeded", "cancelled")]
+        found = [path for id_ in unfinished for path in self.folder.glob(f"{state}.spool/*/{id_}.*.spool")]
+        return [
+            str(inner.relative_to(self.folder)) for path in found for inner in (path, path.parent, path.parent.parent)
+        ]
+
+    def _jobs(self, state: str | None) -> list[tuple[str, str]]:
+        """Id and status of each job, oldest first."""
+        path = self.folder / f"{state}.sqlite3"
         if not path.exists():
             return []
         with contextlib.closing(sqlite3.connect(path)) as connection:
             try:
-                found = connection.execute("SELECT status FROM stream_jobs ORDER BY created_at").fetchall()
+                return connection.execute("SELECT id, status FROM stream_jobs ORDER BY created_at").fetchall()
             except sqlite3.OperationalError:  # killed before the tables were made
                 return []
-        return [status for (status,) in found]
 
     def leftovers(self) -> list[str]:
         """Files and folders beside the output and the state that a finished run should not leave."""
