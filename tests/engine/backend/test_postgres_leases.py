@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import cycle
+from typing import Any
 
 import pytest
 from fakes import KEY
 from loguru import logger
 from postgres import Place, PrivateServer
+from sqlalchemy import Connection
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy import session_locks
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
+from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import Lease, LeaseHolder
 
@@ -221,6 +225,41 @@ def test_a_lock_that_a_pooler_has_left_in_another_session_counts_until_the_lease
         assert not runs.standing().gone
         runs.place.rows("UPDATE stream_leases SET expires_at = renewed_at")
         assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None
+
+
+class Pooler:
+    """Gives each statement the next of its sessions, as pgbouncer may in transaction mode, and keeps them."""
+
+    def __init__(self, sessions: list[Connection]) -> None:
+        self._sessions = cycle(sessions)
+
+    def execute(self, *arguments: Any) -> Any:
+        return next(self._sessions).execute(*arguments)
+
+    def close(self) -> None:
+        """The client closes its connection to the pooler, and no session ends."""
+
+
+@pytest.mark.parametrize("of_the_pool", [1, 2, 3])
+def test_a_run_that_ends_leaves_no_lock_in_the_sessions_of_a_pooler(
+    postgres: Place, monkeypatch: pytest.MonkeyPatch, of_the_pool: int
+) -> None:
+    runs = Runs(postgres)
+    connect = session_locks.SessionLocks._connect
+    database = runs.one._database
+    assert isinstance(database, PostgresDatabase)
+    sessions = [connect(database._locks) for _ in range(of_the_pool)]
+    monkeypatch.setattr(session_locks.SessionLocks, "_connect", lambda _locks: Pooler(sessions))
+    try:
+        runs.one.release_lease(KEY, FIRST.owner)
+        assert runs.one.acquire_lease(KEY, FIRST, HOUR, alive) is None
+        assert len(runs.sessions()) == 1
+        runs.one.close()
+        assert runs.sessions() == []
+    finally:
+        for session in sessions:
+            session.close()
+        runs.other.close()
 
 
 def test_after_a_restart_of_the_server_a_lease_counts_until_its_holder_is_heard_of_or_it_expires(

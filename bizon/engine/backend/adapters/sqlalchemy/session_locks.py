@@ -13,9 +13,11 @@ then holds until it expires, and the next heartbeat takes the lock again. A pool
 session may keep the lock when the holder is dead; then too the lease holds until it expires.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from threading import RLock
+from time import sleep
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
@@ -26,19 +28,22 @@ from bizon.common.errors.errors import BackendError
 if TYPE_CHECKING:
     from bizon.engine.backend.models import StreamKey
 
-_HELD = """EXISTS (
-    SELECT FROM pg_locks
+_LOCKS = """
+    FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (classid::bigint << 32) | objid::bigint = :lock
-)"""
+"""
+_HELD = f"EXISTS (SELECT {_LOCKS})"
 _IS_HELD = text(f"SELECT {_HELD}")
 _IS_GONE = text(f"SELECT :renewed_at > timezone('UTC', pg_postmaster_start_time()) AND NOT {_HELD}")
 _TAKE = text("SELECT pg_try_advisory_lock(:lock)")
+_RELEASE = text(f"SELECT pg_advisory_unlock(:lock) {_LOCKS} AND pid = pg_backend_pid()")
 _NEVER_IDLE = text(  # servers before Postgres 14 lack the setting
     "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'"
 )
 _LONGEST_BEAT = 5.0  # seconds; bounds how long a run waits for the lease of a dead run
+_RELEASE_TRIES, _RELEASE_PAUSE = 20, 0.01  # seconds
 
 
 def heartbeat_interval(ttl: float) -> float:
@@ -85,15 +90,17 @@ class SessionLocks:
                 try:
                     return _take(self._held[lock], lock)
                 except DBAPIError:
-                    self.drop(lock)
+                    self._held.pop(lock).close()
             connection = self._held[lock] = self._connect()
             _take(connection, lock)
 
     def drop(self, lock: int) -> None:
-        """Release a lock by closing its connection; harmless when it is not held."""
+        """Release a lock and close its connection; harmless when it is not held."""
         with self._guard:
             connection = self._held.pop(lock, None)
             if connection is not None:
+                with suppress(DBAPIError):  # the session has ended, and with it the lock
+                    _release(connection, lock)
                 connection.close()
 
     def close(self) -> None:
@@ -118,3 +125,15 @@ def _take(connection: Connection, lock: int) -> None:
     connection.execute(_TAKE, parameters)
     if not connection.execute(_IS_HELD, parameters).scalar():
         raise BackendError("the server has no advisory locks; is it another database than Postgres?")
+
+
+def _release(connection: Connection, lock: int) -> None:
+    """Release a lock. Behind a pooler each try may reach another session, and only the one that holds it can release
+    it: after the last try it stays there."""
+    parameters = {"lock": lock}
+    if connection.execute(_RELEASE, parameters).scalar() or not connection.execute(_IS_HELD, parameters).scalar():
+        return
+    for _ in range(_RELEASE_TRIES):
+        if connection.execute(_RELEASE, parameters).scalar():
+            return
+        sleep(_RELEASE_PAUSE)
