@@ -37,13 +37,13 @@ LIBRARIES = (
     *(f"google.cloud.{part}" for part in ("bigquery", "bigquery_storage_v1", "storage")),
 )
 BIZON = (
-    *("bizon.cli.main", "bizon.cli.run", "bizon.cli.state", "bizon.cli.files"),
+    *("bizon.cli.main", "bizon.cli.commands.run", "bizon.cli.commands.state", "bizon.cli.files"),
     *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "half")),
     *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("file", "logger")),
     *("bizon.engine.backend.adapters.sqlalchemy.backend", "bizon.engine.queue.adapters.python_queue.queue"),
 )
 UNPATCHED = (
-    *("bizon.cli.progress", "bizon.cli.signals", "bizon.config.loading", "bizon.transform.transform"),
+    *("bizon.cli.text.progress", "bizon.cli.signals", "bizon.config.loading", "bizon.transform.transform"),
     *(f"bizon.connectors.destinations.file.src.{part}" for part in ("file_rows", "manifest", "parquet")),
     *("bizon.destination.buffer", "bizon.engine.backend.adapters.sqlalchemy.migrations"),
     *("bizon.engine.pipeline.fetcher", "bizon.engine.pipeline.in_order", "bizon.engine.pipeline.watermark"),

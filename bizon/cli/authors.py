@@ -56,8 +56,8 @@ def new_source(
 ) -> None:
     """Create the source NAME: its configuration, the source, an example, and a test with a stand-in of the API. No file
     is overwritten."""
+    from bizon.cli.commands.scaffolding import create_source
     from bizon.cli.output import guarded
-    from bizon.cli.scaffolding import create_source
 
     with guarded():
         create_source(name, (style, paging, incremental), into=into, package=package)
@@ -68,8 +68,8 @@ def new_destination(
 ) -> None:
     """Create the destination NAME: its configuration, the destination, an example, and a test that claims the
     conformance suite. At the root of bizon's repository it is registered, too. No file is overwritten."""
+    from bizon.cli.commands.scaffolding import create_destination
     from bizon.cli.output import guarded
-    from bizon.cli.scaffolding import create_destination
 
     with guarded():
         create_destination(name, style, into=into, package=package)
@@ -83,7 +83,7 @@ def check(
 ) -> None:
     """Check that the source and the destination of CONFIG are reached and let us in. A line for each attempt; no job is
     opened and nothing is written. Exit code 1 when one fails."""
-    from bizon.cli import check as command
+    from bizon.cli.commands import check as command
     from bizon.cli.output import guarded
 
     with guarded():
@@ -102,7 +102,7 @@ def preview(
     """Show the first records of CONFIG after its transforms, and the type and the share of nulls of each column.
 
     Nothing is written, and no state is needed."""
-    from bizon.cli import preview as command
+    from bizon.cli.commands import preview as command
     from bizon.cli.output import guarded
 
     options = given.RunOptions(custom_source=custom_source, env_file=env_file)

@@ -93,7 +93,7 @@ def run(
     adopt: given.Adopt = False,
 ) -> None:
     """See ``help`` above."""
-    from bizon.cli.run import run_pipeline
+    from bizon.cli.commands.run import run_pipeline
 
     options = given.RunOptions(
         custom_source=custom_source,
@@ -118,7 +118,7 @@ cli.command(cls=_Command)(authors.preview)
 @_source.command("list", cls=_Command)
 def source_list() -> None:
     """List the built-in sources and their streams."""
-    from bizon.cli.listing import print_sources
+    from bizon.cli.commands.listing import print_sources
     from bizon.cli.output import guarded
 
     with guarded():
@@ -136,8 +136,8 @@ def source_test(
 ) -> None:
     """Test the source of CONFIG against the conformance suite: one line per behaviour. Nothing is written. Exit code 1
     when a behaviour fails."""
+    from bizon.cli.commands.source_test import SuiteOptions, run_suite
     from bizon.cli.output import guarded
-    from bizon.cli.source_test import SuiteOptions, run_suite
 
     with guarded():
         code = run_suite(config, SuiteOptions(custom_source, env_file, record, replay, as_json))
@@ -150,7 +150,7 @@ _source.command("new", cls=_Command)(authors.new_source)
 @_stream.command("list", cls=_Command)
 def stream_list(source: given.SourceName, custom_source: given.LabelledSource = None) -> None:
     """List the streams of a source and whether each supports incremental."""
-    from bizon.cli.listing import print_streams
+    from bizon.cli.commands.listing import print_streams
     from bizon.cli.output import guarded
 
     with guarded():
@@ -162,8 +162,8 @@ def stream_reset(
     config: given.Config, custom_source: given.CustomSource = None, env_file: given.EnvFile = None
 ) -> None:
     """Make the next run of CONFIG fetch everything again and replace the output, in any sync mode."""
+    from bizon.cli.commands.state import reset
     from bizon.cli.output import guarded
-    from bizon.cli.state import reset
 
     with guarded():
         reset(config, custom_source, env_file)
@@ -178,8 +178,8 @@ def status(
 ) -> None:
     """Show how far the pipeline of each CONFIG is: its newest job, last checkpoint, lease and error. Needs only the
     secrets of the state. Exit code 1 when a newest job has failed or was killed."""
+    from bizon.cli.commands.state import show
     from bizon.cli.output import guarded
-    from bizon.cli.state import show
 
     with guarded():
         code = show(configs, custom_source, env_file, as_json=as_json)
@@ -192,7 +192,7 @@ _destination.command("new", cls=_Command)(authors.new_destination)
 @_destination.command("list", cls=_Command)
 def destination_list() -> None:
     """List the destinations. A destination that is not installed is shown with the extra to install."""
-    from bizon.cli.listing import print_destinations
+    from bizon.cli.commands.listing import print_destinations
     from bizon.cli.output import guarded
 
     with guarded():
@@ -215,8 +215,8 @@ def config_validate(
 @_config.command("schema", cls=_Command)
 def config_schema() -> None:
     """Print the JSON Schema of CONFIG, for completion and checks in an editor."""
+    from bizon.cli.commands.schema import print_schema
     from bizon.cli.output import guarded
-    from bizon.cli.schema import print_schema
 
     with guarded():
         print_schema()

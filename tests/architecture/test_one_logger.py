@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "bizon"
-OWN_SINKS = {"cli/console_logs.py", "engine/runner/adapters/reporter.py"}
+OWN_SINKS = {"cli/text/console_logs.py", "engine/runner/adapters/reporter.py"}
 """Who adds and removes sinks, in a process of its own, or waits for them."""
 RECORDS = {"connectors/destinations/logger/src/destination.py"}
 TESTING = {"testing/broker_queue.py"}

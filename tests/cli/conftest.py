@@ -10,7 +10,7 @@ import yaml
 from loguru import logger
 from typer.testing import CliRunner, Result
 
-from bizon.cli import run as run_module
+from bizon.cli.commands import run as run_module
 from bizon.cli.main import cli
 from bizon.common.models import BizonConfig
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot

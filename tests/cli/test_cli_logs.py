@@ -5,7 +5,7 @@ import logging
 import pytest
 from loguru import logger
 
-from bizon.cli.console_logs import console_logs, write_to_stderr
+from bizon.cli.text.console_logs import console_logs, write_to_stderr
 from bizon.common.scrub import Scrubber
 
 SCRUB = Scrubber(["s3kret"])

@@ -4,10 +4,10 @@ import pytest
 from fakes import FakeClock
 from loguru import logger
 
-from bizon.cli.conclusion import conclusion
 from bizon.cli.options import RunOptions
-from bizon.cli.progress import LineProgress, progress_line
-from bizon.cli.words import counted, size
+from bizon.cli.text.conclusion import conclusion
+from bizon.cli.text.progress import LineProgress, progress_line
+from bizon.cli.text.words import counted, size
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
 from bizon.engine.runner.models import RunnerStatus
 

@@ -10,7 +10,7 @@ import fastjsonschema
 import pytest
 import yaml
 
-from bizon.cli.schema import pipeline_schema
+from bizon.cli.commands.schema import pipeline_schema
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.engine import load_config
 

@@ -96,7 +96,7 @@ def test_wrong_usage_is_a_configuration_error(source: dict[str, Any], options: t
 
 
 def test_the_command_needs_neither_pytest_nor_vcrpy() -> None:
-    script = "import bizon.cli.source_test, sys; print(sorted({'pytest', 'vcr'} & set(sys.modules)))"
+    script = "import bizon.cli.commands.source_test, sys; print(sorted({'pytest', 'vcr'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bizon.cli.listing import print_destinations, print_sources
+from bizon.cli.commands.listing import print_destinations, print_sources
 from bizon.common.errors.errors import ConfigError
 from bizon.discovery.plugins import DESTINATIONS, SOURCES, plugins
 from bizon.engine.engine import RunnerFactory

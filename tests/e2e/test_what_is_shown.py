@@ -23,7 +23,7 @@ RUNNERS = ["thread", "process", "stream"]
 WaitFor = Callable[[Callable[[], bool]], None]
 HIDE_CURSOR = "\x1b[?25l"
 BAR = "━"
-REPORT_OFTEN = "import bizon.cli.progress as p; p._LINE_EVERY = 0.01; from bizon.__main__ import main; main()"
+REPORT_OFTEN = "import bizon.cli.text.progress as p; p._LINE_EVERY = 0.01; from bizon.__main__ import main; main()"
 
 
 class Terminal:

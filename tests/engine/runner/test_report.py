@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bizon.cli.status_lines import status_lines
+from bizon.cli.text.status_lines import status_lines
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.models import CommitRecord, Role
 from bizon.engine.runner.assembly import build_backend

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fakes import FakeClock, ScriptedSource, memory_backend, new_job, run_of
 
-from bizon.cli.progress import progress_line
+from bizon.cli.text.progress import progress_line
 from bizon.common.errors.errors import BackendError
 from bizon.engine.pipeline.models import Progress
 from bizon.engine.runner.throughput import NOTE_EVERY, Throughput

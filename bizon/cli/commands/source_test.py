@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import say
+from bizon.cli.text.console_logs import console_logs
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
 from bizon.common.secret import registry
 from bizon.config.loading import build_config, load_env_files, load_yaml

@@ -4,11 +4,11 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths, loaded_from
 from bizon.cli.output import report_error, say
-from bizon.cli.tables import Cell, shown_table
-from bizon.cli.words import counted
+from bizon.cli.text.console_logs import console_logs
+from bizon.cli.text.tables import Cell, shown_table
+from bizon.cli.text.words import counted
 from bizon.common.errors.errors import ExitCode
 from bizon.engine.looking import first_records
 from bizon.rows.inferred import InferredColumn, inferred_columns

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.cli.words import counted
+from bizon.cli.text.words import counted
 from bizon.common.errors.errors import ExitCode
 
 if TYPE_CHECKING:

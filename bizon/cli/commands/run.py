@@ -4,13 +4,13 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bizon.cli.conclusion import conclusion
-from bizon.cli.console_logs import VERBOSE, console_logs, write_to_stderr
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.output import complain, error_text, report_error, say_if_possible
-from bizon.cli.progress import progress_shown
 from bizon.cli.result import ResultFile
 from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
+from bizon.cli.text.conclusion import conclusion
+from bizon.cli.text.console_logs import VERBOSE, console_logs, write_to_stderr
+from bizon.cli.text.progress import progress_shown
 from bizon.common.clock import as_utc
 from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.interpreter import tuned_for_pages

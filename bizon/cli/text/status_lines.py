@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from bizon.cli.words import counted, duration
+from bizon.cli.text.words import counted, duration
 
 if TYPE_CHECKING:
     from bizon.engine.runner.pipeline_report import PipelineReport

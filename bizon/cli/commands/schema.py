@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from bizon.cli.commands.schema_references import Schema, either, with_references
 from bizon.cli.output import say
-from bizon.cli.schema_references import Schema, either, with_references
 from bizon.config.loading import config_schema
 from bizon.destination.config import DestinationTypes
 from bizon.discovery.plugins import DESTINATIONS, plugins

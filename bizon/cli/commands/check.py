@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from bizon.cli.console_logs import console_logs
 from bizon.cli.files import in_folder_of_paths, loaded_from
 from bizon.cli.output import error_text, say
+from bizon.cli.text.console_logs import console_logs
 from bizon.common.errors.errors import BizonError, ExitCode
 from bizon.engine.looking import Attempt, attempts
 

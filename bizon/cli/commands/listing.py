@@ -10,7 +10,7 @@ from bizon.discovery.plugins import DESTINATIONS, SOURCES, Plugin, plugins
 from bizon.source.discover_ast import SourceInfo, find_sources
 
 _PACKAGE = "bizon.connectors"
-_FOLDER = Path(__file__).resolve().parents[1] / "connectors"
+_FOLDER = Path(__file__).resolve().parents[2] / "connectors"
 
 
 def print_sources() -> None:

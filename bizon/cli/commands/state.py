@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from bizon.cli.commands.state_config import state_config
 from bizon.cli.files import for_each, in_folder_of_paths, loaded_from
 from bizon.cli.output import say
-from bizon.cli.state_config import state_config
-from bizon.cli.status_lines import status_lines
+from bizon.cli.text.status_lines import status_lines
 from bizon.common.errors.errors import ExitCode
 from bizon.common.scrub import Scrubber
 from bizon.engine.runner.report import report_on, request_reset

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bizon.cli.console_logs import write_to_stderr
-from bizon.cli.words import counted, size
+from bizon.cli.text.console_logs import write_to_stderr
+from bizon.cli.text.words import counted, size
 from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
 
