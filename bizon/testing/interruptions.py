@@ -71,6 +71,7 @@ def watching(calls: Calls) -> Iterator[Calls]:
     """Within: counts the calls of this thread to the target, and interrupts one of them."""
     frame_of_call: FrameType | None = None
     ends: tuple[str, ...] = ()
+
     def profile(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal frame_of_call, ends
         if frame_of_call is not None:  # first: a driver in Python causes hundreds of events a call

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from inner import ALONE, TypeChecker, passes
 
 from bizon.common.errors.errors import ConfigError
 from bizon.scaffold.destination import Style, destination_files
@@ -49,9 +50,9 @@ def test_in_the_tree_it_is_formatted_typed_and_registered(tree: Path) -> None:
     subprocess.run([sys.executable, "-m", "ruff", "check", "bizon", "tests"], cwd=tree, check=True)
     listed = run("bizon", "destination", "list", cwd=tree)
     assert all(f"my_{style}" in listed for style in STYLES)
-    for style in STYLES:
-        registration = str(ROOT / "tests/destination/test_registration.py")
-        run("pytest", "-q", "-p", "no:cacheprovider", registration, "-k", f"my_{style} or folder", cwd=tree)
+    registration = ROOT / "tests/destination/test_registration.py"
+    chosen = " or ".join(f"my_{style}" for style in STYLES)
+    passes(registration, *ALONE, "-k", f"{chosen} or folder", cwd=tree, PYTHONPATH=str(tree))
 
 
 def test_files_outside_the_tree_are_formatted(tmp_path: Path) -> None:
@@ -61,16 +62,17 @@ def test_files_outside_the_tree_are_formatted(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
+def test_it_is_typed(tmp_path: Path, types: TypeChecker) -> None:
+    for style in STYLES:
+        write_files(tmp_path, destination_files(names_of(f"my_{style}"), Style(style), Place.FILE))
+    types.check(*(f"my_{style}_destination.py" for style in STYLES), cwd=tmp_path)
+
+
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("style", STYLES)
-def test_it_passes_mypy_and_the_suite_at_once(tmp_path: Path, style: str) -> None:
+def test_it_passes_the_suite_at_once(tmp_path: Path, style: str) -> None:
     run("bizon", "destination", "new", "Ledger", "--style", style, "--into", str(tmp_path), cwd=tmp_path)
-    subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--config-file={ROOT}/pyproject.toml", "ledger_destination.py"],
-        cwd=tmp_path,
-        check=True,
-    )
-    said = run("pytest", "-q", "-p", "no:cacheprovider", "test_ledger.py", cwd=tmp_path)
-    assert " passed" in said
+    passes("test_ledger.py", cwd=tmp_path)
     run("bizon", "config", "validate", "ledger.example.yml", cwd=tmp_path)
     if style != "http":
         assert "5 records" in run("bizon", "run", "ledger.example.yml", cwd=tmp_path)
