@@ -35,9 +35,9 @@ class SourceConformance(SourceBehaviours):
     ``source_class``: the class, unless the ``source`` block names it. ``examples``: example pipelines that are not in
     the folder ``config`` of the source. ``not_applicable``: behaviours that the source cannot have, by their names
     without ``test_``, each with a part of the reason that the suite gives. Such a test passes for as long as the suite
-    gives that reason, where an exception that is not declared is reported as skipped. What ``source_class`` rules out,
-    such as incremental runs of a source without ``get_records_after``, is left out. Override the methods below for what
-    the suite cannot know.
+    gives that reason, where an exception that is not declared is reported as skipped. Behaviours that ``source_class``
+    rules out, such as incremental runs of a source without ``get_records_after``, are left out. Override the methods
+    below for what the suite cannot know.
     """
 
     source_class: ClassVar[type["AbstractSource"] | None] = None

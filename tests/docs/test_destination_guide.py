@@ -133,7 +133,8 @@ def test_a_streaming_run_writes_to_the_table_itself(registered):
 def test_the_suite_is_claimed_as_the_guide_shows(registered, destination_guide):
     """The long matrix also interrupts it at each call: `tests/scaffold` does that to the same code in every run."""
     name = "tests/connectors/destinations/mydest/test_conformance.py"
-    path = registered.write(name, destination_guide.block("python", f"# {name}"))
+    blocks = (destination_guide.block("python", shown) for shown in (f"# {name}", "raise_on_failure=True"))
+    path = registered.write(name, "\n\n".join(blocks))
     chosen = () if os.environ.get("BIZON_TEST_LONG") else ("-k", "not crash_after and not fails_at")
     passes(path, *chosen, cwd=registered.work, PYTHONPATH=str(registered.root))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from inner import ALONE, TypeChecker, passes
+from inner import ALONE, TypeChecker, passes, python
 
 from bizon.common.errors.errors import ConfigError
 from bizon.scaffold.destination import Style, destination_files
@@ -85,6 +85,33 @@ def test_as_a_package_it_has_an_entry_point(tmp_path: Path, style: str) -> None:
     assert 'ledger = "bizon_ledger.destination:LedgerDestination"' in (package / "pyproject.toml").read_text()
     subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "src", "tests"], cwd=package, check=True)
     subprocess.run([sys.executable, "-m", "ruff", "check", "src", "tests"], cwd=package, check=True)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.matrix(share=2)
+@pytest.mark.parametrize("style", ["table", "files"])
+def test_the_wheel_of_its_package_runs_in_a_new_environment(tmp_path: Path, style: str) -> None:
+    run("bizon", "destination", "new", "Ledger", "--style", style, "--package", cwd=tmp_path)
+    package, venv = tmp_path / "bizon-ledger", tmp_path / "venv"
+    python("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=package)
+    (wheel,) = tmp_path.glob("*.whl")
+    python("-m", "venv", "--without-pip", str(venv), cwd=tmp_path)
+    (libraries,) = venv.glob("lib/python3*/site-packages")
+    ours = [each for each in sys.path if each.endswith("site-packages")]
+    (libraries / "bizon.pth").write_text("".join(f"import site; site.addsitedir({each!r})\n" for each in ours))
+    offline = ["--no-index", "--no-deps", "--disable-pip-version-check"]
+    python("-m", "pip", f"--python={venv}", "install", "-q", *offline, str(wheel), cwd=tmp_path)
+
+    def in_venv(*arguments: str) -> str:
+        command = [str(venv / "bin/python"), "-m", "bizon", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "ledger - plug-in of bizon-ledger 0.1.0" in in_venv("destination", "list")
+    (example,) = package.rglob("ledger.example.yml")
+    for _ in range(2):
+        assert "5 records" in in_venv("run", str(example))
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_written(tree: Path) -> None:
