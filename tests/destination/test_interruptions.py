@@ -40,11 +40,10 @@ def test_a_call_from_outside_the_driver_is_counted_once(connection_class: Any) -
 
 
 def test_the_call_at_a_place_dies_after_its_effect(connection_class: Any) -> None:
-    connection = connection_class()
-    with pytest.raises(DiedError), watching(Calls(("some_driver",), at=2)) as calls:
-        connection.query()
-        connection.query()
-    assert calls.name == "Connection.query"
+    connection, calls = connection_class(), Calls(("some_driver",), at=2)
+    with watching(calls), pytest.raises(DiedError):
+        list(map(connection_class.query, [connection, connection]))
+    assert (calls.seen, calls.name) == (2, "Connection.query")
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
