@@ -37,7 +37,7 @@ def test_a_variant_reads_every_record_once(reader, name):
     assert reader(name).ids() == IDS
 
 
-def test_a_test_of_ones_own_builds_a_source_and_asks_it_for_one_page(tmp_path, source_guide, httpserver: HTTPServer):
+def test_a_test_of_your_own_builds_a_source_and_asks_it_for_one_page(tmp_path, source_guide, httpserver: HTTPServer):
     source = load_custom_source(write_custom(tmp_path, source_guide, "Tokens"))
     names = {"MyApiSource": source, "MyApiSourceConfig": source.get_config_class(), "TOKEN": "any-token"}
     names |= {"SourceIncrementalState": SourceIncrementalState, "datetime": datetime, "UTC": UTC}

@@ -1,5 +1,6 @@
 """``bizon destination new``: what it writes is formatted, typed and registered, and keeps the contract at once."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -18,6 +19,10 @@ from bizon.scaffold.registration import registered
 
 ROOT = Path(__file__).parents[2]
 STYLES = ["table", "http", "files"]
+OFFLINE = ("--no-index", "--no-deps", "--disable-pip-version-check")
+CASES = [("table", Place.FILE), ("files", Place.TREE), ("http", Place.PACKAGE)]  # each style and each place
+if os.environ.get("BIZON_TEST_LONG"):
+    CASES = list(itertools.product(STYLES, Place))
 
 
 def run(*command: str, cwd: Path, timeout: float = 300) -> str:
@@ -69,10 +74,27 @@ def test_it_is_typed(tmp_path: Path, types: TypeChecker) -> None:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize(("style", "place"), CASES)
+def test_it_passes_the_suite_at_once(tmp_path: Path, tree: Path, style: str, place: Place) -> None:
+    if place is Place.TREE:
+        test = tree / f"tests/connectors/destinations/my_{style}/test_my_{style}.py"
+        passes(test, *ALONE, cwd=tree, PYTHONPATH=str(tree))
+        return
+    where = ["--package"] if place is Place.PACKAGE else ["--into", str(tmp_path)]
+    run("bizon", "destination", "new", "Ledger", "--style", style, *where, cwd=tmp_path)
+    if place is Place.FILE:
+        passes(cwd=tmp_path)
+        return
+    package, site = tmp_path / "bizon-ledger", str(tmp_path / "site")
+    with pytest.raises(AssertionError, match="no installed package announces the destination 'ledger'"):
+        passes("-k", "says_where", cwd=package)
+    python("-m", "pip", "install", "-q", *OFFLINE, "--no-build-isolation", "--target", site, ".", cwd=package)
+    passes(cwd=package, PYTHONPATH=site)
+
+
 @pytest.mark.parametrize("style", STYLES)
-def test_it_passes_the_suite_at_once(tmp_path: Path, style: str) -> None:
+def test_its_example_is_valid_and_runs(tmp_path: Path, style: str) -> None:
     run("bizon", "destination", "new", "Ledger", "--style", style, "--into", str(tmp_path), cwd=tmp_path)
-    passes("test_ledger.py", cwd=tmp_path)
     run("bizon", "config", "validate", "ledger.example.yml", cwd=tmp_path)
     if style != "http":
         assert "5 records" in run("bizon", "run", "ledger.example.yml", cwd=tmp_path)
@@ -99,8 +121,7 @@ def test_the_wheel_of_its_package_runs_in_a_new_environment(tmp_path: Path, styl
     (libraries,) = venv.glob("lib/python3*/site-packages")
     ours = [each for each in sys.path if each.endswith("site-packages")]
     (libraries / "bizon.pth").write_text("".join(f"import site; site.addsitedir({each!r})\n" for each in ours))
-    offline = ["--no-index", "--no-deps", "--disable-pip-version-check"]
-    python("-m", "pip", f"--python={venv}", "install", "-q", *offline, str(wheel), cwd=tmp_path)
+    python("-m", "pip", f"--python={venv}", "install", "-q", *OFFLINE, str(wheel), cwd=tmp_path)
 
     def in_venv(*arguments: str) -> str:
         command = [str(venv / "bin/python"), "-m", "bizon", *arguments]
