@@ -17,7 +17,7 @@ from fakes import FakeClock
 from hypothesis import settings
 from loguru import logger
 
-pytest_plugins = ("bigquery", "kafka", "postgres", "pytester")  # fixtures: real servers, and pytest itself
+pytest_plugins = ("bigquery", "inner", "kafka", "postgres", "pytester")  # fixtures: real servers, and pytest itself
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
@@ -50,27 +50,9 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop tests of what a connector declares it does not support, instead of skipping them, and most cases of long
-    matrices."""
-    items[:] = [item for item in items if not _is_of_an_unknown_mode(item) and not _is_ruled_out(item)]
+    """Drop most cases of long matrices."""
     if matrices.is_sampled(config):
         items[:] = matrices.sampled(items)
-
-
-def _is_of_an_unknown_mode(item: pytest.Item) -> bool:
-    modes = getattr(getattr(item, "cls", None), "modes", None)
-    mode = item.callspec.params.get("mode") if hasattr(item, "callspec") else None
-    return modes is not None and mode is not None and mode not in modes
-
-
-def _is_ruled_out(item: pytest.Item) -> bool:
-    """Whether the class of a source excludes a behaviour of the suite."""
-    source_class = getattr(getattr(item, "cls", None), "source_class", None)
-    if source_class is None:
-        return False
-    from bizon.testing.source_rules import ruled_out  # claims have imported it
-
-    return ruled_out(getattr(item, "function", None), source_class) is not None
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,12 @@ def _details_class(name: str, config: Mapping[str, Any]) -> type[AbstractDestina
 def _class_of(name: str, path: Any) -> type[AbstractDestination]:
     if name == DestinationTypes.CUSTOM:
         return load_custom_destination(path)
-    return plugin_classes(DESTINATIONS, name, AbstractDestination, KIND)[0]
+    found = plugin_classes(DESTINATIONS, name, AbstractDestination, KIND)
+    if not found:
+        raise ConfigError(
+            f"no installed package announces the destination '{name}'; install it: pip install -e PACKAGE"
+        )
+    return found[0]
 
 
 def _details_of(destination: type[AbstractDestination]) -> type[AbstractDestinationDetailsConfig]:

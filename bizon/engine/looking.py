@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
 from bizon.common.on_error import OnError
+from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.models import RunContext
-from bizon.engine.runner.sources import opened_source
+from bizon.engine.runner.sources import CHECK_RETRIES, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
 
@@ -102,7 +103,9 @@ def _try_dead_letters(config: "BizonConfig") -> None:
 
 def _look(destination: AbstractDestination) -> None:
     destination.only_looks = True
-    if destination.check_connection() is not True:
+    with within(CHECK_RETRIES):
+        is_reached = destination.check_connection()
+    if is_reached is not True:
         raise DestinationConnectionError(f"check_connection failed: {destination.describe()}")
 
 

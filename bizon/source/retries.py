@@ -119,7 +119,7 @@ class RetryingAdapter(HTTPAdapter):
                 is_renewed = True
                 if signer.renew(request):
                     logger.info(
-                        f"{_named(request)}: HTTP 401, the access token is no longer valid; retrying with another"
+                        f"{_named(request)}: HTTP 401, the token or session has expired; retrying with a new one"
                     )
                     _discard(result)
                     result = self._outcome(request, *args, **kwargs)

@@ -14,6 +14,7 @@ FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncMode
 
 Test = TypeVar("Test", bound=Callable[..., None])
 _CLAIMS: dict[str, tuple[tuple[str, ...], Any]] = {}  # by name of the test
+_MODES = "in_modes"  # an attribute of the tests that run once in each of some modes
 
 
 def claimed_by(*claims: str) -> Callable[[Test], Test]:
@@ -30,8 +31,8 @@ def in_modes(modes: Sequence[SourceSyncModes], *claims: str) -> Callable[[Test],
     """A behaviour in each of these sync modes."""
 
     def note(test: Test) -> Test:
-        marked: Test = pytest.mark.parametrize("mode", modes)(test)
-        return claimed_by(*claims)(marked)
+        setattr(test, _MODES, modes)
+        return claimed_by(*claims)(test)
 
     return note
 
@@ -77,11 +78,20 @@ class ClaimedBehaviours:
     modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
 
     def __init_subclass__(cls) -> None:
-        """Drop the tests of unclaimed behaviours, so that none is reported as skipped."""
+        """Drop the tests of unclaimed behaviours, and of modes that the class lacks, so that none is reported as
+        skipped."""
         super().__init_subclass__()
         for name, (claims, test) in _CLAIMS.items():
             if name not in cls.__dict__ and hasattr(cls, name):
-                setattr(cls, name, test if all(getattr(cls, claim) for claim in claims) else None)
+                modes = getattr(test, _MODES, cls.modes)
+                is_claimed = all(getattr(cls, claim) for claim in claims) and any(mode in cls.modes for mode in modes)
+                setattr(cls, name, test if is_claimed else None)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Called by pytest for each test: it runs once in each of its modes that the class has."""
+        modes = getattr(metafunc.function, _MODES, None)
+        if modes is not None:
+            metafunc.parametrize("mode", [mode for mode in modes if mode in self.modes])
 
     def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""

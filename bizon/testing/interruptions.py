@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import CO_GENERATOR
 from types import FrameType
 from typing import Any
@@ -40,6 +40,7 @@ class Calls:
     after: bool = True
     seen: int = 0
     name: str = ""
+    _known: dict[object, bool] = field(default_factory=dict, repr=False)
 
     @property
     def was_interrupted(self) -> bool:
@@ -47,10 +48,13 @@ class Calls:
         return 0 < self.at <= self.seen
 
     def is_target(self, module: object) -> bool:
-        """Whether a module belongs to the client."""
-        name = str(module or "").lstrip("_")
-        ours = [each.lstrip("_") for each in self.client]
-        return any(name == each or name.startswith(f"{each}.") for each in ours)
+        """Whether a module belongs to the client. Remembered: a job makes thousands of calls, to few modules."""
+        found = self._known.get(module)
+        if found is None:
+            name = str(module or "").lstrip("_")
+            ours = [each.lstrip("_") for each in self.client]
+            found = self._known[module] = any(name == each or name.startswith(f"{each}.") for each in ours)
+        return found
 
 
 @contextmanager
@@ -79,12 +83,13 @@ def watching(calls: Calls) -> Iterator[Calls]:
         is_c = event == "c_call"
         if not is_c and event != "call":
             return
-        caller = frame if is_c else frame.f_back
-        if caller is None or _is_resumed(frame, is_c) or calls.is_target(caller.f_globals.get("__name__")):
+        if not calls.is_target(_module_of(argument) if is_c else frame.f_globals.get("__name__")):
             return
-        called = _module_of(argument) if is_c else frame.f_globals.get("__name__")
+        caller = frame if is_c else frame.f_back
+        if caller is None or _sends_nothing(frame, is_c) or calls.is_target(caller.f_globals.get("__name__")):
+            return
         name = _name_of(argument, frame, is_c)
-        if calls.is_target(called) and name.rpartition(".")[2] not in _NO_REQUESTS:
+        if name.rpartition(".")[2] not in _NO_REQUESTS:
             calls.seen += 1
             calls.name = name if calls.seen == calls.at else calls.name
             _interrupt(calls, after=False)
@@ -116,6 +121,13 @@ def _name_of(function: Any, frame: FrameType, is_c: bool) -> str:
     return str(getattr(function, "__name__", function)) if is_c else frame.f_code.co_qualname
 
 
-def _is_resumed(frame: FrameType, is_c: bool) -> bool:
-    """Whether a generator goes on, which is not a new call."""
-    return not is_c and bool(frame.f_code.co_flags & CO_GENERATOR) and frame.f_lasti > 0
+def _sends_nothing(frame: FrameType, is_c: bool) -> bool:
+    """Whether a generator goes on, which is not a new call, or an object is released: PyMySQL's ``__del__`` is its
+    ``_force_close``, and an exception that leaves a finalizer reaches nobody."""
+    if is_c:
+        return False
+    if frame.f_code.co_flags & CO_GENERATOR:
+        return frame.f_lasti > 0
+    owner = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+    finalizer = getattr(type(owner), "__del__", None)
+    return getattr(finalizer, "__code__", None) is frame.f_code

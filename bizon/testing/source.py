@@ -19,6 +19,7 @@ import pytest
 
 from bizon.engine.engine import load_config_dict
 from bizon.testing.source_behaviours import PREFIX, SourceBehaviours
+from bizon.testing.source_rules import ruled_out
 from bizon.testing.source_subject import NotApplicable, Subject, broken
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class SourceConformance(SourceBehaviours):
     ``source_class``: the class, unless the ``source`` block names it. ``examples``: example pipelines that are not in
     the folder ``config`` of the source. ``not_applicable``: behaviours that the source cannot have, by their names
     without ``test_``, each with a part of the reason that the suite gives. Such a test passes for as long as the suite
-    gives that reason, where an exception that is not declared is reported as skipped. Override the methods below for
-    what the suite cannot know.
+    gives that reason, where an exception that is not declared is reported as skipped. Behaviours that ``source_class``
+    rules out, such as incremental runs of a source without ``get_records_after``, are left out. Override the methods
+    below for what the suite cannot know.
     """
 
     source_class: ClassVar[type["AbstractSource"] | None] = None
@@ -44,13 +46,25 @@ class SourceConformance(SourceBehaviours):
     not_applicable: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **keywords: Any) -> None:
-        """Put the declared exceptions in the place of their behaviours. Raises ValueError for a name of none."""
+        """Put the declared exceptions in the place of their behaviours, and drop those that ``source_class`` rules out,
+        so that none is reported as skipped. Raises ValueError for a name of none."""
         super().__init_subclass__(**keywords)
         for name, reason in vars(cls).get("not_applicable", {}).items():
             behaviour = getattr(SourceBehaviours, f"{PREFIX}{name}", None)
             if behaviour is None:
                 raise ValueError(f"{cls.__name__}.not_applicable: there is no behaviour {name}")
             setattr(cls, f"{PREFIX}{name}", _excepted(behaviour, reason))
+        if vars(cls).get("source_class") is not None:
+            cls._leave_out(cls.source_class)
+
+    @classmethod
+    def _leave_out(cls, source_class: Any) -> None:
+        """Drop the behaviours that the class of the source rules out. Those that a test class overrides, or declares as
+        not applicable, stay."""
+        for name in dir(SourceBehaviours):
+            behaviour = getattr(SourceBehaviours, name)
+            if name.startswith(PREFIX) and getattr(cls, name) in (behaviour, None):
+                setattr(cls, name, None if ruled_out(behaviour, source_class) else behaviour)
 
     @pytest.fixture
     def config(self) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ def emptied_page(subject: Subject) -> tuple[str, ...]:
     """The ids on the last page, once its list of records is emptied. Raises NotApplicable where the list cannot be
     found."""
     last = subject.pages[-1]
-    if not last.ids and len(subject.pages) == 1:
+    if not last.ids:  # the API itself has answered without records, and the stream has ended
         return ()
     if not subject.source_class.fetches_over_http:
         raise NotApplicable(f"the source declares fetches_over_http = False; {_HINT}")
@@ -46,7 +46,7 @@ def _without_records(spot: Spot, count: int, total: int) -> Fault | None:
         answer = spot.json
     except ValueError:
         return None
-    found = list(_lists(answer, count)) if count else []
+    found = list(_lists(answer, count))
     if len(found) != 1:
         return None
     found[0].clear()

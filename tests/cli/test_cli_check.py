@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 
 
@@ -90,3 +91,34 @@ def test_a_state_that_cannot_be_reached_fails(bizon, config):
 def test_a_wrong_configuration_exits_with_2(bizon, config):
     write(config, sourcee={})
     assert bizon("check", config).exit_code == 2
+
+
+PATIENT = """
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.waiting import is_in_time
+from bizon.destination.config import JsonRowsDetailsConfig
+from bizon.destination.destination import AbstractDestination
+
+
+class Patient(AbstractDestination):
+    @staticmethod
+    def get_config_class():
+        return JsonRowsDetailsConfig
+
+    def check_connection(self):
+        raise DestinationConnectionError(f"waits for 1 s: {is_in_time(1)}, for 60 s: {is_in_time(60)}")
+
+    def write_records(self, df_destination_records):
+        return False, "never called"
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_destination_is_not_retried_for_minutes_before_the_first_page(bizon, config, tmp_path, command):
+    """`bizon check` was silent for a quarter of an hour when the endpoint of an HTTP destination was down."""
+    (tmp_path / "patient.py").write_text(PATIENT)
+    settings = {"destination_file_path": "patient.py", "destination_id": "rows"}
+    write(config, destination={"name": "custom", "config": settings})
+    done = bizon(command, config)
+    assert done.exit_code == 1
+    assert "waits for 1 s: True, for 60 s: False" in done.output

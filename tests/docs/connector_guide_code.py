@@ -31,6 +31,7 @@ CHOICES = {
     "A filter of the API": "filter",
     "Windows": "windows",
     "A token": "token",
+    "A token and a filter": "both",
     "A filter of your own": "own",
 }
 IMPORTS = """
@@ -73,6 +74,8 @@ def source_with(*choices: str) -> str:
     """The template with the pieces of these choices, the text of one module."""
     first, rest = template().split("\n", 1)
     text = f"{first}\n{IMPORTS}\n{rest}"
+    if choices == ("both",):
+        choices = ("token", "both")  # it uses the methods of the other
     for choice in choices:
         code = piece(choice)
         if choice in ("basic", "oauth"):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import commands
 import pytest
@@ -34,9 +34,12 @@ def api(httpserver: HTTPServer) -> Api:
 
 
 class OfAGuide(SourceConformance):
-    """A source of a guide. ``paging``: the style of the API."""
+    """A source of a guide, as a custom file next to its example. ``paging``: the style of the API."""
 
     paging = "cursor"
+    not_applicable: ClassVar = {
+        "streams_are_the_same_in_the_syntax_tree_and_at_run_time": "a custom file, which is imported",
+    }
 
     def file(self, folder: Path, guide: Any) -> Path:
         raise NotImplementedError
@@ -45,9 +48,16 @@ class OfAGuide(SourceConformance):
     def config(self, tmp_path: Path, source_guide, api: Api) -> dict[str, Any]:
         api.paging = self.paging
         self.api = api
-        self.source_class = load_custom_source(self.file(tmp_path, source_guide))
+        file = self.file(tmp_path, source_guide)
+        self.source_class, self.examples = load_custom_source(file), (self.example_next_to(file),)
         authentication = {"type": "api_key", "params": {"token": TOKEN}}
         return {"name": "n", "stream": "users", "base_url": api.url, "authentication": authentication}
+
+    def example_next_to(self, file: Path) -> Path:
+        """The example of the assistants' guide, which names the file."""
+        path = file.with_name("guide.example.yml")
+        path.write_text(example().replace("  stream: users\n", f"  stream: users\n  source_file_path: {file}\n"))
+        return path
 
     def change(self, config: Any) -> list[str]:
         self.api.items[2] |= {"name": "changed", "updated_at": datetime.now(UTC).isoformat()}
@@ -68,6 +78,7 @@ class TestTemplateOfPages(OfAGuide):
 
 class TestTemplateOfTokens(OfAGuide):
     paging = "link"
+    not_applicable: ClassVar = {"equal_timestamps_at_the_edge_of_a_window_are_not_lost": "from its next_state"}
 
     def file(self, folder: Path, guide: Any) -> Path:
         return write_source(folder, "link", "token")

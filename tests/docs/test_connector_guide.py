@@ -136,6 +136,13 @@ def test_a_token_continues_where_the_last_run_ended(reader, api):
     assert tokens.ids(since("2024-05-01T00:00:00Z", **tokens.next_states[-1])) == ["6"]
 
 
+def test_a_window_of_the_past_goes_by_the_filter_and_the_next_run_by_the_token(reader, api):
+    both = reader("both")
+    assert both.ids(since("2024-05-04T00:00:00Z")) == ["4", "5"]
+    api.items.append({**USERS[0], "id": 6})
+    assert both.ids(since("2024-05-04T00:00:00Z", **both.next_states[-1])) == ["6"]
+
+
 def test_every_placeholder_is_explained_and_every_choice_has_its_code():
     used = set(re.findall(r"\{\{(\w+)\}\}", "".join([*PAGE.blocks("python"), *PAGE.blocks("yaml")])))
     explained = set(re.findall(r"\{\{(\w+)\}\}", "".join(re.findall(r"^\| (.*?) \|", PAGE.text, re.MULTILINE))))

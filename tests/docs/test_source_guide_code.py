@@ -9,10 +9,17 @@ import pytest
 from docs.conftest import ROOT, variables_in
 from docs.connector_guide_code import CHOICES, source_with, template
 from docs.guide_code import BY_NAME, MODULE, SNIPPETS, module_with, signed_module
+from inner import TypeChecker
 
 AT = "bizon/connectors/sources/myapi"
 TEST = "tests/connectors/sources/myapi/test_myapi.py"
-ELSEWHERE = ("class SignedRequests(", "return SignedRequests(", "JsonLines(response.content", "case stream:")
+ELSEWHERE = (
+    "def test_the_token_of",
+    "class SignedRequests(",
+    "return SignedRequests(",
+    "JsonLines(response.content",
+    "case stream:",
+)
 IMPORTS = "I001,F401"  # unsorted and unused ones: the tests put more snippets into a file than a reader does
 
 
@@ -54,16 +61,10 @@ def test_it_has_no_lint(tree):
 
 
 @pytest.mark.timeout(600)  # without the cache mypy reads everything that the guide imports
-def test_its_types_are_right(tree, tmp_path):
+def test_its_types_are_right(tree, types: TypeChecker):
     """``no-any-return`` and a union of records used to fail."""
-    cache = tmp_path / "cache"
-    if (ROOT / ".mypy_cache").is_dir():  # of `make types`, which runs before the tests
-        shutil.copytree(ROOT / ".mypy_cache", cache)
-    files = [
-        *map(str, sorted((tree / "bizon/connectors/sources").glob("*/src/source.py"))),
-        *map(str, sorted((tree / "snippets").glob("*.py"))),
-    ]
-    run("mypy", "--strict", "--cache-dir", str(cache), *files, cwd=ROOT)
+    sources = sorted((tree / "bizon/connectors/sources").glob("*/src/source.py"))
+    types.check(*sources, *sorted((tree / "snippets").glob("*.py")))
 
 
 def test_make_docs_puts_it_into_the_reference(package, tree):

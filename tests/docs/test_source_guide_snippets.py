@@ -13,6 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.source.discover import load_custom_source
 from bizon.source.models import SourceIncrementalState
 
 
@@ -34,6 +35,16 @@ def since(day: int, **state: Any) -> SourceIncrementalState:
 @pytest.mark.parametrize("name", ["Posted", "Graph", "Counted", "Limited", "Patient", "Paused", "Filtered", "Tokens"])
 def test_a_variant_reads_every_record_once(reader, name):
     assert reader(name).ids() == IDS
+
+
+def test_a_test_of_your_own_builds_a_source_and_asks_it_for_one_page(tmp_path, source_guide, httpserver: HTTPServer):
+    source = load_custom_source(write_custom(tmp_path, source_guide, "Tokens"))
+    names = {"MyApiSource": source, "MyApiSourceConfig": source.get_config_class(), "TOKEN": "any-token"}
+    names |= {"SourceIncrementalState": SourceIncrementalState, "datetime": datetime, "UTC": UTC}
+    exec(source_guide.block("python", "def test_the_token_of"), names)
+    names["test_the_token_of_the_last_run_is_sent"](httpserver)
+    ((request, _),) = httpserver.log
+    assert request.args["sync_token"] == "t1"
 
 
 def test_a_query_that_failed_is_an_error_even_if_it_brought_data(reader, api):

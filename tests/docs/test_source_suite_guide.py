@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from docs.guide_code import module_with
+from inner import passes
 
 AT = "bizon/connectors/sources/myapi"
 
@@ -17,11 +18,9 @@ def documented_test(package, source_guide) -> str:
 
 
 def test_the_documented_test_passes_without_a_skip(package, documented_test):
-    shown = package.python(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", "TestMyApi", documented_test
-    )
-    assert " passed" in shown
-    assert "skipped" not in shown
+    plugins = ("pytest_httpserver.pytest_plugin",)
+    options = ("--import-mode=importlib", "-k", "TestMyApi")
+    passes(*options, documented_test, cwd=package.work, plugins=plugins, PYTHONPATH=str(package.root))
 
 
 def test_the_documented_command_prints_a_line_per_behaviour(package):

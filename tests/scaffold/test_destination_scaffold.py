@@ -1,5 +1,6 @@
 """``bizon destination new``: what it writes is formatted, typed and registered, and keeps the contract at once."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from inner import ALONE, TypeChecker, passes, python
 
 from bizon.common.errors.errors import ConfigError
 from bizon.scaffold.destination import Style, destination_files
@@ -17,6 +19,10 @@ from bizon.scaffold.registration import registered
 
 ROOT = Path(__file__).parents[2]
 STYLES = ["table", "http", "files"]
+OFFLINE = ("--no-index", "--no-deps", "--disable-pip-version-check")
+CASES = [("table", Place.FILE), ("files", Place.TREE), ("http", Place.PACKAGE)]  # each style and each place
+if os.environ.get("BIZON_TEST_LONG"):
+    CASES = list(itertools.product(STYLES, Place))
 
 
 def run(*command: str, cwd: Path, timeout: float = 300) -> str:
@@ -49,9 +55,9 @@ def test_in_the_tree_it_is_formatted_typed_and_registered(tree: Path) -> None:
     subprocess.run([sys.executable, "-m", "ruff", "check", "bizon", "tests"], cwd=tree, check=True)
     listed = run("bizon", "destination", "list", cwd=tree)
     assert all(f"my_{style}" in listed for style in STYLES)
-    for style in STYLES:
-        registration = str(ROOT / "tests/destination/test_registration.py")
-        run("pytest", "-q", "-p", "no:cacheprovider", registration, "-k", f"my_{style} or folder", cwd=tree)
+    registration = ROOT / "tests/destination/test_registration.py"
+    chosen = " or ".join(f"my_{style}" for style in STYLES)
+    passes(registration, *ALONE, "-k", f"{chosen} or folder", cwd=tree, PYTHONPATH=str(tree))
 
 
 def test_files_outside_the_tree_are_formatted(tmp_path: Path) -> None:
@@ -61,16 +67,34 @@ def test_files_outside_the_tree_are_formatted(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
+def test_it_is_typed(tmp_path: Path, types: TypeChecker) -> None:
+    for style in STYLES:
+        write_files(tmp_path, destination_files(names_of(f"my_{style}"), Style(style), Place.FILE))
+    types.check(*(f"my_{style}_destination.py" for style in STYLES), cwd=tmp_path)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("style", "place"), CASES)
+def test_it_passes_the_suite_at_once(tmp_path: Path, tree: Path, style: str, place: Place) -> None:
+    if place is Place.TREE:
+        test = tree / f"tests/connectors/destinations/my_{style}/test_my_{style}.py"
+        passes(test, *ALONE, cwd=tree, PYTHONPATH=str(tree))
+        return
+    where = ["--package"] if place is Place.PACKAGE else ["--into", str(tmp_path)]
+    run("bizon", "destination", "new", "Ledger", "--style", style, *where, cwd=tmp_path)
+    if place is Place.FILE:
+        passes(cwd=tmp_path)
+        return
+    package, site = tmp_path / "bizon-ledger", str(tmp_path / "site")
+    with pytest.raises(AssertionError, match="no installed package announces the destination 'ledger'"):
+        passes("-k", "says_where", cwd=package)
+    python("-m", "pip", "install", "-q", *OFFLINE, "--no-build-isolation", "--target", site, ".", cwd=package)
+    passes(cwd=package, PYTHONPATH=site)
+
+
 @pytest.mark.parametrize("style", STYLES)
-def test_it_passes_mypy_and_the_suite_at_once(tmp_path: Path, style: str) -> None:
+def test_its_example_is_valid_and_runs(tmp_path: Path, style: str) -> None:
     run("bizon", "destination", "new", "Ledger", "--style", style, "--into", str(tmp_path), cwd=tmp_path)
-    subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--config-file={ROOT}/pyproject.toml", "ledger_destination.py"],
-        cwd=tmp_path,
-        check=True,
-    )
-    said = run("pytest", "-q", "-p", "no:cacheprovider", "test_ledger.py", cwd=tmp_path)
-    assert " passed" in said
     run("bizon", "config", "validate", "ledger.example.yml", cwd=tmp_path)
     if style != "http":
         assert "5 records" in run("bizon", "run", "ledger.example.yml", cwd=tmp_path)
@@ -83,6 +107,32 @@ def test_as_a_package_it_has_an_entry_point(tmp_path: Path, style: str) -> None:
     assert 'ledger = "bizon_ledger.destination:LedgerDestination"' in (package / "pyproject.toml").read_text()
     subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "src", "tests"], cwd=package, check=True)
     subprocess.run([sys.executable, "-m", "ruff", "check", "src", "tests"], cwd=package, check=True)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.matrix(share=2)
+@pytest.mark.parametrize("style", ["table", "files"])
+def test_the_wheel_of_its_package_runs_in_a_new_environment(tmp_path: Path, style: str) -> None:
+    run("bizon", "destination", "new", "Ledger", "--style", style, "--package", cwd=tmp_path)
+    package, venv = tmp_path / "bizon-ledger", tmp_path / "venv"
+    python("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=package)
+    (wheel,) = tmp_path.glob("*.whl")
+    python("-m", "venv", "--without-pip", str(venv), cwd=tmp_path)
+    (libraries,) = venv.glob("lib/python3*/site-packages")
+    ours = [each for each in sys.path if each.endswith("site-packages")]
+    (libraries / "bizon.pth").write_text("".join(f"import site; site.addsitedir({each!r})\n" for each in ours))
+    python("-m", "pip", f"--python={venv}", "install", "-q", *OFFLINE, str(wheel), cwd=tmp_path)
+
+    def in_venv(*arguments: str) -> str:
+        command = [str(venv / "bin/python"), "-m", "bizon", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "ledger - plug-in of bizon-ledger 0.1.0" in in_venv("destination", "list")
+    (example,) = package.rglob("ledger.example.yml")
+    for _ in range(2):
+        assert "5 records" in in_venv("run", str(example))
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_written(tree: Path) -> None:

@@ -3,11 +3,10 @@
 import itertools
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from inner import TypeChecker, passes, python
 
 from bizon.common.errors.errors import ConfigError
 from bizon.scaffold.files import Place, write_files
@@ -42,19 +41,6 @@ def ids_of(choices: list[Choice]) -> str:
     return "-".join(map(name_of, choices))
 
 
-def tool(*arguments: str, folder: Path, **variables: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def generate(folder: Path, choices: list[Choice]) -> None:
     for choice in choices:
         write_files(folder, source_files(names_of(name_of(choice)), choice, Place.FILE))
@@ -68,18 +54,9 @@ def test_every_kind_is_formatted(tmp_path):
     """With the default width of formatters, and with the one of this repository."""
     generate(tmp_path, CHOICES)
     for width in ("88", "120"):
-        tool("ruff", "format", "--check", "--isolated", "--line-length", width, ".", folder=tmp_path)
-    tool(
-        "ruff",
-        "check",
-        "--isolated",
-        "--extend-select",
-        "I,B,UP,SIM,RUF,ANN",
-        "--ignore",
-        "ANN401",
-        ".",
-        folder=tmp_path,
-    )
+        python("-m", "ruff", "format", "--check", "--isolated", "--line-length", width, ".", cwd=tmp_path)
+    rules = ["--extend-select", "I,B,UP,SIM,RUF,ANN", "--ignore", "ANN401"]
+    python("-m", "ruff", "check", "--isolated", *rules, ".", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a", LONGEST])
@@ -87,23 +64,26 @@ def test_a_short_and_a_long_name_leave_the_code_formatted(tmp_path, name):
     for choice in CHOICES:
         for place in Place:
             write_files(tmp_path / name_of(choice) / place, source_files(names_of(name), choice, place))
-    tool("ruff", "format", "--check", "--isolated", "--line-length", "120", ".", folder=tmp_path)
+    python("-m", "ruff", "format", "--check", "--isolated", "--line-length", "120", ".", cwd=tmp_path)
 
 
 @pytest.mark.timeout(300)  # a new mypy or pytest on a busy machine
 @pytest.mark.matrix(share=13)
 @pytest.mark.parametrize("choices", SLICES, ids=ids_of)
-def test_new_sources_are_typed(tmp_path, choices):
+def test_new_sources_are_typed(tmp_path, types: TypeChecker, choices):
+    """With the settings of this repository, and in the long matrix also without the plugin of pydantic."""
     generate(tmp_path, choices)
-    tool("mypy", "--strict", "--cache-dir", str(tmp_path / ".cache"), ".", folder=tmp_path)
+    types.check(".", cwd=tmp_path)
+    if os.environ.get("BIZON_TEST_LONG"):
+        types.check(".", cwd=tmp_path, config=None)
 
 
-@pytest.mark.timeout(300)  # a new mypy or pytest on a busy machine
+@pytest.mark.timeout(300)
 @pytest.mark.matrix(share=13)
 @pytest.mark.parametrize("choices", SLICES, ids=ids_of)
 def test_new_sources_pass_their_tests(tmp_path, choices):
     generate(tmp_path, choices)
-    tool("pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", ".", ".", folder=tmp_path)
+    passes("-W", "error", "--rootdir", ".", ".", cwd=tmp_path)
 
 
 def test_a_new_source_holds_the_chosen_style_only():
@@ -130,20 +110,20 @@ def test_a_source_in_the_tree_passes_the_checks_of_the_repository(tmp_path):
     paths = write_files(tmp_path, source_files(names_of("shop"), choice, Place.TREE))
     (test,) = (path for path in paths if path.name == "test_shop.py")
     written = [str(path.relative_to(tmp_path)) for path in paths if path.suffix == ".py"]
-    tool("ruff", "format", "--check", *written, folder=tmp_path)
-    tool("ruff", "check", *written, folder=tmp_path)
-    tool("pytest", "-q", "--rootdir", ".", "-c", os.devnull, str(test), folder=tmp_path, PYTHONPATH=str(tmp_path))
+    python("-m", "ruff", "format", "--check", *written, cwd=tmp_path)
+    python("-m", "ruff", "check", *written, cwd=tmp_path)
+    passes("--rootdir", ".", "-c", os.devnull, test, cwd=tmp_path, PYTHONPATH=str(tmp_path))
 
 
 def test_an_installed_package_passes_its_own_checks(tmp_path):
     choice = Choice(Style.HTTP, Paging.LINK, Incremental.TOKEN)
     write_files(tmp_path, source_files(names_of("shop"), choice, Place.PACKAGE))
     package, site = tmp_path / "bizon-shop", str(tmp_path / "site")
-    tool("ruff", "format", "--check", ".", folder=package)
-    tool("ruff", "check", "--extend-select", "I", ".", folder=package)
+    python("-m", "ruff", "format", "--check", ".", cwd=package)
+    python("-m", "ruff", "check", "--extend-select", "I", ".", cwd=package)
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    tool("pip", "install", "-q", *offline, "--target", site, ".", folder=package)
-    tool("pytest", "-q", folder=package, PYTHONPATH=site)
+    python("-m", "pip", "install", "-q", *offline, "--target", site, ".", cwd=package)
+    passes(cwd=package, PYTHONPATH=site)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from bizon.source.source import AbstractSource
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
 
-_CHECK_RETRIES = 10.0  # seconds
+CHECK_RETRIES = 10.0  # seconds; nothing is fetched yet, so a check answers soon
 
 
 def build_source(config: "BizonConfig") -> AbstractSource:
@@ -54,9 +54,9 @@ def source_callback(config: "BizonConfig", source: AbstractSource | None = None)
 
 
 def _check(source: AbstractSource) -> None:
-    """Raise SourceConnectionError unless the source reports that it can be reached. It must answer soon: nothing is
-    fetched yet, so it is not retried for minutes as in the middle of a run."""
-    with within(_CHECK_RETRIES):
+    """Raise SourceConnectionError unless the source reports that it can be reached. It is not retried for minutes as in
+    the middle of a run."""
+    with within(CHECK_RETRIES):
         reachable, reason = source.check_connection()
     if reachable is not True:
         if (sign := stop_sign()) is not None and sign.is_set():

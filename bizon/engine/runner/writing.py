@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import DestinationConnectionError, QueueError, TransformError
+from bizon.common.waiting import within
 from bizon.destination.buffer import DestinationBuffer
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.pipeline.consumer import Consumer, Outcome
 from bizon.engine.pipeline.loader import Loader
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
-from bizon.engine.runner.sources import source_callback
+from bizon.engine.runner.sources import CHECK_RETRIES, source_callback
 from bizon.transform.transform import Transform
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ def _write(run: "Run", consumer: Consumer) -> None:
 def _check(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
     """Raise DestinationConnectionError unless the destination and the dead letters' destination can be written."""
     for each in filter(None, (destination, dead_letters.destination)):
-        if each.check_connection() is not True:
+        with within(CHECK_RETRIES):
+            is_reached = each.check_connection()
+        if is_reached is not True:
             name = each.sync_metadata.destination_name
             raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {each.describe()}")
 

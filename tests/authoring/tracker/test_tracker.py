@@ -168,7 +168,8 @@ def test_a_limit_inside_an_answer_of_200_is_waited_for(api: StandIn) -> None:
     limit = {"data": None, "errors": [{"message": "slow down", "extensions": extensions}]}
     part_of_data = {"data": {"page": api.page({"first": 1})}, "errors": limit["errors"]}
     api.answers = [limit, part_of_data]
-    found = records({"source": block(api)}, source=TrackerSource)
+    quick = {"retries": {"backoff_factor": 0.01}}
+    found = records({"source": {**block(api), "http": quick}}, source=TrackerSource)
     assert [record.id for record in found] == [issue["id"] for issue in api.issues]
 
 
