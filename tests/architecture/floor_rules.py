@@ -24,7 +24,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "destination/staged.py destination/receipts.py destination/sql_*.py destination/part_*.py destination/http.py"),
     (2, "destination/columns.py destination/column_names.py destination/evidence.py destination/fitting.py"),
     (2, "destination/leaves.py destination/moments.py destination/rescued.py"),
-    (2, "destination/table_schema.py destination/typed.py"),
+    (2, "destination/table_schema.py destination/typed.py destination/merging.py"),
     (2, "destination/fence.py"),
     (2, "source/body.py source/answers.py source/retries.py source/redirects.py source/failures.py source/pages.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
