@@ -9,12 +9,18 @@ never null here: the caller has refused such rows. Two rows of the table never h
 table that somebody else has filled: the merge leaves one of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from bizon.destination.columns import ColumnType, Kind
+from bizon.destination.column_types import ColumnType, Kind
+from bizon.destination.system_columns import DELETED, SYSTEM_COLUMNS
+from bizon.destination.typed import RESCUED
 
+if TYPE_CHECKING:
+    from bizon.destination.merge_rule import MergeRule
+
+Deletes = Literal["ignore", "flag", "remove"]
 _UNORDERED = (Kind.JSON,)
 
 
@@ -54,7 +60,7 @@ class Merge:
     keys: tuple[str, ...]
     arrival: tuple[str, ...]
     version: str | None = None
-    deletes: Literal["ignore", "flag", "remove"] = "ignore"
+    deletes: Deletes = "ignore"
     deleted: str | None = None
     marks: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -69,6 +75,25 @@ class Merge:
         missing = [name for name in needed if name not in self.columns]
         if missing:
             raise ValueError(f"'{missing[0]}' is not a column that the merge writes")
+
+
+def merge_of(staging: str, output: str, columns: Sequence[str], rule: "MergeRule", kept: Sequence[str] = ()) -> Merge:
+    """The merge of a rule. Where the output has the mark of deleted records, they keep the values of their row."""
+    is_flagged = rule.removed is None and DELETED in columns
+    deletes: Deletes = "flag" if is_flagged else "ignore" if rule.removed is None else "remove"
+    marks = [name for name in SYSTEM_COLUMNS if name in columns and name not in (*rule.key, rule.version, RESCUED)]
+    return Merge(
+        output,
+        staging,
+        tuple(columns),
+        tuple(rule.key),
+        tuple(rule.order),
+        rule.version,
+        deletes,
+        DELETED if is_flagged else rule.removed,
+        tuple(marks) if is_flagged else (),
+        tuple(kept),
+    )
 
 
 def unusable(types: Mapping[str, ColumnType], keys: Iterable[str], version: str | None) -> str | None:
@@ -106,15 +131,6 @@ def postgres_merge(merge: Merge) -> list[Statement]:
         sql.statement(f"{into} {sql.distinct()} s WHERE {sql.live} {upsert}"),
         sql.statement(f"{gone} AND {sql.not_older('s', dead=True)}"),
     ]
-
-
-def key_index(target: str, name: str, keys: tuple[str, ...]) -> Statement:
-    """Create the unique index that ``postgres_merge`` needs, if there is none of this name. It fails when the table has
-    several rows with the same key."""
-    names = {f"c{number}": key for number, key in enumerate(keys)}
-    columns = ", ".join(f"{{{key}}}" for key in names)
-    text = f"CREATE UNIQUE INDEX IF NOT EXISTS {{index}} ON {{target}} ({columns})"
-    return Statement(text, {**names, "index": name, "target": target})
 
 
 def duckdb_merge(merge: Merge) -> list[Statement]:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres import Place
 
-from bizon.destination.columns import INT64, JSON, TEXT
-from bizon.destination.merging import Merge, Statement, duckdb_merge, key_index, postgres_merge, run, unusable
+from bizon.destination.column_types import INT64, JSON, TEXT
+from bizon.destination.merging import Merge, Statement, duckdb_merge, postgres_merge, run, unusable
 from bizon.destination.sql_target import Transaction
 
 STAGED = ("id", 'na"me %', "version", "text", "gone", "page", "position")
@@ -44,7 +44,7 @@ class Engine:
                 fields = ", ".join(f"{{{key}}} {types.get(name, 'TEXT')}" for key, name in named.items())
                 within.run(f"CREATE {self._kind} {{table}} ({fields})", table=table, **named)
             if self._index:
-                run(within, [key_index("the target", "index of keys", merge.keys)] * 2)
+                within.run("CREATE UNIQUE INDEX ON {target} ({a}, {b})", target="the target", a=STAGED[0], b=STAGED[1])
             for table, rows in (("the target", target), ("staging", staged)):
                 if rows:
                     marks = ", ".join("?" for _ in rows[0])
