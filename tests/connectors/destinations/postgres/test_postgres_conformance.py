@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 from connectors.destinations.postgres.conftest import block, rows_of
-from postgres import Place
+from postgres import PrivateServer
 
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.testing.destination import DestinationConformance
@@ -19,10 +19,10 @@ class TestPostgres(DestinationConformance):
         return psycopg.OperationalError("the connection is lost")
 
     @pytest.fixture
-    def config(self, place: Place) -> AbstractDestinationConfig:
-        """The ``destination`` block, with a new place for each test."""
-        self.at = place
-        return block(place, unnest=False)
+    def config(self, private_postgres: PrivateServer) -> AbstractDestinationConfig:
+        """The ``destination`` block, with a new place for each test, on a server that does not wait for its disk."""
+        self.at = private_postgres.place
+        return block(self.at, unnest=False)
 
     def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
         """The rows of a published table."""
