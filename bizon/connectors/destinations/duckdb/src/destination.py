@@ -1,11 +1,13 @@
 """Typed tables in a DuckDB file, exactly once in every sync mode."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.duckdb.src import connection
 from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
 from bizon.destination.column_types import (
@@ -23,8 +25,12 @@ from bizon.destination.column_types import (
     decimal,
 )
 from bizon.destination.columns import frame_type
+from bizon.destination.merging import duckdb_merge, merge_of, run, unusable
 from bizon.destination.sql_target import Dialect, Transaction
 from bizon.destination.typed_table import TypedTableDestination
+
+if TYPE_CHECKING:
+    from bizon.destination.merge_rule import MergeInto, MergeRule
 
 _TYPES = {
     "BOOLEAN": BOOLEAN,
@@ -83,6 +89,11 @@ class DuckdbDestination(TypedTableDestination):
             return f"DECIMAL({column.precision}, {column.scale})"
         return _SQL[column.kind]
 
+    @property
+    def merge_into(self) -> "MergeInto":
+        """Delete and insert, in the transaction of the merge."""
+        return self._merge_rows
+
     def load(self, within: Transaction, table: str, frame: pl.DataFrame) -> None:
         """Insert the rows of a frame from its memory."""
         names = {f"c{number}": name for number, name in enumerate(frame.columns)}
@@ -112,6 +123,17 @@ class DuckdbDestination(TypedTableDestination):
         within.run("ALTER TABLE {staging} RENAME TO {output}", staging=staging, output=output)
         within.run("DROP TABLE {old}", old=old)
         return True
+
+    def _merge_rows(
+        self, within: Transaction, staging: str, output: str, columns: Sequence[str], rule: "MergeRule"
+    ) -> None:
+        there = self.columns_of(within, output)
+        types = {name: kind for name, kind in there.items() if kind is not None}
+        reason = unusable(types, rule.key, rule.version)
+        if reason is not None:
+            raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
+        kept = [name for name in there if name not in columns]
+        run(within, duckdb_merge(merge_of(staging, output, columns, rule, kept)))
 
     @contextmanager
     def _step(self) -> Iterator[None]:
