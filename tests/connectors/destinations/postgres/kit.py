@@ -48,8 +48,10 @@ def pipeline(config: PostgresConfig, mode: SourceSyncModes, name: str = "conform
     with BackendFactory.in_memory() as backend:
         backend.create_all_tables()
         into = Pipeline(build, config, mode, backend, name)
-        yield into
-        into.close()
+        try:
+            yield into
+        finally:
+            into.close()
 
 
 def load(place: Place, mode: SourceSyncModes, *pages: list[SourceRecord], **more: Any) -> None:

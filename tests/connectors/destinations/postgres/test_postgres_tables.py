@@ -214,7 +214,10 @@ DEPENDENTS = {
     "view": ("CREATE VIEW seen AS SELECT id FROM items", "SELECT id FROM seen"),
     "index": ("CREATE INDEX by_id ON items (id)", "SELECT indexname FROM pg_indexes WHERE indexname = 'by_id'"),
     "comment": ("COMMENT ON TABLE items IS 'ours'", "SELECT obj_description('items'::regclass)"),
-    "comment on a column": ("COMMENT ON COLUMN items.id IS 'ours'", "SELECT col_description('items'::regclass, 7)"),
+    "comment on a column": (
+        "COMMENT ON COLUMN items.id IS 'ours'",
+        "SELECT description FROM pg_description WHERE objoid = 'items'::regclass",
+    ),
     "default": (
         "ALTER TABLE items ALTER COLUMN id SET DEFAULT 9",
         "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'items'::regclass",
