@@ -46,6 +46,8 @@ _TYPES = {
 _SQL = {column.kind: name for name, column in _TYPES.items()}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+"""What the operating system says of a full disk."""
 _DEPENDS = (
     f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
     f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} AND lower(table_name) = lower(?)",
@@ -74,6 +76,10 @@ class DuckdbDestination(TypedTableDestination):
     def connect(self) -> connection.Connection:
         """Open the file."""
         return connection.connect(self.config.database, self.config.schema_name, self.config.lock_timeout)
+
+    def is_transient(self, error: Exception) -> bool:
+        """A disk that is full needs somebody to make room."""
+        return super().is_transient(error) and not any(text in str(error) for text in _FULL)
 
     def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table; DuckDB ignores case in names."""
