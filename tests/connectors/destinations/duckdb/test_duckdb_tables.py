@@ -96,7 +96,8 @@ def test_rescued_values_are_counted_by_key_once_they_are_written(database: Path,
         job.start()
         job.commit(0, page({"id": 1, "a": {"b": 1}, "A": 5}))
         job.commit(1, page({"id": "two"}, {"id": 3}), page({"id": "four"}))
-        assert job.destination.rescued.counts == {"items": {"A": 1, "id": 2}}  # type: ignore[attr-defined]
+        assert job.destination.tally.counts == {"items": {"A": 1, "id": 2}}  # type: ignore[attr-defined]
+        assert job.destination.rescued() == 2
 
 
 def test_freeze_keeps_the_columns_and_rescues_new_keys(database: Path) -> None:

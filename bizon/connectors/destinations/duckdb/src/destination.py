@@ -47,7 +47,7 @@ _SQL = {column.kind: name for name, column in _TYPES.items()}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
-"""What the operating system says of a full disk."""
+"""The words of the operating system for a full disk."""
 _DEPENDS = (
     f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
     f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} AND lower(table_name) = lower(?)",
