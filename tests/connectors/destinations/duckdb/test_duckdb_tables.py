@@ -279,3 +279,28 @@ def test_nothing_of_the_driver_needs_pyarrow() -> None:
     with pytest.raises(ImportError):
         __import__("pyarrow")
     assert duckdb.__version__
+
+
+def test_a_look_creates_nothing(database: Path, tmp_path: Path) -> None:
+    looked = block(tmp_path / "new" / "items.duckdb")
+    with pipeline(looked, FULL_REFRESH) as into:
+        destination = into.open("look")
+        destination.only_looks = True
+        assert destination.check_connection() is True
+    assert list(tmp_path.iterdir()) == []
+    load(database, FULL_REFRESH, page({"id": 1}))
+    before = database.read_bytes()
+    with pipeline(block(database, destination_id="other"), FULL_REFRESH) as into:
+        destination = into.open("look")
+        destination.only_looks = True
+        assert destination.check_connection() is True
+    assert database.read_bytes() == before
+
+
+def test_a_look_names_a_file_that_is_no_database(database: Path) -> None:
+    database.write_bytes(b"no database" * 1000)
+    with pipeline(block(database), FULL_REFRESH) as into:
+        destination = into.open("look")
+        destination.only_looks = True
+        with pytest.raises(DestinationConnectionError, match="not a valid DuckDB database"):
+            destination.check_connection()

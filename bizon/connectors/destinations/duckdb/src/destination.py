@@ -1,5 +1,6 @@
 """Typed tables in a DuckDB file, exactly once in every sync mode."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ _TYPES = {
 }
 _SQL = {column.kind: name for name, column in _TYPES.items()}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_USUAL_SCHEMA = "main"
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 """The words of the operating system for a full disk."""
@@ -70,8 +72,20 @@ class DuckdbDestination(TypedTableDestination):
 
     @property
     def place(self) -> str:
-        """The path of the file."""
-        return self.config.database
+        """The path of the file, and the schema unless it is the usual one."""
+        schema = self.config.schema_name
+        return os.path.abspath(self.config.database) + (f", schema {schema}" if schema != _USUAL_SCHEMA else "")
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: the file cannot be opened or created, or bizon did not create the
+        table."""
+        if not self.only_looks:
+            return super().check_connection()
+        try:
+            connection.look(self.config.database, self.config.lock_timeout)
+        except connection.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
+        return True
 
     def connect(self) -> connection.Connection:
         """Open the file."""
