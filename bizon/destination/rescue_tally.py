@@ -25,8 +25,3 @@ class RescueTally:
                 why = refused.get(path, "they do not fit its type without loss")
                 logger.warning(f"table '{output}': {values:,} values of '{key}' are in _bizon_rescued: {why}")
             known[key] = known.get(key, 0) + values
-
-    @property
-    def total(self) -> int:
-        """The number of values in all tables."""
-        return sum(sum(keys.values()) for keys in self.counts.values())

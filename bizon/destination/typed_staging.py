@@ -103,7 +103,7 @@ class TypedStaging:
         drop_table(self._tables.target, self.name)
 
     def _columns(self, within: "Transaction") -> "There":
-        """Its columns, and those of the output that take no values."""
+        """Its columns, and the columns of the output that take no values."""
         return {**self._closed, **self._tables.columns_of(within, self.name)}
 
     def _check_values(self, within: "Transaction", batch: "CommittedBatch", there: "There") -> None:

@@ -1,13 +1,13 @@
 """Destinations with typed tables in a SQL database: everything but the engine.
 
-The protocol and the fence are those of ``sql_table.py``. A batch goes this way:
+The protocol and the fence are in ``sql_table.py``. A batch goes this way:
 
 1. Its records get their types (``typed.py``), and the columns that its table lacks are found (``table_schema.py``).
    Nothing is locked meanwhile.
 2. In one transaction: the claim is checked; the catalogue is read, and step 1 repeated if it says that somebody has
    changed the table; columns are added and widened; the rows are loaded. The table is the staging table of the job, or,
    in sync mode stream, the output itself, with a row in ``_bizon_commits``.
-3. What had no room in its column is counted.
+3. The values that had no room in their column are counted.
 
 Publication is one transaction, too: the output gets the columns of staging, and its rows.
 """
@@ -45,8 +45,8 @@ class TypedTableDestination(SqlTableDestination):
     sync mode. No value is lost or changed: what does not fit its column is in ``_bizon_rescued``.
 
     A subclass sets ``driver``, ``dialect`` and ``names``; it writes ``connect``, ``place``, ``columns_of`` and
-    ``sql_type``, and overrides ``merge_into``, ``load``, ``swap`` and ``read`` where it can do better. What each
-    promises is in ``TypedTables`` (``typed_tables.py``). DDL is part of transactions, so an engine whose DDL commits by
+    ``sql_type``, and overrides ``merge_into``, ``load``, ``swap`` and ``read`` where it can do better. The promise of
+    each is in ``TypedTables`` (``typed_tables.py``). DDL is part of transactions, so an engine whose DDL commits by
     itself cannot be one.
     """
 
@@ -54,8 +54,9 @@ class TypedTableDestination(SqlTableDestination):
     names: ClassVar[NameRules] = NameRules()
     """The names that the engine takes for columns."""
     most_columns: ClassVar[int | None] = None
-    """Columns of a table besides those of bizon; None: any number."""
+    """Columns of a table besides the columns of bizon; None: any number."""
     staging_kind: ClassVar[str] = "TABLE"
+    _rescued = 0
 
     @property
     def merge_into(self) -> "MergeInto | None":
@@ -89,7 +90,7 @@ class TypedTableDestination(SqlTableDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or
-        the table has other columns than those of bizon."""
+        bizon did not create the table."""
         if self.config.is_merged and self.merge_into is None:
             raise DestinationConnectionError(f"{self.place}: this destination has no `write_mode: merge`")
         return super().check_connection()
@@ -101,12 +102,18 @@ class TypedTableDestination(SqlTableDestination):
         answer = super().write_records(df_destination_records)
         holder = self._layout if self._in_place else self._staging
         if isinstance(holder, TypedColumns | TypedStaging) and holder.written is not None:
-            self.rescued.note(self.destination_id, holder.written.plan.rescued, holder.written.plan.refused)
+            plan = holder.written.plan
+            self.tally.note(self.destination_id, plan.rescued, plan.refused)
+            self._rescued = sum(plan.rescued.values())
         return answer
 
+    def rescued(self) -> int:
+        """The values of the last batch that are in ``_bizon_rescued``."""
+        return self._rescued
+
     @cached_property
-    def rescued(self) -> RescueTally:
-        """The values of this run that had no room in their column."""
+    def tally(self) -> RescueTally:
+        """The values of this run that are in ``_bizon_rescued``."""
         return RescueTally()
 
     @cached_property

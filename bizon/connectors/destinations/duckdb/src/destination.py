@@ -1,5 +1,6 @@
 """Typed tables in a DuckDB file, exactly once in every sync mode."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,10 @@ _TYPES = {
 }
 _SQL = {column.kind: name for name, column in _TYPES.items()}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_USUAL_SCHEMA = "main"
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+"""The words of the operating system for a full disk."""
 _DEPENDS = (
     f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
     f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} AND lower(table_name) = lower(?)",
@@ -68,12 +72,28 @@ class DuckdbDestination(TypedTableDestination):
 
     @property
     def place(self) -> str:
-        """The path of the file."""
-        return self.config.database
+        """The path of the file, and the schema unless it is the usual one."""
+        schema = self.config.schema_name
+        return os.path.abspath(self.config.database) + (f", schema {schema}" if schema != _USUAL_SCHEMA else "")
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: the file cannot be opened or created, or bizon did not create the
+        table."""
+        if not self.only_looks:
+            return super().check_connection()
+        try:
+            connection.look(self.config.database, self.config.lock_timeout)
+        except connection.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
+        return True
 
     def connect(self) -> connection.Connection:
         """Open the file."""
         return connection.connect(self.config.database, self.config.schema_name, self.config.lock_timeout)
+
+    def is_transient(self, error: Exception) -> bool:
+        """A disk that is full needs somebody to make room."""
+        return super().is_transient(error) and not any(text in str(error) for text in _FULL)
 
     def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table; DuckDB ignores case in names."""
