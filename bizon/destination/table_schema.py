@@ -8,21 +8,12 @@ makes, applies that to the table, and continues with ``changed``. A batch withou
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from bizon.destination.column_names import RESERVED, NameRefusedError, NameRules, folded
 from bizon.destination.columns import Column, ColumnType
 from bizon.destination.evidence import Evidence, widened
 from bizon.destination.leaves import Path
-
-
-class SchemaMode(StrEnum):
-    """How a table follows its records. ``evolve``: it gets new and wider columns. ``freeze``: its columns stay, and
-    what has no column is rescued. ``strict``: its columns stay, and a record that does not fit is refused."""
-
-    EVOLVE = "evolve"
-    FREEZE = "freeze"
-    STRICT = "strict"
+from bizon.destination.typed_config import SchemaMode
 
 
 @dataclass(frozen=True)

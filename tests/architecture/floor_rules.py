@@ -11,6 +11,7 @@ from typing import NamedTuple
 FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "*__init__.py"),
     (1, "*/config.py */column_config.py"),
+    (1, "destination/typed_config.py"),
     (6, "cli/* __main__.py"),
     (5, "engine/engine.py engine/records.py engine/looking.py engine/runner/* testing/*"),
     (5, "scaffold/*"),

@@ -13,6 +13,7 @@ from bizon.destination.config import (
     DestinationTypes,
     RecordSchemaConfig,
 )
+from bizon.destination.typed_config import Naming, SchemaMode
 
 
 class FileFormat(StrEnum):
@@ -20,10 +21,11 @@ class FileFormat(StrEnum):
 
     JSON = "json"
     PARQUET = "parquet"
+    CSV = "csv"
 
 
 class ColumnType(StrEnum):
-    """Type of an unnested column."""
+    """Type of a declared column."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -91,16 +93,55 @@ class FileDestinationDetailsConfig(AbstractDestinationDetailsConfig):
     """Settings of the ``file`` destination. ``destination_id`` is the path without the extension."""
 
     format: FileFormat = Field(
-        default=FileFormat.JSON, description="json = one JSON object per line (NDJSON) | parquet."
+        default=FileFormat.JSON, description="json = one JSON object per line (NDJSON) | parquet | csv."
     )
     record_schemas: Sequence[FileRecordSchemaConfig] | None = Field(
-        default=None, description="Columns per file, for `unnest`."
+        default=None,
+        description="Columns per file, for `unnest`: the only ones, unless `schema_mode` is set. Without it they are "
+        "inferred.",
+    )
+    schema_mode: SchemaMode | None = Field(
+        default=None,
+        description="How inferred columns follow the records: evolve (default) = add and widen | freeze = keep the "
+        "columns, rescue what has none | strict = keep the columns, refuse a record that does not fit. With "
+        "`record_schemas`: declared columns win, others are inferred.",
+    )
+    flatten: int = Field(
+        default=0, ge=0, le=10, description="Levels of nested objects that become columns, where columns are inferred."
+    )
+    naming: Naming = Field(
+        default=Naming.KEEP,
+        description="Names of inferred columns: keep = the keys | snake_case = OrderId is order_id.",
     )
 
     @field_validator("destination_id")
     @classmethod
     def _names_a_file(cls, value: str | None) -> str | None:
         return None if value is None else check_stem(value)
+
+    @property
+    def infers(self) -> bool:
+        """Whether the columns follow the records."""
+        return self.unnest and (not self.record_schemas or self.schema_mode is not None)
+
+    @model_validator(mode="after")
+    def _unnest_needs_schemas(self) -> "FileDestinationDetailsConfig":
+        """Unlike elsewhere, it needs none: the columns are inferred."""
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_used(self) -> "FileDestinationDetailsConfig":
+        given = {"schema_mode", "flatten", "naming"} & self.model_fields_set
+        if given and not self.infers:
+            raise ValueError(f"`{min(given)}` is for inferred columns: set `unnest: true`, without `record_schemas`")
+        return self
+
+    @model_validator(mode="after")
+    def _lines_are_not_empty(self) -> "FileDestinationDetailsConfig":
+        is_closed = self.format is FileFormat.CSV and self.unnest and not self.infers
+        if is_closed and any(len(schema.record_schema) == 1 for schema in self.record_schemas or ()):
+            raise ValueError("a null in a CSV file of one column is an empty line, which readers skip: declare another")
+        return self
 
     @model_validator(mode="after")
     def _one_schema_per_file(self) -> "FileDestinationDetailsConfig":
