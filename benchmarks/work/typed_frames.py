@@ -13,7 +13,8 @@ import orjson
 import polars as pl
 from bench_records import record
 
-from bizon.destination.columns import BOOLEAN, FLOAT64, INT64, JSON, TEXT, TIMESTAMP, Column
+from bizon.destination.column_types import BOOLEAN, FLOAT64, INT64, JSON, TEXT, TIMESTAMP
+from bizon.destination.columns import Column
 from bizon.destination.typed import typed
 
 _ROWS = 50_000  # of a frame

@@ -14,6 +14,7 @@ class DestinationTypes(StrEnum):
 
     LOGGER = "logger"
     FILE = "file"
+    DUCKDB = "duckdb"
     BIGQUERY = "bigquery"
     BIGQUERY_STREAMING = "bigquery_streaming"
     BIGQUERY_STREAMING_V2 = "bigquery_streaming_v2"

@@ -191,6 +191,18 @@ class DestinationFactory:
                 monitor=monitor,
             )
 
+        elif config.name == DestinationTypes.DUCKDB:
+            with _from_extra("duckdb", config.name):
+                from bizon.connectors.destinations.duckdb.src.destination import DuckdbDestination
+
+            return DuckdbDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
         elif config.name == DestinationTypes.BIGQUERY:
             with _from_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination

@@ -6,9 +6,11 @@ import polars as pl
 import pytest
 
 from bizon.destination.column_names import NameRules
-from bizon.destination.columns import FLOAT64, INT64, TEXT, TIMESTAMP, Column, ColumnType, decimal
-from bizon.destination.table_schema import Difference, SchemaMode, TableSchema, table_schema
+from bizon.destination.column_types import FLOAT64, INT64, TEXT, TIMESTAMP, ColumnType, decimal
+from bizon.destination.columns import Column
+from bizon.destination.table_schema import Difference, TableSchema, table_schema
 from bizon.destination.typed import RESCUED, Typed, inferred, typed
+from bizon.destination.typed_config import SchemaMode
 
 RULES = NameRules()
 FIXED = (SchemaMode.FREEZE, SchemaMode.STRICT)

@@ -1,0 +1,104 @@
+"""A DuckDB file as the kit for SQL tables uses it: DB-API 2.0, with transactions that begin by themselves. The module
+stands in for the driver, whose cursors have transactions of their own."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import duckdb
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.safe_log import logger
+from bizon.common.waiting import rest
+
+_LOCKED = "Could not set lock on file"
+_LOOK_EVERY = 0.1  # seconds
+paramstyle = "qmark"
+Error = duckdb.Error
+OperationalError = duckdb.OperationalError
+InterfaceError = duckdb.ConnectionException
+
+
+class Cursor:
+    """The cursor of a connection. ``raw``: DuckDB's connection, whose transaction it shares."""
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+        self.raw = raw
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Execute a statement."""
+        self.raw.execute(statement, list(values))
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute a statement for each row of values."""
+        self.raw.executemany(statement, [list(row) for row in rows])
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The rows of the last query."""
+        return self.raw.fetchall()
+
+    def close(self) -> None:
+        """The connection stays open."""
+
+
+class Connection:
+    """A connection to an open file."""
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+        self._raw = raw
+
+    def cursor(self) -> Cursor:
+        """A cursor in a new transaction."""
+        self._raw.begin()
+        return Cursor(self._raw)
+
+    def commit(self) -> None:
+        """End the transaction, durably."""
+        self._raw.commit()
+
+    def rollback(self) -> None:
+        """Give up the transaction. Raises the driver's error when there is none."""
+        self._raw.rollback()
+
+    def close(self) -> None:
+        """Close the file, so that other processes may open it."""
+        self._raw.close()
+
+
+def connect(database: str, schema: str, lock_timeout: float) -> Connection:
+    """Open the file, which is created if it is missing, and wait at most ``lock_timeout`` seconds while another process
+    has it open. Raises DestinationConnectionError after that."""
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    raw = _opened(database, lock_timeout)
+    quoted = '"' + schema.replace('"', '""') + '"'
+    try:
+        raw.execute("SET TimeZone = 'UTC'")
+        raw.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
+        raw.execute(f"USE {quoted}")
+    except duckdb.Error:
+        raw.close()
+        raise
+    return Connection(raw)
+
+
+def _opened(database: str, lock_timeout: float) -> duckdb.DuckDBPyConnection:
+    until, waits = monotonic() + lock_timeout, False
+    while True:
+        try:
+            return duckdb.connect(database)
+        except duckdb.IOException as error:
+            text = str(error)
+            if _LOCKED not in text:
+                raise
+            holder = text.partition("lock is held in ")[2].partition(". See also")[0] or "another process"
+            if monotonic() >= until:
+                raise DestinationConnectionError(
+                    f"{database} is open in {holder}, and DuckDB lets one process write a file while no other has it "
+                    f"open; waited {lock_timeout:g} s. Close it there, or set `lock_timeout`, and run again: the run "
+                    f"resumes"
+                ) from error
+            if not waits:
+                logger.info(f"{database} is open in {holder}; waiting at most {lock_timeout:g} s")
+            waits = True
+            rest(_LOOK_EVERY)

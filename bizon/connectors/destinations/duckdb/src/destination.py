@@ -1,0 +1,146 @@
+"""Typed tables in a DuckDB file, exactly once in every sync mode."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import polars as pl
+
+from bizon.connectors.destinations.duckdb.src import connection
+from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
+from bizon.destination.column_types import (
+    BOOLEAN,
+    BYTES,
+    DATE,
+    FLOAT64,
+    INT64,
+    JSON,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    ColumnType,
+    Kind,
+    decimal,
+)
+from bizon.destination.columns import frame_type
+from bizon.destination.sql_target import Dialect, Transaction
+from bizon.destination.typed_table import TypedTableDestination
+
+_TYPES = {
+    "BOOLEAN": BOOLEAN,
+    "BIGINT": INT64,
+    "DOUBLE": FLOAT64,
+    "TIMESTAMP WITH TIME ZONE": TIMESTAMP,
+    "DATE": DATE,
+    "TIME": TIME,
+    "VARCHAR": TEXT,
+    "JSON": JSON,
+    "BLOB": BYTES,
+}
+_SQL = {column.kind: name for name, column in _TYPES.items()}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_FRAME = "_bizon_frame"
+"""The name under which a frame is seen by SQL."""
+_HERE = "database_name = current_database() AND schema_name = current_schema()"
+_DEPENDS = (
+    f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
+    f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} AND lower(table_name) = lower(?)",
+    f"SELECT 1 FROM duckdb_constraints() WHERE {_HERE} AND (lower(table_name) = lower(?) "
+    "OR constraint_type = 'FOREIGN KEY')",
+    f"SELECT 1 FROM duckdb_tables() WHERE {_HERE} AND lower(table_name) = lower(?) AND comment IS NOT NULL",
+    f"SELECT 1 FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?) "
+    "AND (comment IS NOT NULL OR column_default IS NOT NULL)",
+)
+"""Queries that find what depends on a table, or would be lost with it."""
+
+
+class _Frame:
+    """A frame that shows its Arrow stream and nothing else: DuckDB would want pyarrow for a frame of Polars."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+class DuckdbDestination(TypedTableDestination):
+    """Tables of a DuckDB file. The file is open only during a step: while the run is prepared, a batch is written, rows
+    are verified or published. In between other processes may open it."""
+
+    config: DuckdbDetailsConfig
+    driver = connection
+    dialect = Dialect(key="VARCHAR")
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return self.config.database
+
+    def connect(self) -> connection.Connection:
+        """Open the file."""
+        return connection.connect(self.config.database, self.config.schema_name, self.config.lock_timeout)
+
+    def is_transient(self, error: Exception) -> bool:
+        """No error of an open file passes by itself."""
+        return False
+
+    def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
+        """The columns of a table; DuckDB ignores case in names."""
+        query = (
+            f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?) "
+            f"ORDER BY column_index"
+        )
+        return {name: _column_type(kind) for name, kind in within.rows(query, table)}
+
+    def sql_type(self, column: ColumnType) -> str:
+        """The type of a new column."""
+        if column.kind is Kind.DECIMAL:
+            return f"DECIMAL({column.precision}, {column.scale})"
+        return _SQL[column.kind]
+
+    def load(self, within: Transaction, table: str, frame: pl.DataFrame) -> None:
+        """Insert the rows of a frame from its memory."""
+        names = {f"c{number}": name for number, name in enumerate(frame.columns)}
+        columns = ", ".join(f"{{{key}}}" for key in names)
+        raw = within.cursor.raw
+        raw.register(_FRAME, _Frame(frame))
+        try:
+            within.run(f"INSERT INTO {{table}} ({columns}) SELECT {columns} FROM {_FRAME}", table=table, **names)
+        finally:
+            raw.unregister(_FRAME)
+
+    def read(
+        self, within: Transaction, table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
+    ) -> pl.DataFrame:
+        """The rows of a table, as a frame that DuckDB fills."""
+        names = {f"c{number}": name for number, name in enumerate(columns)}
+        filters = {f"w{number}": name for number, name in enumerate(where)}
+        listed, tests = ", ".join(f"{{{key}}}" for key in names), " AND ".join(f"{{{key}}} = ?" for key in filters)
+        query = within.spelled(f"SELECT {listed} FROM {{table}} WHERE {tests}", table=table, **names, **filters)
+        found = pl.DataFrame(within.cursor.raw.sql(query, params=list(where.values())))
+        return found.select(pl.col(name).cast(frame_type(column)) for name, column in columns.items())
+
+    def swap(self, within: Transaction, staging: str, output: str) -> bool:
+        """Rename both tables, unless the schema has views, or the output an index, a constraint, a default or a
+        comment."""
+        for query in _DEPENDS:
+            if within.rows(f"{query} LIMIT 1", *[output] * query.count("?")):
+                return False
+        old = f"{staging}_old"
+        within.run("ALTER TABLE {output} RENAME TO {old}", output=output, old=old)
+        within.run("ALTER TABLE {staging} RENAME TO {output}", staging=staging, output=output)
+        within.run("DROP TABLE {old}", old=old)
+        return True
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.target.close()
+
+
+def _column_type(name: str) -> ColumnType | None:
+    found = _DECIMAL.fullmatch(name)
+    return decimal(int(found[1]), int(found[2])) if found else _TYPES.get(name)
