@@ -1,20 +1,21 @@
-"""The inferred columns of staged rows: each receipt says what its batch has added or widened."""
+"""The inferred columns of staged rows: each receipt says which ones its batch has added or widened."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from bizon.destination.columns import ColumnType, column_type
+from bizon.destination.column_types import column_type
 
 if TYPE_CHECKING:
     from bizon.destination.models import BatchRange, CommittedBatch
+    from bizon.destination.typed_batch import There
 
 _KEY = "columns"  # in a receipt
-Columns = Mapping[str, ColumnType]
+Noted = Mapping[str, str]
+"""Names and types, in order."""
 
 
-def columns_after(there: Columns, committed: Iterable["CommittedBatch"]) -> dict[str, ColumnType]:
-    """The columns of an output with those of the batches that count. Raises ValueError for a type that no release of
-    bizon has noted."""
+def columns_after(there: "There", committed: Iterable["CommittedBatch"]) -> "There":
+    """The columns of an output once the batches that count are in it. Raises ValueError for an unknown type."""
     columns = dict(there)
     for batch in committed:
         changes = (batch.receipt or {}).get(_KEY, {})
@@ -25,8 +26,8 @@ def columns_after(there: Columns, committed: Iterable["CommittedBatch"]) -> dict
 class ColumnReceipts:
     """The changes of the batches of one start. ``there``: the columns before its first batch."""
 
-    def __init__(self, there: Columns) -> None:
-        self._before = self._now = dict(there)
+    def __init__(self, there: Noted) -> None:
+        self._before = self._now = there
         self._last_page: int | None = None
 
     def begin(self, batch: "BatchRange") -> None:
@@ -36,8 +37,8 @@ class ColumnReceipts:
             self._before = self._now
         self._last_page = batch.to_iteration
 
-    def receipt(self, columns: Columns) -> dict[str, dict[str, str]]:
-        """What the receipt of the batch has to say; nothing when it has changed nothing."""
-        self._now = dict(columns)
-        changes = {name: str(kind) for name, kind in columns.items() if self._before.get(name) != kind}
+    def receipt(self, columns: Noted) -> Mapping[str, Noted]:
+        """The changes of the batch, for its receipt; nothing when there are none."""
+        self._now = columns
+        changes = {name: kind for name, kind in columns.items() if self._before.get(name) != kind}
         return {_KEY: changes} if changes else {}

@@ -7,7 +7,7 @@ import polars as pl
 
 from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.file.src.csv_output import has_lines, header_of
-from bizon.destination.columns import (
+from bizon.destination.column_types import (
     BOOLEAN,
     BYTES,
     DATE,
@@ -22,11 +22,12 @@ from bizon.destination.columns import (
     column_type,
     decimal,
 )
+from bizon.destination.columns import frame_type
 
 _WIDEST_INTEGER, _WIDEST_FLOAT = pl.Int64(), pl.Float64()
 Schema = dict[str, pl.DataType]
 _KINDS: dict[pl.DataType, ColumnType] = {
-    kind.polars: kind for kind in (BOOLEAN, INT64, FLOAT64, DATE, TIME, TIMESTAMP, BYTES, TEXT)
+    frame_type(kind): kind for kind in (BOOLEAN, INT64, FLOAT64, DATE, TIME, TIMESTAMP, BYTES, TEXT)
 }
 
 
@@ -51,23 +52,23 @@ def check_columns(main: Path, wanted: pl.Schema) -> None:
     _widened(frame, schema, _agreed(schema, dict(wanted), main), main)
 
 
-def columns_there(main: Path | None, noted: Mapping[str, str] | None) -> dict[str, ColumnType]:
+def columns_there(main: Path | None, noted: Mapping[str, str] | None) -> dict[str, ColumnType | None]:
     """The columns of an output, in order. ``main``: None when it is going to be replaced, or is a folder. ``noted``:
     its columns when it was published; the types of those that are still there count, since text and JSON are the same
-    in the file. Raises DestinationError for a Parquet column of a type that no inferred column has."""
+    in the file. None: a type that no inferred column has."""
     kinds = {name: column_type(kind) for name, kind in (noted or {}).items()}
     if main is None or not main.is_file() or not main.stat().st_size:
-        return kinds
+        return {**kinds}
     if main.suffix == ".csv":
         return {name: kinds.get(name, TEXT) for name in header_of(main)}
     if main.suffix != ".parquet":
-        return kinds
-    found = _schema(pl.scan_parquet(main, glob=False), main)
-    return {
-        name: kinds[name] if name in kinds and kinds[name].polars == dtype else _kind(name, dtype, main)
-        for name, dtype in found.items()
-        if dtype != pl.Null
-    }
+        return {**kinds}
+    there: dict[str, ColumnType | None] = {}
+    for name, dtype in _schema(pl.scan_parquet(main, glob=False), main).items():
+        known = kinds.get(name)
+        if dtype != pl.Null:
+            there[name] = known if known is not None and frame_type(known) == dtype else _kind(dtype)
+    return there
 
 
 def has_rows(main: Path) -> bool:
@@ -128,18 +129,15 @@ def _exact(left: pl.DataType, right: pl.DataType) -> pl.DataType | None:
     whole, scale = max([size[0] for size in sizes], default=0), max([size[1] for size in sizes], default=0)
     if not is_decimal or len(sizes) < 2 or whole + scale > WIDEST_DECIMAL:
         return None
-    return decimal(WIDEST_DECIMAL if not scale else whole + scale, scale).polars
+    return frame_type(decimal(WIDEST_DECIMAL if not scale else whole + scale, scale))
 
 
-def _kind(column: str, dtype: pl.DataType, path: Path) -> ColumnType:
+def _kind(dtype: pl.DataType) -> ColumnType | None:
     if dtype.is_integer() and dtype != pl.UInt64:
         return INT64
     if isinstance(dtype, pl.Decimal):
         return decimal(dtype.precision, dtype.scale)
-    kind = FLOAT64 if dtype == pl.Float32 else _KINDS.get(dtype)
-    if kind is None:
-        raise _misfit(column, path, f"rows cannot be appended to a column of type {dtype}")
-    return kind
+    return FLOAT64 if dtype == pl.Float32 else _KINDS.get(dtype)
 
 
 def _widened(frame: pl.LazyFrame, schema: Schema, wanted: Schema, path: Path) -> pl.LazyFrame:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from bizon.destination import column_types as kit
 from bizon.destination.config import (
     AbstractDestinationConfig,
     AbstractDestinationDetailsConfig,
@@ -47,6 +48,17 @@ _ALIASES = {
 }
 
 
+_IN_THE_KIT = {
+    ColumnType.STRING: kit.TEXT,
+    ColumnType.INTEGER: kit.INT64,
+    ColumnType.FLOAT: kit.FLOAT64,
+    ColumnType.BOOLEAN: kit.BOOLEAN,
+    ColumnType.DATE: kit.DATE,
+    ColumnType.DATETIME: kit.TIMESTAMP,
+    ColumnType.JSON: kit.JSON,
+}
+
+
 def column_type(name: str) -> ColumnType:
     """The type that a name in ``record_schema`` stands for, in any case. Raises ValueError, which lists the names."""
     lowered = name.strip().lower()
@@ -57,6 +69,11 @@ def column_type(name: str) -> ColumnType:
     except ValueError:
         known = ", ".join([*ColumnType, *_ALIASES])
         raise ValueError(f"unknown column type '{name}'; known: {known}") from None
+
+
+def declared_type(name: str) -> kit.ColumnType:
+    """The type of the kit that a name in ``record_schema`` stands for."""
+    return _IN_THE_KIT[column_type(name)]
 
 
 def path_stem(destination_id: str, format: FileFormat) -> str:

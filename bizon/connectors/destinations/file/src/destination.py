@@ -17,7 +17,7 @@ from bizon.connectors.destinations.file.src.config import (
     FileFormat,
     path_stem,
 )
-from bizon.connectors.destinations.file.src.file_rows import RowShape, write_rows
+from bizon.connectors.destinations.file.src.file_rows import RowShape, typed_shape, write_rows
 from bizon.connectors.destinations.file.src.line_staging import LineStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import (
@@ -31,13 +31,13 @@ from bizon.connectors.destinations.file.src.places import Places
 from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.streaming import StreamTables
-from bizon.connectors.destinations.file.src.typed_shape import TypedShape
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Step
 
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
     from bizon.connectors.destinations.file.src.file_staging import FileStaging
+    from bizon.destination.rescue_tally import RescueTally
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -76,7 +76,7 @@ class FileDestination(StagedDestination):
             monitor=monitor,
         )
         self._claimant = Claimant(sync_metadata.owner, sync_metadata.job_id, knows=self._knows)
-        self._typed = TypedShape(config) if config.infers else None
+        self._typed = typed_shape(config)
         self._shape = self._typed or RowShape(config.format, config.record_schemas if config.unnest else None)
         self._places = Places(config.format, self.default_destination_id)
         self._output = Output(self._places.main, self._claimant)
@@ -137,8 +137,10 @@ class FileDestination(StagedDestination):
         found = super().receipt()
         return found if found is None else {**found, **self._shape.receipt(self.default_destination_id)}
 
-    def rescued(self) -> Mapping[str, int]:
-        return self._shape.rescued
+    @property
+    def rescued(self) -> "RescueTally | None":
+        """The values of this run that had no room in their column; None where columns are not inferred."""
+        return None if self._typed is None else self._typed.rescued
 
     def output(self) -> OutputState:
         """The file as it is now, and the job of this pipeline that published it last."""

@@ -15,6 +15,8 @@ from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
 
 if TYPE_CHECKING:
+    from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
+    from bizon.connectors.destinations.file.src.typed_shape import TypedShape
     from bizon.destination.config import RecordSchemaConfig
     from bizon.destination.models import BatchRange
 
@@ -62,11 +64,18 @@ def _as_text(moments: pl.Expr) -> pl.Expr:
     return moments.rle().struct.field("value").dt.strftime(RFC_3339).gather(moments.rle_id())
 
 
+def typed_shape(config: "FileDestinationDetailsConfig") -> "TypedShape | None":
+    """The shape of inferred columns, where there are any; most runs need not load it."""
+    if not config.infers:
+        return None
+    from bizon.connectors.destinations.file.src.typed_shape import TypedShape
+
+    return TypedShape(config)
+
+
 class RowShape:
     """The columns of each file: the six of the destination frame, or the declared ones. ``TypedShape`` has the same
     methods, for inferred columns; here the columns of a file need not be known from run to run."""
-
-    rescued: Mapping[str, int] = {}
 
     def __init__(self, format: FileFormat, schemas: Sequence["RecordSchemaConfig"] | None) -> None:
         self._format = format
@@ -88,14 +97,14 @@ class RowShape:
         return pl.DataFrame(schema=schema)
 
     def begin_batch(self, batch: "BatchRange") -> None:
-        """The next rows are those of these pages."""
+        """The next rows are from these pages."""
 
     def receipt(self, destination_id: str) -> Mapping[str, Any]:
-        """What the receipt of the last batch says of the columns."""
+        """The columns that the last batch has changed, for its receipt."""
         return {}
 
     def noted(self, destination_id: str) -> dict[str, str] | None:
-        """What the manifest of the file says of them."""
+        """The columns of a file, as its manifest keeps them."""
         return None
 
     def unnester(self, destination_id: str) -> Unnester:
