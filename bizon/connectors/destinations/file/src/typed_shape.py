@@ -6,7 +6,7 @@ count, and no others.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from bizon.rows.frames import DESTINATION_SCHEMA
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
+    from bizon.destination.leaves import Path
     from bizon.destination.models import BatchRange
 
 
@@ -41,6 +42,7 @@ class TypedShape:
         self._planner = Planner(rules, mode, config.flatten, declared=declared)
         self._columns: dict[str, There] = {}
         self._receipts = ColumnReceipts({})
+        self._rescued: Mapping[Path, int] = {}
         self.rescued = RescueTally()
 
     def has_begun(self, destination_id: str) -> bool:
@@ -59,9 +61,11 @@ class TypedShape:
         """The next rows are from these pages; they are staged."""
         self._receipts.begin(batch)
 
-    def receipt(self, destination_id: str) -> Mapping[str, Mapping[str, str]]:
-        """The columns that the last batch has added or widened, for its receipt."""
-        return self._receipts.receipt(self.noted(destination_id))
+    def receipt(self, destination_id: str) -> dict[str, Mapping[str, Any]]:
+        """The columns that the last batch has added or widened, and its rescued values by key, for its receipt."""
+        changes = self._receipts.receipt(self.noted(destination_id))
+        rescued = {".".join(path): values for path, values in self._rescued.items()}
+        return {**changes, **({"rescued": rescued} if rescued else {})}
 
     def noted(self, destination_id: str) -> dict[str, str]:
         """The columns of a file as of now, as its manifest keeps them: types by name, in order."""
@@ -80,7 +84,7 @@ class TypedShape:
         those that do not fit; the columns are the old ones then."""
         stem = self._stem(destination_id)
         plan = self._planner.plan(stem, self._columns[stem], frame)
-        self._columns[stem] = plan.after
+        self._columns[stem], self._rescued = plan.after, plan.rescued
         self.rescued.note(destination_id, plan.rescued, plan.refused)
         return _in_order(plan.frame, plan.after)
 
