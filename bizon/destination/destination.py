@@ -203,6 +203,18 @@ class DestinationFactory:
                 monitor=monitor,
             )
 
+        elif config.name == DestinationTypes.POSTGRES:
+            with _from_extra("postgres", config.name):
+                from bizon.connectors.destinations.postgres.src.destination import PostgresDestination
+
+            return PostgresDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
+
         elif config.name == DestinationTypes.BIGQUERY:
             with _from_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination

@@ -56,6 +56,10 @@ class SqlTableDestination(StagedDestination):
         the connection or the server (``OperationalError``, ``InterfaceError``) may."""
         return isinstance(error, (self.driver.OperationalError, self.driver.InterfaceError))
 
+    def text_of(self, error: Exception) -> str:
+        """An error of the driver in one line, for people. By default the first line of its text."""
+        return next(iter(str(error).splitlines()), type(error).__name__)
+
     def load(self, within: Transaction, table: str, frame: pl.DataFrame) -> None:
         """Insert the rows of a frame, at least one; its columns have the names of the table's. By default with one
         INSERT for each row: override it where the driver has something faster."""
@@ -70,7 +74,7 @@ class SqlTableDestination(StagedDestination):
             with self._step():
                 self._set_up(self.default_destination_id)
         except self.driver.Error as error:
-            raise DestinationConnectionError(f"{self.place}: {_brief(error)}") from error
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
@@ -186,7 +190,9 @@ class SqlTableDestination(StagedDestination):
             with self._step():
                 yield
         except self.driver.Error as error:
-            raise DestinationWriteError(f"{self.place}: {_brief(error)}", retryable=self.is_transient(error)) from error
+            raise DestinationWriteError(
+                f"{self.place}: {self.text_of(error)}", retryable=self.is_transient(error)
+            ) from error
 
     def _step(self) -> AbstractContextManager[None]:
         """Within: one step of the protocol, with its transactions. Override it to hold something only for a step."""
@@ -217,8 +223,3 @@ class SqlTableDestination(StagedDestination):
             self._claims.create(within, self.dialect)
         self._layout.set_up(output, in_place=self._in_place)
         self._known.add(output)
-
-
-def _brief(error: Exception) -> str:
-    """The first line: databases append the statement and its values."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

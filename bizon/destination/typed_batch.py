@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bizon.destination.leaves import Path
     from bizon.destination.typed_config import SchemaMode
 
+_TRIED = 1024  # records
 There = Mapping[str, ColumnType | None]
 """The columns of a table as its catalogue has them; None for a type that is not in our vocabulary."""
 
@@ -63,8 +64,9 @@ class Planner:
         texts = rows["source_data"]
         refused: dict[Path, str] = {}
         if not schema.columns and not schema.unbound:
-            schema = self._follow(schema, inferred(texts, self.flatten), refused)
-        result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
+            schema, result = self._first(schema, texts, refused)
+        else:
+            result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
         while (after := self._follow(schema, result.unmet, refused)) is not schema:
             schema = after
             result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
@@ -73,6 +75,16 @@ class Planner:
         plan = Plan(there, add, widen, with_system_columns(rows, result.frame), result.rescued, refused)
         self._schemas[output] = plan.after, schema
         return plan
+
+    def _first(self, schema: TableSchema, texts: pl.Series, refused: "dict[Path, str]") -> tuple[TableSchema, Typed]:
+        """The columns and the rows of the first batch of a table without columns. The types of some records are tried
+        on all; where one value does not fit its column, they come from all records."""
+        tried = self._follow(schema, inferred(texts.head(_TRIED), self.flatten), {})
+        result = typed(texts, tried.columns, self.flatten)
+        if texts.len() > _TRIED and any(column.path in result.unmet for column in tried.columns):
+            tried = self._follow(schema, inferred(texts, self.flatten), refused)
+            result = typed(texts, tried.columns, self.flatten)
+        return tried, result
 
     def column(self, output: str, key: str) -> str | None:
         """The column of a key in the table as it was planned last; None when it has none."""

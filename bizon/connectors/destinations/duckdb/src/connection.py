@@ -1,12 +1,13 @@
 """A DuckDB file as the kit for SQL tables uses it: DB-API 2.0, with transactions that begin by themselves. The module
 stands in for the driver, whose cursors have transactions of their own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.common.safe_log import logger
@@ -20,26 +21,48 @@ OperationalError = duckdb.OperationalError
 InterfaceError = duckdb.ConnectionException
 
 
+FRAME = "_bizon_frame"
+"""The name under which a statement of ``execute_with`` sees its frame."""
+
+
 class Cursor:
-    """The cursor of a connection. ``raw``: DuckDB's connection, whose transaction it shares."""
+    """The cursor of a connection, whose transaction it shares."""
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
-        self.raw = raw
+        self._raw = raw
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Execute a statement."""
-        self.raw.execute(statement, list(values))
+        self._raw.execute(statement, list(values))
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Execute a statement for each row of values."""
-        self.raw.executemany(statement, [list(row) for row in rows])
+    def execute_with(self, frame: pl.DataFrame, statement: str) -> None:
+        """Execute a statement that reads the rows of a frame from its memory."""
+        self._raw.register(FRAME, _Stream(frame))
+        try:
+            self._raw.execute(statement)
+        finally:
+            self._raw.unregister(FRAME)
+
+    def frame(self, query: str, values: Sequence[Any]) -> pl.DataFrame:
+        """The answer to a query, in columns."""
+        return pl.DataFrame(self._raw.sql(query, params=list(values)))
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows of the last query."""
-        return self.raw.fetchall()
+        return self._raw.fetchall()
 
     def close(self) -> None:
         """The connection stays open."""
+
+
+class _Stream:
+    """A frame that shows its Arrow stream and nothing else: DuckDB would want pyarrow for a frame of Polars."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
 
 
 class Connection:

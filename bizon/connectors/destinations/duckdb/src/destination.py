@@ -39,8 +39,6 @@ _TYPES = {
 }
 _SQL = {column.kind: name for name, column in _TYPES.items()}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
-_FRAME = "_bizon_frame"
-"""The name under which a frame is seen by SQL."""
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _DEPENDS = (
     f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
@@ -52,16 +50,6 @@ _DEPENDS = (
     "AND (comment IS NOT NULL OR column_default IS NOT NULL)",
 )
 """Queries that find what depends on a table, or would be lost with it."""
-
-
-class _Frame:
-    """A frame that shows its Arrow stream and nothing else: DuckDB would want pyarrow for a frame of Polars."""
-
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self._frame = frame
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._frame.__arrow_c_stream__(requested_schema)
 
 
 class DuckdbDestination(TypedTableDestination):
@@ -81,10 +69,6 @@ class DuckdbDestination(TypedTableDestination):
         """Open the file."""
         return connection.connect(self.config.database, self.config.schema_name, self.config.lock_timeout)
 
-    def is_transient(self, error: Exception) -> bool:
-        """No error of an open file passes by itself."""
-        return False
-
     def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table; DuckDB ignores case in names."""
         query = (
@@ -103,12 +87,8 @@ class DuckdbDestination(TypedTableDestination):
         """Insert the rows of a frame from its memory."""
         names = {f"c{number}": name for number, name in enumerate(frame.columns)}
         columns = ", ".join(f"{{{key}}}" for key in names)
-        raw = within.cursor.raw
-        raw.register(_FRAME, _Frame(frame))
-        try:
-            within.run(f"INSERT INTO {{table}} ({columns}) SELECT {columns} FROM {_FRAME}", table=table, **names)
-        finally:
-            raw.unregister(_FRAME)
+        insert = f"INSERT INTO {{table}} ({columns}) SELECT {columns} FROM {connection.FRAME}"
+        within.cursor.execute_with(frame, within.spelled(insert, table=table, **names))
 
     def read(
         self, within: Transaction, table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
@@ -118,7 +98,7 @@ class DuckdbDestination(TypedTableDestination):
         filters = {f"w{number}": name for number, name in enumerate(where)}
         listed, tests = ", ".join(f"{{{key}}}" for key in names), " AND ".join(f"{{{key}}} = ?" for key in filters)
         query = within.spelled(f"SELECT {listed} FROM {{table}} WHERE {tests}", table=table, **names, **filters)
-        found = pl.DataFrame(within.cursor.raw.sql(query, params=list(where.values())))
+        found: pl.DataFrame = within.cursor.frame(query, list(where.values()))
         return found.select(pl.col(name).cast(frame_type(column)) for name, column in columns.items())
 
     def swap(self, within: Transaction, staging: str, output: str) -> bool:
