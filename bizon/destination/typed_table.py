@@ -101,7 +101,8 @@ class TypedTableDestination(SqlTableDestination):
         answer = super().write_records(df_destination_records)
         holder = self._layout if self._in_place else self._staging
         if isinstance(holder, TypedColumns | TypedStaging) and holder.written is not None:
-            self.rescued.note(self.destination_id, holder.written.plan.rescued, holder.written.plan.refused)
+            plan = holder.written.plan
+            self.rescued.note(self.destination_id, self.batch, plan.rescued, plan.refused)
         return answer
 
     @cached_property

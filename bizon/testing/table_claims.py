@@ -37,10 +37,10 @@ def types_declared(table: str, **columns: str) -> list[RecordSchemaConfig]:
 class TableClaims(ClaimedBehaviours):
     """The parts and the claims of ``TableConformance``. Each claim is false unless a class sets it.
 
-    ``merges``: ``write_mode: merge``. ``declares``: ``record_schemas`` with other columns inferred. ``alters``: somebody
-    else may change the table, see ``alter``. ``has_views``: see ``view``. ``damages``: see ``damage``.
-    ``client``: modules through which the destination reaches its target: a kill after a call to them is tried.
-    ``names``: the names that the engine takes. ``keeps_json``: columns of type json keep order and repetition of keys.
+    ``merges``: ``write_mode: merge``. ``declares``: ``record_schemas``, with other columns inferred. ``alters``: see
+    ``alter``. ``has_views``: see ``view``. ``damages``: see ``damage``. ``client``: modules through which the
+    destination reaches its target: a kill after a call to them is tried. ``names``: the names that the engine takes.
+    ``keeps_json``: columns of type json keep order and repetition of keys.
     """
 
     merges: ClassVar[bool] = False
@@ -144,7 +144,9 @@ class TableClaims(ClaimedBehaviours):
                 assert f"'{records[position][0]}'" in reason, f"the reason does not name the record: {reason}"
             taken = RawPage(record for at, record in enumerate(records) if at not in refusal.reasons)
             job.forget_receipt()
-        job.commit(first, taken)
+            if taken:
+                job.write(first, taken)
+        job.record(first, len(taken))
         return taken
 
     def load(self, into: Pipeline, *pages: RawPage) -> list[RawPage]:

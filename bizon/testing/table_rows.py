@@ -62,10 +62,8 @@ def differences(text: str, row: Row, columns: TableColumns) -> list[str]:
             found.append(f"{key!r}: {values!r} is lost")
         elif kept.get(key, []) != values[:-1] or not same(value, values[-1], columns.types[name], columns.keeps_json):
             found.append(f"{key!r} is {value!r} in a column of type {columns.types[name]}, sent was {values!r}")
-    for name in columns.types.keys() - taken:
-        if row[name] is not None:
-            found.append(f"column {name!r} has {row[name]!r}, which was not sent")
-    return found
+    invented = [name for name in columns.types if name not in taken and row[name] is not None]
+    return found + [f"column {name!r} has {row[name]!r}, which was not sent" for name in invented]
 
 
 def same(value: Any, sent: Any, kind: str, keeps_json: bool = True) -> bool:

@@ -114,7 +114,8 @@ class FileDestination(StagedDestination):
 
         Raises RowsRejectedError for rows that name a file they must not write.
         """
-        first, last = self.batch.from_iteration, self.batch.to_iteration
+        first, last = self.batch
+        self._shape.begin_batch(self.batch)
         try:
             if self._in_place:
                 self._append(first, last, df_destination_records)
@@ -122,7 +123,6 @@ class FileDestination(StagedDestination):
                 mode, only = self.sync_metadata.sync_mode, self.default_destination_id
                 return False, f"sync mode {mode} writes one file, '{only}'; the rows are for '{self.destination_id}'"
             else:
-                self._shape.begin_batch(self.batch)
                 rows = self._shape.shape(self.destination_id, df_destination_records)
                 format = FileFormat.JSON if self.config.format is FileFormat.JSON else FileFormat.PARQUET
                 with self._unless_superseded():

@@ -14,6 +14,7 @@ from bizon.connectors.destinations.file.src.column_receipts import ColumnReceipt
 from bizon.connectors.destinations.file.src.config import declared_type, path_stem
 from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.columns import frame_type
+from bizon.destination.models import BatchRange
 from bizon.destination.rescue_tally import RescueTally
 from bizon.destination.system_columns import SYSTEM_COLUMNS
 from bizon.destination.typed_batch import Planner, There
@@ -23,7 +24,6 @@ from bizon.rows.frames import DESTINATION_SCHEMA
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
     from bizon.destination.leaves import Path
-    from bizon.destination.models import BatchRange
 
 
 class TypedShape:
@@ -42,6 +42,7 @@ class TypedShape:
         self._planner = Planner(rules, mode, config.flatten, declared=declared)
         self._columns: dict[str, There] = {}
         self._receipts = ColumnReceipts({})
+        self._batch = BatchRange(0, 0)
         self._rescued: Mapping[Path, int] = {}
         self.rescued = RescueTally()
 
@@ -58,7 +59,8 @@ class TypedShape:
         self._receipts = ColumnReceipts(self.noted(destination_id))
 
     def begin_batch(self, batch: "BatchRange") -> None:
-        """The next rows are from these pages; they are staged."""
+        """The next rows are from these pages."""
+        self._batch = batch
         self._receipts.begin(batch)
 
     def receipt(self, destination_id: str) -> dict[str, Mapping[str, Any]]:
@@ -85,7 +87,7 @@ class TypedShape:
         stem = self._stem(destination_id)
         plan = self._planner.plan(stem, self._columns[stem], frame)
         self._columns[stem], self._rescued = plan.after, plan.rescued
-        self.rescued.note(destination_id, plan.rescued, plan.refused)
+        self.rescued.note(destination_id, self._batch, plan.rescued, plan.refused)
         return _in_order(plan.frame, plan.after)
 
     def _stem(self, destination_id: str) -> str:
