@@ -70,7 +70,7 @@ class Commits:
                 )
 
     def _marks(self, pages: range) -> Iterator[Sequence[str]]:
-        """The marks of pages, some at a time, those of one length together."""
+        """The marks of pages, some of one length at a time."""
         for _, alike in groupby((page_mark(self._job_id, page) for page in pages), len):
             yield from _some(alike)
 

@@ -87,6 +87,11 @@ class AbstractDestination(ABC):
         """
         return None
 
+    def rescued(self) -> int:
+        """The values of the last ``write_records`` call that had no room in their column, and are kept next to it.
+        0, the default, for destinations without typed columns."""
+        return 0
+
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
         """Check that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
 

@@ -29,7 +29,7 @@ class MergeRule:
 MergeInto = Callable[["Transaction", str, str, Sequence[str], MergeRule], None]
 """Merges the rows of a staging table: ``merge_into(within, staging, output, columns, rule)``.
 
-``columns``: those of the output, which staging has, too, among them the key and the version. Called in the transaction
-that publishes, or, in sync mode stream, in the one that writes a batch; running it twice must change nothing. More than
-one row of staging may have the same key.
+``columns``: the columns of the output, which staging has, too, among them the key and the version. Called in the
+transaction that publishes, or, in sync mode stream, in the one that writes a batch; running it twice must change
+nothing. More than one row of staging may have the same key.
 """

@@ -1,4 +1,4 @@
-"""The columns of bizon in typed tables, next to those of the records. Pure."""
+"""The columns of bizon in typed tables, next to the columns of the records. Pure."""
 
 from typing import TYPE_CHECKING
 

@@ -44,7 +44,7 @@ class Naming(StrEnum):
 
 
 class Verify(StrEnum):
-    """What is compared before rows are published: nothing, the rows of each batch by number, or also every value."""
+    """The comparison before rows are published: none, the number of rows of each batch, or also every value."""
 
     NONE = "none"
     COUNTS = "counts"

@@ -1,6 +1,7 @@
 """Rows with typed columns in the tables of a SQL destination: staged and published, or written in place."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,7 +13,7 @@ from bizon.destination.columns import Column
 from bizon.destination.commits import Commits
 from bizon.destination.models import WriteMode
 from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
-from bizon.destination.system_columns import ID, PAGE, SYSTEM_COLUMNS
+from bizon.destination.system_columns import ID, PAGE, ROW, SYSTEM_COLUMNS
 from bizon.destination.typed_config import Verify
 from bizon.destination.typed_staging import TypedStaging
 from bizon.destination.typed_tables import apply, copy_rows, create
@@ -133,7 +134,7 @@ class TypedColumns(TableLayout):
         types = {**{name: columns[name] for name in names}, **self._rows.marks_of_a_merge}
         create(within, self._tables, _BATCH, types, "TEMPORARY TABLE")
         self._tables.load(within, _BATCH, ready.frame)
-        self._merge(within, _BATCH, output, names, rule)
+        self._merge(within, _BATCH, output, names, replace(rule, order=(ROW,)))
         within.run("DROP TABLE {batch}", batch=_BATCH)
 
     def _merge(self, within: "Transaction", staging: str, output: str, columns: list[str], rule: "MergeRule") -> None:

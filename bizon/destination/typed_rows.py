@@ -40,7 +40,7 @@ class TypedRows:
 
     @property
     def marks(self) -> dict[str, ColumnType]:
-        """The columns of a staging table besides those of its output."""
+        """The columns of a staging table that its output does not have."""
         return {PAGE: INT64, **self.marks_of_a_merge}
 
     @property

@@ -7,7 +7,6 @@ import polars as pl
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
-from bizon.destination.column_types import ColumnType
 from bizon.destination.receipts import differs
 from bizon.destination.sql_rows import check_counts, drop_table
 from bizon.destination.system_columns import MARKS, PAGE
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from bizon.destination.models import BatchRange, CommittedBatch
     from bizon.destination.sql_layout import Write
     from bizon.destination.sql_target import Transaction
+    from bizon.destination.typed_batch import There
     from bizon.destination.typed_rows import Rows, TypedRows
     from bizon.destination.typed_tables import TypedTables
 
@@ -33,19 +33,20 @@ class TypedStaging:
         self._output = output
         self._rows = rows
         self._verifies = verifies
-        self._there: Mapping[str, ColumnType | None] = {}
+        self._there: There = {}
+        self._closed: dict[str, None] = {}
         self._tried: BatchRange | None = None
         self._written: Rows | None = None
 
     def create(self) -> None:
         """Create it if there is none."""
         with self._tables.target.transaction() as within:
-            self._there = self._tables.columns_of(within, self.name)
-            if not self._there:
-                there = self._tables.columns_of(within, self._output)
-                columns = {name: kind for name, kind in there.items() if kind is not None}
-                self._there = {**columns, **self._rows.marks}
+            output = self._tables.columns_of(within, self._output)
+            self._closed = {name: None for name, kind in output.items() if kind is None}
+            if not self._tables.columns_of(within, self.name):
+                columns = {name: kind for name, kind in output.items() if kind is not None}
                 create(within, self._tables, self.name, {**columns, **self._rows.marks}, self._tables.staging_kind)
+            self._there = self._columns(within)
 
     def trim(self, within: "Transaction", last_page: int | None) -> None:
         """Delete the rows after a page; None: all rows."""
@@ -58,7 +59,7 @@ class TypedStaging:
         planned = self._rows.plan(self._output, self._there, rows)
 
         def write(within: "Transaction") -> None:
-            there = self._tables.columns_of(within, self.name)
+            there = self._columns(within)
             ready = planned if there == planned.plan.there else self._rows.plan(self._output, there, rows)
             apply(within, self._tables, self.name, ready.plan.add, ready.plan.widen)
             if batch == self._tried:
@@ -101,9 +102,11 @@ class TypedStaging:
         """Drop it; it may be gone."""
         drop_table(self._tables.target, self.name)
 
-    def _check_values(
-        self, within: "Transaction", batch: "CommittedBatch", there: Mapping[str, ColumnType | None]
-    ) -> None:
+    def _columns(self, within: "Transaction") -> "There":
+        """Its columns, and the columns of the output that take no values."""
+        return {**self._closed, **self._tables.columns_of(within, self.name)}
+
+    def _check_values(self, within: "Transaction", batch: "CommittedBatch", there: "There") -> None:
         wanted = Digest.received(batch.receipt or {})
         if wanted is None:
             pages = f"pages {batch.from_iteration}-{batch.to_iteration}"

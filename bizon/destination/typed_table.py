@@ -1,13 +1,13 @@
 """Destinations with typed tables in a SQL database: everything but the engine.
 
-The protocol and the fence are those of ``sql_table.py``. A batch goes this way:
+The protocol and the fence are in ``sql_table.py``. A batch goes this way:
 
 1. Its records get their types (``typed.py``), and the columns that its table lacks are found (``table_schema.py``).
    Nothing is locked meanwhile.
 2. In one transaction: the claim is checked; the catalogue is read, and step 1 repeated if it says that somebody has
    changed the table; columns are added and widened; the rows are loaded. The table is the staging table of the job, or,
    in sync mode stream, the output itself, with a row in ``_bizon_commits``.
-3. What had no room in its column is counted.
+3. The values that had no room in their column are counted.
 
 Publication is one transaction, too: the output gets the columns of staging, and its rows.
 """
@@ -26,9 +26,7 @@ from bizon.destination.column_types import ColumnType, column_type
 from bizon.destination.columns import frame_type
 from bizon.destination.commits import Commits
 from bizon.destination.rescue_tally import RescueTally
-from bizon.destination.sql_layout import TableLayout
 from bizon.destination.sql_table import SqlTableDestination
-from bizon.destination.sql_target import Transaction
 from bizon.destination.typed_batch import Planner
 from bizon.destination.typed_config import Deletes, Naming, TypedTableDetailsConfig
 from bizon.destination.typed_layout import TypedColumns
@@ -38,6 +36,8 @@ from bizon.destination.typed_staging import TypedStaging
 if TYPE_CHECKING:
     from bizon.destination.config import DestinationColumn
     from bizon.destination.merge_rule import MergeInto
+    from bizon.destination.sql_layout import TableLayout
+    from bizon.destination.sql_target import Transaction
 
 
 class TypedTableDestination(SqlTableDestination):
@@ -45,8 +45,8 @@ class TypedTableDestination(SqlTableDestination):
     sync mode. No value is lost or changed: what does not fit its column is in ``_bizon_rescued``.
 
     A subclass sets ``driver``, ``dialect`` and ``names``; it writes ``connect``, ``place``, ``columns_of`` and
-    ``sql_type``, and overrides ``merge_into``, ``load``, ``swap`` and ``read`` where it can do better. What each
-    promises is in ``TypedTables`` (``typed_tables.py``). DDL is part of transactions, so an engine whose DDL commits by
+    ``sql_type``, and overrides ``merge_into``, ``load``, ``swap`` and ``read`` where it can do better. The promise of
+    each is in ``TypedTables`` (``typed_tables.py``). DDL is part of transactions, so an engine whose DDL commits by
     itself cannot be one.
     """
 
@@ -54,8 +54,9 @@ class TypedTableDestination(SqlTableDestination):
     names: ClassVar[NameRules] = NameRules()
     """The names that the engine takes for columns."""
     most_columns: ClassVar[int | None] = None
-    """Columns of a table besides those of bizon; None: any number."""
+    """Columns of a table besides the columns of bizon; None: any number."""
     staging_kind: ClassVar[str] = "TABLE"
+    _rescued = 0
 
     @property
     def merge_into(self) -> "MergeInto | None":
@@ -63,20 +64,20 @@ class TypedTableDestination(SqlTableDestination):
         return None
 
     @abstractmethod
-    def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
+    def columns_of(self, within: "Transaction", table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table, by name, in order, as the catalogue has them now; empty when there is no table."""
 
     @abstractmethod
     def sql_type(self, column: ColumnType) -> str:
         """The type of a new column, as SQL."""
 
-    def swap(self, within: Transaction, staging: str, output: str) -> bool:
+    def swap(self, within: "Transaction", staging: str, output: str) -> bool:
         """Put a staging table in the place of the output. False: the rows are copied instead, which suits every engine,
         and loses nothing that depends on the output."""
         return False
 
     def read(
-        self, within: Transaction, table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
+        self, within: "Transaction", table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
     ) -> pl.DataFrame:
         """The rows of a table whose columns have the values ``where``, as the driver returns them."""
         names = {f"c{number}": name for number, name in enumerate(columns)}
@@ -89,7 +90,7 @@ class TypedTableDestination(SqlTableDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or
-        the table has other columns than those of bizon."""
+        bizon did not create the table."""
         if self.config.is_merged and self.merge_into is None:
             raise DestinationConnectionError(f"{self.place}: this destination has no `write_mode: merge`")
         return super().check_connection()
@@ -102,16 +103,21 @@ class TypedTableDestination(SqlTableDestination):
         holder = self._layout if self._in_place else self._staging
         if isinstance(holder, TypedColumns | TypedStaging) and holder.written is not None:
             plan = holder.written.plan
-            self.rescued.note(self.destination_id, self.batch, plan.rescued, plan.refused)
+            self.tally.note(self.destination_id, plan.rescued, plan.refused)
+            self._rescued = sum(plan.rescued.values())
         return answer
 
+    def rescued(self) -> int:
+        """The values of the last batch that are in ``_bizon_rescued``."""
+        return self._rescued
+
     @cached_property
-    def rescued(self) -> RescueTally:
-        """The values of this run that had no room in their column."""
+    def tally(self) -> RescueTally:
+        """The values of this run that are in ``_bizon_rescued``."""
         return RescueTally()
 
     @cached_property
-    def _layout(self) -> TableLayout:
+    def _layout(self) -> "TableLayout":
         config, owner = self.config, self.sync_metadata.owner.mark
         if not config.unnest:
             return super()._layout

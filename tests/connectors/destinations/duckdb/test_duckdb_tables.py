@@ -96,7 +96,8 @@ def test_rescued_values_are_counted_by_key_once_they_are_written(database: Path,
         job.start()
         job.commit(0, page({"id": 1, "a": {"b": 1}, "A": 5}))
         job.commit(1, page({"id": "two"}, {"id": 3}), page({"id": "four"}))
-        assert job.destination.rescued.counts == {"items": {"A": 1, "id": 2}}  # type: ignore[attr-defined]
+        assert job.destination.tally.counts == {"items": {"A": 1, "id": 2}}  # type: ignore[attr-defined]
+        assert job.destination.rescued() == 2
 
 
 def test_freeze_keeps_the_columns_and_rescues_new_keys(database: Path) -> None:
@@ -278,3 +279,28 @@ def test_nothing_of_the_driver_needs_pyarrow() -> None:
     with pytest.raises(ImportError):
         __import__("pyarrow")
     assert duckdb.__version__
+
+
+def test_a_look_creates_nothing(database: Path, tmp_path: Path) -> None:
+    looked = block(tmp_path / "new" / "items.duckdb")
+    with pipeline(looked, FULL_REFRESH) as into:
+        destination = into.open("look")
+        destination.only_looks = True
+        assert destination.check_connection() is True
+    assert list(tmp_path.iterdir()) == []
+    load(database, FULL_REFRESH, page({"id": 1}))
+    before = database.read_bytes()
+    with pipeline(block(database, destination_id="other"), FULL_REFRESH) as into:
+        destination = into.open("look")
+        destination.only_looks = True
+        assert destination.check_connection() is True
+    assert database.read_bytes() == before
+
+
+def test_a_look_names_a_file_that_is_no_database(database: Path) -> None:
+    database.write_bytes(b"no database" * 1000)
+    with pipeline(block(database), FULL_REFRESH) as into:
+        destination = into.open("look")
+        destination.only_looks = True
+        with pytest.raises(DestinationConnectionError, match="not a valid DuckDB database"):
+            destination.check_connection()

@@ -1,6 +1,7 @@
 """A DuckDB file as the kit for SQL tables uses it: DB-API 2.0, with transactions that begin by themselves. The module
 stands in for the driver, whose cursors have transactions of their own."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -89,10 +90,25 @@ class Connection:
         self._raw.close()
 
 
+def look(database: str, lock_timeout: float) -> None:
+    """Check that the file can be read and written, or created. Nothing is created, and nothing in the file changes.
+    Raises DestinationConnectionError, and the driver's error for a file that is not a database."""
+    found = Path(database)
+    if found.exists():
+        _opened(database, lock_timeout, read_only=True).close()
+    else:
+        found = next(path for path in found.absolute().parents if path.exists())
+    if not os.access(found, os.W_OK):
+        raise DestinationConnectionError(f"{found} cannot be written by this user")
+
+
 def connect(database: str, schema: str, lock_timeout: float) -> Connection:
     """Open the file, which is created if it is missing, and wait at most ``lock_timeout`` seconds while another process
-    has it open. Raises DestinationConnectionError after that."""
-    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    has it open. Raises DestinationConnectionError after that, and where no file can be created."""
+    try:
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DestinationConnectionError(f"the folder of {database} cannot be created: {error.strerror}") from error
     raw = _opened(database, lock_timeout)
     quoted = '"' + schema.replace('"', '""') + '"'
     try:
@@ -105,11 +121,11 @@ def connect(database: str, schema: str, lock_timeout: float) -> Connection:
     return Connection(raw)
 
 
-def _opened(database: str, lock_timeout: float) -> duckdb.DuckDBPyConnection:
+def _opened(database: str, lock_timeout: float, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     until, waits = monotonic() + lock_timeout, False
     while True:
         try:
-            return duckdb.connect(database)
+            return duckdb.connect(database, read_only=read_only)
         except duckdb.IOException as error:
             text = str(error)
             if _LOCKED not in text:

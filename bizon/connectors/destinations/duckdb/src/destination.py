@@ -1,11 +1,14 @@
 """Typed tables in a DuckDB file, exactly once in every sync mode."""
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.duckdb.src import connection
 from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
 from bizon.destination.column_types import (
@@ -23,8 +26,12 @@ from bizon.destination.column_types import (
     decimal,
 )
 from bizon.destination.columns import frame_type
+from bizon.destination.merging import duckdb_merge, merge_of, run, unusable
 from bizon.destination.sql_target import Dialect, Transaction
 from bizon.destination.typed_table import TypedTableDestination
+
+if TYPE_CHECKING:
+    from bizon.destination.merge_rule import MergeInto, MergeRule
 
 _TYPES = {
     "BOOLEAN": BOOLEAN,
@@ -39,7 +46,10 @@ _TYPES = {
 }
 _SQL = {column.kind: name for name, column in _TYPES.items()}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_USUAL_SCHEMA = "main"
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+"""The words of the operating system for a full disk."""
 _DEPENDS = (
     f"SELECT 1 FROM duckdb_views() WHERE {_HERE} AND NOT internal",
     f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} AND lower(table_name) = lower(?)",
@@ -62,12 +72,28 @@ class DuckdbDestination(TypedTableDestination):
 
     @property
     def place(self) -> str:
-        """The path of the file."""
-        return self.config.database
+        """The path of the file, and the schema unless it is the usual one."""
+        schema = self.config.schema_name
+        return os.path.abspath(self.config.database) + (f", schema {schema}" if schema != _USUAL_SCHEMA else "")
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: the file cannot be opened or created, or bizon did not create the
+        table."""
+        if not self.only_looks:
+            return super().check_connection()
+        try:
+            connection.look(self.config.database, self.config.lock_timeout)
+        except connection.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
+        return True
 
     def connect(self) -> connection.Connection:
         """Open the file."""
         return connection.connect(self.config.database, self.config.schema_name, self.config.lock_timeout)
+
+    def is_transient(self, error: Exception) -> bool:
+        """A disk that is full needs somebody to make room."""
+        return super().is_transient(error) and not any(text in str(error) for text in _FULL)
 
     def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table; DuckDB ignores case in names."""
@@ -82,6 +108,11 @@ class DuckdbDestination(TypedTableDestination):
         if column.kind is Kind.DECIMAL:
             return f"DECIMAL({column.precision}, {column.scale})"
         return _SQL[column.kind]
+
+    @property
+    def merge_into(self) -> "MergeInto":
+        """Delete and insert, in the transaction of the merge."""
+        return self._merge_rows
 
     def load(self, within: Transaction, table: str, frame: pl.DataFrame) -> None:
         """Insert the rows of a frame from its memory."""
@@ -112,6 +143,17 @@ class DuckdbDestination(TypedTableDestination):
         within.run("ALTER TABLE {staging} RENAME TO {output}", staging=staging, output=output)
         within.run("DROP TABLE {old}", old=old)
         return True
+
+    def _merge_rows(
+        self, within: Transaction, staging: str, output: str, columns: Sequence[str], rule: "MergeRule"
+    ) -> None:
+        there = self.columns_of(within, output)
+        types = {name: kind for name, kind in there.items() if kind is not None}
+        reason = unusable(types, rule.key, rule.version)
+        if reason is not None:
+            raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
+        kept = [name for name in there if name not in columns]
+        run(within, duckdb_merge(merge_of(staging, output, columns, rule, kept)))
 
     @contextmanager
     def _step(self) -> Iterator[None]:

@@ -37,7 +37,6 @@ from bizon.destination.staged import StagedDestination, Step
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
     from bizon.connectors.destinations.file.src.file_staging import FileStaging
-    from bizon.destination.rescue_tally import RescueTally
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -137,10 +136,9 @@ class FileDestination(StagedDestination):
         found = super().receipt()
         return found if found is None else {**found, **self._shape.receipt(self.default_destination_id)}
 
-    @property
-    def rescued(self) -> "RescueTally | None":
-        """The values of this run that had no room in their column; None where columns are not inferred."""
-        return None if self._typed is None else self._typed.rescued
+    def rescued(self) -> int:
+        """The values of the last batch that are in ``_bizon_rescued``."""
+        return 0 if self._typed is None else self._typed.rescued()
 
     def output(self) -> OutputState:
         """The file as it is now, and the job of this pipeline that published it last."""

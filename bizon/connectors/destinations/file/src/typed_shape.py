@@ -14,7 +14,6 @@ from bizon.connectors.destinations.file.src.column_receipts import ColumnReceipt
 from bizon.connectors.destinations.file.src.config import declared_type, path_stem
 from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.columns import frame_type
-from bizon.destination.models import BatchRange
 from bizon.destination.rescue_tally import RescueTally
 from bizon.destination.system_columns import SYSTEM_COLUMNS
 from bizon.destination.typed_batch import Planner, There
@@ -24,6 +23,7 @@ from bizon.rows.frames import DESTINATION_SCHEMA
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
     from bizon.destination.leaves import Path
+    from bizon.destination.models import BatchRange
 
 
 class TypedShape:
@@ -42,9 +42,8 @@ class TypedShape:
         self._planner = Planner(rules, mode, config.flatten, declared=declared)
         self._columns: dict[str, There] = {}
         self._receipts = ColumnReceipts({})
-        self._batch = BatchRange(0, 0)
         self._rescued: Mapping[Path, int] = {}
-        self.rescued = RescueTally()
+        self._tally = RescueTally()
 
     def has_begun(self, destination_id: str) -> bool:
         """Whether the columns of a file are known."""
@@ -60,7 +59,6 @@ class TypedShape:
 
     def begin_batch(self, batch: "BatchRange") -> None:
         """The next rows are from these pages."""
-        self._batch = batch
         self._receipts.begin(batch)
 
     def receipt(self, destination_id: str) -> dict[str, Mapping[str, Any]]:
@@ -68,6 +66,10 @@ class TypedShape:
         changes = self._receipts.receipt(self.noted(destination_id))
         rescued = {".".join(path): values for path, values in self._rescued.items()}
         return {**changes, **({"rescued": rescued} if rescued else {})}
+
+    def rescued(self) -> int:
+        """The values of the last rows that are in ``_bizon_rescued``."""
+        return sum(self._rescued.values())
 
     def noted(self, destination_id: str) -> dict[str, str]:
         """The columns of a file as of now, as its manifest keeps them: types by name, in order."""
@@ -87,7 +89,7 @@ class TypedShape:
         stem = self._stem(destination_id)
         plan = self._planner.plan(stem, self._columns[stem], frame)
         self._columns[stem], self._rescued = plan.after, plan.rescued
-        self.rescued.note(destination_id, self._batch, plan.rescued, plan.refused)
+        self._tally.note(destination_id, plan.rescued, plan.refused)
         return _in_order(plan.frame, plan.after)
 
     def _stem(self, destination_id: str) -> str:

@@ -25,7 +25,8 @@ SELECT FROM pg_class c WHERE oid = ? AND (relacl IS NOT NULL OR relhasindex OR r
     OR relreplident <> 'd' OR relkind <> 'r' OR relpersistence <> 'p' OR reltablespace <> 0 OR reloftype <> 0
     OR relowner <> current_user::regrole
     OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-        AND (attacl IS NOT NULL OR atthasdef OR attnotnull OR attidentity <> '' OR attoptions IS NOT NULL))
+        AND (attacl IS NOT NULL OR atthasdef OR attnotnull OR attidentity <> ''
+            OR strpos(attoptions::text, 'n_distinct') > 0))
     OR EXISTS (SELECT FROM pg_description WHERE objoid = c.oid AND classoid = 'pg_class'::regclass)
     OR EXISTS (SELECT FROM pg_seclabel WHERE objoid = c.oid AND classoid = 'pg_class'::regclass)
     OR EXISTS (SELECT FROM pg_depend WHERE deptype <> 'i'
@@ -42,7 +43,7 @@ SELECT FROM pg_index i WHERE indrelid = ? AND indisunique AND indisvalid AND ind
 """
 _OLD_INDEXES = """
 SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = ? AND c.relname LIKE '\\_bizon\\_key\\_%'
+WHERE i.indrelid = ? AND starts_with(c.relname::text, '_bizon_key_')
 """
 
 

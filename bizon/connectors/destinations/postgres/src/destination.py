@@ -72,7 +72,7 @@ class PostgresDestination(TypedTableDestination):
         names = {f"c{number}": name for number, name in enumerate(frame.columns)}
         columns = ", ".join(f"{{{key}}}" for key in names)
         statement = within.spelled(f"COPY {{table}} ({columns}) FROM STDIN", table=table, **names)
-        with within.cursor.copy(statement, ()) as copy:
+        with within.cursor.copy(statement.replace("%%", "%")) as copy:  # without values, psycopg reads no % sign
             for text in copy_text(frame):
                 copy.write(text)
 
