@@ -77,7 +77,7 @@ class TableClaims(ClaimedBehaviours):
         raise NotImplementedError
 
     def view(self, config: "AbstractDestinationConfig") -> Callable[[], Sequence[str]]:
-        """Claim ``has_views``: create a view on the table; returns a function that reads its record ids through the view."""
+        """Claim ``has_views``: create a view on the table; returns a function that reads record ids through it."""
         raise NotImplementedError
 
     def build(self, *arguments: Any) -> AbstractDestination:
