@@ -5,22 +5,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from bizon.common.errors.errors import RowsRejectedError
-from bizon.destination.column_names import NameRules
+from bizon.common.errors.errors import BizonError, RowsRejectedError
 from bizon.destination.config import DestinationColumn, RecordSchemaConfig
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.destination.typed_config import SchemaMode
+from bizon.destination.typed_config import Deletes, Naming, RowWriteMode, SchemaMode, Verify
 from bizon.engine.backend.backend import BackendFactory
 from bizon.testing.destination_claims import ClaimedBehaviours
 from bizon.testing.destination_jobs import Job, Pipeline, RawPage
 from bizon.testing.table_rows import RESCUED, Row, TableColumns, differences, exact, own_columns
 
 if TYPE_CHECKING:
+    from bizon.destination.column_names import NameRules
     from bizon.destination.config import AbstractDestinationConfig
     from bizon.source.config import SourceSyncModes
 
 OpenTable = Callable[..., Pipeline]
-"""Creates a pipeline into the table: ``table(mode, schema_mode=SchemaMode.FREEZE)``."""
+"""Creates a pipeline into the table, with settings as in YAML: ``table(mode, schema_mode="freeze")``."""
+_WORDS = {"schema_mode": SchemaMode, "naming": Naming, "write_mode": RowWriteMode, "deletes": Deletes, "verify": Verify}
 
 
 def page(*texts: str, prefix: str = "") -> RawPage:
@@ -49,7 +50,7 @@ class TableClaims(ClaimedBehaviours):
     has_views: ClassVar[bool] = False
     damages: ClassVar[bool] = False
     client: ClassVar[Sequence[str]] = ()
-    names: ClassVar[NameRules] = NameRules()
+    names: ClassVar["NameRules"] = TableColumns({}).rules
     keeps_json: ClassVar[bool] = True
     _config: "AbstractDestinationConfig"
 
@@ -97,7 +98,9 @@ class TableClaims(ClaimedBehaviours):
             def open_one(mode: "SourceSyncModes", **settings: Any) -> Pipeline:
                 if mode not in self.modes:
                     pytest.skip(f"the destination has no sync mode {mode}")
-                details = config.config.model_copy(update={"schema_mode": SchemaMode.EVOLVE, **settings})
+                given = {"schema_mode": "evolve", **settings}
+                given = {name: _WORDS[name](value) if name in _WORDS else value for name, value in given.items()}
+                details = config.config.model_copy(update=given)
                 block = config.model_copy(update={"config": details})
                 known = any(each.has_history for each in made)
                 made.append(Pipeline(self.build, block, mode, backend, has_history=known))
@@ -148,6 +151,17 @@ class TableClaims(ClaimedBehaviours):
                 job.write(first, taken)
         job.record(first, len(taken))
         return taken
+
+    def refused(self, job: Job, first: int, records: RawPage) -> list[int]:
+        """The positions of the records that a write refuses, at least one."""
+        with pytest.raises(RowsRejectedError) as refusal:
+            job.write(first, records)
+        return sorted(refusal.value.reasons)
+
+    def expect_unpublished(self, job: Job, pages: str) -> None:
+        """Fail unless the job cannot be published, with an error that names the pages."""
+        with pytest.raises(BizonError, match=pages):
+            job.publish()
 
     def load(self, into: Pipeline, *pages: RawPage) -> list[RawPage]:
         """A whole job, a batch for each page; the records that were taken."""

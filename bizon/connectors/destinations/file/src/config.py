@@ -141,6 +141,16 @@ class FileDestinationDetailsConfig(AbstractDestinationDetailsConfig):
         """Whether the columns follow the records."""
         return self.unnest and (not self.record_schemas or self.schema_mode is not None)
 
+    @property
+    def mode(self) -> SchemaMode:
+        """How inferred columns follow the records."""
+        return self.schema_mode or SchemaMode.EVOLVE
+
+    @property
+    def has_snake_case(self) -> bool:
+        """Whether inferred columns are named in snake case."""
+        return self.naming is Naming.SNAKE_CASE
+
     @model_validator(mode="after")
     def _unnest_needs_schemas(self) -> "FileDestinationDetailsConfig":
         """Unlike elsewhere, it needs none: the columns are inferred."""

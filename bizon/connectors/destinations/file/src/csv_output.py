@@ -12,8 +12,7 @@ from typing import BinaryIO
 import polars as pl
 
 from bizon.common.errors.errors import DestinationError
-from bizon.connectors.destinations.file.src.config import FileFormat
-from bizon.connectors.destinations.file.src.file_rows import write_rows
+from bizon.connectors.destinations.file.src.file_rows import write_csv_rows
 
 _BLOCK = 1024 * 1024
 _END_OF_LINE = re.compile(rb"\r?\n")
@@ -50,13 +49,13 @@ def write_csv(main: Path | None, parts: Sequence[Path], target: BinaryIO) -> Non
     schemas = [pl.read_parquet_schema(part) for part in parts]
     for schema in schemas:
         names.update(dict.fromkeys(schema))
-    write_rows(pl.DataFrame(schema=dict.fromkeys(names, pl.String())), FileFormat.CSV, target)
+    write_csv_rows(pl.DataFrame(schema=dict.fromkeys(names, pl.String())), target)
     if main is not None:
         _copy_lines(main, target, b"," * (len(names) - before))
     for part in parts:
         frame = pl.read_parquet(part, glob=False)
         absent = [pl.lit(None, dtype=pl.String).alias(name) for name in names if name not in frame.columns]
-        write_rows(frame.with_columns(absent).select(*names), FileFormat.CSV, target, header=False)
+        write_csv_rows(frame.with_columns(absent).select(*names), target, header=False)
     target.flush()
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
-from bizon.connectors.destinations.file.src.column_receipts import columns_after
 from bizon.connectors.destinations.file.src.columns import check_columns, columns_there, has_rows
 from bizon.connectors.destinations.file.src.config import (
     FileDestinationDetailsConfig,
@@ -186,8 +185,8 @@ class FileDestination(StagedDestination):
         main = self._output.main
         if self._typed is not None:
             kept = main if self.write_mode is WriteMode.APPEND else None
-            there = columns_after(columns_there(kept, self._output.noted_columns()), resume.committed)
-            self._typed.begin(self.default_destination_id, there)
+            there = columns_there(kept, self._output.noted_columns())
+            self._typed.resume(self.default_destination_id, there, resume.committed)
         if self.write_mode is WriteMode.APPEND and has_rows(main):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)
         self._presence.claim(self._output, State.STAGING)

@@ -4,7 +4,7 @@ CSV is quoted as RFC 4180 says: a value with a comma, a quote or a line break. N
 quotes are empty text. Lines end with a newline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
@@ -24,16 +24,29 @@ _BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls o
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
 
 
-def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO, *, header: bool = True) -> None:
+def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> None:
     """Write a frame. NDJSON and CSV: timestamps are RFC 3339 text in UTC with microseconds, decimals are numbers with
-    all digits. Parquet: zstd, native types. ``header``: of CSV."""
+    all digits. Parquet: zstd, native types."""
     if format is FileFormat.PARQUET:
         frame.write_parquet(target, compression="zstd")
         return
-    if format is FileFormat.CSV and header:
-        frame.clear().write_csv(target)
-    for some in frame.iter_slices(1 + frame.height * _BYTES_AT_ONCE // max(1, frame_bytes(frame))):
+    if format is FileFormat.CSV:
+        write_csv_rows(frame, target)
+        return
+    for some in _slices(frame):
         _write_text(some, format, target)
+
+
+def write_csv_rows(frame: pl.DataFrame, target: BinaryIO, *, header: bool = True) -> None:
+    """Write a frame as CSV."""
+    if header:
+        frame.clear().write_csv(target)
+    for some in _slices(frame):
+        _write_text(some, FileFormat.CSV, target)
+
+
+def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    return frame.iter_slices(1 + frame.height * _BYTES_AT_ONCE // max(1, frame_bytes(frame)))
 
 
 def _write_text(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> None:

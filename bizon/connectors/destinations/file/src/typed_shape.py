@@ -5,25 +5,23 @@ the receipt of a batch names those that the batch has added or widened. So a sta
 count, and no others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.connectors.destinations.file.src.column_receipts import ColumnReceipts
+from bizon.connectors.destinations.file.src.column_receipts import ColumnReceipts, columns_after
 from bizon.connectors.destinations.file.src.config import declared_type, path_stem
 from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.columns import frame_type
 from bizon.destination.rescue_tally import RescueTally
 from bizon.destination.system_columns import SYSTEM_COLUMNS
 from bizon.destination.typed_batch import Planner, There
-from bizon.destination.typed_config import Naming, SchemaMode
-from bizon.rows.frames import DESTINATION_SCHEMA
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
     from bizon.destination.leaves import Path
-    from bizon.destination.models import BatchRange
+    from bizon.destination.models import BatchRange, CommittedBatch
 
 
 class TypedShape:
@@ -37,9 +35,8 @@ class TypedShape:
             }
             for schema in config.record_schemas or ()
         }
-        rules = NameRules(snake_case=config.naming is Naming.SNAKE_CASE)
-        mode = config.schema_mode or SchemaMode.EVOLVE
-        self._planner = Planner(rules, mode, config.flatten, declared=declared)
+        rules = NameRules(snake_case=config.has_snake_case)
+        self._planner = Planner(rules, config.mode, config.flatten, declared=declared)
         self._columns: dict[str, There] = {}
         self._receipts = ColumnReceipts({})
         self._rescued: Mapping[Path, int] = {}
@@ -56,6 +53,10 @@ class TypedShape:
         declared = {column.name: column.type for column in self._planner.missing(stem, own)}
         self._columns[stem] = {**own, **declared}
         self._receipts = ColumnReceipts(self.noted(destination_id))
+
+    def resume(self, destination_id: str, there: There, committed: "Iterable[CommittedBatch]") -> None:
+        """:meth:`begin`, with the columns of the batches that count."""
+        self.begin(destination_id, columns_after(there, committed))
 
     def begin_batch(self, batch: "BatchRange") -> None:
         """The next rows are from these pages."""
@@ -78,10 +79,8 @@ class TypedShape:
 
     def empty(self, destination_id: str) -> pl.DataFrame:
         """A frame without rows, with the columns of the file."""
-        columns = self._columns[self._stem(destination_id)]
-        frame = pl.DataFrame(schema=DESTINATION_SCHEMA)
-        plan = self._planner.plan(self._stem(destination_id), columns, frame)
-        return _in_order(plan.frame, columns)
+        columns = {**SYSTEM_COLUMNS, **self._columns[self._stem(destination_id)]}
+        return pl.DataFrame(schema={name: frame_type(kind) for name, kind in columns.items() if kind is not None})
 
     def shape(self, destination_id: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows to write. Raises RowsRejectedError for records that are not objects, and, in schema mode strict, for
