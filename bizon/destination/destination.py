@@ -174,63 +174,40 @@ class DestinationFactory:
         monitor: "AbstractMonitor",
     ) -> AbstractDestination:
         """Registration 3 of 3: a new destination adds its branch here."""
+        given: dict[str, Any] = {
+            "sync_metadata": sync_metadata,
+            "config": config.config,
+            "backend": backend,
+            "source_callback": source_callback,
+            "monitor": monitor,
+        }
         if config.name == DestinationTypes.LOGGER:
             from bizon.connectors.destinations.logger.src.destination import LoggerDestination
 
-            return LoggerDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return LoggerDestination(**given)
 
         elif config.name == DestinationTypes.FILE:
             from bizon.connectors.destinations.file.src.destination import FileDestination
 
-            return FileDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return FileDestination(**given)
 
         elif config.name == DestinationTypes.DUCKDB:
             with _from_extra("duckdb", config.name):
                 from bizon.connectors.destinations.duckdb.src.destination import DuckdbDestination
 
-            return DuckdbDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return DuckdbDestination(**given)
 
         elif config.name == DestinationTypes.POSTGRES:
             with _from_extra("postgres", config.name):
                 from bizon.connectors.destinations.postgres.src.destination import PostgresDestination
 
-            return PostgresDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return PostgresDestination(**given)
 
         elif config.name == DestinationTypes.BIGQUERY:
             with _from_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination
 
-            return BigQueryDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return BigQueryDestination(**given)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING:
             with _from_extra("bigquery", config.name):
@@ -238,13 +215,7 @@ class DestinationFactory:
                     BigQueryStreamingDestination,
                 )
 
-            return BigQueryStreamingDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return BigQueryStreamingDestination(**given)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING_V2:
             with _from_extra("bigquery", config.name):
@@ -252,25 +223,13 @@ class DestinationFactory:
                     BigQueryStreamingV2Destination,
                 )
 
-            return BigQueryStreamingV2Destination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return BigQueryStreamingV2Destination(**given)
 
         from bizon.destination.discover import outside_class
 
         destination_class = outside_class(config)
         if destination_class is not None:
-            return destination_class(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return destination_class(**given)
 
         raise ValueError(f"destination '{config.name}' has no branch in DestinationFactory.get_destination")
 

@@ -11,7 +11,7 @@ table that somebody else has filled: the merge leaves one of them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bizon.destination.column_types import ColumnType, Kind
 from bizon.destination.system_columns import DELETED, SYSTEM_COLUMNS
@@ -19,6 +19,7 @@ from bizon.destination.typed import RESCUED
 
 if TYPE_CHECKING:
     from bizon.destination.merge_rule import MergeRule
+    from bizon.destination.sql_target import Transaction
 
 Deletes = Literal["ignore", "flag", "remove"]
 _UNORDERED = (Kind.JSON,)
@@ -29,12 +30,6 @@ class Statement(NamedTuple):
 
     text: str
     names: Mapping[str, str]
-
-
-class Runs(Protocol):
-    """The part of ``Transaction`` that a merge needs."""
-
-    def run(self, statement: str, *values: object, **names: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ def duckdb_merge(merge: Merge) -> list[Statement]:
     ]
 
 
-def run(within: Runs, statements: Iterable[Statement]) -> None:
+def run(within: "Transaction", statements: Iterable[Statement]) -> None:
     """Run statements in a transaction."""
     for statement in statements:
         within.run(statement.text, **statement.names)
