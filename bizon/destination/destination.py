@@ -174,7 +174,7 @@ class DestinationFactory:
         monitor: "AbstractMonitor",
     ) -> AbstractDestination:
         """Registration 3 of 3: a new destination adds its branch here."""
-        given: dict[str, Any] = {
+        parts: dict[str, Any] = {
             "sync_metadata": sync_metadata,
             "config": config.config,
             "backend": backend,
@@ -184,30 +184,42 @@ class DestinationFactory:
         if config.name == DestinationTypes.LOGGER:
             from bizon.connectors.destinations.logger.src.destination import LoggerDestination
 
-            return LoggerDestination(**given)
+            return LoggerDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
 
         elif config.name == DestinationTypes.FILE:
             from bizon.connectors.destinations.file.src.destination import FileDestination
 
-            return FileDestination(**given)
+            return FileDestination(
+                sync_metadata=sync_metadata,
+                config=config.config,
+                backend=backend,
+                source_callback=source_callback,
+                monitor=monitor,
+            )
 
         elif config.name == DestinationTypes.DUCKDB:
             with _from_extra("duckdb", config.name):
                 from bizon.connectors.destinations.duckdb.src.destination import DuckdbDestination
 
-            return DuckdbDestination(**given)
+            return DuckdbDestination(**parts)
 
         elif config.name == DestinationTypes.POSTGRES:
             with _from_extra("postgres", config.name):
                 from bizon.connectors.destinations.postgres.src.destination import PostgresDestination
 
-            return PostgresDestination(**given)
+            return PostgresDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY:
             with _from_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination
 
-            return BigQueryDestination(**given)
+            return BigQueryDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING:
             with _from_extra("bigquery", config.name):
@@ -215,7 +227,7 @@ class DestinationFactory:
                     BigQueryStreamingDestination,
                 )
 
-            return BigQueryStreamingDestination(**given)
+            return BigQueryStreamingDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING_V2:
             with _from_extra("bigquery", config.name):
@@ -223,13 +235,13 @@ class DestinationFactory:
                     BigQueryStreamingV2Destination,
                 )
 
-            return BigQueryStreamingV2Destination(**given)
+            return BigQueryStreamingV2Destination(**parts)
 
         from bizon.destination.discover import outside_class
 
         destination_class = outside_class(config)
         if destination_class is not None:
-            return destination_class(**given)
+            return destination_class(**parts)
 
         raise ValueError(f"destination '{config.name}' has no branch in DestinationFactory.get_destination")
 

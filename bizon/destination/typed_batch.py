@@ -6,25 +6,25 @@ last. The transaction looks again, and asks for another plan when somebody has c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.destination.column_names import RESERVED, NameRules, folded
-from bizon.destination.column_types import ColumnType
-from bizon.destination.columns import Column
 from bizon.destination.system_columns import with_system_columns
 from bizon.destination.table_schema import TableSchema, table_schema
 from bizon.destination.typed import Typed, inferred, typed
 
 if TYPE_CHECKING:
+    from bizon.destination.column_types import ColumnType
+    from bizon.destination.columns import Column
     from bizon.destination.evidence import Evidence
     from bizon.destination.leaves import Path
     from bizon.destination.typed_config import SchemaMode
 
 _TRIED = 1024  # records
-There = Mapping[str, ColumnType | None]
+There: TypeAlias = "Mapping[str, ColumnType | None]"
 """The columns of a table as its catalogue has them; None for a type that is not in our vocabulary."""
 
 
@@ -33,8 +33,8 @@ class Plan(NamedTuple):
     ``rescued``: values in ``_bizon_rescued``, by path. ``refused``: why a path has no column."""
 
     there: There
-    add: tuple[Column, ...]
-    widen: tuple[Column, ...]
+    add: "tuple[Column, ...]"
+    widen: "tuple[Column, ...]"
     frame: pl.DataFrame
     rescued: "Mapping[Path, int]"
     refused: "Mapping[Path, str]"
@@ -54,7 +54,7 @@ class Planner:
     mode: "SchemaMode"
     flatten: int = 0
     most: int | None = None
-    declared: Mapping[str, Mapping[str, ColumnType]] = field(default_factory=dict)
+    declared: "Mapping[str, Mapping[str, ColumnType]]" = field(default_factory=dict)
     _schemas: dict[str, tuple[There, TableSchema]] = field(init=False, default_factory=dict)
 
     def plan(self, output: str, there: There, rows: pl.DataFrame) -> Plan:
@@ -91,7 +91,7 @@ class Planner:
         _, schema = self._schemas[output]
         return next((column.name for column in schema.columns if column.path == (key,)), None)
 
-    def missing(self, output: str, there: There) -> tuple[Column, ...]:
+    def missing(self, output: str, there: There) -> "tuple[Column, ...]":
         """The declared columns that the table lacks."""
         return self._schema(output, there).missing(there)
 
@@ -121,7 +121,7 @@ class Planner:
             raise RowsRejectedError({row: f"record '{ids[row]}' {why}" for row, why in result.faults.items()})
 
 
-def _changes(there: There, columns: Sequence[Column]) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+def _changes(there: There, columns: "Sequence[Column]") -> "tuple[tuple[Column, ...], tuple[Column, ...]]":
     """The columns to add, and those to widen."""
     called = {folded(name): name for name in there}
     add = tuple(column for column in columns if folded(column.name) not in called)

@@ -10,18 +10,18 @@ from bizon.common.errors.errors import DestinationConnectionError, DestinationEr
 from bizon.destination.column_names import folded
 from bizon.destination.column_types import ColumnType, holds
 from bizon.destination.columns import Column
-from bizon.destination.commits import Commits
 from bizon.destination.models import WriteMode
 from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
 from bizon.destination.system_columns import ID, PAGE, ROW, SYSTEM_COLUMNS
-from bizon.destination.typed_config import Verify
 from bizon.destination.typed_staging import TypedStaging
 from bizon.destination.typed_tables import apply, copy_rows, create
 
 if TYPE_CHECKING:
+    from bizon.destination.commits import Commits
     from bizon.destination.merge_rule import MergeRule
     from bizon.destination.models import BatchRange
     from bizon.destination.sql_target import Transaction
+    from bizon.destination.typed_config import Verify
     from bizon.destination.typed_rows import Rows, TypedRows
     from bizon.destination.typed_tables import TypedTables
 
@@ -33,7 +33,7 @@ class TypedColumns(TableLayout):
     """Tables with a column for each key of the records. DDL is part of the transaction that needs it, so a table is
     never seen with columns of a batch that it does not have."""
 
-    def __init__(self, tables: "TypedTables", rows: "TypedRows", commits: Commits, verifies: Verify) -> None:
+    def __init__(self, tables: "TypedTables", rows: "TypedRows", commits: "Commits", verifies: "Verify") -> None:
         self._tables = tables
         self._rows = rows
         self._commits = commits

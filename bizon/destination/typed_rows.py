@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -10,13 +10,15 @@ from bizon.common.errors.errors import RowsRejectedError
 from bizon.destination.column_types import BOOLEAN, INT64, ColumnType
 from bizon.destination.merge_rule import MergeRule
 from bizon.destination.system_columns import DELETED, PAGE, RECORD_ID, ROW, deletions
-from bizon.destination.typed_batch import Plan, Planner, There
+
+if TYPE_CHECKING:
+    from bizon.destination.typed_batch import Plan, Planner, There
 
 
 class Rows(NamedTuple):
     """``frame``: the rows of the plan, with their marks."""
 
-    plan: Plan
+    plan: "Plan"
     frame: pl.DataFrame
 
 
@@ -35,7 +37,7 @@ class Keys:
 class TypedRows:
     """Makes the rows of batches. ``keys``: None when rows are appended."""
 
-    planner: Planner
+    planner: "Planner"
     keys: Keys | None = None
 
     @property
@@ -56,7 +58,7 @@ class TypedRows:
         is_flagged = self.keys is not None and self.keys.deleted is not None and not self.keys.removes
         return {DELETED: BOOLEAN} if is_flagged else {}
 
-    def plan(self, output: str, there: There, rows: pl.DataFrame) -> Rows:
+    def plan(self, output: str, there: "There", rows: pl.DataFrame) -> Rows:
         """The rows of a batch. Raises RowsRejectedError, also for rows without their key."""
         plan = self.planner.plan(output, there, rows)
         frame = plan.frame
@@ -79,7 +81,7 @@ class TypedRows:
     def _name(self, key: str) -> str:
         return self.planner.rules.name((key,)).casefold()
 
-    def _check_keys(self, output: str, plan: Plan, rows: pl.DataFrame) -> None:
+    def _check_keys(self, output: str, plan: "Plan", rows: pl.DataFrame) -> None:
         reasons: dict[int, str] = {}
         for key in self.keys.key if self.keys is not None else ():
             column = self.planner.column(output, key)

@@ -26,9 +26,7 @@ from bizon.destination.column_types import ColumnType, column_type
 from bizon.destination.columns import frame_type
 from bizon.destination.commits import Commits
 from bizon.destination.rescue_tally import RescueTally
-from bizon.destination.sql_layout import TableLayout
 from bizon.destination.sql_table import SqlTableDestination
-from bizon.destination.sql_target import Transaction
 from bizon.destination.typed_batch import Planner
 from bizon.destination.typed_config import Deletes, Naming, TypedTableDetailsConfig
 from bizon.destination.typed_layout import TypedColumns
@@ -38,6 +36,8 @@ from bizon.destination.typed_staging import TypedStaging
 if TYPE_CHECKING:
     from bizon.destination.config import DestinationColumn
     from bizon.destination.merge_rule import MergeInto
+    from bizon.destination.sql_layout import TableLayout
+    from bizon.destination.sql_target import Transaction
 
 
 class TypedTableDestination(SqlTableDestination):
@@ -64,20 +64,20 @@ class TypedTableDestination(SqlTableDestination):
         return None
 
     @abstractmethod
-    def columns_of(self, within: Transaction, table: str) -> Mapping[str, ColumnType | None]:
+    def columns_of(self, within: "Transaction", table: str) -> Mapping[str, ColumnType | None]:
         """The columns of a table, by name, in order, as the catalogue has them now; empty when there is no table."""
 
     @abstractmethod
     def sql_type(self, column: ColumnType) -> str:
         """The type of a new column, as SQL."""
 
-    def swap(self, within: Transaction, staging: str, output: str) -> bool:
+    def swap(self, within: "Transaction", staging: str, output: str) -> bool:
         """Put a staging table in the place of the output. False: the rows are copied instead, which suits every engine,
         and loses nothing that depends on the output."""
         return False
 
     def read(
-        self, within: Transaction, table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
+        self, within: "Transaction", table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
     ) -> pl.DataFrame:
         """The rows of a table whose columns have the values ``where``, as the driver returns them."""
         names = {f"c{number}": name for number, name in enumerate(columns)}
@@ -117,7 +117,7 @@ class TypedTableDestination(SqlTableDestination):
         return RescueTally()
 
     @cached_property
-    def _layout(self) -> TableLayout:
+    def _layout(self) -> "TableLayout":
         config, owner = self.config, self.sync_metadata.owner.mark
         if not config.unnest:
             return super()._layout

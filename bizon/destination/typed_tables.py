@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
-from bizon.destination.column_types import ColumnType
-from bizon.destination.columns import Column
 from bizon.destination.sql_layout import SqlTables
 
 if TYPE_CHECKING:
+    from bizon.destination.column_types import ColumnType
+    from bizon.destination.columns import Column
     from bizon.destination.merge_rule import MergeInto
     from bizon.destination.sql_target import Transaction
 
@@ -25,13 +25,13 @@ class TypedTables(SqlTables, Protocol):
     def merge_into(self) -> "MergeInto | None":
         """The merge of the engine; None when it has none."""
 
-    def columns_of(self, within: "Transaction", table: str) -> Mapping[str, ColumnType | None]:
+    def columns_of(self, within: "Transaction", table: str) -> "Mapping[str, ColumnType | None]":
         """The columns of a table, by name, in order, as the catalogue has them now; empty when there is no table. None
         for a column whose type is not in our vocabulary: it is left alone. A column may be listed with a type only if
         every value of that type fits; the type of a column that ``sql_type`` created is the same again. Nobody changes
         the columns until the transaction ends."""
 
-    def sql_type(self, column: ColumnType) -> str:
+    def sql_type(self, column: "ColumnType") -> str:
         """The type of a new column, as SQL."""
 
     def swap(self, within: "Transaction", staging: str, output: str) -> bool:
@@ -40,14 +40,14 @@ class TypedTables(SqlTables, Protocol):
         constraints. The rows are copied then."""
 
     def read(
-        self, within: "Transaction", table: str, columns: Mapping[str, ColumnType], where: Mapping[str, int]
+        self, within: "Transaction", table: str, columns: "Mapping[str, ColumnType]", where: Mapping[str, int]
     ) -> pl.DataFrame:
         """The rows of a table whose columns have the values ``where``, in any order. The columns of the frame have the
         types of ``frame_type``, and their values exactly as they are stored."""
 
 
 def create(
-    within: "Transaction", tables: TypedTables, table: str, columns: Mapping[str, ColumnType], kind: str
+    within: "Transaction", tables: TypedTables, table: str, columns: "Mapping[str, ColumnType]", kind: str
 ) -> None:
     """Create a table."""
     names = {f"c{number}": name for number, name in enumerate(columns)}
@@ -57,7 +57,7 @@ def create(
 
 
 def apply(
-    within: "Transaction", tables: TypedTables, table: str, add: Sequence[Column], widen: Sequence[Column]
+    within: "Transaction", tables: TypedTables, table: str, add: "Sequence[Column]", widen: "Sequence[Column]"
 ) -> None:
     """Add and widen columns."""
     for column in add:

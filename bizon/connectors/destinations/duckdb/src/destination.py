@@ -10,7 +10,6 @@ import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.duckdb.src import connection
-from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
 from bizon.destination.column_types import (
     BOOLEAN,
     BYTES,
@@ -31,6 +30,7 @@ from bizon.destination.sql_target import Dialect, Transaction
 from bizon.destination.typed_table import TypedTableDestination
 
 if TYPE_CHECKING:
+    from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
     from bizon.destination.merge_rule import MergeInto, MergeRule
 
 _TYPES = {
@@ -66,7 +66,7 @@ class DuckdbDestination(TypedTableDestination):
     """Tables of a DuckDB file. The file is open only during a step: while the run is prepared, a batch is written, rows
     are verified or published. In between other processes may open it."""
 
-    config: DuckdbDetailsConfig
+    config: "DuckdbDetailsConfig"
     driver = connection
     dialect = Dialect(key="VARCHAR")
 
