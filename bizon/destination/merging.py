@@ -133,16 +133,16 @@ def duckdb_merge(merge: Merge) -> list[Statement]:
     of the time of an update."""
     sql = _Names(merge)
     if merge.deletes == "ignore":
-        return sql.swapped(sql.distinct(sql.live))
+        return sql.swapped(sql.unbeaten(sql.live))
     if merge.deletes == "remove":
-        gone = f"DELETE FROM {{target}} AS t USING {sql.distinct()} s WHERE {sql.dead} AND {sql.same('s')}"
-        live = sql.swapped(f"(SELECT * FROM {sql.distinct()} s WHERE {sql.live})")
+        gone = f"DELETE FROM {{target}} AS t USING {sql.unbeaten()} s WHERE {sql.dead} AND {sql.same('s')}"
+        live = sql.swapped(f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.live})")
         return [*live, sql.statement(f"{gone} AND {sql.not_older('s', dead=True)}")]
-    dead = f"(SELECT * FROM {sql.distinct()} s WHERE {sql.dead})"
+    dead = f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.dead})"
     update = f"UPDATE {{target}} AS t SET {sql.flagged('s', 't')} FROM {dead} s WHERE {sql.same('s')}"
     absent = f"WHERE NOT EXISTS (SELECT 1 FROM {{target}} t WHERE {sql.same('s')})"
     return [
-        *sql.swapped(sql.distinct(sql.live)),
+        *sql.swapped(sql.unbeaten(sql.live)),
         sql.statement(f"{update} AND {sql.not_older('s', dead=True)}"),
         sql.statement(f"INSERT INTO {{target}} ({sql.all()}) SELECT {sql.all()} FROM {dead} s {absent}"),
     ]
@@ -187,21 +187,35 @@ class _Names:
 
     def distinct(self, where: str = "") -> str:
         """The newest staged row of each key, among those that a condition allows."""
-        merge, keys = self._merge, self.all(self._merge.keys)
-        source = "{staging}"
-        order = [f"{self[name]} DESC" for name in merge.arrival]
+        source, order, condition = self._ranked(where)
+        keys = self.all(self._merge.keys)
+        return f"(SELECT DISTINCT ON ({keys}) {self._chosen} FROM {source}{condition} ORDER BY {keys}, {order})"
+
+    def unbeaten(self, where: str = "") -> str:
+        """The same, as DuckDB does it fastest: only the rows of keys that come more than once are compared."""
+        source, order, condition = self._ranked(where)
+        keys, arrival = self.all(self._merge.keys), self.all(self._merge.arrival)
+        again = f"SELECT {keys} FROM {source}{condition} GROUP BY {keys} HAVING count(*) > 1"
+        place = f"row_number() OVER (PARTITION BY {keys} ORDER BY {order})"
+        beaten = f"SELECT {arrival} FROM {source} JOIN ({again}) a USING ({keys}){condition} QUALIFY {place} > 1"
+        return f"(SELECT {self._chosen} FROM {{staging}} ANTI JOIN ({beaten}) b USING ({arrival}){condition})"
+
+    @property
+    def _chosen(self) -> str:
+        return self.all(dict.fromkeys((*self._merge.columns, *filter(None, (self._merge.deleted,)))))
+
+    def _ranked(self, where: str) -> tuple[str, str, str]:
+        """Staged rows with their rank, the order of rows with the same key, and the condition."""
+        merge = self._merge
+        source, order = "{staging}", [f"{self[name]} DESC" for name in merge.arrival]
         if merge.version is not None:
             rank = self[merge.version]
             if merge.deletes != "ignore":
-                arrived = self.all(merge.arrival)
-                seen = f"max({rank}) OVER (PARTITION BY {keys} ORDER BY {arrived})"
+                seen = f"max({rank}) OVER (PARTITION BY {self.all(merge.keys)} ORDER BY {self.all(merge.arrival)})"
                 source = f"(SELECT *, CASE WHEN {self.dead} THEN coalesce({rank}, {seen}) ELSE {rank} END"
                 source, rank = f"{source} AS _bizon_rank FROM {{staging}}) r", "_bizon_rank"
             order.insert(0, f"{rank} DESC NULLS LAST")
-        condition = f" WHERE {where}" if where else ""
-        chosen = self.all(dict.fromkeys((*merge.columns, *filter(None, (merge.deleted,)))))
-        ordered = ", ".join((keys, *order))
-        return f"(SELECT DISTINCT ON ({keys}) {chosen} FROM {source}{condition} ORDER BY {ordered})"
+        return source, ", ".join(order), f" WHERE {where}" if where else ""
 
     def not_older(self, row: str, *, dead: bool = False) -> str:
         """Whether a row of the target may change; empty: always. ``dead``: for a deletion, which may have no version;
