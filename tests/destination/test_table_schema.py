@@ -41,6 +41,12 @@ def test_new_keys_become_columns_in_their_order() -> None:
     assert found == Difference(add=(Column(("c",), "c", INT64), Column(("b",), "b", TEXT)))
 
 
+def test_keys_keep_their_order_when_a_value_needs_care() -> None:
+    found = difference(of({}), '{"b":18446744073709551616,"a":1}', '{"B":1,"c":2}')
+    assert [column.name for column in found.add] == ["b", "a", "c"]
+    assert [*found.refused] == [("B",)]
+
+
 @pytest.mark.parametrize(
     ("there", "value", "wide"),
     [

@@ -39,10 +39,8 @@ class Cursor:
     def execute_with(self, frame: pl.DataFrame, statement: str) -> None:
         """Execute a statement that reads the rows of a frame from its memory."""
         self._raw.register(FRAME, _Stream(frame))
-        try:
-            self._raw.execute(statement)
-        finally:
-            self._raw.unregister(FRAME)
+        self._raw.execute(statement)
+        self._raw.unregister(FRAME)  # not after an error: the transaction is over, and the connection will be closed
 
     def frame(self, query: str, values: Sequence[Any]) -> pl.DataFrame:
         """The answer to a query, in columns."""
