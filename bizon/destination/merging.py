@@ -10,71 +10,18 @@ table that somebody else has filled: the merge leaves one of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from bizon.destination.column_types import ColumnType, Kind
+from bizon.destination.merge_parts import Deletes, Merge, Parts, Statement
 from bizon.destination.system_columns import DELETED, SYSTEM_COLUMNS
 from bizon.destination.typed import RESCUED
 
 if TYPE_CHECKING:
     from bizon.destination.merge_rule import MergeRule
+    from bizon.destination.sql_target import Transaction
 
-Deletes = Literal["ignore", "flag", "remove"]
 _UNORDERED = (Kind.JSON,)
-
-
-class Statement(NamedTuple):
-    """Arguments of ``Transaction.run``: SQL text with ``{name}`` for each name, and the names."""
-
-    text: str
-    names: Mapping[str, str]
-
-
-class Runs(Protocol):
-    """The part of ``Transaction`` that a merge needs."""
-
-    def run(self, statement: str, *values: object, **names: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Merge:
-    """A merge of two tables. ``columns``: those that both tables have; the merge writes all of them. ``keys``: columns
-    that identify a row. ``arrival``: columns of ``staging`` alone, not null, by which rows are ordered as they arrived.
-    ``version``: the column that says which of two rows with the same key is newer; None: the one that arrived last.
-
-    ``deletes`` and ``deleted``, a boolean column of staging, true in rows that say that their key was deleted:
-
-    * ``ignore``: such rows are left out. ``deleted`` may be None: no row says so.
-    * ``flag``: the row of the table keeps its values, except for ``marks``, and has true in ``deleted``, which is
-      one of ``columns``. A deletion without a version is as new as its key is when it arrives.
-    * ``remove``: the row leaves the table. An older row that arrives later brings it back, since nothing is left to
-      compare it with.
-
-    ``kept``: columns of the target that somebody else has added; a row that is replaced keeps their values.
-    """
-
-    target: str
-    staging: str
-    columns: tuple[str, ...]
-    keys: tuple[str, ...]
-    arrival: tuple[str, ...]
-    version: str | None = None
-    deletes: Deletes = "ignore"
-    deleted: str | None = None
-    marks: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.keys:
-            raise ValueError("a merge needs a key")
-        if self.deletes != "ignore" and self.deleted is None:
-            raise ValueError(f"deletes: {self.deletes} needs the column that says which rows are deleted")
-        flag = self.deleted if self.deletes == "flag" else None
-        needed = (*self.keys, *self.marks, *filter(None, (self.version, flag)))
-        missing = [name for name in needed if name not in self.columns]
-        if missing:
-            raise ValueError(f"'{missing[0]}' is not a column that the merge writes")
 
 
 def merge_of(staging: str, output: str, columns: Sequence[str], rule: "MergeRule", kept: Sequence[str] = ()) -> Merge:
@@ -109,7 +56,7 @@ def unusable(types: Mapping[str, ColumnType], keys: Iterable[str], version: str 
 
 def postgres_merge(merge: Merge) -> list[Statement]:
     """The merge for PostgreSQL 13 and newer. The target has a unique index on exactly the keys, in any order."""
-    sql = _Names(merge)
+    sql = Parts(merge)
     into = f"INSERT INTO {{target}} AS t ({sql.all()}) SELECT {sql.all()} FROM"
     conflict = f"ON CONFLICT ({sql.all(merge.keys)})"
     changed = [name for name in merge.columns if name not in merge.keys]
@@ -136,117 +83,24 @@ def postgres_merge(merge: Merge) -> list[Statement]:
 def duckdb_merge(merge: Merge) -> list[Statement]:
     """The merge for DuckDB 1.4 and newer. It needs no index: rows are deleted and inserted, which takes DuckDB a tenth
     of the time of an update."""
-    sql = _Names(merge)
+    sql = Parts(merge)
     if merge.deletes == "ignore":
-        return sql.swapped(sql.distinct(sql.live))
+        return sql.swapped(sql.unbeaten(sql.live))
     if merge.deletes == "remove":
-        gone = f"DELETE FROM {{target}} AS t USING {sql.distinct()} s WHERE {sql.dead} AND {sql.same('s')}"
-        live = sql.swapped(f"(SELECT * FROM {sql.distinct()} s WHERE {sql.live})")
+        gone = f"DELETE FROM {{target}} AS t USING {sql.unbeaten()} s WHERE {sql.dead} AND {sql.same('s')}"
+        live = sql.swapped(f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.live})")
         return [*live, sql.statement(f"{gone} AND {sql.not_older('s', dead=True)}")]
-    dead = f"(SELECT * FROM {sql.distinct()} s WHERE {sql.dead})"
+    dead = f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.dead})"
     update = f"UPDATE {{target}} AS t SET {sql.flagged('s', 't')} FROM {dead} s WHERE {sql.same('s')}"
     absent = f"WHERE NOT EXISTS (SELECT 1 FROM {{target}} t WHERE {sql.same('s')})"
     return [
-        *sql.swapped(sql.distinct(sql.live)),
+        *sql.swapped(sql.unbeaten(sql.live)),
         sql.statement(f"{update} AND {sql.not_older('s', dead=True)}"),
         sql.statement(f"INSERT INTO {{target}} ({sql.all()}) SELECT {sql.all()} FROM {dead} s {absent}"),
     ]
 
 
-def run(within: Runs, statements: Iterable[Statement]) -> None:
+def run(within: "Transaction", statements: Iterable[Statement]) -> None:
     """Run statements in a transaction."""
     for statement in statements:
         within.run(statement.text, **statement.names)
-
-
-class _Names:
-    """The names of a merge, and the parts of its statements. ``t`` is the target, ``s`` a staged row."""
-
-    def __init__(self, merge: Merge) -> None:
-        self._merge = merge
-        extra = (*merge.arrival, *filter(None, (merge.version, merge.deleted)), *merge.kept)
-        columns = dict.fromkeys((*merge.columns, *extra))
-        self._keys = {name: f"c{number}" for number, name in enumerate(columns)}
-
-    def __getitem__(self, name: str) -> str:
-        return f"{{{self._keys[name]}}}"
-
-    def all(self, names: Iterable[str] | None = None, of: str = "") -> str:
-        return ", ".join(f"{of}{self[name]}" for name in (self._merge.columns if names is None else names))
-
-    def statement(self, text: str) -> Statement:
-        names = {key: name for name, key in self._keys.items()}
-        return Statement(text, {**names, "target": self._merge.target, "staging": self._merge.staging})
-
-    @property
-    def live(self) -> str:
-        deleted = self._merge.deleted
-        return "" if deleted is None else f"{self[deleted]} IS NOT TRUE"
-
-    @property
-    def dead(self) -> str:
-        return f"{self[str(self._merge.deleted)]} IS TRUE"
-
-    def same(self, row: str) -> str:
-        return " AND ".join(f"t.{self[key]} = {row}.{self[key]}" for key in self._merge.keys)
-
-    def distinct(self, where: str = "") -> str:
-        """The newest staged row of each key, among those that a condition allows."""
-        merge, keys = self._merge, self.all(self._merge.keys)
-        source = "{staging}"
-        order = [f"{self[name]} DESC" for name in merge.arrival]
-        if merge.version is not None:
-            rank = self[merge.version]
-            if merge.deletes != "ignore":
-                arrived = self.all(merge.arrival)
-                seen = f"max({rank}) OVER (PARTITION BY {keys} ORDER BY {arrived})"
-                source = f"(SELECT *, CASE WHEN {self.dead} THEN coalesce({rank}, {seen}) ELSE {rank} END"
-                source, rank = f"{source} AS _bizon_rank FROM {{staging}}) r", "_bizon_rank"
-            order.insert(0, f"{rank} DESC NULLS LAST")
-        condition = f" WHERE {where}" if where else ""
-        chosen = self.all(dict.fromkeys((*merge.columns, *filter(None, (merge.deleted,)))))
-        ordered = ", ".join((keys, *order))
-        return f"(SELECT DISTINCT ON ({keys}) {chosen} FROM {source}{condition} ORDER BY {ordered})"
-
-    def not_older(self, row: str, *, dead: bool = False) -> str:
-        """Whether a row of the target may change; empty: always. ``dead``: for a deletion, which may have no version;
-        the condition is never empty."""
-        if self._merge.version is None:
-            return "TRUE" if dead else ""
-        version = self[self._merge.version]
-        unknown = f" OR {row}.{version} IS NULL" if dead else ""
-        return f"(t.{version} IS NULL OR {row}.{version} >= t.{version}{unknown})"
-
-    def unless_newer(self, row: str) -> str:
-        """The condition that no row of the target is newer; empty: always."""
-        if self._merge.version is None:
-            return ""
-        version = self[self._merge.version]
-        newer = f"(t.{version} > {row}.{version} OR t.{version} IS NOT NULL AND {row}.{version} IS NULL)"
-        return f" WHERE NOT EXISTS (SELECT 1 FROM {{target}} t WHERE {self.same(row)} AND {newer})"
-
-    def flagged(self, row: str, target: str) -> str:
-        """The changes to a row whose key is deleted."""
-        merge = self._merge
-        sets = {name: f"{row}.{self[name]}" for name in merge.marks}
-        if merge.version is not None:
-            sets[merge.version] = f"coalesce({row}.{self[merge.version]}, {target}.{self[merge.version]})"
-        sets[str(merge.deleted)] = "TRUE"
-        return ", ".join(f"{self[name]} = {value}" for name, value in sets.items() if name not in merge.keys)
-
-    def swapped(self, rows: str) -> list[Statement]:
-        """Rows replace the old ones of their keys, by way of a temporary table."""
-        merge = self._merge
-        chosen, old = self.all(of="s."), ""
-        if merge.kept:
-            keys = self.all(merge.keys, "s.")
-            chosen = f"DISTINCT ON ({keys}) {chosen}, {self.all(merge.kept, 't.')}"
-            old = f" LEFT JOIN {{target}} t ON {self.same('s')}"
-        newest = f"SELECT {chosen} FROM {rows} s{old}{self.unless_newer('s')}"
-        written = self.all((*merge.columns, *merge.kept))
-        return [
-            self.statement(f"CREATE OR REPLACE TEMP TABLE _bizon_newest AS {newest}"),
-            self.statement(f"DELETE FROM {{target}} AS t USING _bizon_newest s WHERE {self.same('s')}"),
-            self.statement(f"INSERT INTO {{target}} ({written}) SELECT {written} FROM _bizon_newest"),
-            self.statement("DROP TABLE _bizon_newest"),
-        ]

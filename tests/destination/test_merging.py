@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from postgres import Place
 
 from bizon.destination.column_types import INT64, JSON, TEXT
-from bizon.destination.merging import Merge, Statement, duckdb_merge, postgres_merge, run, unusable
+from bizon.destination.merge_parts import Merge, Statement
+from bizon.destination.merging import duckdb_merge, postgres_merge, run, unusable
 from bizon.destination.sql_target import Transaction
 
 STAGED = ("id", 'na"me %', "version", "text", "gone", "page", "position")

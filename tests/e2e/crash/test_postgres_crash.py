@@ -162,6 +162,7 @@ def test_a_copied_or_merged_table_survives_kills_too(build: Build, mode: str, wr
     assert rig.place.rows("SELECT id, version FROM seen ORDER BY 1, 2") == rig.expected()
 
 
+@pytest.mark.timeout(1800)  # 200 kills on a busy machine
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(build: Build, mode: str) -> None:
     rig, delays = build(mode), random.Random(17)
@@ -176,6 +177,7 @@ def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(bui
     finish(rig)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 def test_a_server_that_crashes_at_random_and_comes_back_loses_nothing(
     build: Build, private_postgres: PrivateServer, mode: str

@@ -166,9 +166,25 @@ def test_a_role_without_rights_learns_which_it_needs(private_postgres: PrivateSe
     place.rows(f"CREATE ROLE {role} LOGIN PASSWORD 'reader'")
     with (
         pipeline(block(replace(place, username=role, password="reader")), FULL_REFRESH) as into,
-        pytest.raises(DestinationConnectionError, match=rf"role '{role}' needs USAGE and CREATE on schema"),
+        pytest.raises(DestinationConnectionError, match=rf"role '{role}' needs CREATE on the database"),
     ):
         into.load(page({"id": 1}))
+
+
+def test_a_look_creates_nothing_and_finds_what_a_run_would_miss(private_postgres: PrivateServer) -> None:
+    place, role = private_postgres.place, f"looker_{uuid4().hex[:8]}"
+    place.rows(f"CREATE ROLE {role} LOGIN PASSWORD 'looker'")
+    place.rows(f"CREATE SCHEMA {role}")
+    for who, schema in ((place, place.schema), (replace(place, username=role, password="looker"), role)):
+        with pipeline(block(replace(who, schema=schema)), FULL_REFRESH) as into:
+            looks = into.open("a look")
+            looks.only_looks = True
+            if who is place:
+                assert looks.check_connection() is True
+            else:
+                with pytest.raises(DestinationConnectionError, match=rf"'{role}' needs USAGE and CREATE on schema"):
+                    looks.check_connection()
+    assert place.rows("SELECT FROM pg_namespace WHERE nspname = %s", place.schema) == []
 
 
 def test_no_secret_is_in_an_error_or_a_log(private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:

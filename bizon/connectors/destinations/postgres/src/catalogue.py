@@ -8,9 +8,16 @@ from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.postgres.src.types import column_type
 
 if TYPE_CHECKING:
+    from bizon.connectors.destinations.postgres.src.config import PostgresDetailsConfig
     from bizon.destination.column_types import ColumnType
     from bizon.destination.sql_target import Transaction
 
+_DATABASE = """
+SELECT current_setting('server_encoding'), s.oid IS NOT NULL, CASE WHEN s.oid IS NULL
+    THEN has_database_privilege(current_database(), 'CREATE')
+    ELSE has_schema_privilege(s.oid, 'CREATE') AND has_schema_privilege(s.oid, 'USAGE') END
+FROM (SELECT ?::text AS name) n LEFT JOIN pg_namespace s ON s.nspname = ?
+"""
 _FIND = (
     "SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = ? AND c.relname = ?"
@@ -45,6 +52,22 @@ _OLD_INDEXES = """
 SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = ? AND starts_with(c.relname::text, '_bizon_key_')
 """
+
+
+def check_database(within: "Transaction", place: str, config: "PostgresDetailsConfig") -> bool:
+    """Whether the schema exists. Raises DestinationConnectionError for a database that does not hold every text, and
+    for one in which the role cannot create tables."""
+    schema = config.schema_name
+    encoding, exists, may_create = within.rows(_DATABASE, schema, schema)[0]
+    if encoding != "UTF8":
+        raise DestinationConnectionError(
+            f"{place}: the encoding of the database is {encoding}, which does not hold every text; create a database "
+            f"with ENCODING 'UTF8'"
+        )
+    if not may_create:
+        needs = f"USAGE and CREATE on schema '{schema}'" if exists else "CREATE on the database, to create the schema"
+        raise DestinationConnectionError(f"{place}: role '{config.username}' needs {needs}")
+    return bool(exists)
 
 
 def find(within: "Transaction", schema: str, table: str) -> int | None:

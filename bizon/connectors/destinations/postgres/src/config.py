@@ -50,7 +50,7 @@ class PostgresDetailsConfig(TypedTableDetailsConfig):
         default=None,
         min_length=1,
         description="File with the certificates of authorities, for `sslmode: verify-ca` and `verify-full`; `system` = "
-        "those of the machine.",
+        "the ones of the machine.",
     )
     sslcert: str | None = Field(default=None, min_length=1, description="File with the certificate of the client.")
     sslkey: str | None = Field(default=None, min_length=1, description="File with the key of the client.")

@@ -103,9 +103,18 @@ class PostgresDestination(TypedTableDestination):
         return True
 
     def check_connection(self) -> bool:
-        """True, or raises DestinationConnectionError."""
+        """True, or raises DestinationConnectionError: the database is unreachable or has another encoding than UTF-8,
+        the role lacks rights, or bizon did not create the table."""
         self._check_name(self.default_destination_id)
-        return super().check_connection()
+        if not self.only_looks:
+            return super().check_connection()
+        try:
+            with self.target.transaction() as within:
+                catalogue.check_database(within, self.place, self.config)
+                catalogue.find(within, self.config.schema_name, self.default_destination_id)
+        except psycopg.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
+        return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write."""
@@ -141,13 +150,6 @@ class PostgresDestination(TypedTableDestination):
                     raise
 
     def _create_schema(self) -> None:
-        schema = self.config.schema_name
         with self.target.transaction() as within:
-            ((encoding,),) = within.rows("SELECT current_setting('server_encoding')")
-            if encoding != "UTF8":
-                raise DestinationConnectionError(
-                    f"{self.place}: the encoding of the database is {encoding}, which does not hold every text; create "
-                    f"a database with ENCODING 'UTF8'"
-                )
-            if not within.rows("SELECT FROM pg_namespace WHERE nspname = ?", schema):
-                within.run("CREATE SCHEMA IF NOT EXISTS {schema}", schema=schema)
+            if not catalogue.check_database(within, self.place, self.config):
+                within.run("CREATE SCHEMA IF NOT EXISTS {schema}", schema=self.config.schema_name)
