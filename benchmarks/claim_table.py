@@ -82,6 +82,23 @@ TABLE: tuple[TableRow, ...] = (
         claims_tables.typed_frames,
     ),
     TableRow(
+        "postgres",
+        "300,000 nested records of about 500 bytes into a typed Postgres table. dlt: nested values stay in their "
+        "column, from CSV files (its fastest way), and with its defaults",
+        claims_tables.into_postgres,
+    ),
+    TableRow(
+        "postgres-copy",
+        "300,000 rows of typed frames into a Postgres table. Against: COPY of the same rows, which are bytes already",
+        claims_tables.postgres_copy,
+    ),
+    TableRow(
+        "merges",
+        "100,000 staged rows merged into a table of 1,000,000, half of their keys there. Bare, for rows whose keys "
+        "differ: `INSERT ... ON CONFLICT` in Postgres, `MERGE INTO` in DuckDB",
+        claims_tables.merges,
+    ),
+    TableRow(
         "storage-write",
         "1,000,000 rows of the six columns and the mark of their batch become messages, packed into requests of "
         "Storage Write. Bare loop: the same messages from rows that are ready, each serialised",

@@ -107,7 +107,7 @@ class PrivateServer:
         """Start the server unless it is running, and wait until it accepts connections."""
         if self._process is not None:
             return
-        own = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50"]
+        own = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=150"]
         port = str(self.place.port)
         command = [self._path("postgres"), "-D", self._data, "-h", "127.0.0.1", "-p", port, "-k", self._folder, *own]
         with (self._folder / "log").open("ab") as log:

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from bizon.destination.columns import Column, Kind
+from bizon.destination.column_types import Kind
+from bizon.destination.columns import Column
 from bizon.destination.typed import RESCUED, Typed
 
 Path = tuple[str, ...]

@@ -13,7 +13,8 @@ import orjson
 import polars as pl
 from bench_records import record
 
-from bizon.destination.columns import BOOLEAN, FLOAT64, INT64, JSON, TEXT, TIMESTAMP, Column
+from bizon.destination.column_types import BOOLEAN, FLOAT64, INT64, JSON, TEXT, TIMESTAMP
+from bizon.destination.columns import Column
 from bizon.destination.typed import typed
 
 _ROWS = 50_000  # of a frame
@@ -68,10 +69,17 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 columns = [Column((name,), name, kind) for name, (kind, _) in COLUMNS.items()]
-schema = {name: dtype for name, (_, dtype) in COLUMNS.items()}
-ours = bare = 0.0
-for rows in frames(int(sys.argv[1])):
-    texts, lines = pl.Series(rows, dtype=pl.Binary).cast(pl.String), b"\n".join(rows)
-    ours += seconds(lambda texts=texts: typed(texts, columns))
-    bare += seconds(lambda lines=lines: pl.read_ndjson(lines, schema=schema))
-print(ours, bare)
+
+
+def main(total: int) -> None:
+    schema = {name: dtype for name, (_, dtype) in COLUMNS.items()}
+    ours = bare = 0.0
+    for rows in frames(total):
+        texts, lines = pl.Series(rows, dtype=pl.Binary).cast(pl.String), b"\n".join(rows)
+        ours += seconds(lambda texts=texts: typed(texts, columns))
+        bare += seconds(lambda lines=lines: pl.read_ndjson(lines, schema=schema))
+    print(ours, bare)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

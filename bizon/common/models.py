@@ -45,6 +45,8 @@ DESTINATIONS = Selected(
     {  # Registration 2 of 3 of a destination: a line with its config class. A run imports only the class it needs.
         DestinationTypes.LOGGER: "bizon.connectors.destinations.logger.src.config.LoggerConfig",
         DestinationTypes.FILE: "bizon.connectors.destinations.file.src.config.FileDestinationConfig",
+        DestinationTypes.DUCKDB: "bizon.connectors.destinations.duckdb.src.config.DuckdbConfig",
+        DestinationTypes.POSTGRES: "bizon.connectors.destinations.postgres.src.config.PostgresConfig",
         DestinationTypes.BIGQUERY: "bizon.connectors.destinations.bigquery.src.config.BigQueryConfig",
         DestinationTypes.BIGQUERY_STREAMING: (
             "bizon.connectors.destinations.bigquery_streaming.src.config.BigQueryStreamingConfig"

@@ -29,6 +29,7 @@ class SyncMetadata(BaseModel):
     sync_mode: SourceSyncModes
     destination_name: str
     destination_alias: str
+    cursor_field: str | None = Field(default=None, description="Field that says when a record was changed.")
     replaces: bool = Field(default=False, description="Replace the output, also where the sync mode would append.")
 
     @property
@@ -57,5 +58,6 @@ class SyncMetadata(BaseModel):
             sync_mode=config.source.sync_mode,
             destination_name=str(config.destination.name),
             destination_alias=config.destination.alias,
+            cursor_field=config.source.cursor_field,
             replaces=replaces,
         )

@@ -14,6 +14,8 @@ class DestinationTypes(StrEnum):
 
     LOGGER = "logger"
     FILE = "file"
+    DUCKDB = "duckdb"
+    POSTGRES = "postgres"
     BIGQUERY = "bigquery"
     BIGQUERY_STREAMING = "bigquery_streaming"
     BIGQUERY_STREAMING_V2 = "bigquery_streaming_v2"

@@ -87,6 +87,11 @@ class AbstractDestination(ABC):
         """
         return None
 
+    def rescued(self) -> int:
+        """The values of the last ``write_records`` call that had no room in their column, and are kept next to it.
+        0, the default, for destinations without typed columns."""
+        return 0
+
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
         """Check that staging holds exactly the rows of the committed batches, unchanged. Called before ``finalize``.
 
@@ -169,6 +174,13 @@ class DestinationFactory:
         monitor: "AbstractMonitor",
     ) -> AbstractDestination:
         """Registration 3 of 3: a new destination adds its branch here."""
+        parts: dict[str, Any] = {
+            "sync_metadata": sync_metadata,
+            "config": config.config,
+            "backend": backend,
+            "source_callback": source_callback,
+            "monitor": monitor,
+        }
         if config.name == DestinationTypes.LOGGER:
             from bizon.connectors.destinations.logger.src.destination import LoggerDestination
 
@@ -191,17 +203,23 @@ class DestinationFactory:
                 monitor=monitor,
             )
 
+        elif config.name == DestinationTypes.DUCKDB:
+            with _from_extra("duckdb", config.name):
+                from bizon.connectors.destinations.duckdb.src.destination import DuckdbDestination
+
+            return DuckdbDestination(**parts)
+
+        elif config.name == DestinationTypes.POSTGRES:
+            with _from_extra("postgres", config.name):
+                from bizon.connectors.destinations.postgres.src.destination import PostgresDestination
+
+            return PostgresDestination(**parts)
+
         elif config.name == DestinationTypes.BIGQUERY:
             with _from_extra("bigquery", config.name):
                 from bizon.connectors.destinations.bigquery.src.destination import BigQueryDestination
 
-            return BigQueryDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return BigQueryDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING:
             with _from_extra("bigquery", config.name):
@@ -209,13 +227,7 @@ class DestinationFactory:
                     BigQueryStreamingDestination,
                 )
 
-            return BigQueryStreamingDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return BigQueryStreamingDestination(**parts)
 
         elif config.name == DestinationTypes.BIGQUERY_STREAMING_V2:
             with _from_extra("bigquery", config.name):
@@ -223,25 +235,13 @@ class DestinationFactory:
                     BigQueryStreamingV2Destination,
                 )
 
-            return BigQueryStreamingV2Destination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return BigQueryStreamingV2Destination(**parts)
 
         from bizon.destination.discover import outside_class
 
         destination_class = outside_class(config)
         if destination_class is not None:
-            return destination_class(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return destination_class(**parts)
 
         raise ValueError(f"destination '{config.name}' has no branch in DestinationFactory.get_destination")
 

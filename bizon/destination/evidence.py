@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 import polars as pl
 
-from bizon.destination.columns import (
+from bizon.destination.column_types import (
     BOOLEAN,
     DATE,
     FLOAT64,

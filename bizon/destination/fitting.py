@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 import polars as pl
 
-from bizon.destination.columns import INT64, LARGEST_INT64, SMALLEST_INT64, WIDEST_DECIMAL, ColumnType, Kind, holds
+from bizon.destination.column_types import INT64, LARGEST_INT64, SMALLEST_INT64, WIDEST_DECIMAL, ColumnType, Kind, holds
+from bizon.destination.columns import frame_type
 from bizon.destination.evidence import LARGEST_EXACT, digits, number_of
 from bizon.destination.leaves import Sent
 from bizon.destination.moments import dates, moments
@@ -53,7 +54,7 @@ def fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
     if column.kind is Kind.DECIMAL and kinds == {int} and holds(column, INT64) and column.precision <= WIDEST_DECIMAL:
         whole = fitted(values, INT64)
         if not whole.misfits:
-            return Fitted(whole.series.cast(column.polars), [])
+            return Fitted(whole.series.cast(frame_type(column)), [])
     return _one_by_one(values, column)
 
 
@@ -68,7 +69,7 @@ def finished(series: pl.Series, column: ColumnType) -> Fitted:
 
 
 def _at_first(column: ColumnType) -> pl.DataType:
-    return pl.String() if column.kind in _STRINGS else column.polars
+    return pl.String() if column.kind in _STRINGS else frame_type(column)
 
 
 def _one_by_one(values: Sequence[Any], column: ColumnType) -> Fitted:

@@ -7,7 +7,7 @@ from. Otherwise it is ``Sent``, which keeps the text. So nothing downstream can 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from itertools import chain
@@ -70,8 +70,8 @@ def leaves(texts: pl.Series, flatten: int = 0) -> Iterator[Leaves]:
         raw = some.cast(pl.Binary).to_list()
         records, others = _decoded(raw)
         found = Leaves(first, len(raw), _columns(records, (), flatten))
-        for position in others:
-            _add(found, position, raw[position], flatten)
+        if others:
+            _add_others(found, raw, records, others, flatten)
         yield found
 
 
@@ -121,16 +121,27 @@ def _columns(records: list[Any], path: Path, flatten: int) -> dict[Path, list[An
     return columns
 
 
-def _add(found: Leaves, position: int, raw: bytes | None, flatten: int) -> None:
-    """Add the leaves of one record, read value by value."""
+def _add_others(
+    found: Leaves, raw: Sequence[bytes | None], records: Sequence[Any], others: Sequence[int], flatten: int
+) -> None:
+    """Add the records that are read value by value. The keys stay in the order in which they first appear."""
+    keys: list[Iterable[str]] = list(records)
+    for position in others:
+        keys[position] = _add(found, position, raw[position], flatten)
+    order = {key: place for place, key in enumerate(dict.fromkeys(chain.from_iterable(keys)))}
+    found.columns = dict(sorted(found.columns.items(), key=lambda column: order[column[0][0]]))
+
+
+def _add(found: Leaves, position: int, raw: bytes | None, flatten: int) -> list[str]:
+    """Add the leaves of one record, read value by value; returns its keys."""
     try:
         pairs = list(_pairs(raw.decode() if raw else "", (), flatten))
     except ValueError as error:
         found.faults[found.first + position] = f"is not a JSON object: {error}"
-        return
+        return []
     except RecursionError:
         found.faults[found.first + position] = "is nested too deeply"
-        return
+        return []
     for path, value in pairs:
         column = found.columns.get(path)
         if column is None:
@@ -138,6 +149,7 @@ def _add(found: Leaves, position: int, raw: bytes | None, flatten: int) -> None:
         if column[position] is not None:
             found.surplus.append((found.first + position, path, column[position]))
         column[position] = value
+    return [path[0] for path, _ in pairs]
 
 
 def _pairs(text: str, path: Path, flatten: int) -> Iterator[tuple[Path, Any]]:

@@ -1,4 +1,4 @@
-"""Rows in SQL tables: the staging table of a job, and tables that rows are written to at once."""
+"""The six columns in SQL tables: the staging table of a job, and tables that rows are written to at once."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from bizon.common.errors.errors import DestinationError
+from bizon.destination.models import WriteMode
 from bizon.destination.receipts import differs
+from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
 
 if TYPE_CHECKING:
     from bizon.destination.models import BatchRange, CommittedBatch
+    from bizon.destination.sql_layout import SqlTables
     from bizon.destination.sql_target import Dialect, SqlTarget, Transaction
 
 COLUMNS = "bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id, source_timestamp, source_data"
@@ -35,26 +38,83 @@ def create_table(within: "Transaction", table: str, dialect: "Dialect", more: st
     )
 
 
-def has_rows(within: "Transaction", table: str) -> bool:
-    """Whether a table with the six columns has rows."""
-    return bool(within.rows(f"SELECT {COLUMNS} FROM {{table}} LIMIT 1", table=table))
+def drop_table(target: "SqlTarget", table: str) -> None:
+    """Drop a table that may be gone."""
+    with target.transaction() as within:
+        within.run("DROP TABLE IF EXISTS {table}", table=table)
+
+
+def check_counts(within: "Transaction", staging: str, page: str, committed: Sequence["CommittedBatch"]) -> None:
+    """Compare the rows of each batch with the checkpoints. ``page``: the column with the last page of a batch. Raises
+    DestinationError."""
+    query = "SELECT {page}, COUNT(*) FROM {staging} GROUP BY {page}"
+    found = {int(last): int(rows) for last, rows in within.rows(query, staging=staging, page=page)}
+    for batch in committed:
+        rows = found.pop(batch.to_iteration, 0)
+        if rows != batch.rows:
+            raise differs(batch, f"table '{staging}' has {rows:,} rows of them")
+    if found:
+        raise DestinationError(
+            f"table '{staging}' has rows of page {min(found)}, which no checkpoint names: is another program "
+            f"writing to it? Delete them, or run with --fresh to fetch everything again"
+        )
+
+
+class SixColumns(TableLayout):
+    """Tables with the six columns. No step relies on DDL that can be rolled back."""
+
+    def __init__(self, tables: "SqlTables", owner: str, job_id: str) -> None:
+        self._tables = tables
+        self._rows = InPlaceRows(tables, owner, job_id)
+
+    def set_up(self, output: str, *, in_place: bool) -> None:
+        """Each table in a transaction by itself: its DDL may commit by itself."""
+        if in_place:
+            with self._tables.target.transaction() as within:
+                self._rows.create(within)
+        with self._tables.target.transaction() as within:
+            create_table(within, output, self._tables.dialect)
+
+    def has_rows(self, within: "Transaction", output: str) -> bool:
+        """Whether a table with the six columns has rows."""
+        return bool(within.rows(f"SELECT {COLUMNS} FROM {{table}} LIMIT 1", table=output))
+
+    def staging(self, name: str, output: str) -> SqlStaging:
+        """Its rows have the six columns and ``bizon_page``."""
+        return StagingTable(self._tables, name)
+
+    def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
+        """From each table of the job."""
+        self._rows.trim(within, last_page)
+
+    def write_in_place(self, output: str, batch: "BatchRange", rows: pl.DataFrame) -> Write:
+        """The ids of the batch are kept in the same transaction."""
+        return lambda within: self._rows.write(within, output, batch, rows)
+
+    def publish(self, within: "Transaction", output: str, staging: SqlStaging, mode: WriteMode) -> None:
+        """Delete the old rows of a full refresh, and insert the staged ones."""
+        if mode is WriteMode.REPLACE:
+            within.run("DELETE FROM {output}", output=output)
+        within.run(
+            f"INSERT INTO {{output}} ({COLUMNS}) SELECT {COLUMNS} FROM {{staging}}",
+            output=output,
+            staging=staging.name,
+        )
 
 
 class StagingTable:
-    """The staging table of a job. Each row has the last page of its batch, ``bizon_page``.
+    """The staging table of a job. Each row has the last page of its batch, ``bizon_page``."""
 
-    Methods with ``within`` run in the caller's transaction, which has checked the claim.
-    """
-
-    def __init__(self, target: "SqlTarget", name: str) -> None:
+    def __init__(self, tables: "SqlTables", name: str) -> None:
         self.name = name
-        self._target = target
+        self._tables = tables
         self._tried: BatchRange | None = None
 
     def create(self) -> None:
         """Create it if there is none."""
-        with self._target.transaction() as within:
-            create_table(within, self.name, self._target.dialect, f", bizon_page {self._target.dialect.number}")
+        dialect = self._tables.dialect
+        with self._tables.target.transaction() as within:
+            create_table(within, self.name, dialect, f", bizon_page {dialect.number}")
 
     def trim(self, within: "Transaction", last_page: int | None) -> None:
         """Delete the rows after a page; None: all rows."""
@@ -62,16 +122,17 @@ class StagingTable:
             "DELETE FROM {staging} WHERE bizon_page > ?", -1 if last_page is None else last_page, staging=self.name
         )
 
-    def write(self, within: "Transaction", batch: "BatchRange", rows: pl.DataFrame) -> None:
-        """Insert a batch. The same batch written again replaces the first write, whose answer may have been lost."""
-        if batch == self._tried:
-            self.trim(within, batch.from_iteration - 1)
-        self._tried = batch
-        within.run_for_each(
-            f"INSERT INTO {{staging}} ({COLUMNS}, bizon_page) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            self._target.dialect.values(rows.with_columns(bizon_page=pl.lit(batch.to_iteration))),
-            staging=self.name,
-        )
+    def write(self, batch: "BatchRange", rows: pl.DataFrame) -> Write:
+        """The same batch written again replaces the first write, whose answer may have been lost."""
+        marked = rows.with_columns(bizon_page=pl.lit(batch.to_iteration, dtype=pl.Int64))
+
+        def write(within: "Transaction") -> None:
+            if batch == self._tried:
+                self.trim(within, batch.from_iteration - 1)
+            self._tried = batch
+            self._tables.load(within, self.name, marked)
+
+        return write
 
     def receipt(self) -> Mapping[str, Any] | None:
         """None: the checkpoint has the page, and the staging table has it, too."""
@@ -79,40 +140,26 @@ class StagingTable:
 
     def verify(self, committed: Sequence["CommittedBatch"]) -> None:
         """Compare the rows of each page with the checkpoints. Raises DestinationError."""
-        with self._target.transaction() as within:
-            query = "SELECT bizon_page, COUNT(*) FROM {staging} GROUP BY bizon_page"
-            found = {int(page): int(rows) for page, rows in within.rows(query, staging=self.name)}
-        for batch in committed:
-            rows = found.pop(batch.to_iteration, 0)
-            if rows != batch.rows:
-                raise differs(batch, f"table '{self.name}' has {rows:,} rows of them")
-        if found:
-            raise DestinationError(
-                f"table '{self.name}' has rows of page {min(found)}, which no checkpoint names: is another program "
-                f"writing to it? Delete them, or run with --fresh to fetch everything again"
-            )
+        with self._tables.target.transaction() as within:
+            check_counts(within, self.name, "bizon_page", committed)
 
     def drop(self) -> None:
         """Drop it; it may be gone."""
-        drop_table(self._target, self.name)
-
-
-def drop_table(target: "SqlTarget", table: str) -> None:
-    """Drop a table that may be gone."""
-    with target.transaction() as within:
-        within.run("DROP TABLE IF EXISTS {table}", table=table)
+        drop_table(self._tables.target, self.name)
 
 
 class InPlaceRows:
     """Rows written to their table at once. The ids of the last batch are kept in the same transaction, so
     that a batch without a checkpoint can be taken back. Used in transactions that have checked the claim."""
 
-    def __init__(self, owner: str, job_id: str) -> None:
+    def __init__(self, tables: "SqlTables", owner: str, job_id: str) -> None:
+        self._tables = tables
         self._owner = owner
         self._job_id = job_id
 
-    def create(self, within: "Transaction", dialect: "Dialect") -> None:
+    def create(self, within: "Transaction") -> None:
         """Create the table of the last ids if there is none."""
+        dialect = self._tables.dialect
         within.run(
             f"CREATE TABLE IF NOT EXISTS {{last}} (output {dialect.text}, owner {dialect.text}, job_id {dialect.text}, "
             f"page {dialect.number}, bizon_id {dialect.text})",
@@ -125,21 +172,19 @@ class InPlaceRows:
         for (output,) in within.rows(query, self._owner, self._job_id, last=LAST_ROWS):
             self._take_back(within, output, -1 if last_page is None else last_page)
 
-    def write(
-        self, within: "Transaction", output: str, batch: "BatchRange", rows: pl.DataFrame, dialect: "Dialect"
-    ) -> None:
+    def write(self, within: "Transaction", output: str, batch: "BatchRange", rows: pl.DataFrame) -> None:
         """Insert a batch. The same batch written again replaces the first write."""
         self._take_back(within, output, batch.from_iteration - 1)
         within.run("DELETE FROM {last} WHERE output = ? AND owner = ?", output, self._owner, last=LAST_ROWS)
-        within.run_for_each(
-            f"INSERT INTO {{output}} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", dialect.values(rows), output=output
+        self._tables.load(within, output, rows)
+        ids = rows.select(
+            output=pl.lit(output),
+            owner=pl.lit(self._owner),
+            job_id=pl.lit(self._job_id),
+            page=pl.lit(batch.to_iteration, dtype=pl.Int64),
+            bizon_id="bizon_id",
         )
-        about = (output, self._owner, self._job_id, batch.to_iteration)
-        within.run_for_each(
-            "INSERT INTO {last} (output, owner, job_id, page, bizon_id) VALUES (?, ?, ?, ?, ?)",
-            ((*about, bizon_id) for bizon_id in rows["bizon_id"]),
-            last=LAST_ROWS,
-        )
+        self._tables.load(within, LAST_ROWS, ids)
 
     def _take_back(self, within: "Transaction", output: str, last_page: int) -> None:
         torn = "SELECT bizon_id FROM {last} WHERE output = ? AND owner = ? AND job_id = ? AND page > ?"

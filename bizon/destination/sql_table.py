@@ -1,14 +1,14 @@
 """Destinations that write tables of a SQL database: everything but the connection.
 
 The protocol is in ``staged.py``, the fence in ``sql_claims.py``. Rows wait in a staging table of the job, and one
-transaction publishes them: it checks the claim, deletes the old rows of a full refresh, inserts the staged ones, and
-names the job. No step relies on DDL that can be rolled back: tables are created before their transaction and dropped
-after it.
+transaction publishes them: it checks the claim, replaces the old rows or adds the staged ones, and names the job. How
+rows lie in tables is in the layout (``sql_layout.py``). No step here relies on DDL that can be rolled back: tables are
+created before their transaction and dropped after it.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -17,16 +17,9 @@ import polars as pl
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.destination.sql_claims import Claim, Claims
-from bizon.destination.sql_rows import (
-    COLUMNS,
-    InPlaceRows,
-    StagingTable,
-    create_table,
-    drop_table,
-    has_rows,
-    staging_name,
-)
-from bizon.destination.sql_target import Dialect, SqlTarget
+from bizon.destination.sql_layout import SqlStaging, TableLayout
+from bizon.destination.sql_rows import SixColumns, drop_table, staging_name
+from bizon.destination.sql_target import Dialect, SqlTarget, Transaction
 from bizon.destination.staged import StagedDestination, Step
 
 _SUFFIXES = {WriteMode.REPLACE: "temp", WriteMode.APPEND: "incremental"}
@@ -44,7 +37,7 @@ class SqlTableDestination(StagedDestination):
 
     driver: Any
     dialect: ClassVar[Dialect] = Dialect()
-    _staging: StagingTable
+    _staging: SqlStaging
     _resume: ResumePoint
     _claim: Claim | None = None
 
@@ -63,28 +56,41 @@ class SqlTableDestination(StagedDestination):
         the connection or the server (``OperationalError``, ``InterfaceError``) may."""
         return isinstance(error, (self.driver.OperationalError, self.driver.InterfaceError))
 
+    def text_of(self, error: Exception) -> str:
+        """An error of the driver in one line, for people. By default the first line of its text."""
+        return next(iter(str(error).splitlines()), type(error).__name__)
+
+    def load(self, within: Transaction, table: str, frame: pl.DataFrame) -> None:
+        """Insert the rows of a frame, at least one; its columns have the names of the table's. By default with one
+        INSERT for each row: override it where the driver has something faster."""
+        names = {f"c{number}": name for number, name in enumerate(frame.columns)}
+        columns, marks = ", ".join(f"{{{key}}}" for key in names), ", ".join("?" for _ in names)
+        insert = f"INSERT INTO {{table}} ({columns}) VALUES ({marks})"
+        within.run_for_each(insert, self.dialect.values(frame), table=table, **names)
+
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, or no table can be created in it."""
         try:
-            self._set_up(self.default_destination_id)
+            with self._step():
+                self._set_up(self.default_destination_id)
         except self.driver.Error as error:
-            raise DestinationConnectionError(f"{self.place}: {_brief(error)}") from error
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write."""
         output = self.destination_id
         with self._explained(Step.PREPARE):
-            if self._in_place and output != self.default_destination_id:
+            if self._in_place:
                 self._set_up(output)
-            with self._target.transaction() as within:
+                write = self._layout.write_in_place(output, self.batch, df_destination_records)
+            else:
+                write = self._staging.write(self.batch, df_destination_records)
+            with self.target.transaction() as within:
                 self._claims.check(within, self.default_destination_id, self._resume)
-                if not self._in_place:
-                    self._staging.write(within, self.batch, df_destination_records)
-                else:
-                    if output != self.default_destination_id:
-                        self._claims.take(within, output, self._resume, has_rows=has_rows(within, output))
-                    self._rows.write(within, output, self.batch, df_destination_records, self.dialect)
+                if self._in_place and output != self.default_destination_id:
+                    self._claims.take(within, output, self._resume, has_rows=self._layout.has_rows(within, output))
+                write(within)
         return True, None
 
     def output(self) -> OutputState:
@@ -93,8 +99,8 @@ class SqlTableDestination(StagedDestination):
         identity = {"destination": self.sync_metadata.destination_name, "place": self._place}
         with self._explained(Step.PREPARE):
             self._set_up(output)
-            with self._target.transaction() as within:
-                found, is_filled = self._claims.find(within, output), has_rows(within, output)
+            with self.target.transaction() as within:
+                found, is_filled = self._claims.find(within, output), self._layout.has_rows(within, output)
         is_mine = found is not None and self._claims.is_owner(found) and not self._in_place
         return OutputState(identity, found.published_by if found is not None and is_mine else None, is_filled)
 
@@ -104,7 +110,7 @@ class SqlTableDestination(StagedDestination):
 
     def close(self) -> None:
         """Close the connection; a transaction that is open is given up."""
-        self._target.close()
+        self.target.close()
 
     @property
     def _place(self) -> str:
@@ -113,15 +119,15 @@ class SqlTableDestination(StagedDestination):
     def _prepare_in_place(self, resume: ResumePoint) -> None:
         self._open(resume)
         self._take_over(resume)
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, resume)
-            self._rows.trim(within, resume.last_iteration)
+            self._layout.trim_in_place(within, resume.last_iteration)
 
     def _open(self, resume: ResumePoint) -> None:
         output, self._resume = self.default_destination_id, resume
         self._set_up(output)
-        with self._target.transaction() as within:
-            self._claim, is_filled = self._claims.find(within, output), has_rows(within, output)
+        with self.target.transaction() as within:
+            self._claim, is_filled = self._claims.find(within, output), self._layout.has_rows(within, output)
         self._claims.check_owner(self._claim, output, has_rows=is_filled, adopt=resume.adopt)
         self._filled = is_filled
 
@@ -131,14 +137,14 @@ class SqlTableDestination(StagedDestination):
 
     def _take_over(self, resume: ResumePoint) -> None:
         output = self.default_destination_id
-        with self._target.transaction() as within:
-            self._claim = self._claims.take(within, output, resume, has_rows=has_rows(within, output))
+        with self.target.transaction() as within:
+            self._claim = self._claims.take(within, output, resume, has_rows=self._layout.has_rows(within, output))
         if not self._in_place:
             name = staging_name(output, _SUFFIXES[self.write_mode], resume.job_id, self.dialect)
-            self._staging = StagingTable(self._target, name)
+            self._staging = self._layout.staging(name, output)
 
     def _is_published(self) -> bool:
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             found = self._claims.find(within, self.default_destination_id)
         return found is not None and self._claims.is_owner(found) and found.published_by == self.sync_metadata.job_id
 
@@ -146,33 +152,27 @@ class SqlTableDestination(StagedDestination):
     def _fenced(self) -> Iterator[None]:
         """A step that follows touches rows in a transaction that checks the claim again, or drops staging of a job
         that needs it no more."""
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, self._resume)
         yield
 
     def _trim(self, resume: ResumePoint) -> None:
         left = self._claim.staging if self._claim is not None else None
         if left is not None and left != self._staging.name:
-            drop_table(self._target, left)
-        with self._target.transaction() as within:
+            drop_table(self.target, left)
+        with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, resume)
             self._claims.note_staging(within, self.default_destination_id, self._staging.name)
         self._staging.create()
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, resume)
             self._staging.trim(within, resume.last_iteration)
 
     def _publish(self, mode: WriteMode) -> None:
         output = self.default_destination_id
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             self._claims.check(within, output, self._resume)
-            if mode is WriteMode.REPLACE:
-                within.run("DELETE FROM {output}", output=output)
-            within.run(
-                f"INSERT INTO {{output}} ({COLUMNS}) SELECT {COLUMNS} FROM {{staging}}",
-                output=output,
-                staging=self._staging.name,
-            )
+            self._layout.publish(within, output, self._staging, mode)
             self._claims.note_published(within, output, self._resume.job_id)
 
     def _note_published(self) -> None:
@@ -180,19 +180,27 @@ class SqlTableDestination(StagedDestination):
 
     def _discard(self) -> None:
         self._staging.drop()
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, self._resume)
             self._claims.note_staging(within, self.default_destination_id, None)
 
     @contextmanager
     def _explained(self, step: Step) -> Iterator[None]:
         try:
-            yield
+            with self._step():
+                yield
         except self.driver.Error as error:
-            raise DestinationWriteError(f"{self.place}: {_brief(error)}", retryable=self.is_transient(error)) from error
+            raise DestinationWriteError(
+                f"{self.place}: {self.text_of(error)}", retryable=self.is_transient(error)
+            ) from error
+
+    def _step(self) -> AbstractContextManager[None]:
+        """Within: one step of the protocol, with its transactions. Override it to hold something only for a step."""
+        return nullcontext()
 
     @cached_property
-    def _target(self) -> SqlTarget:
+    def target(self) -> SqlTarget:
+        """The connection of the run, which opens when a transaction begins."""
         return SqlTarget(self.driver, self.connect, self.dialect)
 
     @cached_property
@@ -200,8 +208,8 @@ class SqlTableDestination(StagedDestination):
         return Claims(self.sync_metadata.owner, lambda job_id: self.backend.get_stream_job_by_id(job_id) is not None)
 
     @cached_property
-    def _rows(self) -> InPlaceRows:
-        return InPlaceRows(self.sync_metadata.owner.mark, self.sync_metadata.job_id)
+    def _layout(self) -> TableLayout:
+        return SixColumns(self, self.sync_metadata.owner.mark, self.sync_metadata.job_id)
 
     @cached_property
     def _known(self) -> set[str]:
@@ -211,16 +219,7 @@ class SqlTableDestination(StagedDestination):
         """Create the tables that are missing, each in a transaction by itself: its DDL may commit by itself."""
         if output in self._known:
             return
-        with self._target.transaction() as within:
+        with self.target.transaction() as within:
             self._claims.create(within, self.dialect)
-        if self._in_place:
-            with self._target.transaction() as within:
-                self._rows.create(within, self.dialect)
-        with self._target.transaction() as within:
-            create_table(within, output, self.dialect)
+        self._layout.set_up(output, in_place=self._in_place)
         self._known.add(output)
-
-
-def _brief(error: Exception) -> str:
-    """The first line: databases append the statement and its values."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -51,20 +51,26 @@ class Transaction:
         self._doubles_percent = "%" in self._placeholder
         self._quote = quote
 
+    @property
+    def cursor(self) -> Any:
+        """The cursor of the driver, for calls that a statement cannot express."""
+        return self._cursor
+
     def run(self, statement: str, *values: Any, **names: str) -> None:
         """Execute a statement."""
-        self._cursor.execute(self._spelled(statement, names), values)
+        self._cursor.execute(self.spelled(statement, **names), values)
 
     def run_for_each(self, statement: str, rows: Iterable[Sequence[Any]], **names: str) -> None:
         """Execute a statement for each row of values, of which there is at least one."""
-        self._cursor.executemany(self._spelled(statement, names), list(rows))
+        self._cursor.executemany(self.spelled(statement, **names), list(rows))
 
     def rows(self, query: str, *values: Any, **names: str) -> list[tuple[Any, ...]]:
         """The answer to a query."""
         self.run(query, *values, **names)
         return [tuple(row) for row in self._cursor.fetchall()]
 
-    def _spelled(self, statement: str, names: dict[str, str]) -> str:
+    def spelled(self, statement: str, **names: str) -> str:
+        """The statement as the driver takes it."""
         number = count(1)
         marked = "".join(self._placeholder.format(next(number)) if part == "?" else part for part in statement)
         return marked.format(**{key: self._quoted(name) for key, name in names.items()})

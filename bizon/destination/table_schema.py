@@ -8,21 +8,13 @@ makes, applies that to the table, and continues with ``changed``. A batch withou
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from bizon.destination.column_names import RESERVED, NameRefusedError, NameRules, folded
-from bizon.destination.columns import Column, ColumnType
+from bizon.destination.column_types import ColumnType
+from bizon.destination.columns import Column
 from bizon.destination.evidence import Evidence, widened
 from bizon.destination.leaves import Path
-
-
-class SchemaMode(StrEnum):
-    """How a table follows its records. ``evolve``: it gets new and wider columns. ``freeze``: its columns stay, and
-    what has no column is rescued. ``strict``: its columns stay, and a record that does not fit is refused."""
-
-    EVOLVE = "evolve"
-    FREEZE = "freeze"
-    STRICT = "strict"
+from bizon.destination.typed_config import SchemaMode
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Difference:
 class TableSchema:
     """Made by ``table_schema``. ``columns``: the columns whose path is known, for ``typed``. ``unbound``: other columns
     of the table, by name: each takes the values of the first key that has this name. ``declared``: names of columns
-    that `record_schemas` declares; their type never changes."""
+    that `record_schemas` declares; their type never changes. ``closed``: names of columns that take no values."""
 
     columns: tuple[Column, ...]
     unbound: Mapping[str, ColumnType]
@@ -59,6 +51,7 @@ class TableSchema:
     mode: SchemaMode
     declared: frozenset[str]
     most: int | None
+    closed: frozenset[str] = frozenset()
 
     @property
     def is_strict(self) -> bool:
@@ -67,7 +60,7 @@ class TableSchema:
 
     @property
     def _is_new(self) -> bool:
-        return not self.columns and not self.unbound
+        return not self.columns and not self.unbound and not self.closed
 
     def missing(self, names: Iterable[str]) -> tuple[Column, ...]:
         """The columns that a table with only these names lacks: declared ones, before the first batch."""
@@ -82,7 +75,9 @@ class TableSchema:
         """
         may_change = self.mode is SchemaMode.EVOLVE or self._is_new
         known = {column.path: column for column in self.columns}
-        taken = {folded(name): name for name in (*(column.name for column in self.columns), *self.unbound)}
+        taken = {
+            folded(name): name for name in (*(column.name for column in self.columns), *self.unbound, *self.closed)
+        }
         unbound = dict(self.unbound)
         add: list[Column] = []
         widen: list[Column] = []
@@ -121,6 +116,8 @@ class TableSchema:
 
     def _check(self, name: str, taken: Mapping[str, str], *, may_change: bool) -> None:
         """Raise NameRefusedError when the table cannot have a new column of this name."""
+        if name in self.closed:
+            raise NameRefusedError("the table has this column, of a type that bizon does not write")
         if folded(name) in taken:
             raise NameRefusedError(f"column '{taken[folded(name)]}' has this name, which is compared in any case")
         if not may_change:
@@ -137,10 +134,12 @@ def table_schema(
     *,
     flatten: int = 0,
     most: int | None = None,
+    closed: Iterable[str] = (),
 ) -> TableSchema:
     """The schema of a table with the columns ``there``, of which the reserved names do not count, and of the columns
     that `record_schemas` declares, by the key that they take. A column that is there keeps its type; a declared type
-    wins over an inferred one. ``most``: columns that the table may have besides the reserved ones; None: any number."""
+    wins over an inferred one. ``most``: columns that the table may have besides the reserved ones; None: any number.
+    ``closed``: names of more columns that the table has, of types that are not in our vocabulary."""
     left = {name: kind for name, kind in there.items() if not folded(name).startswith(RESERVED)}
     called = {folded(name): name for name in left}
     columns = []
@@ -150,4 +149,4 @@ def table_schema(
     keys = {name: rules.key(name, flatten) for name in left}
     columns += [Column((key,), name, left.pop(name)) for name, key in keys.items() if key is not None]
     names = frozenset(column.name for column in columns[: len(declared)])
-    return TableSchema(tuple(columns), left, rules, mode, names, most)
+    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed))

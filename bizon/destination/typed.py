@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from bizon.destination.columns import Column
+from bizon.destination.columns import Column, frame_type
 from bizon.destination.evidence import Evidence, evidence_of
 from bizon.destination.fitting import finished, fitted
 from bizon.destination.leaves import Leaves, Path, leaves
@@ -116,7 +116,7 @@ class _Batch:
     def _finished(self, column: Column) -> pl.Series:
         known = [part for part in self.parts[column.path] if part.dtype != pl.Null]
         if not known:
-            return pl.Series(column.name, [None], dtype=column.type.polars).new_from_index(0, self.height)
+            return pl.Series(column.name, [None], dtype=frame_type(column.type)).new_from_index(0, self.height)
         parts = [part if part.dtype != pl.Null else part.cast(known[0].dtype) for part in self.parts[column.path]]
         text = pl.concat(parts, rechunk=True)
         fit = finished(text, column.type)

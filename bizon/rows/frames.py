@@ -175,7 +175,7 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     # frames with rejected rows have two more columns
     how: ConcatMethod = "vertical" if len({page.frame.width for page in filled}) == 1 else "diagonal"
     source = pl.concat([page.frame for page in filled], how=how, rechunk=False)
-    prefix = _per_row(filled, pl.Series([f"{job_id[:_JOB_DIGITS]}-{page.iteration}." for page in filled]))
+    prefix = _per_row(filled, pl.Series([page_mark(job_id, page.iteration) for page in filled]))
     frame = source.select(
         bizon_id=pl.concat_str(prefix, pl.lit("0-"), "id"),
         bizon_extracted_at=_per_row(filled, _from_microseconds([page.extracted_at for page in filled])),
@@ -190,6 +190,11 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
         occurrence = pl.int_range(pl.len()).over(prefix, "source_record_id").cast(pl.String)
         frame = frame.with_columns(bizon_id=pl.concat_str(prefix, occurrence, pl.lit("-"), "source_record_id"))
     return frame
+
+
+def page_mark(job_id: str, iteration: int) -> str:
+    """The beginning of the ``bizon_id`` of all rows of a page."""
+    return f"{job_id[:_JOB_DIGITS]}-{iteration}."
 
 
 def _per_row(pages: Sequence[SourcePage], values: pl.Series) -> pl.Series:

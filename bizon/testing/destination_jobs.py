@@ -14,7 +14,7 @@ from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import BatchRange, CommittedBatch, ResumePoint
 from bizon.engine.backend.models import StreamKey
 from bizon.monitoring.monitor import NoOpMonitor
-from bizon.rows.frames import DESTINATION_COLUMNS, SourcePage, records_to_frame, to_destination_frame
+from bizon.rows.frames import DESTINATION_COLUMNS, SOURCE_SCHEMA, SourcePage, records_to_frame, to_destination_frame
 from bizon.source.callback import NoOpSourceCallback
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.source.models import SourceRecord
@@ -32,6 +32,10 @@ Page = Sequence[SourceRecord]
 Build = Callable[..., AbstractDestination]
 """Called as ``DestinationConformance.build``."""
 OpenPipeline = Callable[..., "Pipeline"]
+
+
+class RawPage(tuple[tuple[str, str], ...]):
+    """A page of records that no Python value stands for: id and JSON text of each."""
 
 
 def records(*ids: str) -> list[SourceRecord]:
@@ -130,11 +134,9 @@ class Job:
             committed=() if is_stream else tuple(self._committed),
         )
 
-    def write(self, first: int, *pages: Page, table: str | None = None) -> pl.DataFrame:
+    def write(self, first: int, *pages: Page | RawPage, table: str | None = None) -> pl.DataFrame:
         """One call of the loader, not recorded: these pages, numbered from ``first``. Gives the rows."""
-        found = [
-            SourcePage(first + place, EXTRACTED, records_to_frame(page, EXTRACTED)) for place, page in enumerate(pages)
-        ]
+        found = [SourcePage(first + place, EXTRACTED, _frame(page)) for place, page in enumerate(pages)]
         rows = to_destination_frame(found, self.id, LOADED)[DESTINATION_COLUMNS]
         self.destination.batch = BatchRange(first, first + len(pages) - 1)
         self.destination.destination_id = table or self.destination.default_destination_id
@@ -153,7 +155,7 @@ class Job:
         """No batch was written since the last checkpoint."""
         self._receipt = None
 
-    def commit(self, first: int, *pages: Page) -> None:
+    def commit(self, first: int, *pages: Page | RawPage) -> None:
         """Write a batch and record it; pages without records are only recorded."""
         rows, last = self.write(first, *pages).height if any(pages) else 0, first + len(pages) - 1
         if rows:
@@ -187,14 +189,14 @@ class Job:
         if self._pipeline.sync_mode is not SourceSyncModes.STREAM:
             self.publish()
 
-    def run(self, *pages: Page, adopt: bool = False) -> None:
+    def run(self, *pages: Page | RawPage, adopt: bool = False) -> None:
         """A whole run, a batch for each page."""
         self.start(adopt=adopt)
         for number, page in enumerate(pages):
             self.commit(number, page)
         self.end()
 
-    def deliver(self, pages: Sequence[Page], *, together: bool = False) -> None:
+    def deliver(self, pages: Sequence[Page | RawPage], *, together: bool = False) -> None:
         """A run that writes the pages without a checkpoint, a batch each or all ``together``, and publishes."""
         self.start()
         following = pages[self.resume_point().next_iteration :]
@@ -209,3 +211,11 @@ class Job:
             self._pipeline.opened.remove(dead)
             with suppress(Exception):
                 dead.close()
+
+
+def _frame(page: Page | RawPage) -> pl.DataFrame:
+    if not isinstance(page, RawPage):
+        return records_to_frame(page, EXTRACTED)
+    ids, texts = [id_ for id_, _ in page], [text for _, text in page]
+    moments, none = [EXTRACTED] * len(page), [None] * len(page)
+    return pl.DataFrame([ids, texts, moments, none], schema=SOURCE_SCHEMA)

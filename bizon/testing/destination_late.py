@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bizon.common.errors.errors import BizonError
 
 if TYPE_CHECKING:
-    from bizon.testing.destination_jobs import Job, Page
+    from bizon.testing.destination_jobs import Job, Page, RawPage
 
 
 def late_start(job: "Job") -> Callable[[], None]:
@@ -28,7 +28,7 @@ class FrozenStart:
     def __init__(self, job: "Job") -> None:
         self._job = job.as_it_is()
 
-    def write(self, first: int, page: "Page") -> None:
+    def write(self, first: int, page: "Page | RawPage") -> None:
         """It writes a page. The state refuses its checkpoint."""
         with suppress(BizonError, AssertionError):
             self._job.write(first, page)

@@ -11,7 +11,7 @@ from benchmarks.claims_records import bare_loop
 from benchmarks.measure import CommandFailed, fresh_folder, run
 from benchmarks.workload import TINY, Bench, lines_are, pipeline
 
-NEED_INSTALLATION = {"peers", "install"}
+NEED_INSTALLATION = {"peers", "install", "postgres"}
 ABSENT = {"bigquery-memory": "BigQuery: its emulator is not installed", "queues": "no RabbitMQ at "}
 """The reason that a row gives when its server is not available."""
 

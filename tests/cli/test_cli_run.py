@@ -171,6 +171,7 @@ def test_the_result_file_says_how_the_run_ended(bizon: "Bizon", factory: "Factor
         "stream": None,
         "records_written": 5,
         "records_rejected": 0,
+        "values_rescued": 0,
         "dead_letters": None,
         "published": True,
         "error": None,

@@ -6,7 +6,8 @@ import pytest
 from bizon.connectors.destinations.bigquery.src.column_config import ColumnType as BigQueryType
 from bizon.connectors.destinations.file.src.config import ColumnType as FileType
 from bizon.destination.column_names import NameRefusedError, NameRules
-from bizon.destination.columns import INT64, TEXT, column_type, decimal, holds
+from bizon.destination.column_types import INT64, TEXT, column_type, decimal, holds
+from bizon.destination.columns import frame_type
 
 ONE_ENGINE_ONLY = {"RECORD", "GEOGRAPHY"}
 
@@ -22,8 +23,8 @@ def test_the_types_of_record_schemas_are_known(name: str) -> None:
 
 def test_a_decimal_has_precision_and_scale() -> None:
     assert column_type("Decimal(10, 2)") == decimal(10, 2)
-    assert column_type("numeric(10)").polars == pl.Decimal(10, 0)
-    assert column_type("bignumeric").polars == pl.String()
+    assert frame_type(column_type("numeric(10)")) == pl.Decimal(10, 0)
+    assert frame_type(column_type("bignumeric")) == pl.String()
     with pytest.raises(ValueError, match=r"decimal\(2, 3\): the scale is from 0 to the precision"):
         column_type("decimal(2, 3)")
 

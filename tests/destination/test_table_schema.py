@@ -6,9 +6,11 @@ import polars as pl
 import pytest
 
 from bizon.destination.column_names import NameRules
-from bizon.destination.columns import FLOAT64, INT64, TEXT, TIMESTAMP, Column, ColumnType, decimal
-from bizon.destination.table_schema import Difference, SchemaMode, TableSchema, table_schema
+from bizon.destination.column_types import FLOAT64, INT64, TEXT, TIMESTAMP, ColumnType, decimal
+from bizon.destination.columns import Column
+from bizon.destination.table_schema import Difference, TableSchema, table_schema
 from bizon.destination.typed import RESCUED, Typed, inferred, typed
+from bizon.destination.typed_config import SchemaMode
 
 RULES = NameRules()
 FIXED = (SchemaMode.FREEZE, SchemaMode.STRICT)
@@ -37,6 +39,12 @@ def test_a_batch_that_fits_changes_nothing() -> None:
 def test_new_keys_become_columns_in_their_order() -> None:
     found = difference(of({"a": INT64}), '{"c":1}', '{"b":"x","a":2}')
     assert found == Difference(add=(Column(("c",), "c", INT64), Column(("b",), "b", TEXT)))
+
+
+def test_keys_keep_their_order_when_a_value_needs_care() -> None:
+    found = difference(of({}), '{"b":18446744073709551616,"a":1}', '{"B":1,"c":2}')
+    assert [column.name for column in found.add] == ["b", "a", "c"]
+    assert [*found.refused] == [("B",)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from typed_rows import assert_nothing_is_lost
 
 from bizon.destination.column_names import NameRules
-from bizon.destination.columns import (
+from bizon.destination.column_types import (
     BOOLEAN,
     BYTES,
     DATE,
@@ -18,10 +18,10 @@ from bizon.destination.columns import (
     TEXT,
     TIME,
     TIMESTAMP,
-    Column,
     decimal,
     holds,
 )
+from bizon.destination.columns import Column, frame_type
 from bizon.destination.evidence import Evidence, widened
 from bizon.destination.leaves import Path
 from bizon.destination.table_schema import table_schema
@@ -134,7 +134,7 @@ def test_each_leaf_is_in_a_column_of_any_type_or_rescued(texts: list[str], kinds
     columns = [Column((key,), key, kind) for key, kind in kinds.items()]  # type: ignore[arg-type]
     result = typed(pl.Series(texts, dtype=pl.String), columns)
     assert not result.faults
-    assert [str(dtype) for dtype in result.frame.dtypes[:-1]] == [str(column.type.polars) for column in columns]
+    assert [str(dtype) for dtype in result.frame.dtypes[:-1]] == [str(frame_type(column.type)) for column in columns]
     assert_nothing_is_lost(texts, result, columns)
 
 

@@ -35,6 +35,8 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
         lines.append(
             f"Dead letters: {rejected} in {status.dead_letters}" if status.dead_letters else f"Skipped: {rejected}"
         )
+    if status.values_rescued:
+        lines.append(f"Rescued: {counted(status.values_rescued, 'value')} without room in a column, in _bizon_rescued")
     if status.capped:
         unpublished = "; nothing is published yet" if publishes else ""
         lines.append(

@@ -29,6 +29,8 @@ def status_lines(report: "PipelineReport") -> list[str]:
             lines.append(f"Fetched: {report.rows_fetched:,} records, up to iteration {report.fetched_iteration}")
         if report.dead_letters:
             lines.append(f"Dead letters: {report.dead_letters:,} committed")
+        if report.values_rescued:
+            lines.append(f"Rescued: {counted(report.values_rescued, 'value')} without room in a column")
     if report.records_per_second is not None:
         lag = "unknown" if report.lag is None else counted(report.lag, "record")
         lines.append(f"Stream: {report.records_per_second:,} records/s, lag {lag}, as noted at {report.noted_at}")

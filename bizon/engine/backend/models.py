@@ -175,6 +175,11 @@ class Committed(NamedTuple):
         return sum(cursor.rows_written for cursor in self.cursors)
 
     @property
+    def rescued(self) -> int:
+        """Values that had no room in their column, as the receipts of staged batches say."""
+        return sum(sum((cursor.receipt or {}).get("rescued", {}).values()) for cursor in self.cursors)
+
+    @property
     def dead_letters(self) -> int:
         """Dead letters of all cursors."""
         return sum(cursor.dead_letters for cursor in self.cursors)

@@ -137,11 +137,12 @@ class Loader:
 
     def _write_tables(self, batch: Batch) -> WrittenBatch:
         rows, rejected = split_rejected(batch.frame)
-        default, tables = self.destination.default_destination_id, list[TableRows]()
+        default, tables, rescued = self.destination.default_destination_id, list[TableRows](), 0
         for destination_id, table in rows_by_table(rows, default) if self._is_stream else [(default, rows)]:
             refused = self._write_table(batch, destination_id, table)
             tables.append(TableRows(destination_id, table.height - sum(each.height for each in refused)))
             rejected = pl.concat([rejected, *refused])
+            rescued += self.destination.rescued() if tables[-1].rows else 0
         letters, file = self.dead_letters.to_write(rejected), self.dead_letters.destination
         if letters.height and file is not None:
             self._write(file, batch, file.default_destination_id, letters)
@@ -153,6 +154,7 @@ class Loader:
             dead_letters=letters.height,
             receipt=self.destination.receipt() if tables else None,
             letters_receipt=file.receipt() if letters.height and file is not None else None,
+            rescued=rescued,
         )
 
     def _write_table(self, batch: Batch, destination_id: str, rows: pl.DataFrame) -> list[pl.DataFrame]:
@@ -207,7 +209,7 @@ class Loader:
         self.callback.on_iterations_written(
             [SourceIteration(next_pagination=page.pagination, next_state=page.next_state) for page in batch.pages]
         )
-        self.progress.committed(batch.written, batch.rejected)
+        self.progress.committed(batch.written, batch.rejected, batch.rescued)
         for table in batch.tables:
             self.monitor.track_records_synced(table.rows, table.destination_id)
         logger.debug(f"committed pages {batch.first}-{batch.last}: {batch.written} records")

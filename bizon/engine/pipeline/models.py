@@ -75,7 +75,8 @@ class TableRows(NamedTuple):
 
 class WrittenBatch(NamedTuple):
     """A batch that the destination has taken and that is not recorded yet. ``tables``: those that took rows;
-    ``receipt`` and ``letters_receipt``: how the two destinations recognise the rows they wrote."""
+    ``receipt`` and ``letters_receipt``: how the two destinations recognise the rows they wrote. ``rescued``: values
+    that had no room in their column."""
 
     pages: tuple[PageMark, ...]
     tables: tuple[TableRows, ...]
@@ -83,6 +84,7 @@ class WrittenBatch(NamedTuple):
     dead_letters: int
     receipt: Mapping[str, Any] | None = None
     letters_receipt: Mapping[str, Any] | None = None
+    rescued: int = 0
 
     @property
     def written(self) -> int:
@@ -134,6 +136,7 @@ class WorkerResult(NamedTuple):
 class ProgressSnapshot(NamedTuple):
     """The progress of a run, for display. ``total_records`` is None while unknown; ``records_rejected`` could not be
     delivered and were skipped or became dead letters; ``lag`` counts records in the source that were not fetched yet.
+    ``values_rescued`` had no room in their column, and are kept next to it.
     ``pages_before`` and ``records_before`` were committed by earlier starts of the job; the others count this start.
     """
 
@@ -146,19 +149,20 @@ class ProgressSnapshot(NamedTuple):
     lag: int | None = None
     pages_before: int = 0
     records_before: int = 0
+    values_rescued: int = 0
 
 
-_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED, _LAG, _PAGES_BEFORE, _RECORDS_BEFORE = range(9)
+_PAGES, _FETCHED, _BYTES, _WRITTEN, _TOTAL, _REJECTED, _LAG, _PAGES_BEFORE, _RECORDS_BEFORE, _RESCUED = range(10)
 _UNKNOWN = -1
 
 
 class Progress:
-    """Counters of a run, in nine integers that may live in memory shared by processes.
+    """Counters of a run, in ten integers that may live in memory shared by processes.
 
     Each counter has one writer: the producing side or the consuming side; readers see a recent value.
     """
 
-    SLOTS = 9
+    SLOTS = 10
 
     def __init__(self, slots: MutableSequence[int] | None = None) -> None:
         self._slots = [0] * self.SLOTS if slots is None else slots
@@ -184,10 +188,12 @@ class Progress:
         self._slots[_FETCHED] += records
         self._slots[_BYTES] += size
 
-    def committed(self, written: int, rejected: int) -> None:
-        """The consuming side committed ``written`` records, and could not deliver ``rejected``."""
+    def committed(self, written: int, rejected: int, rescued: int = 0) -> None:
+        """The consuming side committed ``written`` records, and could not deliver ``rejected``. ``rescued``: values
+        that had no room in their column."""
         self._slots[_WRITTEN] += written
         self._slots[_REJECTED] += rejected
+        self._slots[_RESCUED] += rescued
 
     def snapshot(self) -> ProgressSnapshot:
         """The counters now."""
@@ -202,4 +208,5 @@ class Progress:
             lag=None if lag == _UNKNOWN else lag,
             pages_before=self._slots[_PAGES_BEFORE],
             records_before=self._slots[_RECORDS_BEFORE],
+            values_rescued=self._slots[_RESCUED],
         )

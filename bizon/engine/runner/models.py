@@ -83,7 +83,8 @@ class RunnerStatus(NamedTuple):
 
     ``published``: the output is complete and in its place. ``capped``: ``max_iterations`` ended the run.
     ``interrupted``: ``stop`` was called. ``records_fetched``: handed to the queue; ``records_written``: committed;
-    ``records_rejected``: could not be delivered, and were skipped or became dead letters.
+    ``records_rejected``: could not be delivered, and were skipped or became dead letters. ``values_rescued``: had no
+    room in their column, and are kept next to it.
     ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
     belongs to; nothing was fetched. ``misses_package``: an optional package is not installed. ``where`` and
     ``dead_letters``: the places of both, in words.
@@ -100,6 +101,7 @@ class RunnerStatus(NamedTuple):
     records_fetched: int = 0
     records_written: int = 0
     records_rejected: int = 0
+    values_rescued: int = 0
     resumed_from: int | None = None
     overtaken: bool = False
     watermark_refused: bool = False

@@ -45,6 +45,7 @@ class PipelineReport:
     next_pagination: dict[str, Any] | None = None
     rows_written: int = 0
     dead_letters: int = 0
+    values_rescued: int = 0
     rows_fetched: int | None = None
     fetched_iteration: int | None = None
     total_records: int | None = None

@@ -45,6 +45,7 @@ def _with_job(report: PipelineReport, backend: AbstractBackend, job: "StreamJob"
         next_pagination=None if cursor is None else cursor.pagination,
         rows_written=committed.rows_written,
         dead_letters=committed.dead_letters,
+        values_rescued=committed.rescued,
         rows_fetched=None if position is None else position.rows_fetched,
         fetched_iteration=None if position is None else position.iteration - 1,
         total_records=job.total_records_to_fetch,

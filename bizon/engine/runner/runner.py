@@ -197,6 +197,7 @@ class AbstractRunner(ABC):
             records_fetched=self.progress().records_fetched,
             records_written=self.progress().records_written,
             records_rejected=self.progress().records_rejected,
+            values_rescued=self.progress().values_rescued,
             where=next((result.where for result in results.values() if result.where is not None), None),
             dead_letters=next((result.dead_letters for result in results.values() if result.dead_letters), None),
             overtaken=any(result.overtaken for result in results.values()),

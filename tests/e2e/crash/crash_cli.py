@@ -37,6 +37,8 @@ In the order of a run; what concerns a file happens once for the output and once
 | after_append     | BigQuery: rows are appended to the staging table, nobody knows                   |
 | after_publishing_job | BigQuery: the job that publishes is done, nobody knows                       |
 | removing         | BigQuery: staging is about to be removed                                         |
+| before_commit    | DuckDB, Postgres: the Nth transaction is about to be committed                   |
+| after_commit     | DuckDB: it is committed, nobody knows                                            |
 
 The whole process group dies, which the command has to lead; ``POINT@self`` kills only the process that passes the
 point, which with the process runner may be a child. ``POINT@frozen`` stops the group there by SIGSTOP: it goes on when

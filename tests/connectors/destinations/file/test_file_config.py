@@ -50,9 +50,22 @@ def test_two_schemas_of_one_file_are_refused() -> None:
         details(("out", [("a", "string")]), ("out.json", [("a", "string")]))
 
 
-def test_unnest_needs_a_schema() -> None:
-    with pytest.raises(ValidationError, match="record_schemas"):
-        details(unnest=True)
+def test_without_a_schema_unnest_infers_the_columns() -> None:
+    assert details(unnest=True).infers
+    assert details(("out", [("a", "string")]), unnest=True, schema_mode="freeze").infers
+    assert not details(("out", [("a", "string")]), unnest=True).infers
+    assert not details().infers
+
+
+@pytest.mark.parametrize("key", [{"schema_mode": "evolve"}, {"flatten": 1}, {"naming": "snake_case"}])
+def test_keys_of_inferred_columns_are_refused_without_them(key: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=f"`{next(iter(key))}` is for inferred columns"):
+        details(**key)
+
+
+def test_a_csv_file_of_one_declared_column_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a null in a CSV file of one column is an empty line"):
+        details(("out", [("a", "string")]), unnest=True, format="csv")
 
 
 @pytest.mark.parametrize("destination_id", ["", "folder/", "folder/..", "nul\0"])
@@ -63,7 +76,7 @@ def test_a_destination_id_that_names_no_file_is_refused(destination_id: str) -> 
 
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValidationError, match="json"):
-        details(format="csv")
+        details(format="xml")
 
 
 def test_the_stem_is_the_id_without_the_extension_of_its_format() -> None:

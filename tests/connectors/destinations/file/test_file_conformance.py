@@ -1,4 +1,4 @@
-"""The file destination claims the behaviours of every destination, in both formats."""
+"""The file destination claims the behaviours of every destination, in each format."""
 
 import json
 from pathlib import Path
@@ -35,3 +35,17 @@ class TestParquet(DestinationConformance):
     def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
         path = Path(f"{destination_id or config.config.destination_id}.parquet")
         return pl.read_parquet(path, glob=path.is_dir()).rows(named=True) if path.exists() else []
+
+
+class TestCsv(DestinationConformance):
+    exactly_once_in_stream = True
+    survives_interruptions = False  # tests/e2e/crash/test_file_tables_crash.py does it
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> FileDestinationConfig:
+        return FileDestinationConfig(name="file", config={"destination_id": str(tmp_path / "out"), "format": "csv"})
+
+    def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
+        path = Path(f"{destination_id or config.config.destination_id}.csv")
+        files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+        return [row for file in files for row in pl.read_csv(file, infer_schema=False, glob=False).rows(named=True)]

@@ -137,6 +137,14 @@ def patch_bigquery_v2(module: ModuleType) -> None:
     around(module.TableWriter, "write", None, at("after_append"))
 
 
+def patch_duckdb(module: ModuleType) -> None:
+    around(module.Connection, "commit", at("before_commit"), at("after_commit"))
+
+
+def patch_postgres(module: ModuleType) -> None:
+    around(module.BoundConnection, "commit", at("before_commit"), at("after_commit"))
+
+
 PATCHES: dict[str, Callable[[ModuleType], None]] = {
     f"{FILE}.destination": patch_destination,
     f"{FILE}.output": patch_output,
@@ -147,6 +155,8 @@ PATCHES: dict[str, Callable[[ModuleType], None]] = {
     f"{FILE}.streaming": patch_streaming,
     "connectors.destinations.bigquery.src.destination": patch_bigquery,
     "connectors.destinations.bigquery_streaming_v2.src.destination": patch_bigquery_v2,
+    "connectors.destinations.duckdb.src.connection": patch_duckdb,
+    "connectors.destinations.postgres.src.connection": patch_postgres,
     "destination.sql_table": lambda module: patch_steps(module.SqlTableDestination),
     "destination.part_files": lambda module: patch_steps(module.PartFilesDestination),
     "engine.backend.adapters.sqlalchemy.backend": patch_backend,

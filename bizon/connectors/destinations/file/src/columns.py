@@ -1,14 +1,34 @@
-"""Columns of Parquet files that are merged: shared columns get one type that changes no value."""
+"""Columns of the files that are merged: shared columns get one type that changes no value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from bizon.common.errors.errors import DestinationError
+from bizon.connectors.destinations.file.src.csv_output import has_lines, header_of
+from bizon.destination.column_types import (
+    BOOLEAN,
+    BYTES,
+    DATE,
+    FLOAT64,
+    INT64,
+    INT64_DIGITS,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    WIDEST_DECIMAL,
+    ColumnType,
+    column_type,
+    decimal,
+)
+from bizon.destination.columns import frame_type
 
 _WIDEST_INTEGER, _WIDEST_FLOAT = pl.Int64(), pl.Float64()
 Schema = dict[str, pl.DataType]
+_KINDS: dict[pl.DataType, ColumnType] = {
+    frame_type(kind): kind for kind in (BOOLEAN, INT64, FLOAT64, DATE, TIME, TIMESTAMP, BYTES, TEXT)
+}
 
 
 def aligned(paths: Sequence[Path]) -> list[pl.LazyFrame]:
@@ -22,16 +42,41 @@ def aligned(paths: Sequence[Path]) -> list[pl.LazyFrame]:
 
 
 def check_columns(main: Path, wanted: pl.Schema) -> None:
-    """Raise DestinationError when rows of the columns ``wanted`` cannot be appended to a Parquet file."""
+    """Raise DestinationError when rows of the columns ``wanted`` cannot be appended to a file with rows."""
+    if main.suffix == ".csv":
+        header_of(main)
+    if main.suffix != ".parquet":
+        return
     frame = pl.scan_parquet(main, glob=False)
     schema = _schema(frame, main)
     _widened(frame, schema, _agreed(schema, dict(wanted), main), main)
 
 
+def columns_there(main: Path | None, noted: Mapping[str, str] | None) -> dict[str, ColumnType | None]:
+    """The columns of an output, in order. ``main``: None when it is going to be replaced, or is a folder. ``noted``:
+    its columns when it was published; the types of those that are still there count, since text and JSON are the same
+    in the file. None: a type that no inferred column has."""
+    kinds = {name: column_type(kind) for name, kind in (noted or {}).items()}
+    if main is None or not main.is_file() or not main.stat().st_size:
+        return {**kinds}
+    if main.suffix == ".csv":
+        return {name: kinds.get(name, TEXT) for name in header_of(main)}
+    if main.suffix != ".parquet":
+        return {**kinds}
+    there: dict[str, ColumnType | None] = {}
+    for name, dtype in _schema(pl.scan_parquet(main, glob=False), main).items():
+        known = kinds.get(name)
+        if dtype != pl.Null:
+            there[name] = known if known is not None and frame_type(known) == dtype else _kind(dtype)
+    return there
+
+
 def has_rows(main: Path) -> bool:
-    """Whether a published file exists and holds rows; a file that is not Parquet does unless it is empty."""
+    """Whether a published file exists and holds rows; a file of lines does unless it is empty, or is only a header."""
     if not main.is_file() or not main.stat().st_size:
         return False
+    if main.suffix == ".csv":
+        return has_lines(main)
     if main.suffix != ".parquet":
         return True
     try:
@@ -64,9 +109,35 @@ def _common(column: str, left: pl.DataType, right: pl.DataType, path: Path) -> p
         return right
     if left.is_integer() and right.is_integer() and pl.UInt64 not in (left, right):
         return _WIDEST_INTEGER
+    exact = _exact(left, right)
+    if exact is not None:
+        return exact
     if left.is_numeric() and right.is_numeric() and not (left.is_decimal() or right.is_decimal()):
         return _WIDEST_FLOAT
     raise _misfit(column, path, f"{left} and {right} have no type in common")
+
+
+def _exact(left: pl.DataType, right: pl.DataType) -> pl.DataType | None:
+    """The decimal that holds integers and decimals, or two kinds of decimals; None when there is none."""
+    sizes = []
+    for dtype in (left, right):
+        if isinstance(dtype, pl.Decimal):
+            sizes.append((dtype.precision - dtype.scale, dtype.scale))
+        elif dtype.is_integer():
+            sizes.append((INT64_DIGITS + dtype.is_unsigned_integer(), 0))
+    is_decimal = left.is_decimal() or right.is_decimal()
+    whole, scale = max([size[0] for size in sizes], default=0), max([size[1] for size in sizes], default=0)
+    if not is_decimal or len(sizes) < 2 or whole + scale > WIDEST_DECIMAL:
+        return None
+    return frame_type(decimal(WIDEST_DECIMAL if not scale else whole + scale, scale))
+
+
+def _kind(dtype: pl.DataType) -> ColumnType | None:
+    if dtype.is_integer() and dtype != pl.UInt64:
+        return INT64
+    if isinstance(dtype, pl.Decimal):
+        return decimal(dtype.precision, dtype.scale)
+    return FLOAT64 if dtype == pl.Float32 else _KINDS.get(dtype)
 
 
 def _widened(frame: pl.LazyFrame, schema: Schema, wanted: Schema, path: Path) -> pl.LazyFrame:

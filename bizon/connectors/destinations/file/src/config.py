@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from bizon.destination import column_types as kit
 from bizon.destination.config import (
     AbstractDestinationConfig,
     AbstractDestinationDetailsConfig,
@@ -13,6 +14,7 @@ from bizon.destination.config import (
     DestinationTypes,
     RecordSchemaConfig,
 )
+from bizon.destination.typed_config import Naming, SchemaMode
 
 
 class FileFormat(StrEnum):
@@ -20,10 +22,11 @@ class FileFormat(StrEnum):
 
     JSON = "json"
     PARQUET = "parquet"
+    CSV = "csv"
 
 
 class ColumnType(StrEnum):
-    """Type of an unnested column."""
+    """Type of a declared column."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -45,6 +48,17 @@ _ALIASES = {
 }
 
 
+_IN_THE_KIT = {
+    ColumnType.STRING: kit.TEXT,
+    ColumnType.INTEGER: kit.INT64,
+    ColumnType.FLOAT: kit.FLOAT64,
+    ColumnType.BOOLEAN: kit.BOOLEAN,
+    ColumnType.DATE: kit.DATE,
+    ColumnType.DATETIME: kit.TIMESTAMP,
+    ColumnType.JSON: kit.JSON,
+}
+
+
 def column_type(name: str) -> ColumnType:
     """The type that a name in ``record_schema`` stands for, in any case. Raises ValueError, which lists the names."""
     lowered = name.strip().lower()
@@ -55,6 +69,11 @@ def column_type(name: str) -> ColumnType:
     except ValueError:
         known = ", ".join([*ColumnType, *_ALIASES])
         raise ValueError(f"unknown column type '{name}'; known: {known}") from None
+
+
+def declared_type(name: str) -> kit.ColumnType:
+    """The type of the kit that a name in ``record_schema`` stands for."""
+    return _IN_THE_KIT[column_type(name)]
 
 
 def path_stem(destination_id: str, format: FileFormat) -> str:
@@ -91,16 +110,65 @@ class FileDestinationDetailsConfig(AbstractDestinationDetailsConfig):
     """Settings of the ``file`` destination. ``destination_id`` is the path without the extension."""
 
     format: FileFormat = Field(
-        default=FileFormat.JSON, description="json = one JSON object per line (NDJSON) | parquet."
+        default=FileFormat.JSON, description="json = one JSON object per line (NDJSON) | parquet | csv."
     )
     record_schemas: Sequence[FileRecordSchemaConfig] | None = Field(
-        default=None, description="Columns per file, for `unnest`."
+        default=None,
+        description="Columns per file, for `unnest`: the only ones, unless `schema_mode` is set. Without it they are "
+        "inferred.",
+    )
+    schema_mode: SchemaMode | None = Field(
+        default=None,
+        description="How inferred columns follow the records: evolve (default) = add and widen | freeze = keep the "
+        "columns, rescue what has none | strict = keep the columns, refuse a record that does not fit. With "
+        "`record_schemas`: declared columns win, others are inferred.",
+    )
+    flatten: int = Field(
+        default=0, ge=0, le=10, description="Levels of nested objects that become columns, where columns are inferred."
+    )
+    naming: Naming = Field(
+        default=Naming.KEEP,
+        description="Names of inferred columns: keep = the keys | snake_case = OrderId is order_id.",
     )
 
     @field_validator("destination_id")
     @classmethod
     def _names_a_file(cls, value: str | None) -> str | None:
         return None if value is None else check_stem(value)
+
+    @property
+    def infers(self) -> bool:
+        """Whether the columns follow the records."""
+        return self.unnest and (not self.record_schemas or self.schema_mode is not None)
+
+    @property
+    def mode(self) -> SchemaMode:
+        """How inferred columns follow the records."""
+        return self.schema_mode or SchemaMode.EVOLVE
+
+    @property
+    def has_snake_case(self) -> bool:
+        """Whether inferred columns are named in snake case."""
+        return self.naming is Naming.SNAKE_CASE
+
+    @model_validator(mode="after")
+    def _unnest_needs_schemas(self) -> "FileDestinationDetailsConfig":
+        """Unlike elsewhere, it needs none: the columns are inferred."""
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_used(self) -> "FileDestinationDetailsConfig":
+        given = {"schema_mode", "flatten", "naming"} & self.model_fields_set
+        if given and not self.infers:
+            raise ValueError(f"`{min(given)}` is for inferred columns: set `unnest: true`, without `record_schemas`")
+        return self
+
+    @model_validator(mode="after")
+    def _lines_are_not_empty(self) -> "FileDestinationDetailsConfig":
+        is_closed = self.format is FileFormat.CSV and self.unnest and not self.infers
+        if is_closed and any(len(schema.record_schema) == 1 for schema in self.record_schemas or ()):
+            raise ValueError("a null in a CSV file of one column is an empty line, which readers skip: declare another")
+        return self
 
     @model_validator(mode="after")
     def _one_schema_per_file(self) -> "FileDestinationDetailsConfig":

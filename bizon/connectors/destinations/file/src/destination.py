@@ -1,28 +1,32 @@
 """The ``file`` destination: rows in a local file, each exactly once."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
-from bizon.connectors.destinations.file.src.columns import check_columns, has_rows
+from bizon.connectors.destinations.file.src.columns import check_columns, columns_there, has_rows
 from bizon.connectors.destinations.file.src.config import (
     FileDestinationDetailsConfig,
     FileFormat,
-    check_stem,
     path_stem,
 )
-from bizon.connectors.destinations.file.src.file_rows import RowShape, write_rows
+from bizon.connectors.destinations.file.src.file_rows import RowShape, typed_shape, write_rows
 from bizon.connectors.destinations.file.src.line_staging import LineStaging
 from bizon.connectors.destinations.file.src.manifest import State
-from bizon.connectors.destinations.file.src.output import Claimant, ForeignPathError, Output, is_below, real_path
+from bizon.connectors.destinations.file.src.output import (
+    Claimant,
+    ForeignPathError,
+    Output,
+    file_above,
+)
 from bizon.connectors.destinations.file.src.part_staging import PartStaging
+from bizon.connectors.destinations.file.src.places import Places
 from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.streaming import StreamTables
@@ -40,7 +44,7 @@ _NAMES_SHOWN = 5
 
 
 class FileDestination(StagedDestination):
-    """NDJSON or Parquet on a local disk. Exactly once in every sync mode, also when the process or the machine dies.
+    """NDJSON, Parquet or CSV on a local disk. Exactly once in every sync mode, also when process or machine die.
 
     full_refresh and incremental: rows wait in ``.bizon/<file name>/``, in the same folder, until ``finalize`` replaces
     the file in one step; a reader sees the old file or the new one. stream: rows go to the file at once.
@@ -70,10 +74,12 @@ class FileDestination(StagedDestination):
             monitor=monitor,
         )
         self._claimant = Claimant(sync_metadata.owner, sync_metadata.job_id, knows=self._knows)
-        self._shape = RowShape(config.format, config.record_schemas if config.unnest else None)
-        self._output = Output(self._main(self.default_destination_id), self._claimant)
-        staging = LineStaging if config.format is FileFormat.JSON else PartStaging
-        self._staging = staging(self._output, config.format)
+        self._typed = typed_shape(config)
+        self._shape = self._typed or RowShape(config.format, config.record_schemas if config.unnest else None)
+        self._places = Places(config.format, self.default_destination_id)
+        self._output = Output(self._places.main, self._claimant)
+        is_lines = config.format is FileFormat.JSON
+        self._staging = (LineStaging if is_lines else PartStaging)(self._output, "json" if is_lines else "parquet")
         self._presence = Presence()
         self._tables = StreamTables(self._output, config.format, self._output_named, self._presence)
         self._written: dict[str, None] = {}
@@ -82,12 +88,16 @@ class FileDestination(StagedDestination):
         """True, or raises DestinationConnectionError: the folder cannot be written, the path belongs to another
         pipeline or is not a file, or ``unnest`` has no schema for it."""
         main = self._output.main
-        wants_folder = self._in_place and self.config.format is FileFormat.PARQUET
+        wants_folder = self._in_place and self.config.format is not FileFormat.JSON
         try:
             if main.exists() and not (main.is_dir() if wants_folder else main.is_file()):
-                wanted = "a folder (sync mode stream writes Parquet as a folder of files)" if wants_folder else "a file"
+                wanted = (
+                    "a folder (sync mode stream writes Parquet and CSV as a folder of files)"
+                    if wants_folder
+                    else "a file"
+                )
                 raise DestinationConnectionError(f"'{main}' exists and is not {wanted}: use another destination_id")
-            if not self._in_place:
+            if not self._in_place and self._typed is None:
                 self._shape.empty(self.default_destination_id)
             self._output.check_owner()
             if not self.only_looks:
@@ -95,29 +105,39 @@ class FileDestination(StagedDestination):
             with TemporaryFile(dir=next(folder for folder in (self._output.folder, *main.parents) if folder.exists())):
                 return True
         except (OSError, ValueError) as error:
-            raise DestinationConnectionError(f"'{main}' cannot be written: {_file_above(main) or error}") from error
+            raise DestinationConnectionError(f"'{main}' cannot be written: {file_above(main) or error}") from error
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch and put it on disk. The same pages written again replace the first write.
 
         Raises RowsRejectedError for rows that name a file they must not write.
         """
-        first, last = self.batch.from_iteration, self.batch.to_iteration
+        first, last = self.batch
+        self._shape.begin_batch(self.batch)
         try:
-            rows = self._shape.shape(self.destination_id, df_destination_records)
-            write = partial(write_rows, rows, self.config.format)
             if self._in_place:
-                self._append(first, last, df_destination_records.height, write)
-            elif self._path(self.destination_id) != self._path(self.default_destination_id):
+                self._append(first, last, df_destination_records)
+            elif self._places.path(self.destination_id) != self._places.path(self.default_destination_id):
                 mode, only = self.sync_metadata.sync_mode, self.default_destination_id
                 return False, f"sync mode {mode} writes one file, '{only}'; the rows are for '{self.destination_id}'"
             else:
+                rows = self._shape.shape(self.destination_id, df_destination_records)
+                format = FileFormat.JSON if self.config.format is FileFormat.JSON else FileFormat.PARQUET
                 with self._unless_superseded():
-                    self._staging.write(first, last, rows.height, write)
+                    self._staging.write(first, last, rows.height, partial(write_rows, rows, format))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             return False, str(error)
         self._written[self.destination_id] = None
         return True, None
+
+    def receipt(self) -> Mapping[str, Any] | None:
+        """With the columns that the batch has added or widened."""
+        found = super().receipt()
+        return found if found is None else {**found, **self._shape.receipt(self.default_destination_id)}
+
+    def rescued(self) -> int:
+        """The values of the last batch that are in ``_bizon_rescued``."""
+        return 0 if self._typed is None else self._typed.rescued()
 
     def output(self) -> OutputState:
         """The file as it is now, and the job of this pipeline that published it last."""
@@ -135,7 +155,7 @@ class FileDestination(StagedDestination):
     def describe(self) -> str:
         """Absolute path of the file; in sync mode stream, of the files written in this run."""
         names = list(self._written) if self._in_place and self._written else [self.default_destination_id]
-        shown = [os.path.abspath(self._path(name)) for name in names[:_NAMES_SHOWN]]
+        shown = [os.path.abspath(self._places.path(name)) for name in names[:_NAMES_SHOWN]]
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         return ", ".join(shown) + more
 
@@ -163,7 +183,11 @@ class FileDestination(StagedDestination):
     def _take_over(self, resume: ResumePoint) -> None:
         """Refuses rows that can never be appended before they are fetched."""
         main = self._output.main
-        if self.write_mode is WriteMode.APPEND and self.config.format is FileFormat.PARQUET and has_rows(main):
+        if self._typed is not None:
+            kept = main if self.write_mode is WriteMode.APPEND else None
+            there = columns_there(kept, self._output.noted_columns())
+            self._typed.resume(self.default_destination_id, there, resume.committed)
+        if self.write_mode is WriteMode.APPEND and has_rows(main):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)
         self._presence.claim(self._output, State.STAGING)
 
@@ -186,7 +210,8 @@ class FileDestination(StagedDestination):
         self._publisher(mode).publish(self._shape.empty(self.default_destination_id))
 
     def _note_published(self) -> None:
-        self._output.mark(self._output.claimed_manifest(), State.PUBLISHED)
+        columns = self._shape.noted(self.default_destination_id)
+        self._output.mark(self._output.claimed_manifest()._replace(columns=columns), State.PUBLISHED)
 
     def _discard(self) -> None:
         self._staging.discard()
@@ -204,41 +229,25 @@ class FileDestination(StagedDestination):
     def _publisher(self, mode: WriteMode) -> Publisher:
         return Publisher(self._staging, self.config.format, append=mode is WriteMode.APPEND)
 
-    def _append(self, first: int, last: int, rows: int, write: Callable[[BinaryIO], None]) -> None:
+    def _append(self, first: int, last: int, frame: pl.DataFrame) -> None:
         """Append rows to the file that their record names, if it may choose that one."""
         name = self.destination_id
         try:
-            self._tables.append(name, first, last, write)
+            if self._typed is not None and not self._typed.has_begun(name):
+                self._typed.begin(name, columns_there(None, self._output_named(name).noted_columns()))
+            rows = self._shape.shape(name, frame)
+            write = partial(write_rows, rows, self.config.format)
+            self._tables.append(name, first, last, write, None if self._typed is None else self._typed.noted(name))
         except (ForeignPathError, DestinationConnectionError) as error:
             if name == self.default_destination_id:
                 raise
-            raise RowsRejectedError(dict.fromkeys(range(rows), f"destination_id {name!r}: {error}")) from error
+            reason = f"destination_id {name!r}: {error}"
+            raise RowsRejectedError(dict.fromkeys(range(frame.height), reason)) from error
 
     def _knows(self, job_id: str) -> bool:
         return self.backend.get_stream_job_by_id(job_id) is not None
 
-    def _path(self, destination_id: str) -> str:
-        return f"{path_stem(destination_id, self.config.format)}.{self.config.format}"
-
-    def _main(self, destination_id: str) -> Path:
-        return real_path(self._path(check_stem(destination_id)))
-
     def _output_named(self, destination_id: str) -> Output:
-        """The output that a record names: the configured one, or one in the same folder or below it."""
-        if destination_id == self.default_destination_id:
-            return self._output
-        try:
-            main = self._main(destination_id)
-        except ValueError as error:
-            raise ForeignPathError(str(error)) from error
-        if not is_below(main, self._output.main.parent):
-            raise ForeignPathError(f"a record may only name files in '{self._output.main.parent}' and below")
-        return Output(main, self._claimant)
-
-
-def _file_above(path: Path) -> str | None:
-    """How to deal with a file where a folder is needed; None when there is none."""
-    file = next((parent for parent in path.parents if os.path.isfile(parent)), None)  # False where it may not look
-    if file is None:
-        return None
-    return f"'{file}' is a file, not a folder; remove it, or choose another destination_id"
+        """The output that a record names. Raises ForeignPathError for one that it must not name."""
+        main = self._places.named(destination_id)
+        return self._output if main == self._output.main else Output(main, self._claimant)

@@ -1,8 +1,13 @@
-"""Rows in the format of a file."""
+"""Rows in the format of a file.
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+CSV is quoted as RFC 4180 says: a value with a comma, a quote or a line break. Nothing between two commas is null, two
+quotes are empty text. Lines end with a newline.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import orjson
 import polars as pl
 
 from bizon.connectors.destinations.file.src.config import FileFormat, path_stem
@@ -10,21 +15,61 @@ from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
 
 if TYPE_CHECKING:
+    from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
+    from bizon.connectors.destinations.file.src.typed_shape import TypedShape
     from bizon.destination.config import RecordSchemaConfig
+    from bizon.destination.models import BatchRange
 
 _BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls out of the processor's cache
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
 
 
 def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> None:
-    """Write a frame. NDJSON: timestamps are RFC 3339 text in UTC with microseconds. Parquet: zstd, native types."""
+    """Write a frame. NDJSON and CSV: timestamps are RFC 3339 text in UTC with microseconds, decimals are numbers with
+    all digits. Parquet: zstd, native types."""
     if format is FileFormat.PARQUET:
         frame.write_parquet(target, compression="zstd")
-    elif frame.height:
-        stamps = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
-        rows = frame.with_columns(**{name: _as_text(pl.col(name)) for name in stamps})
-        for some in rows.iter_slices(1 + rows.height * _BYTES_AT_ONCE // max(1, frame_bytes(rows))):
-            some.write_ndjson(target)
+        return
+    if format is FileFormat.CSV:
+        write_csv_rows(frame, target)
+        return
+    for some in _slices(frame):
+        _write_text(some, format, target)
+
+
+def write_csv_rows(frame: pl.DataFrame, target: BinaryIO, *, header: bool = True) -> None:
+    """Write a frame as CSV."""
+    if header:
+        frame.clear().write_csv(target)
+    for some in _slices(frame):
+        _write_text(some, FileFormat.CSV, target)
+
+
+def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    return frame.iter_slices(1 + frame.height * _BYTES_AT_ONCE // max(1, frame_bytes(frame)))
+
+
+def _write_text(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> None:
+    stamps = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
+    rows = frame.with_columns(**{name: _as_text(pl.col(name)) for name in stamps})
+    if format is FileFormat.CSV:
+        rows.write_csv(target, include_header=False)
+    elif any(dtype == pl.Decimal for dtype in rows.dtypes):
+        _json_lines(rows).write_csv(target, include_header=False, quote_style="never")
+    elif rows.height:
+        rows.write_ndjson(target)
+
+
+def _json_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """A column with a JSON object per row. Polars itself writes decimals as text."""
+    members: list[pl.Expr] = []
+    for name, dtype in frame.schema.items():
+        if dtype == pl.Decimal:
+            number = pl.col(name).cast(pl.String).fill_null("null")
+            members.append(pl.concat_str(pl.lit(f"{orjson.dumps(name).decode()}:"), number))
+        else:
+            members.append(pl.struct(name).struct.json_encode().str.slice(1).str.head(-1))
+    return frame.select(line=pl.concat_str(pl.lit("{"), pl.concat_str(members, separator=","), pl.lit("}")))
 
 
 def _as_text(moments: pl.Expr) -> pl.Expr:
@@ -32,8 +77,18 @@ def _as_text(moments: pl.Expr) -> pl.Expr:
     return moments.rle().struct.field("value").dt.strftime(RFC_3339).gather(moments.rle_id())
 
 
+def typed_shape(config: "FileDestinationDetailsConfig") -> "TypedShape | None":
+    """The shape of inferred columns, where there are any; most runs need not load it."""
+    if not config.infers:
+        return None
+    from bizon.connectors.destinations.file.src.typed_shape import TypedShape
+
+    return TypedShape(config)
+
+
 class RowShape:
-    """The columns of each file: the six of the destination frame, or the declared ones."""
+    """The columns of each file: the six of the destination frame, or the declared ones. ``TypedShape`` has the same
+    methods, for inferred columns; here the columns of a file need not be known from run to run."""
 
     def __init__(self, format: FileFormat, schemas: Sequence["RecordSchemaConfig"] | None) -> None:
         self._format = format
@@ -53,6 +108,17 @@ class RowShape:
         """No rows, with the columns of the file. Raises MisfitError."""
         schema = DESTINATION_SCHEMA if self._unnesters is None else self.unnester(destination_id).schema
         return pl.DataFrame(schema=schema)
+
+    def begin_batch(self, batch: "BatchRange") -> None:
+        """The next rows are from these pages."""
+
+    def receipt(self, destination_id: str) -> Mapping[str, Any]:
+        """The columns that the last batch has changed, for its receipt."""
+        return {}
+
+    def noted(self, destination_id: str) -> dict[str, str] | None:
+        """The declared columns of a file, for its manifest: a later run may infer others."""
+        return None if self._unnesters is None else self.unnester(destination_id).noted
 
     def unnester(self, destination_id: str) -> Unnester:
         """The unnester of a file. Raises MisfitError when `record_schemas` does not know it."""

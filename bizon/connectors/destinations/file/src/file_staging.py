@@ -1,8 +1,9 @@
 """Rows of a job that are not published yet: a folder per job, ``.bizon/<file name>/<job id>.<owner key>/``.
 
 Lines are appended to one file, which becomes the output as it is. Parquet cannot be appended to, so each write has a
-file. The checkpoint of each batch keeps a receipt: where its bytes are, and their checksum. The receipts alone decide
-what counts; everything else that a crash or a superseded start has left is removed or skipped.
+file. CSV waits as Parquet: all lines of an output have the same columns, which are known at the end. The checkpoint of
+each batch keeps a receipt: where its bytes are, and their checksum. The receipts alone decide what counts; everything
+else that a crash or a superseded start has left is removed or skipped.
 """
 
 import os

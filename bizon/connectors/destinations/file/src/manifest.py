@@ -25,6 +25,7 @@ class Manifest(NamedTuple):
 
     ``fence``: when the job was created, in microseconds since 1970, and the number of the start that claimed the output
     last. ``written``: bizon wrote the content of the file. ``published_by``: the job that published it last.
+    ``columns``: name and type of its inferred columns, in order; None for a file without.
     """
 
     owner: Owner
@@ -33,6 +34,7 @@ class Manifest(NamedTuple):
     fence: tuple[int, int]
     written: bool
     published_by: str | None
+    columns: dict[str, str] | None = None
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
@@ -47,6 +49,8 @@ class Manifest(NamedTuple):
             "written": self.written,
             "published_by": self.published_by,
         }
+        if self.columns is not None:
+            content["columns"] = self.columns
         return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
 
 
@@ -62,5 +66,11 @@ def parse(text: bytes) -> Manifest:
         return Manifest(owner, content["job_id"], state, (0, 0), written=True, published_by=published_by)
     created, start = content["fence"]
     return Manifest(
-        owner, content["job_id"], state, (int(created), int(start)), content["written"] is True, content["published_by"]
+        owner,
+        content["job_id"],
+        state,
+        (int(created), int(start)),
+        written=content["written"] is True,
+        published_by=content["published_by"],
+        columns=content.get("columns"),
     )

@@ -115,7 +115,8 @@ class Output:
             before = found if found is not None and found.owner == mine.owner else None
             is_written = state is State.STREAMING or mine.adopt or (before is not None and before.written)
             published_by = None if before is None else before.published_by
-            self._write(Manifest(mine.owner, mine.job_id, state, mine.fence, is_written, published_by))
+            columns = None if before is None else before.columns
+            self._write(Manifest(mine.owner, mine.job_id, state, mine.fence, is_written, published_by, columns))
 
     @contextmanager
     def fenced(self) -> Iterator[Manifest]:
@@ -139,6 +140,17 @@ class Output:
         changed = found._replace(state=state, written=is_written, published_by=published_by)
         self._write(changed)
         return changed
+
+    def noted_columns(self) -> dict[str, str] | None:
+        """The inferred columns of this pipeline's file, when it was written last."""
+        found = self.own_manifest()
+        return None if found is None else found.columns
+
+    def note_columns(self, columns: dict[str, str]) -> None:
+        """Note the columns of a file that rows are written to at once. Raises OvertakenError in a superseded start."""
+        with self.fenced() as found:
+            if found.columns != columns:
+                self._write(found._replace(columns=columns))
 
     def check_may_replace(self, found: Manifest | None) -> None:
         """Raise DestinationConnectionError for a file with content that bizon did not write."""
@@ -200,6 +212,14 @@ def _lock(handle: int, folder: Path) -> None:
                     f"then run again"
                 ) from None
             time.sleep(_LOOK_EVERY)
+
+
+def file_above(path: Path) -> str | None:
+    """How to deal with a file where a folder is needed; None when there is none."""
+    file = next((parent for parent in path.parents if os.path.isfile(parent)), None)  # False where it may not look
+    if file is None:
+        return None
+    return f"'{file}' is a file, not a folder; remove it, or choose another destination_id"
 
 
 def is_below(path: Path, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Staging of Parquet: one part file per write.
+"""Staging of Parquet and CSV: one Parquet file per write.
 
 ``<from>-<to>-<rows>-<epoch>.parquet``: the name gives the pages of a part, its rows, and the start of the job that
 wrote it, so that no start ever writes another start's file.

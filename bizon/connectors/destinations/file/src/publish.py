@@ -33,6 +33,7 @@ import polars as pl
 from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.columns import aligned, has_rows
 from bizon.connectors.destinations.file.src.config import FileFormat
+from bizon.connectors.destinations.file.src.csv_output import write_csv
 from bizon.connectors.destinations.file.src.durable import concatenate
 from bizon.connectors.destinations.file.src.file_rows import write_rows
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, StagedFile, signature
@@ -90,7 +91,7 @@ class Publisher:
     def _build(self, files: list[StagedFile], empty: pl.DataFrame) -> None:
         """Step 2. The parts are not consumed: a single one gets a second name, where the file system has hard links."""
         make_private_folder(self.staging.folder)
-        single = files[0] if len(files) == 1 and files[0].is_ours else None
+        single = files[0] if len(files) == 1 and files[0].is_ours and self.format is not FileFormat.CSV else None
         if single is None or not _link(single.path, self.ready):
             write_aside(self.ready, self._writer(files, empty))
         self.ready.chmod(published_mode(self.output.main))
@@ -105,6 +106,9 @@ class Publisher:
                 write_rows(empty, self.format, target)
             elif self.format is FileFormat.JSON:
                 concatenate([(file.path, file.size) for file in files], target)
+            elif self.format is FileFormat.CSV:
+                main = files[0].path if not files[0].is_ours else None
+                write_csv(main, [file.path for file in files if file.is_ours], target)
             elif can_merge(paths := [file.path for file in files]):
                 merge(paths, target)
             else:  # another tool has written the main file, or its columns have changed

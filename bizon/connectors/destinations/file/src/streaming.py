@@ -1,10 +1,10 @@
 """Sync mode ``stream``: rows go to their file at once, and one run may write several files.
 
-NDJSON is appended to, under a journal. Parquet cannot be appended to: ``<destination_id>.parquet`` is a folder with
-one file per write. A file is known only once a record names it, so a list of the files is kept next to the configured
-one (``tables-<owner key>.json``): ``prepare`` takes back, in each of them, the rows that no checkpoint vouches for.
-Doing that at the next write to the file would be too late: other pages would have been committed past the torn ones,
-which would look committed, too.
+NDJSON is appended to, under a journal. To Parquet and CSV nothing can be appended, or no column:
+``<destination_id>.parquet`` and ``<destination_id>.csv`` are folders with one file per write. A file is known only once
+a record names it, so a list of the files is kept next to the configured one (``tables-<owner key>.json``): ``prepare``
+takes back, in each of them, the rows that no checkpoint vouches for. Doing that at the next write to the file would be
+too late: other pages would have been committed past the torn ones, which would look committed, too.
 """
 
 import os
@@ -27,23 +27,26 @@ if TYPE_CHECKING:
 
 
 class _Table(Protocol):
+    output: Output
+
     def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None: ...
 
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None: ...
 
 
 class PartFolder:
-    """A Parquet table as a folder: one file per write, named by job and pages; a reader reads them all."""
+    """A table as a folder: one file per write, named by job and pages; a reader reads them all."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, format: FileFormat) -> None:
         self.output = output
+        self._format = format
 
     def trim(self, last_iteration: int | None, *, may_be_open: bool) -> None:
         """Remove the files of this job that no checkpoint vouches for."""
         with self.output.fenced():
             dropped = [
                 path
-                for path in self.output.main.glob(f"{self.output.claimant.job_id}-*.parquet")
+                for path in self.output.main.glob(f"{self.output.claimant.job_id}-*.{self._format}")
                 if last_iteration is None or int(path.stem.rsplit("-", 1)[1]) > last_iteration
             ]
             for path in dropped:
@@ -54,7 +57,7 @@ class PartFolder:
     def append(self, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]) -> None:
         """Add a file, on disk when this returns; it replaces a file of the same pages. Raises OSError."""
         make_folder(self.output.main)
-        name = f"{self.output.claimant.job_id}-{from_iteration:010d}-{to_iteration:010d}.parquet"
+        name = f"{self.output.claimant.job_id}-{from_iteration:010d}-{to_iteration:010d}.{self._format}"
         temporary = temporary_beside(self.output.folder / name)
         write_aside(temporary, write)
         temporary.chmod(published_mode(self.output.main / name))
@@ -93,14 +96,21 @@ class StreamTables:
                 self._claimed(output)
 
     def append(
-        self, destination_id: str, from_iteration: int, to_iteration: int, write: Callable[[BinaryIO], None]
+        self,
+        destination_id: str,
+        from_iteration: int,
+        to_iteration: int,
+        write: Callable[[BinaryIO], None],
+        columns: dict[str, str] | None = None,
     ) -> None:
-        """Add rows to a file, on disk when this returns.
+        """Add rows to a file, on disk when this returns. ``columns``: the inferred columns that it has from now on.
 
         Raises OSError, DestinationConnectionError when the file is another pipeline's, ValueError when two
         destination_ids of this run name the same file, and OvertakenError in a superseded start.
         """
         table = self._open.get(destination_id) or self._first_use(destination_id)
+        if columns is not None:
+            table.output.note_columns(columns)
         table.append(from_iteration, to_iteration, write)
 
     def _first_use(self, destination_id: str) -> _Table:
@@ -118,7 +128,7 @@ class StreamTables:
 
     def _claimed(self, output: Output) -> _Table:
         """The table of an output that only this start changes from now on."""
-        table: _Table = Journal(output) if self._format is FileFormat.JSON else PartFolder(output)
+        table: _Table = Journal(output) if self._format is FileFormat.JSON else PartFolder(output, self._format)
         with self._presence.taking_over(output, State.STREAMING) as may_be_open:
             table.trim(self._last_iteration, may_be_open=may_be_open)
         return table

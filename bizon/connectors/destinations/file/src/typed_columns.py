@@ -5,20 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from bizon.connectors.destinations.file.src.config import ColumnType
+from bizon.connectors.destinations.file.src.config import ColumnType, declared_type
+from bizon.destination.columns import frame_type
 from bizon.rows.exact_json import PERHAPS_NOT_REPRODUCED
-from bizon.rows.frames import UTC_MICROSECONDS
 
 Kinds = Mapping[str, ColumnType]
-COLUMN_TYPES: dict[ColumnType, pl.DataType] = {
-    ColumnType.STRING: pl.String(),
-    ColumnType.INTEGER: pl.Int64(),
-    ColumnType.FLOAT: pl.Float64(),
-    ColumnType.BOOLEAN: pl.Boolean(),
-    ColumnType.DATE: pl.Date(),
-    ColumnType.DATETIME: UTC_MICROSECONDS,
-    ColumnType.JSON: pl.String(),
-}
+COLUMN_TYPES: dict[ColumnType, pl.DataType] = {kind: frame_type(declared_type(kind)) for kind in ColumnType}
 _READ_AS_TEXT = (ColumnType.DATE, ColumnType.DATETIME)
 _OFFSET = r"T.*([+-]\d\d:?\d\d)$"
 _IN_PLACE_OF_A_SURROGATE = "\0"  # the reader writes it for half a pair; nothing else does without an escape

@@ -1,0 +1,155 @@
+"""Typed tables in PostgreSQL, exactly once in every sync mode."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import polars as pl
+import psycopg
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.connectors.destinations.postgres.src import catalogue
+from bizon.connectors.destinations.postgres.src.config import LONGEST_NAME, PostgresDetailsConfig, checked_name
+from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
+from bizon.connectors.destinations.postgres.src.copying import copy_text, frame_of
+from bizon.connectors.destinations.postgres.src.errors import explained, is_transient, lost_a_race
+from bizon.connectors.destinations.postgres.src.types import sql_type
+from bizon.destination.column_names import NameRules
+from bizon.destination.merging import merge_of, postgres_merge, run, unusable
+from bizon.destination.typed_table import TypedTableDestination
+
+if TYPE_CHECKING:
+    from bizon.destination.column_types import ColumnType
+    from bizon.destination.merge_rule import MergeInto, MergeRule
+    from bizon.destination.sql_target import Transaction
+
+_MOST_RACES = 5
+_MOST_COLUMNS = 1500  # of the 1,600 that a table may ever have, dropped ones included
+
+
+class PostgresDestination(TypedTableDestination):
+    """Tables of a PostgreSQL database. Staging tables are logged ones: a crash of the server empties the others, and
+    with them batches that have a checkpoint."""
+
+    config: PostgresDetailsConfig
+    driver = psycopg
+    names = NameRules(LONGEST_NAME, "bytes")
+    most_columns = _MOST_COLUMNS
+
+    @property
+    def place(self) -> str:
+        """Server, database and schema."""
+        config = self.config
+        return f"postgresql://{config.host}:{config.port}/{config.database}, schema {config.schema_name}"
+
+    @property
+    def merge_into(self) -> "MergeInto":
+        """INSERT with ON CONFLICT: the merge creates the unique index that it needs."""
+        return self._merge_rows
+
+    def connect(self) -> BoundConnection:
+        """A new connection."""
+        return connect(self.config)
+
+    def is_transient(self, error: Exception) -> bool:
+        """By its SQLSTATE."""
+        return is_transient(error)
+
+    def text_of(self, error: Exception) -> str:
+        """With a remedy."""
+        return explained(error, self.config)
+
+    def columns_of(self, within: "Transaction", table: str) -> "Mapping[str, ColumnType | None]":
+        """The columns of a table, which nobody changes until the transaction ends."""
+        return catalogue.columns_of(within, self.config.schema_name, table)
+
+    def sql_type(self, column: "ColumnType") -> str:
+        """The type of a new column."""
+        return sql_type(column)
+
+    def load(self, within: "Transaction", table: str, frame: pl.DataFrame) -> None:
+        """Copy the rows of a frame."""
+        names = {f"c{number}": name for number, name in enumerate(frame.columns)}
+        columns = ", ".join(f"{{{key}}}" for key in names)
+        statement = within.spelled(f"COPY {{table}} ({columns}) FROM STDIN", table=table, **names)
+        with within.cursor.copy(statement.replace("%%", "%")) as copy:  # without values, psycopg reads no % sign
+            for text in copy_text(frame):
+                copy.write(text)
+
+    def read(
+        self, within: "Transaction", table: str, columns: "Mapping[str, ColumnType]", where: Mapping[str, int]
+    ) -> pl.DataFrame:
+        """Copy the rows of a table."""
+        names = {f"c{number}": name for number, name in enumerate(columns)}
+        filters = {f"w{number}": name for number, name in enumerate(where)}
+        listed, tests = ", ".join(f"{{{key}}}" for key in names), " AND ".join(f"{{{key}}} = ?" for key in filters)
+        query = f"COPY (SELECT {listed} FROM {{table}} WHERE {tests}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)"
+        statement = within.spelled(query, table=table, **names, **filters)
+        with within.cursor.copy(statement, tuple(where.values())) as copy:
+            return frame_of(b"".join(map(bytes, copy)), columns)
+
+    def swap(self, within: "Transaction", staging: str, output: str) -> bool:
+        """Rename both tables, unless anything depends on the old one. Readers wait for the names at most."""
+        schema = self.config.schema_name
+        if catalogue.depends(within, schema, output):
+            return False
+        within.run("LOCK TABLE {output} IN ACCESS EXCLUSIVE MODE", output=output)
+        if catalogue.depends(within, schema, output) or catalogue.depends(within, schema, staging):
+            return False
+        old = f"_bizon_old_{sha256(staging.encode()).hexdigest()[:16]}"
+        within.run("ALTER TABLE {output} RENAME TO {old}", output=output, old=old)
+        within.run("ALTER TABLE {staging} RENAME TO {output}", staging=staging, output=output)
+        within.run("DROP TABLE {old}", old=old)
+        return True
+
+    def check_connection(self) -> bool:
+        """True, or raises DestinationConnectionError: the database is unreachable or has another encoding than UTF-8,
+        the role lacks rights, or bizon did not create the table."""
+        self._check_name(self.default_destination_id)
+        if not self.only_looks:
+            return super().check_connection()
+        try:
+            with self.target.transaction() as within:
+                catalogue.check_database(within, self.place, self.config)
+                catalogue.find(within, self.config.schema_name, self.default_destination_id)
+        except psycopg.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
+        return True
+
+    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
+        """Write one batch in one transaction. The same batch written again replaces the first write."""
+        self._check_name(self.destination_id)
+        return super().write_records(df_destination_records)
+
+    def _merge_rows(
+        self, within: "Transaction", staging: str, output: str, columns: Sequence[str], rule: "MergeRule"
+    ) -> None:
+        types = {name: kind for name, kind in self.columns_of(within, output).items() if kind is not None}
+        reason = unusable(types, rule.key, rule.version)
+        if reason is not None:
+            raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
+        catalogue.ensure_key_index(within, self.config.schema_name, output, rule.key)
+        run(within, postgres_merge(merge_of(staging, output, columns, rule)))
+
+    def _check_name(self, table: str) -> None:
+        try:
+            checked_name(table)
+        except ValueError as error:
+            raise DestinationConnectionError(f"table '{table}' {error}: name it with `destination_id`") from None
+
+    def _set_up(self, output: str) -> None:
+        if output in self._known:
+            return
+        for attempt in range(_MOST_RACES):
+            try:
+                self._create_schema()
+                super()._set_up(output)
+                return
+            except psycopg.Error as error:
+                if not lost_a_race(error) or attempt == _MOST_RACES - 1:
+                    raise
+
+    def _create_schema(self) -> None:
+        with self.target.transaction() as within:
+            if not catalogue.check_database(within, self.place, self.config):
+                within.run("CREATE SCHEMA IF NOT EXISTS {schema}", schema=self.config.schema_name)

@@ -1,0 +1,125 @@
+"""The staging table of a job whose rows have typed columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from bizon.common.errors.errors import DestinationError
+from bizon.common.safe_log import logger
+from bizon.destination.receipts import differs
+from bizon.destination.sql_rows import check_counts, drop_table
+from bizon.destination.system_columns import MARKS, PAGE
+from bizon.destination.typed_config import Verify
+from bizon.destination.typed_digest import Digest
+from bizon.destination.typed_tables import apply, create
+
+if TYPE_CHECKING:
+    from bizon.destination.models import BatchRange, CommittedBatch
+    from bizon.destination.sql_layout import Write
+    from bizon.destination.sql_target import Transaction
+    from bizon.destination.typed_batch import There
+    from bizon.destination.typed_rows import Rows, TypedRows
+    from bizon.destination.typed_tables import TypedTables
+
+
+class TypedStaging:
+    """It begins with the columns of its output, and grows with the batches. Each row has the last page of its batch,
+    ``_bizon_page``. ``verifies``: what ``verify`` compares."""
+
+    def __init__(self, tables: "TypedTables", name: str, output: str, rows: "TypedRows", verifies: Verify) -> None:
+        self.name = name
+        self._tables = tables
+        self._output = output
+        self._rows = rows
+        self._verifies = verifies
+        self._there: There = {}
+        self._closed: dict[str, None] = {}
+        self._tried: BatchRange | None = None
+        self._written: Rows | None = None
+
+    def create(self) -> None:
+        """Create it if there is none."""
+        with self._tables.target.transaction() as within:
+            output = self._tables.columns_of(within, self._output)
+            self._closed = {name: None for name, kind in output.items() if kind is None}
+            if not self._tables.columns_of(within, self.name):
+                columns = {name: kind for name, kind in output.items() if kind is not None}
+                create(within, self._tables, self.name, {**columns, **self._rows.marks}, self._tables.staging_kind)
+            self._there = self._columns(within)
+
+    def trim(self, within: "Transaction", last_page: int | None) -> None:
+        """Delete the rows after a page; None: all rows."""
+        last = -1 if last_page is None else last_page
+        within.run("DELETE FROM {staging} WHERE {page} > ?", last, staging=self.name, page=PAGE)
+
+    def write(self, batch: "BatchRange", rows: pl.DataFrame) -> "Write":
+        """Give the rows their types now, and write them later, after the columns that they need. Raises
+        RowsRejectedError."""
+        planned = self._rows.plan(self._output, self._there, rows)
+
+        def write(within: "Transaction") -> None:
+            there = self._columns(within)
+            ready = planned if there == planned.plan.there else self._rows.plan(self._output, there, rows)
+            apply(within, self._tables, self.name, ready.plan.add, ready.plan.widen)
+            if batch == self._tried:
+                self.trim(within, batch.from_iteration - 1)
+            self._tried = batch
+            marked = ready.frame.with_columns(pl.lit(batch.to_iteration, dtype=pl.Int64).alias(PAGE))
+            self._tables.load(within, self.name, marked)
+            self._written, self._there = ready, ready.plan.after
+
+        return write
+
+    @property
+    def written(self) -> "Rows | None":
+        """The rows of the last write."""
+        return self._written
+
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The number of rescued values, if there are any, and the digest of the values, if it is wanted."""
+        if self._written is None:
+            return None
+        rescued = {".".join(path): values for path, values in self._written.plan.rescued.items()}
+        receipt: dict[str, Any] = {"rescued": rescued} if rescued else {}
+        if self._verifies is Verify.VALUES:
+            receipt["digest"] = [*Digest.of(self._written.plan.frame)]
+        return receipt or None
+
+    def verify(self, committed: Sequence["CommittedBatch"]) -> None:
+        """Compare the rows of each batch, or also their values, with the checkpoints. Raises DestinationError."""
+        if self._verifies is Verify.NONE:
+            return
+        with self._tables.target.transaction() as within:
+            check_counts(within, self.name, PAGE, committed)
+            if self._verifies is Verify.VALUES:
+                there = self._tables.columns_of(within, self.name)
+                for batch in committed:
+                    if batch.rows:
+                        self._check_values(within, batch, there)
+
+    def drop(self) -> None:
+        """Drop it; it may be gone."""
+        drop_table(self._tables.target, self.name)
+
+    def _columns(self, within: "Transaction") -> "There":
+        """Its columns, and the columns of the output that take no values."""
+        return {**self._closed, **self._tables.columns_of(within, self.name)}
+
+    def _check_values(self, within: "Transaction", batch: "CommittedBatch", there: "There") -> None:
+        wanted = Digest.received(batch.receipt or {})
+        if wanted is None:
+            pages = f"pages {batch.from_iteration}-{batch.to_iteration}"
+            raise DestinationError(
+                f"{pages} were written without a digest, so their values cannot be compared: was `verify` changed? "
+                f"Set `verify: counts` to publish them, or run with --fresh to fetch everything again"
+            )
+        unknown = [name for name, kind in there.items() if kind is None]
+        if unknown:
+            raise differs(batch, f"column '{unknown[0]}' of table '{self.name}' has another type now")
+        columns = {name: kind for name, kind in there.items() if name not in MARKS and kind is not None}
+        found = Digest.of(self._tables.read(within, self.name, columns, {PAGE: batch.to_iteration}))
+        if found.made_by != wanted.made_by:
+            logger.warning(f"values of table '{self.name}' are not compared: {wanted.made_by} made their digests")
+        elif found != wanted:
+            raise differs(batch, f"table '{self.name}' has other values in them")

@@ -1,0 +1,240 @@
+"""The ``postgres`` destination when the server, the network or the rights are not as they should be."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from connectors.destinations.postgres.kit import (
+    FULL_REFRESH,
+    INCREMENTAL,
+    MODES,
+    STREAM,
+    block,
+    load,
+    page,
+    pipeline,
+    rows_of,
+)
+from postgres import PASSWORD, Place, PrivateServer
+from proxy import Proxy
+
+from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError, FinalizeError
+from bizon.connectors.destinations.postgres.src import connection
+from bizon.connectors.destinations.postgres.src.config import PostgresDetailsConfig
+from bizon.connectors.destinations.postgres.src.errors import explained, is_transient
+from bizon.source.config import SourceSyncModes
+
+
+@pytest.fixture
+def proxy(postgres: Place) -> Iterator[Proxy]:
+    with Proxy(postgres.host, postgres.port) as made:
+        yield made
+
+
+def ids(place: Place) -> list[Any]:
+    return sorted(row["id"] for row in rows_of(place))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_connection_that_is_cut_is_opened_again(postgres: Place, proxy: Proxy, mode: SourceSyncModes) -> None:
+    with pipeline(block(replace(postgres, port=proxy.port)), mode) as into:
+        job = into.job()
+        job.start()
+        job.commit(0, page({"id": 1}))
+        proxy.cut()
+        with pytest.raises(DestinationWriteError) as lost:
+            job.write(1, page({"id": 2}))
+        assert lost.value.retryable
+        proxy.restore()
+        job.commit(1, page({"id": 2}))
+        job.end()
+    assert ids(postgres) == [1, 2]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_falls_silent_is_given_up_and_the_write_repeated(
+    postgres: Place, proxy: Proxy, mode: SourceSyncModes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer, which nobody receives, may be that the rows are written."""
+    monkeypatch.setattr(connection, "_GRACE", 0.2)
+    with pipeline(block(replace(postgres, port=proxy.port), statement_timeout=1), mode) as into:
+        job = into.job()
+        job.start()
+        job.commit(0, page({"id": 1}))
+        proxy.stall()
+        with pytest.raises(DestinationWriteError, match=r"the server has not answered for 1\.2 s") as silent:
+            job.write(1, page({"id": 2}))
+        assert silent.value.retryable
+        proxy.resume()
+        job.commit(1, page({"id": 2}))
+        job.end()
+    assert ids(postgres) == [1, 2]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_is_down_for_a_moment_is_no_loss(private_postgres: PrivateServer, mode: SourceSyncModes) -> None:
+    place = private_postgres.place
+    with pipeline(block(place), mode) as into:
+        job = into.job()
+        job.start()
+        job.commit(0, page({"id": 1}))
+        private_postgres.stop()
+        with pytest.raises(DestinationWriteError) as down:
+            job.write(1, page({"id": 2}))
+        assert down.value.retryable
+        private_postgres.start()
+        job.commit(1, page({"id": 2}))
+        job.end()
+    assert ids(place) == [1, 2]
+
+
+def test_a_lock_that_somebody_holds_bounds_the_wait_and_publishing_can_be_repeated(postgres: Place) -> None:
+    load(postgres, FULL_REFRESH, page({"id": 1}))
+    with pipeline(block(postgres, lock_timeout=1), FULL_REFRESH) as into, closing(postgres.connect()) as reader:
+        into.has_history = True
+        job = into.job()
+        job.start()
+        job.commit(0, page({"id": 2}))
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM items")  # it reads, and does not end
+        with pytest.raises(FinalizeError, match=r"`lock_timeout` of 1 s is over. Find the session in pg_locks"):
+            job.publish()
+        assert ids(postgres) == [1]
+        reader.execute("COMMIT")
+        job.publish()
+    assert ids(postgres) == [2]
+
+
+def test_a_reader_does_not_keep_a_run_from_publishing_where_rows_are_copied(postgres: Place) -> None:
+    load(postgres, FULL_REFRESH, page({"id": 1}))
+    postgres.rows("GRANT SELECT ON items TO PUBLIC")
+    with closing(postgres.connect()) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM items")
+        load(postgres, FULL_REFRESH, page({"id": 2}), lock_timeout=1)
+    assert ids(postgres) == [2]
+
+
+def test_pipelines_that_create_the_same_schema_at_once_all_succeed(postgres: Place) -> None:
+    """``IF NOT EXISTS`` does not wait for a session that creates the same table: one of the two gets an error."""
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            with pipeline(block(postgres, destination_id=f"t{number}"), STREAM, f"p{number}") as into:
+                into.load(page({"id": number}))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert [rows_of(postgres, f"t{number}")[0]["id"] for number in range(6)] == list(range(6))
+
+
+def test_two_pipelines_into_one_schema_keep_to_their_tables(postgres: Place) -> None:
+    first = pipeline(block(postgres, destination_id="one"), INCREMENTAL, "first")
+    second = pipeline(block(postgres, destination_id="two"), INCREMENTAL, "second")
+    with first as one, second as two:
+        job, other = one.job(), two.job()
+        job.start()
+        other.start()
+        job.commit(0, page({"id": 1}))
+        other.commit(0, page({"id": 2}))
+        other.end()
+        job.end()
+    assert [row["id"] for table in ("one", "two") for row in rows_of(postgres, table)] == [1, 2]
+    with (
+        pipeline(block(postgres, destination_id="two"), INCREMENTAL, "first") as thief,
+        pytest.raises(DestinationConnectionError, match="belongs to pipeline 'second'"),
+    ):
+        thief.load(page({"id": 3}))
+    assert [row["id"] for row in rows_of(postgres, "two")] == [2]
+
+
+def test_a_role_without_rights_learns_which_it_needs(private_postgres: PrivateServer) -> None:
+    place, role = private_postgres.place, f"reader_{uuid4().hex[:8]}"
+    place.rows(f"CREATE ROLE {role} LOGIN PASSWORD 'reader'")
+    with (
+        pipeline(block(replace(place, username=role, password="reader")), FULL_REFRESH) as into,
+        pytest.raises(DestinationConnectionError, match=rf"role '{role}' needs CREATE on the database"),
+    ):
+        into.load(page({"id": 1}))
+
+
+def test_a_look_creates_nothing_and_finds_what_a_run_would_miss(private_postgres: PrivateServer) -> None:
+    place, role = private_postgres.place, f"looker_{uuid4().hex[:8]}"
+    place.rows(f"CREATE ROLE {role} LOGIN PASSWORD 'looker'")
+    place.rows(f"CREATE SCHEMA {role}")
+    for who, schema in ((place, place.schema), (replace(place, username=role, password="looker"), role)):
+        with pipeline(block(replace(who, schema=schema)), FULL_REFRESH) as into:
+            looks = into.open("a look")
+            looks.only_looks = True
+            if who is place:
+                assert looks.check_connection() is True
+            else:
+                with pytest.raises(DestinationConnectionError, match=rf"'{role}' needs USAGE and CREATE on schema"):
+                    looks.check_connection()
+    assert place.rows("SELECT FROM pg_namespace WHERE nspname = %s", place.schema) == []
+
+
+def test_no_secret_is_in_an_error_or_a_log(private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    config = block(replace(private_postgres.place, username="nobody"))
+    with pipeline(config, FULL_REFRESH) as into, pytest.raises(DestinationConnectionError) as refused:
+        into.load(page({"id": 1}))
+    shown = f"{refused.value} {refused.value.__cause__} {config!r} {caplog.text}"
+    assert 'password authentication failed for user "nobody"' in shown
+    assert PASSWORD not in shown
+
+
+def test_a_database_that_does_not_hold_every_text_is_refused(private_postgres: PrivateServer) -> None:
+    place, name = private_postgres.place, f"latin_{uuid4().hex[:8]}"
+    place.rows(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with (
+        pipeline(block(replace(place, database=name)), FULL_REFRESH) as into,
+        pytest.raises(DestinationConnectionError, match="the encoding of the database is LATIN1"),
+    ):
+        into.load(page({"id": 1}))
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (psycopg.errors.DeadlockDetected("deadlock detected"), True),
+        (psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"), True),
+        (psycopg.errors.AdminShutdown("terminating connection"), True),
+        (psycopg.errors.IdleInTransactionSessionTimeout("terminating connection"), True),
+        (psycopg.errors.TooManyConnections("too many"), True),
+        (psycopg.OperationalError("connection refused"), True),
+        (psycopg.OperationalError("FATAL:  the database system is starting up"), True),
+        (psycopg.OperationalError('FATAL:  password authentication failed for user "x"'), False),
+        (psycopg.OperationalError('FATAL:  database "x" does not exist'), False),
+        (psycopg.InterfaceError("the connection is closed"), True),
+        (psycopg.errors.DiskFull("could not extend file"), False),
+        (psycopg.errors.NotNullViolation("null value"), False),
+        (psycopg.errors.QueryCanceled("canceling statement due to statement timeout"), False),
+        (ValueError("not of the driver"), False),
+    ],
+)
+def test_an_error_is_tried_again_if_it_may_pass(error: Exception, passes: bool) -> None:
+    assert is_transient(error) is passes
+
+
+def test_an_error_is_one_line_with_its_remedy() -> None:
+    config = PostgresDetailsConfig(host="h", database="d", username="u")
+    text = explained(psycopg.errors.QueryCanceled("canceling statement\ndue to statement timeout"), config)
+    assert text == (
+        "canceling statement due to statement timeout; raise `statement_timeout`, which is 3600 s, and run again: the "
+        "run resumes"
+    )
+    assert explained(psycopg.OperationalError(), config) == "OperationalError"
