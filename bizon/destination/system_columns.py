@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import orjson
 import polars as pl
 
-from bizon.destination.column_types import BOOLEAN, INT64, JSON, TEXT, TIMESTAMP, ColumnType
+from bizon.destination.column_types import BOOLEAN, INT64, TEXT, TIMESTAMP, ColumnType
 from bizon.destination.typed import RESCUED
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SYSTEM_COLUMNS: "Mapping[str, ColumnType]" = {
     "_bizon_loaded_at": TIMESTAMP,
     RECORD_ID: TEXT,
     "_source_timestamp": TIMESTAMP,
-    RESCUED: JSON,
+    RESCUED: TEXT,  # text of JSON: DuckDB has no JSON with half a surrogate pair, and Postgres fails when it reads one
 }
 MARKS: "Mapping[str, ColumnType]" = {PAGE: INT64, ROW: INT64, DELETED: BOOLEAN}
 """Columns that a staging table may have, too."""

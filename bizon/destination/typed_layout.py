@@ -13,7 +13,6 @@ from bizon.destination.columns import Column
 from bizon.destination.models import WriteMode
 from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
 from bizon.destination.system_columns import ID, PAGE, ROW, SYSTEM_COLUMNS
-from bizon.destination.typed import RESCUED
 from bizon.destination.typed_staging import TypedStaging
 from bizon.destination.typed_tables import apply, copy_rows, create
 
@@ -49,7 +48,7 @@ class TypedColumns(TableLayout):
             if in_place:
                 self._commits.create(within, self._tables.dialect)
             there = self._tables.columns_of(within, output)
-            ours = {**SYSTEM_COLUMNS, RESCUED: self._tables.rescued_type, **self._rows.more_columns}
+            ours = {**SYSTEM_COLUMNS, **self._rows.more_columns}
             if not there:
                 declared = {column.name: column.type for column in self._rows.planner.missing(output, {})}
                 create(within, self._tables, output, {**ours, **declared}, "TABLE")

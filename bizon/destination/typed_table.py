@@ -22,7 +22,7 @@ import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.destination.column_names import NameRules
-from bizon.destination.column_types import JSON, ColumnType, column_type
+from bizon.destination.column_types import ColumnType, column_type
 from bizon.destination.columns import frame_type
 from bizon.destination.commits import Commits
 from bizon.destination.rescue_tally import RescueTally
@@ -56,7 +56,6 @@ class TypedTableDestination(SqlTableDestination):
     most_columns: ClassVar[int | None] = None
     """Columns of a table besides the columns of bizon; None: any number."""
     staging_kind: ClassVar[str] = "TABLE"
-    rescued_type: ClassVar[ColumnType] = JSON
     _rescued = 0
 
     @property

@@ -22,11 +22,6 @@ class TypedTables(SqlTables, Protocol):
         """The words of CREATE for a staging table: ``TABLE``, or ``UNLOGGED TABLE``."""
 
     @property
-    def rescued_type(self) -> "ColumnType":
-        """The type of a new column ``_bizon_rescued``: JSON, or TEXT where the JSON type of the engine refuses some
-        JSON, as half a surrogate pair."""
-
-    @property
     def merge_into(self) -> "MergeInto | None":
         """The merge of the engine; None when it has none."""
 

@@ -77,7 +77,7 @@ class TableClaims(ClaimedBehaviours):
         raise NotImplementedError
 
     def view(self, config: "AbstractDestinationConfig") -> Callable[[], Sequence[str]]:
-        """Claim ``has_views``: create a view on the table. What is returned reads its record ids through the view."""
+        """Claim ``has_views``: create a view on the table; returns a function that reads record ids through it."""
         raise NotImplementedError
 
     def build(self, *arguments: Any) -> AbstractDestination:
@@ -112,7 +112,7 @@ class TableClaims(ClaimedBehaviours):
         return sorted(str(row["_source_record_id"]) for row in self.rows(config))
 
     def columns(self, config: "AbstractDestinationConfig") -> dict[str, str]:
-        """The columns besides those of bizon."""
+        """The columns of the records."""
         return own_columns(self.types(config))
 
     def values(self, config: "AbstractDestinationConfig", column: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class TableMerges(TableClaims):
     """A part of ``TableConformance``: the claim ``merges``."""
 
     def by_key(self, config: "AbstractDestinationConfig", column: str = "n") -> list[tuple[str, Any]]:
-        """Key and value of each row; fails nothing where a key has two rows, both are given."""
+        """Key and value of each row; both where a key has two rows."""
         found = [(str(row["id"]), row[column]) for row in self.rows(config)]
         return sorted(found, key=str)
 
@@ -65,7 +65,7 @@ class TableMerges(TableClaims):
     def test_rule_8_of_equal_versions_the_one_that_arrived_last_stays(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
     ) -> None:
-        pages = [page('{"id":1,"n":1,"v":5}', '{"id":1,"n":2,"v":5}'), page('{"id":1,"n":3,"v":5}')]
+        pages = [page('{"id":1,"n":1,"v":5}'), page('{"id":1,"n":2,"v":5}', '{"id":1,"n":3,"v":5}')]
         self.load(table(mode, **VERSIONED), *pages)
         assert self.by_key(config) == [("1", 3)]
 

@@ -20,7 +20,7 @@ class Pairs(tuple[Any, ...]):
 
 
 class TableColumns(NamedTuple):
-    """``types``: the columns of a table besides those of bizon, by name. ``rules``: how keys become names.
+    """``types``: the columns of the records in a table, by name. ``rules``: how keys become names.
     ``keeps_json``: whether columns of type json keep order and repetition of keys."""
 
     types: Mapping[str, str]
@@ -91,7 +91,7 @@ def moment(value: Any) -> datetime:
 
 
 def own_columns(types: Mapping[str, str]) -> dict[str, str]:
-    """The columns besides those of bizon."""
+    """The columns of the records, without our own."""
     return {name: kind for name, kind in types.items() if not folded(name).startswith(RESERVED)}
 
 

@@ -54,6 +54,7 @@ class Rig:
             **source,
         }
         self.destination: dict[str, Any] = {"destination_id": "out", "format": format, "buffer_size": 0}
+        self.transforms: list[dict[str, Any]] = []
         self.dead_letters = False
 
     def change(self) -> None:
@@ -118,6 +119,7 @@ class Rig:
             "name": "pipe",
             "source": self.source,
             "destination": self.destination_block,
+            "transforms": self.transforms,
             **(DEAD_LETTERS if self.dead_letters else {}),
             "engine": {
                 "backend": self.backend_block,

@@ -1,5 +1,6 @@
 """Inferred columns of the file destination: it claims the rules of typed tables, in each format."""
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -93,5 +94,9 @@ class TestCsv(FileTables):
 
 def read_csv(file: Path) -> list[dict[str, Any]]:
     """The rows as text; what is not quoted and empty is None."""
+    csv.field_size_limit(10_000_000)
+    with file.open(newline="", encoding="utf-8") as lines:
+        widths = {len(row) for row in csv.reader(lines, strict=True)}
+    assert len(widths) == 1, "all lines have the same number of values"
     names, *rows = pl.read_csv(file, has_header=False, infer_schema=False, glob=False).rows()
     return [dict(zip(names, row, strict=True)) for row in rows]

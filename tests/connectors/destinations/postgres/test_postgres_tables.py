@@ -161,7 +161,7 @@ def test_in_sync_mode_stream_a_column_of_a_type_that_changes_values_is_left_alon
         postgres.rows(f"ALTER TABLE items ALTER COLUMN n {change}")
         job.commit(1, page({"id": 2, "n": 2}))
     found = postgres.rows("SELECT n, _bizon_rescued FROM items ORDER BY id")
-    assert found == [(value, None), (None, {"n": 2})]
+    assert found == [(value, None), (None, '{"n":2}')]
 
 
 def test_columns_of_narrower_types_take_what_fits_and_widen(postgres: Place) -> None:
@@ -189,7 +189,7 @@ def test_a_column_that_the_database_fills_is_left_alone(postgres: Place) -> None
     postgres.rows("ALTER TABLE items ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY")
     load(postgres, INCREMENTAL, page({"id": 2, "twice": 5, "number": 7}))
     load(postgres, FULL_REFRESH, page({"id": 3, "twice": 5}))
-    assert postgres.rows("SELECT id, twice, number, _bizon_rescued FROM items") == [(3, 6, 3, {"twice": 5})]
+    assert postgres.rows("SELECT id, twice, number, _bizon_rescued FROM items") == [(3, 6, 3, '{"twice":5}')]
 
 
 @pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])

@@ -69,7 +69,6 @@ class DuckdbDestination(TypedTableDestination):
     config: "DuckdbDetailsConfig"
     driver = connection
     dialect = Dialect(key="VARCHAR")
-    rescued_type = TEXT  # JSON of DuckDB refuses half a surrogate pair
 
     @property
     def place(self) -> str:

@@ -238,7 +238,7 @@ class FileDestination(StagedDestination):
                 self._typed.begin(name, columns_there(None, self._output_named(name).noted_columns()))
             rows = self._shape.shape(name, frame)
             write = partial(write_rows, rows, self.config.format)
-            self._tables.append(name, first, last, write, self._shape.noted(name))
+            self._tables.append(name, first, last, write, None if self._typed is None else self._typed.noted(name))
         except (ForeignPathError, DestinationConnectionError) as error:
             if name == self.default_destination_id:
                 raise

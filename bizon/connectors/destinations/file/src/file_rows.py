@@ -104,8 +104,8 @@ class RowShape:
         return {}
 
     def noted(self, destination_id: str) -> dict[str, str] | None:
-        """The columns of a file, as its manifest keeps them."""
-        return None
+        """The declared columns of a file, for its manifest: a later run may infer others."""
+        return None if self._unnesters is None else self.unnester(destination_id).noted
 
     def unnester(self, destination_id: str) -> Unnester:
         """The unnester of a file. Raises MisfitError when `record_schemas` does not know it."""

@@ -15,7 +15,7 @@ import polars as pl
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.safe_log import logger
-from bizon.connectors.destinations.file.src.config import ColumnType, column_type
+from bizon.connectors.destinations.file.src.config import ColumnType, column_type, declared_type
 from bizon.connectors.destinations.file.src.typed_columns import (
     COLUMN_TYPES,
     Kinds,
@@ -53,6 +53,7 @@ class Unnester:
         self._types = {column.name: column_type(column.type) for column in schema.record_schema}
         self._scalars: Kinds = {name: kind for name, kind in self._types.items() if kind is not ColumnType.JSON}
         self.schema = pl.Schema({name: COLUMN_TYPES[kind] for name, kind in self._types.items()})
+        self.noted = {name: str(declared_type(kind)) for name, kind in self._types.items()}
         self._json = SentNumbers()
         self._warned = False
 
