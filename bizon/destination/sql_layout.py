@@ -34,8 +34,9 @@ class SqlStaging(Protocol):
 
     name: str
 
-    def create(self) -> None:
-        """Create it if there is none, in a transaction by itself."""
+    def create(self, check: "Write") -> None:
+        """Create it if there is none, in a transaction by itself, after ``check``: a start that was superseded since
+        creates none that nobody would drop."""
 
     def trim(self, within: "Transaction", last_page: int | None) -> None:
         """Delete the rows after a page; None: all rows."""

@@ -110,10 +110,11 @@ class StagingTable:
         self._tables = tables
         self._tried: BatchRange | None = None
 
-    def create(self) -> None:
+    def create(self, check: Write) -> None:
         """Create it if there is none."""
         dialect = self._tables.dialect
         with self._tables.target.transaction() as within:
+            check(within)
             create_table(within, self.name, dialect, f", bizon_page {dialect.number}")
 
     def trim(self, within: "Transaction", last_page: int | None) -> None:

@@ -163,10 +163,13 @@ class SqlTableDestination(StagedDestination):
         with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, resume)
             self._claims.note_staging(within, self.default_destination_id, self._staging.name)
-        self._staging.create()
+        self._staging.create(self._check)
         with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, resume)
             self._staging.trim(within, resume.last_iteration)
+
+    def _check(self, within: Transaction) -> None:
+        self._claims.check(within, self.default_destination_id, self._resume)
 
     def _publish(self, mode: WriteMode) -> None:
         output = self.default_destination_id

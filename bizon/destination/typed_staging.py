@@ -38,9 +38,10 @@ class TypedStaging:
         self._tried: BatchRange | None = None
         self._written: Rows | None = None
 
-    def create(self) -> None:
+    def create(self, check: "Write") -> None:
         """Create it if there is none."""
         with self._tables.target.transaction() as within:
+            check(within)
             output = self._tables.columns_of(within, self._output)
             self._closed = {name: None for name, kind in output.items() if kind is None}
             if not self._tables.columns_of(within, self.name):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -185,6 +186,36 @@ def test_a_look_creates_nothing_and_finds_what_a_run_would_miss(private_postgres
                 with pytest.raises(DestinationConnectionError, match=rf"'{role}' needs USAGE and CREATE on schema"):
                     looks.check_connection()
     assert place.rows("SELECT FROM pg_namespace WHERE nspname = %s", place.schema) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_settings_of_a_role_that_would_change_values_or_promises_do_not_apply(
+    private_postgres: PrivateServer, mode: SourceSyncModes
+) -> None:
+    place, role = private_postgres.place, f"odd_{uuid4().hex[:8]}"
+    place.rows(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'odd'")
+    for setting in ODD:
+        place.rows(f"ALTER ROLE {role} SET {setting}")
+    values = {"id": 1, "t": "2024-05-06T00:00:00.000001Z", "d": "2024-05-06", "f": 0.1 + 0.2, "x": "a\\b\t"}
+    declared = [{"destination_id": "items", "record_schema": [{"name": "b", "type": "bytes"}]}]
+    more = {"verify": "values", "record_schemas": declared}
+    load(replace(place, username=role, password="odd"), mode, page({**values, "b": "AP9c"}), **more)
+    found = place.rows("SELECT t, d, f, x FROM items WHERE b = '\\x00ff5c'")
+    assert found == [(datetime(2024, 5, 6, 0, 0, 0, 1, UTC), date(2024, 5, 6), 0.1 + 0.2, "a\\b\t")]
+
+
+ODD = [
+    "DateStyle = 'SQL, DMY'",
+    "TimeZone = 'Asia/Kathmandu'",
+    "extra_float_digits = -5",
+    "default_transaction_isolation = 'serializable'",
+    "default_transaction_read_only = on",
+    "synchronous_commit = off",
+    "search_path = pg_catalog",
+    "standard_conforming_strings = off",
+    "bytea_output = 'escape'",
+    "client_encoding = 'LATIN1'",
+]
 
 
 def test_no_secret_is_in_an_error_or_a_log(private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,7 @@ SELECT set_config('search_path', %s, true),
     set_config('TimeZone', 'UTC', true),
     set_config('DateStyle', 'ISO', true),
     set_config('extra_float_digits', '1', true),
+    set_config('bytea_output', 'hex', true),
     set_config('standard_conforming_strings', 'on', true)
 """
 _Answer = TypeVar("_Answer")
@@ -69,6 +70,8 @@ def connect(config: "PostgresDetailsConfig") -> BoundConnection:
         prepare_threshold=None,  # a pooler gives each transaction another session
         **{name: value for name, value in tls.items() if value is not None},
     )
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the default of the role is
+    connection.read_only = False
     quoted = '"' + config.schema_name.replace('"', '""') + '"'
     times = (config.lock_timeout, config.statement_timeout, config.idle_timeout)
     connection.settings = (quoted, *(f"{seconds}s" for seconds in times))
