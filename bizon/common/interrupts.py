@@ -35,10 +35,14 @@ def is_failure(error: BaseException) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """``ValueError: no such page`` for a message. For ``sys.exit`` it says what to do instead."""
+    """``ValueError: no such page`` for a message. A text that names its type already, as the session's errors do, stays
+    as it is. For ``sys.exit`` it says what to do instead."""
     if isinstance(error, SystemExit):
         return f"SystemExit: sys.exit({error.code!r}) was called inside the pipeline; raise an exception instead"
-    return f"{type(error).__name__}: {error}"
+    name, text = type(error).__name__, str(error)
+    if name in text.split(": "):
+        return text
+    return f"{name}: {text}" if text else name
 
 
 def _handlers() -> frozenset[CodeType]:

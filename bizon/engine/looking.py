@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
+from bizon.common.interrupts import in_words
 from bizon.common.on_error import OnError
 from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
@@ -123,7 +124,7 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
     except BizonError:
         raise
     except Exception as error:
-        raise error_class(f"{what}: {type(error).__name__}: {error}") from error
+        raise error_class(f"{what}: {in_words(error)}") from error
 
 
 def _destination(config: "BizonConfig") -> AbstractDestination:

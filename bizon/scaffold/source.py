@@ -52,6 +52,12 @@ class Choice(NamedTuple):
     paging: Paging = Paging.CURSOR
     incremental: Incremental | None = None
 
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether changes are asked for without an end, the newest first: the next page is found by counting records,
+        and a record that left a window with an end would shift those after it."""
+        return self.incremental is Incremental.TIME and self.paging in (Paging.PAGE, Paging.OFFSET)
+
 
 _NAMES_OF_KEYS = {  # what the stand-ins call their parameters, in the manner of the style
     Style.HTTP: {
@@ -92,7 +98,7 @@ def source_files(names: "Names", choice: Choice, place: Place) -> dict[str, str]
         values["methods"] = rendered("source/methods.py", values, facts)
     config = rendered("source/config.py", values, facts)
     parts = [rendered(f"source/{choice.style}.py", values, facts)]
-    if choice.incremental is Incremental.FILTER:
+    if choice.incremental is Incremental.FILTER or choice.is_newest_first:
         parts.append(rendered("source/iteration.py", values, facts))
     test = rendered(f"source/{'database' if choice.style is Style.ROWS else 'stand_in'}.py", values, facts)
     own = values["first_party"]
@@ -127,7 +133,10 @@ def _values(names: "Names", choice: Choice, place: Place) -> dict[str, str]:
 
 def _facts(choice: Choice, place: Place) -> set[str]:
     when = "once" if choice.incremental is None else f"since_{choice.incremental}"
-    return {choice.style, f"by_{choice.paging}", when, place}
+    facts = {choice.style, f"by_{choice.paging}", when, place}
+    if choice.incremental is Incremental.TIME:
+        facts.add("newest_first" if choice.is_newest_first else "ended")
+    return facts
 
 
 def _modules(names: "Names", place: Place) -> Mapping[str, str]:
@@ -138,6 +147,8 @@ def _modules(names: "Names", place: Place) -> Mapping[str, str]:
 
 
 def _window(choice: Choice) -> str:
+    if choice.is_newest_first:
+        return "asked"
     return "window" if choice.incremental is Incremental.TIME else "since"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from bizon.common.interrupts import is_for_the_process
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.testing.source_behaviours import behaviours
 from bizon.testing.source_subject import BehaviourError, NotApplicable, Subject
 
@@ -37,6 +37,6 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
         except Exception as error:
             if is_for_the_process(error):
                 raise
-            yield Verdict(name, Status.FAILED, f"{type(error).__name__}: {error}")
+            yield Verdict(name, Status.FAILED, in_words(error))
         else:
             yield Verdict(name, Status.OK)

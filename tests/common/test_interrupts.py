@@ -58,6 +58,20 @@ def test_the_words_for_sys_exit_say_what_to_do_instead() -> None:
     assert "sys.exit(0) was called inside the pipeline; raise an exception instead" in in_words(SystemExit(0))
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionError("GET /users: ConnectionError: refused"), "GET /users: ConnectionError: refused"),
+        (TimeoutError("GET /users: TimeoutError"), "GET /users: TimeoutError"),
+        (TimeoutError("a NewTimeoutError: late"), "TimeoutError: a NewTimeoutError: late"),
+        (KeyError("KeyError"), "KeyError: 'KeyError'"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_the_words_name_the_type_once(error: Exception, words: str) -> None:
+    assert in_words(error) == words
+
+
 class Unknown(BaseException):
     """Nobody knows what it means."""
 

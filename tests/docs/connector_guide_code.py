@@ -29,6 +29,7 @@ CHOICES = {
     "User and password": "basic",
     "OAuth 2": "oauth",
     "A filter of the API": "filter",
+    "A filter and numbered pages": "numbered",
     "Windows": "windows",
     "A token": "token",
     "A token and a filter": "both",

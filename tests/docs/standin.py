@@ -50,6 +50,8 @@ class Api:
         items = [item for item in self.items if _is_between(item["updated_at"], place)]
         if "sync_token" in place:
             items = self.items[int(place["sync_token"]) :]
+        if place.get("order") == "-updated_at,id":
+            items = sorted(items, key=lambda item: str(item["updated_at"]), reverse=True)
         start = self._start(place)
         answer: dict[str, Any] = {"items": items[start : start + SIZE], "total": len(items)}
         headers = dict(self.headers)

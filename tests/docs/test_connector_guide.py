@@ -115,6 +115,23 @@ def test_a_record_without_its_time_is_not_left_out(reader, api):
         reader("own").ids(since("2024-05-04T00:00:00Z"))
 
 
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("style", ["page", "offset"])
+def test_a_change_between_two_numbered_pages_loses_no_other_record(reader, api, style, number):
+    def change(place: dict[str, str]) -> None:
+        if len(api.requests) == 2:
+            api.items[number]["updated_at"] = "2024-06-02T10:00:00+00:00"
+
+    api.paging, api.before_page = style, change
+    found = reader(style, "numbered").ids(since("2024-05-01T00:00:00Z", "2024-06-01T00:00:00Z"))
+    assert set(found) >= {*IDS} - {IDS[number]}
+
+
+def test_numbered_pages_leave_out_what_changed_after_the_window(reader, api):
+    api.paging = "offset"
+    assert sorted(reader("offset", "numbered").ids(since("2024-05-02T00:00:00Z", "2024-05-04T00:00:00Z"))) == ["2", "3"]
+
+
 def test_windows_ask_day_by_day_and_meet(reader, api):
     windows = reader("windows")
     assert windows.ids(since("2024-05-02T10:00:00Z", "2024-05-05T09:00:00Z")) == ["2", "3", "4"]

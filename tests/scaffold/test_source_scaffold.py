@@ -103,6 +103,16 @@ def test_a_new_source_takes_only_pages_as_the_guides_say(style):
     assert "timestamp=" in source
 
 
+@pytest.mark.parametrize("paging", Paging)
+def test_a_window_has_an_end_only_where_no_page_is_found_by_counting(paging):
+    """A record that changed left the window, and the next page of a number or an offset skipped one."""
+    choice = Choice(Style.HTTP, paging, Incremental.TIME)
+    texts = source_files(names_of("shop"), choice, Place.FILE)
+    counts = paging in (Paging.PAGE, Paging.OFFSET)
+    assert ("updated_before" not in texts["shop_source.py"]) is counts
+    assert ("loses_no_other_record" in texts["test_shop.py"]) is counts
+
+
 def test_a_source_in_the_tree_passes_the_checks_of_the_repository(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "bizon", tmp_path / "bizon")

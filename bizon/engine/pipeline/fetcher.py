@@ -6,7 +6,7 @@ import orjson
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import BizonError, SourceFetchError
-from bizon.common.interrupts import is_for_the_process
+from bizon.common.interrupts import in_words, is_for_the_process
 from bizon.common.on_error import OnError
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.rows.frames import RecordError, empty_source_frame
@@ -109,7 +109,7 @@ class PageFetcher:
             raise SourceFetchError(f"{self._place(iteration)}: {name} must be JSON: {error}") from None
 
     def _failed(self, iteration: int, error: Exception) -> SourceFetchError:
-        return SourceFetchError(f"{self._place(iteration)}: {type(error).__name__}: {error}")
+        return SourceFetchError(f"{self._place(iteration)}: {in_words(error)}")
 
     def _place(self, iteration: int) -> str:
         config = self._source.config

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -111,29 +112,37 @@ class LedgerSource(AbstractSource):
         return total if isinstance(total, int) else None
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        return self._page(pagination or {})
+        items, following = self._page(pagination or {}, sort="id")
+        return _iteration(items, following)
 
     def get_records_after(
         self,
         source_state: SourceIncrementalState,
         pagination: dict[str, Any] | None = None,
     ) -> SourceIteration:
-        window = {"updated_since": source_state.last_run.isoformat()}
-        if source_state.run_started_at is not None:
-            window["updated_before"] = source_state.run_started_at.isoformat()
-        return self._page(pagination or {}, **window)
+        """Newest change first, and without an end: a transfer that changes meanwhile moves to the front. A page may
+        repeat a transfer of the one before, and skips none."""
+        asked = {"updated_since": source_state.last_run.isoformat(), "sort": "-updated_at,id"}
+        items, following = self._page(pagination or {}, **asked)
+        moment, covers = datetime.fromisoformat, source_state.covers
+        return _iteration([item for item in items if covers(moment(item["updated_at"]))], following)
 
-    def _page(self, place: dict[str, Any], **window: str) -> SourceIteration:
-        page = self._fetch_page(place, **window)
+    def _page(self, place: dict[str, Any], **asked: str) -> tuple[list[Any], dict[str, Any]]:
+        """The items of a page, and the pagination of the next one."""
+        page = self._fetch_page(place, **asked)
         items = page.list_at("items")
         end = place.get("offset", 0) + len(items)
         following = {"offset": end} if end < page["total"] else {}
         if following and not items:
             raise page.refused(f"the list ends at {end} of {page['total']}")
-        records = [SourceRecord(id=item["id"], data=item, timestamp=item["updated_at"]) for item in items]
-        return SourceIteration(records=records, next_pagination=following)
+        return items, following
 
     def _fetch_page(self, place: dict[str, Any], **params: Any) -> Page:
-        """The page at this place; ``{}`` is the first. The order by id keeps offsets steady."""
+        """The page at this place; ``{}`` is the first."""
         url = f"{self.config.base_url}/{self.config.stream}"
-        return self.session.page("GET", url, params={"sort": "id", "limit": self.config.page_size, **params, **place})
+        return self.session.page("GET", url, params={"limit": self.config.page_size, **params, **place})
+
+
+def _iteration(items: list[Any], following: dict[str, Any]) -> SourceIteration:
+    records = [SourceRecord(id=item["id"], data=item, timestamp=item["updated_at"]) for item in items]
+    return SourceIteration(records=records, next_pagination=following)

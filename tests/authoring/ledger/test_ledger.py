@@ -7,8 +7,8 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ import pytest
 from bizon.common.errors.errors import SourceConnectionError, SourceFetchError
 from bizon.engine.records import records
 from bizon.source.discover import load_custom_source
+from bizon.source.models import SourceIncrementalState, SourceIteration
 from bizon.testing.source import SourceConformance
 
 FILE = Path(__file__).with_name("ledger_source.py")
@@ -71,6 +72,9 @@ class StandIn(ThreadingHTTPServer):
         since = asked.get("updated_since") or ""
         before = asked.get("updated_before") or "9999"
         transfers = [transfer for transfer in self.transfers if since <= transfer["updated_at"] < before]
+        sort = asked.get("sort")
+        if sort != "id":  # by default the oldest change comes first
+            transfers.sort(key=lambda transfer: str(transfer["updated_at"]), reverse=sort == "-updated_at,id")
         size = min(int(asked["limit"]), LARGEST_PAGE)
         first = int(asked.get("offset") or 0)
         return {"items": transfers[first : first + size], "total": len(transfers)}
@@ -173,6 +177,38 @@ def block(api: StandIn) -> dict[str, Any]:
 def test_every_record_comes_once(api: StandIn) -> None:
     found = records({"source": block(api)}, source=LedgerSource)
     assert [record.data for record in found] == api.transfers
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_change_between_two_pages_loses_no_other_record(api: StandIn, number: int) -> None:
+    transfer = api.transfers[number]
+    found = ids_within(api, "2024-05-01", datetime.now(UTC), meanwhile=lambda: api.change(transfer))
+    assert found >= {"1", "2", "3", "4", "5"} - {str(transfer["id"])}
+
+
+def test_what_changed_after_a_window_is_left_out(api: StandIn) -> None:
+    assert ids_within(api, "2024-05-02", datetime(2024, 5, 4, tzinfo=UTC)) == {"2", "3"}
+
+
+def ids_within(api: StandIn, since: str, end: datetime, meanwhile: Callable[[], None] = lambda: None) -> set[str]:
+    """The ids that an incremental run finds. ``meanwhile`` is called after its first page."""
+    start = datetime.fromisoformat(f"{since}T00:00:00+00:00")
+    window = SourceIncrementalState(last_run=start, run_started_at=end)
+    config = LedgerSource.get_config_class().model_validate(block(api))
+    with closing(LedgerSource(config)) as source:
+        page = source.get_records_after(window)
+        found = ids_of(page)
+        meanwhile()
+        while page.next_pagination:
+            page = source.get_records_after(window, page.next_pagination)
+            found |= ids_of(page)
+    return found
+
+
+def ids_of(page: SourceIteration) -> set[str]:
+    """The ids of the records on a page."""
+    assert isinstance(page.records, list)
+    return {record.id for record in page.records}
 
 
 def test_a_session_that_expires_is_renewed(api: StandIn) -> None:
