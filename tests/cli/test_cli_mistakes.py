@@ -135,12 +135,12 @@ def test_a_wrong_file_is_one_clear_line(bizon: "Bizon", tmp_path: Path, argument
 @pytest.mark.lesson("F-26", "F-27")
 def test_the_real_command_shows_no_traceback_and_no_secret(tmp_path: Path) -> None:
     """An unknown destination used to print the block with its password."""
-    (tmp_path / "pipe.yml").write_text(VALID.replace("name: file", "name: postgres\n  password: s3kret"))
+    (tmp_path / "pipe.yml").write_text(VALID.replace("name: file", "name: oracle\n  password: s3kret"))
     command = [sys.executable, "-m", "bizon", "run", "pipe.yml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "Error: pipe.yml:13:9: destination.name: unknown value 'postgres'" in done.stderr
+    assert "Error: pipe.yml:13:9: destination.name: unknown value 'oracle'" in done.stderr
     assert "Traceback" not in done.stderr
     assert "s3kret" not in done.stderr
 

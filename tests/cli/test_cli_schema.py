@@ -71,7 +71,8 @@ def test_what_the_command_accepts_the_schema_accepts(
     path: Path, accepts: Accepts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers and choices by reference, and keys that ``streams`` fill in, used to be marked as mistakes."""
-    monkeypatch.setenv("POSTGRES_PASSWORD", "p")
+    for variable in ("POSTGRES_PASSWORD", "BIZON_ENV_PG_PASSWORD"):
+        monkeypatch.setenv(variable, "p")
     monkeypatch.chdir(path.parent)  # finds a source file of the folder
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert accepts(document)

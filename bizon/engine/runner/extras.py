@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     "bigquery": ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.storage"),
+    "duckdb": ("duckdb",),
     "kafka": ("confluent_kafka", "fastavro"),
     "postgres": ("psycopg",),
     "rabbitmq": ("pika",),

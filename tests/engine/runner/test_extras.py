@@ -30,16 +30,18 @@ def config(**parts: Any) -> dict[str, Any]:
 
 
 TO_BIGQUERY = config(destination={"name": "bigquery", "config": BIGQUERY})
+TO_DUCKDB = config(destination={"name": "duckdb", "config": {"database": "warehouse.duckdb"}})
 TO_RABBITMQ = config(engine={"queue": {"type": "rabbitmq", "config": {"queue": {"host": "h"}}}})
 TO_KAFKA = config(engine={"queue": {"type": "kafka", "config": {"queue": {"bootstrap_server": "h:1"}}}})
 CASES = [
     (TO_BIGQUERY, "google.cloud.storage", "bigquery"),
+    (TO_DUCKDB, "duckdb", "duckdb"),
     (TO_RABBITMQ, "pika", "rabbitmq"),
     (TO_KAFKA, "confluent_kafka", "kafka"),
 ]
 
 
-@pytest.mark.parametrize(("raw", "module", "extra"), CASES, ids=["destination", "rabbitmq", "kafka"])
+@pytest.mark.parametrize(("raw", "module", "extra"), CASES, ids=["bigquery", "duckdb", "rabbitmq", "kafka"])
 def test_a_run_without_a_package_names_the_extra_and_leaves_no_state(
     raw: dict[str, Any], module: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -64,7 +64,6 @@ class TestBlocksMarkdown(NotionConformance):
 
 class TestAllPages(TestPages):
     stream = "all_pages"
-    not_applicable: ClassVar = {"an_empty_stream_works": "the list of records is not found"}
 
     def empty_config(self, config: Mapping[str, Any]) -> None:
         return None
