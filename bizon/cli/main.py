@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bizon.cli import authors, readers
+from bizon.cli import authors
 from bizon.cli import options as given
 
 _HELP = "Extract and load large data streams, checkpointed at every step."
@@ -115,9 +115,9 @@ def run(
 
 cli.command(cls=_Command)(authors.check)
 cli.command(cls=_Command)(authors.preview)
-cli.command(cls=_Command)(readers.show)
-_schema.command("show", cls=_Command)(readers.schema_show)
-_schema.command("diff", cls=_Command)(readers.schema_diff)
+cli.command(cls=_Command)(authors.show)
+_schema.command("show", cls=_Command)(authors.schema_show)
+_schema.command("diff", cls=_Command)(authors.schema_diff)
 
 
 @_source.command("list", cls=_Command)

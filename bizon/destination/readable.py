@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bizon.common.errors.errors import DestinationError
 
+_SIX = ("bizon_id", "bizon_extracted_at", "bizon_loaded_at", "source_record_id", "source_timestamp", "source_data")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
@@ -16,6 +17,10 @@ class NoTableError(DestinationError):
 
     def __init__(self, place: str) -> None:
         super().__init__(f"there is nothing to show: {place} does not exist; a run of the pipeline creates it")
+
+
+class NotReadError(DestinationError):
+    """The target cannot be read, or its engine refuses a query: an unknown column, or a statement that would write."""
 
 
 class Exact(str):
@@ -43,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class TableReader(ABC):
-    """The table of one pipeline, open for reading. Raises DestinationError, in one line, for what the engine refuses.
+    """The table of one pipeline, open for reading. Raises NotReadError, in one line, for what the engine refuses.
 
     ``table``: the name that a query uses for it.
     """
@@ -85,3 +90,9 @@ class ReadableDestination(ABC):
 def number(text: str) -> Cell:
     """A number as an engine writes it; NaN and infinities are text."""
     return Exact(text) if _NUMBER.fullmatch(text) else text
+
+
+def is_ours(column: str) -> bool:
+    """Whether a column is one of bizon, in a table of any kind."""
+    name = column.lower()
+    return name.startswith("_bizon_") or name.removeprefix("_") in _SIX

@@ -21,15 +21,14 @@ from bizon.common.on_error import OnError
 from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.destination.readable import Field, ReadableDestination, TableReader
+from bizon.destination.readable import Field, ReadableDestination, TableReader, is_ours
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.column_report import ColumnReport, columns_of_last_run
 from bizon.engine.runner.models import RunContext
+from bizon.engine.runner.report import ColumnReport, columns_of_last_run
 from bizon.engine.runner.sources import CHECK_RETRIES, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
-from bizon.rows.frames import DESTINATION_COLUMNS
 from bizon.source.callback import NoOpSourceCallback
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class OpenTable(NamedTuple):
         are inferred, also for a column that somebody has added by hand: the table does not tell them apart. ``other``
         where they are not."""
         name, table = column.name.lower(), self.destination.default_destination_id
-        if name.lstrip("_") in DESTINATION_COLUMNS or name.startswith("_bizon_"):
+        if is_ours(name):
             return "system"
         schemas = self.destination.record_schemas
         declared = (schemas[key] for key in schemas if table == key or table.endswith(f".{key}"))

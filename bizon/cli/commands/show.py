@@ -1,6 +1,7 @@
-"""``bizon show``: the table of a pipeline, or what a query of it returns."""
+"""``bizon show`` and ``bizon schema``: the table of a pipeline, and the columns that the last run has changed."""
 
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.cli.files import in_folder_of_paths, loaded_from
@@ -10,15 +11,18 @@ from bizon.cli.text.console_logs import console_logs
 from bizon.cli.text.tables import shown_table, visible
 from bizon.cli.text.words import counted
 from bizon.common.errors.errors import ExitCode
-from bizon.destination.readable import Answer
-from bizon.engine.looking import open_table
+from bizon.destination.readable import Answer, is_ours
+from bizon.engine.looking import changed_columns, open_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bizon.cli.options import RunOptions
+    from bizon.common.scrub import Scrubber
+    from bizon.config.loading import LoadedConfig
     from bizon.engine.looking import OpenTable
 
 _LEVEL = "WARNING"
-_OURS = ("_bizon_", "_source_", "bizon_", "source_record_id", "source_timestamp")
 
 
 class _Found(NamedTuple):
@@ -35,20 +39,39 @@ def show(
     config: str, count: int, options: "RunOptions", *, stream: str | None, sql: str | None, as_json: bool
 ) -> ExitCode:
     """Print the rows as a table, or as one JSON document. Raises ConfigError."""
+    return _look(config, options, stream, lambda loaded, scrub: _shown(loaded, scrub, count, sql, as_json=as_json))
+
+
+def show_schema(config: str, options: "RunOptions", *, stream: str | None, as_json: bool) -> ExitCode:
+    """Print the columns. Raises ConfigError."""
+    return _look(config, options, stream, lambda loaded, scrub: _columns(loaded, scrub, as_json=as_json))
+
+
+def diff(config: str, options: "RunOptions", *, stream: str | None, as_json: bool) -> ExitCode:
+    """Print the columns that the last run has changed. Only the state is read. Raises ConfigError."""
+    return _look(config, options, stream, lambda loaded, scrub: _changes(loaded, scrub, as_json=as_json))
+
+
+def _look(
+    config: str, options: "RunOptions", stream: str | None, texts: "Callable[[LoadedConfig, Scrubber], list[str]]"
+) -> ExitCode:
     with in_folder_of_paths(config, options.custom_source, options.env_file) as (path, (custom_source, env_file)):
         loaded = loaded_from(path, custom_source, env_file, stream=stream)
         scrub = loaded.scrubber()
         try:
-            with console_logs(_LEVEL, scrub), open_table(loaded) as table:
-                found = _read(table, count, sql)
+            with console_logs(_LEVEL, scrub):
+                parts = texts(loaded, scrub)
         except Exception as error:  # noqa: BLE001 - shown here, where the secrets of the configuration are known
             return report_error(error, scrub)
-    found = found._replace(table=scrub(found.table), place=scrub(found.place), answer=masked(found.answer, scrub))
-    if as_json:
-        say(json_text(_document(found)))
-    else:
-        _show(found)
+    say("\n\n".join(parts))
     return ExitCode.OK
+
+
+def _shown(loaded: "LoadedConfig", scrub: "Scrubber", count: int, sql: str | None, *, as_json: bool) -> list[str]:
+    with open_table(loaded) as table:
+        found = _read(table, count, sql)
+    found = found._replace(table=scrub(found.table), place=scrub(found.place), answer=masked(found.answer, scrub))
+    return [json_text(_document(found))] if as_json else _parts(found)
 
 
 def _read(table: "OpenTable", count: int, sql: str | None) -> _Found:
@@ -72,26 +95,58 @@ def _document(found: _Found) -> dict[str, Any]:
     }
 
 
-def _show(found: _Found) -> None:
-    width, answer = shutil.get_terminal_size().columns, found.answer
-    if found.total is not None:
-        answer = _ours_last(answer)
+def _parts(found: _Found) -> list[str]:
+    answer = found.answer if found.total is None else _ours_last(found.answer)
     rows = counted(len(answer.rows), "row")
     first = f"the first {rows}" if found.more else rows
     whole = first if found.total is None else counted(found.total, "row")
-    say(f"{visible(found.table)}: {whole}, {counted(len(answer.columns), 'column')}")
+    head = f"{visible(found.table)}: {whole}, {counted(len(answer.columns), 'column')}"
     if not answer.columns:
-        return
-    say("")
-    say(table_of(answer, width))
-    if found.more and found.total is not None:
-        say(f"({first})")
-    say("")
-    say(shown_table(["column", "type"], answer.columns, width))
+        return [head]
+    more = f"\n({first})" if found.more and found.total is not None else ""
+    return [head, table_of(answer, _width()) + more, shown_table(["column", "type"], answer.columns, _width())]
 
 
 def _ours_last(answer: Answer) -> Answer:
     """The columns of bizon at the end: a narrow terminal shows the columns of the records."""
     fields = answer.columns
-    order = sorted(range(len(fields)), key=lambda place: fields[place].name.startswith(_OURS))
+    order = sorted(range(len(fields)), key=lambda place: is_ours(fields[place].name))
     return Answer([fields[place] for place in order], [[row[place] for place in order] for row in answer.rows])
+
+
+def _columns(loaded: "LoadedConfig", scrub: "Scrubber", *, as_json: bool) -> list[str]:
+    with open_table(loaded) as table:
+        name, place = table.reader.table, table.place
+        columns = [[field.name, field.type, table.origin_of(field)] for field in table.reader.columns()]
+    heads = ["column", "type", "origin"]
+    document = {
+        "table": name,
+        "place": place,
+        "columns": [dict(zip(("name", *heads[1:]), column, strict=True)) for column in columns],
+    }
+    line = f"{name}: {counted(len(columns), 'column')}"
+    return _listed(scrub, line, heads, columns) if not as_json else [json_text(scrub.value(document))]
+
+
+def _changes(loaded: "LoadedConfig", scrub: "Scrubber", *, as_json: bool) -> list[str]:
+    found = changed_columns(loaded)
+    added = [["added", name, kind] for name, kind in found.changes.added.items()]
+    widened = [["widened", name, f"{old} -> {new}"] for name, (old, new) in found.changes.widened.items()]
+    document = {
+        "job_id": found.job_id,
+        "state": found.state,
+        "added": [{"name": name, "type": kind} for _, name, kind in added],
+        "widened": [{"name": name, "from": old, "to": new} for name, (old, new) in found.changes.widened.items()],
+    }
+    line = f"Last run: {found.state}, {counted(len(added), 'column')} added, {len(widened):,} widened"
+    heads = ["change", "column", "type"]
+    return _listed(scrub, line, heads, added + widened) if not as_json else [json_text(scrub.value(document))]
+
+
+def _listed(scrub: "Scrubber", line: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    shown = [[scrub(text) for text in row] for row in rows]
+    return [visible(scrub(line)), *([shown_table(heads, shown, _width())] if rows else [])]
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.duckdb.src.connection import opened
-from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, TableReader, number
+from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, NotReadError, TableReader, number
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
@@ -60,11 +59,11 @@ class DuckdbReader(TableReader):
         try:
             found = self._raw.sql(sql)
             if found is None:
-                raise DestinationError("the SQL returns nothing to show")
+                raise NotReadError("the SQL returns nothing to show")
             fields = [Field(name, str(kind)) for name, kind in zip(found.columns, found.types, strict=True)]
             texts = found.limit(limit).project("CAST(COLUMNS(*) AS VARCHAR)").fetchall()
         except duckdb.Error as error:
-            raise DestinationError(f"DuckDB: {' '.join(str(error).split())}") from error
+            raise NotReadError(f"DuckDB: {' '.join(str(error).split())}") from error
         read = [_reader(field.type) for field in fields]
         return Answer(fields, [_cells(read, row) for row in texts])
 
@@ -77,7 +76,7 @@ def reading(config: "DuckdbDetailsConfig", table: str, place: str) -> Iterator[D
     try:
         raw = opened(config.database, config.lock_timeout, read_only=True)
     except duckdb.Error as error:
-        raise DestinationError(f"{place}: {' '.join(str(error).split())}") from error
+        raise NotReadError(f"{place}: {' '.join(str(error).split())}") from error
     with raw:
         columns = [Field(*row) for row in raw.execute(_COLUMNS, [config.schema_name, table]).fetchall()]
         if not columns:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from bizon.common.errors.errors import DestinationError
 from bizon.destination.columns import Column, frame_type
 from bizon.destination.readable import Cell, Exact
 from bizon.destination.typed import RESCUED, typed
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1024 * 1024
 _LINES_AT_ONCE = 4096
+_BROKEN = "a line is not an object with the columns that bizon wrote"
 _KEPT = "\0rescued"
 """Stands for our column of this name, which ``typed`` makes itself."""
 
@@ -34,7 +34,7 @@ class Lines:
         return sum(block.count(b"\n") for path in self._paths for block in _blocks(path))
 
     def cells(self) -> Iterator[dict[str, Cell]]:
-        """Each line by its keys. Raises DestinationError."""
+        """Each line by its keys. Raises ValueError."""
         numbers = SentNumbers()
         for text in self._texts():
             try:
@@ -44,7 +44,7 @@ class Lines:
                     for name, value in row.items()
                 }
             except (ValueError, AttributeError):
-                raise self._broken() from None
+                raise ValueError(_BROKEN) from None
 
     def frame(self, kinds: "Mapping[str, ColumnType]") -> pl.LazyFrame:
         """The lines with typed columns, read when the frame is collected."""
@@ -67,7 +67,7 @@ class Lines:
     def _typed(self, texts: Sequence[str], columns: Sequence[Column]) -> pl.DataFrame:
         found = typed(pl.Series(texts, dtype=pl.String), columns)
         if found.faults or found.rescued:
-            raise self._broken()
+            raise ValueError(_BROKEN)
         frame = found.frame.drop(RESCUED)
         return frame.rename({_KEPT: RESCUED}) if _KEPT in frame.columns else frame
 
@@ -75,10 +75,6 @@ class Lines:
         for path in self._paths:
             with path.open(encoding="utf-8", errors="strict", newline="\n") as file:
                 yield from (line for line in file if line.endswith("\n"))
-
-    def _broken(self) -> DestinationError:
-        names = ", ".join(f"'{path}'" for path in self._paths)
-        return DestinationError(f"{names}: a line is not an object with the columns that bizon wrote")
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -7,20 +7,14 @@ from pathlib import Path
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.file.src.columns import aligned
-from bizon.connectors.destinations.file.src.csv_output import header_of
 from bizon.connectors.destinations.file.src.lines import Lines
-from bizon.destination.column_types import JSON, TEXT, TIMESTAMP, ColumnType, Kind, column_type
+from bizon.destination.column_types import JSON, TEXT, ColumnType, Kind, column_type
 from bizon.destination.columns import frame_type
-from bizon.destination.readable import Answer, Cell, Field, NoTableError, TableReader, number
+from bizon.destination.readable import Answer, Cell, Field, NoTableError, NotReadError, TableReader, number
 from bizon.destination.system_columns import SYSTEM_COLUMNS
-from bizon.rows.frames import DESTINATION_SCHEMA
 
-_OURS = {
-    **SYSTEM_COLUMNS,
-    **{name: TEXT if dtype == pl.String else TIMESTAMP for name, dtype in DESTINATION_SCHEMA.items()},
-}
+_OURS = {**SYSTEM_COLUMNS, **{name[1:]: kind for name, kind in SYSTEM_COLUMNS.items()}, "source_data": TEXT}
 _NUMBERS = (Kind.INT64, Kind.FLOAT64, Kind.DECIMAL)
 _MOMENT = "%Y-%m-%dT%H:%M:%S%.6f"
 
@@ -74,10 +68,8 @@ class FileReader(TableReader):
 
     def _names(self) -> list[str]:
         if self._format == "csv":
-            found = [name for path in self._paths for name in header_of(path)]
-        else:
-            found = [*next(Lines(self._paths).cells(), {}), *self._noted]
-        return [*dict.fromkeys(found)]
+            return self._frame().collect_schema().names()
+        return [*dict.fromkeys([*next(Lines(self._paths).cells(), {}), *self._noted])]
 
     def _frame(self) -> pl.LazyFrame:
         if self._format == "parquet":
@@ -92,15 +84,15 @@ class FileReader(TableReader):
 
 @contextmanager
 def reading(main: Path, format: str, noted: Mapping[str, str] | None) -> Iterator[FileReader]:
-    """Within: a file can be read. Raises NoTableError, and DestinationError for what Polars refuses."""
+    """Within: a file can be read. Raises NoTableError, and NotReadError for what Polars refuses."""
     if not main.exists() or (main.is_dir() and not any(main.glob(f"*.{format}"))):
         raise NoTableError(f"'{main}'")
     try:
         yield FileReader(main, format, noted or {})
     except pl.exceptions.PolarsError as error:
-        raise DestinationError(f"'{main}': Polars: {_first_line(error)}") from error
-    except OSError as error:
-        raise DestinationError(f"'{main}' cannot be read: {error}") from error
+        raise NotReadError(f"'{main}': Polars: {_first_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise NotReadError(f"'{main}' cannot be read: {error}") from error
 
 
 def _first_line(error: Exception) -> str:

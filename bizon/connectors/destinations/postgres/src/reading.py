@@ -6,11 +6,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.sql import Identifier
 from psycopg.types.string import TextLoader
 
-from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.postgres.src.catalogue import find
-from bizon.connectors.destinations.postgres.src.connection import connect
+from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
 from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, TableReader, number
 from bizon.destination.sql_target import Transaction
 
@@ -26,11 +26,11 @@ _JSON = frozenset({"json", "jsonb"})
 
 
 class PostgresReader(TableReader):
-    """A table, in one transaction: everything is of the same moment."""
+    """A table. Each answer comes from a transaction of its own, which ends with it."""
 
-    def __init__(self, within: Transaction, table: str, columns: Sequence[Field]) -> None:
+    def __init__(self, connection: BoundConnection, table: str, columns: Sequence[Field]) -> None:
         self.table = table
-        self._within = within
+        self._connection = connection
         self._columns = columns
 
     def columns(self) -> Sequence[Field]:
@@ -39,29 +39,37 @@ class PostgresReader(TableReader):
 
     def count(self) -> int:
         """By a query."""
-        return int(self._within.rows("SELECT count(*) FROM {table}", table=self.table)[0][0])
+        return int(str(self.query(f"SELECT count(*) FROM {self._quoted}", 1).rows[0][0]))
 
     def rows(self, limit: int) -> Answer:
         """In the order of the table."""
-        return self.query(self._within.spelled("SELECT * FROM {table}", table=self.table).replace("%%", "%"), limit)
+        return self.query(f"SELECT * FROM {self._quoted}", limit)
 
     def query(self, sql: str, limit: int) -> Answer:
-        """One statement; the server is told to stop when the rows are here."""
-        cursor = self._within.cursor
-        with closing(cursor.stream(sql)) as rows:
-            texts = list(islice(rows, limit))
-            found = cursor.description or ()
-        if not found:
-            raise DestinationError("the SQL returns nothing to show")
-        read = [_reader(cursor.connection, column.type_code) for column in found]
-        return Answer(
-            [Field(column.name, column.type_display) for column in found], [_cells(read, row) for row in texts]
-        )
+        """One statement. The cursor has run another before: after that, a transaction cannot be made writable."""
+        try:
+            with self._connection.cursor() as cursor:
+                for info in cursor.adapters.types:
+                    for kind in filter(None, (info.oid, info.array_oid)):
+                        cursor.adapters.register_loader(kind, TextLoader)
+                with closing(cursor.stream(sql)) as rows:
+                    texts = list(islice(rows, limit))
+                    found = cursor.description or ()
+                types = [cursor.adapters.types.get(column.type_code) for column in found]
+        finally:
+            self._connection.rollback()
+        read = [_reader("" if info is None else info.name) for info in types]
+        fields = [Field(column.name, column.type_display) for column in found]
+        return Answer(fields, [_cells(read, row) for row in texts])
+
+    @property
+    def _quoted(self) -> str:
+        return Identifier(self.table).as_string()
 
 
 @contextmanager
 def reading(config: "PostgresDetailsConfig", table: str, place: str) -> Iterator[PostgresReader]:
-    """Within: a transaction is open. Raises NoTableError, and the errors of the driver."""
+    """Within: the server is reached. Raises NoTableError, and the errors of the driver."""
     with closing(connect(config)) as connection:
         connection.read_only = True
         with connection.cursor() as cursor:
@@ -70,19 +78,15 @@ def reading(config: "PostgresDetailsConfig", table: str, place: str) -> Iterator
             if oid is None:
                 raise NoTableError(f"table '{table}' in {place}")
             columns = [Field(*row) for row in within.rows(_COLUMNS, oid)]
-            for info in connection.adapters.types:
-                for kind in filter(None, (info.oid, info.array_oid)):
-                    cursor.adapters.register_loader(kind, TextLoader)
-            yield PostgresReader(within, table, columns)
+        connection.rollback()
+        yield PostgresReader(connection, table, columns)
 
 
 def _cells(read: Sequence[Callable[[str], Cell]], row: Sequence[Any]) -> list[Cell]:
     return [None if text is None else make(text) for make, text in zip(read, row, strict=True)]
 
 
-def _reader(connection: "psycopg.Connection[Any]", oid: int) -> Callable[[str], Cell]:
-    info = connection.adapters.types.get(oid)
-    name = "" if info is None else info.name
+def _reader(name: str) -> Callable[[str], Cell]:
     if name == "bool":
         return "t".__eq__
     if name in _JSON:
