@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -96,3 +96,8 @@ def is_ours(column: str) -> bool:
     """Whether a column is one of bizon, in a table of any kind."""
     name = column.lower()
     return name.startswith("_bizon_") or name.removeprefix("_") in _SIX
+
+
+def cells(read: Sequence[Callable[[str], Cell]], texts: Sequence[str | None]) -> list[Cell]:
+    """A row whose values an engine has written as text. ``read``: a function for each column."""
+    return [None if text is None else make(text) for make, text in zip(read, texts, strict=True)]

@@ -4,25 +4,19 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bizon.cli.files import in_folder_of_paths, loaded_from
-from bizon.cli.output import report_error, say
+from bizon.cli.looks import look
 from bizon.cli.text.answers import documents_of, json_text, masked, table_of
-from bizon.cli.text.console_logs import console_logs
 from bizon.cli.text.tables import shown_table, visible
 from bizon.cli.text.words import counted
-from bizon.common.errors.errors import ExitCode
 from bizon.destination.readable import Answer, is_ours
 from bizon.engine.looking import changed_columns, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bizon.cli.options import RunOptions
+    from bizon.common.errors.errors import ExitCode
     from bizon.common.scrub import Scrubber
     from bizon.config.loading import LoadedConfig
     from bizon.engine.looking import OpenTable
-
-_LEVEL = "WARNING"
 
 
 class _Found(NamedTuple):
@@ -37,34 +31,19 @@ class _Found(NamedTuple):
 
 def show(
     config: str, count: int, options: "RunOptions", *, stream: str | None, sql: str | None, as_json: bool
-) -> ExitCode:
+) -> "ExitCode":
     """Print the rows as a table, or as one JSON document. Raises ConfigError."""
-    return _look(config, options, stream, lambda loaded, scrub: _shown(loaded, scrub, count, sql, as_json=as_json))
+    return look(config, options, stream, lambda loaded, scrub: _shown(loaded, scrub, count, sql, as_json=as_json))
 
 
-def show_schema(config: str, options: "RunOptions", *, stream: str | None, as_json: bool) -> ExitCode:
+def show_schema(config: str, options: "RunOptions", *, stream: str | None, as_json: bool) -> "ExitCode":
     """Print the columns. Raises ConfigError."""
-    return _look(config, options, stream, lambda loaded, scrub: _columns(loaded, scrub, as_json=as_json))
+    return look(config, options, stream, lambda loaded, scrub: _columns(loaded, scrub, as_json=as_json))
 
 
-def diff(config: str, options: "RunOptions", *, stream: str | None, as_json: bool) -> ExitCode:
+def diff(config: str, options: "RunOptions", *, stream: str | None, as_json: bool) -> "ExitCode":
     """Print the columns that the last run has changed. Only the state is read. Raises ConfigError."""
-    return _look(config, options, stream, lambda loaded, scrub: _changes(loaded, scrub, as_json=as_json))
-
-
-def _look(
-    config: str, options: "RunOptions", stream: str | None, texts: "Callable[[LoadedConfig, Scrubber], list[str]]"
-) -> ExitCode:
-    with in_folder_of_paths(config, options.custom_source, options.env_file) as (path, (custom_source, env_file)):
-        loaded = loaded_from(path, custom_source, env_file, stream=stream)
-        scrub = loaded.scrubber()
-        try:
-            with console_logs(_LEVEL, scrub):
-                parts = texts(loaded, scrub)
-        except Exception as error:  # noqa: BLE001 - shown here, where the secrets of the configuration are known
-            return report_error(error, scrub)
-    say("\n\n".join(parts))
-    return ExitCode.OK
+    return look(config, options, stream, lambda loaded, scrub: _changes(loaded, scrub, as_json=as_json))
 
 
 def _shown(loaded: "LoadedConfig", scrub: "Scrubber", count: int, sql: str | None, *, as_json: bool) -> list[str]:

@@ -29,7 +29,7 @@ def table_of(answer: Answer, width: int) -> str:
 
 
 def documents_of(answer: Answer) -> list[dict[str, Any]]:
-    """The rows as JSON objects, for ``json_text``. Of equal names all but the first get a number."""
+    """The rows as JSON objects, for ``json_text``. A name that occurs again gets a number."""
     names: list[str] = []
     for field in answer.columns:
         name, count = field.name, 1

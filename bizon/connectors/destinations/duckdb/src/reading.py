@@ -3,12 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from bizon.connectors.destinations.duckdb.src.connection import opened
-from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, NotReadError, TableReader, number
+from bizon.destination.readable import (
+    Answer,
+    Cell,
+    Exact,
+    Field,
+    NoTableError,
+    NotReadError,
+    TableReader,
+    cells,
+    number,
+)
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.duckdb.src.config import DuckdbDetailsConfig
@@ -65,7 +75,7 @@ class DuckdbReader(TableReader):
         except duckdb.Error as error:
             raise NotReadError(f"DuckDB: {' '.join(str(error).split())}") from error
         read = [_reader(field.type) for field in fields]
-        return Answer(fields, [_cells(read, row) for row in texts])
+        return Answer(fields, [cells(read, row) for row in texts])
 
 
 @contextmanager
@@ -88,10 +98,6 @@ def reading(config: "DuckdbDetailsConfig", table: str, place: str) -> Iterator[D
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _cells(read: Sequence[Callable[[str], Cell]], row: Sequence[Any]) -> list[Cell]:
-    return [None if text is None else make(text) for make, text in zip(read, row, strict=True)]
 
 
 def _reader(kind: str) -> Callable[[str], Cell]:

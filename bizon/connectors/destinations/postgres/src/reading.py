@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg.sql import Identifier
@@ -11,7 +11,7 @@ from psycopg.types.string import TextLoader
 
 from bizon.connectors.destinations.postgres.src.catalogue import find
 from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
-from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, TableReader, number
+from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, TableReader, cells, number
 from bizon.destination.sql_target import Transaction
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PostgresReader(TableReader):
             self._connection.rollback()
         read = [_reader("" if info is None else info.name) for info in types]
         fields = [Field(column.name, column.type_display) for column in found]
-        return Answer(fields, [_cells(read, row) for row in texts])
+        return Answer(fields, [cells(read, row) for row in texts])
 
     @property
     def _quoted(self) -> str:
@@ -80,10 +80,6 @@ def reading(config: "PostgresDetailsConfig", table: str, place: str) -> Iterator
             columns = [Field(*row) for row in within.rows(_COLUMNS, oid)]
         connection.rollback()
         yield PostgresReader(connection, table, columns)
-
-
-def _cells(read: Sequence[Callable[[str], Cell]], row: Sequence[Any]) -> list[Cell]:
-    return [None if text is None else make(text) for make, text in zip(read, row, strict=True)]
 
 
 def _reader(name: str) -> Callable[[str], Cell]:
