@@ -253,3 +253,38 @@ def test_a_declared_column_is_called_declared(here: Path) -> None:
     assert bizon("run", config).exit_code == 0
     columns = json.loads(bizon("schema", "show", config, "--json").stdout)["columns"]
     assert {"name": "id", "type": "DECIMAL(10,2)", "origin": "declared"} in columns
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "parquet"])
+def test_what_sync_mode_stream_has_written_is_shown(format: str, here: Path) -> None:
+    config = write(here, {"name": "file", "config": {**TARGETS["json"]["config"], "format": format, "buffer_size": 0}})
+    document = yaml.safe_load(config.read_text())
+    document["source"] |= {"sync_mode": "stream", "max_iterations": 2}
+    config.write_text(yaml.safe_dump(document))
+    done = bizon("run", config)
+    assert done.exit_code == 0, done.stderr
+    found = rows(config)
+    assert len(found) >= 3
+    assert found[0]["big"] == BIG
+    assert rows(config, "--sql", "SELECT big FROM odd WHERE big > 7")[0]["big"] == BIG
+    done = bizon("schema", "diff", config)
+    assert done.exit_code == 1
+    assert "a job in sync mode stream keeps one checkpoint" in done.stderr
+
+
+def test_a_file_of_any_length_is_read_only_as_far_as_it_is_shown(here: Path) -> None:
+    config = write(here, TARGETS["six columns"])
+    assert bizon("run", config).exit_code == 0
+    with (here / "out/odd.json").open("a") as file:
+        file.write("no line of JSON\n")
+    assert bizon("show", config, "-n", 3).exit_code == 0
+    for more in (["-n", 4], ["--sql", "SELECT * FROM odd"]):
+        done = bizon("show", config, *more)
+        assert done.exit_code == 1
+        assert "a line is not an object with the columns that bizon wrote" in done.stderr
+
+
+def test_names_that_occur_twice_stay_apart_in_json(here: Path) -> None:
+    config = write(here, TARGETS["duckdb"])
+    assert bizon("run", config).exit_code == 0
+    assert rows(config, "--sql", "SELECT 1 AS a, 2 AS a, 3 AS a_2") == [{"a": 1, "a_2": 2, "a_2_2": 3}]
