@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from connectors.destinations.duckdb.kit import block, sql
+from connectors.destinations.duckdb.kit import block, page, pipeline, sql
 from destinations import open_destination
 
 from bizon.common.errors.errors import DestinationConnectionError
+from bizon.destination.column_receipts import changes_of
 from bizon.destination.readable import NoTableError, ReadableDestination, TableReader
+from bizon.source.config import SourceSyncModes
 
 WRITER = """
 import sys, time, duckdb
@@ -77,3 +79,15 @@ def test_rows_have_the_names_that_the_query_gives_them(tmp_path: Path) -> None:
         assert answer.rows == [["x", "{'k': [1]}", "ab"]]
         twice = reader.query("SELECT 1 AS a, 2 AS a", 1)
         assert ([field.name for field in twice.columns], twice.rows) == (["a", "a"], [["1", "2"]])
+
+
+def test_a_column_that_a_torn_batch_has_added_is_in_the_receipt_of_the_next_one(tmp_path: Path) -> None:
+    """A crash between a batch and its checkpoint leaves the column in staging."""
+    with pipeline(block(tmp_path / "w.duckdb"), SourceSyncModes.FULL_REFRESH) as into:
+        job = into.job()
+        job.start()
+        job.write(0, page({"id": 1, "more": "x"}))
+        job.start()
+        job.record(0, job.write(0, page({"id": 1, "more": "x"})).height)
+        committed = job.resume_point().committed
+    assert changes_of(committed) == ({"id": "int64", "more": "text"}, {})
