@@ -13,7 +13,7 @@ from postgres import Place
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError
 from bizon.destination.column_receipts import changes_of
-from bizon.destination.readable import Exact, NoTableError, ReadableDestination, TableReader
+from bizon.destination.readable import Exact, NoTableError, NotReadError, ReadableDestination, TableReader
 
 WIDE = 123456789012345678901234567890
 RECORDS: list[dict[str, Any]] = [
@@ -105,3 +105,9 @@ def test_receipts_name_the_columns_that_a_job_adds_and_widens(postgres: Place) -
         committed = job.resume_point().committed
     assert changes_of(committed) == ({"more": "text"}, {"n": ("int64", "decimal(38, 0)")})
     assert [batch.receipt is None for batch in committed] == [False, False, True]
+
+
+def test_a_statement_without_rows_says_so(reader: TableReader) -> None:
+    with pytest.raises(NotReadError, match="returns nothing to show"):
+        reader.query("SET search_path = elsewhere", 1)
+    assert reader.count() == 2

@@ -11,7 +11,17 @@ from psycopg.types.string import TextLoader
 
 from bizon.connectors.destinations.postgres.src.catalogue import find
 from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
-from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, TableReader, cells, number
+from bizon.destination.readable import (
+    Answer,
+    Cell,
+    Exact,
+    Field,
+    NoTableError,
+    NotReadError,
+    TableReader,
+    cells,
+    number,
+)
 from bizon.destination.sql_target import Transaction
 
 if TYPE_CHECKING:
@@ -56,6 +66,10 @@ class PostgresReader(TableReader):
                     texts = list(islice(rows, limit))
                     found = cursor.description or ()
                 types = [cursor.adapters.types.get(column.type_code) for column in found]
+        except psycopg.ProgrammingError as error:
+            if error.sqlstate is None:  # it does not come from the server
+                raise NotReadError("the SQL returns nothing to show") from error
+            raise
         finally:
             self._connection.rollback()
         read = [_reader("" if info is None else info.name) for info in types]
