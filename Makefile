@@ -1,6 +1,8 @@
 # Needs git, make and python3 >= 3.11 with venv; no root. uv is taken from PATH, else fetched once into .uv/.
 PYTHON ?= python3
 CONFIG ?= examples/quickstart.yml
+TABLE := examples/duckdb.yml
+QUERY := SELECT name, age FROM creatures ORDER BY age DESC
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -39,9 +41,12 @@ help: ## Show this list.
 
 install: $(STAMP) ## Build .venv from requirements.lock; does nothing when it is up to date.
 
-run: $(STAMP) ## Run a pipeline: the quickstart, or CONFIG=my.yml.
+run: $(STAMP) ## Run a pipeline: the quickstart, into a file and a table, or CONFIG=my.yml.
 	@$(BIN)/python -m bizon run $(CONFIG)
 	@if [ "$(CONFIG)" = examples/quickstart.yml ]; then echo "demo/creatures.json, first record:"; head -n 1 demo/creatures.json; fi
+	@if [ "$(CONFIG)" = examples/quickstart.yml ] && $(BIN)/python -c 'import duckdb' 2>/dev/null; then \
+	$(BIN)/python -m bizon run $(TABLE) && $(BIN)/python -m bizon show $(TABLE) --sql "$(QUERY)" && \
+	printf '\nThe table is in demo/warehouse.duckdb. Query it:\n%s\n' '$(BIN)/bizon show $(TABLE) --sql "$(QUERY)"'; fi
 
 test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" picks some.
 	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)

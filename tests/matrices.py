@@ -1,6 +1,7 @@
 """Which cases of a test ``make test`` runs; ``make test-long`` and BIZON_TEST_LONG=1 run all.
 
-A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one. Another test that uses the
+A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
+``pool``, a quarter of the cases of all of them together runs. Another test that uses the
 fixture ``warehouse`` runs the cases that bring each value of each parameter: it sends a hundred requests to the
 BigQuery emulator, and each costs some ten milliseconds. BIZON_TEST_SEED picks other cases.
 """
@@ -30,7 +31,8 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
         mark = item.get_closest_marker("matrix")
         if mark is not None:
             share = int(mark.kwargs.get("share", SHARE))
-            shares[item.nodeid.partition("::")[0], item.originalname, share].append(item)
+            group = mark.kwargs.get("pool", item.originalname)
+            shares[item.nodeid.partition("::")[0], group, share].append(item)
         elif "warehouse" in item.fixturenames and hasattr(item, "callspec"):
             coverings[item.nodeid.partition("[")[0]].append(item)
     for (*_, share), cases in shares.items():

@@ -21,6 +21,13 @@ class TestMarked:
 @pytest.mark.matrix
 def test_one(): ...
 
+@pytest.mark.matrix(share=2, pool="few")
+class TestTogether:
+    def test_a(self): ...
+    def test_b(self): ...
+    @pytest.mark.parametrize("number", range(2))
+    def test_c(self, number): ...
+
 class Cases:
     @pytest.mark.parametrize("mode", "abc")
     @pytest.mark.parametrize("way", "xyz")
@@ -66,6 +73,11 @@ def test_a_marked_test_runs_its_share_and_at_least_once(collected: Collected) ->
     assert len(found["TestMarked::test_few"]) == 1
     assert found["test_one"] == [""]
     assert found["test_elsewhere"] == ["a", "b", "c"]
+
+
+def test_tests_of_one_pool_share_the_cases_that_run(collected: Collected) -> None:
+    found = collected()
+    assert sum(len(cases) for name, cases in found.items() if name.startswith("TestTogether")) == 2
 
 
 def test_in_a_warehouse_each_class_gets_each_value_of_each_parameter(collected: Collected) -> None:

@@ -52,10 +52,12 @@ _source = _group("Sources to read records from.")
 _stream = _group("The streams of a source.")
 _destination = _group("Destinations to write records to.")
 _config = _group("Check and describe pipeline files.")
+_schema = _group("The columns of a destination's table.")
 cli.add_typer(_source, name="source")
 cli.add_typer(_stream, name="stream")
 cli.add_typer(_destination, name="destination")
 cli.add_typer(_config, name="config")
+cli.add_typer(_schema, name="schema")
 
 
 def _show_version(wanted: bool) -> None:
@@ -113,6 +115,9 @@ def run(
 
 cli.command(cls=_Command)(authors.check)
 cli.command(cls=_Command)(authors.preview)
+cli.command(cls=_Command)(authors.show)
+_schema.command("show", cls=_Command)(authors.schema_show)
+_schema.command("diff", cls=_Command)(authors.schema_diff)
 
 
 @_source.command("list", cls=_Command)

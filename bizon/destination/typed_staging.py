@@ -7,6 +7,7 @@ import polars as pl
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
+from bizon.destination.column_receipts import ColumnReceipts, noted
 from bizon.destination.receipts import differs
 from bizon.destination.sql_rows import check_counts, drop_table
 from bizon.destination.system_columns import MARKS, PAGE
@@ -37,12 +38,14 @@ class TypedStaging:
         self._closed: dict[str, None] = {}
         self._tried: BatchRange | None = None
         self._written: Rows | None = None
+        self._receipts = ColumnReceipts({})
 
     def create(self, check: "Write") -> None:
         """Create it if there is none."""
         with self._tables.target.transaction() as within:
             check(within)
             output = self._tables.columns_of(within, self._output)
+            self._receipts = ColumnReceipts(noted(output))
             self._closed = {name: None for name, kind in output.items() if kind is None}
             if not self._tables.columns_of(within, self.name):
                 columns = {name: kind for name, kind in output.items() if kind is not None}
@@ -58,6 +61,7 @@ class TypedStaging:
         """Give the rows their types now, and write them later, after the columns that they need. Raises
         RowsRejectedError."""
         planned = self._rows.plan(self._output, self._there, rows)
+        self._receipts.begin(batch)
 
         def write(within: "Transaction") -> None:
             there = self._columns(within)
@@ -78,11 +82,14 @@ class TypedStaging:
         return self._written
 
     def receipt(self) -> Mapping[str, Any] | None:
-        """The number of rescued values, if there are any, and the digest of the values, if it is wanted."""
+        """The columns that the batch has added or widened and the number of rescued values, if there are any, and the
+        digest of the values, if it is wanted."""
         if self._written is None:
             return None
         rescued = {".".join(path): values for path, values in self._written.plan.rescued.items()}
-        receipt: dict[str, Any] = {"rescued": rescued} if rescued else {}
+        receipt: dict[str, Any] = {**self._receipts.receipt(noted(self._there, MARKS))}
+        if rescued:
+            receipt["rescued"] = rescued
         if self._verifies is Verify.VALUES:
             receipt["digest"] = [*Digest.of(self._written.plan.frame)]
         return receipt or None

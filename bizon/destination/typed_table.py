@@ -59,6 +59,11 @@ class TypedTableDestination(SqlTableDestination):
     _rescued = 0
 
     @property
+    def infers_columns(self) -> bool:
+        """Unless each record is one column; see ``ReadableDestination``."""
+        return self.config.unnest
+
+    @property
     def merge_into(self) -> "MergeInto | None":
         """The merge of the engine. None: ``write_mode: merge`` is refused."""
         return None

@@ -1,4 +1,4 @@
-"""Looking at a pipeline without running it: whether its ends let us in, and its first records.
+"""Looking at a pipeline without running it: whether its ends let us in, its first records, and its table.
 
 No job is opened and nothing is written. One exception: a refresh token that its provider replaces is kept in the state,
 as in a run, because the old one is worth nothing then.
@@ -10,16 +10,24 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bizon.common.errors.errors import BizonError, DestinationConnectionError, SourceConnectionError
+from bizon.common.errors.errors import (
+    BizonError,
+    ConfigError,
+    DestinationConnectionError,
+    DestinationError,
+    SourceConnectionError,
+)
 from bizon.common.interrupts import in_words
 from bizon.common.on_error import OnError
 from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
+from bizon.destination.readable import Field, ReadableDestination, TableReader, is_ours
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.models import RunContext
+from bizon.engine.runner.report import ColumnReport, columns_of_last_run
 from bizon.engine.runner.sources import CHECK_RETRIES, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
@@ -68,6 +76,62 @@ def first_records(loaded: "LoadedConfig", count: int) -> list[dict[str, Any]]:
             if len(found) >= count:
                 break
     return found
+
+
+@contextmanager
+def open_table(loaded: "LoadedConfig") -> Iterator["OpenTable"]:
+    """Within: the table of the destination can be read. Nothing is created or changed, and no state is opened. Raises
+    DestinationError, and ConfigError for a destination that keeps nothing that can be read."""
+    config = loaded.config
+    with loaded.masked(), closing(_destination(config)) as destination:
+        if not isinstance(destination, ReadableDestination):
+            raise ConfigError(
+                f"destination '{config.destination.name}' has no table to show", key=("destination", "name")
+            )
+        destination.only_looks = True
+        with _explained(DestinationConnectionError, "the table cannot be read"), destination.reading() as reader:
+            yield OpenTable(destination, reader)
+
+
+class OpenTable(NamedTuple):
+    """The table of a destination, open for reading."""
+
+    destination: AbstractDestination
+    reader: TableReader
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.destination.describe()
+
+    def origin_of(self, column: Field) -> str:
+        """``system`` for a column of bizon, ``declared`` for one of `record_schemas`. Else ``inferred`` where columns
+        are inferred, also for a column that somebody has added by hand: the table does not tell them apart. ``other``
+        where they are not."""
+        name, table = column.name.lower(), self.destination.default_destination_id
+        if is_ours(name):
+            return "system"
+        schemas = self.destination.record_schemas
+        declared = (schemas[key] for key in schemas if table == key or table.endswith(f".{key}"))
+        if self.destination.config.unnest and any(each.name.lower() == name for some in declared for each in some):
+            return "declared"
+        return "inferred" if _infers(self.destination) else "other"
+
+
+def changed_columns(loaded: "LoadedConfig") -> ColumnReport:
+    """The columns that the last run has added or widened, from the state alone. Raises DestinationError for a
+    destination that notes none, and what ``columns_of_last_run`` raises."""
+    with loaded.masked(), closing(_destination(loaded.config)) as destination:
+        if not _infers(destination):
+            raise DestinationError(
+                f"destination '{loaded.config.destination.name}' infers no columns here, and notes none: they follow "
+                f"from `unnest` and `record_schemas`. `bizon schema show` lists those that the table has"
+            )
+        return columns_of_last_run(loaded.config)
+
+
+def _infers(destination: AbstractDestination) -> bool:
+    return isinstance(destination, ReadableDestination) and destination.infers_columns
 
 
 def _tried(part: str, what: str, attempt: Callable[[], None]) -> Attempt:

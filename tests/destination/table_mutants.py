@@ -10,13 +10,13 @@ import pytest
 from bizon.connectors.destinations.duckdb.src.destination import DuckdbDestination
 from bizon.connectors.destinations.file.src import csv_output, file_staging, journal
 from bizon.connectors.destinations.file.src import destination as file
-from bizon.connectors.destinations.file.src.column_receipts import ColumnReceipts
 from bizon.connectors.destinations.file.src.file_staging import FileStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Output
 from bizon.connectors.destinations.file.src.typed_shape import TypedShape
 from bizon.destination import column_names, fitting, leaves, table_schema, typed, typed_batch
 from bizon.destination.column_names import NameRules
+from bizon.destination.column_receipts import ColumnReceipts
 from bizon.destination.column_types import FLOAT64, INT64, JSON, TEXT
 from bizon.destination.evidence import Evidence, Shape
 from bizon.destination.system_columns import ROW

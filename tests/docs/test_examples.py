@@ -1,5 +1,6 @@
 """Every example config in the tree is valid, and those that need no account and no server run."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,13 @@ def test_the_quickstart_runs_as_the_readme_has_it(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "5 records" in done.stdout
+
+
+def test_the_quickstart_ends_with_a_table_and_its_query(run_cli):
+    """The lines that `make run` adds where DuckDB is installed."""
+    values = dict(re.findall(r"^(TABLE|QUERY) := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert run_cli("run", str(ROOT / values["TABLE"])).returncode == 0
+    done = run_cli("show", str(ROOT / values["TABLE"]), "--sql", values["QUERY"])
+    assert done.returncode == 0, done.stderr
+    assert "creatures: 5 rows, 2 columns" in done.stdout
+    assert f'bizon show {values["TABLE"]} --sql "{values["QUERY"]}"' in (ROOT / "README.md").read_text()

@@ -19,7 +19,7 @@ import pytest
 from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Rig, Row
 
-pytestmark = pytest.mark.matrix(share=6)
+pytestmark = pytest.mark.matrix(share=12)
 
 STEPS = ["after_prepare", "after_write:2", "after_receipt:2", "after_cursor:3", "after_verify", "before_finalize"]
 MOST_COMMITS = 24

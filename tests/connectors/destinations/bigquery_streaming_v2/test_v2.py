@@ -10,6 +10,7 @@ from connectors.destinations.bigquery.test_bigquery_unnest import BESIDES, EXPEC
 from destinations import MOMENT, InWarehouse, open_destination, publish, resumed, rows_of, write
 
 from bizon.common.errors.errors import DestinationError, RowsRejectedError
+from bizon.connectors.destinations.bigquery_streaming_v2.src import appends
 from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2Config
 from bizon.destination.models import ResumePoint
 from bizon.source.config import SourceSyncModes
@@ -27,6 +28,11 @@ def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = Non
 
 @pytest.mark.matrix(share=4)
 class TestStreamingV2(InWarehouse):
+    @pytest.fixture(autouse=True)
+    def short_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A superseded start tries for a minute to append to staging that is gone: a new table may be found late."""
+        monkeypatch.setattr(appends, "_WAITS", (0.1,) * 8)
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> Any:
         self.warehouse = warehouse

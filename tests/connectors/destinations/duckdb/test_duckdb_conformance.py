@@ -10,6 +10,8 @@ import pytest
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
 from bizon.testing.destination import DestinationConformance
 
+pytestmark = pytest.mark.matrix(share=6)
+
 SIX = {"bizon_id", "bizon_extracted_at", "bizon_loaded_at", "source_record_id", "source_timestamp", "source_data"}
 SYSTEM = {
     "_bizon_id": "bizon_id",

@@ -11,6 +11,8 @@ from postgres import PrivateServer
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.testing.destination import DestinationConformance
 
+pytestmark = pytest.mark.matrix(share=6)
+
 
 class TestSixColumns(DestinationConformance):
     exactly_once_in_stream = True

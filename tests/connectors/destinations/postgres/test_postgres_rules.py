@@ -13,6 +13,8 @@ from bizon.connectors.destinations.postgres.src.config import PostgresConfig
 from bizon.destination.column_names import NameRules
 from bizon.testing.tables import TableConformance
 
+pytestmark = pytest.mark.matrix(share=6)
+
 _KINDS = {"boolean": "boolean", "bigint": "int64", "double precision": "float64", "date": "date", "text": "text"}
 _KINDS |= {"json": "json", "timestamp with time zone": "timestamp"}
 _TYPES = (

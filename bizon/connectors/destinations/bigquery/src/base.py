@@ -17,10 +17,12 @@ from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
+from bizon.connectors.destinations.bigquery.src.reading import BigQueryReader
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting, writing
 from bizon.connectors.destinations.bigquery.src.tables import Tables
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
+from bizon.destination.readable import NoTableError, ReadableDestination
 
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 _SUFFIXES = {WriteMode.REPLACE: "_temp", WriteMode.APPEND: "_incremental"}
 
 
-class BigQueryFamilyDestination(AbstractDestination):
+class BigQueryFamilyDestination(AbstractDestination, ReadableDestination):
     """``data_type``: the type of ``_source_data``. ``mode``: the mode of the columns where records are not unnested."""
 
     config: "BigQueryFamilyDetails"
@@ -116,6 +118,16 @@ class BigQueryFamilyDestination(AbstractDestination):
             return OutputState(identity, None, has_rows=False)
         published, rows = self._labels.publication(found), rows_in(found)
         return OutputState(identity, published.job_id if published else None, None if rows is None else rows > 0)
+
+    @contextmanager
+    def reading(self) -> Iterator[BigQueryReader]:
+        """Within: the table can be read. Raises NoTableError and DestinationConnectionError."""
+        with self._connecting(f"table '{self.default_destination_id}'"):
+            self._keep_legacy_name()
+            found = self._tables.find(self.default_destination_id)
+        if found is None:
+            raise NoTableError(f"table '{self.default_destination_id}'")
+        yield BigQueryReader(self._clients.bigquery, found)
 
     @property
     def _dataset(self) -> str:

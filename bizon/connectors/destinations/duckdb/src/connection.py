@@ -93,7 +93,7 @@ def look(database: str, lock_timeout: float) -> None:
     Raises DestinationConnectionError, and the driver's error for a file that is not a database."""
     found = Path(database)
     if found.exists():
-        _opened(database, lock_timeout, read_only=True).close()
+        opened(database, lock_timeout, read_only=True).close()
     else:
         found = next(path for path in found.absolute().parents if path.exists())
     if not os.access(found, os.W_OK):
@@ -107,7 +107,7 @@ def connect(database: str, schema: str, lock_timeout: float) -> Connection:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DestinationConnectionError(f"the folder of {database} cannot be created: {error.strerror}") from error
-    raw = _opened(database, lock_timeout)
+    raw = opened(database, lock_timeout)
     quoted = '"' + schema.replace('"', '""') + '"'
     try:
         raw.execute("SET TimeZone = 'UTC'")
@@ -119,7 +119,8 @@ def connect(database: str, schema: str, lock_timeout: float) -> Connection:
     return Connection(raw)
 
 
-def _opened(database: str, lock_timeout: float, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def opened(database: str, lock_timeout: float, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """The open file. Waits as ``connect`` does, and raises what it raises."""
     until, waits = monotonic() + lock_timeout, False
     while True:
         try:
@@ -132,8 +133,8 @@ def _opened(database: str, lock_timeout: float, *, read_only: bool = False) -> d
             if monotonic() >= until:
                 raise DestinationConnectionError(
                     f"{database} is open in {holder}, and DuckDB lets one process write a file while no other has it "
-                    f"open; waited {lock_timeout:g} s. Close it there, or set `lock_timeout`, and run again: the run "
-                    f"resumes"
+                    f"open; waited {lock_timeout:g} s. Close it there, or set `lock_timeout`, and "
+                    f"{'try again' if read_only else 'run again: the run resumes'}"
                 ) from error
             if not waits:
                 logger.info(f"{database} is open in {holder}; waiting at most {lock_timeout:g} s")

@@ -3,13 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.duckdb.src import connection
+from bizon.connectors.destinations.duckdb.src.reading import DuckdbReader, reading
 from bizon.destination.column_types import (
     BOOLEAN,
     BYTES,
@@ -26,6 +27,7 @@ from bizon.destination.column_types import (
 )
 from bizon.destination.columns import frame_type
 from bizon.destination.merging import duckdb_merge, merge_of, run, unusable
+from bizon.destination.readable import ReadableDestination
 from bizon.destination.sql_target import Dialect, Transaction
 from bizon.destination.typed_table import TypedTableDestination
 
@@ -62,7 +64,7 @@ _DEPENDS = (
 """Queries that find what depends on a table, or would be lost with it."""
 
 
-class DuckdbDestination(TypedTableDestination):
+class DuckdbDestination(TypedTableDestination, ReadableDestination):
     """Tables of a DuckDB file. The file is open only during a step: while the run is prepared, a batch is written, rows
     are verified or published. In between other processes may open it."""
 
@@ -86,6 +88,10 @@ class DuckdbDestination(TypedTableDestination):
         except connection.Error as error:
             raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
         return True
+
+    def reading(self) -> AbstractContextManager[DuckdbReader]:
+        """Within: the file is open, read-only."""
+        return reading(self.config, self.default_destination_id, self.place)
 
     def connect(self) -> connection.Connection:
         """Open the file."""

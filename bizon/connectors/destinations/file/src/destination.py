@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from bizon.connectors.destinations.file.src.config import (
     FileFormat,
     path_stem,
 )
-from bizon.connectors.destinations.file.src.file_rows import RowShape, typed_shape, write_rows
+from bizon.connectors.destinations.file.src.file_rows import RowShape, reading, typed_shape, write_rows
 from bizon.connectors.destinations.file.src.line_staging import LineStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import (
@@ -31,6 +31,7 @@ from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.streaming import StreamTables
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
+from bizon.destination.readable import ReadableDestination, TableReader
 from bizon.destination.staged import StagedDestination, Step
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _NAMES_SHOWN = 5
 
 
-class FileDestination(StagedDestination):
+class FileDestination(StagedDestination, ReadableDestination):
     """NDJSON, Parquet or CSV on a local disk. Exactly once in every sync mode, also when process or machine die.
 
     full_refresh and incremental: rows wait in ``.bizon/<file name>/``, in the same folder, until ``finalize`` replaces
@@ -89,13 +90,9 @@ class FileDestination(StagedDestination):
         pipeline or is not a file, or ``unnest`` has no schema for it."""
         main = self._output.main
         wants_folder = self._in_place and self.config.format is not FileFormat.JSON
+        wanted = "a folder (sync mode stream writes Parquet and CSV as a folder of files)" if wants_folder else "a file"
         try:
             if main.exists() and not (main.is_dir() if wants_folder else main.is_file()):
-                wanted = (
-                    "a folder (sync mode stream writes Parquet and CSV as a folder of files)"
-                    if wants_folder
-                    else "a file"
-                )
                 raise DestinationConnectionError(f"'{main}' exists and is not {wanted}: use another destination_id")
             if not self._in_place and self._typed is None:
                 self._shape.empty(self.default_destination_id)
@@ -138,6 +135,16 @@ class FileDestination(StagedDestination):
     def rescued(self) -> int:
         """The values of the last batch that are in ``_bizon_rescued``."""
         return 0 if self._typed is None else self._typed.rescued()
+
+    @property
+    def infers_columns(self) -> bool:
+        """With ``unnest: true``, unless `record_schemas` has all columns."""
+        return self._typed is not None
+
+    def reading(self) -> AbstractContextManager[TableReader]:
+        """Within: the published file, or what sync mode stream has written, can be read."""
+        found = self._output.manifest()
+        return reading(self._output.main, self.config.format, None if found is None else found.columns)
 
     def output(self) -> OutputState:
         """The file as it is now, and the job of this pipeline that published it last."""
@@ -216,14 +223,13 @@ class FileDestination(StagedDestination):
     def _discard(self) -> None:
         self._staging.discard()
 
-    def _explained(self, step: Step) -> AbstractContextManager[None]:
-        return self._preparing() if step is Step.PREPARE else nullcontext()
-
     @contextmanager
-    def _preparing(self) -> Iterator[None]:
+    def _explained(self, step: Step) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:
+            if step is not Step.PREPARE:
+                raise
             raise DestinationError(f"staging of '{self._output.main}' cannot be prepared: {error}") from error
 
     def _publisher(self, mode: WriteMode) -> Publisher:

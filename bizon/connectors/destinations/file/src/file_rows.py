@@ -15,10 +15,14 @@ from bizon.connectors.destinations.file.src.unnest import MisfitError, Unnester
 from bizon.rows.frames import DESTINATION_SCHEMA, frame_bytes
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig
     from bizon.connectors.destinations.file.src.typed_shape import TypedShape
     from bizon.destination.config import RecordSchemaConfig
     from bizon.destination.models import BatchRange
+    from bizon.destination.readable import TableReader
 
 _BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls out of the processor's cache
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
@@ -84,6 +88,13 @@ def typed_shape(config: "FileDestinationDetailsConfig") -> "TypedShape | None":
     from bizon.connectors.destinations.file.src.typed_shape import TypedShape
 
     return TypedShape(config)
+
+
+def reading(main: "Path", format: FileFormat, noted: Mapping[str, str] | None) -> "AbstractContextManager[TableReader]":
+    """Within: a file can be read; no run needs what this loads. Raises NoTableError."""
+    from bizon.connectors.destinations.file.src.reading import reading
+
+    return reading(main, format.value, noted)
 
 
 class RowShape:

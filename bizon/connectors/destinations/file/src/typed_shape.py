@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.connectors.destinations.file.src.column_receipts import ColumnReceipts, columns_after
 from bizon.connectors.destinations.file.src.config import declared_type, path_stem
 from bizon.destination.column_names import RESERVED, NameRules, folded
+from bizon.destination.column_receipts import ColumnReceipts, columns_after
 from bizon.destination.columns import frame_type
 from bizon.destination.rescue_tally import RescueTally
 from bizon.destination.system_columns import SYSTEM_COLUMNS

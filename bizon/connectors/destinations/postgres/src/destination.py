@@ -1,6 +1,7 @@
 """Typed tables in PostgreSQL, exactly once in every sync mode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from bizon.connectors.destinations.postgres.src.config import LONGEST_NAME, Post
 from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
 from bizon.connectors.destinations.postgres.src.copying import copy_text, frame_of
 from bizon.connectors.destinations.postgres.src.errors import explained, is_transient, lost_a_race
+from bizon.connectors.destinations.postgres.src.reading import PostgresReader, reading
 from bizon.connectors.destinations.postgres.src.types import sql_type
 from bizon.destination.column_names import NameRules
 from bizon.destination.merging import merge_of, postgres_merge, run, unusable
+from bizon.destination.readable import ReadableDestination
 from bizon.destination.typed_table import TypedTableDestination
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ _MOST_RACES = 5
 _MOST_COLUMNS = 1500  # of the 1,600 that a table may ever have, dropped ones included
 
 
-class PostgresDestination(TypedTableDestination):
+class PostgresDestination(TypedTableDestination, ReadableDestination):
     """Tables of a PostgreSQL database. Staging tables are logged ones: a crash of the server empties the others, and
     with them batches that have a checkpoint."""
 
@@ -115,6 +118,15 @@ class PostgresDestination(TypedTableDestination):
         except psycopg.Error as error:
             raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
         return True
+
+    @contextmanager
+    def reading(self) -> Iterator[PostgresReader]:
+        """Within: a transaction is open, which the server keeps read-only."""
+        try:
+            with reading(self.config, self.default_destination_id, self.place) as reader:
+                yield reader
+        except psycopg.Error as error:
+            raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write."""

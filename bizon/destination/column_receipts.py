@@ -1,7 +1,7 @@
 """The inferred columns of staged rows: each receipt says which ones its batch has added or widened."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.destination.column_types import column_type
 
@@ -9,9 +9,17 @@ if TYPE_CHECKING:
     from bizon.destination.models import BatchRange, CommittedBatch
     from bizon.destination.typed_batch import There
 
-_KEY = "columns"  # in a receipt
+_KEY, _WIDENED = "columns", "widened"  # in a receipt
 Noted = Mapping[str, str]
 """Names and types, in order."""
+
+
+class ColumnChanges(NamedTuple):
+    """The columns that a job has added, with their types, and those that it has widened, with the old and the new
+    type."""
+
+    added: Noted
+    widened: Mapping[str, tuple[str, str]]
 
 
 def columns_after(there: "There", committed: Iterable["CommittedBatch"]) -> "There":
@@ -21,6 +29,27 @@ def columns_after(there: "There", committed: Iterable["CommittedBatch"]) -> "The
         changes = (batch.receipt or {}).get(_KEY, {})
         columns.update({name: column_type(kind) for name, kind in changes.items()})
     return columns
+
+
+def changes_of(committed: Iterable["CommittedBatch"]) -> ColumnChanges:
+    """The changes of all batches of a job. A column that a job adds and widens is an added one."""
+    added: dict[str, str] = {}
+    widened: dict[str, tuple[str, str]] = {}
+    for batch in committed:
+        receipt = batch.receipt or {}
+        before = receipt.get(_WIDENED, {})
+        for name, kind in receipt.get(_KEY, {}).items():
+            if name in before and name not in added:
+                widened[name] = (widened.get(name, (before[name],))[0], kind)
+            else:
+                added[name] = kind
+    return ColumnChanges(added, widened)
+
+
+def noted(columns: "There", besides: Iterable[str] = ()) -> dict[str, str]:
+    """Columns as receipts name them: those with a type, except ``besides``."""
+    left_out = {*besides}
+    return {name: str(kind) for name, kind in columns.items() if kind is not None and name not in left_out}
 
 
 class ColumnReceipts:
@@ -41,4 +70,5 @@ class ColumnReceipts:
         """The changes of the batch, for its receipt; nothing when there are none."""
         self._now = columns
         changes = {name: kind for name, kind in columns.items() if self._before.get(name) != kind}
-        return {_KEY: changes} if changes else {}
+        widened = {name: self._before[name] for name in changes if name in self._before}
+        return {**({_KEY: changes} if changes else {}), **({_WIDENED: widened} if widened else {})}

@@ -1,0 +1,93 @@
+"""A DuckDB file that others use, as ``bizon show`` reads it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from connectors.destinations.duckdb.kit import block, page, pipeline, sql
+from destinations import open_destination
+
+from bizon.common.errors.errors import DestinationConnectionError
+from bizon.destination.column_receipts import changes_of
+from bizon.destination.readable import NoTableError, ReadableDestination, TableReader
+from bizon.source.config import SourceSyncModes
+
+WRITER = """
+import sys, time, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("CREATE TABLE items AS SELECT 1 AS n")
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def opened(database: Path, **settings: object) -> Iterator[TableReader]:
+    with open_destination(block(database, **settings)) as destination:
+        assert isinstance(destination, ReadableDestination)
+        with destination.reading() as reader:
+            yield reader
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
+    """A process that has the file open for writing."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "w.duckdb")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.kill()
+
+
+def test_a_file_that_is_held_is_waited_for_and_its_holder_named(
+    tmp_path: Path, writer: "subprocess.Popen[str]"
+) -> None:
+    held = pytest.raises(DestinationConnectionError, match=rf"PID {writer.pid}.*try again")
+    with held, opened(tmp_path / "w.duckdb", lock_timeout=0):
+        pass
+
+
+def test_what_a_killed_writer_has_committed_is_shown(tmp_path: Path, writer: "subprocess.Popen[str]") -> None:
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    with opened(tmp_path / "w.duckdb") as reader:
+        assert (reader.count(), reader.rows(5).rows) == (1, [["1"]])
+
+
+def test_a_file_without_the_table_or_the_schema_stays_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "w.duckdb"
+    sql(database, "CREATE TABLE other AS SELECT 1 AS n")
+    before = database.read_bytes()
+    for settings in ({}, {"schema": "elsewhere"}):
+        with pytest.raises(NoTableError, match=r"table 'items' in .* does not exist"), opened(database, **settings):
+            pass
+    assert database.read_bytes() == before
+
+
+def test_rows_have_the_names_that_the_query_gives_them(tmp_path: Path) -> None:
+    database = tmp_path / "w.duckdb"
+    sql(database, "CREATE TABLE items AS SELECT 'x' AS \"a \"\"b\"\"\", {'k': [1]} AS nested, 'ab'::BLOB AS bytes")
+    with opened(database) as reader:
+        answer = reader.rows(1)
+        assert [field.name for field in answer.columns] == ['a "b"', "nested", "bytes"]
+        assert answer.rows == [["x", "{'k': [1]}", "ab"]]
+        twice = reader.query("SELECT 1 AS a, 2 AS a", 1)
+        assert ([field.name for field in twice.columns], twice.rows) == (["a", "a"], [["1", "2"]])
+
+
+def test_a_column_that_a_torn_batch_has_added_is_in_the_receipt_of_the_next_one(tmp_path: Path) -> None:
+    """A crash between a batch and its checkpoint leaves the column in staging."""
+    with pipeline(block(tmp_path / "w.duckdb"), SourceSyncModes.FULL_REFRESH) as into:
+        job = into.job()
+        job.start()
+        job.write(0, page({"id": 1, "more": "x"}))
+        job.start()
+        job.record(0, job.write(0, page({"id": 1, "more": "x"})).height)
+        committed = job.resume_point().committed
+    assert changes_of(committed) == ({"id": "int64", "more": "text"}, {})
