@@ -49,10 +49,10 @@ run: $(STAMP) ## Run a pipeline: the quickstart, into a file and a table, or CON
 	printf '\nThe table is in demo/warehouse.duckdb. Query it:\n%s\n' '$(BIN)/bizon show $(TABLE) --sql "$(QUERY)"'; fi
 
 test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" picks some.
-	@$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a part of them.
-	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
+	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it.
 	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE))
