@@ -25,7 +25,7 @@ SYSTEM_COLUMNS: "Mapping[str, ColumnType]" = {
     "_bizon_loaded_at": TIMESTAMP,
     RECORD_ID: TEXT,
     "_source_timestamp": TIMESTAMP,
-    RESCUED: TEXT,  # text of JSON: DuckDB has no JSON with half a surrogate pair, and Postgres fails when it reads one
+    RESCUED: TEXT,  # JSON types refuse half a surrogate pair: DuckDB when it is written, Postgres when it is read
 }
 MARKS: "Mapping[str, ColumnType]" = {PAGE: INT64, ROW: INT64, DELETED: BOOLEAN}
 """Columns that a staging table may have, too."""

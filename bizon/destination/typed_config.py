@@ -70,6 +70,15 @@ class TypedRecordSchemaConfig(RecordSchemaConfig):
         return columns
 
 
+def check_decimals(schemas: Sequence[TypedRecordSchemaConfig] | None, most: int, limit: str) -> None:
+    """Raise ValueError for a declared decimal of more than ``most`` digits; ``limit`` says so in the words of the
+    engine."""
+    for schema in schemas or ():
+        for column in schema.record_schema:
+            if column_type(column.type).precision > most:
+                raise ValueError(f"column '{column.name}': {limit}")
+
+
 class TypedTableDetailsConfig(AbstractDestinationDetailsConfig):
     """``destination.config`` of a destination with typed tables. A connector extends it with its own keys."""
 

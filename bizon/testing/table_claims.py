@@ -57,29 +57,32 @@ class TableClaims(ClaimedBehaviours):
     @pytest.fixture
     def config(self) -> "AbstractDestinationConfig":
         """The ``destination`` block, with ``unnest: true``. Each test gets a new, empty place."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture config, see bizon/testing/table_claims.py")
+        raise self._needs("fixture config")
 
     def rows(self, config: "AbstractDestinationConfig") -> Sequence[Row]:
         """The rows that a reader finds in the table, with all columns; none where there is no table. Null is None, a
         boolean a bool; a number, a moment and JSON may be text. A column that a part of the table lacks is null."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method rows, see bizon/testing/table_claims.py")
+        raise self._needs("method rows")
 
     def types(self, config: "AbstractDestinationConfig") -> Mapping[str, str]:
         """The columns of the table and their types, as ``bizon.destination.column_types`` names them, in order."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method types, see bizon/testing/table_claims.py")
+        raise self._needs("method types")
 
     def damage(self, config: "AbstractDestinationConfig", how: str) -> None:
         """Claim ``damages``: ``removed``: remove one row of the last batch from staging; ``changed``: change a value of
         it."""
-        raise NotImplementedError
+        raise self._needs("method damage")
 
     def alter(self, config: "AbstractDestinationConfig", how: str, column: str) -> None:
         """Claim ``alters``: ``dropped``: drop a column of the table; ``text``: change its type to text."""
-        raise NotImplementedError
+        raise self._needs("method alter")
 
     def view(self, config: "AbstractDestinationConfig") -> Callable[[], Sequence[str]]:
         """Claim ``has_views``: create a view on the table; returns a function that reads record ids through it."""
-        raise NotImplementedError
+        raise self._needs("method view")
+
+    def _needs(self, what: str) -> NotImplementedError:
+        return NotImplementedError(f"{type(self).__name__} needs a {what}, see bizon/testing/table_claims.py")
 
     def build(self, *arguments: Any) -> AbstractDestination:
         """Create the destination; override it for a class that ``DestinationFactory`` does not know."""

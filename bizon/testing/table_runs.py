@@ -13,7 +13,7 @@ from bizon.testing.table_claims import OpenTable, TableClaims, page
 if TYPE_CHECKING:
     from bizon.destination.config import AbstractDestinationConfig
     from bizon.source.config import SourceSyncModes
-    from bizon.testing.destination_jobs import Job, RawPage
+    from bizon.testing.destination_jobs import Job, Pipeline, RawPage
 
 _MOST_KILLS = 20  # of one job, spread over its calls
 _TEXTS = [['{"a":1}'], ['{"a":18446744073709551616,"b":"x"}', '{"a":2,"B":1}'], ['{"a":3,"c":{"d":[1.10]}}']]
@@ -25,15 +25,20 @@ _TYPES = {"a": "decimal(38, 0)", "b": "text", "c": "json"}
 class TableRuns(TableClaims):
     """A part of ``TableConformance``."""
 
+    def delivered(self, into: "Pipeline") -> "Job":
+        """A job that has delivered all pages."""
+        job = self.begin(into)
+        for number, records in enumerate(_PAGES):
+            self.deliver(job, number, records)
+        return job
+
     @staged()
     def test_rule_9_new_columns_are_seen_with_their_rows(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
     ) -> None:
         old = page('{"a":0}', prefix="old")
         self.load(table(mode), old)
-        job = self.begin(table(mode))
-        for number, records in enumerate(_PAGES):
-            self.deliver(job, number, records)
+        job = self.delivered(table(mode))
         self.expect_kept(config, old)
         job.publish()
         assert self.columns(config) == _TYPES
@@ -108,9 +113,7 @@ class TableRuns(TableClaims):
     ) -> None:
         old = page('{"a":0}', prefix="old")
         self.load(table(mode), old)
-        job = self.begin(table(mode))
-        for number, records in enumerate(_PAGES):
-            self.deliver(job, number, records)
+        job = self.delivered(table(mode))
         for _ in range(3):
             job.publish()
             job = self.restarted(job)
@@ -191,9 +194,7 @@ class TableRuns(TableClaims):
     ) -> None:
         old, settings = page('{"a":0}', prefix="old"), {"verify": "values"} if self._has_verify(config) else {}
         self.load(table(mode, **settings), old)
-        job = self.begin(table(mode, **settings))
-        for number, records in enumerate(_PAGES):
-            self.deliver(job, number, records)
+        job = self.delivered(table(mode, **settings))
         self.damage(config, how)
         self.expect_unpublished(job, "2-2")
         self.expect_kept(config, old)

@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 import pytest
 from e2e.crash.conftest import MOST_PAGES
-from e2e.crash.crash_kit import MODES, STREAMED, Rig, Row
+from e2e.crash.crash_kit import MODES, STREAMED, Row
+from e2e.crash.table_rig import TableRig, check_between, finish
 
 pytestmark = pytest.mark.matrix(share=12)
 
@@ -37,7 +38,7 @@ time.sleep(float(sys.argv[2]))
 """
 
 
-class DuckdbRig(Rig):
+class DuckdbRig(TableRig):
     """A pipeline into a table of a DuckDB file."""
 
     def __init__(self, folder: Path, mode: str, runner: str = "thread", **settings: Any) -> None:
@@ -101,27 +102,6 @@ def build(tmp_path: Path, finished: Callable[[str], Path]) -> Build:
     return make
 
 
-def check_between(rig: DuckdbRig, old: list[Row] | None) -> None:
-    """After a kill: the old table or the new one; a stream has some of the new rows, each once."""
-    found = rig.rows() or []
-    if not rig.is_stream:
-        assert found in (old, rig.expected())
-    else:
-        assert len(set(found)) == len(found)
-        assert set(old or []) <= set(found) <= set(rig.expected())
-
-
-def finish(rig: DuckdbRig) -> None:
-    codes: list[int] = []
-    while not codes or codes[-1] != 0:
-        assert len(codes) < MOST_RUNS, f"{codes}\n{rig.log()}"
-        codes.append(rig.run())
-    assert rig.rows() == rig.expected()
-    kept = ["_bizon_commits"] if rig.is_stream else []
-    assert rig.tables() == [*kept, "_bizon_outputs", "items"]
-    assert "Traceback" not in rig.log()
-
-
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 @pytest.mark.parametrize("point", [*STEPS, *COMMITS])
 def test_a_run_that_dies_is_finished_by_the_next(build: Build, point: str, mode: str) -> None:
@@ -130,7 +110,7 @@ def test_a_run_that_dies_is_finished_by_the_next(build: Build, point: str, mode:
     code = rig.run(point)
     assert code == -signal.SIGKILL or (code == 0 and is_late(point, mode)), rig.log()
     check_between(rig, old)
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 def is_late(point: str, mode: str) -> bool:
@@ -154,7 +134,7 @@ def test_a_copied_table_survives_kills_too(build: Build, mode: str) -> None:
         old = rig.rows()
         assert rig.run(point) in (0, -signal.SIGKILL), rig.log()
         check_between(rig, old)
-    finish(rig)
+    finish(rig, MOST_RUNS)
     with duckdb.connect(str(rig.database)) as connection:
         assert connection.execute("SELECT * FROM seen ORDER BY ALL").fetchall() == rig.expected()
 
@@ -177,7 +157,7 @@ def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(
         if not was_killed:
             assert rig.rows() == rig.expected()
             rig.change()
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @contextmanager
@@ -211,7 +191,7 @@ def test_a_file_that_stays_open_ends_the_run_which_resumes(build: Build, mode: s
         assert time.monotonic() - begun < 30  # it has waited a second, and no more than once
         assert f"(PID {holder.pid})" in rig.log()
         assert "DuckDB lets one process write a file" in rig.log()
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.parametrize("mode", MODES)

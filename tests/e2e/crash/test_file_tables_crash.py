@@ -32,7 +32,7 @@ POINTS = [
 ]
 IN_STREAMS = ["after_write:2", "after_cursor:3", "random:7"]
 KEYS = 5
-"""Of the records of a version: each has one of them, so most pages add a column."""
+"""Extra keys. Each record of a version has one of them, so most pages add a column."""
 LARGE = 2**62
 """Times 2 it is beyond 64 bits: the columns are widened in the second version."""
 GROWS = f"data['v%d_%d' % (data['version'], data['id'] % {KEYS})] = data['id']\ndata['n'] = data['version'] * {LARGE}"

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from e2e.crash.conftest import MOST_PAGES
-from e2e.crash.crash_kit import MODES, STREAMED, Rig, Row, is_frozen, thaw
+from e2e.crash.crash_kit import MODES, STREAMED, Row, is_frozen, thaw
+from e2e.crash.table_rig import TableRig, check_between, finish
 from postgres import Place, PrivateServer
 
 pytestmark = pytest.mark.matrix(share=12)
@@ -33,7 +34,7 @@ PATIENCE = 30  # seconds
 DATABASE = "crash"
 
 
-class PostgresRig(Rig):
+class PostgresRig(TableRig):
     """A pipeline into a table of a Postgres server."""
 
     def __init__(self, folder: Path, mode: str, place: Place, runner: str = "thread", **settings: Any) -> None:
@@ -103,27 +104,6 @@ def build(tmp_path: Path, finished: Callable[[str], Path], private_postgres: Pri
     private_postgres.start()
 
 
-def check_between(rig: PostgresRig, old: list[Row] | None) -> None:
-    """After a kill: the old table or the new one; a stream has some of the new rows, each once."""
-    found = rig.rows() or []
-    if not rig.is_stream:
-        assert found in (old, rig.expected())
-    else:
-        assert len(set(found)) == len(found)
-        assert set(old or []) <= set(found) <= set(rig.expected())
-
-
-def finish(rig: PostgresRig) -> None:
-    codes: list[int] = []
-    while not codes or codes[-1] != 0:
-        assert len(codes) < MOST_RUNS, f"{codes}\n{rig.log()}"
-        codes.append(rig.run())
-    assert rig.rows() == rig.expected()
-    kept = ["_bizon_commits"] if rig.is_stream else []
-    assert rig.tables() == [*kept, "_bizon_outputs", "items"]
-    assert "Traceback" not in rig.log()
-
-
 def is_late(point: str, mode: str) -> bool:
     """Whether a run may end before it reaches the point."""
     if mode == STREAMED and point in ("after_verify", "before_finalize"):
@@ -143,7 +123,7 @@ def test_a_run_that_dies_is_finished_by_the_next(build: Build, point: str, mode:
     code = rig.run(point)
     assert code == -signal.SIGKILL or (code == 0 and is_late(point, mode)), rig.log()
     check_between(rig, old)
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.parametrize("write_mode", ["append", "merge"])
@@ -158,7 +138,7 @@ def test_a_copied_or_merged_table_survives_kills_too(build: Build, mode: str, wr
         old = rig.rows()
         assert rig.run(point) in (0, -signal.SIGKILL), rig.log()
         check_between(rig, old)
-    finish(rig)
+    finish(rig, MOST_RUNS)
     assert rig.place.rows("SELECT id, version FROM seen ORDER BY 1, 2") == rig.expected()
 
 
@@ -174,7 +154,7 @@ def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(bui
         if not was_killed:
             assert rig.rows() == rig.expected()
             rig.change()
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.timeout(600)
@@ -192,7 +172,7 @@ def test_a_server_that_crashes_at_random_and_comes_back_loses_nothing(
             private_postgres.start()
             assert child.wait(PATIENCE * 2) in (0, 1), rig.log()
         check_between(rig, old)
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
@@ -207,7 +187,7 @@ def test_a_server_that_is_killed_while_a_run_waits_loses_no_batch(
         private_postgres.start()
         thaw(child)
         assert child.wait(PATIENCE * 2) in (0, 1), rig.log()
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.matrix(share=12)
@@ -220,10 +200,10 @@ def test_a_run_that_was_frozen_past_its_lease_changes_nothing(build: Build, poin
         until(lambda: is_frozen(frozen) or frozen.poll() is not None)
         if frozen.poll() is None:
             time.sleep(rig.lease_ttl + 0.3)
-            finish(rig)
+            finish(rig, MOST_RUNS)
             thaw(frozen)
             assert frozen.wait(PATIENCE) in (0, 1), rig.log()  # 0: everything was done but the note of it
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
@@ -237,7 +217,7 @@ def test_a_reader_that_holds_its_lock_ends_the_run_with_a_clear_error_and_the_ru
         assert rig.run() == 1
     assert "another session holds a lock on a table" in rig.log()
     assert "the run resumes" in rig.log()
-    finish(rig)
+    finish(rig, MOST_RUNS)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,6 +14,8 @@ from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceRecord
 from bizon.testing.destination_jobs import Pipeline
 
+FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
+MODES = [FULL_REFRESH, INCREMENTAL, STREAM]
 SYSTEM = (
     "_bizon_id",
     "_bizon_extracted_at",
@@ -39,6 +41,13 @@ def pipeline(config: DuckdbConfig, mode: SourceSyncModes) -> Iterator[Pipeline]:
         into = Pipeline(build, config, mode, backend)
         yield into
         into.close()
+
+
+def load(database: Path, mode: SourceSyncModes, *pages: list[SourceRecord], **settings: Any) -> None:
+    """Run a job that is not the first of its pipeline."""
+    with pipeline(block(database, **settings), mode) as into:
+        into.has_history = True
+        into.load(*pages)
 
 
 def page(*records: dict[str, Any]) -> list[SourceRecord]:

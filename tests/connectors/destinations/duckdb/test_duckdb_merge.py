@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connectors.destinations.duckdb.kit import block, page, pipeline, sql
+from connectors.destinations.duckdb.kit import FULL_REFRESH, INCREMENTAL, MODES, block, page, pipeline, sql
+from connectors.destinations.duckdb.kit import load as load_with
 
 from bizon.common.errors.errors import DestinationError, RowsRejectedError
 from bizon.source.config import SourceSyncModes
-
-FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
-MODES = [FULL_REFRESH, INCREMENTAL, STREAM]
 
 
 @pytest.fixture
@@ -19,9 +17,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def load(database: Path, mode: SourceSyncModes, *pages: list[Any], **settings: Any) -> None:
-    with pipeline(block(database, write_mode="merge", **settings), mode) as into:
-        into.has_history = True
-        into.load(*pages)
+    load_with(database, mode, *pages, write_mode="merge", **settings)
 
 
 @pytest.mark.parametrize("mode", MODES)

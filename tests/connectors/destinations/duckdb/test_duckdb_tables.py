@@ -4,29 +4,31 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
-from connectors.destinations.duckdb.kit import block, columns, page, pipeline, sql
+from connectors.destinations.duckdb.kit import (
+    FULL_REFRESH,
+    INCREMENTAL,
+    MODES,
+    STREAM,
+    block,
+    columns,
+    load,
+    page,
+    pipeline,
+    sql,
+)
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, RowsRejectedError
 from bizon.source.config import SourceSyncModes
 
-FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
-MODES = [FULL_REFRESH, INCREMENTAL, STREAM]
 WIDE = 123456789012345678901234567890
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "items.duckdb"
-
-
-def load(database: Path, mode: SourceSyncModes, *pages: list[Any], **settings: Any) -> None:
-    with pipeline(block(database, **settings), mode) as into:
-        into.has_history = True
-        into.load(*pages)
 
 
 @pytest.mark.parametrize("mode", MODES)

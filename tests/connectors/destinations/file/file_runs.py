@@ -44,7 +44,7 @@ def rows_of(*ids: str, data: list[dict[str, Any]] | None = None) -> pl.DataFrame
 
 
 def written_state(path: Path) -> tuple[int, int, int, int]:
-    """What a write to the file changes, and reading it does not: the access time is left out."""
+    """The inode, size and times of a file, which a write changes. The access time is left out: reading changes it."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 

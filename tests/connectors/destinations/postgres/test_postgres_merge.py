@@ -19,7 +19,7 @@ def load(place: Place, mode: SourceSyncModes, *pages: list[Any], **more: Any) ->
 
 
 def indexes(place: Place) -> list[str]:
-    """What the indexes of the table cover."""
+    """The columns that each index of the table covers."""
     return [text.partition("USING btree ")[2] for (text,) in place.rows(INDEXES, place.schema)]
 
 

@@ -6,9 +6,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from bizon.config.strict import MOST_SECONDS
-from bizon.destination.column_types import WIDEST_DECIMAL, column_type
+from bizon.destination.column_types import WIDEST_DECIMAL
 from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
-from bizon.destination.typed_config import TypedRecordSchemaConfig, TypedTableDetailsConfig
+from bizon.destination.typed_config import TypedRecordSchemaConfig, TypedTableDetailsConfig, check_decimals
 
 
 class DuckdbDetailsConfig(TypedTableDetailsConfig):
@@ -45,12 +45,7 @@ class DuckdbDetailsConfig(TypedTableDetailsConfig):
     def _decimals_are_possible(
         cls, value: Sequence[TypedRecordSchemaConfig] | None
     ) -> Sequence[TypedRecordSchemaConfig] | None:
-        for schema in value or ():
-            for column in schema.record_schema:
-                if column_type(column.type).precision > WIDEST_DECIMAL:
-                    raise ValueError(
-                        f"column '{column.name}': a decimal has at most {WIDEST_DECIMAL} digits in DuckDB; use text"
-                    )
+        check_decimals(value, WIDEST_DECIMAL, f"a decimal has at most {WIDEST_DECIMAL} digits in DuckDB; use text")
         return value
 
 

@@ -7,9 +7,8 @@ from pydantic import Field, field_validator
 
 from bizon.common.secret import SecretText
 from bizon.config.strict import MOST_SECONDS
-from bizon.destination.column_types import column_type
 from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
-from bizon.destination.typed_config import TypedRecordSchemaConfig, TypedTableDetailsConfig
+from bizon.destination.typed_config import TypedRecordSchemaConfig, TypedTableDetailsConfig, check_decimals
 
 LONGEST_NAME = 63  # bytes; Postgres cuts off the rest of a longer one without an error
 _WIDEST_NUMERIC = 1000  # digits
@@ -78,12 +77,7 @@ class PostgresDetailsConfig(TypedTableDetailsConfig):
     def _decimals_are_possible(
         cls, value: Sequence[TypedRecordSchemaConfig] | None
     ) -> Sequence[TypedRecordSchemaConfig] | None:
-        for schema in value or ():
-            for column in schema.record_schema:
-                if column_type(column.type).precision > _WIDEST_NUMERIC:
-                    raise ValueError(
-                        f"column '{column.name}': a declared decimal has at most {_WIDEST_NUMERIC} digits in Postgres"
-                    )
+        check_decimals(value, _WIDEST_NUMERIC, f"a declared decimal has at most {_WIDEST_NUMERIC} digits in Postgres")
         return value
 
 
