@@ -1,6 +1,7 @@
 """Access tokens that expire early, refresh tokens that rotate, and token endpoints that redirect."""
 
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,6 @@ from werkzeug import Request, Response
 
 from bizon.common.errors.errors import BackendError, SourceConnectionError
 from bizon.common.kept_tokens import kept_by
-from bizon.source.auth.authenticators import sealing
 from bizon.source.auth.authenticators.oauth import Oauth2Authenticator, Oauth2AuthParams
 from bizon.source.auth.authenticators.sealing import Seal
 from bizon.source.config import HttpRetriesConfig
@@ -45,7 +45,7 @@ class Provider:
     """A token endpoint whose refresh tokens can be used once, and an API that knows the newest access token."""
 
     def __init__(self, server: HTTPServer) -> None:
-        self.refresh, self.access, self.asked = "r0", "", list[str]()
+        self.refresh, self.access, self.asked = "refresh-token-0", "", list[str]()
         self.seen: list[str] = []
         self._lock = threading.Lock()
         server.expect_request("/token").respond_with_handler(self._token)
@@ -58,7 +58,7 @@ class Provider:
             if given != self.refresh:
                 return Response('{"error": "invalid_grant"}', 400)
             number = len(self.asked)
-            self.refresh, self.access = f"r{number}", f"access-{number}"
+            self.refresh, self.access = f"refresh-token-{number}", f"access-{number}"
             return Response(f'{{"access_token": "{self.access}", "refresh_token": "{self.refresh}"}}')
 
     def _items(self, request: Request) -> Response:
@@ -82,7 +82,7 @@ def make(httpserver: HTTPServer) -> Make:
             "token_refresh_endpoint": url,
             "client_id": "id",
             "client_secret": "cs",
-            "refresh_token": "r0",
+            "refresh_token": "refresh-token-0",
             **params,
         }
         if keeper is None:
@@ -109,7 +109,7 @@ def test_a_token_that_is_revoked_early_is_replaced_once(
     url = httpserver.url_for("/items")
     session.request(method, url)
     provider.access = "revoked"
-    provider.refresh = "r1"
+    provider.refresh = "refresh-token-1"
     assert session.request(method, url, data="x" if method == "POST" else None).text == "ok"
     assert provider.seen == ["Bearer access-1", "Bearer access-1", "Bearer access-2"]
 
@@ -151,14 +151,16 @@ def test_a_replaced_refresh_token_is_used_by_the_next_run(make: Make, provider: 
     shelf = Shelf()
     assert make(shelf).access_token == "access-1"
     assert make(shelf).access_token == "access-2"
-    assert provider.asked == ["r0", "r1"]
+    assert provider.asked == ["refresh-token-0", "refresh-token-1"]
 
 
 def test_a_replaced_refresh_token_is_kept_before_anything_is_done_with_the_answer(
     make: Make, httpserver: HTTPServer
 ) -> None:
     """A run that fails or is killed right after must not lose it."""
-    httpserver.expect_request("/token").respond_with_json({"refresh_token": "r1", "oops": "no access token"})
+    httpserver.expect_request("/token").respond_with_json(
+        {"refresh_token": "refresh-token-1", "oops": "no access token"}
+    )
     shelf = Shelf()
     with pytest.raises(SourceConnectionError, match="no 'access_token'"):
         _ = make(shelf).access_token
@@ -178,18 +180,18 @@ def test_a_state_that_cannot_keep_the_token_ends_the_run_before_the_access_token
 
 
 def test_a_sealed_token_reveals_nothing_and_belongs_to_one_secret_endpoint_and_client(
-    make: Make, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    make: Make, provider: Provider
 ) -> None:
-    monkeypatch.setattr(sealing.secrets, "token_bytes", bytes)  # a random nonce may spell the token
     shelf = Shelf()
     _ = make(shelf).access_token
     ((name, kept),) = shelf.kept.items()
-    assert "r1" not in kept
-    provider.refresh = "r0"
+    assert b"refresh-token-1" not in b64decode(kept)
+    assert "refresh-token-1" not in kept
+    provider.refresh = "refresh-token-0"
     assert make(shelf, client_id="other").access_token == "access-2", "asked with the configured one"
     assert len(shelf.kept) == 2
     assert Seal("another", "place").opened(kept) is None
-    assert name != Seal("r0", "place").name
+    assert name != Seal("refresh-token-0", "place").name
 
 
 def test_a_new_refresh_token_in_the_configuration_replaces_the_stored_one(make: Make, provider: Provider) -> None:
@@ -201,7 +203,7 @@ def test_a_new_refresh_token_in_the_configuration_replaces_the_stored_one(make: 
 
 @pytest.mark.parametrize("text", ["t", "t" * 5_000, "é😀"])
 def test_a_seal_opens_what_it_closed_and_nothing_that_was_changed(text: str) -> None:
-    seal = Seal("r0", "place")
+    seal = Seal("refresh-token-0", "place")
     closed = seal.closed(text)
     assert seal.opened(closed) == text
     assert seal.closed(text) != closed, "two texts do not share a stream"
@@ -212,7 +214,7 @@ def test_a_seal_opens_what_it_closed_and_nothing_that_was_changed(text: str) -> 
 
 def test_a_damaged_token_in_the_state_is_ignored(make: Make, provider: Provider) -> None:
     shelf = Shelf()
-    shelf.kept[Seal("r0", _place_of(make(shelf))).name] = "damaged"
+    shelf.kept[Seal("refresh-token-0", _place_of(make(shelf))).name] = "damaged"
     assert make(shelf).access_token == "access-1"
 
 
@@ -228,7 +230,7 @@ def test_several_sources_with_one_refresh_token_do_not_spend_it_for_each_other(m
         thread.start()
     for thread in threads:
         thread.join()
-    assert provider.asked == [f"r{n}" for n in range(6)]
+    assert provider.asked == [f"refresh-token-{n}" for n in range(6)]
 
 
 def test_a_refused_token_that_was_replaced_says_so(make: Make, provider: Provider) -> None:
@@ -260,7 +262,7 @@ def test_a_token_endpoint_that_has_moved_on_its_host_is_followed_with_the_form(
     httpserver.expect_request("/token").respond_with_data(status=307, headers={"Location": "/new"})
     httpserver.expect_request("/new", method="POST").respond_with_json({"access_token": "a"})
     assert make().access_token == "a"
-    assert httpserver.log[1][0].form["refresh_token"] == "r0"
+    assert httpserver.log[1][0].form["refresh_token"] == "refresh-token-0"
 
 
 def test_a_token_endpoint_that_redirects_in_circles_is_an_error(make: Make, httpserver: HTTPServer) -> None:
@@ -274,7 +276,10 @@ def test_netrc_adds_nothing_to_the_form(make: Make, provider: Provider, monkeypa
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     params = Oauth2AuthParams(
-        token_refresh_endpoint=httpserver.url_for("/token"), client_id="id", client_secret="cs", refresh_token="r0"
+        token_refresh_endpoint=httpserver.url_for("/token"),
+        client_id="id",
+        client_secret="cs",
+        refresh_token="refresh-token-0",
     )
     assert Oauth2Authenticator(params).access_token == "access-1"
     assert "Authorization" not in httpserver.log[0][0].headers
