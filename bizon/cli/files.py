@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from bizon.cli.options import RunOptions
 from bizon.cli.output import report_error, say
 from bizon.common.errors.errors import ConfigError, ExitCode
-from bizon.common.scrub import Scrubber
 from bizon.config.document import load_yaml
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def for_each(configs: Sequence[str], custom_source: str | None, env_file: str | 
             try:
                 codes.append(look(path, source, env))
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence before the user
-                codes.append(report_error(error, Scrubber()))
+                codes.append(report_error(error))
                 if isinstance(error, KeyboardInterrupt):
                     break
     return max(codes, default=ExitCode.OK)

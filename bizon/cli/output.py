@@ -86,13 +86,15 @@ def guarded() -> Iterator[None]:
     except BaseException as error:  # noqa: BLE001 - the last line of defence before the user
         import typer
 
-        from bizon.common.scrub import Scrubber  # loads pydantic, which a command may do without
-
-        raise typer.Exit(report_error(error, Scrubber())) from None
+        raise typer.Exit(report_error(error)) from None
 
 
-def report_error(error: BaseException, scrub: "Scrubber", *, with_traceback: bool = False) -> ExitCode:
-    """Print an error without secrets, and return its exit code."""
+def report_error(error: BaseException, scrub: "Scrubber | None" = None, *, with_traceback: bool = False) -> ExitCode:
+    """Print an error without secrets, and return its exit code. ``scrub``: knows the secrets of one pipeline; secrets
+    that the process has learned are always removed."""
+    from bizon.common.scrub import Scrubber  # loads pydantic, which a command may do without
+
+    scrub = scrub or Scrubber()
     if with_traceback:
         complain(scrub.traceback_of(error))
     if isinstance(error, KeyboardInterrupt):

@@ -113,6 +113,11 @@ class BizonConfig(StrictModel):
         return StreamKey(self.job_name, self.source.name, self.source.stream)
 
     @property
+    def keeps_dead_letters(self) -> bool:
+        """Whether rows that cannot be delivered are written to a file."""
+        return self.on_error is OnError.DEAD_LETTER
+
+    @property
     def runner_type(self) -> RunnerTypes:
         """The runner of this pipeline: the configured one, except that sync mode ``stream`` has its own."""
         if self.source.sync_mode is SourceSyncModes.STREAM:

@@ -32,7 +32,7 @@ class DeadLetters(NamedTuple):
         cls, destination: AbstractDestination, config: "BizonConfig", scrub: Callable[[str], str], *, has_some: bool
     ) -> "DeadLetters":
         """The dead letters of a job with this output. ``has_some``: the job has dead letters already."""
-        if config.on_error is not OnError.DEAD_LETTER and not has_some:
+        if not config.keeps_dead_letters and not has_some:
             return cls(config.on_error, scrub=scrub)
         file = dead_letter_destination(
             config.dead_letter_path or destination.dead_letter_id,

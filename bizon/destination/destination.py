@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.errors.errors import MissingDependencyError
+from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import polars as pl
 
     from bizon.common.sync import SyncMetadata
     from bizon.destination.config import DestinationColumn
+    from bizon.destination.readable import TableReader
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -132,6 +135,20 @@ class AbstractDestination(ABC):
         """
         return None
 
+    def reading(self) -> "AbstractContextManager[TableReader]":
+        """Within: the table can be read. ``bizon show`` and ``bizon schema`` call it, instead of ``check_connection``
+        and all that follows it. It opens the target for reading only; waits for others have a bound. Raises
+        NoTableError and DestinationConnectionError. The default raises ConfigError: there is no table to read."""
+        raise ConfigError(
+            f"destination '{self.sync_metadata.destination_name}' has no table to show", key=("destination", "name")
+        )
+
+    @property
+    def infers_columns(self) -> bool:
+        """Whether columns are inferred; the receipt of each staged batch then names those that it has added or widened,
+        as ``ColumnReceipts`` writes them. False, the default, where the columns follow from the configuration alone."""
+        return False
+
     def describe(self) -> str:
         """Where the records are, for a person to read: a path, a table. Shown at the end of a run."""
         return f"{self.sync_metadata.destination_alias} {self.default_destination_id}"
@@ -184,24 +201,12 @@ class DestinationFactory:
         if config.name == DestinationTypes.LOGGER:
             from bizon.connectors.destinations.logger.src.destination import LoggerDestination
 
-            return LoggerDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return LoggerDestination(**parts)
 
         elif config.name == DestinationTypes.FILE:
             from bizon.connectors.destinations.file.src.destination import FileDestination
 
-            return FileDestination(
-                sync_metadata=sync_metadata,
-                config=config.config,
-                backend=backend,
-                source_callback=source_callback,
-                monitor=monitor,
-            )
+            return FileDestination(**parts)
 
         elif config.name == DestinationTypes.DUCKDB:
             with _from_extra("duckdb", config.name):

@@ -3,7 +3,6 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from bizon.common.errors.errors import DestinationError
@@ -70,21 +69,6 @@ class TableReader(ABC):
     @abstractmethod
     def query(self, sql: str, limit: int) -> Answer:
         """The first rows that a statement returns. The engine refuses one that would change anything."""
-
-
-class ReadableDestination(ABC):
-    """Implemented by a destination, next to ``AbstractDestination``, for ``bizon show`` and ``bizon schema``."""
-
-    @property
-    def infers_columns(self) -> bool:
-        """Whether columns are inferred; the receipt of each staged batch names those that it has added or widened then,
-        as ``ColumnReceipts`` writes them. False where the columns follow from the configuration alone."""
-        return False
-
-    @abstractmethod
-    def reading(self) -> AbstractContextManager[TableReader]:
-        """Within: the table can be read. Called instead of ``check_connection`` and all that follows it. Opens the
-        target for reading only; waits for others have a bound. Raises NoTableError and DestinationConnectionError."""
 
 
 def number(text: str) -> Cell:

@@ -60,7 +60,7 @@ class TypedTableDestination(SqlTableDestination):
 
     @property
     def infers_columns(self) -> bool:
-        """Unless each record is one column; see ``ReadableDestination``."""
+        """Unless each record is one column."""
         return self.config.unnest
 
     @property

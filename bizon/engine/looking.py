@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import (
     BizonError,
-    ConfigError,
     DestinationConnectionError,
     DestinationError,
     SourceConnectionError,
 )
 from bizon.common.interrupts import in_words
-from bizon.common.on_error import OnError
 from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
-from bizon.destination.readable import Field, ReadableDestination, TableReader, is_ours
+from bizon.destination.readable import Field, TableReader, is_ours
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
@@ -54,7 +52,7 @@ def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
         table = f" {target.config.destination_id}" if target.config.destination_id else ""
         yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
         yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
-        if config.on_error is OnError.DEAD_LETTER:
+        if config.keeps_dead_letters:
             with closing(_destination(config)) as destination:
                 place = config.dead_letter_path or destination.dead_letter_id
             yield _tried("dead letter", f"file {place}", lambda: _try_dead_letters(config))
@@ -84,10 +82,6 @@ def open_table(loaded: "LoadedConfig") -> Iterator["OpenTable"]:
     DestinationError, and ConfigError for a destination that keeps nothing that can be read."""
     config = loaded.config
     with loaded.masked(), closing(_destination(config)) as destination:
-        if not isinstance(destination, ReadableDestination):
-            raise ConfigError(
-                f"destination '{config.destination.name}' has no table to show", key=("destination", "name")
-            )
         destination.only_looks = True
         with _explained(DestinationConnectionError, "the table cannot be read"), destination.reading() as reader:
             yield OpenTable(destination, reader)
@@ -115,23 +109,19 @@ class OpenTable(NamedTuple):
         declared = (schemas[key] for key in schemas if table == key or table.endswith(f".{key}"))
         if self.destination.config.unnest and any(each.name.lower() == name for some in declared for each in some):
             return "declared"
-        return "inferred" if _infers(self.destination) else "other"
+        return "inferred" if self.destination.infers_columns else "other"
 
 
 def changed_columns(loaded: "LoadedConfig") -> ColumnReport:
     """The columns that the last run has added or widened, from the state alone. Raises DestinationError for a
     destination that notes none, and what ``columns_of_last_run`` raises."""
     with loaded.masked(), closing(_destination(loaded.config)) as destination:
-        if not _infers(destination):
+        if not destination.infers_columns:
             raise DestinationError(
                 f"destination '{loaded.config.destination.name}' infers no columns here, and notes none: they follow "
                 f"from `unnest` and `record_schemas`. `bizon schema show` lists those that the table has"
             )
         return columns_of_last_run(loaded.config)
-
-
-def _infers(destination: AbstractDestination) -> bool:
-    return isinstance(destination, ReadableDestination) and destination.infers_columns
 
 
 def _tried(part: str, what: str, attempt: Callable[[], None]) -> Attempt:

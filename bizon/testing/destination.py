@@ -16,7 +16,6 @@ from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, 
 from bizon.testing.destination_crashes import DestinationCrashes
 from bizon.testing.destination_guards import DestinationGuards
 from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
-from bizon.testing.destination_owners import DestinationOwners
 from bizon.testing.destination_rows import HOSTILE, comparable
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FULL_REFRESH", "INCREMENTAL", "STREAM", "DestinationConformance"]
 
 
-class DestinationConformance(DestinationOwners, DestinationCrashes, DestinationGuards):
+class DestinationConformance(DestinationCrashes, DestinationGuards):
     """Behaviours of every destination. Override the fixture ``config`` and the method ``read``, and set ``client`` (see
     ``DestinationCrashes``). The claims are in ``ClaimedBehaviours``.
     """

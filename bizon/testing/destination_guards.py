@@ -1,13 +1,15 @@
-"""Behaviours of destinations on bad days: rows that are missing from staging, and starts that wake up too late."""
+"""Behaviours of destinations on bad days: rows that are missing from staging, starts that wake up too late, and
+pipelines that write to one output."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bizon.common.errors.errors import BizonError
-from bizon.testing.destination_claims import INCREMENTAL, ClaimedBehaviours, staged
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, ClaimedBehaviours, in_modes, staged
 from bizon.testing.destination_jobs import OpenPipeline, records
-from bizon.testing.destination_late import late_start
+from bizon.testing.destination_late import FrozenStart, late_start
 
 if TYPE_CHECKING:
     from bizon.destination.config import AbstractDestinationConfig
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class DestinationGuards(ClaimedBehaviours):
-    """A part of ``DestinationConformance``: the claims ``counts_staged_rows``, ``fenced`` and ``marks_output``."""
+    """A part of ``DestinationConformance``: the claims ``counts_staged_rows``, ``fenced``, ``marks_output`` and
+    ``owns_output``."""
 
     @staged("counts_staged_rows")
     def test_rows_that_are_recorded_and_not_staged_stop_the_publication(
@@ -85,3 +88,74 @@ class DestinationGuards(ClaimedBehaviours):
         job.start()
         job.commit(0, records("c"))
         assert job.destination.output() == after, "what is staged is not published"
+
+    @staged("fenced")
+    def test_a_start_that_was_frozen_writes_and_publishes_nothing(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        into = pipeline(mode)
+        into.load(records("old"))
+        job = into.job()
+        job.start()
+        job.commit(0, records("a"))
+        frozen = FrozenStart(job)
+        job.start()
+        frozen.write(1, records("b"))
+        job.commit(1, records("b"))
+        frozen.write(2, records("c"))
+        frozen.publish()
+        assert self.ids(config) == ["old"], "the frozen start has published"
+        job.commit(2, records("c"))
+        frozen.write(1, records("b"))
+        frozen.write(3, records("d"))
+        job.publish()
+        wanted = ["a", "b", "c", *(["old"] if mode is INCREMENTAL else [])]
+        assert self.ids(config) == wanted
+        frozen.write(3, records("d"))
+        frozen.publish()
+        assert self.ids(config) == wanted
+
+    @staged("fenced")
+    def test_a_start_that_was_frozen_before_it_published_leaves_the_next_job_alone(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        into = pipeline(mode)
+        job = into.job()
+        job.start()
+        job.commit(0, records("a"))
+        frozen = FrozenStart(job)
+        job.restart_and_publish()
+        following = into.job()
+        following.start()
+        following.commit(0, records("b"))
+        frozen.write(1, records("a"))
+        frozen.publish()
+        assert self.ids(config) == ["a"]
+        following.commit(1, records("c"))
+        following.publish()
+        assert self.ids(config) == (["b", "c"] if mode is FULL_REFRESH else ["a", "b", "c"])
+
+    @staged("owns_output")
+    def test_another_pipeline_is_refused(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        pipeline(mode, name="first").load(records("a"))
+        second = pipeline(mode, name="second")
+        with pytest.raises(BizonError):
+            second.load(records("b"))
+        assert self.ids(config) == ["a"]
+
+    @in_modes((INCREMENTAL,), "stages", "owns_output")
+    def test_a_run_whose_state_was_lost_does_not_append_everything_again(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        pipeline(mode).load(records("a"))
+        lost = pipeline(mode)
+        with pytest.raises(BizonError):
+            lost.load(records("a"))
+        assert self.ids(config) == ["a"]
+        with suppress(BizonError):
+            lost.load(records("a"))
+        assert self.ids(config) == ["a"], "the second try has appended"
+        lost.job().run(records("b"), adopt=True)
+        assert self.ids(config) == ["a", "b"]

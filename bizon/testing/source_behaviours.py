@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from bizon.testing.source_credentials import CredentialBehaviours
 from bizon.testing.source_declarations import DeclarationBehaviours
 from bizon.testing.source_http import HttpBehaviours
 from bizon.testing.source_incremental import IncrementalBehaviours
@@ -18,6 +19,7 @@ PREFIX = "test_"
 
 class SourceBehaviours(
     DeclarationBehaviours,
+    CredentialBehaviours,
     PagingBehaviours,
     LastPageBehaviours,
     HttpBehaviours,

@@ -1,32 +1,20 @@
-"""Behaviours of a source before its first page: its declarations, its credentials, its total; and a stream without
-records."""
+"""Behaviours of a source before its first page: its declarations and its total; and a stream without records."""
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.secret import Secret, iter_secrets
-from bizon.common.secret_shapes import named_secrets
+from bizon.common.errors.errors import BizonError
 from bizon.config.document import load_yaml
 from bizon.config.loading import build_config
 from bizon.engine.engine import source_config_class
-from bizon.engine.runner.sources import opened_source
 from bizon.source.discover import SOURCES_PACKAGE, streams_of, supports_incremental
 from bizon.source.discover_ast import inspect_source
 from bizon.testing.source_emptied import emptied_page
-from bizon.testing.source_masks import WRONG
 from bizon.testing.source_rules import a_folder, folder_of, needs
 from bizon.testing.source_subject import NotApplicable, Subject, broken, ids_of, shown
 
 if TYPE_CHECKING:
-    from bizon.common.models import BizonConfig
-
-_ABOUT_CREDENTIALS = re.compile(r"40[13]|auth|credential|token|passw|\bkey\b|permission|access|login|denied", re.I)
-_WRONG = Secret(WRONG)
+    pass
 
 
 class DeclarationBehaviours:
@@ -62,29 +50,6 @@ class DeclarationBehaviours:
             except BizonError as error:
                 broken(f"the example is not valid: {error}", "correct the example, or the config class")
 
-    def test_wrong_credentials_say_so_in_one_line(self, subject: Subject) -> None:
-        config = subject.wrong or _with_wrong_secrets(subject.config)
-        if config is None:
-            with subject.opened() as source:
-                if source.session.auth is not None or any(named_secrets(subject.config.model_dump())):
-                    broken("the source authenticates, and its configuration has no SecretText", "declare its secrets")
-            raise NotApplicable("the configuration holds no secret")
-        error = _end_of_a_run(subject, subject.pipeline_of(config))
-        if error is None:
-            if not subject.source_class.checks_credentials:
-                raise NotApplicable("the source declares checks_credentials = False")
-            broken("wrong credentials are accepted", "send a request that needs them in check_connection")
-        code = error.exit_code if isinstance(error, BizonError) else ExitCode.FAILED
-        text = str(error)
-        if code is not ExitCode.FAILED:
-            broken(
-                f"wrong credentials end with the exit code {code.value}: {shown(text)}", "let the API's refusal pass"
-            )
-        if "\n" in text.strip():
-            broken(f"the error takes {len(text.splitlines())} lines: {shown(text)}", "say it in one line")
-        if _ABOUT_CREDENTIALS.search(text) is None:
-            broken(f"the error does not say that the credentials are wrong: {shown(text, 300)}", "return str(error)")
-
     def test_the_total_is_true_or_none(self, subject: Subject) -> None:
         with subject.opened() as source:
             total = source.get_total_records_count()
@@ -113,30 +78,3 @@ class _AnyVariable(dict[str, str]):
 
     def get(self, name: str, default: Any = None) -> Any:
         return default or f"the value of {name}"
-
-
-def _end_of_a_run(subject: Subject, pipeline: "BizonConfig") -> Exception | None:
-    """The error with which a run ends before its first page has arrived."""
-    try:
-        with opened_source(pipeline) as source:
-            subject.page(source, {})
-    except Exception as error:  # noqa: BLE001 - whatever ends the run is what the user reads
-        return error
-    return None
-
-
-def _with_wrong_secrets(config: Any) -> Any:
-    """The model with another text in place of every secret. None when it holds none."""
-    return _replaced(config) if any(iter_secrets(config)) else None
-
-
-def _replaced(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return _WRONG
-    if isinstance(value, BaseModel):
-        return value.model_copy(update={name: _replaced(item) for name, item in value})
-    if isinstance(value, Mapping):
-        return {key: _replaced(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_replaced(item) for item in value)
-    return value

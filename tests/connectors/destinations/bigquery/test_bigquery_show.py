@@ -9,7 +9,7 @@ from connectors.destinations.bigquery_streaming.test_streaming import config_of,
 from destinations import open_destination
 
 from bizon.common.errors.errors import DestinationError
-from bizon.destination.readable import Exact, NoTableError, ReadableDestination, TableReader
+from bizon.destination.readable import Exact, NoTableError, TableReader
 
 if TYPE_CHECKING:
     from bigquery import Warehouse
@@ -26,7 +26,6 @@ RECORDS = [{"n": 2**62 + 1, "wide": "123456789012345678901.5", "object": {"a": 1
 @contextmanager
 def opened(warehouse: "Warehouse") -> Iterator[TableReader]:
     with open_destination(config_of(warehouse, COLUMNS), "stream") as destination:
-        assert isinstance(destination, ReadableDestination)
         assert not destination.infers_columns
         with destination.reading() as reader:
             yield reader

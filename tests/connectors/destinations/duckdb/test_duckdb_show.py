@@ -14,7 +14,7 @@ from destinations import open_destination
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.destination.column_receipts import changes_of
-from bizon.destination.readable import NoTableError, ReadableDestination, TableReader
+from bizon.destination.readable import NoTableError, TableReader
 from bizon.source.config import SourceSyncModes
 
 WRITER = """
@@ -28,10 +28,8 @@ time.sleep(60)
 
 @contextmanager
 def opened(database: Path, **settings: object) -> Iterator[TableReader]:
-    with open_destination(block(database, **settings)) as destination:
-        assert isinstance(destination, ReadableDestination)
-        with destination.reading() as reader:
-            yield reader
+    with open_destination(block(database, **settings)) as destination, destination.reading() as reader:
+        yield reader
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from connectors.destinations.file.file_runs import Job, bury, ids_in, rows_of
 
 from bizon.common.errors.errors import BizonError, DestinationConnectionError, RowsRejectedError
-from bizon.connectors.destinations.file.src import replace
+from bizon.connectors.destinations.file.src import durable
 
 FORMATS = pytest.mark.parametrize("format", ["json", "parquet"])
 MODES = pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
@@ -155,14 +155,14 @@ def test_a_link_under_a_temporary_name_is_not_followed(
     job = Job(sync_mode=sync_mode, config={"format": format})
     Job("job0", sync_mode, config={"format": format}).run([["0"]])
     bury()
-    real = replace.temporary_beside
+    real = durable.temporary_beside
 
     def planted(path: Path) -> Path:
         found = real(path)
         found.symlink_to(victim)
         return found
 
-    for module in ("replace", "streaming", "journal"):
+    for module in ("durable", "streaming", "journal"):
         monkeypatch.setattr(f"bizon.connectors.destinations.file.src.{module}.temporary_beside", planted)
     with pytest.raises(BizonError, match="File exists"):
         job.run([["1"]])

@@ -13,7 +13,7 @@ from postgres import Place
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError
 from bizon.destination.column_receipts import changes_of
-from bizon.destination.readable import Exact, NoTableError, NotReadError, ReadableDestination, TableReader
+from bizon.destination.readable import Exact, NoTableError, NotReadError, TableReader
 
 WIDE = 123456789012345678901234567890
 RECORDS: list[dict[str, Any]] = [
@@ -24,10 +24,8 @@ RECORDS: list[dict[str, Any]] = [
 
 @contextmanager
 def opened(place: Place, **more: Any) -> Iterator[TableReader]:
-    with open_destination(block(place, **more)) as destination:
-        assert isinstance(destination, ReadableDestination)
-        with destination.reading() as reader:
-            yield reader
+    with open_destination(block(place, **more)) as destination, destination.reading() as reader:
+        yield reader
 
 
 @pytest.fixture

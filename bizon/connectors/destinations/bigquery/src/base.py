@@ -17,12 +17,11 @@ from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
-from bizon.connectors.destinations.bigquery.src.reading import BigQueryReader
+from bizon.connectors.destinations.bigquery.src.reading import BigQueryReader, reader_of
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting, writing
 from bizon.connectors.destinations.bigquery.src.tables import Tables
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
-from bizon.destination.readable import NoTableError, ReadableDestination
 
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _SUFFIXES = {WriteMode.REPLACE: "_temp", WriteMode.APPEND: "_incremental"}
 
 
-class BigQueryFamilyDestination(AbstractDestination, ReadableDestination):
+class BigQueryFamilyDestination(AbstractDestination):
     """``data_type``: the type of ``_source_data``. ``mode``: the mode of the columns where records are not unnested."""
 
     config: "BigQueryFamilyDetails"
@@ -125,9 +124,7 @@ class BigQueryFamilyDestination(AbstractDestination, ReadableDestination):
         with self._connecting(f"table '{self.default_destination_id}'"):
             self._keep_legacy_name()
             found = self._tables.find(self.default_destination_id)
-        if found is None:
-            raise NoTableError(f"table '{self.default_destination_id}'")
-        yield BigQueryReader(self._clients.bigquery, found)
+        yield reader_of(self._clients.bigquery, found, self.default_destination_id)
 
     @property
     def _dataset(self) -> str:

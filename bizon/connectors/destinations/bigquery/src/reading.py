@@ -10,9 +10,16 @@ from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting
-from bizon.destination.readable import Answer, Cell, Exact, Field, NotReadError, TableReader, number
+from bizon.destination.readable import Answer, Cell, Exact, Field, NoTableError, NotReadError, TableReader, number
 
 _JSON = "JSON"
+
+
+def reader_of(client: bigquery.Client, table: bigquery.Table | None, name: str) -> "BigQueryReader":
+    """Reads a table. Raises NoTableError for one that was not found."""
+    if table is None:
+        raise NoTableError(f"table '{name}'")
+    return BigQueryReader(client, table)
 
 
 class BigQueryReader(TableReader):

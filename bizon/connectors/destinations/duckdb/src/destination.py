@@ -27,7 +27,6 @@ from bizon.destination.column_types import (
 )
 from bizon.destination.columns import frame_type
 from bizon.destination.merging import duckdb_merge, merge_of, run, unusable
-from bizon.destination.readable import ReadableDestination
 from bizon.destination.sql_target import Dialect, Transaction
 from bizon.destination.typed_table import TypedTableDestination
 
@@ -64,7 +63,7 @@ _DEPENDS = (
 """Queries that find what depends on a table, or would be lost with it."""
 
 
-class DuckdbDestination(TypedTableDestination, ReadableDestination):
+class DuckdbDestination(TypedTableDestination):
     """Tables of a DuckDB file. The file is open only during a step: while the run is prepared, a batch is written, rows
     are verified or published. In between other processes may open it."""
 

@@ -31,12 +31,12 @@ from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.streaming import StreamTables
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
-from bizon.destination.readable import ReadableDestination, TableReader
 from bizon.destination.staged import StagedDestination, Step
 
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
     from bizon.connectors.destinations.file.src.file_staging import FileStaging
+    from bizon.destination.readable import TableReader
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _NAMES_SHOWN = 5
 
 
-class FileDestination(StagedDestination, ReadableDestination):
+class FileDestination(StagedDestination):
     """NDJSON, Parquet or CSV on a local disk. Exactly once in every sync mode, also when process or machine die.
 
     full_refresh and incremental: rows wait in ``.bizon/<file name>/``, in the same folder, until ``finalize`` replaces
@@ -141,7 +141,7 @@ class FileDestination(StagedDestination, ReadableDestination):
         """With ``unnest: true``, unless `record_schemas` has all columns."""
         return self._typed is not None
 
-    def reading(self) -> AbstractContextManager[TableReader]:
+    def reading(self) -> "AbstractContextManager[TableReader]":
         """Within: the published file, or what sync mode stream has written, can be read."""
         found = self._output.manifest()
         return reading(self._output.main, self.config.format, None if found is None else found.columns)

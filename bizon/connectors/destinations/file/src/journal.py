@@ -17,17 +17,15 @@ import orjson
 
 from bizon.common.private_files import append_private, sync_folder
 from bizon.connectors.destinations.file.src.durable import (
+    append_published,
     copy_bytes,
     ends_a_line,
     make_folder,
+    published_mode,
     take_back,
+    temporary_beside,
     truncate,
     truncate_file,
-)
-from bizon.connectors.destinations.file.src.replace import (
-    append_published,
-    published_mode,
-    temporary_beside,
     write_aside,
     write_bytes,
 )

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.common.private_files import append_private, check_private_folder, make_private_folder
-from bizon.connectors.destinations.file.src.durable import make_folder
+from bizon.connectors.destinations.file.src.durable import make_folder, remove_temporaries, write_bytes
 from bizon.connectors.destinations.file.src.manifest import Manifest, State, parse
-from bizon.connectors.destinations.file.src.replace import remove_temporaries, write_bytes
 
 if TYPE_CHECKING:
     from bizon.destination.models import Owner

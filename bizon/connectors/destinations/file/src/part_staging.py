@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bizon.common.private_files import make_private_folder
-from bizon.connectors.destinations.file.src.durable import digest
+from bizon.connectors.destinations.file.src.durable import digest, write_file
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, Piece, StagedFile, signature
-from bizon.connectors.destinations.file.src.replace import write_file
 
 
 class PartStaging(FileStaging):

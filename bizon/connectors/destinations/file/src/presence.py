@@ -17,7 +17,7 @@ import orjson
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.common.processes import is_gone, place, started
-from bizon.connectors.destinations.file.src.replace import write_bytes
+from bizon.connectors.destinations.file.src.durable import write_bytes
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.manifest import State

@@ -34,12 +34,11 @@ from bizon.common.private_files import make_private_folder, sync_folder
 from bizon.connectors.destinations.file.src.columns import aligned, has_rows
 from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.csv_output import write_csv
-from bizon.connectors.destinations.file.src.durable import concatenate
+from bizon.connectors.destinations.file.src.durable import concatenate, published_mode, write_aside
 from bizon.connectors.destinations.file.src.file_rows import write_rows
 from bizon.connectors.destinations.file.src.file_staging import FileStaging, StagedFile, signature
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
-from bizon.connectors.destinations.file.src.replace import published_mode, write_aside
 
 
 class Publisher:

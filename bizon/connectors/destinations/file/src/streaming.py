@@ -16,11 +16,16 @@ import orjson
 
 from bizon.common.private_files import sync_folder
 from bizon.connectors.destinations.file.src.config import FileFormat
-from bizon.connectors.destinations.file.src.durable import make_folder
+from bizon.connectors.destinations.file.src.durable import (
+    make_folder,
+    published_mode,
+    temporary_beside,
+    write_aside,
+    write_bytes,
+)
 from bizon.connectors.destinations.file.src.journal import Journal
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Claimant, Output
-from bizon.connectors.destinations.file.src.replace import published_mode, temporary_beside, write_aside, write_bytes
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.file.src.presence import Presence

@@ -18,7 +18,6 @@ from bizon.connectors.destinations.postgres.src.reading import PostgresReader, r
 from bizon.connectors.destinations.postgres.src.types import sql_type
 from bizon.destination.column_names import NameRules
 from bizon.destination.merging import merge_of, postgres_merge, run, unusable
-from bizon.destination.readable import ReadableDestination
 from bizon.destination.typed_table import TypedTableDestination
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _MOST_RACES = 5
 _MOST_COLUMNS = 1500  # of the 1,600 that a table may ever have, dropped ones included
 
 
-class PostgresDestination(TypedTableDestination, ReadableDestination):
+class PostgresDestination(TypedTableDestination):
     """Tables of a PostgreSQL database. Staging tables are logged ones: a crash of the server empties the others, and
     with them batches that have a checkpoint."""
 
