@@ -7,7 +7,6 @@ and closes the queue.
 import contextlib
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +47,7 @@ def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:
     try:
         return _run(context, links, PipelineReturnStatus.DESTINATION_ERROR, consume)
     finally:
-        with suppress(OSError):  # the producing process may be gone
-            links.gate.set()
+        links.gate.set()
 
 
 def guarded(

@@ -10,6 +10,7 @@ from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.adapters.children import Child
 from bizon.engine.runner.adapters.process import _signals_held_back
+from bizon.engine.runner.adapters.wiring import PipeGate
 
 SHOW = "import signal; print(sorted(int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
 
@@ -39,3 +40,10 @@ def test_a_half_that_is_not_at_work_yet_is_not_waited_for() -> None:
     process.join(20)
     assert process.exitcode == -signal.SIGKILL
     assert half.result == WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
+
+
+def test_a_producer_that_ended_before_the_gate_opened_is_no_fault_of_the_destination() -> None:
+    """A run that was stopped while its halves started failed with "destination_error: Broken pipe", exit code 1."""
+    of_the_producer, of_the_consumer = get_context("spawn").Pipe(duplex=False)
+    of_the_producer.close()
+    PipeGate(of_the_consumer).set()

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import MutableSequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,13 +58,17 @@ class ChildWiring(NamedTuple):
 
 
 class PipeGate:
-    """The gate over a pipe: the consumer sends one byte, the producer waits for it."""
+    """The gate over a pipe: the consumer sends one byte, the producer waits for it.
+
+    A producer that has ended already needs no byte: the consumer learns of its end from the queue.
+    """
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
         self._connection = connection
 
     def set(self) -> None:
-        self._connection.send_bytes(b"\0")
+        with suppress(OSError):
+            self._connection.send_bytes(b"\0")
 
     def wait(self, timeout: float) -> bool:
         return self._connection.poll(timeout)
