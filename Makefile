@@ -29,7 +29,7 @@ PYTHON313 ?= $(shell beside=$$($(PYTHON) -c 'import sys; print(sys.base_prefix)'
 	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python "$$beside"/3.13*/bin/python; do \
 	"$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
 
-# An environment whose Python has gone is built anew.
+# An environment whose Python has gone is rebuilt.
 ifneq ($(wildcard $(STAMP)),)
 ifneq ($(shell $(BIN)/python -c 'print("ok")' 2>/dev/null),ok)
 $(shell rm -f $(STAMP))

@@ -284,6 +284,13 @@ def test_a_file_of_any_length_is_read_only_as_far_as_it_is_shown(here: Path) -> 
         assert "a line is not an object with the columns that bizon wrote" in done.stderr
 
 
+def test_a_narrow_terminal_shows_the_record_first(here: Path) -> None:
+    """The six columns of bizon came in their order, so `source_data` was behind "+3 columns"."""
+    config = write(here, TARGETS["six columns"])
+    assert bizon("run", config).exit_code == 0
+    assert bizon("show", config, width=40).stdout.splitlines()[2].startswith("source_data")
+
+
 def test_names_that_occur_twice_stay_apart_in_json(here: Path) -> None:
     config = write(here, TARGETS["duckdb"])
     assert bizon("run", config).exit_code == 0

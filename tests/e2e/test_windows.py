@@ -135,6 +135,11 @@ def test_everything_anew_is_resumed_by_the_same_command(loaded: "Pipeline") -> N
     assert loaded.ids() == EVERYTHING
 
 
+def test_a_job_that_a_full_refresh_replaces_is_cancelled_for_this_reason(pipeline: "Pipeline") -> None:
+    pipeline.source(sync_mode="incremental", fail_at=2).run(expect=1)
+    assert "a full refresh was requested" in pipeline.source(fail_at=None).run("--full-refresh").stderr
+
+
 @pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
 def test_fresh_says_when_there_was_nothing_to_discard(pipeline: "Pipeline", mode: str) -> None:
     pipeline.source(sync_mode=mode).run()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bizon.config.loading import LoadedConfig
     from bizon.engine.looking import OpenTable
 
+_RECORD = "source_data"
+
 
 class _Found(NamedTuple):
     """``total``: the rows of the table; None for a query. ``more``: there are more rows than shown."""
@@ -87,9 +89,10 @@ def _parts(found: _Found) -> list[str]:
 
 
 def _ours_last(answer: Answer) -> Answer:
-    """The columns of bizon at the end: a narrow terminal shows the columns of the records."""
+    """The columns of bizon at the end: a narrow terminal shows the columns of the records, or their JSON."""
     fields = answer.columns
-    order = sorted(range(len(fields)), key=lambda place: is_ours(fields[place].name))
+    names = [field.name.lower().removeprefix("_") for field in fields]
+    order = sorted(range(len(fields)), key=lambda place: is_ours(fields[place].name) and names[place] != _RECORD)
     return Answer([fields[place] for place in order], [[row[place] for place in order] for row in answer.rows])
 
 

@@ -70,7 +70,7 @@ def decide(
         backend.request_stream_reset(key)
         resets = True
     if reason is None and resets:
-        reason = "a reset was requested"
+        reason = "a full refresh was requested" if scope.everything else "a reset was requested"
     then_another = reason is not None and not resets and _may_be_published(backend, job, config)
     if then_another:
         reason = None
