@@ -19,6 +19,9 @@ PUBLIC_KEYS = frozenset(
 )
 """Keys whose values are shown in messages and logs, also when they come from a variable."""
 
+_PLAIN_URL = re.compile(r"https?://[\w.-]+(?::\d+)?(?:/(?:[a-z]{1,12}|v\d+(?:\.\d+)*))*/?", re.ASCII)
+"""The address of a service: a host, and words like ``api`` and ``v2``. Nothing in it can be a key."""
+
 _TOKEN = re.compile(r"(?P<escape>\$?)\$\{(?P<scheme>[A-Za-z][\w+.-]*)://(?P<name>[^}]*)(?P<end>\}?)")
 _SCHEMES = ("env",)
 _MIN_SECRET = 4  # characters; masking shorter texts would hide ordinary words
@@ -128,9 +131,15 @@ class _Resolver:
                 hint = f"the whole text is taken as the name; inside a longer text write ${{env://{known}}}"
             self._report(path, f"environment variable {known} is not set; {hint}")
             return ""
-        if len(value) >= _MIN_SECRET and value.lower() not in ("true", "false") and path[-1] not in PUBLIC_KEYS:
+        if _may_be_secret(value, path[-1]):
             self._secrets.add(value)
         return value
 
     def _report(self, path: KeyPath, text: str) -> None:
         self._problems.append(f"{self._document.locate(path, value=True)}: {dotted(path)}: {text}")
+
+
+def _may_be_secret(value: str, key: str | int) -> bool:
+    if len(value) < _MIN_SECRET or value.lower() in ("true", "false") or key in PUBLIC_KEYS:
+        return False
+    return not (str(key).endswith("url") and _PLAIN_URL.fullmatch(value))

@@ -15,12 +15,14 @@ from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.sources import opened_source
 from bizon.rows.rejects import split_rejected
 from bizon.source.cursor import Cursor
+from bizon.source.cursor_resolution import cursor_resolution, floored
 from bizon.source.discover import resolve_source_class, supports_incremental
 from bizon.source.models import SourceIncrementalState, SourceRecord
 from bizon.transform.transform import Transform
 
 if TYPE_CHECKING:
     from bizon.config.loading import LoadedConfig
+    from bizon.source.config import SourceConfig
 
 _DESTINATION = {"name": "logger"}  # a configuration has one; nothing is written to it
 _JOB = "records"
@@ -33,7 +35,7 @@ def records(
 
     ``config`` has the shape of the YAML; ``name``, ``destination`` and ``engine`` are ignored. ``source``: see
     ``RunnerFactory.create_from_config_dict``. ``since``: only records that changed since then, by
-    ``get_records_after``.
+    ``get_records_after``; from the whole unit of ``cursor_resolution`` on.
 
     The rules of a run apply: ``check_connection`` first, retries, ``max_iterations``, transforms, and ``on_error``;
     ``dead_letter`` skips a record like ``skip``. No state is kept: the next call begins at the first page. Numbers in
@@ -83,7 +85,7 @@ def fetched_pages(loaded: "LoadedConfig", since: datetime | None) -> Iterator[pl
     """
     config, block = loaded.config, loaded.config.source
     with loaded.masked(), opened_source(config) as source:
-        state = None if since is None else SourceIncrementalState(last_run=since, cursor_field=block.cursor_field)
+        state = None if since is None else _window(block, since)
         context = RunContext.without_job(config, state)
         fetcher = build_fetcher(context, source, context.new_monitor())
         transform = Transform(config.transforms, config.on_error)
@@ -95,6 +97,11 @@ def fetched_pages(loaded: "LoadedConfig", since: datetime | None) -> Iterator[pl
             for reason in refused["reason"]:
                 logger.warning("a record is skipped: {}", reason)
             yield good
+
+
+def _window(block: "SourceConfig", since: datetime) -> SourceIncrementalState:
+    """From the whole unit of ``cursor_resolution`` on, as in a run."""
+    return SourceIncrementalState(last_run=floored(since, cursor_resolution(block)), cursor_field=block.cursor_field)
 
 
 def _records_in(frame: pl.DataFrame) -> Iterator[SourceRecord]:

@@ -50,7 +50,7 @@ class Page(dict[str, Any]):
             found = found.get(key) if isinstance(found, dict) else None
         name = f"at '{'.'.join(path)}'" if path else "in the answer"
         if not isinstance(found, list):
-            raise self.refused(f"there is no list {name}, but {_kind(found)}")
+            raise self.refused(f"expected a list {name}, found {_kind(found)}")
         wrong = next((item for item in found if not isinstance(item, dict)), self)
         if wrong is not self:
             raise self.refused(f"the list {name} holds {_kind(wrong)}, not only objects")
@@ -81,14 +81,14 @@ def page_once_served(
         if attempt.is_last or not is_in_time(wait):
             break
         request = page.response.request
-        logger.warning(f"{request.method} {shown_url(request.url)}: the answer is a limit; retrying in {wait:.3g} s")
+        logger.warning(f"{request.method} {shown_url(request.url)}: the API asks to wait; retrying in {wait:.3g} s")
         attempt.wait = wait
-    raise page.refused(f"the answer is still a limit after {attempt.number} attempts")
+    raise page.refused(f"the API still asks to wait after {attempt.number} attempts")
 
 
 def _kind(value: Any) -> str:
     """The kind of a JSON value, for an error that must not show the value."""
     if value is None:
-        return "null or nothing"
+        return "null or no such key"
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
     return kinds.get(type(value), "a number")

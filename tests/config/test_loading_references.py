@@ -88,6 +88,26 @@ def test_values_put_in_are_secrets_unless_their_key_is_public_or_they_are_short(
     assert resolve_env(document_from_dict(data), environ).secrets == {"s3kret"}
 
 
+@pytest.mark.parametrize(
+    ("url", "is_secret"),
+    [
+        ("https://api.example.com", False),
+        ("http://localhost:8080/", False),
+        ("https://api.example.com/rest/v2.1", False),
+        ("https://user:pw@api.example.com", True),
+        ("https://api.example.com/?key=k", True),
+        ("https://api.example.com/T024/B0G1", True),
+        ("https://api.example.com/averylongsecretword", True),
+        ("postgresql://db.example.com/orders", True),
+    ],
+)
+def test_the_address_of_a_service_is_a_secret_only_with_a_part_that_may_be_one(url: str, is_secret: bool) -> None:
+    """An unreachable host was shown as `GET **********/items`, so nobody saw which one."""
+    found = resolve_env(document_from_dict({"base_url": "BIZON_ENV_U"}), {"BIZON_ENV_U": url}).secrets
+    assert found == ({url} if is_secret else set())
+    assert resolve_env(document_from_dict({"password": "BIZON_ENV_U"}), {"BIZON_ENV_U": url}).secrets == {url}
+
+
 @pytest.mark.lesson("F-23")
 def test_env_files_are_read_in_order_and_the_real_environment_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -137,7 +137,9 @@ def test_everything_anew_is_resumed_by_the_same_command(loaded: "Pipeline") -> N
 
 def test_a_job_that_a_full_refresh_replaces_is_cancelled_for_this_reason(pipeline: "Pipeline") -> None:
     pipeline.source(sync_mode="incremental", fail_at=2).run(expect=1)
-    assert "a full refresh was requested" in pipeline.source(fail_at=None).run("--full-refresh").stderr
+    done = pipeline.source(fail_at=None).run("--full-refresh")
+    assert "a full refresh was requested" in done.stderr
+    assert "(incremental, loads everything and replaces the output)" in done.stderr
 
 
 @pytest.mark.parametrize("mode", ["full_refresh", "incremental"])

@@ -204,6 +204,9 @@ def test_records_follow_the_rules_of_a_run() -> None:
 def test_records_may_begin_at_a_moment() -> None:
     (record,) = records({}, source=numbers(), since=datetime(2026, 1, 1, tzinfo=UTC))
     assert record.data == {"since": "2026-01-01T00:00:00+00:00"}
+    late = datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC)
+    (record,) = records({"source": {"cursor_resolution": 60}}, source=Numbers, since=late)
+    assert record.data == {"since": "2026-01-01T00:00:00+00:00"}, "a run begins at the whole unit too"
     with pytest.raises(ConfigError, match="has no end"):
         records({"source": {"sync_mode": "stream"}}, source=Numbers)
     with pytest.raises(ConfigError, match="it has no get_records_after"):

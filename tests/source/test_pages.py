@@ -55,13 +55,13 @@ def test_a_list_may_be_deeper_or_the_whole_answer(httpserver, session):
 @pytest.mark.parametrize(
     ("answer", "path", "reason"),
     [
-        ({"results": []}, ["items"], "there is no list at 'items', but null or nothing; it has the keys results"),
-        ({"items": None}, ["items"], "there is no list at 'items', but null or nothing; it has the keys items"),
-        ({"items": {"id": 1}}, ["items"], "there is no list at 'items', but an object"),
-        ({"data": None}, ["data", "nodes"], "there is no list at 'data.nodes', but null"),
+        ({"results": []}, ["items"], "expected a list at 'items', found null or no such key; it has the keys results"),
+        ({"items": None}, ["items"], "expected a list at 'items', found null or no such key; it has the keys items"),
+        ({"items": {"id": 1}}, ["items"], "expected a list at 'items', found an object"),
+        ({"data": None}, ["data", "nodes"], "expected a list at 'data.nodes', found null"),
         ({"items": [{"id": 1}, 7]}, ["items"], "the list at 'items' holds a number, not only objects"),
-        ({"items": []}, [], "there is no list in the answer, but an object"),
-        ({}, ["items"], "there is no list at 'items', but null or nothing; it has no keys"),
+        ({"items": []}, [], "expected a list in the answer, found an object"),
+        ({}, ["items"], "expected a list at 'items', found null or no such key; it has no keys"),
     ],
 )
 def test_a_missing_list_is_an_error_and_never_an_empty_page(httpserver, session, answer, path, reason):
@@ -112,14 +112,14 @@ def test_a_limit_that_does_not_end_is_an_error_after_the_retries_of_the_configur
     httpserver, retries, requests_sent
 ):
     httpserver.expect_request("/items").respond_with_json(LIMIT)
-    with session_with(**retries) as session, pytest.raises(SourceFetchError, match="still a limit after"):
+    with session_with(**retries) as session, pytest.raises(SourceFetchError, match="still asks to wait after"):
         session.page("GET", httpserver.url_for("/items"), limited=limited)
     assert len(httpserver.log) == requests_sent
 
 
 def test_the_check_of_a_connection_does_not_wait_for_a_long_limit(httpserver, session):
     httpserver.expect_request("/items").respond_with_json(LIMIT)
-    with within(10), pytest.raises(SourceFetchError, match="still a limit after 1 attempts"):
+    with within(10), pytest.raises(SourceFetchError, match="still asks to wait after 1 attempts"):
         session.page("GET", httpserver.url_for("/items"), limited=lambda page: 60)
 
 

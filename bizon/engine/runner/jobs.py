@@ -81,15 +81,15 @@ def open_job(
     if decision.adopts:
         backend.note_output(job.id, {ADOPTED: True}, epoch=epoch)
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
-    run = Run(job.id, key, epoch, epoch, resume)
-    _log_start(job, run)
-    return OpenedJob(
+    opened = OpenedJob(
         job,
-        run,
+        Run(job.id, key, epoch, epoch, resume),
         incremental=None if is_reset else incremental_state(backend, config, job, jobs.previous),
         replaces=is_reset and config.source.is_incremental,
         then_another=decision.then_another,
     )
+    _log_start(opened)
+    return opened
 
 
 def _new_job(
@@ -138,10 +138,10 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
     joined_before = before is not None and (before.job.id, before.run.producer_epoch) == (job.id, job.producer_epoch)
     if not joined_before and _has_failed_by_a_consumer(newest):
         backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
+    opened = OpenedJob(job, run, incremental=None, replaces=backend.is_reset(job.id) and job.is_incremental)
     if not joined_before:
-        _log_start(job, run)
-    replaces = backend.is_reset(job.id) and job.is_incremental
-    return OpenedJob(job, run, incremental=None, replaces=replaces)
+        _log_start(opened)
+    return opened
 
 
 def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStatus") -> None:
@@ -167,14 +167,16 @@ def _has_failed_by_a_consumer(job: StreamJob) -> bool:
     return job.has_failed and job.attempt != job.producer_epoch
 
 
-def _log_start(job: StreamJob, run: Run) -> None:
+def _log_start(opened: OpenedJob) -> None:
+    job, run = opened.job, opened.run
     stream, resume = f"{run.key.source_name}.{run.key.stream_name}", run.resume
+    mode = f"{job.sync_mode}, loads everything and replaces the output" if opened.replaces else job.sync_mode
     if resume.last_iteration is None:
-        logger.info(f"Starting job {job.id} of {stream} ({job.sync_mode})")
+        logger.info(f"Starting job {job.id} of {stream} ({mode})")
     elif resume.exhausted:
         logger.info(f"Resuming job {job.id} of {stream}: all {resume.rows_written} records are committed, publishing")
     else:
         logger.info(
-            f"Resuming job {job.id} of {stream} ({job.sync_mode}) at iteration {resume.next_iteration}, "
+            f"Resuming job {job.id} of {stream} ({mode}) at iteration {resume.next_iteration}, "
             f"{resume.rows_written} records are committed"
         )

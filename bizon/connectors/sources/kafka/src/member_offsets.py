@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
-from bizon.connectors.sources.kafka.src.broker_calls import NO_OFFSET
-from bizon.connectors.sources.kafka.src.client import Partition
+from bizon.connectors.sources.kafka.src.client import NO_OFFSET, Partition
 
 Offsets = dict[Partition, int]
 
