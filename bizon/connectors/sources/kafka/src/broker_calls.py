@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from bizon.connectors.sources.kafka.src.client import NO_OFFSET, REQUEST_TIMEOUT, Partition
+from bizon.connectors.sources.kafka.src.client import REQUEST_TIMEOUT, Partition
 from bizon.connectors.sources.kafka.src.client_errors import error_of
 
+NO_OFFSET = -1
+"""The committed offset of a group that has none."""
 _EARLIEST, _LATEST = -2, -1  # ListOffsets of Kafka takes these instead of a timestamp
 _OURS = "bizon"  # the metadata of an offset; a tool that moves offsets writes none
 _ID = " topic-id="

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
-NO_OFFSET = -1
-"""The committed offset of a group that has none."""
 _log = logging.getLogger(__name__)  # librdkafka takes no other kind of logger
 REQUEST_TIMEOUT = 10.0  # seconds; for requests other than fetches
 

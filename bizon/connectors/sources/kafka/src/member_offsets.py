@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
-from bizon.connectors.sources.kafka.src.client import NO_OFFSET, Partition
+from bizon.connectors.sources.kafka.src.client import Partition
 
 Offsets = dict[Partition, int]
 
@@ -80,7 +80,9 @@ class MemberOffsets:
         would continue; None when that is unknown."""
         self._in_flight.pop(key, None)
         self.positions.pop(key, None)
-        committed = self.committed.pop(key, NO_OFFSET)
+        if key not in self.committed:
+            return None
+        committed = self.committed.pop(key)
         position = self.safe.pop(key, committed)
         return Start(committed, position) if position >= 0 else None
 

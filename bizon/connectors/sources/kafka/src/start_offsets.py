@@ -23,6 +23,7 @@ from bizon.common.safe_log import logger
 from bizon.common.waiting import back_off
 from bizon.connectors.sources.kafka.src import data_loss
 from bizon.connectors.sources.kafka.src.broker_calls import (
+    NO_OFFSET,
     CommittedOffset,
     bounds,
     committed_offsets,
@@ -34,7 +35,7 @@ from bizon.connectors.sources.kafka.src.legacy_group import LegacyGroup
 from bizon.connectors.sources.kafka.src.member_offsets import Start
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.kafka.src.client import NO_OFFSET, Client, Partition
+    from bizon.connectors.sources.kafka.src.client import Client, Partition
     from bizon.connectors.sources.kafka.src.config import KafkaSourceConfig
 
 _LATEST = frozenset({"latest", "largest", "end"})
