@@ -2,7 +2,8 @@
 
 The requests of a session take a detour over a local server. It passes them on to where they were meant to go, and
 answers chosen ones with a fault. So a fault travels over a real connection, below every adapter and every retry of the
-source, and no API has to be prepared for it.
+source, and no API has to be prepared for it. An API may have a bad day of its own: a request that it asks to send again
+passes, and is not one of those that are numbered.
 """
 
 import time
@@ -42,7 +43,8 @@ _OF_ONE_CONNECTION = frozenset(
     }
 )
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-_RETRIES = 2  # enough to see that a request is retried, and few enough to be quick
+_RETRIES = 4  # enough to see that a request is retried, with an API that refuses every third; few enough to be quick
+_TRANSIENT = frozenset({429, 500, 502, 503, 504, 529})  # answers of a real API to a request that may succeed later
 _TIMEOUT = (10.0, 60.0)  # seconds
 
 
@@ -82,6 +84,8 @@ class Detour:
 
     def __init__(self) -> None:
         self.served: list[Served] = []
+        self.troubles: list[int] = []
+        """The statuses with which the real API asked to send a request again."""
         self._fault: Fault | None = None
         self._first, self._last = 0, 0.0
         self._lock = Lock()
@@ -141,13 +145,17 @@ class Detour:
         url = f"{origin}{handler.path}"
         with self._lock:  # requests are numbered, so one is answered after the other
             number, at = len(self.served), time.monotonic()
-            fault = self._fault if self._first <= number < self._last else None
             settings, real = self._asked[asked]
             if real is None:
                 real = _real(handler.command, url, handler.headers, body, settings)
             elif real.status >= HTTPStatus.BAD_REQUEST:
                 self._asked[asked] = settings, None
-            self.served.append(Served(handler.command, url, body, fault is not None, at, real))
+            is_trouble = real is not None and real.status in _TRANSIENT
+            fault = self._fault if self._first <= number < self._last and not is_trouble else None
+            if real is not None and is_trouble:
+                self.troubles.append(real.status)
+            else:
+                self.served.append(Served(handler.command, url, body, fault is not None, at, real))
         if real is None:
             return  # the connection ends without an answer, as the real one did
         answer = real if fault is None else fault(real, " ".join([*handler.headers.values(), url]))

@@ -91,6 +91,8 @@ def tried(subject: Subject, spot: Spot, fault: Fault, times: int | None = None) 
         page, error = attempt(subject, source, spot.page.asked)
         trial = Trial(page, error, list(detour.served))
     if not any(each.is_faulty for each in trial.served):
+        if detour.troubles:
+            broken(f"the API itself answered {detour.troubles[-1]} all the time", "run again when the API is well")
         broken("the same page sends other requests each time", "fetch a page with the same requests each time")
     return trial
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from bizon.source.auth.config import AuthConfig
 from bizon.source.discover import load_custom_source
 from bizon.source.models import SourceIteration, SourceRecord
 from bizon.testing.source_behaviours import SourceBehaviours
+from bizon.testing.source_probe import spots, tried
 from bizon.testing.source_report import Status, verdicts
 from bizon.testing.source_subject import BehaviourError, Subject
 
@@ -93,6 +95,30 @@ def test_faults_hit_the_last_request_of_a_page_as_well(httpserver: HTTPServer) -
     SourceBehaviours().test_its_requests_pass_through_its_session(subject(DetailedItems, block))
     with pytest.raises(BehaviourError, match="became a page of 3 records"):
         SourceBehaviours().test_a_404_is_not_retried(subject(SwallowsErrorsOfDetails, block))
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_an_api_that_is_unavailable_at_times_is_no_fault_of_the_source(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Faults hit requests by their number, which the retries moved: behaviours of a good source failed."""
+    block, numbers, answer = items_block(ItemsApi(httpserver)), count(1), httpserver.dispatch
+
+    def every_third_is_refused(request: Request) -> Response:
+        return answer(request) if next(numbers) % 3 else Response("later", status, {"Retry-After": "0"})
+
+    monkeypatch.setattr(httpserver, "dispatch", every_third_is_refused)
+    assert [each for each in verdicts(subject(Items, block)) if each.status is Status.FAILED] == []
+
+
+def test_an_api_that_goes_down_is_named_and_not_the_source(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = subject(Items, items_block(ItemsApi(httpserver)))
+    spot = spots(wanted)[0]
+    monkeypatch.setattr(httpserver, "dispatch", lambda _request: Response("down", 503))
+    with pytest.raises(BehaviourError, match="the API itself answered 503"):
+        tried(wanted, spot, lambda real, _echo: real)
 
 
 def test_a_long_stream_is_tested_for_max_iterations_pages(httpserver: HTTPServer) -> None:
