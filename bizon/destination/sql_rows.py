@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError
 from bizon.destination.models import WriteMode
 from bizon.destination.receipts import differs
 from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
@@ -36,6 +36,18 @@ def create_table(within: "Transaction", table: str, dialect: "Dialect", more: st
         f"bizon_loaded_at {moment}, source_record_id {text}, source_timestamp {moment}, source_data {text}{more})",
         table=table,
     )
+
+
+def check_columns(within: "Transaction", table: str) -> None:
+    """Raise DestinationConnectionError unless a table has the six columns."""
+    within.rows("SELECT * FROM {table} WHERE 1 = 0", table=table)
+    there = {str(column[0]).lower() for column in within.cursor.description}
+    missing = [name for name in COLUMNS.split(", ") if name not in there]
+    if missing:
+        raise DestinationConnectionError(
+            f"table '{table}' has no column {', '.join(missing)}: no run of bizon created it; nothing was changed. "
+            f"Write to another destination_id"
+        )
 
 
 def drop_table(target: "SqlTarget", table: str) -> None:
@@ -74,6 +86,8 @@ class SixColumns(TableLayout):
                 self._rows.create(within)
         with self._tables.target.transaction() as within:
             create_table(within, output, self._tables.dialect)
+        with self._tables.target.transaction() as within:
+            check_columns(within, output)
 
     def has_rows(self, within: "Transaction", output: str) -> bool:
         """Whether a table with the six columns has rows."""

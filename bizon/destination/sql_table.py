@@ -8,7 +8,7 @@ created before their transaction and dropped after it.
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from bizon.common.errors.errors import DestinationConnectionError, DestinationWr
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.destination.sql_claims import Claim, Claims
 from bizon.destination.sql_layout import SqlStaging, TableLayout
-from bizon.destination.sql_rows import SixColumns, drop_table, staging_name
+from bizon.destination.sql_rows import SixColumns, check_columns, drop_table, staging_name
 from bizon.destination.sql_target import Dialect, SqlTarget, Transaction
 from bizon.destination.staged import StagedDestination, Step
 
@@ -69,10 +69,11 @@ class SqlTableDestination(StagedDestination):
         within.run_for_each(insert, self.dialect.values(frame), table=table, **names)
 
     def check_connection(self) -> bool:
-        """True, or raises DestinationConnectionError: the database is unreachable, or no table can be created in it."""
+        """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or
+        the table has other columns. In ``bizon check`` no table is created."""
         try:
             with self._step():
-                self._set_up(self.default_destination_id)
+                self._look() if self.only_looks else self._set_up(self.default_destination_id)
         except self.driver.Error as error:
             raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
         return True
@@ -217,6 +218,12 @@ class SqlTableDestination(StagedDestination):
     @cached_property
     def _known(self) -> set[str]:
         return set()
+
+    def _look(self) -> None:
+        with self.target.transaction() as within:
+            within.rows("SELECT 1")
+        with suppress(self.driver.Error), self.target.transaction() as within:  # the table may be missing
+            check_columns(within, self.default_destination_id)
 
     def _set_up(self, output: str) -> None:
         """Create the tables that are missing, each in a transaction by itself: its DDL may commit by itself."""

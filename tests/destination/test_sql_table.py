@@ -86,9 +86,21 @@ def test_rows_that_bizon_did_not_write_are_left_alone_until_they_are_adopted(pip
 
 
 def test_a_table_of_another_shape_is_an_error_before_anything_is_fetched(pipeline: Any) -> None:
-    query("CREATE TABLE items (id)")
-    with pytest.raises(DestinationWriteError, match=r"ledger\.db: no such column: bizon_id"):
+    """The error was the driver's, without a remedy, and `bizon check` found nothing wrong."""
+    query("CREATE TABLE items (source_data)")
+    with pytest.raises(DestinationConnectionError, match=r"table 'items' has no column bizon_id, .*destination_id"):
         pipeline(INCREMENTAL).job().start()
+    looks = pipeline(INCREMENTAL).open("looks")
+    looks.only_looks = True
+    with pytest.raises(DestinationConnectionError, match="table 'items' has no column bizon_id"):
+        looks.check_connection()
+
+
+def test_a_look_creates_no_table(pipeline: Any) -> None:
+    looks = pipeline(INCREMENTAL).open("looks")
+    looks.only_looks = True
+    assert looks.check_connection()
+    assert query("SELECT name FROM sqlite_master") == []
 
 
 def test_staging_of_a_job_that_was_given_up_is_dropped_by_the_next(pipeline: Any) -> None:
