@@ -88,6 +88,17 @@ TABLE: tuple[TableRow, ...] = (
         claims_tables.into_postgres,
     ),
     TableRow(
+        "duckdb",
+        "the same into a typed DuckDB table; dlt from Parquet files (its fastest way), and with its defaults",
+        claims_tables.into_duckdb,
+    ),
+    TableRow("tables-memory", "900,000 records into a typed table, against 300,000", claims_tables.memory),
+    TableRow(
+        "verify",
+        "300,000 records into a typed DuckDB table, with each value of `verify`",
+        claims_tables.verify,
+    ),
+    TableRow(
         "postgres-copy",
         "300,000 rows of typed frames into a Postgres table. Against: COPY of the same rows, which are bytes already",
         claims_tables.postgres_copy,

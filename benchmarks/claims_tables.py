@@ -1,14 +1,16 @@
 """Claims about tables with typed columns."""
 
+from collections.abc import Callable
 from functools import partial
 from statistics import median
+from typing import Any
 from urllib.parse import quote
 
 from benchmarks.claims import Claim
-from benchmarks.environments import DLT_POSTGRES, CannotInstallError
+from benchmarks.environments import DLT_DUCKDB, DLT_POSTGRES, CannotInstallError, Environment
 from benchmarks.measure import Command
 from benchmarks.work import postgres
-from benchmarks.workload import Bench, pipeline, script
+from benchmarks.workload import Bench, Side, pipeline, script
 
 _AS_MANY_AS = 300_000
 _OF_THEM_MERGED = 10
@@ -35,30 +37,79 @@ def merges(bench: Bench) -> list[Claim]:
 
 
 def into_postgres(bench: Bench) -> list[Claim]:
-    name, total = "CPU / dlt", min(_records(bench), _AS_MANY_AS)
     try:
         DLT_POSTGRES.prepare(bench.may_install)
     except CannotInstallError as error:
-        return [Claim(name, None, "at most", 0.3, reason=str(error))]
+        return [Claim("CPU / dlt", None, "at most", 0.3, reason=str(error))]
     at = postgres.place()
+    user, password = quote(str(at["username"])), quote(str(at["password"]), safe="")
+    url = f"postgresql://{user}:{password}@{at['host']}:{at['port']}/{at['database']}"
+    dlt = partial(_dlt, DLT_POSTGRES, "postgres", url)
     config = {**at, "schema": "bizon_bench_run", "destination_id": "records"}
-    sides = {
-        "bizon": partial(pipeline, to={"name": "postgres", "config": config}),
-        "dlt": partial(_dlt, at, "csv"),
-        "dlt, defaults": partial(_dlt, at),
+    return _against_dlt(bench, {"name": "postgres", "config": config}, dlt, "csv", (0.3, 0.3))
+
+
+def into_duckdb(bench: Bench) -> list[Claim]:
+    try:
+        DLT_DUCKDB.prepare(bench.may_install)
+    except CannotInstallError as error:
+        return [Claim("CPU / dlt", None, "at most", 1 / 3, reason=str(error))]
+    config = {"database": "bizon.duckdb", "destination_id": "records"}
+    dlt = partial(_dlt, DLT_DUCKDB, "duckdb", "dlt.duckdb")
+    return _against_dlt(bench, {"name": "duckdb", "config": config}, dlt, "parquet", (1 / 3, 1 / 8))
+
+
+def memory(bench: Bench) -> list[Claim]:
+    """A table of three times the records takes no more memory: the buffer bounds it."""
+    few = min(_records(bench), _AS_MANY_AS)
+    targets: dict[str, dict[str, Any]] = {
+        "duckdb": {"database": "bizon.duckdb", "destination_id": "records"},
+        "postgres": {**postgres.place(), "schema": "bizon_bench_run", "destination_id": "records"},
     }
-    samples = bench.repeat(sides, total)
+    claims = []
+    for name, config in targets.items():
+        to = {"name": name, "config": config}
+        sides = {
+            "more": lambda total, to=to: pipeline(3 * total, to=to),
+            "fewer": lambda total, to=to: pipeline(total, to=to),
+        }
+        samples, sizes = bench.repeat(sides, few), ("more", "fewer")
+        claims.append(bench.ratio(f"peak RSS / with fewer records, {name}", samples, sizes, "peak_mb", "at most", 1.15))
+    return claims
+
+
+def verify(bench: Bench) -> list[Claim]:
+    """Every staged value is read back and compared with a digest; counts alone are the default."""
+    config = {"database": "bizon.duckdb", "destination_id": "records"}
+    sides = {
+        each: partial(pipeline, to={"name": "duckdb", "config": {**config, "verify": each}})
+        for each in ("values", "counts", "none")
+    }
+    samples = bench.repeat(sides, min(_records(bench), _AS_MANY_AS))
     return [
-        bench.ratio(name, samples, ("bizon", "dlt"), "cpu", "at most", 0.3),
-        bench.ratio(f"{name}, defaults", samples, ("bizon", "dlt, defaults"), "cpu", "at most", 0.3),
+        bench.ratio("CPU of values / none", samples, ("values", "none"), "cpu", "at most", 1.3),
+        bench.ratio("CPU of counts / none", samples, ("counts", "none"), "cpu", "at most", 1.05),
     ]
 
 
-def _dlt(at: dict[str, str | int], *words: "str | int") -> Command:
-    *formats, total = words
-    user, password = quote(str(at["username"])), quote(str(at["password"]), safe="")
-    url = f"postgresql://{user}:{password}@{at['host']}:{at['port']}/{at['database']}"
-    return script("dlt_postgres.py", total, url, *formats, python=DLT_POSTGRES.python)
+def _against_dlt(
+    bench: Bench, to: dict[str, Any], dlt: Callable[..., Command], fastest: str, limits: tuple[float, float]
+) -> list[Claim]:
+    """``fastest``: the format of files that dlt loads fastest."""
+    sides: dict[str, Side] = {
+        "bizon": partial(pipeline, to=to),
+        "dlt": lambda total: dlt(total, fastest),
+        "dlt, defaults": lambda total: dlt(total),
+    }
+    samples = bench.repeat(sides, min(_records(bench), _AS_MANY_AS))
+    return [
+        bench.ratio(f"CPU / {side}", samples, ("bizon", side), "cpu", "at most", limit)
+        for side, limit in zip(("dlt", "dlt, defaults"), limits, strict=True)
+    ]
+
+
+def _dlt(environment: Environment, destination: str, url: str, total: int, *formats: str) -> Command:
+    return script("dlt_tables.py", total, destination, url, *formats, python=environment.python)
 
 
 def _records(bench: Bench) -> int:

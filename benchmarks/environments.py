@@ -97,6 +97,7 @@ def _run(arguments: list[str]) -> str:
 PUBLIC_BIZON = Environment("public-bizon", "bizon==0.6.4")
 DLT = Environment("dlt", "dlt[filesystem]==1.31.0")
 DLT_POSTGRES = Environment("dlt-postgres", "dlt[postgres]==1.31.0")
+DLT_DUCKDB = Environment("dlt-duckdb", "dlt[duckdb,parquet]==1.31.0")
 CHART = Environment("chart", "matplotlib")
 
 

@@ -1,7 +1,7 @@
-"""The records of the bench through dlt into a typed Postgres table. Runs in dlt's environment.
+"""The records of the bench through dlt into a typed table. Runs in dlt's environment.
 
-``dlt_postgres.py TOTAL URL``. Nested values stay in their column, as in bizon. The loader's files are Parquet, or with
-``csv`` as a third word CSV, the format that dlt loads fastest into Postgres.
+``dlt_tables.py TOTAL DESTINATION URL [FORMAT]``. DESTINATION: ``postgres`` or ``duckdb``; URL: its credentials. Nested
+values stay in their column, as in bizon. FORMAT: the files of the loader, by default dlt's own choice.
 """
 
 import os
@@ -27,11 +27,11 @@ def records() -> Iterator[list[dict[str, Any]]]:
 
 pipeline = dlt.pipeline(
     "bench",
-    destination=dlt.destinations.postgres(sys.argv[2]),
+    destination=getattr(dlt.destinations, sys.argv[2])(sys.argv[3]),
     dataset_name="bizon_bench_dlt",
     pipelines_dir=str(Path.cwd() / "state"),
 )
-file_format = sys.argv[3] if len(sys.argv) > 3 else None
+file_format = sys.argv[4] if len(sys.argv) > 4 else None
 pipeline.run(records(), loader_file_format=file_format).raise_on_failed_jobs()
 with pipeline.sql_client() as client:
     ((found,),) = client.execute_sql("SELECT count(*) FROM records")
