@@ -15,18 +15,18 @@ UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 .PHONY: help install uv run test test-long check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
-# What would send installs elsewhere than .venv, run another Python than the one asked for, or compile at every start.
+# These variables would install outside .venv, run another Python than the requested one, or compile at every start.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
-# uv brings its own list of certificate authorities; the machine's may know one more, a company proxy's.
+# uv brings its own list of certificate authorities; the machine's list may have one more, such as a company proxy's.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 endif
 
-# The first Python 3.13 that runs: one on PATH, one of pyenv's that it does not put there, one beside the Python in use.
-PYTHON313 ?= $(shell beside=$$($(PYTHON) -c 'import sys; print(sys.base_prefix)' 2>/dev/null)/..; \
-	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python "$$beside"/3.13*/bin/python; do \
+# The first Python 3.13 that runs: on PATH, among the versions of pyenv, or next to the Python in use.
+PYTHON313 ?= $(shell siblings=$$($(PYTHON) -c 'import sys; print(sys.base_prefix)' 2>/dev/null)/..; \
+	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python "$$siblings"/3.13*/bin/python; do \
 	"$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
 
 # An environment whose Python has gone is rebuilt.
@@ -60,24 +60,24 @@ chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the d
 chaos-mutants: $(STAMP) ## Switch off one guard after the other: a test must fail each time.
 	@$(BIN)/python tests/e2e/crash/mutants.py $(GUARDS)
 
-bench: $(STAMP) ## Measure every claim of docs/performance.md: hours, and all the machine; fails on a miss.
+bench: $(STAMP) ## Measure every claim of docs/performance.md; takes hours and the whole machine, fails on a miss.
 	@$(BIN)/python -m benchmarks.bench --full $(BENCH_ARGS)
 
-bench-quick: $(STAMP) ## The same at small sizes: two minutes; BENCH_ARGS="--only records" picks rows.
+bench-quick: $(STAMP) ## The same at small sizes, in two minutes; BENCH_ARGS="--only records" picks rows.
 	@$(BIN)/python -m benchmarks.bench --quick $(BENCH_ARGS)
 
-check: format-check lint types test ## All that CI checks.
+check: format-check lint types test ## Run everything that CI checks.
 
-format-check: $(STAMP) ## Is the code formatted?
+format-check: $(STAMP) ## Check the formatting.
 	@$(BIN)/ruff format --check .
 
-lint: $(STAMP) ## Look for mistakes with ruff.
+lint: $(STAMP) ## Lint with ruff.
 	@$(BIN)/ruff check .
 
 types: $(STAMP) ## Check types with mypy.
 	@$(BIN)/python -m mypy --strict bizon
 
-format: $(STAMP) ## Format the code, mend what ruff can mend.
+format: $(STAMP) ## Format the code and apply ruff's fixes.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -91,7 +91,7 @@ docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the page
 	@$(BIN)/python tests/docs/reference.py --write
 	@$(BIN)/python tests/docs/llms_index.py --write
 
-clean: ## Remove what make built: environments, caches, the quickstart's output.
+clean: ## Remove everything make built: environments, caches, the quickstart's output.
 	@rm -rf .venv .uv $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
@@ -112,7 +112,7 @@ $(EMULATOR_STAMP): tests/emulator/requirements.lock | uv
 	@HOME=$(abspath $(EMULATOR)) $(EMULATOR)/bin/python tests/emulator/unpack_extensions.py
 	@touch $@
 
-# Order-only: uv is looked for only when something has to be installed.
+# Order-only: uv is needed only when something has to be installed.
 $(STAMP): requirements.lock pyproject.toml | uv
 	@echo "Installing into .venv/"
 	@$(BIN)/python -c '' 2>/dev/null || { rm -rf .venv; $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv; }

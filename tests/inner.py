@@ -57,8 +57,8 @@ def python(*arguments: str, cwd: Path, timeout: float = 280, **variables: str) -
 
 
 def passes(*arguments: str | Path, cwd: Path, plugins: tuple[str, ...] = (), **variables: str) -> str:
-    """The output of a run of pytest that passes, and skips nothing. It loads only these plugins, since those of the
-    project take a second, and its temporary folders do not wait for a disk."""
+    """The output of a run of pytest that passes, and skips nothing. It loads only these plugins, since the plugins of
+    the project take a second, and its temporary folders do not wait for a disk."""
     with in_memory() as folder:
         options = ["-q", "-rs", "-p", "no:cacheprovider", f"--basetemp={folder}"]
         for plugin in plugins:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bigquery import Warehouse
 
 
-def test_a_load_job_is_done_once_and_a_copy_is_too(warehouse: "Warehouse") -> None:
+def test_a_load_job_and_a_copy_job_each_run_once(warehouse: "Warehouse") -> None:
     from google.api_core.exceptions import Conflict
     from google.cloud import bigquery
 

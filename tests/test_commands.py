@@ -1,4 +1,4 @@
-"""Which commands are forked, and the life of the server that forks them."""
+"""The commands that are forked, and the life of the server that forks them."""
 
 import json
 import os
@@ -107,12 +107,12 @@ def test_the_suite_may_ask_for_plain_processes(monkeypatch: pytest.MonkeyPatch) 
         assert not is_forked()
 
 
-def test_a_folder_that_is_not_there_is_the_error_of_subprocess(tmp_path: Path) -> None:
+def test_a_missing_folder_gives_the_error_of_subprocess(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Popen(VERSION, cwd=tmp_path / "nowhere")
 
 
-def test_all_that_libraries_read_on_import_is_known() -> None:
+def test_every_variable_that_libraries_read_on_import_is_known() -> None:
     """For a variable that is missing in READ_EARLY, a command would get the value of the server."""
     code = (
         "import importlib, json, os, sys\n"

@@ -53,7 +53,7 @@ def test_settings_of_the_machine_are_hidden_but_for_test_servers() -> None:
 
 
 @pytest.mark.parametrize("_round", [1, 2])
-def test_logging_is_restored_after_a_test_that_took_it_away(_round: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_is_restored_after_a_test_that_removed_it(_round: int, capsys: pytest.CaptureFixture[str]) -> None:
     logger.info("hello")
     assert capsys.readouterr().err == f"INFO {__name__}: hello\n"
     logger.remove()

@@ -34,7 +34,7 @@ def test_a_message_goes_through_the_broker(kafka_url: str, kafka_topics: Callabl
     assert read(kafka_url, topic, 2) == [b"one", b"two"]
 
 
-def test_a_topic_has_the_partitions_and_settings_asked_for(kafka_url: str, kafka_topics: Callable[..., str]) -> None:
+def test_a_topic_has_the_requested_partitions_and_settings(kafka_url: str, kafka_topics: Callable[..., str]) -> None:
     topic = kafka_topics(3, max_message_bytes="2000000")
     send(kafka_url, topic, b"x" * 1_500_000)
     assert len(read(kafka_url, topic, 1)[0] or b"") == 1_500_000

@@ -98,7 +98,7 @@ def test_another_seed_picks_others(collected: Collected, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("how", ["all", "by name", "by keyword"])
-def test_all_cases_run_when_they_are_asked_for(collected: Collected, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_all_cases_run_on_request(collected: Collected, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     if how == "all":
         monkeypatch.setenv("BIZON_TEST_LONG", "1")
     found = collected(*{"by name": ["test_it.py::TestMarked"], "by keyword": ["-k", "TestMarked"]}.get(how, []))

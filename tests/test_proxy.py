@@ -139,7 +139,7 @@ def test_it_listens_on_the_same_port_again_after_a_cut(proxy: Proxy) -> None:
             assert read(connection, 5) == b"again"
 
 
-def test_half_closed_the_client_still_reaches_the_server(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
+def test_a_half_closed_client_still_reaches_the_server(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
     client.sendall(b"one")
     assert read(client, 3) == b"one"
     proxy.half_close()
@@ -169,6 +169,6 @@ def test_a_slow_connection_passes_everything(proxy: Proxy, client: socket.socket
     assert sum(naps) == pytest.approx(1.0)
 
 
-def test_a_server_that_is_not_there_closes_the_connection() -> None:
+def test_an_unreachable_server_closes_the_connection() -> None:
     with Proxy("127.0.0.1", 1) as between, connect(between) as connection:
         assert is_gone(connection)

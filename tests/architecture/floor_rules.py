@@ -1,4 +1,4 @@
-"""Who may import whom, checked on the source text: the rules are in docs/architecture.md. Nothing is imported."""
+"""The import rules of docs/architecture.md, checked on the source text. Nothing is imported."""
 
 import ast
 import sys
@@ -130,7 +130,7 @@ def violations(package: Path) -> list[str]:
 
 
 def breaches(item: Import) -> Iterator[str]:
-    """What is wrong with one import by itself."""
+    """Every rule that a single import breaks."""
     floor, target_floor = floor_of(item.file), floor_of(item.target) if item.target else None
     here, there = room_of(item.file), room_of(item.target) if item.target else None
     if floor is None:
@@ -142,7 +142,7 @@ def breaches(item: Import) -> Iterator[str]:
     if item.function is not None and not any(
         fits(item.file, files) and (not owner or owner in item.function.split(".")) for files, owner in DOORS
     ):
-        yield f"inside {item.function or 'the module, as a call'}, which is no named door: rule 3"
+        yield f"inside {item.function or 'the module, as a call'}, which is not a named door: rule 3"
     if item.target and fits(item.file, "engine/*") and fits(item.target, "connectors/*"):
         yield "the engine knows no connector: rule 4"
     if item.target and fits(item.file, "connectors/*") and not there and not fits(item.target, OPEN_TO_GUESTS):

@@ -1,4 +1,4 @@
-"""How much one has to know to change a module: what it imports, and how long it is. The bounds only go down."""
+"""The cost of understanding a module: its imports and its length. The bounds only go down."""
 
 from pathlib import Path
 from statistics import mean, median
@@ -45,7 +45,7 @@ def test_modules_are_short() -> None:
     assert max(lengths) <= MOST_LINES
 
 
-def test_what_counts_as_an_import(tmp_path: Path) -> None:
+def test_imports_are_counted(tmp_path: Path) -> None:
     package = tmp_path / "bizon"
     package.mkdir()
     for name in ("__init__", "a", "b", "c", "d"):

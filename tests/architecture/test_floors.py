@@ -1,4 +1,4 @@
-"""The floors hold, and the check that says so notices each kind of breach."""
+"""The floors hold, and their check catches each kind of breach."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_the_package_keeps_to_its_floors() -> None:
     assert "\n".join(violations(PACKAGE)) == ""
 
 
-def test_the_whole_package_is_looked_at() -> None:
+def test_the_whole_package_is_checked() -> None:
     assert len(list(PACKAGE.rglob("*.py"))) > 60
 
 
@@ -74,15 +74,15 @@ BREACHES = {
     ),
     "an import inside a function": (
         {"common/clock.py": "class Clock:\n    def now(self):\n        import time"},
-        "common/clock.py:3 (floor 0) imports time: inside Clock.now, which is no named door: rule 3",
+        "common/clock.py:3 (floor 0) imports time: inside Clock.now, which is not a named door: rule 3",
     ),
     "an import inside another class of a door's file": (
         {"engine/engine.py": "class Other:\n    def make(self):\n        import time"},
-        "engine/engine.py:3 (floor 5) imports time: inside Other.make, which is no named door: rule 3",
+        "engine/engine.py:3 (floor 5) imports time: inside Other.make, which is not a named door: rule 3",
     ),
     "an import by call": (
         {"engine/runner/runner.py": "import importlib\ndef f():\n    importlib.import_module('bizon.cli.main')"},
-        "engine/runner/runner.py:3 (floor 5) imports importlib.import_module(): inside f, which is no named",
+        "engine/runner/runner.py:3 (floor 5) imports importlib.import_module(): inside f, which is not a named",
     ),
     "the engine imports a connector": (
         {
@@ -107,7 +107,7 @@ BREACHES = {
         {"engine/queue/config.py": "import polars as pl"},
         "engine/queue/config.py:1 (floor 1) imports polars: configuration takes only",
     ),
-    "requests in a config that is no authentication": (
+    "requests in a config that is not an authentication": (
         {"source/config.py": "import requests"},
         "source/config.py:1 (floor 1) imports requests: configuration takes only",
     ),
@@ -163,5 +163,5 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("files", ALLOWED.values(), ids=ALLOWED)
-def test_what_the_rules_allow_is_no_breach(tmp_path: Path, files: dict[str, str]) -> None:
+def test_allowed_imports_pass(tmp_path: Path, files: dict[str, str]) -> None:
     assert breaches_of(tmp_path, files) == []

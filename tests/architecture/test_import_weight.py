@@ -1,4 +1,4 @@
-"""What a command loads, and what a bare install brings along."""
+"""The modules that a command loads and the packages that a bare install brings along."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def loaded_by(*arguments: str) -> set[str]:
     )
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     modules = set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", done.stderr, re.MULTILINE))
-    assert "bizon.cli.main" in modules, "importtime told nothing of bizon"
+    assert "bizon.cli.main" in modules, "importtime reported nothing about bizon"
     return modules
 
 
@@ -69,7 +69,7 @@ def test_listing_streams_imports_no_other_connector() -> None:
 
 
 def beyond(imports: str, *arguments: str) -> set[str]:
-    """What a command loads that ``imports`` alone do not; without pydantic, which loads its parts on demand."""
+    """Modules that a command loads beyond ``imports``, without pydantic, which loads its parts on demand."""
     script = f"import sys, {imports}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name for name in loaded_by(*arguments) if name.partition(".")[0] not in ("pydantic", "annotated_types")}
@@ -114,7 +114,7 @@ def test_the_blocks_of_a_configuration_are_compiled_with_the_file_they_are_in() 
 
 
 def requirements_of(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
-    """What an installed package with these extras asks for, on this machine."""
+    """The requirements of an installed package with these extras, on this machine."""
     for requirement in map(Requirement, requires(name) or ()):
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "bizon"
 OWN_SINKS = {"cli/text/console_logs.py", "engine/runner/adapters/reporter.py"}
-"""Who adds and removes sinks, in a process of its own, or waits for them."""
+"""These modules add and remove sinks, in a process of their own, or wait for them."""
 RECORDS = {"connectors/destinations/logger/src/destination.py"}
 TESTING = {"testing/broker_queue.py"}
 
@@ -13,7 +13,7 @@ TESTING = {"testing/broker_queue.py"}
 IMPORT = re.compile(r"^\s*(from loguru import (?!\w*(Message|Record)\b)|import loguru)", re.MULTILINE)
 
 
-def test_nobody_else_logs_past_it() -> None:
+def test_no_other_module_configures_loguru() -> None:
     found = {
         file.relative_to(PACKAGE).as_posix()
         for file in PACKAGE.rglob("*.py")

@@ -17,7 +17,7 @@ SUITES = "testing/"  # the conformance suites drive destinations and backends di
 
 
 def uses(package: Path) -> list[tuple[str, int, str]]:
-    """File, line and name of each ``.name`` that is read, called or not; also by ``getattr``. ``super()`` is no use."""
+    """File, line and name of each ``.name`` that is read, also by ``getattr``. Calls of ``super()`` do not count."""
     found = []
     for file in sorted(package.rglob("*.py")):
         path = file.relative_to(package).as_posix()
@@ -66,6 +66,6 @@ def test_a_use_elsewhere_is_named(tmp_path: Path, text: str, name: str) -> None:
     assert strangers(tmp_path) == [f"consumer.py:2 uses {name}, which only {OWNERS[name]} may"]
 
 
-def test_a_definition_and_a_call_of_the_base_class_are_no_use(tmp_path: Path) -> None:
+def test_defining_a_method_or_calling_the_base_class_does_not_count_as_a_use(tmp_path: Path) -> None:
     (tmp_path / "destination.py").write_text("class D:\n    def finalize(self):\n        return super().finalize()")
     assert strangers(tmp_path) == []

@@ -46,7 +46,7 @@ def test_settings_of_python_and_bizon_do_not_reach_a_command(monkeypatch: pytest
     assert [name for name in environment({}) if name.startswith(("PYTHON", "BIZON_", "LOGURU_"))] == []
 
 
-def test_a_command_that_fails_gives_its_last_words(tmp_path: Path) -> None:
+def test_a_failed_command_shows_its_last_line(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match=r"^exit code 3: out of luck$"):
         run(child("import sys; print('x'); print('out of luck', file=sys.stderr); sys.exit(3)"), tmp_path)
 
@@ -60,7 +60,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
         run(child(forever), tmp_path, timeout=1)
 
 
-def test_output_that_is_not_right_is_a_failure(tmp_path: Path) -> None:
+def test_wrong_output_is_a_failure(tmp_path: Path) -> None:
     def check(folder: Path) -> None:
         raise CommandFailed(f"{len(list(folder.iterdir()))} files")
 
@@ -68,7 +68,7 @@ def test_output_that_is_not_right_is_a_failure(tmp_path: Path) -> None:
         run(child("", check=check), tmp_path)
 
 
-def test_sides_take_turns_after_a_round_that_does_not_count(tmp_path: Path) -> None:
+def test_sides_alternate_after_a_warm_up_round(tmp_path: Path) -> None:
     log = tmp_path / "log"
     sides = {name: child(f"open({str(log)!r}, 'a').write({name!r})") for name in "AB"}
     found = interleaved(sides, runs=2, parent=tmp_path, failures={})
@@ -96,12 +96,12 @@ def test_a_folder_is_removed_when_its_run_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_medians_leave_the_start_up_out_where_it_was_measured() -> None:
+def test_medians_exclude_the_start_up_where_it_was_measured() -> None:
     assert Samples(usages(3, 1, 8)).median("wall") == 3
     assert Samples(usages(3, 1, 8), start=Samples(usages(0.5))).median("wall") == 2.5
 
 
-def test_pairwise_ratios_are_those_of_each_round() -> None:
+def test_pairwise_ratios_are_taken_within_each_round() -> None:
     assert Samples(usages(2, 6)).pairwise(Samples(usages(1, 2)), "cpu") == [2, 3]
 
 

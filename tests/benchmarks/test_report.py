@@ -66,7 +66,7 @@ def test_the_table_shows_the_worst_figure_of_each_claim() -> None:
     assert "of 2 benchmarks the worst figure each" in table
 
 
-def test_rows_that_were_measured_apart_say_when_and_where() -> None:
+def test_rows_measured_separately_say_when_and_where() -> None:
     apart = results([(TABLE[2], [FAST])], "full", 3) | {"measured_at": "2024-06-07T10:00:00+00:00"}
     both = results([(TABLE[0], [FAST]), (TABLE[1], [FAST])], "full", 5)
     lines = render([apart, both, both]).splitlines()

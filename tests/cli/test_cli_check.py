@@ -15,7 +15,7 @@ def file_at(path) -> dict[str, object]:
     return {"name": "file", "config": {"destination_id": str(path)}}
 
 
-def test_both_ends_are_tried_and_nothing_is_written(bizon, config, tmp_path):
+def test_both_ends_are_checked_and_nothing_is_written(bizon, config, tmp_path):
     write(config, destination=file_at(tmp_path / "new/deep/out"))
     done = bizon("check", config)
     assert done.exit_code == 0
@@ -27,7 +27,7 @@ def test_both_ends_are_tried_and_nothing_is_written(bizon, config, tmp_path):
     assert list(tmp_path.iterdir()) == [config]
 
 
-def test_a_destination_that_is_out_of_reach_fails_and_the_source_is_still_reported(bizon, config, tmp_path):
+def test_an_unreachable_destination_fails_and_the_source_is_still_reported(bizon, config, tmp_path):
     (tmp_path / "taken").touch()
     write(config, destination=file_at(tmp_path / "taken/out"))
     done = bizon("check", config)
@@ -38,7 +38,7 @@ def test_a_destination_that_is_out_of_reach_fails_and_the_source_is_still_report
     assert "is a file, not a folder" in destination
 
 
-def test_a_refusing_source_fails_without_its_secret(bizon, config, tmp_path):
+def test_a_source_that_refuses_fails_without_its_secret(bizon, config, tmp_path):
     (tmp_path / "own.py").write_text(
         "from bizon.connectors.sources.dummy.src.source import DummySource\n\n\n"
         "class Own(DummySource):\n"
@@ -65,7 +65,7 @@ def test_json_has_the_attempts(bizon, config):
     ]
 
 
-def test_the_place_of_dead_letters_is_tried(bizon, config, tmp_path):
+def test_the_location_of_dead_letters_is_checked(bizon, config, tmp_path):
     (tmp_path / "taken").touch()
     write(config, on_error="dead_letter", dead_letter_path=str(tmp_path / "taken/letters"))
     done = bizon("check", config)

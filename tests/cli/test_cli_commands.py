@@ -181,7 +181,7 @@ def test_a_reader_that_leaves_is_not_an_error() -> None:
     assert (child.returncode, errors) == (0, b"")
 
 
-def test_public_names_are_there_and_loaded_on_demand() -> None:
+def test_public_names_exist_and_are_loaded_on_demand() -> None:
     assert package.ConfigError is ConfigError
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

@@ -42,14 +42,14 @@ def test_progress_is_a_line_with_a_rate_and_an_eta_when_the_total_is_known(
     assert progress_line(snapshot(fetched, total), 10) == expected
 
 
-def test_a_resumed_run_counts_on_and_its_rate_is_its_own() -> None:
+def test_a_resumed_run_continues_the_count_with_its_own_rate() -> None:
     """It used to begin at 0 of the total, and to announce an hour for a minute of work."""
     before = snapshot(1000, 4800)._replace(records_before=3000, pages_before=30, records_written=500)
     expected = "4,000 of 4,800 records (100/s), 40 pages, 976.6 kB, 3,500 written, ETA 0:00:08"
     assert progress_line(before, 10) == expected
 
 
-def test_a_consumer_by_itself_shows_what_it_writes_and_no_pages() -> None:
+def test_a_consumer_on_its_own_shows_writes_and_no_pages() -> None:
     """It used to show 0 records, 0 pages and 0 B."""
     assert progress_line(snapshot()._replace(records_written=1000), 10) == "1,000 written (100/s)"
 

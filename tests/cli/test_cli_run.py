@@ -77,7 +77,7 @@ def test_secrets_are_masked_in_errors_logs_and_tracebacks(bizon: "Bizon", factor
 
 
 @pytest.mark.lesson("F-24")
-def test_a_capped_run_says_that_nothing_is_published_and_how_to_go_on(bizon: "Bizon", factory: "Factory") -> None:
+def test_a_capped_run_says_that_nothing_is_published_and_how_to_continue(bizon: "Bizon", factory: "Factory") -> None:
     """A truncated run used to look like a complete one."""
     factory.status = factory.status._replace(published=False, capped=True)
     factory.config = BizonConfig.model_validate(

@@ -67,7 +67,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_the_command_accepts_the_schema_accepts(
+def test_the_schema_accepts_every_file_that_the_command_accepts(
     path: Path, accepts: Accepts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers and choices by reference, and keys that ``streams`` fill in, used to be marked as mistakes."""
@@ -102,7 +102,7 @@ def test_what_the_command_accepts_the_schema_accepts(
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else str(value)[:10],
 )
-def test_what_the_command_refuses_the_schema_refuses(
+def test_the_schema_refuses_every_file_that_the_command_refuses(
     path: tuple[Any, ...], value: Any, accepts: Accepts, tmp_path: Path
 ) -> None:
     """Keys of a source used to be allowed unchecked."""
@@ -118,7 +118,7 @@ def test_what_the_command_refuses_the_schema_refuses(
 @pytest.mark.parametrize(
     ("key", "value"), [("max_iterations", "5"), ("http", {"raise_for_status": "yes"}), ("checkpoint_max_age", "1e3")]
 )
-def test_the_text_of_a_number_or_a_truth_is_accepted(key: str, value: Any, accepts: Accepts, tmp_path: Path) -> None:
+def test_a_number_or_boolean_given_as_text_is_accepted(key: str, value: Any, accepts: Accepts, tmp_path: Path) -> None:
     document = changed(DUMMY, ("source", key), value)
     file = tmp_path / "config.yml"
     file.write_text(json.dumps(document))
@@ -126,7 +126,7 @@ def test_the_text_of_a_number_or_a_truth_is_accepted(key: str, value: Any, accep
     assert accepts(document)
 
 
-def test_a_source_of_ones_own_may_have_any_key(accepts: Accepts) -> None:
+def test_a_custom_source_may_have_any_key(accepts: Accepts) -> None:
     source = {"name": "dummy", "stream": "s", "source_file_path": "mine.py", "surprise": 1, "authentication": {"a": 1}}
     assert accepts({**DUMMY, "source": source})
 

@@ -117,7 +117,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 @typed
-def test_numbers_moments_and_text_are_as_they_are_stored(loaded: Path) -> None:
+def test_numbers_timestamps_and_text_are_shown_as_stored(loaded: Path) -> None:
     first, second, third = rows(loaded)
     assert (first["id"], first["big"], second["big"], third["big"]) == (1, BIG, 7, None)
     assert str(first["share"]) == "1.5"
@@ -256,7 +256,7 @@ def test_a_declared_column_is_called_declared(here: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "parquet"])
-def test_what_sync_mode_stream_has_written_is_shown(format: str, here: Path) -> None:
+def test_rows_written_in_sync_mode_stream_are_shown(format: str, here: Path) -> None:
     config = write(here, {"name": "file", "config": {**TARGETS["json"]["config"], "format": format, "buffer_size": 0}})
     document = yaml.safe_load(config.read_text())
     document["source"] |= {"sync_mode": "stream", "max_iterations": 2}

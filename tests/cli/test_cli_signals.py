@@ -50,7 +50,7 @@ def test_stop_may_take_a_lock_that_the_main_thread_holds() -> None:
 
 
 @pytest.mark.lesson("F-47")
-def test_the_old_handlers_come_back() -> None:
+def test_the_old_handlers_are_restored() -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     with graceful_stop(lambda: None, lambda: None):
         assert all(signal.getsignal(each) is not handler for each, handler in before.items())
@@ -127,7 +127,7 @@ def test_a_signal_that_is_ignored_from_outside_stays_ignored() -> None:
             signal.signal(each, handler)
 
 
-def test_a_stop_is_asked_for_although_nobody_can_read_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_is_requested_although_its_message_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 

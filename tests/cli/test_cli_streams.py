@@ -1,6 +1,6 @@
 """No output stream makes a command fail: closed streams, a full disk, a pipe without a reader, old encodings.
 
-New processes, by ``subprocess``: what a process does with its streams as it starts is the matter.
+New processes, by ``subprocess``: these tests are about the streams of a process that starts.
 """
 
 import json
@@ -61,7 +61,7 @@ def test_a_name_that_the_encoding_lacks_is_shown_escaped(folder: Path) -> None:
 
 
 def test_no_file_of_the_run_takes_the_place_of_a_closed_stream(folder: Path) -> None:
-    """Its number would be 2, and everything that a library writes to stderr would go into it."""
+    """A file of the run would get number 2, and everything that a library writes to stderr would go into it."""
     (folder / "loud.py").write_text(
         "import os\nfrom bizon.connectors.sources.dummy.src.source import DummySource\n"
         "class Loud(DummySource):\n"

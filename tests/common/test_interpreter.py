@@ -22,7 +22,7 @@ with tuned_for_pages() if sys.argv[1] == "tuned" else contextlib.nullcontext():
 """
 
 
-def test_the_collector_looks_less_often_within_and_as_before_afterwards() -> None:
+def test_the_collector_runs_less_often_inside_and_as_before_afterwards() -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     with tuned_for_pages():
         assert gc.get_threshold()[0] > before[0]
@@ -31,14 +31,14 @@ def test_the_collector_looks_less_often_within_and_as_before_afterwards() -> Non
     assert gc.get_freeze_count() == 0
 
 
-def test_threads_take_turns_sooner_within_and_as_before_afterwards() -> None:
+def test_threads_switch_sooner_inside_and_as_before_afterwards() -> None:
     before = sys.getswitchinterval()
     with tuned_for_pages():
         assert sys.getswitchinterval() < before
     assert sys.getswitchinterval() == before
 
 
-def test_an_error_leaves_it_as_it_was_too() -> None:
+def test_an_error_restores_the_settings_too() -> None:
     before = gc.get_threshold()
     with pytest.raises(RuntimeError), tuned_for_pages():
         raise RuntimeError

@@ -32,20 +32,20 @@ def test_an_exception_of_a_signal_handler_of_the_host_is_for_the_process(host: N
     assert is_for_the_process(raised.value)
 
 
-def test_the_same_exception_from_elsewhere_is_not(host: None) -> None:
+def test_the_same_exception_from_elsewhere_is_not_for_the_process(host: None) -> None:
     with pytest.raises(TimeLimit) as raised:
         raise TimeLimit
     assert not is_for_the_process(raised.value)
 
 
-def test_sys_exit_in_a_connector_is_not() -> None:
+def test_sys_exit_in_a_connector_is_not_for_the_process() -> None:
     with pytest.raises(SystemExit) as raised:
         raise SystemExit(0)
     assert not is_for_the_process(raised.value)
 
 
 @pytest.mark.parametrize("handled_by_the_host", [True, False])
-def test_ctrl_c_is_where_nobody_has_taken_it_over(handled_by_the_host: bool) -> None:
+def test_ctrl_c_is_for_the_process_where_nobody_handles_it(handled_by_the_host: bool) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if handled_by_the_host else signal.default_int_handler)
     try:
         assert is_for_the_process(KeyboardInterrupt()) is not handled_by_the_host
@@ -73,7 +73,7 @@ def test_the_words_name_the_type_once(error: Exception, words: str) -> None:
 
 
 class Unknown(BaseException):
-    """Nobody knows what it means."""
+    """Its meaning is unknown."""
 
 
 @pytest.mark.parametrize(

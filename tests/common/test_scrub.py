@@ -81,7 +81,7 @@ def test_ordinary_text_stays(text: str) -> None:
 
 
 @given(data=st.data())
-def test_a_text_without_the_sign_of_a_shape_has_none_of_it(data: st.DataObject) -> None:
+def test_text_that_matches_a_pattern_contains_its_sign(data: st.DataObject) -> None:
     """Only patterns whose sign is in the text are tried."""
     sign, pattern = data.draw(st.sampled_from(SHAPES))
     text = data.draw(st.from_regex(pattern))

@@ -1,4 +1,4 @@
-"""Secrets are text for connectors, and masked for everybody else."""
+"""Secrets are text for connectors and masked everywhere else."""
 
 import pickle
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def test_an_empty_secret_is_shown_as_empty() -> None:
     assert repr(Login().password) == "''"
 
 
-def test_a_secret_survives_the_way_to_another_process() -> None:
+def test_a_secret_survives_pickling_to_another_process() -> None:
     copy = pickle.loads(pickle.dumps(Login(password="s3kret")))
     assert isinstance(copy.password, Secret)
     assert copy.password == "s3kret"

@@ -5,7 +5,7 @@ from threading import Event
 from bizon.common.ticking import Ticker
 
 
-def test_it_acts_again_and_again_until_its_context_is_left() -> None:
+def test_it_repeats_until_its_context_is_left() -> None:
     calls, third = [], Event()
 
     def act() -> None:

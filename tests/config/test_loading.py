@@ -179,7 +179,7 @@ def test_a_custom_source_next_to_the_configuration_is_found(tmp_path: Path, monk
     assert found() == str(work / "mine.py"), "the working directory comes first"
 
 
-def test_a_source_config_made_in_a_program_is_taken_as_it_is() -> None:
+def test_a_source_config_made_in_a_program_is_used_unchanged() -> None:
     source = DummySourceConfig.model_validate(DUMMY["source"])
     assert build({**DUMMY, "source": source}).config.source is source
 
@@ -253,13 +253,13 @@ def test_a_missing_source_is_still_reported() -> None:
 
 @pytest.mark.parametrize("key", ["name", "stream"])
 def test_a_name_that_the_state_has_no_room_for_is_refused(key: str) -> None:
-    """Postgres used to report it, after the run had begun."""
+    """Postgres used to report it after the run had started."""
     assert build(with_source(**{key: "n" * 100}))
     with pytest.raises(ConfigError, match=rf"source\.{key}: must have at most 100 characters"):
         build(with_source(**{key: "n" * 101}))
 
 
-def test_so_is_a_schema_that_postgres_would_cut_off() -> None:
+def test_a_schema_that_postgres_would_truncate_is_refused() -> None:
     backend = {"type": "postgres", "config": {"host": "h", "username": "u", "password": "", "database": "d"}}
     with pytest.raises(ConfigError, match=r"schema: must have at most 63 bytes, which is the longest name in Postgres"):
         build({**DUMMY, "engine": {"backend": {**backend, "config": {**backend["config"], "schema": "é" * 32}}}})
@@ -272,7 +272,7 @@ def test_a_state_that_is_a_url_is_refused(database: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["~nosuchuser/x.py", "x" * 300 + ".py"])
-def test_a_source_file_that_cannot_be_looked_for_is_one_message(path: str) -> None:
+def test_a_source_path_that_cannot_be_resolved_is_one_message(path: str) -> None:
     """They used to be ``unexpected RuntimeError`` and ``unexpected OSError``."""
     with pytest.raises(ConfigError, match=r"source\.source_file_path: custom source "):
         build(with_source(source_file_path=path), resolve=source_config_class)

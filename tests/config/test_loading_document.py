@@ -29,7 +29,7 @@ def test_keys_and_values_are_known_by_line_and_column(tmp_path: Path) -> None:
     assert document.position(("items", 0, "b"), value=True) == Position(5, 8)
 
 
-def test_a_key_that_is_not_there_is_placed_at_the_block_around_it(tmp_path: Path) -> None:
+def test_a_missing_key_is_placed_at_the_block_around_it(tmp_path: Path) -> None:
     document = load_yaml(write(tmp_path, "name: p\nsource:\n  name: x\n"))
     assert document.position(("source", "stream")) == Position(2, 1)
     assert document.locate(("nowhere",)).endswith("pipe.yml:1:1")
@@ -44,7 +44,7 @@ def test_a_dict_has_no_positions() -> None:
     assert document_from_dict({"name": "p"}).locate(("name",)) == "config"
 
 
-def test_something_else_than_a_dict_is_refused() -> None:
+def test_anything_but_a_dict_is_refused() -> None:
     with pytest.raises(ConfigError, match="this is a list"):
         document_from_dict(["name"])  # type: ignore[arg-type]
 
@@ -129,7 +129,7 @@ def test_a_path_is_written_with_dots_and_indexes() -> None:
 @pytest.mark.parametrize(
     "text", ["0012345", "0x1F", "0b101", "1234_5678", "+5", "-0", "12:30:45", "1_0.5", "190:20:30.15"]
 )
-def test_what_yaml_1_1_reads_as_another_number_stays_the_text_it_is(tmp_path: Path, text: str) -> None:
+def test_text_that_yaml_1_1_reads_as_another_number_stays_text(tmp_path: Path, text: str) -> None:
     """``client_id: 0012345`` used to be sent as 5349."""
     assert load_yaml(write(tmp_path, f"a: {text}\n")).data == {"a": text}
 

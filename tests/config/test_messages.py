@@ -137,12 +137,12 @@ def test_an_unknown_key_hides_no_other_mistake() -> None:
     ]
 
 
-def test_a_wrong_whole_is_named_without_a_key() -> None:
+def test_a_configuration_that_is_not_a_mapping_is_reported_without_a_key() -> None:
     assert mistakes([1]) == ["expected a mapping of keys, found a list"]
 
 
 @pytest.mark.parametrize("declared", ["api_key", "oauth"])
-def test_the_parameters_of_an_authentication_are_those_of_its_type(declared: str) -> None:
+def test_an_authentication_lists_the_parameters_of_its_type(declared: str) -> None:
     data = {"name": "d", "stream": "s", "authentication": {"type": declared, "params": {"nonsense": 1}}}
     found = [line for line in mistakes(data, DummySourceConfig) if "nonsense" in line]
     assert len(found) == 1

@@ -120,12 +120,12 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
-def test_every_setting_that_is_a_time_has_an_upper_bound() -> None:
+def test_every_duration_has_an_upper_bound() -> None:
     """1e18 seconds used to be accepted, and to overflow a timer."""
     assert seconds_of(BizonConfig, set()) == []
 
 
 @pytest.mark.parametrize("timeout", [[1e18, 1], [1, 1e18]])
-def test_so_have_the_time_outs_of_http(timeout: list[float]) -> None:
+def test_every_http_timeout_has_an_upper_bound(timeout: list[float]) -> None:
     with pytest.raises(ConfigError, match=r"source\.http\.timeout: both time-outs must be at most 3155760000 seconds"):
         build({"name": "p", "source": {"name": "n", "stream": "s", "http": {"timeout": timeout}}})

@@ -90,7 +90,7 @@ def test_the_source_and_the_schemas_are_filled_from_the_streams(tmp_path: Path, 
     assert [column.name for column in schema.record_schema] == ["id"]
 
 
-def test_what_the_blocks_say_themselves_wins(tmp_path: Path, pipeline: dict[str, Any]) -> None:
+def test_keys_set_in_a_block_override_its_streams(tmp_path: Path, pipeline: dict[str, Any]) -> None:
     pipeline["source"]["paths"] = ["/own"]
     pipeline["destination"]["config"]["record_schemas"] = [{"destination_id": "own", "record_schema": COLUMNS}]
     config = load(tmp_path, pipeline)

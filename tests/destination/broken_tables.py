@@ -148,7 +148,7 @@ class RemovesStagingFirst(Tables):
 
 
 class PublishesAgainAfterACrash(Tables):
-    """Appends in one transaction, and says so in the next."""
+    """Appends in one transaction, and records it in the next."""
 
     def publish(self, now: target.Session) -> None:
         super().publish(now)
@@ -166,7 +166,7 @@ class AddsABatchAgain(Tables):
 
 
 class WritesRowByRow(Tables):
-    """Each row in a transaction of its own, and no look at what is there."""
+    """Each row in a transaction of its own, without a look at existing rows."""
 
     def write_records(self, df_destination_records: pl.DataFrame) -> Answer:
         for place in range(df_destination_records.height):
@@ -223,7 +223,7 @@ class SaysThatItHasWritten(Tables):
 
 
 class IgnoresRejects(Tables):
-    """The target takes what it can store, and says what it cannot."""
+    """The target stores valid rows, and reports the others."""
 
     def write_records(self, df_destination_records: pl.DataFrame) -> Answer:
         try:
@@ -234,7 +234,7 @@ class IgnoresRejects(Tables):
 
 
 class WritesTheRestOfABatchWithRejects(Tables):
-    """It names the rows, and has written the others."""
+    """It names the rows, and has already written the others."""
 
     def write_records(self, df_destination_records: pl.DataFrame) -> Answer:
         try:

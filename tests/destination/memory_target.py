@@ -27,7 +27,7 @@ class Contents:
     owners: dict[str, Owned] = field(default_factory=dict)
 
     def copy(self) -> "Contents":
-        """Another one; rows are shared, and never changed."""
+        """A copy; rows are shared, and never changed."""
         return Contents(
             {table: list(rows) for table, rows in self.published.items()},
             {table: list(rows) for table, rows in self.staged.items()},

@@ -98,7 +98,7 @@ def _compares_nothing(_real: Any) -> Any:
 
 
 def _without(**changes: Any) -> Callable[[Any], Any]:
-    """A merge whose rule has other values."""
+    """A merge with a modified rule."""
 
     def made(real: Any) -> Any:
         def rule(self: TypedRows, columns: Any) -> Any:

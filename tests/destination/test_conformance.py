@@ -94,7 +94,7 @@ class TestTables(DestinationConformance):
         (broken.NeedsToBePrepared, "it_can_be_closed_before_it_was_used", None),
     ],
 )
-def test_what_breaks_the_contract_fails(
+def test_a_breach_of_the_contract_fails_the_suite(
     kind: type[AbstractDestination], behaviour: str, mode: SourceSyncModes | None
 ) -> None:
     with pytest.raises((AssertionError, AttributeError, BizonError, pytest.fail.Exception)):
@@ -117,7 +117,7 @@ def test_a_suite_that_watches_no_client_says_so(monkeypatch: pytest.MonkeyPatch)
         run_behaviour(Tables, "its_calls_to_the_target_are_seen", None)
 
 
-def test_unclaimed_behaviours_are_no_tests() -> None:
+def test_unclaimed_behaviours_add_no_tests() -> None:
     class OnlyTakesRows(DestinationConformance):
         stages = survives_interruptions = False
 

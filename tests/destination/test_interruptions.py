@@ -19,7 +19,7 @@ class Connection:
     def _force_close(self):
         type(self).closed += 1
 
-    __del__ = _force_close  # as PyMySQL has it
+    __del__ = _force_close  # as in PyMySQL
 """
 
 

@@ -124,7 +124,7 @@ def test_a_merge_gives_what_the_model_says_once_or_twice(
     assert engine.merged(merge, there, sent, times) == model(merge, there, staged)
 
 
-def test_a_row_that_is_replaced_keeps_the_columns_that_somebody_has_added(engine: Engine) -> None:
+def test_a_replaced_row_keeps_columns_added_by_others(engine: Engine) -> None:
     merge = replace(MERGE, kept=("mine",))
     there = [(1, "a", 1, "old", "kept"), (2, "a", 9, "newer", "kept, too")]
     staged = [(1, "a", 2, "new", False, 0, 0), (2, "a", 2, "older", False, 0, 1), (3, "a", 2, "first", False, 0, 2)]

@@ -103,7 +103,7 @@ def test_a_look_creates_no_table(pipeline: Any) -> None:
     assert query("SELECT name FROM sqlite_master") == []
 
 
-def test_staging_of_a_job_that_was_given_up_is_dropped_by_the_next(pipeline: Any) -> None:
+def test_staging_of_an_abandoned_job_is_dropped_by_the_next(pipeline: Any) -> None:
     into: Pipeline = pipeline(INCREMENTAL)
     given_up = into.job()
     given_up.start()
@@ -136,7 +136,7 @@ def test_the_name_of_a_staging_table_fits_and_differs_by_job() -> None:
 
 
 class Cursor:
-    """Keeps what it is asked to execute."""
+    """Records the statements that it is asked to execute."""
 
     def execute(self, statement: str, values: Any) -> None:
         self.asked = statement, values

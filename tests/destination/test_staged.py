@@ -17,7 +17,7 @@ BATCHES = (CommittedBatch(0, 1, 5, {"part": "a"}), CommittedBatch(2, 2, 0), Comm
 
 
 class Stage:
-    """Staging that notes what it is asked."""
+    """Staging that records its calls."""
 
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls

@@ -73,7 +73,7 @@ def test_a_column_of_numbers_is_widened(there: ColumnType, value: str, wide: Col
         (decimal(38), "0.5"),
     ],
 )
-def test_where_a_stored_value_might_change_the_value_is_rescued(there: ColumnType, value: str) -> None:
+def test_a_value_is_rescued_where_widening_might_change_a_stored_one(there: ColumnType, value: str) -> None:
     text = f'{{"a":{value}}}'
     assert difference(of({"a": there}), text).is_empty
     result = after(of({"a": there}), text)
@@ -140,7 +140,7 @@ def test_two_keys_for_one_flattened_column() -> None:
     assert after(schema, '{"a":{"b":1},"a_b":2}', flatten=1).frame.rows() == [(1, '{"a_b":2}')]
 
 
-def test_a_table_has_only_so_many_columns() -> None:
+def test_a_table_has_a_maximum_number_of_columns() -> None:
     found = difference(of({"a": INT64}, most=2), '{"b":1,"c":2}')
     assert [column.name for column in found.add] == ["b"]
     assert found.refused == {("c",): "the table has 2 columns, the most that it may have"}
@@ -152,7 +152,7 @@ def test_every_record_counts_for_the_type_of_a_column() -> None:
     assert [str(column.type) for column in schema.columns] == ["float64", "boolean"]
 
 
-def test_flattened_keys_are_columns_and_what_is_no_object_keeps_its_own() -> None:
+def test_flattened_keys_become_columns_and_other_values_keep_their_key() -> None:
     texts = ('{"a":{"b":{"c":1},"d":[]}}', '{"a":{}}', '{"a":5}', '{"a":{"b":2}}', '{"a": {"b": {"c": 1.50}}}')
     result = after(of({}), *texts, flatten=1)
     assert result.frame.columns == ["a_b", "a_d", "a", RESCUED]

@@ -53,7 +53,7 @@ def test_every_rule_has_a_mutant() -> None:
     assert rules == {f"rule_{number}" for number in range(1, 12)}
 
 
-def test_unclaimed_behaviours_are_no_tests() -> None:
+def test_unclaimed_behaviours_add_no_tests() -> None:
     class OnlyAppends(TableConformance):
         pass
 

@@ -80,7 +80,7 @@ def test_a_later_batch_adds_and_widens() -> None:
     assert third.after["a"] == decimal(38)
 
 
-def test_a_table_that_somebody_has_changed_is_planned_from_its_catalogue() -> None:
+def test_a_table_changed_by_others_is_planned_from_its_catalogue() -> None:
     plans = planner()
     after = plans.plan("t", NEW, rows({"a": 1, "b": 1})).after
     dropped = {name: kind for name, kind in after.items() if name != "b"}
@@ -108,7 +108,7 @@ def test_strict_takes_the_first_batch_and_refuses_what_does_not_fit_later() -> N
 
 
 @pytest.mark.parametrize("mode", SchemaMode)
-def test_a_record_that_is_no_object_is_refused(mode: SchemaMode) -> None:
+def test_a_record_that_is_not_an_object_is_refused(mode: SchemaMode) -> None:
     with pytest.raises(RowsRejectedError, match="record '1' is not a JSON object"):
         planner(mode).plan("t", NEW, rows({"a": 1}, "[]"))
 

@@ -130,7 +130,7 @@ def test_a_helper_is_executed_once_for_all_sources_of_its_folder(folder):
     assert sys.modules[first.__module__].client is sys.modules[second.__module__].client
 
 
-def test_a_helper_that_was_fixed_is_read_again(folder):
+def test_a_fixed_helper_is_reloaded(folder):
     path = folder("one", "from client import LATER", "LATER")
     with pytest.raises(ConfigError, match=r"source\.py:3: ImportError: cannot import name 'LATER'"):
         load_custom_source(path)

@@ -95,7 +95,7 @@ def source_with(*choices: str) -> str:
 
 
 def _with_methods(text: str, code: str) -> str:
-    """A method that the class has is exchanged, any other is added."""
+    """A method that the class has is replaced, any other is added."""
     for method in re.split(r"\n(?=    def )", code.rstrip("\n")):
         name = re.match(r" *def (\w+)", method)[1]
         old = re.search(rf"^    def {name}\(.*?(?=^    (?:def|@)|\Z)", text, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""The code of a guide, put together as its reader does: a source, and the methods that replace some of its own."""
+"""The code of a guide, assembled as its reader does: a source, and the methods that replace some of its own."""
 
 import re
 from pathlib import Path

@@ -159,9 +159,7 @@ def _models_of(field: FieldInfo) -> list[type[BaseModel]]:
     """The blocks a field may hold."""
     selected = next((each for each in field.metadata if isinstance(each, Selected)), None)
     models = _models(field.annotation) if selected is None else selected.all().values()
-    return [
-        model for model in models if model is not OutsideDestinationConfig
-    ]  # its keys are those of the user's class
+    return [model for model in models if model is not OutsideDestinationConfig]  # the user's class defines its keys
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -40,20 +40,20 @@ def values(kind: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_values_of_a_kind_are_those_of_the_code(kind: str) -> None:
+def test_the_page_lists_every_value_of_a_kind(kind: str) -> None:
     """The page once listed two of five destinations, and three of four backends."""
     assert values(kind) == {member.value for member in KINDS[kind]}
 
 
 @pytest.mark.parametrize("cells", rows("Key abstractions"), ids=lambda cells: cells[0])
-def test_a_base_class_is_where_it_is_said_to_be(cells: list[str]) -> None:
+def test_a_base_class_is_where_the_page_says(cells: list[str]) -> None:
     name, path = cells[1].strip("`"), cells[2].strip("`")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     assert name in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 @pytest.mark.parametrize("cells", rows("Where things are"), ids=lambda cells: cells[0])
-def test_a_file_that_is_named_without_a_folder_is_beside_the_one_of_its_row(cells: list[str]) -> None:
+def test_a_file_named_without_a_folder_is_in_the_folder_of_its_row(cells: list[str]) -> None:
     folder = (ROOT / re.findall(r"`([^`]+)`", cells[0])[0]).parent
     names = re.findall(r"`([a-z_]+\.py)`", cells[1])
     assert [name for name in names if not (folder / name).exists()] == []
@@ -96,7 +96,7 @@ def test_every_environment_variable_that_is_named_is_read() -> None:
     assert {name for name in names if f'"{name}"' not in code} == set()
 
 
-def test_the_page_of_claude_is_this_one_and_the_skills_that_exist() -> None:
+def test_the_page_of_claude_imports_this_one_and_lists_the_skills() -> None:
     text = (ROOT / "CLAUDE.md").read_text(encoding="utf-8")
     assert text.startswith("@AGENTS.md\n")
     listed = re.findall(r"^\| `/([a-z-]+)` \|", text, re.MULTILINE)

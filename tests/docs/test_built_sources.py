@@ -151,7 +151,7 @@ def wait_for_a_checkpoint(state: Path) -> None:
 
 
 def run(package: Any, api: Api, config: Path) -> list[dict[str, str]]:
-    """Run the pipeline; returns the places that it asked for."""
+    """Run the pipeline; returns the places that it requested."""
     api.requests.clear()
     package.bizon("run", str(config))
     return api.requests

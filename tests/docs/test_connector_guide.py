@@ -1,4 +1,4 @@
-"""A reader follows ai-connector-guide.md: fills the placeholders, and exchanges the pieces that the tables choose."""
+"""A reader follows ai-connector-guide.md: fills the placeholders, and swaps in the pieces that the tables choose."""
 
 import re
 from datetime import UTC, datetime
@@ -153,7 +153,7 @@ def test_a_token_continues_where_the_last_run_ended(reader, api):
     assert tokens.ids(since("2024-05-01T00:00:00Z", **tokens.next_states[-1])) == ["6"]
 
 
-def test_a_window_of_the_past_goes_by_the_filter_and_the_next_run_by_the_token(reader, api):
+def test_a_window_of_the_past_uses_the_filter_and_the_next_run_the_token(reader, api):
     both = reader("both")
     assert both.ids(since("2024-05-04T00:00:00Z")) == ["4", "5"]
     api.items.append({**USERS[0], "id": 6})

@@ -1,56 +1,39 @@
-"""The prose is plain English: docstrings, comments and messages of the package, and every page."""
+"""The prose is plain English: docstrings, comments, messages, names of tests, the Makefile and every page."""
 
 from pathlib import Path
 
 import pytest
+from docs.english_examples import CAUGHT, NAMES, PLAIN, WRAPPED
 from docs.english_rules import IDIOMS, OPENS_WITH_A_CLAUSE, breaches_in
 
 ROOT = Path(__file__).parents[2]
+CODE = ("bizon/**/*.py", "tests/**/*.py", "benchmarks/*.py", "benchmarks/[!.]*/*.py", "Makefile")
 PAGES = ("*.md", "docs/**/*.md", "examples/**/*.md", ".claude/**/*.md")
 EXAMPLES = ("examples/**/*.py", "examples/**/*.yml", "bizon/**/*.example.yml")
-PROSE = [file for pattern in ("bizon/**/*.py", *PAGES, *EXAMPLES) for file in sorted(ROOT.glob(pattern))]
-CAUGHT = (
-    ("What a broker has delivered and is not told yet that it may forget", {OPENS_WITH_A_CLAUSE, "is told"}),
-    ("What is of another job, of an older epoch, or came before is left out", {OPENS_WITH_A_CLAUSE, "is of"}),
-    ("Of two objects at the same page that of the later start counts", {OPENS_WITH_A_CLAUSE, "that of"}),
-    ("What pages wait in between producer and consumer", {OPENS_WITH_A_CLAUSE}),
-    ("One sentence. Who ended it was not noted.", {OPENS_WITH_A_CLAUSE}),
-    ("The broker is away, trying on", {"away", "trying on"}),
-    ("The staging table is made anew.", {"anew"}),
-    ("The offsets of the group are not told.", {"is told"}),
-    ("Such pages are kept beside the state.", {"beside"}),
-    ("It stops after so many pages.", {"so many"}),
-    ("A destination that says no ends the run.", {"says no"}),
-    ("The cursor decides, as ever.", {"as ever"}),
-    ("Both sides run in turn.", {"in turn"}),
-    ("The token is forgiven for a while.", {"a while"}),
-    ("A record that is no JSON", {"no X"}),
-    ("The run goes on behind the last checkpoint.", {"goes behind"}),
-    ("A class of one's own", {"one's own"}),
-    ("As the guide has it, ids are stable.", {"has it"}),
-    ("Another run is at work.", {"at work"}),
-    ("It waits for ever.", {"for ever"}),
-    ("The next run mends it.", {"mend"}),
-)
-PLAIN = (
-    "Deliveries not acknowledged yet.",
-    "Messages of another job or an older epoch, and repeats, are skipped.",
-    "When two objects start at the same page, the later epoch wins.",
-    "The broker is unreachable; retrying.",
-    "Pages that wait more than a second to be written are spooled next to the state file.",
-    "Stop after this many pages.",
-    "A destination that refuses ends the run.",
-    "Where pages wait between producer and consumer.",
-    "What does it cost? About a tenth.",
-    "There is no second ledger, and it is no longer read.",
-    "There are so many rows that they are counted in two steps.",
-    "Of course it can be read from `what is no code`.",
-)
+EXAMPLES_OF_RULES = Path(__file__).with_name("english_examples.py")
+PROSE = {file for pattern in (*CODE, *PAGES, *EXAMPLES) for file in ROOT.glob(pattern)} - {EXAMPLES_OF_RULES}
+FOLDER_DEPTH = 2
 
 
-@pytest.mark.parametrize("file", PROSE, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_file_reads_as_plain_english(file: Path) -> None:
-    assert [str(breach) for breach in breaches_in(file)] == []
+def folder_of(file: Path) -> str:
+    return "/".join(file.relative_to(ROOT).parts[:-1][:FOLDER_DEPTH]) or "."
+
+
+@pytest.mark.parametrize("folder", sorted({folder_of(file) for file in PROSE}))
+def test_a_folder_reads_as_plain_english(folder: str) -> None:
+    files = sorted(file for file in PROSE if folder_of(file) == folder)
+    assert [str(breach) for file in files for breach in breaches_in(file)] == []
+
+
+def test_tests_benchmarks_and_the_makefile_are_read() -> None:
+    read = {str(file.relative_to(ROOT)) for file in PROSE}
+    assert {
+        "tests/docs/test_english.py",
+        "tests/docs/english_rules.py",
+        "benchmarks/bench.py",
+        "benchmarks/work/postgres.py",
+        "Makefile",
+    } <= read
 
 
 @pytest.mark.parametrize(("sentence", "rules"), CAUGHT, ids=[sentence for sentence, _ in CAUGHT])
@@ -67,6 +50,20 @@ def test_plain_sentences_pass(sentence: str, tmp_path: Path) -> None:
     assert _broken_by(sentence, tmp_path) == set()
 
 
+@pytest.mark.parametrize(("definition", "rules"), NAMES)
+def test_the_name_of_a_test_is_prose(definition: str, rules: set[str], tmp_path: Path) -> None:
+    file = tmp_path / "test_module.py"
+    file.write_text(definition)
+    assert {breach.rule for breach in breaches_in(file)} == rules
+
+
+@pytest.mark.parametrize("text", WRAPPED)
+def test_a_phrase_over_two_lines_is_caught(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(text)
+    assert [breach.rule for breach in breaches_in(file)] == ["for ever"]
+
+
 def _broken_by(sentence: str, folder: Path) -> set[str]:
     """The rules that a sentence breaks, the same in every place where prose stands."""
     forms = {
@@ -77,8 +74,9 @@ def _broken_by(sentence: str, folder: Path) -> set[str]:
         "comment.py": f"x = 1  # {sentence}\n",
         "message.py": f'x = f"{sentence} {{1}}"\n',
     }
+    makefiles = (f"x := y  # {sentence}\n", f"x: ## {sentence}\n", f'x:\n\t@echo "{sentence}"\n')
     found = set()
-    for name, text in forms.items():
+    for name, text in (*forms.items(), *(("Makefile", text) for text in makefiles)):
         (folder / name).write_text(text)
         found.add(frozenset(breach.rule for breach in breaches_in(folder / name)))
     (rules,) = found

@@ -65,7 +65,7 @@ def test_an_example_that_needs_nothing_runs(path, run_cli):
 
 
 @pytest.mark.lesson("F-45")
-def test_the_quickstart_runs_as_the_readme_has_it(tmp_path):
+def test_the_quickstart_runs_as_the_readme_shows(tmp_path):
     """In a separate process, by the installed command."""
     command = [Path(sys.executable).with_name("bizon"), "run", ROOT / "examples/quickstart.yml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

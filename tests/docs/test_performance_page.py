@@ -12,7 +12,7 @@ def results() -> list[dict]:
     return read_results(sorted(COMMITTED.glob("*.json")))
 
 
-def test_the_table_is_that_of_the_committed_results() -> None:
+def test_the_table_matches_the_committed_results() -> None:
     """Remedy: python -m benchmarks.bench --write-docs benchmarks/results/*.json"""
     page = PAGE.read_text(encoding="utf-8")
     assert render(results()) in page
@@ -24,7 +24,7 @@ def test_every_row_of_the_harness_is_in_the_table() -> None:
     assert [row.name for row in TABLE if f"| `{row.name}` | {row.work} |" not in table] == []
 
 
-def test_the_stages_are_those_that_were_measured() -> None:
+def test_the_stages_match_the_measurement() -> None:
     """Remedy: python -m benchmarks.bench --stages"""
     page = PAGE.read_text(encoding="utf-8")
     assert page_with_stages(json.loads(stages.FILE.read_text(encoding="utf-8")), page) == page

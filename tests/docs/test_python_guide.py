@@ -22,7 +22,7 @@ def test_the_code_of_the_guide_runs(block: str, tmp_path: Path, capsys: pytest.C
         assert list(tmp_path.glob("*.json"))
 
 
-def test_what_the_security_page_shows_for_learned_secrets_runs() -> None:
+def test_the_learned_secrets_example_of_the_security_page_runs() -> None:
     page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(block, {"answer": {"session_token": "Session-11-Token"}})

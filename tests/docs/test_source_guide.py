@@ -55,7 +55,7 @@ def test_a_wrong_token_ends_the_run_before_the_first_page(package, folder, api):
     assert not (package.work / "users.json").exists()
 
 
-def test_incremental_is_refused_before_the_method_is_there(package, folder, api, source_guide):
+def test_incremental_is_refused_before_the_method_exists(package, folder, api, source_guide):
     config = package.write(f"{folder}/{CONFIG}", source_guide.block("yaml", "cursor_field: updated_at"))
     package.bizon("config", "validate", str(config), expect=2)
 

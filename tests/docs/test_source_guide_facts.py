@@ -46,7 +46,7 @@ def run(pipeline) -> RunnerStatus:
 
 
 def refuse_from(api: Api, cursor: str) -> None:
-    """Let the API refuse everybody once it was asked for this page."""
+    """Let the API refuse everybody after a request for this page."""
     api.admits = lambda request: request.args.get("cursor") != cursor
 
 

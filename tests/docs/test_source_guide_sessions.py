@@ -72,7 +72,7 @@ def test_a_login_that_is_not_json_names_its_own_path(reader, api, httpserver: HT
     assert "/v1/login: HTTP 200, text/html: the body is not valid JSON" in reason
 
 
-def test_a_limit_with_the_moment_of_its_reset_is_waited_for(reader, api):
+def test_a_rate_limit_with_a_reset_time_delays_the_next_request(reader, api):
     real, asked = api._graph, []
 
     def graph(variables: dict[str, Any]) -> dict[str, Any]:

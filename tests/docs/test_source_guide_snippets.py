@@ -53,7 +53,7 @@ def test_a_query_that_failed_is_an_error_even_if_it_brought_data(reader, api):
         reader("Graph").ids()
 
 
-def test_a_limit_in_the_body_is_waited_for(reader, api):
+def test_a_rate_limit_in_the_body_delays_the_next_request(reader, api):
     api.limits = [{"error": {"code": "rate_limited", "retry_after": 0.001}}] * 2
     assert reader("Limited").ids() == IDS
 
@@ -100,7 +100,7 @@ def test_a_policy_of_the_source_keeps_what_the_user_configured(reader):
     assert (policy.total, policy.retry_after_max, policy.status_forcelist[-1]) == (2, 600, 529)
 
 
-def test_a_report_is_waited_for_and_its_failure_is_an_error(reader, httpserver: HTTPServer):
+def test_the_source_waits_for_a_report_and_its_failure_is_an_error(reader, httpserver: HTTPServer):
     source = reader("Reports").source()
     httpserver.expect_request("/v1/reports/1").respond_with_json({"status": "done"})
     httpserver.expect_request("/v1/reports/2").respond_with_json({"status": "failed", "message": "no such table"})
@@ -132,7 +132,7 @@ def test_a_token_brings_what_changed_since_the_last_page_of_the_last_run(reader,
     assert tokens.next_states[-1] == {"token": "6"}
 
 
-def test_a_deletion_is_a_record_with_the_id_of_what_is_gone(reader, api):
+def test_a_deletion_is_a_record_with_the_id_of_the_deleted_object(reader, api):
     api.deleted = [{"id": 3, "deleted_at": "2024-06-01T00:00:00+00:00"}]
     tombstones = reader("Tombstones")
     assert tombstones.ids() == IDS  # the first run asks for none
@@ -158,7 +158,7 @@ def test_a_signed_request_is_admitted_and_signed_again_for_a_retry(tmp_path, sou
     assert "HTTP 401 Unauthorized: no such account" in reason
 
 
-def test_the_position_of_a_page_is_in_the_body_of_the_question(reader, api):
+def test_the_position_of_a_page_is_in_the_body_of_the_request(reader, api):
     reader("Posted").ids()
     assert [request.get("cursor") for request in api.requests] == [None, str(SIZE), str(2 * SIZE)]
     assert all(request["sort"] == ["id"] for request in api.requests)

@@ -68,7 +68,7 @@ class Pipeline:
         return done
 
     def bizon(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        """Another command, in the folder of the pipeline, whose configuration is written anew."""
+        """Run another command in the folder of the pipeline, with its configuration rewritten."""
         _ = self.command
         done = commands.run([*commands.BIZON, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=60)
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -97,7 +97,7 @@ class Pipeline:
         return [int(line["source_record_id"]) for line in self.lines(name)]
 
     def trace(self) -> list[str]:
-        """What the source was asked for."""
+        """The requests that the source received."""
         path = self.folder / "trace.txt"
         return path.read_text().splitlines() if path.exists() else []
 

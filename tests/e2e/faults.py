@@ -1,5 +1,5 @@
 """Faults from outside: a part of the run that fails, a disk that is full or read-only, a state that somebody else
-holds. Each is a context manager; behind it the fault is gone."""
+holds. Each is a context manager; after it the fault is gone."""
 
 import json
 import os
@@ -30,14 +30,14 @@ def fault(**faults: Any) -> Iterator[None]:
 
 
 def noted(pipeline: "Pipeline", word: str) -> list[str]:
-    """What the hook has noted about one thing: the answers, or the processes that were held."""
+    """The notes of the hook under one word: the answers, or the processes that were held."""
     path = pipeline.folder / "fault.txt"
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.split()[1] for line in lines if line.split()[0] == word]
 
 
 def release(pipeline: "Pipeline", function: str) -> None:
-    """Let those go on that are held at a function."""
+    """Release the processes that are held at a function."""
     (pipeline.folder / f"go.{function}").touch()
 
 
@@ -83,19 +83,19 @@ class Mount:
         return done
 
     def fill(self, leaving: int = 0) -> None:
-        """Leave so many bytes free."""
+        """Leave this many bytes free."""
         room = os.statvfs(self.outside)
         size = room.f_bavail * room.f_bsize - leaving
         with (self.outside / "ballast").open("wb") as ballast:
             os.posix_fallocate(ballast.fileno(), 0, size)
 
     def make_room(self) -> None:
-        """Take back ``fill``."""
+        """Undo ``fill``."""
         (self.outside / "ballast").unlink()
 
 
 def finished(child: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
-    """Wait, with a bound; what it printed, also where both streams are one."""
+    """Wait, with a bound; returns the output, also where both streams are one."""
     out, err = child.communicate(timeout=60)
     return subprocess.CompletedProcess(child.args, child.returncode, out, out if err is None else err)
 
@@ -110,7 +110,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Mount]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[Mount]:
-    """Within: what runs in the mount cannot write to ``folder``, not even root."""
+    """Within: processes in the mount cannot write to ``folder``, not even as root."""
     with _mounted(folder, 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"') as mount:
         yield mount
 

@@ -1,4 +1,4 @@
-"""What is no ``Exception`` and ends a worker all the same: a failed run, with a true result file, in every runner."""
+"""A worker that ends without an ``Exception``: a failed run with a correct result file, in every runner."""
 
 import json
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ def broken(pipeline: "Pipeline") -> "Pipeline":
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("how", NAMES)
 def test_a_source_that_ends_more_than_itself_fails_its_run(broken: "Pipeline", runner: str, how: str) -> None:
-    """The stream runner used to end with exit code 0 and a result file that said running for ever."""
+    """The stream runner used to end with exit code 0 and a result file that said running forever."""
     broken.source(how=how)
     failed = broken.run("--runner", runner, "--result-json", "result.json", expect=1)
     result = json.loads((broken.folder / "result.json").read_text())
@@ -85,7 +85,7 @@ def test_the_text_of_sys_exit_shows_no_secret(broken: "Pipeline", runner: str) -
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_so_does_one_that_does_it_before_the_first_page(broken: "Pipeline", runner: str) -> None:
+def test_a_source_that_exits_before_the_first_page_fails_its_run(broken: "Pipeline", runner: str) -> None:
     broken.source(how="sys_exit", at=-1)
     broken.run("--runner", runner, "--result-json", "result.json", expect=1)
     assert json.loads((broken.folder / "result.json").read_text())["status"] == "failure"
@@ -93,7 +93,7 @@ def test_so_does_one_that_does_it_before_the_first_page(broken: "Pipeline", runn
 
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("on_error", ["fail", "skip"])
-def test_so_does_a_transform_without_memory(broken: "Pipeline", runner: str, on_error: str) -> None:
+def test_a_transform_without_memory_fails_its_run(broken: "Pipeline", runner: str, on_error: str) -> None:
     """With on_error: skip the record used to be left out, as if it were at fault."""
     broken.source(how="memory", at=99).set("on_error", on_error)
     broken.set("transforms", [{"label": "big", "python": "raise MemoryError"}])

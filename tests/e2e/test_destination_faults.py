@@ -1,4 +1,4 @@
-"""A destination that says no, raises or is away for a while: nothing half is recorded, and the next run goes on."""
+"""A destination that refuses, raises or is unreachable: nothing partial is recorded, and the next run resumes."""
 
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def test_a_write_that_raises_stops_the_run_before_the_hole(pipeline: "Pipeline",
 
 @pytest.mark.lesson("F-03")
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_destination_that_is_away_for_a_while_is_waited_for(pipeline: "Pipeline", old: bytes, runner: str) -> None:
+def test_the_run_waits_for_a_destination_that_is_unreachable(pipeline: "Pipeline", old: bytes, runner: str) -> None:
     with fault(write=["ok", "unavailable", "unavailable", "ok"], retry_wait=0.01):
         done = pipeline.run("--runner", runner)
     assert done.stderr.count("the warehouse answers 503; retrying in 0.01 s") == 2
@@ -64,9 +64,7 @@ def test_a_destination_that_is_away_for_a_while_is_waited_for(pipeline: "Pipelin
 
 @pytest.mark.lesson("F-03")
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_destination_that_stays_away_is_not_waited_for_without_end(
-    pipeline: "Pipeline", old: bytes, runner: str
-) -> None:
+def test_the_wait_for_an_unreachable_destination_has_a_limit(pipeline: "Pipeline", old: bytes, runner: str) -> None:
     with fault(write=["ok", "unavailable"], retry_wait=0.01):
         failed = pipeline.run("--runner", runner, expect=1)
     assert_clear_failure(failed, "destination_error): the warehouse answers 503")
@@ -83,7 +81,7 @@ def test_a_destination_that_stays_away_is_not_waited_for_without_end(
         ("raise", "publishing failed: RuntimeError: the warehouse is on fire"),
     ],
 )
-def test_an_output_that_is_not_published_is_no_success_and_is_published_by_the_next_run(
+def test_an_unpublished_output_is_not_a_success_and_the_next_run_publishes_it(
     pipeline: "Pipeline", old: bytes, runner: str, answer: str, reason: str
 ) -> None:
     """Success used to be stored before publishing."""

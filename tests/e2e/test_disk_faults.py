@@ -1,4 +1,4 @@
-"""A disk that is full or read-only: a clear error, the old output as it was, and the next run finishes the job."""
+"""A disk that is full or read-only: a clear error, the old output unchanged, and the next run finishes the job."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ def test_a_disk_that_is_full_while_staging_keeps_the_checkpoint_and_the_old_outp
 @pytest.mark.parametrize(
     ("sync_mode", "format"), [("incremental", "json"), ("full_refresh", "parquet"), ("incremental", "parquet")]
 )
-def test_a_disk_without_room_for_old_and_new_is_published_later_without_fetching(
+def test_a_disk_without_room_for_both_outputs_publishes_later_without_fetching(
     large: "Pipeline", disk: Mount, sync_mode: str, format: str, runner: str
 ) -> None:
     large.destination(destination_id="disk/out", format=format).source(sync_mode=sync_mode)

@@ -1,5 +1,5 @@
-"""Twenty-five ways in which a run fails: each is said once, with what failed, where, and what to do; no traceback; exit
-code and ``failure_class`` agree."""
+"""Twenty-five ways in which a run fails: each is reported once, with cause, place and remedy; no traceback; exit code
+and ``failure_class`` agree."""
 
 import json
 import re
@@ -196,7 +196,7 @@ FAILURES = {
         _watermark_without_output, r"out\.json", r"out\.json", CHOICES, failure_class="destination"
     ),
     "state was lost": Failure(_lost_state, r"out\.json", "state", CHOICES, failure_class="destination"),
-    "state is no database": Failure(_no_database, "not a database", r"state\.sqlite3", failure_class="backend"),
+    "state is not a database": Failure(_no_database, "not a database", r"state\.sqlite3", failure_class="backend"),
     "state of a newer release": Failure(
         _state_of_a_newer_release, "4711", r"state\.sqlite3", "upgrade", failure_class="backend"
     ),
@@ -225,7 +225,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_is_said_once_with_cause_place_and_remedy(
+def test_a_failure_is_reported_once_with_cause_place_and_remedy(
     name: str, pipeline: "Pipeline", request: pytest.FixtureRequest
 ) -> None:
     failure = FAILURES[name]

@@ -21,7 +21,7 @@ WaitFor = Callable[[Callable[[], bool]], None]
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("buffer_size", [0, 1])
 def test_an_empty_buffer_at_the_end_still_publishes(pipeline: "Pipeline", runner: str, buffer_size: int) -> None:
-    """Used to leave everything in staging, for ever, and to exit 0."""
+    """Used to leave everything in staging forever and exit 0."""
     pipeline.destination(buffer_size=buffer_size).source(item_bytes=300_000)
     pipeline.run("--runner", runner)
     assert pipeline.ids() == EVERYTHING
@@ -70,7 +70,7 @@ def test_a_constructor_that_raises_ends_the_run(pipeline: "Pipeline", runner: st
 @pytest.mark.lesson("F-14")
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_consumer_that_fails_ends_a_producer_that_waits_for_room(pipeline: "Pipeline", runner: str) -> None:
-    """Used to go on waiting until the recursion limit, about eight minutes."""
+    """Used to keep waiting until the recursion limit, about eight minutes."""
     pipeline.source(pages=200, item_bytes=100_000)
     pipeline.set("engine.queue", {"type": "python_queue", "config": {"queue": {"max_size": 1}}})
     pipeline.config["transforms"] = [{"label": "bad", "python": "data['missing']"}]
@@ -118,7 +118,7 @@ def test_a_capped_run_fetches_exactly_that_many_pages_and_publishes_nothing(pipe
 def test_a_signal_stops_after_the_page_and_the_next_run_resumes(
     pipeline: "Pipeline", runner: str, how: signal.Signals, wait_for: WaitFor
 ) -> None:
-    """SIGINT used to go on to the end and publish; SIGTERM used to be instant death."""
+    """SIGINT used to run on to the end and publish; SIGTERM used to be instant death."""
     pipeline.source(delay=0.1, pages=60)
     child = pipeline.start("--runner", runner)
     wait_for(lambda: len(pipeline.trace()) >= 3)
@@ -194,9 +194,7 @@ def test_orphans_of_a_killed_process_runner_end_themselves(pipeline: "Pipeline",
 
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
-def test_a_killed_run_fetches_little_twice(
-    pipeline: "Pipeline", runner: str, sync_mode: str, wait_for: WaitFor
-) -> None:
+def test_a_killed_run_refetches_little(pipeline: "Pipeline", runner: str, sync_mode: str, wait_for: WaitFor) -> None:
     """At default settings: the page in flight and what was fetched in the last two seconds, not the whole buffer."""
     pipeline.source(sync_mode=sync_mode, delay=0.1, pages=60)
     child = pipeline.start("--runner", runner)

@@ -32,7 +32,7 @@ def api(pipeline: "Pipeline", httpserver: HTTPServer) -> "Pipeline":
 def test_sigterm_ends_a_run_that_waits_for_its_next_try(
     api: "Pipeline", httpserver: HTTPServer, wait_for: WaitFor, runner: str, checked: bool
 ) -> None:
-    """It went on waiting, for up to two minutes a time."""
+    """It kept waiting, up to two minutes each time."""
     headers = {"Retry-After": "600" if not checked else "5"}
     httpserver.expect_request("/items").respond_with_data(status=503, headers=headers)
     api.source(checked=checked, http={"retries": {"retry_after_max": None}})
@@ -70,7 +70,7 @@ class Rotating:
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_refresh_token_that_rotates_is_there_for_the_next_run_and_for_another_pipeline(
+def test_a_rotated_refresh_token_is_available_to_the_next_run_and_to_another_pipeline(
     api: "Pipeline", httpserver: HTTPServer, runner: str
 ) -> None:
     provider = Rotating(httpserver)
@@ -115,17 +115,17 @@ def _oauth(server: HTTPServer) -> dict[str, object]:
     return {"type": "oauth", "params": {**params, "token_refresh_endpoint": server.url_for("/token")}}
 
 
-def test_a_checkpoint_that_the_api_has_forgotten_names_fresh_and_after_its_age_the_window_begins_again(
+def test_an_expired_checkpoint_suggests_fresh_and_an_old_one_restarts_its_window(
     api: "Pipeline", httpserver: HTTPServer
 ) -> None:
-    """Every run asked for the dead cursor, and none said what to do."""
+    """Every run requested the dead cursor, and none reported a remedy."""
     first = {"items": [{"id": 1}], "next": "b"}
     httpserver.expect_request("/items", query_string={}).respond_with_json(first)
     httpserver.expect_request("/items", query_string={"cursor": "b"}).respond_with_json(
         {"message": "cursor expired"}, status=410
     )
     api.source(sync_mode="incremental")
-    assert "--fresh" not in api.run(expect=1).stderr, "there it is no checkpoint"
+    assert "--fresh" not in api.run(expect=1).stderr, "the cursor is not a checkpoint yet"
     failed = api.run(expect=1)
     assert "HTTP 410 Gone: cursor expired" in failed.stderr
     assert "run with --fresh" in failed.stderr

@@ -1,4 +1,4 @@
-"""Who may run a pipeline, and state that another release, another host or another run has left behind."""
+"""The lease of a pipeline, and state left behind by another release, another host or another run."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def killed_at_page_2(pipeline: "Pipeline", wait_for: WaitFor) -> int:
 @pytest.mark.lesson("F-08", "F-12")
 @pytest.mark.parametrize("attempt", range(3))
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_of_two_first_starts_at_the_same_moment_one_runs_and_the_other_is_told(
+def test_two_simultaneous_first_starts_give_one_run_and_one_refusal(
     pipeline: "Pipeline", wait_for: WaitFor, runner: str, attempt: int
 ) -> None:
     """Both used to run, and to mix their rows."""
@@ -123,9 +123,7 @@ def test_a_run_that_was_frozen_until_another_took_over_cannot_commit(
 
 
 @pytest.mark.lesson("F-04")
-def test_a_run_that_was_overtaken_leaves_the_success_of_the_other_as_it_is(
-    pipeline: "Pipeline", wait_for: WaitFor
-) -> None:
+def test_a_superseded_run_leaves_the_success_of_the_other_as_it_is(pipeline: "Pipeline", wait_for: WaitFor) -> None:
     """Used to mark the published job as failed; the next run then resumed it and fetched nothing."""
     pipeline.set("engine.runner.config.lease_ttl", 1).destination(buffer_size=0)
     with fault(hold={COMMIT: 3}):
@@ -145,7 +143,7 @@ def test_a_run_that_was_overtaken_leaves_the_success_of_the_other_as_it_is(
 def test_two_runs_that_overlap_because_one_was_frozen_end_with_every_record_once(
     pipeline: "Pipeline", wait_for: WaitFor
 ) -> None:
-    """The frozen one wakes while the other is at work; whatever they answer, the next run puts it right."""
+    """The frozen run wakes while the other is active; whatever they answer, the next run corrects it."""
     pipeline.set("engine.runner.config.lease_ttl", 1).destination(buffer_size=0)
     with fault(hold={COMMIT: 3}):
         frozen = pipeline.start()

@@ -1,4 +1,4 @@
-"""``on_error``: a record that cannot be delivered ends the run, is left out, or becomes a dead letter, once."""
+"""``on_error``: a record that cannot be delivered ends the run, is skipped, or becomes one dead letter."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_skipped_records_are_counted_and_the_others_delivered(numbered: "Pipelin
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_dead_letters_are_beside_the_output_with_the_reason(numbered: "Pipeline", runner: str) -> None:
+def test_dead_letters_are_next_to_the_output_with_the_reason(numbered: "Pipeline", runner: str) -> None:
     done = numbered.set("on_error", "dead_letter").run("--runner", runner, "--result-json", "result.json")
     assert numbered.ids() == OTHERS
     assert numbered.ids(LETTERS) == SEVENTHS
@@ -81,7 +81,7 @@ def test_dead_letters_are_beside_the_output_with_the_reason(numbered: "Pipeline"
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_record_that_is_no_json_is_a_dead_letter_too(numbered: "Pipeline", runner: str) -> None:
+def test_a_record_that_is_not_json_is_a_dead_letter_too(numbered: "Pipeline", runner: str) -> None:
     numbered.config["transforms"] = []
     numbered.set("on_error", "dead_letter").source(trace="broken.txt").run("--runner", runner)
     assert numbered.ids() == OTHERS

@@ -1,4 +1,4 @@
-"""A watermark belongs to the output it vouches for: an incremental run into another one stops before it fetches."""
+"""A watermark belongs to one output: an incremental run into another one stops before it fetches."""
 
 import re
 import signal
@@ -94,7 +94,7 @@ def test_a_fresh_run_loads_everything_and_the_next_one_what_changed(
 
 @pytest.mark.parametrize("runner", RUNNERS)
 @EACH
-def test_an_adopting_run_goes_on_from_the_watermark(
+def test_an_adopting_run_continues_from_the_watermark(
     pipeline: "Pipeline", lead: Callable[["Pipeline"], str], runner: str
 ) -> None:
     loaded(pipeline, runner)

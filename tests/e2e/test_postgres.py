@@ -68,7 +68,7 @@ def test_a_run_that_was_killed_on_another_host_is_resumed_within_seconds(
 
 
 @pytest.mark.lesson("F-08")
-def test_a_run_that_is_at_work_on_another_host_is_left_alone(
+def test_a_run_that_is_active_on_another_host_is_left_alone(
     pipeline: "Pipeline", postgres: Place, wait_for: WaitFor
 ) -> None:
     child = held_at_page_2(with_state_in(postgres, pipeline), wait_for)
@@ -100,7 +100,7 @@ def test_a_server_that_is_restarted_in_the_middle_of_a_run_costs_nothing(
     assert place.rows(JOBS) == [("succeeded", None)]
 
 
-def test_a_server_that_stays_away_ends_the_run_which_the_next_one_resumes(
+def test_a_server_that_stays_unreachable_ends_the_run_and_the_next_one_resumes(
     pipeline: "Pipeline", private_postgres: PrivateServer, wait_for: WaitFor
 ) -> None:
     place = private_postgres.place
@@ -167,7 +167,7 @@ def test_status_and_reset_know_the_state(pipeline: "Pipeline", postgres: Place) 
 
 
 @pytest.mark.lesson("F-08", "F-12")
-def test_of_two_first_starts_at_the_same_moment_one_runs_and_the_other_is_told(
+def test_two_simultaneous_first_starts_give_one_run_and_one_refusal(
     pipeline: "Pipeline", postgres: Place, wait_for: WaitFor
 ) -> None:
     with_state_in(postgres, pipeline)

@@ -23,7 +23,7 @@ ROWS = 336_776
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the example with its database, as a reader has it after the first step."""
+    """A copy of the example with its database, in the state after the first step."""
     copy = tmp_path_factory.mktemp("flights")
     shutil.copytree(EXAMPLE, copy, dirs_exist_ok=True)
     subprocess.run([sys.executable, "make_database.py", "flights.db"], cwd=copy, check=True)
@@ -49,7 +49,7 @@ def base_url(folder: Path) -> Iterator[str]:
 
 
 def serving() -> list[str]:
-    """The command that a reader is told to serve the database with, without its port."""
+    """The command of the README that serves the database, without its port."""
     lines = (EXAMPLE / "README.md").read_text(encoding="utf-8").splitlines()
     command = next(line for line in lines if line.startswith("datasette serve"))
     return command.partition(" -p ")[0].split()

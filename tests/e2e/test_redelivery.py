@@ -1,4 +1,4 @@
-"""Rows that are delivered again after a crash: torn ones are taken back, and the key to tell twins is the same."""
+"""Rows that are delivered again after a crash: torn ones are removed, and duplicates have the same key."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def bizon_ids(path: Path) -> list[str]:
 
 
 def ids_of_job(job_id: str, pages: int = 4) -> list[str]:
-    """What a run that nobody interrupts gives, see ``to_destination_frame``: job, page, occurrence, record."""
+    """The ids of an uninterrupted run, see ``to_destination_frame``: job, page, occurrence, record."""
     return [f"{job_id[:16]}-{id_ // PAGE_SIZE}.0-{id_}" for id_ in range(pages * PAGE_SIZE)]
 
 
@@ -59,9 +59,7 @@ def test_ids_follow_from_job_page_and_record(pipeline: "Pipeline", format: str, 
 @pytest.mark.lesson("F-09")
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_batch_that_is_written_again_has_the_ids_of_the_first_write(
-    pipeline: "Pipeline", format: str, runner: str
-) -> None:
+def test_a_rewritten_batch_has_the_ids_of_the_first_write(pipeline: "Pipeline", format: str, runner: str) -> None:
     pipeline.destination(format=format, buffer_size=0)
     die_between_write_and_checkpoint(pipeline, 2, runner)
     first = bizon_ids(staged(pipeline, 2, format))[-PAGE_SIZE:]
@@ -90,7 +88,7 @@ def test_pages_that_a_killed_run_had_spooled_keep_their_ids(
 @pytest.mark.lesson("F-10")
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_part_torn_by_a_crash_is_written_anew(pipeline: "Pipeline", format: str, runner: str) -> None:
+def test_a_part_torn_by_a_crash_is_rewritten(pipeline: "Pipeline", format: str, runner: str) -> None:
     """Half a record used to stay, glued to the next one."""
     pipeline.destination(format=format, buffer_size=0)
     die_between_write_and_checkpoint(pipeline, 2, runner)

@@ -1,4 +1,4 @@
-"""What a run was given and what it learns stays inside: standard error, result file, ``status`` and state."""
+"""Secrets that a run is given or learns do not leak: standard error, result file, ``status`` and state."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def api(httpserver: HTTPServer) -> HTTPServer:
 
 
 def outputs(pipeline: "Pipeline", *arguments: str, expect: int = 1) -> str:
-    """Everything that a run and two looks at its state show or store."""
+    """Everything that a run and two status commands show or store."""
     result = pipeline.folder / "result.json"
     run = pipeline.run("--result-json", str(result), *arguments, expect=expect)
     texts = [run.stdout, run.stderr, result.read_text() if result.exists() else ""]
@@ -144,7 +144,7 @@ def test_a_source_says_what_it_has_learned(leaky: "Pipeline", api: HTTPServer, r
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_the_next_link_is_masked_in_outputs_and_whole_in_the_state(leaky: "Pipeline", runner: str) -> None:
-    """``bizon status`` printed it with the key that was in it."""
+    """``bizon status`` printed it with the key inside."""
     shown = outputs(leaky, "--runner", runner)
     assert f"sig={MASK}&auth={MASK}&page=2#{MASK}" in shown
     assert GIVEN not in shown
@@ -161,7 +161,7 @@ def test_a_mistake_in_a_connector_shows_no_variable(leaky: "Pipeline", runner: s
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_what_sys_exit_is_given_is_masked(leaky: "Pipeline", runner: str) -> None:
+def test_the_argument_of_sys_exit_is_masked(leaky: "Pipeline", runner: str) -> None:
     shown = outputs(leaky.source(mood="exit"), "--runner", runner)
     assert f"cannot go on with {MASK}" in shown
     assert GIVEN not in shown

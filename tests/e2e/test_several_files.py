@@ -34,7 +34,7 @@ def second(pipeline: "Pipeline") -> Path:
     return path
 
 
-def test_the_status_needs_no_secret_but_those_of_the_state(pipeline: "Pipeline") -> None:
+def test_the_status_needs_only_the_secrets_of_the_state(pipeline: "Pipeline") -> None:
     """It used to end with `environment variable ... is not set` on a machine that only watches."""
     pipeline.run()
     pipeline.source(item_bytes="BIZON_ENV_NOWHERE", source_file_path="gone.py", stream="items")
@@ -63,7 +63,7 @@ def test_the_status_of_several_files_is_a_failure_when_one_is(pipeline: "Pipelin
 
 
 @pytest.mark.usefixtures("second")
-def test_a_file_that_is_wrong_keeps_no_other_from_being_shown(pipeline: "Pipeline") -> None:
+def test_an_invalid_file_does_not_hide_the_others(pipeline: "Pipeline") -> None:
     done = bizon(pipeline.folder, "status", "missing.yml", "config.yml", expect=2)
     assert "missing.yml: cannot be read" in done.stderr
     assert "State: succeeded" in done.stdout
@@ -84,8 +84,8 @@ def test_several_files_are_validated_each(pipeline: "Pipeline") -> None:
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
-def test_paths_are_those_of_the_folder_of_the_file(pipeline: "Pipeline", tmp_path: Path, runner: str) -> None:
-    """State, output, dead letters, what the source opens, .env: all is beside the file, wherever the command is run."""
+def test_paths_start_at_the_folder_of_the_file(pipeline: "Pipeline", tmp_path: Path, runner: str) -> None:
+    """State, output, dead letters, files of the source, .env: all are next to the file, wherever the command runs."""
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
@@ -107,11 +107,11 @@ def test_paths_are_those_of_the_folder_of_the_file(pipeline: "Pipeline", tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"home", "elsewhere"}
 
 
-def test_by_default_paths_are_those_of_the_working_directory_and_shown_absolute(pipeline: "Pipeline") -> None:
+def test_by_default_paths_start_at_the_working_directory_and_are_shown_absolute(pipeline: "Pipeline") -> None:
     assert f"Records: {pipeline.folder / 'out.json'}\n" in pipeline.run().stdout
 
 
-def test_a_program_is_told_to_change_into_the_folder_itself(pipeline: "Pipeline", tmp_path: Path) -> None:
+def test_a_program_gets_a_hint_to_change_the_folder_itself(pipeline: "Pipeline", tmp_path: Path) -> None:
     """The working directory belongs to the program: it is not changed behind its back, nor is the option ignored."""
     (tmp_path / "home").mkdir()
     pipeline.set("paths", "config")

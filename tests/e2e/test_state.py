@@ -40,7 +40,7 @@ def lose_state(pipeline: "Pipeline") -> None:
         path.unlink()
 
 
-def test_status_before_the_first_run_makes_nothing(pipeline: "Pipeline") -> None:
+def test_status_before_the_first_run_creates_nothing(pipeline: "Pipeline") -> None:
     assert "State: no run yet" in bizon(pipeline, "status", "config.yml")
     assert [path.name for path in pipeline.folder.iterdir()] == ["config.yml"]
 
@@ -54,7 +54,7 @@ def test_status_of_a_finished_job(pipeline: "Pipeline") -> None:
     assert "Records: 20 of 20 committed" in bizon(pipeline, "status", "config.yml")
 
 
-def test_status_of_a_failed_job_says_why_and_where_it_goes_on(pipeline: "Pipeline") -> None:
+def test_status_of_a_failed_job_says_why_and_where_it_resumes(pipeline: "Pipeline") -> None:
     pipeline.source(fail_at=2).run(expect=1)
     text = bizon(pipeline, "status", "config.yml", expect=1)
     assert "State: failed" in text
@@ -62,7 +62,7 @@ def test_status_of_a_failed_job_says_why_and_where_it_goes_on(pipeline: "Pipelin
     assert "Error: stream 'items.items', iteration 2: RuntimeError: the API is down" in text
 
 
-def test_status_shows_the_run_at_work_and_then_that_it_was_killed(pipeline: "Pipeline", wait_for: WaitFor) -> None:
+def test_status_shows_an_active_run_and_then_that_it_was_killed(pipeline: "Pipeline", wait_for: WaitFor) -> None:
     child = pipeline.source(delay=30).start()
     wait_for(lambda: len(pipeline.trace()) >= 1)
     lease = status(pipeline)["lease"]

@@ -1,4 +1,4 @@
-"""A state file that somebody else holds, and a clock that is set back."""
+"""A state file that another process has locked, and a clock that is set back."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def second(pipeline: "Pipeline") -> "Pipeline":
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_state_that_is_locked_for_a_while_at_the_start_is_waited_for(
+def test_the_run_waits_for_a_state_that_is_locked_at_the_start(
     second: "Pipeline", wait_for: WaitFor, runner: str
 ) -> None:
     with fault(hold={"acquire_lease": 1}):
@@ -54,9 +54,7 @@ def test_a_state_that_stays_locked_is_named_before_anything_is_fetched(second: "
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_commit_waits_for_a_state_that_is_locked_for_a_while(
-    second: "Pipeline", wait_for: WaitFor, runner: str
-) -> None:
+def test_a_commit_waits_for_a_locked_state(second: "Pipeline", wait_for: WaitFor, runner: str) -> None:
     with fault(hold={COMMIT: 2}):
         child = second.start("--runner", runner)
     wait_for(lambda: noted(second, COMMIT) != [])

@@ -27,7 +27,7 @@ def status_in(mount: Mount, pipeline: "Pipeline") -> "subprocess.CompletedProces
 
 
 def test_the_state_of_a_run_that_ended_can_be_read_where_nothing_can_be_written(pipeline: "Pipeline") -> None:
-    """SQLite wants to make files beside a database with a write-ahead log, also to read it."""
+    """SQLite wants to create files next to a database with a write-ahead log even to read it."""
     pipeline.set(STATE, "states/state").run()
     with read_only(pipeline.folder / "states") as mount:
         shown = status_in(mount, pipeline)
@@ -38,7 +38,7 @@ def test_the_state_of_a_run_that_ended_can_be_read_where_nothing_can_be_written(
 
 
 def test_the_state_of_a_run_that_was_killed_can_be_read_there_too(pipeline: "Pipeline", wait_for: WaitFor) -> None:
-    """What it committed last is in the write-ahead log."""
+    """Its last commits are in the write-ahead log."""
     pipeline.set(STATE, "states/state").destination(buffer_size=0)
     with fault(hold={"create_destination_cursor": 3}):
         child = pipeline.start()

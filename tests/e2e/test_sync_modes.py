@@ -82,7 +82,7 @@ def test_stream_runs_on_the_stream_runner_whatever_is_configured(pipeline: "Pipe
     assert pipeline.trace() == [line for page in range(4) for line in (f"page {page}", "commit")]
     assert "max_iterations" in done.stdout
     pipeline.run()
-    assert pipeline.ids() == [*EVERYTHING, *EVERYTHING], "a stream goes on where its source stands"
+    assert pipeline.ids() == [*EVERYTHING, *EVERYTHING], "a stream continues where its source stands"
     assert pipeline.jobs() == [("running", None)]
 
 

@@ -1,4 +1,4 @@
-"""A window of the past, and everything anew, in a pipeline whose runs fetch what is new."""
+"""A window of the past and a full refresh, in a pipeline whose runs fetch new records."""
 
 import json
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ JANUARY = ("--since", "2020-01-01", "--until", "2020-02-01")
 
 @pytest.fixture
 def loaded(pipeline: "Pipeline") -> "Pipeline":
-    """One run has loaded everything, and another what was new: nothing."""
+    """One run has loaded everything, and another found nothing new."""
     lines = [f"{number} {moment}" for number, moment in CHANGES.items()]
     (pipeline.folder / "changes.txt").write_text("\n".join(lines))
     pipeline.source(sync_mode="incremental", bounded=True, paged_changes=True)
@@ -28,7 +28,7 @@ def loaded(pipeline: "Pipeline") -> "Pipeline":
 
 
 def begin_of_the_next(pipeline: "Pipeline") -> str:
-    """Where the window of a run begins that fetches what is new."""
+    """The start of the window of a run that fetches new records."""
     pipeline.run()
     return pipeline.trace()[-1]
 
@@ -75,7 +75,7 @@ def test_another_window_cancels_one_that_failed(loaded: "Pipeline") -> None:
     assert loaded.ids() == [*EVERYTHING, 9]
 
 
-def test_windows_and_runs_take_turns(loaded: "Pipeline") -> None:
+def test_windows_and_runs_alternate(loaded: "Pipeline") -> None:
     """Each knows the output as it was left by the other."""
     for _ in range(2):
         loaded.run(*JANUARY)
@@ -116,9 +116,7 @@ def test_a_window_needs_a_watermark_and_a_sync_mode_that_has_one(pipeline: "Pipe
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_everything_anew_replaces_the_output_and_the_next_run_goes_on_behind_it(
-    loaded: "Pipeline", runner: str
-) -> None:
+def test_a_full_refresh_replaces_the_output_and_the_next_run_resumes_after_it(loaded: "Pipeline", runner: str) -> None:
     loaded.run(*JANUARY)
     loaded.run("--runner", runner, "--full-refresh")
     assert loaded.ids() == EVERYTHING
@@ -127,7 +125,7 @@ def test_everything_anew_replaces_the_output_and_the_next_run_goes_on_behind_it(
     assert loaded.ids() == EVERYTHING
 
 
-def test_everything_anew_is_resumed_by_the_same_command(loaded: "Pipeline") -> None:
+def test_a_full_refresh_is_resumed_by_the_same_command(loaded: "Pipeline") -> None:
     loaded.source(fail_at=2).run("--full-refresh", expect=1)
     assert loaded.ids() == EVERYTHING
     resumed = loaded.source(fail_at=None).run("--full-refresh")

@@ -73,7 +73,7 @@ class Numbers(AbstractSource):
 
 
 class Everything(Numbers):
-    """Cannot say what changed."""
+    """Cannot report changes."""
 
     get_records_after = AbstractSource.get_records_after
 
@@ -123,7 +123,7 @@ def test_a_source_class_of_a_module_travels_to_other_processes(tmp_path: Path) -
     assert status.records_written > 0
 
 
-def test_what_cannot_travel_is_refused_at_once(tmp_path: Path) -> None:
+def test_an_object_that_cannot_be_pickled_is_refused_at_once(tmp_path: Path) -> None:
     config = pipeline(tmp_path)
     config["engine"]["runner"] = {"type": "process"}
     with pytest.raises(ConfigError, match="use runner type 'thread'"):

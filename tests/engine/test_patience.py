@@ -12,7 +12,7 @@ def test_a_broker_that_cannot_be_reached_is_named_before_a_page_and_a_page_befor
     assert patience.KAFKA_OUTAGE <= patience.END_OF_STREAM
 
 
-def test_a_broker_without_messages_is_not_waited_for_as_long_as_one_that_may_have_some() -> None:
+def test_the_wait_for_a_broker_without_messages_is_shorter() -> None:
     assert patience.END_OF_STREAM_DRAINED < patience.END_OF_STREAM
 
 
@@ -20,7 +20,7 @@ def test_a_token_whose_holder_died_is_free_before_those_who_wait_give_up() -> No
     assert patience.TOKEN_LEASE < patience.TOKEN_WAIT
 
 
-def test_each_part_waits_as_long_as_this() -> None:
+def test_the_parts_use_these_times() -> None:
     assert connection.OUTAGE == patience.RABBITMQ_OUTAGE
     assert client.OUTAGE == patience.KAFKA_OUTAGE
     assert in_order.MISSING_PAGE == patience.MISSING_PAGE

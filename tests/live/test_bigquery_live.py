@@ -1,4 +1,4 @@
-"""What the emulators were asked, asked of BigQuery; see ``conftest.py``."""
+"""The tests of the emulators, run against BigQuery; see ``conftest.py``."""
 
 from connectors.destinations.bigquery.test_bigquery_conformance import TestBigQuery as TestBigQuery
 from connectors.destinations.bigquery.test_bigquery_conformance import (
@@ -22,7 +22,7 @@ from connectors.destinations.test_bigquery_changed_tables import (  # noqa: F401
     test_a_column_that_is_added_before_publishing,
     test_a_column_that_is_dropped_under_a_stream,
     test_a_column_whose_type_is_another_one_when_it_is_published,
-    test_the_table_that_is_deleted_before_publishing_is_made_anew,
+    test_a_table_deleted_before_publishing_is_created_again,
 )
 from e2e.bigquery.conftest import build  # noqa: F401 - a fixture
 from e2e.bigquery.test_bigquery_kills import (  # noqa: F401 - collected here too

@@ -46,7 +46,7 @@ def test_each_number_that_orjson_would_change_is_found(number: str, place: str) 
     | st.integers()
     | st.decimals(allow_nan=False, allow_infinity=False)
 )
-def test_whatever_is_not_found_is_written_as_it_was_read(number: Any) -> None:
+def test_numbers_outside_the_search_are_written_as_read(number: Any) -> None:
     for text in (f'{{"v":{number}}}'.replace("E", "e"), f'{{"v":{number:f}}}'):
         if not pl.Series([text]).str.contains(PERHAPS_NOT_REPRODUCED)[0]:
             assert orjson.dumps(orjson.loads(text)).decode() == text
@@ -81,7 +81,7 @@ def test_a_number_keeps_its_text_wherever_it_is_moved_and_loses_it_when_it_is_co
     assert sent.dumps(moved) == '{"x":[1.10],"rest":{"b":[2.20],"c":{"d":3.30}},"sum":2.2,"max":2.20}'
 
 
-def test_half_a_surrogate_pair_stays_an_escape() -> None:
+def test_a_lone_surrogate_stays_an_escape() -> None:
     sent = SentNumbers()
     text = '{"cut \\ud83d":"é\\n\\udc00","whole":"\\ud83d\\ude00","n":1.10}'
     data = sent.loads(text)

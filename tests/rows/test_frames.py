@@ -97,7 +97,7 @@ def test_a_value_that_is_not_json_names_record_and_place() -> None:
 
 
 @pytest.mark.lesson("F-48")
-def test_something_else_than_a_record_names_its_position() -> None:
+def test_anything_but_a_record_is_refused_with_its_position() -> None:
     with pytest.raises(RecordError, match="record 1 of the page is a dict, not a SourceRecord"):
         records_to_frame([SourceRecord(id=1, data={}), {"id": 2}], NOW)  # type: ignore[list-item]
 

@@ -71,7 +71,7 @@ def check(folder: Path, style: str, mode: str, point: str) -> None:
 
 
 @pytest.mark.parametrize(("style", "mode", "point"), CASES)
-def test_a_run_that_is_thawed_when_another_has_ended_changes_nothing(
+def test_a_run_thawed_after_another_has_ended_changes_nothing(
     tmp_path: Path, style: str, mode: str, point: str
 ) -> None:
     check(tmp_path, style, mode, point)

@@ -12,7 +12,7 @@ def test_each_spelling_of_a_name_gives_the_same_names(name):
 
 
 @pytest.mark.parametrize("name", ["", "1api", "my__api", "../api", "api.py", "café", "_api", "a/b"])
-def test_a_name_that_is_no_module_is_refused(name):
+def test_a_name_that_is_not_a_module_is_refused(name):
     with pytest.raises(ConfigError, match=r"not usable as the name of a module; use lower-case letters"):
         names_of(name)
 

@@ -105,7 +105,7 @@ def test_a_new_source_takes_only_pages_as_the_guides_say(style):
 
 @pytest.mark.parametrize("paging", Paging)
 def test_a_window_has_an_end_only_where_no_page_is_found_by_counting(paging):
-    """A record that changed left the window, and the next page of a number or an offset skipped one."""
+    """A changed record left the window, and the next numbered or offset page skipped one."""
     choice = Choice(Style.HTTP, paging, Incremental.TIME)
     texts = source_files(names_of("shop"), choice, Place.FILE)
     counts = paging in (Paging.PAGE, Paging.OFFSET)

@@ -92,7 +92,7 @@ def test_a_body_that_is_not_json_raises_the_error_of_requests_and_is_shown(answe
     assert "secret" not in str(fault.value)
 
 
-def test_of_a_body_that_is_not_json_a_hundred_masked_characters_are_shown(httpserver: HTTPServer):
+def test_a_body_that_is_not_json_shows_a_hundred_masked_characters(httpserver: HTTPServer):
     """A gateway's error page may echo the request."""
     httpserver.expect_request("/items").respond_with_data("x" * 90 + " S3cretToken-1 S3cretCursor-22 " + "y" * 500)
     session = Session(HttpRetriesConfig(total=0))
@@ -105,7 +105,7 @@ def test_of_a_body_that_is_not_json_a_hundred_masked_characters_are_shown(httpse
     assert "yyyy" not in shown
 
 
-def test_arguments_are_those_of_json(answer):
+def test_arguments_are_passed_to_json(answer):
     assert answer(b'{"a":1.10}').json(parse_float=str) == {"a": "1.10"}
 
 

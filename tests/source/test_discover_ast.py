@@ -219,7 +219,7 @@ def test_a_folder_without_a_usable_class_says_what_is_there(folder, text, expect
 
 
 @pytest.mark.parametrize("text", ["class A(A): ...", "class A(B): ...\nclass B(A): ...", "class A(A.B): ..."])
-def test_classes_in_a_circle_end(folder, text):
+def test_circular_base_classes_are_handled(folder, text):
     assert "extends AbstractSource" in only(folder(source=text)).error
 
 

@@ -1,4 +1,4 @@
-"""Answers of status 200: pages, and everything that only looks like one."""
+"""Answers with status 200: pages, and everything that only looks like one."""
 
 from itertools import count
 from threading import Event
@@ -92,7 +92,7 @@ def test_the_error_shows_the_message_of_the_api_and_no_credentials(httpserver, s
     assert "page=1" not in str(error.value)
 
 
-def test_a_limit_in_the_body_is_waited_for_as_long_as_the_api_asks(httpserver):
+def test_a_rate_limit_in_the_body_delays_the_retry_as_long_as_the_api_asks(httpserver):
     waits = []
     for answer in (LIMIT, LIMIT, PAGE):
         httpserver.expect_ordered_request("/items", method="POST").respond_with_json(answer)

@@ -121,13 +121,13 @@ def log() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_body_that_breaks_off_is_asked_for_again(serve: Serve, log: list[str], broken: bytes, method: str) -> None:
+def test_a_body_that_breaks_off_is_requested_again(serve: Serve, log: list[str], broken: bytes, method: str) -> None:
     """The run ended at the first one; a compressed body without an end was accepted as whole."""
     assert Session(AT_ONCE).request(method, serve(broken, WHOLE)).content == BODY
     assert [line.partition(": ")[2] for line in log] == ["the body broke off; retrying in 0 s, retries left: 1\n"]
 
 
-def test_a_connection_that_is_reset_in_a_body_is_asked_for_again(serve: Serve) -> None:
+def test_a_body_cut_by_a_connection_reset_is_requested_again(serve: Serve) -> None:
     assert Session(AT_ONCE).get(serve(BROKEN["short"], WHOLE, reset=True)).content == BODY
 
 
@@ -139,7 +139,7 @@ def test_a_body_that_always_breaks_off_is_an_error_and_never_taken_for_whole(ser
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_who_reads_a_body_in_pieces_gets_an_error_where_it_breaks_off(serve: Serve, broken: bytes) -> None:
+def test_a_streamed_body_that_breaks_off_is_an_error_for_its_reader(serve: Serve, broken: bytes) -> None:
     """It is not retried: the caller has used a part."""
     with Session(AT_ONCE).get(serve(broken), stream=True) as answer, pytest.raises(requests.RequestException):
         list(answer.iter_content(1000))
@@ -156,7 +156,7 @@ def test_who_reads_a_body_in_pieces_gets_an_error_where_it_breaks_off(serve: Ser
     ],
     ids=["gzip", "gzip and zeros", "deflate", "raw deflate", "both"],
 )
-def test_a_compressed_body_that_is_whole_is_asked_for_once(serve: Serve, whole: bytes) -> None:
+def test_a_complete_compressed_body_is_requested_once(serve: Serve, whole: bytes) -> None:
     assert Session(AT_ONCE).get(serve(whole)).content == BODY
     assert len(serve.seen) == 1  # type: ignore[attr-defined]
 
@@ -172,7 +172,7 @@ def test_an_empty_body_that_is_labelled_as_compressed_is_whole(serve: Serve, emp
     assert Session(AT_ONCE).head(url).content == b""
 
 
-def test_a_body_that_is_not_compressed_as_labelled_is_not_asked_for_again(serve: Serve) -> None:
+def test_a_body_with_a_wrong_compression_label_is_not_requested_again(serve: Serve) -> None:
     with pytest.raises(requests.exceptions.ContentDecodingError):
         Session(AT_ONCE).get(serve(_answer(ZIPPED, body=BODY)))
     assert len(serve.seen) == 1  # type: ignore[attr-defined]
@@ -323,7 +323,7 @@ def test_a_wait_looks_at_the_sign_again_and_again() -> None:
     assert now[0] < 6
 
 
-def test_a_wait_that_was_ended_is_known_however_it_is_wrapped() -> None:
+def test_an_ended_wait_is_recognised_however_it_is_wrapped() -> None:
     def fail() -> None:
         try:
             raise StoppedError
@@ -372,7 +372,7 @@ def test_user_and_password_of_a_url_are_sent_as_in_requests(httpserver: HTTPServ
     assert httpserver.log[0][0].authorization.username == "joe"
 
 
-def test_what_the_session_sets_wins_over_proxies_and_certificates_of_the_environment(
+def test_session_settings_override_proxies_and_certificates_of_the_environment(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     httpserver.expect_request("/items").respond_with_data("through the proxy")

@@ -104,7 +104,7 @@ class KintoSource(AbstractSource):
         return SourceIteration(
             records=records,
             next_pagination={"next_url": following} if following else {},
-            # Each answer carries an ETag. What changes while later pages are read is newer than the first one.
+            # Each answer carries an ETag. Changes made while later pages are read are newer than the first one.
             next_state=None if place else {"etag": page.response.headers["ETag"]},
         )
 

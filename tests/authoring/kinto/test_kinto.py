@@ -160,7 +160,7 @@ def test_every_record_comes_once(api: StandIn) -> None:
     assert [record.data for record in found] == api.addons
 
 
-def test_an_answer_that_is_no_page_is_an_error(api: StandIn) -> None:
+def test_an_answer_that_is_not_a_page_is_an_error(api: StandIn) -> None:
     api.broken_answer = {"message": "try again later"}
     with pytest.raises(SourceConnectionError, match="try again later"):
         list(records({"source": block(api)}, source=KintoSource))

@@ -186,7 +186,7 @@ def test_a_change_between_two_pages_loses_no_other_record(api: StandIn, number: 
     assert found >= {"1", "2", "3", "4", "5"} - {str(transfer["id"])}
 
 
-def test_what_changed_after_a_window_is_left_out(api: StandIn) -> None:
+def test_changes_after_a_window_are_left_out(api: StandIn) -> None:
     assert ids_within(api, "2024-05-02", datetime(2024, 5, 4, tzinfo=UTC)) == {"2", "3"}
 
 
@@ -231,7 +231,7 @@ def test_a_list_that_ends_before_its_total_is_an_error(api: StandIn) -> None:
         list(records({"source": block(api)}, source=LedgerSource))
 
 
-def test_an_answer_that_is_no_page_is_an_error(api: StandIn) -> None:
+def test_an_answer_that_is_not_a_page_is_an_error(api: StandIn) -> None:
     api.broken_answer = {"detail": "try again later"}
     with pytest.raises(SourceConnectionError, match="items"):
         list(records({"source": block(api)}, source=LedgerSource))

@@ -58,10 +58,10 @@ def in_utc(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def test_the_names_of_tables_are_told_apart_by_case_whatever_the_database_says(
+def test_table_names_are_case_sensitive_whatever_the_database_setting(
     server: dict[str, Any], database: str, execute: Callable[..., list[dict[str, Any]]]
 ) -> None:
-    """A pipeline was refused a table whose name differed only in case from that of another pipeline."""
+    """A pipeline was refused a table when the table of another pipeline had the same name in different case."""
     execute(f"ALTER DATABASE `{database}` CHARACTER SET latin1 COLLATE latin1_swedish_ci")
     target = SqlTarget(pymysql, lambda: pymysql.connect(**server, database=database, ssl_disabled=True), MARIADB)
     claims = Claims(Owner("one", "source", "items"), lambda job_id: False)

@@ -1,4 +1,4 @@
-"""The ``papers`` source: what a search finds, page by page, with the question in the body."""
+"""The ``papers`` source: the results of a search, page by page, with the query in the body."""
 
 from typing import Any, Literal
 
@@ -90,7 +90,7 @@ class PapersSource(AbstractSource):
         return SourceIteration(records=records, next_pagination={"after": after} if after else {})
 
     def _fetch(self, filters: dict[str, Any], **place: Any) -> Page:
-        """One answer of the API: what these filters find, at this place."""
+        """One answer of the API: the results of these filters, at this place."""
         question = {"query": {"type": self.config.stream, **filters}, "page": place}
         return self.session.page("POST", f"{self.config.base_url}/search", json=question, limited=self._seconds_to_wait)
 

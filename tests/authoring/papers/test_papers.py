@@ -130,13 +130,13 @@ def test_every_record_comes_once(api: StandIn) -> None:
     assert [record.data for record in found] == api.papers
 
 
-def test_an_answer_that_is_no_page_is_an_error(api: StandIn) -> None:
+def test_an_answer_that_is_not_a_page_is_an_error(api: StandIn) -> None:
     api.broken_answer = {"error": {"code": "internal", "message": "the index is down"}}
     with pytest.raises(SourceConnectionError, match="the index is down"):
         list(records({"source": block(api)}, source=PapersSource))
 
 
-def test_a_limit_in_the_body_is_waited_for(api: StandIn) -> None:
+def test_a_rate_limit_in_the_body_delays_the_next_request(api: StandIn) -> None:
     api.refusals = 2
     found = records({"source": block(api)}, source=PapersSource)
     assert [record.data for record in found] == api.papers

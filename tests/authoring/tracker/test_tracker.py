@@ -162,7 +162,7 @@ def test_an_error_next_to_a_part_of_the_data_is_an_error(api: StandIn) -> None:
         list(records({"source": block(api)}, source=TrackerSource))
 
 
-def test_a_limit_inside_an_answer_of_200_is_waited_for(api: StandIn) -> None:
+def test_a_rate_limit_inside_a_200_answer_delays_the_next_request(api: StandIn) -> None:
     reset = (datetime.now(UTC) + timedelta(milliseconds=40)).isoformat()
     extensions = {"code": "RATE_LIMITED", "resetAt": reset}
     limit = {"data": None, "errors": [{"message": "slow down", "extensions": extensions}]}

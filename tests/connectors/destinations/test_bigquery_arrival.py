@@ -90,7 +90,7 @@ def test_a_new_table_is_partitioned_by_arrival(client: Client, mode: str) -> Non
     assert (final.time_partitioning.type_, final.time_partitioning.field) == ("HOUR", None)
 
 
-def test_a_table_that_is_replaced_stays_so(client: Client) -> None:
+def test_a_replaced_table_stays_partitioned_by_arrival(client: Client) -> None:
     """The rows arrive in the table that is there; nothing else of it is named."""
     from google.cloud import bigquery
 

@@ -1,4 +1,4 @@
-"""Somebody changes or deletes a table of BigQuery under a run: nothing is lost in silence, the next run goes on."""
+"""Somebody changes or deletes a BigQuery table during a run: nothing is lost silently, and the next run resumes."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ def test_a_column_that_is_added_between_two_starts(warehouse: "Warehouse", confi
 
 @STAGED
 def test_a_column_whose_type_is_another_one_when_it_is_published(warehouse: "Warehouse", config_of: Configure) -> None:
-    """The table stays as it is, the rows wait."""
+    """The table stays unchanged, and the rows wait."""
     config = config_of(warehouse, COLUMNS)
     load(config, 1)
     with open_destination(config, "incremental") as destination:
@@ -130,7 +130,7 @@ def test_staging_that_is_deleted_under_the_run(warehouse: "Warehouse", monkeypat
 
 
 @STAGED
-def test_the_table_that_is_deleted_before_publishing_is_made_anew(warehouse: "Warehouse", config_of: Configure) -> None:
+def test_a_table_deleted_before_publishing_is_created_again(warehouse: "Warehouse", config_of: Configure) -> None:
     config = config_of(warehouse, COLUMNS)
     load(config, 1)
     with open_destination(config, "incremental") as destination:

@@ -76,7 +76,7 @@ def test_before_prepare(warehouse: "Warehouse", config_of: "Configure", mode: st
 
 @STAGED
 @MODES
-def test_before_prepare_of_a_job_that_was_given_up(warehouse: "Warehouse", config_of: "Configure", mode: str) -> None:
+def test_before_prepare_of_an_abandoned_job(warehouse: "Warehouse", config_of: "Configure", mode: str) -> None:
     config = config_of(warehouse)
     with start(config, mode) as frozen, start(config, mode, NEW) as taker:
         taker.prepare(fresh(config, NEW))
@@ -93,7 +93,7 @@ def test_before_prepare_of_a_job_that_was_given_up(warehouse: "Warehouse", confi
 def test_between_claiming_staging_and_clearing_it(
     warehouse: "Warehouse", config_of: "Configure", mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has seen that staging is its own; what it was about to remove is the other's now."""
+    """It has seen that staging is its own; the rows that it was about to remove now belong to the other start."""
     config = config_of(warehouse)
     with start(config, mode) as left:
         left.prepare(fresh(config, OLD))

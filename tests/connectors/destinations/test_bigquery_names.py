@@ -105,7 +105,7 @@ def unnested(record: dict[str, Any]) -> dict[str, Any]:
     return Unnester(schema).rows(rows_of([record]))[0]
 
 
-def test_a_key_that_is_a_column_as_it_is_counts_before_others() -> None:
+def test_a_key_that_matches_a_column_exactly_takes_precedence() -> None:
     assert unnested({"EMAIL": "no", "email": "yes", "Email": "no"})["email"] == "yes"
 
 

@@ -1,4 +1,4 @@
-"""A table that is there belongs to its owner: a run changes its rows, and nothing that the owner has set."""
+"""An existing table belongs to its owner: a run changes its rows, and nothing that the owner has set."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ OWNERS: dict[str, Any] = {
 
 
 def make(warehouse: "Warehouse", layout: str) -> dict[str, Any]:
-    """A table as its owner has set it up, with a row; what the API tells of it."""
+    """A table as its owner has set it up, with a row; the API's description of it."""
     tables = f"/projects/{warehouse.project}/datasets/{warehouse.dataset}/tables"
     reference = {"projectId": warehouse.project, "datasetId": warehouse.dataset, "tableId": "items"}
     table = {"tableReference": reference, "schema": {"fields": FIELDS}, "labels": {"team": "crm"}}
@@ -139,7 +139,7 @@ def test_a_table_whose_columns_have_other_types_is_not_replaced(warehouse: "Ware
 def test_a_replacement_that_fails_half_way_leaves_the_old_rows(
     warehouse: "Warehouse", config_of: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The statement that fills the table fails behind the one that empties it; the next run publishes."""
+    """The statement that fills the table fails after the one that empties it; the next run publishes."""
     make(warehouse, "none")
     config = config_of(warehouse, COLUMNS)
     with open_destination(config) as destination:
@@ -170,7 +170,7 @@ def test_publishing_is_one_transaction_of_statements_that_keep_the_table() -> No
     assert publishing("p.d.t", staged, replaces=False) == f"BEGIN TRANSACTION; {count}{insert}"
 
 
-def test_what_a_field_says_beyond_name_and_type_is_kept_when_columns_are_added() -> None:
+def test_attributes_of_a_field_survive_when_columns_are_added() -> None:
     there = [SchemaField.from_api_repr(field) for field in FIELDS]
     wanted = declared_schema([])
     kept = merged(there, [*wanted, SchemaField("more", "STRING")], "items")

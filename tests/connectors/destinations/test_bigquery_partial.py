@@ -63,7 +63,7 @@ def write_as_the_loader_does(destination: AbstractDestination, rows: pl.DataFram
 @pytest.mark.parametrize("bad", [{35}, {0}, {3, 17, 38}, set(range(0, 40, 9))], ids=str)
 @pytest.mark.parametrize("way", WAYS)
 def test_refused_rows_double_no_other_row(warehouse: "Warehouse", way: str, bad: set[int]) -> None:
-    """All of them are named at once; more calls than two are not needed."""
+    """All of them are named at once; two calls are enough."""
     with open_destination(WAYS[way](warehouse), "stream", "job") as destination:
         destination.prepare(ResumePoint("job"))
         for first in (0, 1_000):  # the next batch has refused rows too
@@ -116,7 +116,7 @@ def default_stream(answers: Answers) -> WriteStream:
     return stream
 
 
-def test_what_is_sent_behind_a_refused_request_is_noted() -> None:
+def test_requests_appended_after_a_refused_one_are_recorded() -> None:
     """It was appended while the refusal was on its way."""
     confirmed: Confirmed = []
     with pytest.raises(RowsRejectedError) as raised:

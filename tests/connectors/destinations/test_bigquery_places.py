@@ -93,5 +93,5 @@ def test_an_account_that_may_not_ask_where_the_bucket_is(
         ("asia-northeast1", "EU", False),
     ],
 )
-def test_what_loads_from_where(dataset: str, bucket: str, expected: bool) -> None:
+def test_locations_that_load_from_a_bucket(dataset: str, bucket: str, expected: bool) -> None:
     assert loads_from(dataset, bucket) is expected

@@ -31,7 +31,7 @@ def ids(warehouse: "Warehouse", name: str = "items") -> list[str]:
 
 
 @STAGED
-def test_rows_that_somebody_removes_or_adds_are_never_published(warehouse: "Warehouse", config_of: "Configure") -> None:
+def test_rows_removed_or_added_by_others_are_never_published(warehouse: "Warehouse", config_of: "Configure") -> None:
     """``bigquery`` loads the table again from its objects; rows with a strange mark are left out by v2."""
     staging = f"`{warehouse.dataset}.items_temp`"
     with open_destination(config_of(warehouse)) as destination:

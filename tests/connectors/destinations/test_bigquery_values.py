@@ -56,7 +56,7 @@ PLAIN = st.one_of(st.none(), st.booleans(), NUMBERS, MOMENTS, st.text(), st.samp
 VALUES = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
 )
-DIGITS = {"NUMERIC": (29, 9), "BIGNUMERIC": (38, 38)}  # before and behind the point, at most
+DIGITS = {"NUMERIC": (29, 9), "BIGNUMERIC": (38, 38)}  # at most, before and after the point
 
 
 def schema_of(**column: Any) -> BigQueryRecordSchemaConfig:
@@ -160,7 +160,7 @@ def test_a_number_of_absurd_size_is_refused_at_once(kind: str, number: str) -> N
 
 @pytest.mark.parametrize("value", [1704164645, 1704164645.5, True, [], {}])
 @pytest.mark.parametrize("kind", ["TIMESTAMP", "DATETIME", "DATE", "TIME"])
-def test_what_is_no_text_is_no_moment(kind: str, value: Any) -> None:
+def test_only_text_becomes_a_timestamp(kind: str, value: Any) -> None:
     assert "that does not fit" in outcome(schema_of(type=kind), frame_of(value)).reasons[0]
 
 
@@ -183,7 +183,7 @@ def test_numbers_that_fit(kind: str, text: str, expected: Any) -> None:
     assert outcome(schema_of(type=kind), frame_with(f'{{"x":{text}}}')) == expected
 
 
-def test_whatever_a_conversion_raises_refuses_its_row_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_a_conversion_refuses_only_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def decoded(text: str) -> Any:
         if "bad" in text:
             raise RecursionError("maximum depth")
@@ -197,6 +197,6 @@ def test_whatever_a_conversion_raises_refuses_its_row_and_no_other(monkeypatch: 
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"x": NaN}'])
-def test_a_text_that_is_no_record_is_refused(text: str) -> None:
+def test_text_that_is_not_a_record_is_refused(text: str) -> None:
     with pytest.raises(RowsRejectedError, match="record '0' of 'items': is not"):
         Unnester(schema_of(type="STRING")).rows(frame_with(text))

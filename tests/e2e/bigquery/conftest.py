@@ -16,7 +16,7 @@ _ASIDE = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs"
 
 
 class WarehouseRig(Rig):
-    """The rig of the crash tests with a table in the place of the file."""
+    """The rig of the crash tests with a table instead of the file."""
 
     def __init__(self, folder: Path, warehouse: "Warehouse", destination: str, mode: str, **source: Any) -> None:
         super().__init__(folder, mode, "json", **source)

@@ -1,4 +1,4 @@
-"""Kills and freezes runs at random until nothing can be said to be luck:
+"""Kills and freezes runs at random until luck is ruled out:
 ``python tests/e2e/crash/chaos.py --n 200 --seed 1``, or ``make chaos N=200 SEED=1``.
 
 Pipeline after pipeline, of any sync mode, runner, format and buffer, with and without dead letters, loads a slow source
@@ -13,10 +13,10 @@ One line is printed:
 
 * ``lost``, ``duplicated``: records; ``half``: outputs that were neither old nor new, or could not be parsed;
   ``stuck``: runs that did not end in time, failed by themselves, or left a job or files behind. Any of them: exit 1.
-* ``fetched again``, of pipelines with one state whose runs were only killed: pages that had been served and were asked
-  for once more, and how long before the kill the oldest of them had been served; a page in flight is counted apart.
+* ``fetched again``, of pipelines with one state whose runs were only killed: pages that had been served and were
+  requested again, and how long before the kill the oldest of them had been served; a page in flight is counted apart.
 
-A run with two states may find that one of the other state has removed what it had staged. It says so and asks for
+A run with two states may find that a run of the other state has removed its staged rows. It says so and asks for
 ``--fresh``, which then has to succeed.
 """
 
@@ -52,7 +52,7 @@ LEASE_TTL = 1.0  # seconds
 
 @dataclass
 class Tally:
-    """What is printed."""
+    """The counts that are printed."""
 
     counts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -125,7 +125,7 @@ class Chaos:
         return rig, states
 
     def _typical(self) -> float:
-        """Seconds of a run that nobody disturbs; the first one also compiles."""
+        """Seconds of an undisturbed run; the first one also compiles."""
         for number in range(2):
             rig = self._rig(f"typical{number}", MODES[0], FORMATS[0], self.options.runner or RUNNERS[0])
             began = time.monotonic()
@@ -167,7 +167,7 @@ class Chaos:
                 self.tally.pages.read(rig.folder / "trace.txt")
 
     def _finish(self, rig: Rig, states: list[str | None]) -> bool:
-        """Whether a run that nobody disturbs loads everything."""
+        """Whether an undisturbed run loads everything."""
         rig.state = states[0]
         try:
             code = rig.run(timeout=self.options.patience)
@@ -181,7 +181,7 @@ class Chaos:
         return code == 0
 
     def _is_whole(self, rig: Rig, old: list[Row] | None) -> bool:
-        """Look at what a reader sees now."""
+        """Check the output that a reader sees now."""
         try:
             rows = seen_of_stream(rig) if rig.is_stream else rig.rows()
         except Exception as error:
@@ -192,14 +192,14 @@ class Chaos:
             twice = (Counter(rows) - Counter(rig.expected())).total()
             self.tally.duplicated += twice
             if twice:
-                self.tally.complain(rig, f"{twice} records are there too often while runs are at work")
+                self.tally.complain(rig, f"{twice} records are duplicated while runs are active")
             return not twice
         if rows not in rig.allowed(old) and not self._differ(rig, rows or []):
             self.tally.half += 1
         return True
 
     def _differ(self, rig: Rig, rows: list[Row]) -> bool:
-        """Count what is missing and what is there too often in a published output."""
+        """Count missing and duplicated records in a published output."""
         found, wanted = Counter(rows), Counter(rig.expected())
         lost, twice = (wanted - found).total(), (found - wanted).total()
         self.tally.lost += lost

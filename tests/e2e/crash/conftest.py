@@ -12,7 +12,7 @@ MOST_PAGES = 10
 
 
 def rig_of(folder: Path, mode: str, format: str, runner: str) -> Rig:
-    """A pipeline, which is at its end when it has loaded everything."""
+    """A pipeline that must have loaded everything when the test ends."""
     return Rig(folder, mode, format, runner, **({"max_iterations": MOST_PAGES} if mode == STREAMED else {}))
 
 

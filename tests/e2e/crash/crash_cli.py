@@ -1,6 +1,6 @@
 """The bizon command, killed at a point: ``python crash_cli.py POINT[:N] run config.yml``, the Nth time it is passed.
 
-In the order of a run; what concerns a file happens once for the output and once for its dead letters:
+In the order of a run; points about a file are passed once for the output and once for its dead letters:
 
 | point            | the run dies by SIGKILL                                                          |
 |------------------|----------------------------------------------------------------------------------|
@@ -40,9 +40,9 @@ In the order of a run; what concerns a file happens once for the output and once
 | before_commit    | DuckDB, Postgres: the Nth transaction is about to be committed                   |
 | after_commit     | DuckDB: it is committed, nobody knows                                            |
 
-The whole process group dies, which the command has to lead; ``POINT@self`` kills only the process that passes the
-point, which with the process runner may be a child. ``POINT@frozen`` stops the group there by SIGSTOP: it goes on when
-it gets SIGCONT. The code that runs is the shipped one; the hook is ``hook/points.py``.
+The whole process group dies, and the command must lead it; ``POINT@self`` kills only the process that passes the
+point, which with the process runner may be a child. ``POINT@frozen`` stops the group there by SIGSTOP, until
+SIGCONT. The code that runs is the shipped one; the hook is ``hook/points.py``.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What the crash matrix and the chaos loop share: a pipeline in a folder, ways to kill it, what must be true after."""
+"""Shared by the crash matrix and the chaos loop: a pipeline in a folder, ways to kill it, what must hold after."""
 
 import contextlib
 import json
@@ -89,7 +89,7 @@ class Rig:
         return sorted(found)
 
     def allowed(self, old: list[Row] | None) -> list[list[Row] | None]:
-        """What may be published, when it was ``old`` before: that, or the new. Dead letters come first."""
+        """The outputs that may be published after ``old``: the same, or the new one. Dead letters come first."""
         new = self.expected()
         if not self.dead_letters or old is None:
             return [old, new]
@@ -98,7 +98,7 @@ class Rig:
 
     @property
     def destination_block(self) -> dict[str, Any]:
-        """What the config says of the destination."""
+        """The destination block of the config."""
         return {"name": "file", "config": self.destination}
 
     @property
@@ -196,7 +196,7 @@ class Rig:
                 return []
 
     def leftovers(self) -> list[str]:
-        """Files and folders beside the output and the state that a finished run should not leave."""
+        """Files and folders, other than the output and the state, that a finished run should not leave."""
         hidden = self.folder / ".bizon"
         patterns = (*PERMANENT, *LISTS) if self.is_stream else PERMANENT
         kept = {hidden}
@@ -212,8 +212,8 @@ Build = Callable[[str, str, str], Rig]
 
 
 def rows_of(path: Path, *, growing: bool = False) -> list[Row]:
-    """The items of a file, in its order. Raises ValueError on a line that cannot be parsed; what a file that is
-    ``growing`` ends with may be half of one."""
+    """The items of a file, in its order. Raises ValueError on a line that cannot be parsed; the last
+    line of a ``growing`` file may be torn."""
     if path.is_dir():
         lines = [line for part in sorted(path.iterdir()) for line in _rows_of_parquet(part)]
     elif path.suffix == ".parquet":
@@ -235,7 +235,7 @@ def rows_of(path: Path, *, growing: bool = False) -> list[Row]:
 def _rows_of_parquet(path: Path) -> list[dict[str, Any]]:
     try:
         return pl.read_parquet(path).to_dicts()
-    except FileNotFoundError:  # a part of a stream that was taken back this moment
+    except FileNotFoundError:  # a part of a stream that was rolled back this moment
         if path.parent.suffix != path.suffix:
             raise
         return []

@@ -1,7 +1,7 @@
 """Shows that the crash tests can fail: ``python tests/e2e/crash/mutants.py [NAME ...]``, or ``make chaos-mutants``.
 
-First the tests run as they are and must pass; then each guard of ``hook/`` is switched off in turn, in the tests, in
-the commands they start and in the children of those, and a test must fail. A line per guard:
+First the tests run as they are and must pass. Then the guards of ``hook/`` are switched off one at a time, in the
+tests, in the commands they start and in the children of those, and a test must fail. A line per guard:
 
 * ``caught by TEST``: the first test that failed;
 * ``SURVIVED``: a test is missing;
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def verdict(outcome: Outcome) -> tuple[str, str]:
-    """What the tests say about a guard that was off, and the test or the reason."""
+    """The verdict on a guard that was off, with the test or the reason."""
     broken = [line for line in outcome.notes.splitlines() if line.startswith("broken ")]
     failed = FAILED.search(outcome.output)
     if broken:

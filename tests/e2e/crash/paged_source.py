@@ -1,7 +1,7 @@
 """The source of the crash tests: numbered items in a version, page by page; the second page has no records.
 
 In sync mode ``stream`` it is a log that the pages of each version are appended to. It keeps the offset of its consumer,
-as a broker does, and goes on from the pagination of the checkpoint where there is one.
+as a broker does, and continues from the pagination of the checkpoint where there is one.
 """
 
 import time
@@ -68,7 +68,7 @@ class PagedSource(AbstractSource):
         return self.get(pagination)
 
     def _follow(self, checkpoint: int | None) -> SourceIteration:
-        """The next page of the log; one without records behind its end."""
+        """The next page of the log; an empty one after its end."""
         offset = Path(self.config.offset)
         if checkpoint is not None:
             self._position = checkpoint

@@ -1,4 +1,4 @@
-"""How much is fetched twice when runs are killed."""
+"""The pages that are fetched twice when runs are killed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass
 class PagesAgain:
-    """Read from the traces of the source: what was served in a run that was killed, and asked for in a later one."""
+    """Read from the traces of the source: pages served in a killed run and requested again in a later one."""
 
     again: int = 0
     in_flight: int = 0

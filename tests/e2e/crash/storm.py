@@ -26,9 +26,9 @@ class Run:
 
 @dataclass
 class Storm:
-    """``typical``: seconds that a run takes when nothing happens to it. ``states``: each run has one of them; only runs
-    of the same one know of each other. ``look``: called after each event, False ends the storm. ``complain``: told of
-    runs that did not end as they ought to."""
+    """``typical``: seconds of an undisturbed run. ``states``: each run has one of them; only runs
+    of the same one know of each other. ``look``: called after each event, False ends the storm. ``complain``:
+    called about runs that did not end as they should."""
 
     rig: Rig
     chance: random.Random
@@ -43,7 +43,7 @@ class Storm:
     frozen: list[Run] = field(default_factory=list)
 
     def blow(self, events: int) -> bool:
-        """At most so many kills and freezes; in the end each run has ended by itself or was killed. False when
+        """Kill and freeze at most this many times; in the end each run has ended by itself or was killed. False when
         something was wrong."""
         try:
             good = self._blow(events)
@@ -73,7 +73,7 @@ class Storm:
         self.awake.append(run)
 
     def _strike(self) -> None:
-        """Something happens to one of the runs, if there is one."""
+        """Disturb one of the runs, if there is one."""
         weights = {
             self._kill: 1.0 if self.awake else 0.0,
             self._freeze: 2.0 if self.freezes and self.awake and len(self.frozen) < MOST_FROZEN else 0.0,
@@ -118,7 +118,7 @@ class Storm:
         self.counts["thaws"] += 1
 
     def _wait(self, seconds: float) -> bool:
-        """Until so much time has passed, or no run is awake. False when one did not end as it ought to."""
+        """Wait this long, or until no run is awake. False when one did not end as it should."""
         until = time.monotonic() + seconds
         while self.awake and time.monotonic() < until:
             time.sleep(LOOK_EVERY)
@@ -140,7 +140,7 @@ class Storm:
         return True
 
     def _calm_down(self) -> bool:
-        """Thaw what is frozen, now or while another run is at work; all of them end."""
+        """Thaw frozen runs, now or while another run is active; all of them end."""
         if self.frozen and not self.awake and self.chance.random() < 0.5:
             self._start()
         while self.frozen:

@@ -1,4 +1,4 @@
-"""What the crash tests of destinations with tables share: what a table may hold after a kill, and after the end."""
+"""Shared by the crash tests of destinations with tables: what a table may hold after a kill, and after the end."""
 
 from abc import abstractmethod
 

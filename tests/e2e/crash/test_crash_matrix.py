@@ -38,7 +38,7 @@ NEW_IS_PUBLISHED = [
     "after_success",
 ]
 RANDOM = ["random:7", "random:19"]
-# Lines that replace the output are not put together anew: there is nothing to tear.
+# Lines that replace the output are not assembled again: there is nothing to tear.
 THREAD = [
     (point, mode, format)
     for mode in MODES
@@ -55,7 +55,7 @@ MOST_RUNS = 3
 
 
 def crash(rig: Rig, point: str, *flags: str) -> None:
-    """The run dies at the point, and what is published is the old output or the new one, as the point has it."""
+    """The run dies at the point; the published output is the old one or the new one, depending on the point."""
     old, new, plain = rig.rows(), rig.expected(), not rig.dead_letters
     assert rig.run(point, *flags) == -signal.SIGKILL, rig.log()
     published = rig.rows()
@@ -153,7 +153,7 @@ def test_a_fresh_run_first_finishes_a_job_that_may_be_published(build: Build, po
 @pytest.mark.lesson("F-13")
 @pytest.mark.parametrize("point", ["after_write:2", "after_replace"])
 def test_a_child_that_dies_alone_fails_the_run_and_the_next_finishes_it(build: Build, point: str) -> None:
-    """The main process used to wait for ever for a child that was gone."""
+    """The main process used to wait forever for a child that was gone."""
     rig = build("incremental", "json", "process")
     assert rig.run(f"{point}@self") == 1
     assert "the consumer process was killed by signal SIGKILL" in rig.log()
@@ -191,7 +191,7 @@ def test_a_run_that_dies_again_while_it_resumes_is_finished_by_the_next(build: B
 @pytest.mark.lesson("F-09")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("point", ["after_write", "after_replace"])
-def test_the_first_run_of_all_that_dies_shows_nothing_or_everything(tmp_path: Path, point: str, mode: str) -> None:
+def test_a_very_first_run_that_dies_shows_nothing_or_everything(tmp_path: Path, point: str, mode: str) -> None:
     rig = Rig(tmp_path, mode, "json")
     crash(rig, point)
     assert rig.rows() == (rig.expected() if point == "after_replace" else None)

@@ -1,6 +1,6 @@
-"""What a power cut would find: nothing vouches for a file that is not on disk yet.
+"""A power cut at any moment: nothing vouches for a file that is not on disk yet.
 
-SIGKILL cannot show that, so the order of what a run does is read from a log; ``hook/disk_log.py`` says what is in it.
+SIGKILL cannot show that, so the test reads the order of operations from a log; ``hook/disk_log.py`` says what is in it.
 """
 
 import json
@@ -21,7 +21,7 @@ CASES += [("incremental", "json", "process"), ("stream", "json", "stream"), ("st
 
 @pytest.fixture
 def logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logged:
-    """Runs a pipeline; gives what it did on the disk. The spool is a cache that no one vouches for."""
+    """Runs a pipeline; returns its disk operations. The spool is a cache that nothing vouches for."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HOOK), os.environ.get("PYTHONPATH")])))
 
     def run(rig: Rig) -> Events:
@@ -36,7 +36,7 @@ def logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logged:
 
 
 class Disk:
-    """What is certain to be there after a power cut."""
+    """The files and content that survive a power cut for certain."""
 
     def __init__(self) -> None:
         self.content: dict[str, int] = {}

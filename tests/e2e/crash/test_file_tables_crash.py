@@ -114,7 +114,7 @@ def grown(tmp_path: Path, published: Callable[[str, str], Path]) -> Build:
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_dies_while_columns_come_is_finished_by_the_next(
+def test_a_run_that_dies_while_columns_are_added_is_finished_by_the_next(
     grown: Build, point: str, mode: str, format: str
 ) -> None:
     rig = grown(mode, format)
@@ -126,7 +126,7 @@ def test_a_run_that_dies_while_columns_come_is_finished_by_the_next(
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("point", IN_STREAMS)
-def test_a_stream_that_dies_while_columns_come_goes_on(grown: Build, point: str, format: str) -> None:
+def test_a_stream_that_dies_while_columns_are_added_resumes(grown: Build, point: str, format: str) -> None:
     rig = grown(STREAMED, format)
     assert rig.run(point) == -signal.SIGKILL, rig.log()
     finish(rig)

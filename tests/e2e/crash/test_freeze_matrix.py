@@ -46,7 +46,7 @@ CASES += [("stream", "parquet", "stream", point) for point in (*STREAM[::3], "pa
 
 @contextmanager
 def frozen_at(rig: Rig, point: str) -> Iterator["subprocess.Popen[str]"]:
-    """A run that has stopped at the point, for longer than its lease."""
+    """A run that stays frozen at the point for longer than its lease."""
     rig.lease_ttl = LEASE_TTL
     child = rig.start(f"{point}@frozen")
     try:
@@ -67,7 +67,7 @@ def ends_by_itself(child: "subprocess.Popen[str]") -> int:
 
 
 def committed(rig: Rig) -> list[tuple[Any, ...]]:
-    """What the state knows of each job: its last committed page, and its rows."""
+    """The last committed page and the rows of each job in the state."""
     statement = (
         "SELECT job_id, max(to_source_iteration), sum(rows_written) FROM destination_cursors GROUP BY 1 ORDER BY 1"
     )
@@ -76,7 +76,7 @@ def committed(rig: Rig) -> list[tuple[Any, ...]]:
 
 
 def finish(rig: Rig) -> None:
-    """One more run, which nobody disturbs, succeeds and leaves nothing behind."""
+    """One more run, undisturbed, succeeds and leaves nothing behind."""
     assert rig.run() == 0, rig.log()
     assert rig.rows() == rig.expected()
     assert rig.leftovers() == []
@@ -86,10 +86,10 @@ def finish(rig: Rig) -> None:
 
 @pytest.mark.lesson("F-08")
 @pytest.mark.parametrize(("mode", "format", "runner", "point"), CASES)
-def test_a_run_that_is_thawed_when_another_has_ended_changes_nothing(
+def test_a_run_thawed_after_another_has_ended_changes_nothing(
     build: Build, mode: str, format: str, runner: str, point: str
 ) -> None:
-    """In sync mode stream a start that woke up late used to cut off what was committed since."""
+    """In sync mode stream a start that woke up late used to cut off rows committed since."""
     rig = build(mode, format, runner)
     with frozen_at(rig, point) as frozen:
         assert rig.run() == 0, rig.log()
@@ -101,7 +101,7 @@ def test_a_run_that_is_thawed_when_another_has_ended_changes_nothing(
 
 @pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
 @pytest.mark.parametrize("point", LOCKED)
-def test_a_run_that_is_frozen_in_a_step_is_waited_for(build: Build, point: str, mode: str) -> None:
+def test_another_run_waits_for_a_run_frozen_in_a_step(build: Build, point: str, mode: str) -> None:
     rig = build(mode, "json", "thread")
     if point == "after_seal":
         assert rig.run("after_write:3") == -signal.SIGKILL
@@ -121,10 +121,10 @@ def test_a_run_that_is_frozen_in_a_step_is_waited_for(build: Build, point: str, 
     ("point", "later"),
     [("after_prepare", None), ("after_write:2", "after_write"), ("after_verify", None), ("after_ready", None)],
 )
-def test_a_run_that_is_thawed_after_yet_another_has_begun_changes_nothing(
+def test_a_run_that_is_thawed_after_a_third_one_started_changes_nothing(
     build: Build, point: str, later: str | None
 ) -> None:
-    """The one that took over is frozen too; both are thawed while the third is at work, and the later one first."""
+    """The run that took over is frozen too; both are thawed while the third is active, the later one first."""
     rig = build("incremental", "json", "thread")
     later = later or point
     with frozen_at(rig, point) as first, frozen_at(rig, later) as second, frozen_at(rig, later) as third:
@@ -139,10 +139,8 @@ def test_a_run_that_is_thawed_after_yet_another_has_begun_changes_nothing(
 @pytest.mark.parametrize(
     ("mode", "runner"), [("incremental", "thread"), ("full_refresh", "process"), ("stream", "stream")]
 )
-def test_a_write_that_was_frozen_is_not_committed_by_its_run_once_another_has_begun(
-    build: Build, mode: str, runner: str
-) -> None:
-    """Its rows were taken out of staging by the other one, which has not committed anything yet."""
+def test_a_frozen_write_is_not_committed_once_another_run_has_started(build: Build, mode: str, runner: str) -> None:
+    """The other run removed its rows from staging and has not committed anything yet."""
     rig = build(mode, "json", runner)
     with frozen_at(rig, "after_write:2") as first, frozen_at(rig, "after_prepare") as second:
         before = committed(rig)
@@ -153,10 +151,10 @@ def test_a_write_that_was_frozen_is_not_committed_by_its_run_once_another_has_be
     finish(rig)
 
 
-def test_an_append_that_was_frozen_does_not_reach_the_file_when_the_next_start_dies_before_it_takes_over(
+def test_a_frozen_append_does_not_reach_the_file_when_the_next_start_dies_before_its_takeover(
     build: Build,
 ) -> None:
-    """The start that died had said that it was at work; the next one believed that nobody held the file open."""
+    """The start that died had recorded itself as active; the next one believed that nobody held the file open."""
     rig = build("stream", "json", "stream")
     with frozen_at(rig, "appending") as frozen:
         assert rig.run("before_cut") == -signal.SIGKILL, rig.log()
@@ -167,7 +165,7 @@ def test_an_append_that_was_frozen_does_not_reach_the_file_when_the_next_start_d
     finish(rig)
 
 
-def test_a_run_of_another_state_waits_until_the_one_at_work_has_ended(build: Build) -> None:
+def test_a_run_with_another_state_waits_for_the_active_run_to_end(build: Build) -> None:
     """Two runs that did not know each other used to replace each other's rows."""
     rig = build("full_refresh", "json", "thread")
     with frozen_at(rig, "after_write:2") as working:
@@ -180,8 +178,8 @@ def test_a_run_of_another_state_waits_until_the_one_at_work_has_ended(build: Bui
     assert rig.leftovers() == []
 
 
-def test_a_run_in_a_streams_pause_that_is_overtaken_ends(build: Build) -> None:
-    """It waits for its source, and has nothing to write that could be refused."""
+def test_a_stream_that_is_superseded_in_a_pause_ends(build: Build) -> None:
+    """It waits for its source, and has nothing to write that a fence could refuse."""
     rig = build("stream", "json", "stream")
     rig.source["max_iterations"] = None
     rig.lease_ttl = LEASE_TTL

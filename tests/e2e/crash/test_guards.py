@@ -1,4 +1,4 @@
-"""Guards that only one kind of accident needs: without its test each could be taken away unnoticed."""
+"""Guards that only one kind of accident needs: without these tests nobody would notice their removal."""
 
 import os
 import resource
@@ -60,7 +60,7 @@ def committed_pages(pipeline: "Pipeline") -> list[tuple[int, int]]:
 def test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently(
     tmp_path: Path, mode: str, format: str
 ) -> None:
-    """Pages that come again in the same batch replace what was left; in other batches it would be there beside them."""
+    """Pages repeated in the same batch replace the leftover rows; in other batches the rows would be duplicated."""
     rig = Rig(tmp_path, mode, format)
     rig.destination["buffer_size"] = 50
     assert rig.run("after_write") == -signal.SIGKILL, rig.log()
@@ -72,7 +72,7 @@ def test_rows_of_a_batch_that_was_cut_off_are_gone_when_it_is_cut_differently(
 
 @pytest.mark.lesson("F-10")
 @pytest.mark.parametrize("format", FORMATS)
-def test_an_append_of_a_stream_that_no_checkpoint_vouches_for_is_taken_back(pipeline: "Pipeline", format: str) -> None:
+def test_an_append_of_a_stream_without_a_checkpoint_is_rolled_back(pipeline: "Pipeline", format: str) -> None:
     pipeline.source(sync_mode="stream", max_iterations=4).destination(format=format)
     die(pipeline, "after_write:2")
     assert pipeline.ids(f"out.{format}") == list(range(10))
@@ -81,7 +81,7 @@ def test_an_append_of_a_stream_that_no_checkpoint_vouches_for_is_taken_back(pipe
 
 
 @pytest.mark.lesson("F-03")
-def test_a_write_that_the_disk_refuses_fails_the_run_and_the_next_makes_it_good(pipeline: "Pipeline") -> None:
+def test_a_failed_disk_write_fails_the_run_and_the_next_run_completes_it(pipeline: "Pipeline") -> None:
     large = f"if data['page'] == 2: data['t'] = 'x' * {LARGEST_FILE}"
     pipeline.destination(buffer_size=0).config["transforms"] = [{"label": "large", "python": large}]
     assert "nothing was recorded: " in run_on_a_full_disk(pipeline)
@@ -94,7 +94,7 @@ def test_a_write_that_the_disk_refuses_fails_the_run_and_the_next_makes_it_good(
 
 @pytest.mark.lesson("F-04")
 def test_an_output_that_the_disk_refuses_is_published_by_the_next_run(pipeline: "Pipeline") -> None:
-    """The change fits, it and the old rows do not: success used to be stored, and it stayed in staging for ever."""
+    """The change fits, it and the old rows do not: success used to be stored, and it stayed in staging forever."""
     pipeline.source(sync_mode="incremental", item_bytes=LARGEST_FILE // 15).run()
     (pipeline.folder / "changes.txt").write_text(f"7 {datetime.now(UTC).isoformat()}\n")
     assert "was not replaced" in run_on_a_full_disk(pipeline)
@@ -107,8 +107,8 @@ def test_an_output_that_the_disk_refuses_is_published_by_the_next_run(pipeline: 
 
 
 @pytest.mark.lesson("F-08")
-def test_a_run_that_was_frozen_and_overtaken_commits_nothing(pipeline: "Pipeline", wait_for: WaitFor) -> None:
-    """A laptop that slept, a container that was paused: it wakes up while another run is at work on its job."""
+def test_a_frozen_and_superseded_run_commits_nothing(pipeline: "Pipeline", wait_for: WaitFor) -> None:
+    """A laptop that slept, a container that was paused: it wakes up while another run is processing its job."""
     pipeline.set("engine.runner.config.lease_ttl", 1)
     frozen = pipeline.destination(buffer_size=0).source(delay=1).start("--runner", "stream")
     wait_for(lambda: pipeline.trace() == ["page 0", "page 1"])

@@ -1,4 +1,4 @@
-"""Each guard can be switched off, and the runner that does so tells a catch from a survivor and from its own faults.
+"""Each guard can be switched off, and the runner distinguishes a catch from a survivor and from its own faults.
 
 All of them, run to the end: ``make chaos-mutants``.
 """
@@ -49,11 +49,11 @@ def test_a_guard_names_tests_that_exist(name: str) -> None:
         assert all(f"def {part}(" in text or f"class {part}:" in text for part in inside), test
 
 
-def test_there_are_enough_of_them() -> None:
+def test_there_are_enough_guards() -> None:
     assert len(guards()) >= 12
 
 
-def test_a_guard_that_is_missed_is_caught() -> None:
+def test_a_guard_whose_absence_fails_a_test_is_caught() -> None:
     code, lines = run("gaps_are_committed", "spool_is_never_truncated")
     assert [line.split()[:3] for line in lines[:2]] == [
         ["gaps_are_committed", "caught", "by"],
@@ -63,7 +63,7 @@ def test_a_guard_that_is_missed_is_caught() -> None:
     assert code == 0
 
 
-def test_a_guard_that_no_test_misses_is_a_survivor() -> None:
+def test_a_guard_whose_absence_fails_no_test_is_a_survivor() -> None:
     other = "tests/engine/pipeline/test_loader.py::test_prepare_hands_over_the_resume_point"
     code, lines = run("gaps_are_committed", "--against", other)
     assert [line.split() for line in lines[:1]] == [["gaps_are_committed", "SURVIVED"]]
@@ -71,7 +71,7 @@ def test_a_guard_that_no_test_misses_is_a_survivor() -> None:
     assert code == 1
 
 
-def test_tests_that_cannot_be_run_catch_nothing() -> None:
+def test_tests_that_cannot_run_catch_nothing() -> None:
     code, lines = run("gaps_are_committed", "--against", "tests/engine/pipeline/test_loader.py::test_gone")
     assert lines[0].split()[:3] == ["gaps_are_committed", "NOT", "JUDGED"]
     assert lines[-1] == "1 mutants, 0 caught, 0 survived, 1 not judged"
@@ -89,7 +89,7 @@ def test_tests_that_cannot_be_run_catch_nothing() -> None:
     ],
     ids=["caught", "survived", "broken hook", "never applied", "error"],
 )
-def test_a_failure_that_the_hook_caused_is_no_catch(outcome: Outcome, expected: tuple[str, str]) -> None:
+def test_a_failure_that_the_hook_caused_does_not_count_as_caught(outcome: Outcome, expected: tuple[str, str]) -> None:
     word, what = verdict(outcome)
     assert (word, what.partition("\n")[0]) == expected
 

@@ -1,4 +1,4 @@
-"""Guards of the file destination that a run meets only on a bad day: damage, strangers, starts that are superseded."""
+"""Guards of the file destination that a run rarely meets: damage, foreign runs, superseded starts."""
 
 import os
 import time
@@ -117,7 +117,7 @@ def test_checkpoints_that_leave_a_gap_in_what_is_staged_publish_nothing(pipeline
         job.destination.verify([first, third])
 
 
-def test_what_lies_behind_the_committed_lines_is_not_published(pipeline: Make, main: Path) -> None:
+def test_lines_after_the_committed_ones_are_not_published(pipeline: Make, main: Path) -> None:
     job = pipeline().job()
     job.start()
     job.commit(0, records("1"))
@@ -155,7 +155,7 @@ def test_a_superseded_start_overwrites_no_part_of_the_next_one(pipeline: Make, m
     job.publish()
 
 
-def test_an_output_that_somebody_changes_while_it_is_put_together_is_not_replaced(
+def test_an_output_that_changes_during_assembly_is_not_replaced(
     pipeline: Make, main: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     incremental = pipeline(APPENDED)
@@ -214,7 +214,7 @@ def test_a_start_that_is_superseded_does_not_publish(pipeline: Make, main: Path,
 def test_a_start_that_is_superseded_before_it_claims_its_output_changes_nothing(
     pipeline: Make, main: Path, mode: SourceSyncModes
 ) -> None:
-    """It used to cut off rows that were committed since."""
+    """It used to cut off rows committed since."""
     of_mode = pipeline(mode)
     job = of_mode.job()
     earlier = of_mode.open(job.id)
@@ -228,7 +228,7 @@ def test_a_start_that_is_superseded_before_it_claims_its_output_changes_nothing(
     assert published(main) == ["1"]
 
 
-def test_a_step_of_another_start_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_waits_for_a_step_of_another_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_module, "_LONGEST_WAIT", 0.05)
     claimant = Claimant(Owner("pipe", "source", "items"), "job")
     one, same = Output(tmp_path / "out.json", claimant), Output(tmp_path / "out.json", claimant)
@@ -239,7 +239,7 @@ def test_a_step_of_another_start_is_waited_for(tmp_path: Path, monkeypatch: pyte
         assert manifest.job_id == "job"
 
 
-def test_a_run_of_another_state_is_refused_while_one_is_at_work(pipeline: Make, main: Path) -> None:
+def test_a_run_with_another_state_is_refused_while_one_is_active(pipeline: Make, main: Path) -> None:
     """Two runs that did not know each other used to replace 60 rows by 50."""
     job = pipeline().job()
     job.start()
@@ -250,7 +250,7 @@ def test_a_run_of_another_state_is_refused_while_one_is_at_work(pipeline: Make, 
     assert published(main) == ["1"]
 
 
-def test_nobody_is_at_work_once_a_run_has_ended(pipeline: Make, main: Path) -> None:
+def test_no_run_is_active_once_it_has_ended(pipeline: Make, main: Path) -> None:
     one = pipeline()
     one.load(records("1"))
     one.close()

@@ -58,7 +58,7 @@ def test_a_watermark_of_rows_that_are_gone_is_refused() -> None:
 
 
 def test_an_incremental_run_whose_output_is_gone_stops_before_it_fetches(pipeline: "Pipeline") -> None:
-    """It used to load the changes alone, and to call that a success."""
+    """It used to load only the changes and report success."""
     pipeline.source(sync_mode="incremental").run()
     (pipeline.folder / "out.json").unlink()
     asked = pipeline.trace()

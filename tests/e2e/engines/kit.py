@@ -39,7 +39,7 @@ COMMITTED = "SELECT coalesce(max(to_source_iteration) + 1, 0) FROM destination_c
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE, told: Callable[[], str] = str) -> None:
-    """Wait until it is true."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain\n{told()}"
@@ -47,7 +47,7 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE, told: Call
 
 
 class State(Protocol):
-    """Where the checkpoints are."""
+    """The database with the checkpoints."""
 
     def config(self) -> dict[str, Any]:
         """``engine.backend``."""
@@ -104,7 +104,7 @@ class Command:
         self._begin = begin
 
     def ended(self, expect: int | None = 0, seconds: float = PATIENCE) -> str:
-        """Wait until it has ended by itself; what it printed."""
+        """Wait until it ends by itself; returns its output."""
         code = self.process.wait(seconds)
         assert expect is None or code == expect, f"exit {code}\n{self.text}"
         return self.text
@@ -116,7 +116,7 @@ class Command:
         self.process.wait(PATIENCE)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to end; returns once it has heard."""
+        """Ask it to end; returns once it has received the signal."""
         self.process.send_signal(how)
         until(lambda: "Stopping after the current page" in self.text)
 
@@ -126,7 +126,7 @@ class Command:
 
     @property
     def text(self) -> str:
-        """What it has printed so far, both streams."""
+        """The output so far, of both streams."""
         return self._log.read_bytes()[self._begin :].decode()
 
 
@@ -152,7 +152,7 @@ class Engine:
         return StreamKey(self.pipeline.config["name"], source["name"], source["stream"]).broker_name
 
     def allow(self, pages: int) -> None:
-        """Let the source serve so many pages in all."""
+        """Let the source serve this many pages in all."""
         aside = self.folder / "allowed.tmp"
         aside.write_text(str(pages))
         aside.replace(self.folder / "allowed.txt")
@@ -171,16 +171,16 @@ class Engine:
         return self._commands[-1]
 
     def run(self, role: str | None = None, *flags: str, expect: int | None = 0, **how: Any) -> str:
-        """Run to the end; what was printed."""
+        """Run to the end; returns the output."""
         return self.start(role, *flags, **how).ended(expect)
 
     def close(self) -> None:
-        """Leave nothing behind that runs."""
+        """Kill everything that still runs."""
         for command in self._commands:
             command.kill()
 
     def wait(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-        """Until it is true. Fails with what the commands have said."""
+        """Wait until the condition is true. Fails with the output of the commands."""
         until(condition, seconds, lambda: "\n---\n".join(each.text for each in self._commands))
 
     def committed(self) -> int:
@@ -189,28 +189,28 @@ class Engine:
         return int(rows[0][0]) if rows else 0
 
     def wait_for_commit(self, pages: int, job: int = 1) -> None:
-        """Until so many pages of the ``job``-th job have a checkpoint."""
+        """Wait until this many pages of the ``job``-th job have a checkpoint."""
         self.wait(lambda: len(self.statuses()) == job and self.committed() >= pages)
 
     def wait_for_page(self, number: int) -> None:
-        """Until the source was asked for a page."""
+        """Wait until the source is asked for a page."""
         self.wait(lambda: f"page {number}" in self.pipeline.trace())
 
     def asked(self) -> Counter[str]:
-        """How often the source was asked for each page."""
+        """The number of requests for each page."""
         return Counter(line for line in self.pipeline.trace() if line.startswith("page"))
 
     def report(self) -> PipelineReport:
-        """What ``bizon status`` would say."""
+        """The report that ``bizon status`` would show."""
         assert self.pipeline.command
         return report_on(load_config(self.folder / "config.yml").config)
 
     def statuses(self) -> list[str]:
-        """Of the jobs, oldest first."""
+        """The statuses of the jobs, oldest first."""
         return [status for (status,) in self.state.ask("SELECT status FROM stream_jobs ORDER BY created_at")]
 
     def assert_done(self, pages: int, jobs: int = 1, cancelled: int = 0) -> None:
-        """Every record is there once and in order, the state says so, and nobody holds the pipeline any more."""
+        """Every record is there once and in order, the state agrees, and nobody holds the pipeline any more."""
         assert self.pipeline.ids() == list(range(pages * PAGE_SIZE))
         report = self.report()
         assert self.statuses() == ["cancelled"] * cancelled + ["succeeded"] * jobs

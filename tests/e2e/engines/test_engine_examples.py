@@ -1,4 +1,4 @@
-"""The shipped examples of brokers and of Postgres run; only where the servers of a test are is changed in them."""
+"""The shipped examples of brokers and of Postgres run; only the addresses of the servers are changed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ At = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def at_server(request: pytest.FixtureRequest) -> Iterator[At]:
-    """The keys that tell where a server of this name is, and what belongs to this test there."""
+    """The keys with the address of this server, and with the names that belong to this test."""
     with ExitStack() as until_the_end:
 
         def keys(server: str) -> dict[str, Any]:

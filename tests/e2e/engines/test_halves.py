@@ -8,7 +8,7 @@ from e2e.engines.kit import Engine
 
 PAGES = 8
 KILLS = 20
-STARTING = 0.5  # seconds of a forked command until it is at work
+STARTING = 0.5  # seconds until a forked command is running
 
 
 def test_both_halves_move_a_stream(engine: Engine) -> None:
@@ -23,8 +23,8 @@ def test_both_halves_move_a_stream(engine: Engine) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_consumer_that_dies_again_and_again_costs_no_page(engine: Engine) -> None:
-    """It is killed in the middle of its work, or while it starts; the producer goes on without noticing."""
+def test_a_consumer_that_keeps_dying_loses_no_page(engine: Engine) -> None:
+    """It is killed mid-run or while it starts; the producer continues without noticing."""
     chance = random.Random(7)
     step = 3
     engine.pipeline.source(pages=step * KILLS + 1)
@@ -44,8 +44,8 @@ def test_a_consumer_that_dies_again_and_again_costs_no_page(engine: Engine) -> N
     assert set(engine.asked().values()) == {1}
 
 
-def test_a_producer_that_dies_again_and_again_is_waited_for(engine: Engine) -> None:
-    """What the consumer had committed by then is not asked for again."""
+def test_the_consumer_waits_for_a_producer_that_keeps_dying(engine: Engine) -> None:
+    """Pages that the consumer had committed by then are not requested again."""
     consumer = engine.start("consumer")
     for page in (1, 3, 5):
         engine.allow(page)
@@ -62,7 +62,7 @@ def test_a_producer_that_dies_again_and_again_is_waited_for(engine: Engine) -> N
     assert {"page 3", "page 5"} <= again <= {"page 0", "page 1", "page 3", "page 5"}
 
 
-def test_both_halves_die_and_are_started_again(engine: Engine) -> None:
+def test_both_halves_die_and_are_restarted(engine: Engine) -> None:
     for page in (2, 5):
         engine.allow(page)
         halves = [engine.start("consumer"), engine.start("producer")]

@@ -33,8 +33,8 @@ def test_a_consumer_that_is_stopped_while_it_waits_for_a_first_job_ends_at_once(
     assert not rabbit.report().is_running
 
 
-def test_each_half_may_be_stopped_and_started_again(engine: Engine) -> None:
-    """By SIGTERM, as an orchestrator does: each ends with exit code 130, and the next one goes on."""
+def test_each_half_may_be_stopped_and_restarted(engine: Engine) -> None:
+    """By SIGTERM, as an orchestrator does: each ends with exit code 130, and the next one resumes."""
     engine.pipeline.source(pages=PAGES)
     engine.allow(2)
     consumer = engine.start("consumer")
@@ -56,7 +56,7 @@ def test_each_half_may_be_stopped_and_started_again(engine: Engine) -> None:
     assert once(engine)
 
 
-def test_a_consumer_waits_while_its_producer_is_stopped_and_started_again(rabbit: Engine) -> None:
+def test_a_consumer_waits_while_its_producer_is_restarted(rabbit: Engine) -> None:
     consumer = rabbit.start("consumer")
     for page, how in ((1, signal.SIGINT), (2, signal.SIGTERM)):
         rabbit.allow(page)
@@ -76,7 +76,7 @@ def test_a_consumer_waits_while_its_producer_is_stopped_and_started_again(rabbit
 
 
 def test_a_producer_that_is_stopped_at_its_last_page_is_done(kafka: Engine) -> None:
-    """It used to answer that it was interrupted, although all pages and the end were on the queue."""
+    """It used to report an interruption, although all pages and the end were on the queue."""
     kafka.allow(PAGES - 1)
     producer = kafka.start("producer")
     kafka.wait_for_page(PAGES - 1)

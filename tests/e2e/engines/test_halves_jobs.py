@@ -1,4 +1,4 @@
-"""Job after job with the halves apart: what is left over, fresh starts, caps, dead letters, and who may run."""
+"""Job after job with separate halves: leftovers, fresh starts, caps, dead letters, and leases."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ def test_a_fresh_start_of_the_producer_takes_a_waiting_consumer_along(kafka: Eng
 
 
 def test_a_fresh_start_finishes_what_only_has_to_be_published_and_then_begins(rabbit: Engine) -> None:
-    """The fresh job used to be forgotten: the producer ended when the consumer had been told to publish."""
+    """The fresh job used to be forgotten: the producer ended once it had asked the consumer to publish."""
     rabbit.pipeline.source(sync_mode="incremental")
     rabbit.run("producer")
     rabbit.run("consumer")
@@ -104,7 +104,7 @@ def test_a_capped_producer_is_continued_by_the_next_one(kafka: Engine) -> None:
 
 
 def test_records_that_cannot_be_delivered_are_each_once_in_the_dead_letters(rabbit: Engine) -> None:
-    """Whatever the consumer dies of."""
+    """The cause of the consumer's death does not matter."""
     refuse = "if int(data['page']) == 1: raise ValueError('refused')"
     rabbit.pipeline.config |= {"on_error": "dead_letter", "transforms": [{"label": "refuse", "python": refuse}]}
     rabbit.run("producer")

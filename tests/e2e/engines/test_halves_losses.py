@@ -1,4 +1,4 @@
-"""Pages that are gone from the broker, or damaged there: the consumer says which, and the next runs mend it."""
+"""Pages lost or damaged at the broker: the consumer names them, and the next runs fetch them again."""
 
 import struct
 
@@ -20,7 +20,7 @@ def engine(make_engine: MakeEngine) -> Engine:
 
 
 def taken(engine: Engine, rabbitmq: Broker) -> list[bytes]:
-    """All messages of a job, which are not at the broker any more."""
+    """All messages of a job, removed from the broker."""
     with rabbitmq.connect() as connection:
         channel = connection.channel()
         return [channel.basic_get(engine.queue_name, auto_ack=True)[2] for _ in range(PAGES + 1)]
@@ -34,7 +34,7 @@ def assert_mended(engine: Engine) -> None:
 
 
 def test_a_queue_that_was_emptied_ends_the_consumer(engine: Engine, rabbitmq: Broker) -> None:
-    """It waited for ever: the producer had ended long before, with all pages and their end on the queue."""
+    """It waited forever: the producer had ended long before, with all pages and their end on the queue."""
     engine.run("producer")
     with rabbitmq.connect() as connection:
         connection.channel().queue_purge(engine.queue_name)
@@ -43,9 +43,7 @@ def test_a_queue_that_was_emptied_ends_the_consumer(engine: Engine, rabbitmq: Br
     assert_mended(engine)
 
 
-def test_a_page_that_was_dropped_ends_the_consumer_behind_what_it_has_committed(
-    engine: Engine, rabbitmq: Broker
-) -> None:
+def test_a_dropped_page_ends_the_consumer_after_its_committed_pages(engine: Engine, rabbitmq: Broker) -> None:
     engine.run("producer")
     bodies = taken(engine, rabbitmq)
     for body in (bodies[0], bodies[2], bodies[3]):
@@ -74,7 +72,7 @@ def test_a_page_that_was_damaged_at_the_broker_is_named_and_does_not_stay(engine
 
 
 def test_a_message_of_a_start_that_never_was_does_not_end_every_consumer(engine: Engine, rabbitmq: Broker) -> None:
-    """Each took itself for overtaken, for as long as the message was in the queue."""
+    """Each considered itself superseded as long as the message was in the queue."""
     engine.run("producer")
     bodies = taken(engine, rabbitmq)
     rest = bodies[0][PREFIX:]

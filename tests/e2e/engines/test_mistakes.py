@@ -1,4 +1,4 @@
-"""Configurations that cannot work, and servers that are not there or say no: one clear line, and no secret in it."""
+"""Configurations that cannot work, and servers that are unreachable or refuse: one clear line, without a secret."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ NOWHERE = {"type": "kafka", "config": {"queue": {"bootstrap_server": "127.0.0.1:
 
 
 def complaint(told: str) -> str:
-    """The one line that is no log line."""
+    """The only line that is not a log line."""
     (line,) = (line for line in told.splitlines() if not re.match(r"\d{4}-\d\d-\d\d ", line))
     assert line.startswith("Error: ")
     return line
@@ -67,14 +67,14 @@ def test_a_rabbitmq_that_refuses_the_password_is_named(
         assert "was refused" in str(report.error)
 
 
-def test_a_rabbitmq_that_is_not_there_is_named(make_engine: MakeEngine) -> None:
+def test_an_unreachable_rabbitmq_is_named(make_engine: MakeEngine) -> None:
     port = free_port()
     engine = make_engine("sqlite", "rabbitmq", host="127.0.0.1", port=port, password=SECRET)
     refused(engine, "consumer", f"RabbitMQ at 127.0.0.1:{port}: ")
 
 
-def test_a_kafka_that_is_not_there_is_named(make_engine: MakeEngine) -> None:
-    """After the twenty seconds that a broker may take to answer; the secrets are of a kind that librdkafka logs."""
+def test_an_unreachable_kafka_is_named(make_engine: MakeEngine) -> None:
+    """It ends after the twenty seconds that a broker may take to answer; librdkafka logs secrets like these."""
     url = f"127.0.0.1:{free_port()}"
     own = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "stranger", "sasl_password": SECRET}
     engine = make_engine("sqlite", "kafka", bootstrap_server=url, **own)

@@ -1,4 +1,4 @@
-"""Servers that are away for a while, and a broker that dies: the run waits, and goes on where it was."""
+"""Servers that are unreachable for some time, and a broker that dies: the run waits and then continues."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def to_rabbitmq(rabbitmq: Broker) -> Iterator[Proxy]:
 
 @pytest.fixture
 def to_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A broker that sends its clients to the proxy, as Kafka's tell them where to come to."""
+    """A broker that sends its clients to the proxy, as Kafka brokers advertise an address."""
     port = free_port()
     with Proxy("127.0.0.1", port) as proxy:
         try:
@@ -48,7 +48,7 @@ def to_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 def test_a_run_and_two_halves_wait_for_broker_and_state(
     make_engine: MakeEngine, rabbitmq: Broker, to_rabbitmq: Proxy, to_kafka: Proxy, to_postgres: Proxy
 ) -> None:
-    """All servers are away at once, in the middle of the work; then there is much to do."""
+    """All servers go down at the same moment, mid-run; a backlog waits when they return."""
     through = rabbitmq._replace(host=to_rabbitmq.host, port=to_rabbitmq.port)
     whole = make_engine("postgres", "rabbitmq", PAGES, to_postgres, **through._asdict())
     url = f"{to_kafka.host}:{to_kafka.port}"
@@ -78,7 +78,7 @@ def test_a_run_and_two_halves_wait_for_broker_and_state(
 
 
 def silent_for_a_while(engine: Engine, broker: Proxy) -> None:
-    """The broker says nothing for a few seconds, with all connections open; then three pages may pass."""
+    """The broker is silent for a few seconds, with all connections open; then three pages may pass."""
     engine.allow(1)
     engine.wait_for_commit(1)
     broker.stall()
@@ -89,7 +89,7 @@ def silent_for_a_while(engine: Engine, broker: Proxy) -> None:
     broker.resume()
 
 
-def test_a_broker_that_dies_has_the_pages_when_it_is_back(make_engine: MakeEngine, tmp_path: Path) -> None:
+def test_a_broker_that_dies_still_has_the_pages_when_it_is_back(make_engine: MakeEngine, tmp_path: Path) -> None:
     if not can_start():
         server_or_skip("RabbitMQ", "no rabbitmq-server to start, and a node of the test's own is needed")
     with Node(tmp_path / "node") as node:

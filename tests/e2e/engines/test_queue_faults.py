@@ -22,7 +22,7 @@ def test_a_write_that_takes_longer_than_the_heartbeat_costs_no_connection(make_e
 
 
 def test_a_queue_that_is_full_waits_for_its_consumer(make_engine: MakeEngine, rabbitmq: Broker) -> None:
-    """The broker refuses what does not fit; the producer offers it again, and does not end before all is there."""
+    """The broker refuses messages that do not fit; the producer retries, and ends only once all are there."""
     pages = 12
     engine = make_engine("postgres", "rabbitmq", pages)
     engine.pipeline.set("engine.queue.config.max_bytes", 64 * 1024).source(noise=5_000)
@@ -41,7 +41,7 @@ def test_a_queue_that_is_full_waits_for_its_consumer(make_engine: MakeEngine, ra
 def test_pages_that_come_twice_and_in_any_order_are_each_written_once_in_theirs(
     make_engine: MakeEngine, rabbitmq: Broker
 ) -> None:
-    """Among messages of nobody knows whom, too; what is left over does not disturb the next job."""
+    """Among foreign messages, too; leftovers do not disturb the next job."""
     pages = 6
     engine = make_engine("postgres", "rabbitmq", pages)
     engine.allow(pages)
@@ -71,7 +71,7 @@ def shuffle(broker: Broker, queue: str, count: int) -> None:
 
 
 def test_halves_whose_clocks_are_an_hour_apart_deliver_each_change_once(make_engine: MakeEngine) -> None:
-    """Whichever of them is late: what counts is the clock of the producer alone."""
+    """Whichever clock is late: only the clock of the producer counts."""
     pages = 2
     engine = make_engine("postgres", "kafka", pages)
     engine.pipeline.source(sync_mode="incremental")

@@ -50,7 +50,7 @@ def hold(owner: Any, name: str) -> None:
 
 
 def misbehave(answer: str, act: Callable[[], Any]) -> Any:
-    """What a destination can do instead of its work; ``die`` does the work first."""
+    """Misbehave as a destination can, instead of its work; ``die`` does the work first."""
     if answer == "raise":
         raise RuntimeError("the warehouse is on fire")
     if answer == "unavailable":
@@ -64,8 +64,8 @@ def misbehave(answer: str, act: Callable[[], Any]) -> Any:
 
 
 def patch_destination(module: ModuleType) -> None:
-    """``{"write": ["ok", "false"]}``: what the calls of ``write_records`` answer, one after another, the last one for
-    ever; ``finalize`` likewise. Each call is noted. ``{"write_takes": 6}``: seconds of each write."""
+    """``{"write": ["ok", "false"]}``: the answers of ``write_records``, one call after another; the last one repeats.
+    ``finalize`` likewise. Each call is noted. ``{"write_takes": 6}``: seconds of each write."""
     hold(module.FileDestination, "finalize")
     if "write_takes" in FAULTS:
         replace(module.FileDestination, "write_records", _slow)
@@ -102,7 +102,7 @@ def patch_retries(module: ModuleType) -> None:
 
 
 def patch_transactions(module: ModuleType) -> None:
-    """``{"patience": 0.5}``: seconds that the state may be away."""
+    """``{"patience": 0.5}``: seconds that the state may be unreachable."""
     if "patience" in FAULTS:
         module.PATIENCE = FAULTS["patience"]  # type: ignore[attr-defined]
 
@@ -130,7 +130,7 @@ def patch_backend(module: ModuleType) -> None:
 
 
 def patch_clock(module: ModuleType) -> None:
-    """``{"clock": -3600}``: seconds by which the clock of this machine is off, that of SQLite too."""
+    """``{"clock": -3600}``: seconds by which the clocks of this machine and of SQLite are off."""
     if "clock" in FAULTS:
         module.utc_now = shifted_now  # type: ignore[attr-defined]
 

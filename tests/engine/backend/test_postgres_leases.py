@@ -85,7 +85,7 @@ def test_a_lease_whose_holder_lives_keeps_others_out_by_its_row_and_its_session(
 
 @pytest.mark.lesson("F-08")
 @pytest.mark.usefixtures("hasty")
-def test_a_lease_whose_holder_has_died_on_whatever_host_is_taken_over_as_soon_as_it_is_sure(runs: Runs) -> None:
+def test_a_lease_whose_holder_died_on_any_host_is_taken_over_once_that_is_certain(runs: Runs) -> None:
     runs.one.close()
     until(lambda: runs.standing().gone)
     assert runs.other.acquire_lease(KEY, SECOND, HOUR, alive) is None
@@ -127,7 +127,9 @@ def test_a_holder_that_opens_another_session_meanwhile_is_left_alone(
     assert (in_the_way.holder, in_the_way.gone) == (FIRST, False)
 
 
-def test_a_heartbeat_renews_the_row_although_no_session_can_be_had(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_renews_the_row_although_no_session_can_be_opened(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none_left(*_: object) -> None:
         raise BackendError("too many connections")
 
@@ -141,7 +143,7 @@ def test_a_heartbeat_renews_the_row_although_no_session_can_be_had(runs: Runs, m
     assert after > before
 
 
-def test_a_holder_is_heard_of_twice_before_it_is_held_dead() -> None:
+def test_a_holder_must_be_silent_twice_before_it_counts_as_dead() -> None:
     for ttl in (1.0, 8.0, 60.0, HOUR):
         beat = session_locks.heartbeat_interval(ttl)
         assert beat <= min(ttl / 4, 5)
@@ -196,10 +198,8 @@ def test_a_run_whose_lease_was_taken_over_in_between_does_not_get_it_back(runs: 
     until(lambda: runs.sessions(FIRST) == [])
 
 
-def test_of_a_heartbeat_and_a_run_that_found_the_session_gone_the_faster_one_wins(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The heartbeat comes between the look and the takeover."""
+def test_the_faster_of_a_heartbeat_and_a_takeover_wins(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heartbeat comes between the check and the takeover."""
     look = session_locks.is_gone
 
     def heartbeat_after_the_look(*arguments: object) -> bool:

@@ -107,7 +107,7 @@ def test_a_commit_whose_answer_is_lost_is_recorded_once(wire: Wire, backend: SQL
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_run_that_was_superseded_while_its_answer_was_lost_notices(
+def test_a_run_that_is_superseded_while_its_answer_is_lost_notices(
     wire: Wire, backend: SQLAlchemyBackend, arrives: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = backend.create_stream_job(KEY, "full_refresh").id
@@ -134,7 +134,7 @@ COUNTS = "SELECT " + ", ".join(
 
 
 @pytest.mark.parametrize("name", REPEATED)
-def test_everything_else_that_is_written_is_written_once_too(wire: Wire, backend: SQLAlchemyBackend, name: str) -> None:
+def test_every_other_write_happens_once_too(wire: Wire, backend: SQLAlchemyBackend, name: str) -> None:
     job_id = backend.create_stream_job(KEY, "full_refresh").id
     ((jobs, cursors, resets),) = wire.place.rows(COUNTS)
     wire.arrives = True
@@ -148,7 +148,7 @@ def test_everything_else_that_is_written_is_written_once_too(wire: Wire, backend
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_lease_whose_answer_is_lost_is_taken(wire: Wire, backend: SQLAlchemyBackend, arrives: bool) -> None:
+def test_a_lease_whose_answer_is_lost_is_acquired(wire: Wire, backend: SQLAlchemyBackend, arrives: bool) -> None:
     holder = LeaseHolder("owner", "host", 1, "", "")
     wire.arrives = arrives
     assert backend.acquire_lease(KEY, holder, 60, lambda _: False) is None
@@ -193,7 +193,7 @@ def test_a_run_waits_out_a_restart_of_half_a_minute(private_postgres: PrivateSer
         assert 30 <= outage.now < PATIENCE
 
 
-def test_a_server_that_stays_unreachable_is_named_in_the_end_and_not_waited_for_twice(
+def test_a_server_that_stays_unreachable_is_named_after_one_wait(
     private_postgres: PrivateServer,
 ) -> None:
     backend, outage = backend_in_outage(private_postgres, 10_000)
@@ -243,13 +243,13 @@ def test_a_heartbeat_does_not_wait(private_postgres: PrivateServer) -> None:
         assert backend.renew_lease(KEY, holder.owner, 60)
 
 
-def test_a_server_that_was_never_there_is_not_waited_for(private_postgres: PrivateServer) -> None:
+def test_a_server_that_was_never_reachable_is_not_retried(private_postgres: PrivateServer) -> None:
     private_postgres.stop()
     with pytest.raises(BackendError, match=r"cannot be used: .*[Cc]onnection refused"):
         backend_in_outage(private_postgres, 10_000)
 
 
-def test_a_mistake_is_not_tried_again(private_postgres: PrivateServer) -> None:
+def test_a_mistake_is_not_retried(private_postgres: PrivateServer) -> None:
     backend, outage = backend_in_outage(private_postgres, 10_000)
     with backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id

@@ -41,7 +41,7 @@ def test_a_newer_job_is_newer_even_when_the_clock_was_set_back(monkeypatch: pyte
     assert backend.get_last_stream_job(KEY) == second
 
 
-def test_a_lease_that_is_released_while_another_run_takes_it_over_is_really_taken(
+def test_a_lease_released_during_a_takeover_is_really_acquired(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It once counted as taken, without a row to keep a third run out."""
@@ -120,7 +120,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     ]
 
 
-def test_the_state_and_a_folder_created_for_it_belong_to_their_user_alone(tmp_path: Path) -> None:
+def test_the_state_and_a_folder_created_for_it_are_private_to_their_user(tmp_path: Path) -> None:
     with open_backend(tmp_path / "new" / "state") as backend:
         backend.create_stream_job(KEY, "full_refresh")
         files = sorted((tmp_path / "new").iterdir())

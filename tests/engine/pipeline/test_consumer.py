@@ -1,4 +1,4 @@
-"""The consuming side: which messages count, and what an end does."""
+"""The consuming side: which messages count, and the effect of an end."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -99,7 +99,7 @@ class Bench:
 
 @pytest.mark.parametrize("strange", [{"epoch": 1}, {"job_id": "another"}], ids=["older start", "another job"])
 def test_messages_of_an_older_start_or_another_job_are_skipped(strange: dict[str, object]) -> None:
-    """A queue that outlives a run may still hold what that run fetched, and how it ended."""
+    """A queue that outlives a run may still hold the pages of that run, and its end."""
     bench = Bench()
     old = [replace(message, **strange) for message in (bench.page(0, "old"), bench.end(Signal.ABORTED))]
     assert bench.consume(*old, bench.page(0), bench.end(Signal.COMPLETE)) is True
@@ -112,7 +112,7 @@ def test_a_complete_end_publishes_after_the_last_page_is_written() -> None:
     assert bench.destination.calls == ["write table 0-0", "finalize"]
 
 
-def test_an_aborted_end_writes_what_is_there_and_publishes_nothing() -> None:
+def test_an_aborted_end_writes_buffered_pages_and_publishes_nothing() -> None:
     bench = Bench()
     assert bench.consume(bench.page(0), bench.end(Signal.ABORTED)) is False
     assert bench.destination.calls == ["write table 0-0"]
@@ -148,14 +148,14 @@ def test_a_message_of_a_later_start_of_the_producer_ends_the_consumer() -> None:
     assert bench.destination.calls == []
 
 
-def test_what_is_missing_is_named_when_it_will_not_come() -> None:
+def test_a_page_that_will_not_arrive_is_named() -> None:
     bench = Bench(over=3, gives_up=True)
     with pytest.raises(QueueError, match="page 2 is missing: it does not arrive"):
         bench.consume(bench.page(0), bench.page(1), bench.page(3))
 
 
-def test_a_message_of_a_start_that_the_producer_never_had_is_forged_and_left_out() -> None:
-    """It ended every consumer, for as long as it was in the queue: each thought that it was overtaken."""
+def test_a_message_of_a_start_that_the_producer_never_had_is_skipped_as_forged() -> None:
+    """It ended every consumer as long as it was in the queue: each believed that it was superseded."""
     bench = Bench()
     bench.never_started.add(900)
     forged = replace(bench.page(0, "forged"), epoch=900)
@@ -166,35 +166,35 @@ def test_a_message_of_a_start_that_the_producer_never_had_is_forged_and_left_out
 
 
 @pytest.mark.parametrize("signal", list(Signal))
-def test_the_end_of_an_older_start_or_of_an_older_job_ends_nothing(signal: Signal) -> None:
+def test_the_end_message_of_an_older_start_or_job_is_ignored(signal: Signal) -> None:
     bench = Bench()
     old = [replace(bench.end(signal), epoch=1), replace(bench.end(signal), job_id="another")]
     assert bench.consume(*old, bench.page(0), bench.end(Signal.COMPLETE)) is True
     assert bench.destination.calls == ["write table 0-0", "finalize"]
 
 
-def test_pages_that_come_in_another_order_are_written_in_theirs() -> None:
+def test_pages_that_arrive_out_of_order_are_written_in_order() -> None:
     bench = Bench()
     end = replace(bench.end(Signal.COMPLETE), iteration=3)
     assert bench.consume(bench.page(2, "c"), end, bench.page(0, "a"), bench.page(2, "c"), bench.page(1, "b")) is True
     assert bench.destination.rows == {"table": ["a", "b", "c"]}
 
 
-def test_an_end_that_is_not_complete_does_not_wait_for_what_is_missing() -> None:
-    """It may be missing for good; what had come in order is committed."""
+def test_an_aborted_end_does_not_wait_for_missing_pages() -> None:
+    """It may be missing for good; pages that arrived in order are committed."""
     bench = Bench(buffer_size=50)
     assert bench.consume(bench.page(0), bench.page(2), bench.end(Signal.ABORTED)) is False
     assert bench.destination.calls == ["write table 0-0"]
 
 
-def test_it_is_told_whether_the_queue_was_empty_and_ends_like_an_aborted_one_when_all_is_over() -> None:
+def test_the_consumer_learns_that_the_queue_is_empty_and_ends_as_aborted_when_the_run_is_over() -> None:
     bench = Bench(buffer_size=50, over=3)
     assert bench.consume(bench.page(0), bench.page(1)) is False
     assert bench.looks == [False, False, True]
     assert bench.destination.calls == ["write table 0-1"]
 
 
-def test_an_end_that_has_come_counts_more_than_that_all_is_over() -> None:
+def test_an_end_that_has_arrived_takes_precedence_over_the_end_of_the_run() -> None:
     bench = Bench(over=1)
     assert bench.consume(replace(bench.end(Signal.COMPLETE), iteration=0)) is True
     assert bench.looks == []

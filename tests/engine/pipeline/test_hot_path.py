@@ -71,7 +71,7 @@ class Noted(dict[str, Any]):
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_records_are_freed_while_the_page_is_read_unless_somebody_else_has_them(kept: bool) -> None:
+def test_records_are_freed_while_the_page_is_read_unless_another_reference_holds_them(kept: bool) -> None:
     page = SourceIteration({}, [SourceRecord(id=n, data=Noted(n=n)) for n in range(100)])
     owner = page if kept else None
     Noted.freed = 0
@@ -138,7 +138,7 @@ def test_a_page_of_rows_crosses_queue_buffer_and_loader_without_work_per_record(
 
 
 @pytest.mark.parametrize("rows", [1_000, 4_000])
-def test_rows_are_no_python_objects(rows: int) -> None:
+def test_rows_are_not_python_objects(rows: int) -> None:
     def kept() -> int:
         before = sys.getallocatedblocks()
         frame = records_to_frame([SourceRecord(id=str(n), data={"n": n}) for n in range(rows)], NOW)

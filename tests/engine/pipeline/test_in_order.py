@@ -29,7 +29,7 @@ def test_every_page_comes_out_once_and_in_order(first: int, extra: list[int], se
     assert out == list(range(first, 20))
 
 
-def test_a_page_that_never_comes_is_an_error_with_a_remedy(clock: FakeClock) -> None:
+def test_a_page_that_never_arrives_is_an_error_with_a_remedy(clock: FakeClock) -> None:
     in_order = InOrder(3, clock)
     assert in_order.take(page(4)) == []
     clock.advance(MISSING_PAGE)
@@ -39,7 +39,7 @@ def test_a_page_that_never_comes_is_an_error_with_a_remedy(clock: FakeClock) -> 
         in_order.check()
 
 
-def test_waiting_starts_anew_with_each_page_that_fits(clock: FakeClock) -> None:
+def test_the_wait_restarts_with_each_page_in_order(clock: FakeClock) -> None:
     in_order = InOrder(0, clock)
     in_order.take(page(1))
     clock.advance(MISSING_PAGE)

@@ -200,7 +200,7 @@ class _CountingBuffer(DestinationBuffer):
     pages_per_batch=st.integers(1, 4),
     mode=st.sampled_from(["full_refresh", "incremental"]),
 )
-def test_every_row_is_published_once_whatever_happens_when(
+def test_every_row_is_published_once_whatever_fails(
     sizes: list[int], crashes: list[int], failing: set[int], pages_per_batch: int, mode: str
 ) -> None:
     ids = iter(range(100))

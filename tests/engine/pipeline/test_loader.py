@@ -104,7 +104,7 @@ def test_a_failed_write_records_nothing_and_ends_the_run(answer: Any) -> None:
 
 
 @pytest.mark.lesson("F-03")
-def test_a_failure_that_will_pass_is_waited_out() -> None:
+def test_a_transient_failure_is_retried() -> None:
     bench = Bench()
     busy = DestinationWriteError("503", retryable=True)
     bench.destination.answers = [busy, busy, (True, None)]
@@ -115,7 +115,7 @@ def test_a_failure_that_will_pass_is_waited_out() -> None:
 
 
 @pytest.mark.lesson("F-03")
-def test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded() -> None:
+def test_retries_have_a_limit_after_which_the_run_fails_and_nothing_is_recorded() -> None:
     bench = Bench()
     bench.destination.answers = [DestinationWriteError("503", retryable=True)] * 100
     with pytest.raises(DestinationWriteError, match="503"):
@@ -124,7 +124,7 @@ def test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded()
     assert bench.committed() is None
 
 
-def test_the_end_of_the_run_ends_the_wait_before_a_write_is_tried_again() -> None:
+def test_the_end_of_the_run_ends_the_wait_before_a_write_is_retried() -> None:
     bench = Bench()
     sign = Event()
     bench.loader.sleep = lambda seconds: pause(seconds, sign)
@@ -138,7 +138,7 @@ def test_the_end_of_the_run_ends_the_wait_before_a_write_is_tried_again() -> Non
 
 @pytest.mark.lesson("F-03")
 @pytest.mark.parametrize("answer", [(False, "no"), DestinationWriteError("no"), ValueError("no")])
-def test_a_failure_that_does_not_say_it_will_pass_is_not_tried_again(answer: Any) -> None:
+def test_a_permanent_failure_is_not_retried(answer: Any) -> None:
     bench = Bench()
     bench.destination.answers = [answer]
     with pytest.raises(DestinationWriteError):
@@ -170,7 +170,7 @@ def test_prepare_hands_over_the_resume_point() -> None:
 
 
 @pytest.mark.parametrize("answer", [False, None, RuntimeError("no space left")])
-def test_a_finalize_that_is_not_true_is_an_error(answer: Any) -> None:
+def test_a_finalize_that_returns_false_is_an_error(answer: Any) -> None:
     bench = Bench()
     bench.destination.finalize_answer = answer
     with pytest.raises(FinalizeError, match="publishing failed"):
@@ -188,7 +188,7 @@ def test_routed_rows_go_to_the_table_they_name_else_to_the_configured_one() -> N
 
 
 def test_the_monitor_counts_the_rows_of_each_table_once_they_are_committed() -> None:
-    """It used to hear the configured table only, with the rows of all."""
+    """It used to receive only the configured table, with the rows of all tables."""
 
     class Counter(NoOpMonitor):
         def track_records_synced(self, num_records: int, destination_id: str) -> None:
@@ -219,7 +219,7 @@ def test_the_last_state_of_a_batch_is_kept_with_the_job() -> None:
     assert job.incremental_state == {"high": 1}
 
 
-def test_a_run_that_was_overtaken_publishes_nothing() -> None:
+def test_a_superseded_run_publishes_nothing() -> None:
     bench = Bench()
     bench.backend.open_epoch(bench.job_id)
     with pytest.raises(BackendError, match="taken over by another run"):

@@ -1,4 +1,4 @@
-"""A destination that goes on while rows are under way: a checkpoint waits until they have landed, in order."""
+"""A destination that continues while rows are in flight: a checkpoint waits until they have landed, in order."""
 
 import pytest
 from engine.pipeline.test_loader import Bench

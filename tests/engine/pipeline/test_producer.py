@@ -141,7 +141,7 @@ def test_a_stop_finishes_the_page_and_aborts() -> None:
 
 @pytest.mark.lesson("F-13", "F-37")
 @pytest.mark.parametrize("returned", [None, ([], {}), [SourceRecord(id=1, data={})]])
-def test_a_page_that_is_none_names_stream_and_iteration(returned: object) -> None:
+def test_an_invalid_page_names_stream_and_iteration(returned: object) -> None:
     bench = Bench([[1], lambda: returned])
     with pytest.raises(SourceFetchError, match=r"stream 'scripted.items', iteration 1: the source returned \w+, not a"):
         bench.producer.run(exhausted=False)
@@ -185,7 +185,7 @@ def test_pagination_is_seen_by_the_source_as_a_resumed_run_would_see_it() -> Non
     assert bench.source.asked[1] == {"page": 1, "ids": [1, 2], "done": None}
 
 
-def test_the_position_is_noted_every_so_many_pages() -> None:
+def test_the_position_is_recorded_at_a_fixed_page_interval() -> None:
     bench = Bench([[1]] * 5)
     notes: list[dict[str, Any]] = []
     bench.backend.create_source_cursor = lambda **note: notes.append(note)  # type: ignore[method-assign]
@@ -213,7 +213,7 @@ def test_a_spool_that_holds_the_last_page_leaves_nothing_to_fetch() -> None:
 
 
 @pytest.mark.parametrize(("stalled", "tries"), [(False, 30), (True, 2)])
-def test_a_queue_without_room_is_waited_for_only_until_the_run_must_end(stalled: bool, tries: int) -> None:
+def test_the_wait_for_a_full_queue_ends_when_the_run_must_end(stalled: bool, tries: int) -> None:
     """A broker that takes nothing may do so for hours: a stop must not wait for it."""
     bench = Bench([])
     full = FullQueue(stalled=stalled)
@@ -236,7 +236,7 @@ def _refused(status: int) -> SourceFetchError:
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 422])
-def test_a_checkpoint_that_the_api_refuses_is_said_to_be_one(status: int) -> None:
+def test_a_checkpoint_that_the_api_refuses_is_reported_as_one(status: int) -> None:
     bench = Bench([[1], _refused(status)])
     bench.cursor.update_state({"page": 1}, 1)
     with pytest.raises(
@@ -253,7 +253,7 @@ def test_credentials_and_rates_say_nothing_about_the_checkpoint(status: int) -> 
         bench.producer.run(exhausted=False)
 
 
-def test_a_page_that_is_refused_later_is_no_checkpoint() -> None:
+def test_a_page_that_is_refused_later_is_not_a_checkpoint() -> None:
     with pytest.raises(SourceFetchError, match=r"own words$"):
         Bench([[1], _refused(410)]).producer.run(exhausted=False)
 
@@ -266,7 +266,7 @@ def _wrapped() -> object:
 
 
 @pytest.mark.parametrize("page", [StoppedError(), _wrapped], ids=["as it is", "wrapped by the source"])
-def test_a_wait_that_the_end_of_the_run_has_ended_is_no_failure(page: Page) -> None:
+def test_a_wait_that_ends_with_the_run_is_not_a_failure(page: Page) -> None:
     bench = Bench([[1], page])
     assert bench.producer.run(exhausted=False) == ProducerEnd.STOPPED
     assert bench.signals() == [None, Signal.ABORTED]

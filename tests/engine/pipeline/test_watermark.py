@@ -1,4 +1,4 @@
-"""A watermark belongs to the output it vouches for."""
+"""A watermark belongs to one output."""
 
 from dataclasses import replace
 
@@ -22,15 +22,15 @@ def refused(found: OutputState, resume: ResumePoint = RESUME) -> str:
     return str(error.value)
 
 
-def test_the_output_of_the_run_before_is_accepted() -> None:
+def test_the_output_of_the_previous_run_is_accepted() -> None:
     check_watermark(OutputState(HERE, published_by="before", has_rows=True), RESUME)
 
 
-def test_an_output_that_cannot_say_who_published_it_is_told_by_its_identity() -> None:
+def test_an_output_without_a_publisher_is_recognised_by_its_identity() -> None:
     check_watermark(OutputState(HERE), RESUME)
 
 
-def test_another_place_is_refused_with_both() -> None:
+def test_another_place_is_refused_and_both_are_named() -> None:
     text = refused(OutputState(THERE))
     assert "the last run published to file '/data/out.json' (json)" in text
     assert "this one writes to file '/data/other.json' (json)" in text

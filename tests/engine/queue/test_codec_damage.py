@@ -23,7 +23,7 @@ FAR = 2**62
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_hundreds_of_damages_are_survived(seed: int) -> None:
+def test_hundreds_of_damaged_messages_are_refused_cleanly(seed: int) -> None:
     """It runs in another process, which Arrow once aborted by asking for too much memory."""
     command = [sys.executable, mangle.__file__, str(seed), "400"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

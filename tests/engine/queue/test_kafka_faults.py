@@ -40,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_broker_that_is_not_there_is_an_error_soon(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_broker_is_soon_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     url = f"127.0.0.1:{free_port()}"
     with pytest.raises(QueueError, match=f"no Kafka broker has answered at {url} within .* check that it runs"):
         Ends(url).producer("any")

@@ -57,15 +57,13 @@ def test_pages_and_batches_stay_below_a_small_limit_of_the_broker(ends: Ends, ka
     assert all(one.frame.equals(other.frame) for one, other in zip(received, sent, strict=True))
 
 
-def test_of_a_topic_with_several_partitions_one_is_used(
-    ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
-) -> None:
+def test_one_partition_of_a_topic_is_used(ends: Ends, kafka_topics: Callable[..., str], kafka_url: str) -> None:
     name = kafka_topics(3)
     put(ends.producer(name), *(page(number) for number in range(30)))
     assert numbers(ends.consumer(name), 30) == list(range(30))
 
 
-def test_a_consumer_that_is_to_begin_at_the_end_does_so_once(ends: Ends, kafka_topics: Callable[..., str]) -> None:
+def test_a_consumer_that_starts_at_the_end_does_so_once(ends: Ends, kafka_topics: Callable[..., str]) -> None:
     name, latest = kafka_topics(), {"consumer": {"auto_offset_reset": "latest"}}
     queue = ends.producer(name)
     put(queue, page(0))
@@ -80,7 +78,7 @@ def test_a_consumer_that_is_to_begin_at_the_end_does_so_once(ends: Ends, kafka_t
     assert numbers(ends.consumer(name, **latest), 1) == [2]
 
 
-def test_each_end_does_only_its_own(ends: Ends, kafka_topics: Callable[..., str]) -> None:
+def test_each_end_does_only_its_own_part(ends: Ends, kafka_topics: Callable[..., str]) -> None:
     name = kafka_topics()
     with pytest.raises(QueueError, match="not open for getting"):
         ends.producer(name).get(0)
@@ -104,7 +102,7 @@ def test_a_topic_that_cannot_be_created_is_an_error_with_a_remedy(ends: Ends) ->
         ends.producer(f"test-{uuid4().hex}", replication_factor=0)
 
 
-def test_messages_that_retention_removed_are_an_error_once(
+def test_messages_removed_by_retention_are_one_error(
     ends: Ends, kafka_topics: Callable[..., str], kafka_url: str
 ) -> None:
     """The next consumer finds the pages that the producer has sent again; otherwise it would never start."""

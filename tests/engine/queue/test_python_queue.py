@@ -35,7 +35,7 @@ def test_messages_come_out_in_order() -> None:
     assert [pages.get(timeout=0).iteration for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
 
 
-def test_an_empty_queue_answers_none_after_the_time_out() -> None:
+def test_an_empty_queue_returns_none_after_the_timeout() -> None:
     assert queue().get(timeout=0.01) is None
 
 
@@ -71,7 +71,7 @@ def test_an_empty_queue_has_room_for_a_page_whatever_waits_in_the_buffer() -> No
 
 
 @pytest.mark.lesson("F-30")
-def test_without_configuration_the_queue_is_bounded_by_bytes_all_the_same() -> None:
+def test_without_configuration_the_queue_is_still_bounded_by_bytes() -> None:
     pages = queue()
     accepted = 0
     while accepted < 100 and pages.put(message(size=1_000_000), timeout=0):

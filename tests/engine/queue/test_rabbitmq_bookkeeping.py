@@ -83,7 +83,7 @@ def test_an_end_is_published_when_everything_before_it_is_confirmed() -> None:
 
 
 @given(st.data())
-def test_whatever_the_broker_answers_every_message_gets_there_whole_and_in_order(data: st.DataObject) -> None:
+def test_every_message_arrives_whole_and_in_order_whatever_the_broker_answers(data: st.DataObject) -> None:
     outbox, queue, on_the_way = Outbox(1000), [], deque()
     messages = [
         [bytes([number, piece]) for piece in range(data.draw(st.integers(1, 3)))] + ([b"end"] if number == 9 else [])
@@ -131,7 +131,7 @@ def test_the_first_portion_is_small_and_the_next_ones_grow() -> None:
     assert asked == [4, 8, 16, 32, 64, 64, 64]
 
 
-def test_nothing_more_is_asked_for_while_enough_waits() -> None:
+def test_nothing_more_is_requested_while_enough_is_waiting() -> None:
     portions = Portions(1000)
     assert portions.next(0) == 4
     for tag in range(1, 5):
@@ -232,7 +232,7 @@ def test_a_long_backlog_of_empty_pages_is_counted_now_and_then() -> None:
         (ChannelClosedByBroker(403, "ACCESS_REFUSED - no"), "queue 'q': the broker said: ACCESS_REFUSED - no"),
     ],
 )
-def test_a_channel_is_given_up_only_when_another_would_fare_no_better(error: Exception, said: str | None) -> None:
+def test_a_channel_is_given_up_only_when_a_new_one_would_not_help(error: Exception, said: str | None) -> None:
     reason = channel_failure(error, "q")
     assert reason is None if said is None else said in (reason or "")
 

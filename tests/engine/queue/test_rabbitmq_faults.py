@@ -40,7 +40,7 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(ends: Ends, way: 
     flow(ends, producer, consumer, 400, {30: cut, 60: cut, 61: cut, 200: cut})
 
 
-def test_connections_that_fall_silent_are_mended(ends: Ends, way: Proxy) -> None:
+def test_silent_connections_are_replaced(ends: Ends, way: Proxy) -> None:
     """Only the missing heartbeat shows that they are gone. Until then, the broker keeps the messages that it has
     sent."""
     producer, consumer = (ends.open(which, way, heartbeat=1) for which in (Role.PRODUCER, Role.CONSUMER))
@@ -53,7 +53,7 @@ def test_connections_that_fall_silent_are_mended(ends: Ends, way: Proxy) -> None
     flow(ends, producer, consumer, 100, {30: stall})
 
 
-def test_a_slow_connection_is_no_fault(ends: Ends, way: Proxy) -> None:
+def test_a_slow_connection_is_not_a_fault(ends: Ends, way: Proxy) -> None:
     producer, consumer = (ends.open(which, way) for which in (Role.PRODUCER, Role.CONSUMER))
     way.slow(3_000_000)
     flow(ends, producer, consumer, 100, {})

@@ -76,7 +76,9 @@ def test_messages_that_a_broker_in_an_alarm_refuses_can_be_given_up(node: Node) 
         assert "2 messages have not reached queue" in given_up
 
 
-def test_a_broker_in_an_alarm_is_waited_for_however_long_it_takes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_producer_waits_out_an_alarm_of_the_broker_however_long_it_takes(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sender, "_PATIENCE", 0.05)
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)

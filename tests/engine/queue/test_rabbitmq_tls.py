@@ -62,6 +62,6 @@ def test_pages_travel_encrypted(rabbitmq: Broker, encrypted: Broker, certificate
     rabbitmq.delete(config.config.queue.queue_name or "")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(encrypted: Broker) -> None:
+def test_an_untrusted_certificate_is_refused(encrypted: Broker) -> None:
     with pytest.raises(QueueError, match=r"CERTIFICATE_VERIFY_FAILED.*check tls"):
         connected(config_for(encrypted, tls=True), Role.PRODUCER, STREAM)

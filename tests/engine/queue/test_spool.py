@@ -67,7 +67,7 @@ def test_a_page_that_waits_long_survives_a_kill(tmp_path: Path, spooled: Spooled
     assert first.epoch == 9, "it is delivered as of the new start"
 
 
-def test_a_spool_is_its_users_alone_and_follows_no_link(tmp_path: Path, spooled: Spooled) -> None:
+def test_a_spool_is_private_to_its_user_and_follows_no_link(tmp_path: Path, spooled: Spooled) -> None:
     victim, spool = tmp_path / "victim", tmp_path / "job.000001.spool"
     victim.write_text("precious")
     spool.symlink_to(victim)

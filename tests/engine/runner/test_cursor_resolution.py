@@ -125,7 +125,7 @@ def test_a_change_of_the_unit_leaves_no_gap(backend: AbstractBackend, clock: Any
     assert new[0] <= old[1]
 
 
-def test_what_the_source_declares_counts_and_the_configuration_wins(
+def test_the_resolution_declared_by_the_source_applies_unless_configured(
     backend: AbstractBackend, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DummySource, "cursor_resolution", 3600)
@@ -141,7 +141,7 @@ def test_what_the_source_declares_counts_and_the_configuration_wins(
 
 
 @pytest.mark.parametrize("declared", [-1, "60", None, True])
-def test_a_declaration_that_is_no_number_of_seconds_is_an_error(
+def test_a_declaration_that_is_not_a_number_of_seconds_is_an_error(
     backend: AbstractBackend, monkeypatch: pytest.MonkeyPatch, declared: Any
 ) -> None:
     monkeypatch.setattr(DummySource, "cursor_resolution", declared)

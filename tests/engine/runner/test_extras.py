@@ -65,13 +65,13 @@ def test_a_queue_in_kafka_needs_no_avro(monkeypatch: pytest.MonkeyPatch) -> None
     check_extras(BizonConfig.model_validate(TO_KAFKA), BOTH)
 
 
-def test_a_source_of_ones_own_needs_no_extra_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_custom_source_needs_no_extra_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fastavro", None)
     source = {"name": "kafka", "stream": "s", "source_file_path": "mine.py"}
     check_extras(BizonConfig.model_validate(config(source=source)), BOTH)
 
 
-def test_what_is_installed_is_found() -> None:
+def test_an_installed_package_is_found() -> None:
     for raw in (TO_BIGQUERY, TO_RABBITMQ, TO_KAFKA):
         check_extras(BizonConfig.model_validate(raw), BOTH)
 

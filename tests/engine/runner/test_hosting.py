@@ -1,6 +1,6 @@
 """Processes that cannot host a run: each says at once why not, and what to do instead.
 
-They are real ones, started as a user would start them, by ``subprocess``: forks are the matter.
+They are real ones, started as a user would start them, by ``subprocess``: these tests are about forks.
 """
 
 import sqlite3
@@ -76,7 +76,7 @@ def test_a_fork_of_a_process_that_used_polars_says_so_instead_of_hanging(tmp_pat
     assert "use engine.runner.type: process" in said
 
 
-def test_such_a_fork_can_use_the_process_runner(tmp_path: Path) -> None:
+def test_a_fork_that_used_polars_can_use_the_process_runner(tmp_path: Path) -> None:
     assert "status Success" in script(tmp_path, "if __name__ == '__main__':\n    use_polars()\n    fork()\n", "process")
 
 
@@ -106,19 +106,19 @@ if __name__ == "__main__":
     assert "use engine.runner.type: thread" in said
 
 
-def test_a_script_without_a_guard_is_told_to_have_one(tmp_path: Path) -> None:
+def test_a_script_without_a_guard_is_asked_to_add_one(tmp_path: Path) -> None:
     said = script(tmp_path, "run()\n", "process")
     assert said.count("ConfigError") == 1
     assert "`if __name__ == '__main__':`" in said
 
 
-def test_a_script_from_stdin_is_told_to_be_a_file(tmp_path: Path) -> None:
+def test_a_script_from_stdin_is_asked_to_be_a_file(tmp_path: Path) -> None:
     said = script(tmp_path, "run()\n", "process", stdin=True)
     # where Python gives such a script no file name at all, its children need none
     assert "Success" in said or "is not a file, as when a script is read from stdin; save it as a file" in said
 
 
-def test_a_script_that_is_gone_is_told_to_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_script_is_asked_to_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None)
     monkeypatch.setattr(main, "__file__", "/nowhere/<stdin>", raising=False)
@@ -136,7 +136,7 @@ def test_a_system_without_shared_memory_says_so(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_time_limit_of_a_host_reaches_it_through_the_one_thread_of_the_stream_runner(tmp_path: Path) -> None:
-    """It used to be taken for an error of the source, and the host's task went on."""
+    """It used to be reported as an error of the source, and the host's task continued."""
     body = """
 import signal
 

@@ -1,4 +1,4 @@
-"""Which job a run works for, where it starts, and how its job ends: the table in ``engine/runner/jobs.py``."""
+"""The job of a run, where the run starts, and how its job ends: the table in ``engine/runner/jobs.py``."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ def end(backend: AbstractBackend, opened: OpenedJob, **status: Any) -> JobStatus
     return job.status
 
 
-def test_the_first_run_makes_a_job_and_marks_it_running(backend: AbstractBackend) -> None:
+def test_the_first_run_creates_a_job_and_marks_it_running(backend: AbstractBackend) -> None:
     opened = open_job(backend, pipeline())
     assert opened.run.resume.last_iteration is None
     assert opened.run.resume.next_iteration == 0
@@ -69,7 +69,7 @@ def test_an_exhausted_job_only_has_to_be_published(backend: AbstractBackend) -> 
 
 
 @pytest.mark.parametrize("left_as", [JobStatus.SUCCEEDED, JobStatus.CANCELED])
-def test_after_a_finished_job_a_new_one_is_made(backend: AbstractBackend, left_as: JobStatus) -> None:
+def test_after_a_finished_job_a_new_one_is_created(backend: AbstractBackend, left_as: JobStatus) -> None:
     first = open_job(backend, pipeline())
     commit(backend, first.job, 3, {"page": 4})
     backend.update_stream_job_status(first.job.id, left_as)
@@ -92,7 +92,7 @@ def test_a_job_that_must_not_continue_is_cancelled_with_the_reason(
     assert next(iter(change)) in old.error_message
 
 
-def test_an_old_full_refresh_starts_afresh_but_an_old_incremental_is_resumed(backend: AbstractBackend) -> None:
+def test_an_old_full_refresh_restarts_and_an_old_incremental_is_resumed(backend: AbstractBackend) -> None:
     later = datetime.now(UTC) + timedelta(hours=25)
     for mode, resumed in (("full_refresh", False), ("incremental", True)):
         first = open_job(backend, pipeline(sync_mode=mode))
@@ -100,7 +100,7 @@ def test_an_old_full_refresh_starts_afresh_but_an_old_incremental_is_resumed(bac
         assert (again.job.id == first.job.id) is resumed
 
 
-def test_the_watermark_is_when_the_last_succeeded_job_was_made(backend: AbstractBackend) -> None:
+def test_the_watermark_is_the_creation_time_of_the_last_successful_job(backend: AbstractBackend) -> None:
     config = pipeline(sync_mode="incremental", cursor_field="updated_at")
     first = open_job(backend, config)
     assert first.incremental is None, "the first run fetches everything"
@@ -265,7 +265,7 @@ def test_a_fresh_start_cancels_a_job_that_cannot_be_published(backend: AbstractB
 
 @pytest.mark.lesson("F-04")
 @pytest.mark.parametrize("published", [True, False])
-def test_a_run_that_was_overtaken_has_no_say_in_how_the_job_ends(backend: AbstractBackend, published: bool) -> None:
+def test_a_superseded_run_does_not_decide_how_the_job_ends(backend: AbstractBackend, published: bool) -> None:
     """It used to mark a published job as failed, and the next run published the old rows again."""
     config = pipeline()
     overtaken, current = open_job(backend, config), open_job(backend, config)
@@ -290,7 +290,7 @@ def _unfinished_incremental(backend: AbstractBackend, pagination: dict[str, Any]
 
 
 def test_an_incremental_job_with_an_old_checkpoint_fetches_its_window_again(backend: AbstractBackend) -> None:
-    """A cursor that the API had forgotten was asked for again by every run."""
+    """Every run requested a cursor that the API had forgotten."""
     first, second = _unfinished_incremental(backend, {"page": 4})
     again = open_job(backend, pipeline(sync_mode="incremental"), now=datetime.now(UTC) + DAY * 1.1)
     assert again.job.id != second.job.id
@@ -306,7 +306,7 @@ def test_an_incremental_job_with_an_old_checkpoint_fetches_its_window_again(back
     ("pagination", "later", "max_age"),
     [({"page": 4}, DAY * 0.9, 86_400), ({}, DAY * 9, 86_400), ({"page": 4}, DAY, 1e6)],
 )
-def test_an_incremental_job_goes_on_while_its_checkpoint_is_young_or_only_publishing_is_left(
+def test_an_incremental_job_resumes_while_its_checkpoint_is_recent_or_only_publishing_is_left(
     backend: AbstractBackend, pagination: dict[str, Any], later: timedelta, max_age: float
 ) -> None:
     _, second = _unfinished_incremental(backend, pagination)
@@ -328,7 +328,7 @@ def test_a_reset_outlives_the_job_that_is_cancelled(backend: AbstractBackend, fr
     assert again.incremental is None
 
 
-def test_cursors_of_jobs_that_are_over_are_removed_when_a_new_one_is_made(backend: AbstractBackend) -> None:
+def test_cursors_of_finished_jobs_are_removed_when_a_new_job_is_created(backend: AbstractBackend) -> None:
     jobs = []
     for _ in range(4):
         opened = open_job(backend, pipeline())
@@ -341,9 +341,7 @@ def test_cursors_of_jobs_that_are_over_are_removed_when_a_new_one_is_made(backen
 
 
 @pytest.mark.parametrize("mode", ["incremental", "full_refresh"])
-def test_what_was_adopted_stays_so_for_the_job_that_follows_one_that_was_too_old(
-    backend: AbstractBackend, mode: str
-) -> None:
+def test_an_adoption_carries_over_to_the_job_that_replaces_an_expired_one(backend: AbstractBackend, mode: str) -> None:
     """A scheduled run has no --adopt."""
     adopted = open_job(backend, pipeline(sync_mode=mode, adopt_output=True))
     commit(backend, adopted.job, 3, {"page": 4})

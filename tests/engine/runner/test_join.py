@@ -1,4 +1,4 @@
-"""Which job a consumer joins that runs apart from its producer, and what becomes of the job's status."""
+"""The job that a separate consumer joins, and the status of that job."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_a_consumer_is_a_start_of_its_own_and_listens_to_the_latest_producer(bac
     assert joined.run.resume.epoch == joined.run.epoch
 
 
-def test_a_consumer_goes_on_behind_the_last_commit(backend: AbstractBackend) -> None:
+def test_a_consumer_resumes_after_the_last_commit(backend: AbstractBackend) -> None:
     produce(backend)
     first = join(backend)
     backend.create_destination_cursor(CommitRecord(first.job.id, first.run.epoch, KEY, "file", 0, 3, 9, {"page": 4}))
@@ -108,8 +108,8 @@ def test_a_consumer_that_comes_later_does_not_hide_that_the_producer_failed(back
     assert found(backend, join(backend)).status is JobStatus.RUNNING
 
 
-def test_a_consumer_that_was_there_does_not_hide_it_either(backend: AbstractBackend) -> None:
-    """It joins again after an end that was not complete, perhaps just when the producer says why."""
+def test_a_consumer_that_was_already_waiting_does_not_hide_it_either(backend: AbstractBackend) -> None:
+    """It joins again after an aborted end, perhaps just when the producer reports why."""
     producer = produce(backend)
     joined = join(backend)
     fails(backend, producer, producer=SOURCE_ERROR)

@@ -35,7 +35,7 @@ def backend() -> AbstractBackend:
     return memory_backend()
 
 
-def test_the_lease_is_held_for_the_run_and_given_back(backend: AbstractBackend) -> None:
+def test_the_lease_is_held_for_the_run_and_released(backend: AbstractBackend) -> None:
     with held_lease(backend, KEY, 60, nothing) as holder:
         lease = backend.get_lease(KEY)
         assert lease is not None
@@ -45,7 +45,7 @@ def test_the_lease_is_held_for_the_run_and_given_back(backend: AbstractBackend) 
 
 
 @pytest.mark.lesson("F-08")
-def test_a_second_run_is_refused_and_told_who_is_at_work(backend: AbstractBackend) -> None:
+def test_a_second_run_is_refused_and_learns_who_is_active(backend: AbstractBackend) -> None:
     told = rf"process {os.getpid()} on host '.+' \(owner \w{{8}}\), started \d+ s ago"
     with held_lease(backend, KEY, 60, nothing):
         with pytest.raises(JobLockedError, match=told), held_lease(backend, KEY, 60, nothing):
@@ -53,7 +53,7 @@ def test_a_second_run_is_refused_and_told_who_is_at_work(backend: AbstractBacken
         assert backend.get_lease(KEY) is not None, "the loser must not give back what it does not hold"
 
 
-def test_streams_are_leased_apart(backend: AbstractBackend) -> None:
+def test_streams_are_leased_separately(backend: AbstractBackend) -> None:
     other = StreamKey(KEY.name, KEY.source_name, "other")
     with held_lease(backend, KEY, 60, nothing), held_lease(backend, other, 60, nothing):
         assert backend.get_lease(other) is not None
@@ -91,7 +91,7 @@ def test_only_a_certainly_dead_process_counts_as_dead() -> None:
     assert not is_dead(here._replace(place="another machine", started="1"))
 
 
-def test_a_run_that_lost_its_lease_is_told(backend: AbstractBackend) -> None:
+def test_a_run_learns_that_it_lost_its_lease(backend: AbstractBackend) -> None:
     told = threading.Event()
     with held_lease(backend, KEY, 0.1, lambda _reason: told.set()) as holder:
         backend.release_lease(KEY, holder.owner)
@@ -118,7 +118,7 @@ def test_the_heartbeat_keeps_the_lease(backend: AbstractBackend) -> None:
     assert renewals[:3] == [True, True, True]
 
 
-def test_the_halves_are_leased_apart(backend: AbstractBackend) -> None:
+def test_the_halves_are_leased_separately(backend: AbstractBackend) -> None:
     keys = [lease_key(KEY, half) for half in Role]
     with held_lease(backend, keys[0], 60, nothing), held_lease(backend, keys[1], 60, nothing):
         for key in keys:
@@ -126,7 +126,7 @@ def test_the_halves_are_leased_apart(backend: AbstractBackend) -> None:
                 pytest.fail("two of the same half at once")
 
 
-def test_the_lease_of_a_producer_is_that_of_a_whole_run() -> None:
+def test_a_producer_takes_the_lease_of_a_whole_run() -> None:
     assert lease_key(KEY, Role.PRODUCER) == KEY
 
 
@@ -140,7 +140,7 @@ def test_no_two_pipelines_share_the_lease_of_a_consumer() -> None:
 
 
 @pytest.mark.lesson("F-12")
-def test_of_several_first_starts_one_wins(tmp_path: Path) -> None:
+def test_one_of_several_first_starts_wins(tmp_path: Path) -> None:
     details = SQLiteConfigDetails(database=str(tmp_path / "state"))
     outcomes: list[bool] = []
     start = threading.Barrier(8)

@@ -33,8 +33,8 @@ def child() -> tuple[Child, SpawnProcess]:
     return Child(Role.PRODUCER, process, context.Pipe(duplex=False)[0]), process
 
 
-def test_a_half_that_is_not_at_work_yet_is_not_waited_for() -> None:
-    """To import what it needs took up to a quarter of a minute on a busy machine, after the stop."""
+def test_a_half_that_is_still_starting_is_killed_at_once() -> None:
+    """Its imports took up to a quarter of a minute on a busy machine, after the stop."""
     half, process = child()
     half.stop_starting()
     process.join(20)
@@ -42,7 +42,7 @@ def test_a_half_that_is_not_at_work_yet_is_not_waited_for() -> None:
     assert half.result == WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
 
 
-def test_a_producer_that_ended_before_the_gate_opened_is_no_fault_of_the_destination() -> None:
+def test_a_producer_that_ended_before_the_gate_opened_does_not_count_as_a_destination_error() -> None:
     """A run that was stopped while its halves started failed with "destination_error: Broken pipe", exit code 1."""
     of_the_producer, of_the_consumer = get_context("spawn").Pipe(duplex=False)
     of_the_producer.close()

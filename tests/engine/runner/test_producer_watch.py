@@ -1,4 +1,4 @@
-"""How a consumer learns that nothing will come any more, from a queue that outlives the run."""
+"""How a consumer learns that no more messages will come from a queue that outlives the run."""
 
 import pytest
 from fakes import FakeClock
@@ -32,26 +32,26 @@ def test_only_a_producer_that_succeeded_has_sent_an_end(status: PipelineReturnSt
     assert state_of(WorkerResult(status)) is expected
 
 
-def test_a_producer_at_work_is_waited_for_however_long_it_takes(bench: Bench) -> None:
+def test_the_consumer_waits_for_an_active_producer_however_long_it_takes(bench: Bench) -> None:
     for _ in range(3):
         bench.clock.advance(END_OF_STREAM + 1)
         assert bench.watch.is_over(queue_was_empty=True) is False
 
 
-def test_what_a_producer_that_failed_has_sent_is_taken_before_the_end(bench: Bench) -> None:
+def test_pages_of_a_failed_producer_are_taken_before_the_end(bench: Bench) -> None:
     bench.state = FAILED
     assert bench.watch.is_over(queue_was_empty=False) is False
     assert bench.watch.is_over(queue_was_empty=True) is True
 
 
-def test_an_end_that_was_sent_is_waited_for(bench: Bench) -> None:
+def test_the_consumer_waits_for_an_end_that_was_sent(bench: Bench) -> None:
     bench.state = DONE
     assert bench.watch.is_over(queue_was_empty=True) is False
     bench.clock.advance(END_OF_STREAM)
     assert bench.watch.is_over(queue_was_empty=True) is False
 
 
-def test_an_end_that_was_sent_and_never_comes_is_an_error_with_a_remedy(bench: Bench) -> None:
+def test_an_end_that_never_arrives_is_an_error_with_a_remedy(bench: Bench) -> None:
     bench.state = DONE
     assert bench.watch.is_over(queue_was_empty=True) is False
     bench.clock.advance(END_OF_STREAM + 1)
@@ -59,7 +59,7 @@ def test_an_end_that_was_sent_and_never_comes_is_an_error_with_a_remedy(bench: B
         bench.watch.is_over(queue_was_empty=True)
 
 
-def test_an_end_that_the_broker_does_not_have_any_more_is_not_waited_for_long(bench: Bench) -> None:
+def test_the_wait_for_an_end_that_the_broker_lost_is_short(bench: Bench) -> None:
     bench.state = DONE
     bench.drained = True
     assert bench.watch.is_over(queue_was_empty=True) is False
@@ -82,7 +82,7 @@ def test_a_queue_is_empty_for_as_long_as_the_producer_likes(bench: Bench) -> Non
         bench.clock.advance(END_OF_STREAM_DRAINED + 1)
 
 
-def test_patience_begins_anew_with_each_page_that_comes(bench: Bench) -> None:
+def test_each_page_that_arrives_restarts_the_wait(bench: Bench) -> None:
     bench.state = DONE
     for was_empty in (True, False, True):
         assert bench.watch.is_over(queue_was_empty=was_empty) is False

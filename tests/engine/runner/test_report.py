@@ -38,7 +38,7 @@ def leases(config: BizonConfig) -> list[str]:
     [(Role.PRODUCER, "Lease of the producer"), (Role.CONSUMER, "Lease of the consumer")],
     ids=list(Role),
 )
-def test_a_job_is_at_work_while_one_half_is(config: BizonConfig, half: Role, name: str) -> None:
+def test_a_job_is_active_while_one_half_is(config: BizonConfig, half: Role, name: str) -> None:
     """The job of a consumer whose producer was done used to be shown as killed."""
     with build_backend(config) as backend:
         open_job(backend, config, half=Role.PRODUCER)

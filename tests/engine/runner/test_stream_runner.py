@@ -1,4 +1,4 @@
-"""Sync mode ``stream``: what is written and committed together, and when offsets go back to the source."""
+"""Sync mode ``stream``: pages written and committed together, and offsets returned to the source."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from bizon.transform.config import TransformModel
 
 
 class Log(ScriptedSource):
-    """Goes on where it stands, as a log does, whatever the pagination."""
+    """Continues from its current offset, as a log does, whatever the pagination."""
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         page = self.pages[len(self.asked)]
@@ -99,7 +99,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
     return lambda pages, **batch: Bench(monkeypatch, pages, **batch)
 
 
-def test_pages_are_written_together_and_then_their_offsets_are_given_back(bench: Callable[..., Bench]) -> None:
+def test_pages_are_written_together_and_then_their_offsets_are_returned(bench: Callable[..., Bench]) -> None:
     stream = bench([[1], [2], [3], [4, 5], [6], [7]], max_records=3)
     assert stream.run().is_success
     assert stream.written == ["write table 0-2", "offsets", "write table 3-4", "offsets", "write table 5-5", "offsets"]
@@ -114,19 +114,19 @@ def test_a_job_that_never_ends_has_one_cursor(bench: Callable[..., Bench]) -> No
     assert (cursor.from_source_iteration, cursor.to_source_iteration, cursor.rows_written) == (0, 2, 4)
 
 
-def test_a_page_without_records_writes_what_waits(bench: Callable[..., Bench]) -> None:
+def test_a_page_without_records_flushes_waiting_rows(bench: Callable[..., Bench]) -> None:
     stream = bench([[1], [2], [], [], [3]])
     stream.run()
     assert stream.written == ["write table 0-1", "offsets", "write table 2-2", "offsets"]
 
 
-def test_what_waits_is_written_when_it_is_old_enough(bench: Callable[..., Bench]) -> None:
+def test_waiting_rows_are_written_when_they_are_old_enough(bench: Callable[..., Bench]) -> None:
     stream = bench([[1], [2], [3]], max_seconds=1e-9)
     stream.run()
     assert stream.written == [call for n in range(3) for call in (f"write table {n}-{n}", "offsets")]
 
 
-def test_a_stop_writes_what_waits(bench: Callable[..., Bench]) -> None:
+def test_a_stop_flushes_waiting_rows(bench: Callable[..., Bench]) -> None:
     def stop() -> list[int]:
         stream.runner.stop()
         return [2]
@@ -137,8 +137,8 @@ def test_a_stop_writes_what_waits(bench: Callable[..., Bench]) -> None:
 
 
 @pytest.mark.parametrize("part", ["source", "transform"])
-def test_after_an_error_no_offset_is_given_back_that_was_not_written(bench: Callable[..., Bench], part: str) -> None:
-    """``commit`` is for all pages that were fetched, the one at fault too: it would never be read again."""
+def test_after_an_error_only_offsets_of_written_rows_are_returned(bench: Callable[..., Bench], part: str) -> None:
+    """``commit`` covers all fetched pages, including the failed one: it would never be read again."""
 
     def with_a_fault() -> list[Any]:
         return [2, object() if part == "source" else 99]
@@ -152,7 +152,7 @@ def test_after_an_error_no_offset_is_given_back_that_was_not_written(bench: Call
 
 
 @pytest.mark.parametrize("resumes", [False, True])
-def test_the_first_page_of_a_run_is_asked_for_where_the_checkpoint_stands_if_the_source_wants_it(
+def test_a_source_may_request_the_first_page_of_a_run_at_the_checkpoint(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, resumes: bool
 ) -> None:
     monkeypatch.setattr(Log, "resumes_streams", resumes)

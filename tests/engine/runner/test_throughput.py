@@ -38,7 +38,7 @@ def test_rate_and_lag_are_noted_every_few_seconds(clock: FakeClock) -> None:
     assert "lag 7 records" in progress_line(progress.snapshot(), 1)
 
 
-def test_a_source_that_cannot_tell_its_lag_is_not_asked_again(clock: FakeClock) -> None:
+def test_a_source_that_does_not_know_its_lag_is_not_asked_again(clock: FakeClock) -> None:
     source, progress = LaggingSource([]), Progress()
     source.lag = None
     backend = memory_backend()
@@ -51,14 +51,14 @@ def test_a_source_that_cannot_tell_its_lag_is_not_asked_again(clock: FakeClock) 
     assert "lag" not in progress_line(progress.snapshot(), 1)
 
 
-def test_a_state_that_is_away_is_no_reason_to_fail(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_state_does_not_fail_the_run(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, progress = memory_backend(), Progress()
     throughput = Throughput(LaggingSource([]), backend, run_of(new_job(backend)), progress, clock)
 
-    def away(*_: Any) -> None:
-        raise BackendError("away")
+    def unreachable(*_: Any) -> None:
+        raise BackendError("unreachable")
 
-    monkeypatch.setattr(backend, "note_progress", away)
+    monkeypatch.setattr(backend, "note_progress", unreachable)
     clock.advance(NOTE_EVERY)
     throughput.note_if_due()
     assert progress.snapshot().lag == 7

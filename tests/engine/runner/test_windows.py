@@ -1,4 +1,4 @@
-"""Which job a run with a window works for, and what it leaves alone: the table in ``engine/runner/windows.py``."""
+"""The job of a run with a window, and the state it leaves alone: the table in ``engine/runner/windows.py``."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ FEBRUARY = Scope(datetime(2020, 2, 1, tzinfo=UTC), datetime(2020, 3, 1, tzinfo=U
 
 @pytest.fixture
 def backend() -> AbstractBackend:
-    """The state after one run that has succeeded, with a state of its source."""
+    """The state after one successful run, with a state of its source."""
     backend = memory_backend()
     first = open_job(backend, incremental())
     commit(backend, first, {}, next_state={"token": "abc"})
@@ -73,7 +73,7 @@ def test_the_same_window_resumes_its_job(backend: AbstractBackend, left_as: JobS
 
 
 @pytest.mark.parametrize("scope", [FEBRUARY, Scope()], ids=["another window", "no window"])
-def test_a_run_of_another_kind_cancels_it(backend: AbstractBackend, scope: Scope) -> None:
+def test_a_run_of_another_kind_cancels_an_unfinished_window(backend: AbstractBackend, scope: Scope) -> None:
     first = open_job(backend, incremental(), scope=JANUARY)
     commit(backend, first, {"page": 1})
     other = open_job(backend, incremental(), scope=scope)
@@ -84,7 +84,7 @@ def test_a_run_of_another_kind_cancels_it(backend: AbstractBackend, scope: Scope
 
 @pytest.mark.parametrize("left_as", [JobStatus.RUNNING, JobStatus.FAILED])
 @pytest.mark.parametrize("scope", [FEBRUARY, Scope()], ids=["another window", "no window"])
-def test_one_that_may_be_published_already_is_finished_first(
+def test_a_window_that_may_be_published_already_is_finished_first(
     backend: AbstractBackend, scope: Scope, left_as: JobStatus
 ) -> None:
     """Its rows would be appended again, and no other job would know who published last."""
@@ -104,7 +104,7 @@ def test_a_window_is_whole_units_of_the_timestamps(backend: AbstractBackend) -> 
     assert opened.incremental.run_started_at == datetime(2020, 1, 1, 1, tzinfo=UTC)
 
 
-def test_without_an_end_it_goes_up_to_the_watermark(backend: AbstractBackend) -> None:
+def test_a_window_without_an_end_reaches_the_watermark(backend: AbstractBackend) -> None:
     mark = backend.get_last_successful_stream_job(KEY)
     assert mark is not None
     opened = open_job(backend, incremental(), scope=Scope(JANUARY.since))
@@ -119,7 +119,7 @@ def test_a_reset_comes_before_a_window(backend: AbstractBackend) -> None:
     assert backend.has_pending_reset(KEY)
 
 
-def test_everything_anew_is_a_reset_that_the_same_command_resumes(backend: AbstractBackend) -> None:
+def test_a_full_refresh_is_a_reset_that_the_same_command_resumes(backend: AbstractBackend) -> None:
     everything = Scope(everything=True)
     first = open_job(backend, incremental(), scope=everything)
     assert (first.incremental, first.replaces) == (None, True)

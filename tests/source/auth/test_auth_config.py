@@ -192,7 +192,7 @@ def test_a_fraction_is_not_the_text_it_was(field: str) -> None:
     assert getattr(params, field) == "12345"
 
 
-def test_neither_is_it_in_a_list_or_a_mapping() -> None:
+def test_a_fraction_in_a_list_or_a_mapping_is_not_text_either() -> None:
     for keys in ({"scopes": ["a", 1.1]}, {"refresh_request_body": {"version": 1.1}}):
         with pytest.raises(ValidationError, match="expected a text"):
             validate("oauth", {**OAUTH, **keys})

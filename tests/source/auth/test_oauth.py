@@ -164,7 +164,7 @@ def test_threads_share_one_refresh(make, httpserver: HTTPServer):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_endpoint_is_asked_again(make, httpserver: HTTPServer, status):
+def test_a_busy_endpoint_is_retried(make, httpserver: HTTPServer, status):
     httpserver.expect_ordered_request("/token").respond_with_data(status=status)
     answer(httpserver, *tokens(1))
     assert make().access_token == "t1"

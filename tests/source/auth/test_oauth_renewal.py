@@ -265,7 +265,7 @@ def test_a_token_endpoint_that_has_moved_on_its_host_is_followed_with_the_form(
     assert httpserver.log[1][0].form["refresh_token"] == "refresh-token-0"
 
 
-def test_a_token_endpoint_that_redirects_in_circles_is_an_error(make: Make, httpserver: HTTPServer) -> None:
+def test_a_token_endpoint_that_redirects_in_a_loop_is_an_error(make: Make, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/token").respond_with_data(status=307, headers={"Location": "/token"})
     with pytest.raises(SourceConnectionError, match="redirects without end"):
         _ = make().access_token

@@ -1,4 +1,4 @@
-"""Sources that treat faults of HTTP in a wrong way, each in one."""
+"""Sources that mishandle HTTP faults, each in one way."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sources that page in a wrong way, each in one."""
+"""Sources that page incorrectly, each in one way."""
 
 from datetime import datetime
 from random import Random
@@ -25,7 +25,7 @@ class SkipsTheLastPageAndHasNoTotal(SkipsTheLastPage):
 
 
 class SkipsTheLastNumberedPage(Items):
-    """Takes a page that is not full for the last one, and the API has a smaller limit than the source believes."""
+    """Treats a page that is not full as the last one, and the API has a smaller limit than the source believes."""
 
     def get(self, pagination=None):
         number = pagination["page"] if pagination else 0
@@ -69,7 +69,7 @@ class DrawsItsIds(Items):
 
 
 class ChangesItsOrder(Items):
-    """Each instance reads the pages in another order."""
+    """Each instance reads the pages in a different order."""
 
     instances = 0
 

@@ -64,7 +64,7 @@ DEFECTS = [
 
 
 @pytest.mark.parametrize(("kind", "behaviour"), DEFECTS, ids=[f"{kind.__name__}-{name}" for kind, name in DEFECTS])
-def test_what_breaks_the_contract_fails(httpserver: HTTPServer, kind: Any, behaviour: str) -> None:
+def test_a_breach_of_the_contract_fails_the_suite(httpserver: HTTPServer, kind: Any, behaviour: str) -> None:
     block = items_block(ItemsApi(httpserver))
     if kind is broken_promises.DeclaresItsKeyAsText:
         del block["authentication"]

@@ -1,4 +1,4 @@
-"""The detour by which faults reach a source: it changes nothing that the source sees."""
+"""The detour through which faults reach a source: it changes nothing that the source sees."""
 
 import gzip
 import json
@@ -90,7 +90,7 @@ class UrlNoting(AuthBase):
         return True
 
 
-def test_credentials_are_renewed_for_the_url_that_was_asked_for(
+def test_credentials_are_renewed_for_the_requested_url(
     httpserver: HTTPServer, session: Session, detour: Detour
 ) -> None:
     httpserver.expect_ordered_request("/a").respond_with_json({}, status=401)

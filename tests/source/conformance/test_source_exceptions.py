@@ -1,4 +1,4 @@
-"""Behaviours that a source cannot have: by its class, by its declarations, by those of a claim."""
+"""Behaviours that a source cannot have, because of its class, its declarations or those in a claim."""
 
 import json
 from typing import Any, ClassVar

@@ -17,7 +17,7 @@ def test_a_secret_is_found_in_json_of_every_encoding(encoding: str) -> None:
     assert json.loads(Masks([KEY]).body(body)) == {"é": "masked-1", "n": 1}
 
 
-def test_a_secret_is_found_in_bytes_that_are_no_text() -> None:
+def test_a_secret_is_found_in_bytes_that_are_not_text() -> None:
     body = b"\xff\xfe\xfd" + base64.b64encode(b"ab" + KEY.encode()) + b"\x80" + KEY.encode()
     masked = Masks([KEY]).body(body)
     assert not [form for form in forms_of([KEY]) if form.encode() in masked]

@@ -98,7 +98,7 @@ def test_faults_hit_the_last_request_of_a_page_as_well(httpserver: HTTPServer) -
 
 
 @pytest.mark.parametrize("status", [503, 429])
-def test_an_api_that_is_unavailable_at_times_is_no_fault_of_the_source(
+def test_temporary_outages_of_an_api_do_not_fail_its_source(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """Faults hit requests by their number, which the retries moved: behaviours of a good source failed."""

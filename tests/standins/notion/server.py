@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """An answer to a request that is refused whatever it asks."""
+    """A refusal, whatever the request asks."""
 
     status: int
     code: str

@@ -19,7 +19,7 @@ TARGET = Target("p.d.items_temp", [], None)
 
 
 class Loads:
-    """Each load begins when it is asked for and ends when the test says so."""
+    """Each load starts on request and ends when the test says so."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -64,7 +64,7 @@ def part(page: int) -> Part:
     return Part(page, page, 1, page, "mark", "parquet", f"{page}.parquet")
 
 
-def test_as_many_as_may_be_are_under_way_at_a_time(loads: Loads, background: BackgroundLoads) -> None:
+def test_as_many_loads_as_allowed_run_at_a_time(loads: Loads, background: BackgroundLoads) -> None:
     for page in range(6):
         background.add(part(page))
     loads.wait_for(3)
@@ -91,7 +91,7 @@ def test_a_load_counts_only_when_all_before_it_have_landed(loads: Loads, backgro
     assert background.landed(wait=True) == 5
 
 
-def test_what_is_not_enough_for_a_load_is_loaded_at_the_end(loads: Loads, background: BackgroundLoads) -> None:
+def test_rows_too_few_for_a_load_are_loaded_at_the_end(loads: Loads, background: BackgroundLoads) -> None:
     for page in range(3):
         background.add(part(page))
     loads.end(0, 2)

@@ -69,19 +69,19 @@ def test_a_window_alone_says_how_to_partition() -> None:
         ({"load_files_per_job": 0}, "greater than or equal to 1"),
     ],
 )
-def test_a_mistake_is_told(keys: dict[str, Any], reason: str) -> None:
+def test_a_mistake_is_reported(keys: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         config_of(**keys)
 
 
-def test_a_column_that_is_there_twice_in_another_case_is_told() -> None:
+def test_a_column_listed_twice_in_different_case_is_reported() -> None:
     columns = [{"name": "x", "type": "STRING"}, {"name": "X", "type": "DATE"}]
     with pytest.raises(ValidationError, match="column 'X' is listed twice"):
         config_of(record_schemas=[{"destination_id": "t", "record_schema": columns}])
 
 
 @pytest.mark.parametrize("key", ["no json s3cr3t", json.dumps({"type": "service_account", "private_key": "s3cr3t"})])
-def test_a_key_that_is_none_is_told_without_showing_it(key: str) -> None:
+def test_an_invalid_key_is_reported_without_showing_it(key: str) -> None:
     config = config_of(authentication={"service_account_key": key})
     with (
         open_destination(config) as destination,
@@ -128,7 +128,9 @@ def test_a_key_leaves_no_trace_in_files_or_variables(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_without_the_extra_the_command_that_installs_it_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_gives_the_command_that_installs_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in [each for each in sys.modules if each.startswith(f"bizon.connectors.destinations.{name}.src.")]:
         monkeypatch.delitem(sys.modules, module)
     for module in [each for each in sys.modules if each.startswith("bizon.connectors.destinations.bigquery.src.")]:

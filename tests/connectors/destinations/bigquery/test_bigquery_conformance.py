@@ -22,7 +22,7 @@ class TestBigQuery(InWarehouse):
 
 
 class TestBigQueryInBackground(TestBigQuery):
-    """Objects are loaded while the run goes on; not in sync mode stream."""
+    """Objects are loaded while the run continues; not in sync mode stream."""
 
     modes = (SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL)
 

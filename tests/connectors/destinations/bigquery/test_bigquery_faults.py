@@ -45,7 +45,7 @@ ONCE: Rows = [("0", '{"n":1}'), ("1", '{"n":2}')]
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 0])
 @pytest.mark.parametrize("where", ["jobs", "tables"])
-def test_a_request_that_fails_for_a_while_is_repeated(
+def test_a_request_that_fails_temporarily_is_retried(
     warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy, status: int, where: str
 ) -> None:
     bigquery_proxy.fail("POST", f"/{where}", status)
@@ -54,7 +54,7 @@ def test_a_request_that_fails_for_a_while_is_repeated(
 
 
 @pytest.mark.parametrize("job", [0, 1])
-def test_a_job_whose_answer_was_lost_is_done_once(
+def test_a_job_whose_answer_was_lost_runs_once(
     warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy, job: int
 ) -> None:
     with open_destination(config, "incremental") as destination:
@@ -69,7 +69,7 @@ def test_a_job_whose_answer_was_lost_is_done_once(
     assert not any(fault.times for fault in bigquery_proxy.faults)
 
 
-def test_an_upload_that_fails_for_a_while_is_repeated(
+def test_an_upload_that_fails_temporarily_is_retried(
     warehouse: "Warehouse", config: BigQueryConfig, storage_proxy: HttpProxy
 ) -> None:
     storage_proxy.fail("POST", "/upload/", 503, times=2)
@@ -78,7 +78,7 @@ def test_an_upload_that_fails_for_a_while_is_repeated(
     assert warehouse.objects() == []
 
 
-def test_what_is_forbidden_is_not_repeated_and_named(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
+def test_a_forbidden_request_is_reported_and_not_retried(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
     refusal = {"error": {"code": 403, "message": "Access Denied", "errors": [{"reason": "accessDenied"}]}}
     bigquery_proxy.fail("POST", JOBS, 403, times=100, body=json.dumps(refusal))
     with open_destination(config) as destination:
@@ -96,7 +96,7 @@ def test_what_is_forbidden_is_not_repeated_and_named(config: BigQueryConfig, big
         ({"gcs_buffer_bucket": "no-bucket"}, "bucket 'no-bucket': 404 .*Storage Object Admin"),
     ],
 )
-def test_what_is_missing_is_named_before_anything_is_fetched(
+def test_a_missing_resource_is_reported_before_anything_is_fetched(
     warehouse: "Warehouse", keys: dict[str, Any], reason: str
 ) -> None:
     with (
@@ -106,7 +106,7 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
         destination.check_connection()
 
 
-def test_a_dataset_is_made_when_that_is_wanted(warehouse: "Warehouse") -> None:
+def test_a_missing_dataset_is_created_on_request(warehouse: "Warehouse") -> None:
     name = f"{warehouse.dataset}_new"
     with open_destination(config_of(warehouse, dataset_id=name, create_dataset=True)) as destination:
         assert destination.check_connection()
@@ -114,7 +114,7 @@ def test_a_dataset_is_made_when_that_is_wanted(warehouse: "Warehouse") -> None:
     warehouse.client.delete_dataset(name)
 
 
-def test_a_look_makes_no_dataset_and_says_nothing_against_it(warehouse: "Warehouse") -> None:
+def test_a_look_creates_no_dataset_and_accepts_a_missing_one(warehouse: "Warehouse") -> None:
     name = f"{warehouse.dataset}_looked_at"
     with open_destination(config_of(warehouse, dataset_id=name, create_dataset=True)) as destination:
         destination.only_looks = True
@@ -122,7 +122,7 @@ def test_a_look_makes_no_dataset_and_says_nothing_against_it(warehouse: "Warehou
     assert name not in [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
 
 
-def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "Warehouse") -> None:
+def test_a_failed_load_ends_the_run_and_the_next_run_repeats_it(warehouse: "Warehouse") -> None:
     config = config_of(warehouse)
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
@@ -139,7 +139,7 @@ def test_a_load_that_fails_ends_the_run_and_is_done_by_the_next_one(warehouse: "
     assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
 
 
-def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehouse") -> None:
+def test_rows_of_a_superseded_run_are_not_published(warehouse: "Warehouse") -> None:
     config = config_of(warehouse)
     with open_destination(config, "incremental") as frozen:
         job = frozen.sync_metadata.job_id
@@ -154,7 +154,7 @@ def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehous
     assert published(warehouse) == [*ONCE, ("2", '{"n":3}')]
 
 
-def test_objects_that_somebody_has_removed_are_missed(warehouse: "Warehouse") -> None:
+def test_objects_removed_by_someone_else_are_reported_missing(warehouse: "Warehouse") -> None:
     config = config_of(warehouse)
     with open_destination(config) as destination:
         job = destination.sync_metadata.job_id
@@ -170,7 +170,7 @@ def test_objects_that_somebody_has_removed_are_missed(warehouse: "Warehouse") ->
         destination.prepare(resumed(job, two))
 
 
-def test_a_publication_that_failed_is_tried_anew(
+def test_a_failed_publication_is_retried(
     warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
 ) -> None:
     refusal = {"error": {"code": 403, "message": "Access Denied", "errors": [{"reason": "accessDenied"}]}}

@@ -43,7 +43,7 @@ def test_rows_columns_and_counts(warehouse: "Warehouse") -> None:
         assert len(reader.rows(1).rows) == 1
 
 
-def test_only_a_query_is_run(warehouse: "Warehouse") -> None:
+def test_only_queries_run(warehouse: "Warehouse") -> None:
     write(config_of(warehouse, COLUMNS), RECORDS)
     for sql in (
         "DELETE FROM items WHERE TRUE",

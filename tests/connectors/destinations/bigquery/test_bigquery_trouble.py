@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def ended_in(reason: str, message: str) -> str:
-    """A load job as BigQuery tells of it that has ended in an error."""
+    """A failed load job, as BigQuery reports it."""
     error = {"reason": reason, "message": message, "location": "gs://b/o"}
     more = {"reason": reason, "message": "Error while reading data: column 'n', row 7"}
     return json.dumps(
@@ -47,7 +47,7 @@ def test_a_load_job_that_ends_in_an_error_ends_the_run_and_says_why(
     assert published(warehouse) == ONCE
 
 
-def test_a_load_job_that_fails_for_a_reason_that_passes_is_done_again(
+def test_a_load_job_that_fails_temporarily_is_retried(
     warehouse: "Warehouse", config: BigQueryConfig, bigquery_proxy: HttpProxy
 ) -> None:
     bigquery_proxy.fail("POST", JOBS, 200, times=2, body=ended_in("backendError", "try again"))
@@ -55,14 +55,14 @@ def test_a_load_job_that_fails_for_a_reason_that_passes_is_done_again(
     assert published(warehouse) == ONCE
 
 
-def test_a_load_job_that_fails_again_and_again_ends_the_run(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
+def test_a_load_job_that_keeps_failing_ends_the_run(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
     bigquery_proxy.fail("POST", JOBS, 200, times=100, body=ended_in("backendError", "try again"))
     with pytest.raises(DestinationWriteError, match="failed: try again"):
         run(config)
     assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 5
 
 
-def test_a_service_that_stays_away_is_told_in_a_line() -> None:
+def test_a_service_that_stays_unreachable_is_reported_in_one_line() -> None:
     from google.api_core.retry import Retry
 
     from bizon.connectors.destinations.bigquery.src import request_policy

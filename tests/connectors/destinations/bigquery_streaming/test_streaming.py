@@ -57,7 +57,7 @@ def test_rows_go_to_the_table_at_once_in_every_mode(warehouse: "Warehouse", mode
     assert {field.mode for field in warehouse.table("items").schema} == {"REQUIRED"}
 
 
-def test_a_batch_that_is_written_again_soon_is_there_once(warehouse: "Warehouse") -> None:
+def test_a_batch_that_is_soon_rewritten_appears_once(warehouse: "Warehouse") -> None:
     for _ in range(2):
         write(config_of(warehouse), [{"n": 1}, {"n": 2}])
     assert data_of(warehouse) == [{"n": 1}, {"n": 2}]
@@ -103,7 +103,7 @@ def test_a_row_that_bigquery_refuses_is_an_error_that_names_it(warehouse: "Wareh
 
 
 @pytest.mark.lesson("F-41")
-def test_row_errors_are_told_by_row(warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_errors_name_their_row(warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer that BigQuery documents for a request with one bad row; the emulator accepts more rows."""
     from google.cloud.bigquery import Client
 

@@ -40,7 +40,7 @@ class TestStreamingV2(InWarehouse):
 
 
 class TestStreamingV2WithOffsets(TestStreamingV2):
-    """Which the other sync modes have anyway."""
+    """The other sync modes have offsets anyway."""
 
     modes = (SourceSyncModes.STREAM,)
 
@@ -95,7 +95,7 @@ def test_rows_wait_in_a_table_of_their_own(warehouse: "Warehouse", mode: str, na
         assert destination.temp_table_id.endswith(f".{name}")  # type: ignore[attr-defined]
 
 
-def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehouse") -> None:
+def test_rows_of_a_superseded_run_are_not_published(warehouse: "Warehouse") -> None:
     config = config_of(warehouse)
     with open_destination(config, "incremental") as frozen:
         job = frozen.sync_metadata.job_id
@@ -111,7 +111,7 @@ def test_rows_of_a_run_that_was_overtaken_are_not_published(warehouse: "Warehous
     assert "frozen" not in str(warehouse.rows("items"))
 
 
-def test_rows_that_somebody_has_removed_are_missed(warehouse: "Warehouse") -> None:
+def test_rows_removed_by_someone_else_are_reported_missing(warehouse: "Warehouse") -> None:
     with open_destination(config_of(warehouse)) as destination:
         destination.prepare(ResumePoint(destination.sync_metadata.job_id))
         batch = write(destination, rows_of([{"n": 1}, {"n": 2}]))
@@ -154,6 +154,6 @@ def test_a_table_that_is_not_unnested_is_clustered_by_the_columns_it_has(warehou
     assert warehouse.table("items").clustering_fields == ["_source_record_id"]
 
 
-def test_a_request_has_at_most_so_many_rows(warehouse: "Warehouse") -> None:
+def test_a_request_has_a_maximum_number_of_rows(warehouse: "Warehouse") -> None:
     load(config_of(warehouse, bq_max_rows_per_request=2), [{"n": n} for n in range(7)])
     assert len(warehouse.rows("items")) == 7

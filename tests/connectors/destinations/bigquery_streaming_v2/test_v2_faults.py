@@ -123,7 +123,7 @@ THREE = [Request(0, [b"a", b"b"]), Request(2, [b"c"]), Request(3, [b"d"])]
 
 
 @pytest.mark.lesson("F-42")
-def test_what_was_not_answered_is_sent_again_from_there() -> None:
+def test_requests_without_an_answer_are_sent_again() -> None:
     from google.api_core.exceptions import ServiceUnavailable
 
     answers = Answers([ok(), ServiceUnavailable("gone")], [ok(code_pb2.ALREADY_EXISTS), ok()])
@@ -137,7 +137,7 @@ def test_a_connection_that_ends_without_a_word_is_opened_again() -> None:
     assert answers.offsets == [[0, 2, 3], [2, 3]]
 
 
-def test_the_next_batch_goes_on_where_the_last_one_ended() -> None:
+def test_the_next_batch_continues_where_the_last_one_ended() -> None:
     answers = Answers([ok(), ok(), ok()], [ok()])
     stream = stream_of(answers)
     stream.append(THREE)
@@ -145,7 +145,7 @@ def test_the_next_batch_goes_on_where_the_last_one_ended() -> None:
     assert answers.offsets == [[0, 2, 3], [4]]
 
 
-def test_it_is_not_tried_for_ever() -> None:
+def test_retries_have_a_limit() -> None:
     from google.api_core.exceptions import ServiceUnavailable
 
     waits: list[float] = []
@@ -157,7 +157,7 @@ def test_it_is_not_tried_for_ever() -> None:
 
 
 @pytest.mark.lesson("F-42")
-def test_what_is_wrong_for_good_is_not_tried_again() -> None:
+def test_a_permanent_error_is_not_retried() -> None:
     from google.api_core.exceptions import InvalidArgument
 
     for script in ([InvalidArgument("bad proto")], [ok(code_pb2.INVALID_ARGUMENT, "bad proto")]):
@@ -176,7 +176,7 @@ def test_rows_that_are_refused_are_named_by_their_place_in_the_frame() -> None:
 
 
 @pytest.mark.lesson("F-42")
-def test_a_quota_that_is_used_up_is_waited_for() -> None:
+def test_an_exhausted_quota_is_retried_later() -> None:
     """As a status of the call, and inside an answer."""
     from google.api_core.exceptions import ResourceExhausted
 
@@ -187,7 +187,7 @@ def test_a_quota_that_is_used_up_is_waited_for() -> None:
         assert (answers.offsets, waits) == ([[0, 2, 3], [2, 3], [2, 3]], [0.5, 1.0])
 
 
-def test_a_column_that_was_just_added_is_waited_for() -> None:
+def test_the_writer_waits_for_a_column_that_was_just_added() -> None:
     waits: list[float] = []
     answers = Answers([ok(code_pb2.INVALID_ARGUMENT, "SCHEMA_MISMATCH_EXTRA_FIELDS")], [ok(), ok(), ok()])
     stream_of(answers, waits).append(THREE)

@@ -37,7 +37,7 @@ def test_without_a_key_the_id_of_the_record_counts_and_the_last_row_wins(databas
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_batch_that_is_written_again_changes_nothing(database: Path, mode: SourceSyncModes) -> None:
+def test_rewriting_a_batch_changes_nothing(database: Path, mode: SourceSyncModes) -> None:
     with pipeline(block(database, write_mode="merge"), mode) as into:
         job = into.job()
         job.start()

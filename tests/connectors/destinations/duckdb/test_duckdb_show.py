@@ -43,15 +43,13 @@ def writer(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
         process.kill()
 
 
-def test_a_file_that_is_held_is_waited_for_and_its_holder_named(
-    tmp_path: Path, writer: "subprocess.Popen[str]"
-) -> None:
+def test_a_look_waits_for_a_locked_file_and_names_its_holder(tmp_path: Path, writer: "subprocess.Popen[str]") -> None:
     held = pytest.raises(DestinationConnectionError, match=rf"PID {writer.pid}.*try again")
     with held, opened(tmp_path / "w.duckdb", lock_timeout=0):
         pass
 
 
-def test_what_a_killed_writer_has_committed_is_shown(tmp_path: Path, writer: "subprocess.Popen[str]") -> None:
+def test_rows_committed_by_a_killed_writer_are_shown(tmp_path: Path, writer: "subprocess.Popen[str]") -> None:
     os.kill(writer.pid, signal.SIGKILL)
     writer.wait()
     with opened(tmp_path / "w.duckdb") as reader:

@@ -124,7 +124,7 @@ def test_strict_refuses_records_that_do_not_fit(database: Path) -> None:
     assert sql(database, "SELECT id FROM items ORDER BY id") == [(1,), (3,)]
 
 
-def test_declared_columns_win_and_are_there_before_the_first_record(database: Path) -> None:
+def test_declared_columns_win_and_exist_before_the_first_record(database: Path) -> None:
     declared = [{"destination_id": "items", "record_schema": [{"name": "price", "type": "decimal(10, 2)"}]}]
     load(database, FULL_REFRESH, [], record_schemas=declared)
     assert columns(database) == {"price": "DECIMAL(10,2)"}
@@ -143,7 +143,7 @@ def test_objects_are_flattened_and_names_become_snake_case(database: Path) -> No
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_column_that_somebody_drops_under_the_run_comes_back(database: Path, mode: SourceSyncModes) -> None:
+def test_a_column_dropped_during_the_run_is_recreated(database: Path, mode: SourceSyncModes) -> None:
     load(database, INCREMENTAL, page({"id": 0, "n": 0}))
     with pipeline(block(database), mode) as into:
         into.has_history = True
@@ -157,7 +157,7 @@ def test_a_column_that_somebody_drops_under_the_run_comes_back(database: Path, m
     assert sql(database, "SELECT n FROM items WHERE id = 2") == [(2,)]
 
 
-def test_in_sync_mode_stream_a_column_that_somebody_retypes_takes_what_fits(database: Path) -> None:
+def test_in_sync_mode_stream_a_retyped_column_takes_values_that_fit(database: Path) -> None:
     with pipeline(block(database), STREAM) as into:
         job = into.job()
         job.start()
@@ -274,7 +274,7 @@ def test_the_tables_are_in_their_schema(database: Path) -> None:
     assert sql(database, 'SELECT id FROM "raw ""data""".items') == [(1,)]
 
 
-def test_a_file_that_is_no_database_is_named(database: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(database: Path) -> None:
     database.write_bytes(b"no database" * 1000)
     with pytest.raises(DestinationConnectionError, match=r"items\.duckdb: .*not a valid DuckDB database"):
         load(database, FULL_REFRESH, page({"id": 1}))
@@ -302,7 +302,7 @@ def test_a_look_creates_nothing(database: Path, tmp_path: Path) -> None:
     assert database.read_bytes() == before
 
 
-def test_a_look_names_a_file_that_is_no_database(database: Path) -> None:
+def test_a_look_names_a_file_that_is_not_a_database(database: Path) -> None:
     database.write_bytes(b"no database" * 1000)
     with pipeline(block(database), FULL_REFRESH) as into:
         destination = into.open("look")

@@ -1,4 +1,4 @@
-"""The process dies before any single operation on the disk, and the next run makes it good."""
+"""The process dies before any single operation on the disk, and the next run recovers."""
 
 import os
 import shutil
@@ -86,7 +86,7 @@ def test_a_crash_anywhere_in_a_run_loses_nothing_and_doubles_nothing(
 
 @pytest.mark.parametrize("pages", [PAGES, ONE_PAGE], ids=["many parts", "one part"])
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
-def test_two_crashes_inside_finalize_and_its_repetition_are_made_good(sync_mode: str, pages: list[list[str]]) -> None:
+def test_a_crash_in_finalize_and_another_in_its_retry_lose_nothing(sync_mode: str, pages: list[list[str]]) -> None:
     """A fifth of all pairs of crash points: the repetition has to be repeatable as well."""
     expected = new_ids(sync_mode, pages)
     first, done = 0, False

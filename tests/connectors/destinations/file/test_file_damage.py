@@ -67,7 +67,7 @@ def staged() -> list[Path]:
 
 
 def counts_still(path: Path, content: bytes) -> bool:
-    """Lines may have more behind them, as a superseded start leaves; a Parquet file may not."""
+    """Extra lines of a superseded start may follow the committed ones; a Parquet file may have no extra content."""
     found = path.read_bytes()
     return found == content or (path.suffix == ".json" and found.startswith(content))
 
@@ -170,7 +170,7 @@ def test_rows_of_another_job_in_the_place_of_ours_stop_the_publication(sync_mode
 
 @MODES
 @FORMATS
-def test_a_batch_that_stands_twice_is_not_published_twice(sync_mode: str, format: str) -> None:
+def test_a_duplicate_batch_is_published_once(sync_mode: str, format: str) -> None:
     job = begun(sync_mode, format)
     if format == "json":
         with staged()[0].open("ab") as handle:

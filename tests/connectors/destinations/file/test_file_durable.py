@@ -25,7 +25,7 @@ BLOCK, PAGE = 2**20, 4096
         (PAGE + 1, PAGE + 1 + 2 * BLOCK),
     ],
 )
-def test_the_checksum_is_that_of_the_bytes(start: int, end: int, tmp_path: Path) -> None:
+def test_the_checksum_covers_the_bytes_written(start: int, end: int, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(3 * BLOCK + 5)
     (tmp_path / "batch").write_bytes(content)
     assert digest(tmp_path / "batch", start, end) == xxhash.xxh3_64_intdigest(content[start:end])

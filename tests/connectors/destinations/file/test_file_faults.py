@@ -83,7 +83,7 @@ def test_a_disk_that_is_full_while_publishing_keeps_the_old_file(sync_mode: str,
     assert ids_in(Path(f"out.{format}")) == old + [id_ for rows in ids for id_ in rows]
 
 
-def test_an_error_of_the_disk_leaves_the_part_unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_leaves_the_part_unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job()
     destination = job.prepared()
 
@@ -127,7 +127,7 @@ def test_a_file_that_shrinks_while_it_is_copied_stops_the_publication(monkeypatc
 
 
 @FORMATS
-def test_what_a_run_adds_that_was_frozen_and_overtaken_is_not_published(format: str) -> None:
+def test_rows_added_by_a_frozen_and_superseded_run_are_not_published(format: str) -> None:
     job = Job(config={"format": format})
     overtaken, current = job.prepared(), job.prepared()
     job.add(current, 0, "a", "b", last=1)
@@ -140,7 +140,7 @@ def test_what_a_run_adds_that_was_frozen_and_overtaken_is_not_published(format: 
 
 @FORMATS
 @pytest.mark.parametrize("rows_before", [0, 1])
-def test_what_a_run_adds_that_was_frozen_and_overtaken_does_not_disturb_a_resume(format: str, rows_before: int) -> None:
+def test_rows_added_by_a_frozen_and_superseded_run_do_not_disturb_a_resume(format: str, rows_before: int) -> None:
     job = Job(config={"format": format})
     overtaken = job.prepared()
     if rows_before:
@@ -172,7 +172,7 @@ def test_a_part_of_pages_that_another_part_holds_is_left_out() -> None:
 
 
 @FORMATS
-def test_staged_rows_that_somebody_removed_stop_the_publication(format: str) -> None:
+def test_missing_staged_rows_stop_the_publication(format: str) -> None:
     """It would lose rows that are committed."""
     job = Job(config={"format": format})
     destination = job.prepared()
@@ -184,7 +184,7 @@ def test_staged_rows_that_somebody_removed_stop_the_publication(format: str) -> 
     assert not Path(f"out.{format}").exists()
 
 
-def test_an_old_parquet_file_that_is_none_stays_as_it_is() -> None:
+def test_an_old_file_that_is_not_parquet_stays_as_it_is() -> None:
     Path("out.parquet").write_bytes(b"not parquet")
     job = Job(sync_mode="incremental", config={"format": "parquet"}, adopt=True)
     with pytest.raises(DestinationError, match=r"'.*out\.parquet' is not a Parquet file"):

@@ -92,7 +92,7 @@ def test_with_adopt_it_is_taken_over(sync_mode: str, format: str) -> None:
 
 
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
-def test_an_empty_file_is_nobodys(sync_mode: str) -> None:
+def test_an_empty_file_has_no_owner(sync_mode: str) -> None:
     Path("out.json").touch()
     Job(sync_mode=sync_mode).run([["1"]])
     assert ids_in(Path("out.json")) == ["1"]

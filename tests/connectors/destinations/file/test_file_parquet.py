@@ -1,4 +1,4 @@
-"""Parquet files put together without being decoded, and the metadata that this takes."""
+"""Parquet files merged without decoding, and the metadata that this takes."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_files_of_different_columns_are_not_merged(tmp_path: Path, other: pl.Dat
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 5, b"x" * 100, b"PAR1\xff\xff\xff\xff\x04\0\0\0PAR1"])
-def test_what_is_no_parquet_is_not_merged(tmp_path: Path, content: bytes) -> None:
+def test_only_parquet_files_are_merged(tmp_path: Path, content: bytes) -> None:
     paths = written(tmp_path, [frame(0, 1)])
     (tmp_path / "odd.parquet").write_bytes(content)
     assert not can_merge([*paths, tmp_path / "odd.parquet"])

@@ -46,7 +46,7 @@ def at_work(sync_mode: str, format: str) -> Job:
 
 @FORMATS
 @MODES
-def test_a_run_whose_state_does_not_know_the_one_at_work_is_refused(sync_mode: str, format: str) -> None:
+def test_a_run_with_a_foreign_state_is_refused_while_another_run_is_active(sync_mode: str, format: str) -> None:
     """60 rows used to be replaced by the 50 of the slower run; both reported success."""
     job = at_work(sync_mode, format)
     with pytest.raises(DestinationConnectionError, match=rf"being written by process {os.getpid()} on host .*state"):
@@ -58,7 +58,7 @@ def test_a_run_whose_state_does_not_know_the_one_at_work_is_refused(sync_mode: s
 
 @FORMATS
 @MODES
-def test_the_run_before_it_has_ended(sync_mode: str, format: str) -> None:
+def test_the_previous_run_has_ended(sync_mode: str, format: str) -> None:
     job = at_work(sync_mode, format)
     job.publish(job.destination)
     assert owner_file().exists()
@@ -106,7 +106,7 @@ def test_a_heartbeat_keeps_the_file_young(monkeypatch: pytest.MonkeyPatch) -> No
     assert owner_file().stat().st_mtime > 0
 
 
-def test_who_was_taken_over_does_not_remove_the_file_of_who_took_over() -> None:
+def test_a_superseded_run_does_not_remove_the_file_of_its_successor() -> None:
     job = at_work("full_refresh", "json")
     first = job.destination
     job.prepared()
@@ -125,7 +125,7 @@ def test_staging_of_a_living_job_is_not_removed(format: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
-def test_a_torn_file_keeps_nobody_out(text: str) -> None:
+def test_a_torn_file_blocks_no_run(text: str) -> None:
     at_work("full_refresh", "json")
     bury()
     owner_file().write_text(text)

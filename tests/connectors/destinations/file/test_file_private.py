@@ -151,7 +151,7 @@ def test_a_link_in_staging_is_not_followed(name: str, victim: Path) -> None:
 def test_a_link_under_a_temporary_name_is_not_followed(
     sync_mode: str, format: str, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such a name cannot be guessed; whoever does it all the same is refused."""
+    """Such a name cannot be guessed; a correct guess is refused."""
     job = Job(sync_mode=sync_mode, config={"format": format})
     Job("job0", sync_mode, config={"format": format}).run([["0"]])
     bury()
@@ -198,7 +198,7 @@ class TestDestinationIdOfARecord:
             *("data/.bizon/out/x", "data/.bizon/x", "data/a/.bizon/x"),
         ],
     )
-    def test_one_that_leads_elsewhere_is_refused_by_name(self, table: str, format: str, victim: Path) -> None:
+    def test_an_id_that_leads_elsewhere_is_refused_by_name(self, table: str, format: str, victim: Path) -> None:
         job = self.job(format)
         Path("data/link").symlink_to(victim.parent)
         self.refused(job, table)
@@ -222,7 +222,7 @@ class TestDestinationIdOfARecord:
         assert "bizon did not write it" in str(self.refused(job, "data/theirs"))
         assert ids_in(Path("data/theirs.json")) == ["theirs"]
 
-    def test_one_beside_the_configured_file_and_below_is_written(self) -> None:
+    def test_files_next_to_the_configured_one_and_below_are_written(self) -> None:
         job = self.job()
         destination = job.prepared()
         for table in ("data/a", "data/deep/er/b", "data/c..d"):

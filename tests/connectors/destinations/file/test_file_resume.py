@@ -65,7 +65,7 @@ def test_each_start_of_a_job_has_a_file_of_lines() -> None:
     assert ids_in(Path("out.json")) == ["0", "1", "2", "3", "4"]
 
 
-def test_lines_that_were_sealed_and_whose_checkpoints_a_power_cut_took_back_are_cut_off() -> None:
+def test_sealed_lines_whose_checkpoints_were_lost_in_a_power_cut_are_cut_off() -> None:
     job = half_done()
     job.prepared()
     job.last = 0
@@ -232,7 +232,7 @@ def test_a_destination_that_was_not_prepared_publishes_nothing(sync_mode: str, f
 
 @pytest.mark.parametrize("format", ["json", "parquet"])
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental"])
-def test_what_was_not_verified_is_not_published(sync_mode: str, format: str) -> None:
+def test_unverified_rows_are_not_published(sync_mode: str, format: str) -> None:
     job = Job("job1", sync_mode, config={"format": format})
     destination = job.prepared()
     job.add(destination, 0, "new")

@@ -1,4 +1,4 @@
-"""Sync mode stream: rows are in their file at once, and an append that no checkpoint vouches for is taken back."""
+"""Sync mode stream: rows are in their file at once, and an append without a checkpoint is rolled back."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_rows_are_readable_as_soon_as_they_are_written(format: str) -> None:
 
 @pytest.mark.lesson("F-10")
 @FORMATS
-def test_an_append_without_a_checkpoint_is_taken_back(format: str) -> None:
+def test_an_append_without_a_checkpoint_is_rolled_back(format: str) -> None:
     job = stream(format)
     destination = job.prepared()
     job.write(destination, 0, 0, rows_of("0"))
@@ -65,7 +65,7 @@ def test_a_torn_append_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @FORMATS
-def test_every_table_of_an_uncommitted_page_is_taken_back_before_anything_is_written(format: str) -> None:
+def test_every_table_of_an_uncommitted_page_is_rolled_back_before_anything_is_written(format: str) -> None:
     """Also a table that no later page names: its rows are delivered again with other pages."""
     job = stream(format)
     destination = job.prepared()
@@ -111,7 +111,7 @@ def test_a_new_job_keeps_what_earlier_jobs_wrote(format: str) -> None:
     assert ids_in(Path(f"out.{format}")) == ["1", "2"]
 
 
-def test_rows_of_somebody_else_before_ours_are_kept() -> None:
+def test_earlier_rows_of_another_writer_are_kept() -> None:
     Path("out.json").write_text('{"source_record_id":"theirs"}')
     job = stream()
     job.adopt = True
@@ -121,7 +121,7 @@ def test_rows_of_somebody_else_before_ours_are_kept() -> None:
     assert Path("out.json").read_text() == '{"source_record_id":"theirs"}'
 
 
-def test_a_file_that_was_rotated_away_is_begun_anew() -> None:
+def test_a_file_that_was_rotated_is_created_again() -> None:
     job = stream()
     destination = job.prepared()
     job.write(destination, 0, 0, rows_of("0"))

@@ -1,4 +1,4 @@
-"""A start that wakes up when another has taken over changes nothing, whatever it was about to do."""
+"""A start that wakes up after another has taken over changes nothing, whatever it was about to do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,9 +75,7 @@ def old_job(sync_mode: str, format: str, place: str) -> list[str]:
 @pytest.mark.parametrize("rows_before", [False, True], ids=["fresh", "resumed"])
 @FORMATS
 @STAGED
-def test_a_start_that_prepares_late_destroys_nothing_of_the_next(
-    sync_mode: str, format: str, rows_before: bool
-) -> None:
+def test_a_late_start_destroys_nothing_of_the_next_one(sync_mode: str, format: str, rows_before: bool) -> None:
     """Committed rows used to be removed by it: the pipeline was stuck."""
 
     def work(step: int) -> tuple[Callable[[], object], ...]:
@@ -153,7 +151,7 @@ def test_a_start_that_is_frozen_while_it_publishes_leaves_it_to_the_next(
 
 
 @FORMATS
-def test_a_stream_that_prepares_late_cuts_nothing_off(format: str) -> None:
+def test_a_stream_that_starts_late_truncates_nothing(format: str) -> None:
     """Committed rows used to be gone for good."""
 
     def work(step: int) -> tuple[Callable[[], object], ...]:
@@ -194,7 +192,7 @@ def test_a_stream_that_is_frozen_before_it_appends_appends_nothing(format: str) 
     each_step(work, expects=1)  # type: ignore[arg-type]
 
 
-def test_what_is_written_through_a_handle_of_before_the_take_over_does_not_reach_the_file() -> None:
+def test_rows_written_through_a_handle_from_before_the_takeover_do_not_reach_the_file() -> None:
     job = Job("job2", "stream")
     late = job.prepared()
     job.add(late, 0, "0")
@@ -216,7 +214,7 @@ def test_what_is_written_through_a_handle_of_before_the_take_over_does_not_reach
     assert ids_in(Path("out.json")) == ["0", "a", "b"], "the journal belongs to the start that took over"
 
 
-def test_what_is_noted_through_a_handle_of_before_the_take_over_does_not_reach_the_journal() -> None:
+def test_entries_written_through_a_handle_from_before_the_takeover_do_not_reach_the_journal() -> None:
     job = Job("job2", "stream")
     late = job.prepared()
     job.add(late, 0, "0")

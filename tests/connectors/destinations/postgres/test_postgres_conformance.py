@@ -42,7 +42,7 @@ class TestTypedColumns(TestSixColumns):
 
 
 def as_six(row: dict[str, Any]) -> dict[str, Any]:
-    """A typed row with its record put together again."""
+    """A typed row with its record reassembled."""
     known = {key: value for key, value in row.items() if key not in {*SYSTEM, "_bizon_rescued"} and value is not None}
     record = {**known, **json.loads(row["_bizon_rescued"] or "{}")}
     return {**{SYSTEM[name]: row[name] for name in SYSTEM}, "source_data": json.dumps(record)}

@@ -79,7 +79,7 @@ def test_a_server_that_falls_silent_is_given_up_and_the_write_repeated(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_server_that_is_down_for_a_moment_is_no_loss(private_postgres: PrivateServer, mode: SourceSyncModes) -> None:
+def test_a_brief_outage_of_the_server_loses_nothing(private_postgres: PrivateServer, mode: SourceSyncModes) -> None:
     place = private_postgres.place
     with pipeline(block(place), mode) as into:
         job = into.job()
@@ -95,7 +95,7 @@ def test_a_server_that_is_down_for_a_moment_is_no_loss(private_postgres: Private
     assert ids(place) == [1, 2]
 
 
-def test_a_lock_that_somebody_holds_bounds_the_wait_and_publishing_can_be_repeated(postgres: Place) -> None:
+def test_the_wait_for_a_held_lock_is_bounded_and_publishing_can_be_repeated(postgres: Place) -> None:
     load(postgres, FULL_REFRESH, page({"id": 1}))
     with pipeline(block(postgres, lock_timeout=1), FULL_REFRESH) as into, closing(postgres.connect()) as reader:
         into.has_history = True
@@ -257,7 +257,7 @@ def test_a_database_that_does_not_hold_every_text_is_refused(private_postgres: P
         (ValueError("not of the driver"), False),
     ],
 )
-def test_an_error_is_tried_again_if_it_may_pass(error: Exception, passes: bool) -> None:
+def test_a_transient_error_is_retried(error: Exception, passes: bool) -> None:
     assert is_transient(error) is passes
 
 

@@ -89,7 +89,7 @@ def test_a_table_that_does_not_exist_is_not_created(postgres: Place) -> None:
     assert postgres.rows("SELECT 1 FROM pg_namespace WHERE nspname = %s", postgres.schema) == []
 
 
-def test_a_server_that_is_not_there_is_an_error_of_the_connection(postgres: Place) -> None:
+def test_an_unreachable_server_is_an_error_of_the_connection(postgres: Place) -> None:
     with pytest.raises(DestinationConnectionError), opened(postgres, port=1):
         pass
 

@@ -103,7 +103,7 @@ def test_new_keys_become_columns_and_numbers_widen(postgres: Place, mode: Source
     assert found == [(1, 1, None), (2, Decimal(WIDE), "x"), (3, 3, None)]
 
 
-def test_names_of_more_than_63_bytes_are_shortened_and_told_apart(postgres: Place) -> None:
+def test_names_over_63_bytes_are_shortened_and_stay_distinct(postgres: Place) -> None:
     """Postgres would cut both names after the same 63 bytes, and write the values of one key to the other's column."""
     load(postgres, INCREMENTAL, page({LONG + "1": 1}), page({LONG + "2": 2}))
     load(postgres, INCREMENTAL, page({LONG + "2": 2, LONG + "1": 1}))
@@ -128,7 +128,7 @@ def test_a_table_with_a_name_that_postgres_would_cut_is_refused(postgres: Place)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_column_that_somebody_drops_under_the_run_comes_back(postgres: Place, mode: SourceSyncModes) -> None:
+def test_a_column_dropped_during_the_run_is_recreated(postgres: Place, mode: SourceSyncModes) -> None:
     load(postgres, INCREMENTAL, page({"id": 0, "n": 0}))
     with pipeline(block(postgres), mode) as into:
         into.has_history = True

@@ -80,7 +80,7 @@ def test_the_total_is_five_and_the_connection_fine():
     assert make().check_connection() == (True, None)
 
 
-def test_stream_mode_gives_each_page_in_turn_and_then_empty_ones():
+def test_stream_mode_gives_each_page_once_and_then_empty_ones():
     source = make(sync_mode="stream")
     pages = [source.get() if number % 2 else source.get({}) for number in range(5)]
     assert [[record.data["name"] for record in page.records] for page in pages] == [
@@ -135,7 +135,7 @@ def test_authentication_is_required():
 
 @pytest.mark.lesson("F-13")
 def test_incremental_is_refused_when_the_config_is_validated():
-    """A shipped example asked for it: its second run hung."""
+    """A shipped example used it: its second run hung."""
     with pytest.raises(ConfigError, match="does not support sync_mode incremental"):
         validate_stream(DummySource, make(sync_mode="incremental").config)
 

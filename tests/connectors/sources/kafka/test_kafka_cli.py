@@ -255,7 +255,7 @@ BAD = b'{"secret": "not Avro"}'
     ("mode", "on_error"),
     [("stream", "fail"), ("stream", "skip"), ("stream", "dead_letter"), ("full_refresh", "dead_letter")],
 )
-def test_a_poison_message_goes_where_on_error_says(
+def test_a_poison_message_is_handled_as_on_error_says(
     kafka_url: str, kafka_topics: Topics, pipeline: Callable[..., Pipeline], on_error: str, mode: str
 ) -> None:
     topic = kafka_topics()

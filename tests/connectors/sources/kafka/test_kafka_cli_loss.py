@@ -1,4 +1,4 @@
-"""Through the real command: messages that are gone, and two pipelines of one host that name no group."""
+"""Through the real command: messages that are gone, and two pipelines on one host without a named group."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def stream(folder: Path, url: str, topic: str) -> Pipeline:
     return Pipeline(folder, url, topic, batch_size=100, consumer_timeout=60, consumer_config=SETTINGS)
 
 
-def test_a_stream_whose_messages_are_gone_fails_until_it_is_allowed_to_go_on(
+def test_a_stream_whose_messages_are_gone_fails_until_it_is_allowed_to_continue(
     tmp_path: Path, kafka_url: str, kafka_topics: Topics
 ) -> None:
     topic = kafka_topics()

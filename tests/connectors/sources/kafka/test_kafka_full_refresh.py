@@ -76,7 +76,7 @@ def test_pages_whose_messages_are_all_skipped_do_not_end_it(kafka_url: str, kafk
 
 
 @pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
-def test_a_transaction_at_the_end_ends_it(kafka_url: str, kafka_topics: Topics, commit: bool) -> None:
+def test_a_transaction_at_the_end_ends_the_read(kafka_url: str, kafka_topics: Topics, commit: bool) -> None:
     """The last offset belongs to a marker, never to a message."""
     topic = kafka_topics()
     produce(kafka_url, topic, numbered([0, 1]))

@@ -247,7 +247,7 @@ def test_a_partition_that_is_added_is_read_from_its_first_message_with_latest_to
         assert numbers(read_stream(source, 3)) == [0, 1, 2]
 
 
-def test_where_an_operator_moves_the_offsets_is_heeded_and_no_loss(kafka_url: str, kafka_topics: Topics) -> None:
+def test_offsets_moved_by_an_operator_are_followed_and_are_not_a_loss(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     block = make(kafka_url, topic)
     produce(kafka_url, topic, numbered(range(10)))

@@ -188,7 +188,7 @@ def test_a_member_that_was_evicted_for_its_silence_returns_and_loses_nothing(
     assert committed(kafka_url, block.group, topic) == [4]
 
 
-def test_a_membership_that_is_fought_over_ends_the_run(kafka_url: str, kafka_topics: Topics) -> None:
+def test_a_contested_membership_ends_the_run(kafka_url: str, kafka_topics: Topics) -> None:
     topic = kafka_topics()
     settings = {"group.instance.id": "same"}
     block = stream(kafka_url, topic, batch_size=1, consumer_timeout=2, consumer_config=settings)

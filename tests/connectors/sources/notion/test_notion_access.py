@@ -44,7 +44,7 @@ def test_an_object_that_is_not_shared_ends_the_run(pipeline, partly_shared) -> N
     assert run.rows() == []
 
 
-def test_it_is_left_out_and_counted_on_request(workspace, reader, partly_shared, capsys) -> None:
+def test_an_unshared_object_is_skipped_and_counted_on_request(workspace, reader, partly_shared, capsys) -> None:
     closed, open_one = partly_shared["database_ids"]
     first, _, third = partly_shared["page_ids"]
     row = next(page["id"] for page in workspace.rows_of(workspace.source_of(open_one, 1)))
@@ -64,7 +64,7 @@ def test_it_is_left_out_and_counted_on_request(workspace, reader, partly_shared,
 
 
 @pytest.mark.parametrize("status", [429, 529, 500, 503])
-def test_a_refusal_that_passes_is_survived(notion, workspace, reader, status) -> None:
+def test_a_transient_refusal_is_retried(notion, workspace, reader, status) -> None:
     page = workspace.add_page()
     ids = workspace.add_tree(page, "paragraph", [6])
     blocks = reader("blocks", page_ids=[page], page_size=2)

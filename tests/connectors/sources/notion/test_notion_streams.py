@@ -72,7 +72,7 @@ def test_a_page_keeps_properties_and_time(workspace, seeded, reader) -> None:
     assert record.timestamp.isoformat() == "2024-05-01T10:00:00+00:00"
 
 
-def test_rows_without_properties_are_asked_for_one_by_one(notion, workspace, seeded, reader) -> None:
+def test_rows_without_properties_are_fetched_one_by_one(notion, workspace, seeded, reader) -> None:
     notion.bare_rows = True
     records = reader("pages", database_ids=seeded["databases"]).read()
     assert {record.id: record.data for record in records} == {each: workspace.pages[each] for each in seeded["rows"]}

@@ -1,9 +1,9 @@
-"""What a run does on the disk and what it then vouches for, in order, a JSON list a line in the file DISK_LOG names:
+"""Log disk operations and the records that vouch for them, in order, one JSON list a line in the file DISK_LOG names:
 
 ``["fsync", path, size]``; ``["rename", from, to, size]``, both with the size None for a folder;
 ``["link", from, to, size]``;
 ``["folder", path]``, one was made; ``["manifest", path, state]``, a rename put it in place;
-``["cursor", first, last]``; ``["succeeded"]``. Each stands behind what it tells of.
+``["cursor", first, last]``; ``["succeeded"]``. Each is logged after the operation.
 """
 
 import json

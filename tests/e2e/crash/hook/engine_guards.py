@@ -76,9 +76,7 @@ def repeats_are_written_again(module: ModuleType) -> None:
     swap(module.Loader, "write", make)
 
 
-@guard(
-    "engine.pipeline.loader", f"{GUARDED}::test_a_write_that_the_disk_refuses_fails_the_run_and_the_next_makes_it_good"
-)
+@guard("engine.pipeline.loader", f"{GUARDED}::test_a_failed_disk_write_fails_the_run_and_the_next_run_completes_it")
 def refused_writes_count_as_written(module: ModuleType) -> None:
     def make(write: Any) -> Any:
         def call(*args: Any, **keys: Any) -> None:
@@ -93,13 +91,13 @@ def refused_writes_count_as_written(module: ModuleType) -> None:
 
 
 @guard(
-    "engine.pipeline.failures", f"{LOADER}::test_waiting_has_a_bound_after_which_the_run_fails_and_nothing_is_recorded"
+    "engine.pipeline.failures", f"{LOADER}::test_retries_have_a_limit_after_which_the_run_fails_and_nothing_is_recorded"
 )
 def retries_have_no_bound(module: ModuleType) -> None:
     swap(module, "RETRY_WAITS", lambda waits: waits * 1_000)
 
 
-@guard("engine.pipeline.loader", f"{LOADER}::test_a_run_that_was_overtaken_publishes_nothing")
+@guard("engine.pipeline.loader", f"{LOADER}::test_a_superseded_run_publishes_nothing")
 def overtaken_runs_publish(module: ModuleType) -> None:
     def make(publish: Any) -> Any:
         def call(self: Any, *args: Any, **keys: Any) -> None:
@@ -210,7 +208,7 @@ def cap_is_one_page_too_high(module: ModuleType) -> None:
     swap(module.Producer, "__init__", make)
 
 
-@guard("engine.queue.spool", f"{FAILURES}::test_a_killed_run_fetches_little_twice[full_refresh-thread]")
+@guard("engine.queue.spool", f"{FAILURES}::test_a_killed_run_refetches_little[full_refresh-thread]")
 def spool_is_never_written(module: ModuleType) -> None:
     swap(module.Spool, "_append", nothing)
 

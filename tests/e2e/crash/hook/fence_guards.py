@@ -1,4 +1,4 @@
-"""Guards of who may change an output: ownership, fence, lock, presence, confinement, private files."""
+"""Guards against changes to an output by others: ownership, fence, lock, presence, confinement, private files."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 from guards import FILE, FREEZES, OUTPUTS, guard, nothing, swap
 
 PRIVATE = "common.private_files"
-THAWED = f"{FREEZES}::test_a_run_that_is_thawed_when_another_has_ended_changes_nothing"
+THAWED = f"{FREEZES}::test_a_run_thawed_after_another_has_ended_changes_nothing"
 
 
 @guard("destination.staged", "tests/e2e/test_state.py::test_an_output_whose_state_was_lost_is_not_appended_to_unasked")
@@ -52,12 +52,12 @@ def superseded_starts_claim_their_output(module: ModuleType) -> None:
     swap(module.Output, "_supersedes", lambda _inner: lambda *_args: False)
 
 
-@guard(f"{FILE}.output", f"{OUTPUTS}::test_a_step_of_another_start_is_waited_for")
+@guard(f"{FILE}.output", f"{OUTPUTS}::test_a_start_waits_for_a_step_of_another_start")
 def steps_are_not_locked(module: ModuleType) -> None:
     swap(module, "_lock", nothing)
 
 
-@guard(f"{FILE}.presence", f"{OUTPUTS}::test_a_run_of_another_state_is_refused_while_one_is_at_work")
+@guard(f"{FILE}.presence", f"{OUTPUTS}::test_a_run_with_another_state_is_refused_while_one_is_active")
 def runs_of_another_state_are_not_noticed(module: ModuleType) -> None:
     swap(module, "_check", nothing)
 
@@ -69,7 +69,7 @@ def frozen_appends_reach_the_file(module: ModuleType) -> None:
 
 @guard(
     f"{FILE}.presence",
-    f"{FREEZES}::test_an_append_that_was_frozen_does_not_reach_the_file_when_the_next_start_dies_before_it_takes_over",
+    f"{FREEZES}::test_a_frozen_append_does_not_reach_the_file_when_the_next_start_dies_before_its_takeover",
 )
 def starts_are_announced_before_they_have_taken_over(module: ModuleType) -> None:
     def make(taking_over: Any) -> Any:
@@ -84,7 +84,7 @@ def starts_are_announced_before_they_have_taken_over(module: ModuleType) -> None
     swap(module.Presence, "taking_over", make)
 
 
-@guard(f"{FILE}.presence", f"{OUTPUTS}::test_nobody_is_at_work_once_a_run_has_ended")
+@guard(f"{FILE}.presence", f"{OUTPUTS}::test_no_run_is_active_once_it_has_ended")
 def runs_that_have_ended_stay_present(module: ModuleType) -> None:
     swap(module.Presence, "close", nothing)
 

@@ -19,7 +19,7 @@ STREAMED = f"{ORDER}::test_an_append_is_in_the_journal_before_it_begins_and_on_d
 
 
 class Anything:
-    """Equal to all there is."""
+    """Equal to everything."""
 
     def __eq__(self, _other: object) -> bool:
         return True
@@ -28,7 +28,7 @@ class Anything:
 
 
 class Anywhere(int):
-    """A place in a file that is never another one."""
+    """A place in a file that never compares as different."""
 
     def __ne__(self, _other: object) -> bool:
         return False
@@ -141,7 +141,7 @@ def gaps_in_staging_are_published(module: ModuleType) -> None:
     swap(module, "Piece", make)
 
 
-@guard(f"{FILE}.line_staging", f"{OUTPUTS}::test_what_lies_behind_the_committed_lines_is_not_published")
+@guard(f"{FILE}.line_staging", f"{OUTPUTS}::test_lines_after_the_committed_ones_are_not_published")
 def lines_behind_the_checkpoint_are_published(module: ModuleType) -> None:
     def staged_file(_self: Any, path: Path, _size: int) -> Any:
         return module.StagedFile(path, path.stat().st_size, is_ours=True)
@@ -195,7 +195,7 @@ def publishing_counts_as_published(module: ModuleType) -> None:
     swap(module.Publisher, "is_published", lambda _inner: is_published)
 
 
-@guard(f"{FILE}.publish", f"{OUTPUTS}::test_an_output_that_somebody_changes_while_it_is_put_together_is_not_replaced")
+@guard(f"{FILE}.publish", f"{OUTPUTS}::test_an_output_that_changes_during_assembly_is_not_replaced")
 def changes_of_the_output_are_overwritten(module: ModuleType) -> None:
     swap(module, "_signature", lambda _inner: lambda main: (0, 0, 0) if main.exists() else None)
 
@@ -224,7 +224,7 @@ def manifest_says_publishing_before_the_output_is_on_disk(module: ModuleType) ->
     swap(module.Publisher, "_build", make)
 
 
-@guard(f"{FILE}.journal", f"{GUARDED}::test_an_append_of_a_stream_that_no_checkpoint_vouches_for_is_taken_back")
+@guard(f"{FILE}.journal", f"{GUARDED}::test_an_append_of_a_stream_without_a_checkpoint_is_rolled_back")
 def stream_is_not_trimmed(module: ModuleType) -> None:
     swap(module.Journal, "trim", nothing)
 

@@ -1,8 +1,8 @@
 """Guards that can be switched off, one at a time, to show that a test notices: ``GUARD_OFF=<name>``.
 
-A guard is switched off by replacing a function of bizon right after its module is loaded. What is replaced has to be
-there: a refactoring must not turn a mutant into a no-op. What the hook did is added to the file GUARD_LOG names, a line
-``applied ...`` or ``broken ...``; the runner, ``mutants.py``, takes no failure for a catch that the hook itself caused.
+A guard is switched off by replacing a function of bizon right after its module is loaded. The function must exist: a
+refactoring must not turn a mutant into a no-op. The hook adds a line ``applied ...`` or ``broken ...`` to the file that
+GUARD_LOG names; the runner, ``mutants.py``, does not count a failure as caught when the hook itself caused it.
 """
 
 import functools
@@ -30,7 +30,7 @@ class HookError(RuntimeError):
 
 @dataclass(frozen=True)
 class Guard:
-    """``module``: patched right after it is loaded; ``caught_by``: the tests that ought to fail without the guard."""
+    """``module``: patched right after it is loaded; ``caught_by``: the tests that should fail without the guard."""
 
     name: str
     module: str
@@ -38,7 +38,7 @@ class Guard:
     caught_by: tuple[str, ...]
 
     def apply(self, module: ModuleType) -> None:
-        """Switch the guard off; raises HookError when it is not where it was."""
+        """Switch the guard off; raises HookError when it has moved."""
         try:
             self.switch_off(module)
         except Exception as error:
@@ -75,7 +75,7 @@ def own(owner: Any, name: str) -> Any:
 
 
 def swap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Put ``make(what is there)`` in the place of what is there."""
+    """Replace an attribute with ``make(attribute)``."""
     inner = own(owner, name)
     made = make(inner)
     if made is inner:
@@ -85,7 +85,7 @@ def swap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
 
 
 def put(thing: Any, name: str, value: Any) -> None:
-    """Set an attribute that is there already."""
+    """Set an attribute that already exists."""
     if not hasattr(thing, name):
         raise HookError(f"{type(thing).__name__} has no '{name}'")
     setattr(thing, name, value)
@@ -117,7 +117,7 @@ def note(line: str) -> None:
 
 
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which tells when it fails by its own fault and not by what it has switched off."""
+    """The function, which reports a failure of its own, as opposed to one of the code it has switched off."""
 
     @functools.wraps(function)
     def call(*args: Any, **keys: Any) -> Any:

@@ -2,7 +2,7 @@
 
 CRASH_AT is ``POINT`` or ``POINT:N``, the Nth time the point is passed in one process. CRASH_GROUP is the process group
 to kill; without it only the process that passes the point is killed. With CRASH_FREEZES it gets SIGSTOP instead, and
-goes on from the point once it gets SIGCONT.
+continues from the point once it gets SIGCONT.
 """
 
 import os
@@ -19,7 +19,7 @@ STAGED = re.compile(r"(\d{10}-\d{10}-\d+-\d+|\d{6}(-sealed)?)\.[a-z]+")
 SEALED = re.compile(r"\d{6}-sealed\.[a-z]+")
 POINT, _, NTH = os.environ.get("CRASH_AT", "").partition(":")
 FREEZES = bool(os.environ.get("CRASH_FREEZES"))
-MOST_UNTIL_STOPPED = 0.3  # seconds; another thread may get the signal, and this one goes on for a moment
+MOST_UNTIL_STOPPED = 0.3  # seconds; another thread may get the signal, and this one continues for a moment
 _passed: dict[str, int] = {}
 
 
@@ -168,14 +168,14 @@ def is_ready(path: Any) -> bool:
 
 
 def tear_ready(handle: int) -> None:
-    """The output was being put together and only half of it reached the disk."""
+    """The output was being assembled and only half of it reached the disk."""
     if POINT == "ready_torn" and is_ready(os.readlink(f"/proc/self/fd/{handle}")):
         os.ftruncate(handle, os.fstat(handle).st_size // 2)
         passing("ready_torn")
 
 
 def patch_os() -> None:
-    """``random`` counts what bizon does on the disk, and dies before the Nth of it."""
+    """``random`` counts bizon's disk operations, and dies before the Nth."""
     published = [False]
 
     def before_replace(source: Any, _target: Any) -> None:

@@ -11,7 +11,7 @@ FRESH = "tests/e2e/crash/test_crash_matrix.py::test_a_fresh_run_first_finishes_a
 
 @guard(
     "engine.backend.adapters.sqlalchemy.destination_cursor_table",
-    f"{FREEZES}::test_a_write_that_was_frozen_is_not_committed_by_its_run_once_another_has_begun",
+    f"{FREEZES}::test_a_frozen_write_is_not_committed_once_another_run_has_started",
 )
 def overtaken_runs_commit(module: ModuleType) -> None:
     def make(commit: Any) -> Any:
@@ -40,7 +40,7 @@ def lease_is_never_refused(module: ModuleType) -> None:
 
 @guard(
     "engine.backend.adapters.sqlalchemy.job_table",
-    "tests/engine/runner/test_jobs.py::test_a_run_that_was_overtaken_has_no_say_in_how_the_job_ends",
+    "tests/engine/runner/test_jobs.py::test_a_superseded_run_does_not_decide_how_the_job_ends",
 )
 def overtaken_runs_end_the_job(module: ModuleType) -> None:
     def make(update: Any) -> Any:

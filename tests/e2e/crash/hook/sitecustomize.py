@@ -39,7 +39,7 @@ class Patcher(MetaPathFinder):
 
 
 def patcher() -> Patcher:
-    """What the settings ask for. A guard is switched off first: points and the log see what is left."""
+    """The patches that the settings ask for. A guard is switched off first: points and the log see the rest."""
     found = Patcher()
     if name := os.environ.get("GUARD_OFF"):
         from guards import guards
@@ -60,7 +60,7 @@ def patcher() -> Patcher:
     return found
 
 
-if os.environ.get("CRASH_GROUP") == "own":  # this is the command; its children are told which group that is
+if os.environ.get("CRASH_GROUP") == "own":  # this is the command; its children inherit the id of its group
     os.environ["CRASH_GROUP"] = str(os.getpid())
 if any(os.environ.get(name) for name in ("CRASH_AT", "GUARD_OFF", "DISK_LOG")):
     needed = patcher()

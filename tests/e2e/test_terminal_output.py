@@ -1,4 +1,4 @@
-"""What a person sees: numbers that are true, on any terminal, and each failure once."""
+"""The display: true numbers on any terminal, and each failure once."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ REPORT_OFTEN = "import bizon.cli.text.progress as p; p._LINE_EVERY = 0.01; from 
 
 
 class Terminal:
-    """The real command on a terminal of its own, so many columns wide."""
+    """The real command on a terminal of its own, ``columns`` wide."""
 
     def __init__(self, command: list[str], cwd: object, columns: int) -> None:
         self._controller, worker = pty.openpty()
@@ -58,7 +58,7 @@ def _bizon(*arguments: str) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [40, 120])
-def test_the_bar_is_there_on_a_narrow_terminal_too(pipeline: "Pipeline", columns: int) -> None:
+def test_the_bar_appears_on_a_narrow_terminal_too(pipeline: "Pipeline", columns: int) -> None:
     pipeline.source(delay=0.2)
     terminal = Terminal(_bizon(*pipeline.command[-2:]), pipeline.folder, columns)
     terminal.read_until("of 20")
@@ -68,7 +68,7 @@ def test_the_bar_is_there_on_a_narrow_terminal_too(pipeline: "Pipeline", columns
     assert HIDE_CURSOR not in terminal.shown, "a process that is killed could not show it again"
 
 
-def test_after_a_second_signal_the_cursor_is_there(pipeline: "Pipeline") -> None:
+def test_after_a_second_signal_the_cursor_is_visible(pipeline: "Pipeline") -> None:
     (pipeline.folder / "allowed.txt").write_text("1")
     pipeline.source(gated=True)
     terminal = Terminal(_bizon(*pipeline.command[-2:]), pipeline.folder, 80)
@@ -81,7 +81,7 @@ def test_after_a_second_signal_the_cursor_is_there(pipeline: "Pipeline") -> None
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_resumed_run_counts_on_from_the_checkpoint(pipeline: "Pipeline", runner: str) -> None:
+def test_a_resumed_run_counts_from_the_checkpoint(pipeline: "Pipeline", runner: str) -> None:
     pipeline.source(max_iterations=3).run("--runner", runner)
     pipeline.source(max_iterations=None, delay=0.1)
     config = pipeline.command[-1]
@@ -120,7 +120,7 @@ def test_a_total_that_was_passed_is_not_shown(pipeline: "Pipeline", announced: i
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_failure_is_said_once_then_how_to_go_on(pipeline: "Pipeline", runner: str) -> None:
+def test_a_failure_is_reported_once_followed_by_how_to_continue(pipeline: "Pipeline", runner: str) -> None:
     pipeline.config["transforms"] = [{"label": "bad", "python": "data['missing']"}]
     failed = pipeline.run("--runner", runner, expect=1)
     assert failed.stderr.count("transform 'bad' failed") == 1
@@ -137,7 +137,7 @@ def test_at_level_debug_the_log_is_complete(pipeline: "Pipeline") -> None:
     assert failed.stderr.count("transform 'bad' failed") >= 2
 
 
-def test_a_child_that_dies_is_said_once(pipeline: "Pipeline") -> None:
+def test_a_child_that_dies_is_reported_once(pipeline: "Pipeline") -> None:
     failed = pipeline.source(kill_at=2).run("--runner", "process", expect=1)
     assert failed.stderr.count("was killed by signal SIGKILL") == 1
 

@@ -1,4 +1,4 @@
-"""What the commands execute, as docs/security.md has it."""
+"""The code that each command executes, as docs/security.md lists it."""
 
 import os
 import subprocess
@@ -84,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def executed(folder: Path, *words: str, expect: int = 0) -> set[str]:
-    """What the installed command ran, started in the working directory."""
+    """The code that the installed command ran, started in the working directory."""
     command = [str(Path(sys.executable).with_name("bizon")), *words]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
@@ -100,7 +100,7 @@ def test_status_executes_nothing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("config", "validate"), ("stream", "reset")])
-def test_validate_and_reset_load_the_source_and_make_none(folder: Path, words: tuple[str, ...]) -> None:
+def test_validate_and_reset_load_the_source_class_and_create_no_instance(folder: Path, words: tuple[str, ...]) -> None:
     assert executed(folder, *words, "../pipe/config.yml") == LOADING
 
 
