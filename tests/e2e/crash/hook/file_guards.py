@@ -51,7 +51,7 @@ def without(error: type[Exception]) -> Any:
     return make
 
 
-@guard(f"{FILE}.replace", f"{ANYWHERE}[full_refresh-parquet-4 pages]")
+@guard(f"{FILE}.durable", f"{ANYWHERE}[full_refresh-parquet-4 pages]")
 def files_are_written_in_place(module: ModuleType) -> None:
     def write_file(path: Path, write: Any) -> None:
         with path.open("wb") as handle:
@@ -63,7 +63,7 @@ def files_are_written_in_place(module: ModuleType) -> None:
     swap(module, "write_file", lambda _inner: write_file)
 
 
-@guard(f"{FILE}.replace", STAGED)
+@guard(f"{FILE}.durable", STAGED)
 def files_are_renamed_before_they_are_on_disk(module: ModuleType) -> None:
     def write_file(path: Path, write: Any) -> None:
         temporary = module.temporary_beside(path)
@@ -77,7 +77,7 @@ def files_are_renamed_before_they_are_on_disk(module: ModuleType) -> None:
     swap(module, "write_file", lambda _inner: write_file)
 
 
-@guard(f"{FILE}.replace", STAGED)
+@guard(f"{FILE}.durable", STAGED)
 def content_of_files_is_not_flushed(module: ModuleType) -> None:
     real = own(module, "os")
 
