@@ -58,6 +58,13 @@ def fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
     return _one_by_one(values, column)
 
 
+def without(fit: Fitted, misfits: Sequence[int]) -> Fitted:
+    """The same, with more misfits, which have null in the column."""
+    if not misfits:
+        return fit
+    return Fitted(fit.series.scatter(misfits, None), sorted({*fit.misfits, *misfits}))
+
+
 def finished(series: pl.Series, column: ColumnType) -> Fitted:
     """The column of a type whose text is read at the end, all at once."""
     if column.kind not in _STRINGS:

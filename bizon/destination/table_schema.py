@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from bizon.destination.column_names import RESERVED, NameRefusedError, NameRules, folded
 from bizon.destination.column_types import ColumnType
 from bizon.destination.columns import Column
-from bizon.destination.evidence import Evidence, widened
+from bizon.destination.evidence import Evidence
 from bizon.destination.leaves import Path
 from bizon.destination.typed_config import SchemaMode
+from bizon.destination.typed_engine import EngineLimits
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Difference:
 class TableSchema:
     """Made by ``table_schema``. ``columns``: the columns whose path is known, for ``typed``. ``unbound``: other columns
     of the table, by name: each takes the values of the first key that has this name. ``declared``: names of columns
-    that `record_schemas` declares; their type never changes. ``closed``: names of columns that take no values."""
+    that `record_schemas` declares; their type never changes. ``closed``: names of columns that take no values.
+    ``limits``: of the engine."""
 
     columns: tuple[Column, ...]
     unbound: Mapping[str, ColumnType]
@@ -52,6 +54,7 @@ class TableSchema:
     declared: frozenset[str]
     most: int | None
     closed: frozenset[str] = frozenset()
+    limits: EngineLimits = EngineLimits()
 
     @property
     def is_strict(self) -> bool:
@@ -84,7 +87,7 @@ class TableSchema:
         bind: list[Column] = []
         refused: dict[Path, str] = {}
         for path, evidence in unmet.items():
-            wanted = evidence.column_type()
+            wanted = self.limits.new(evidence)
             if path in known:
                 widen += self._widened(known[path], evidence) if may_change else []
             elif wanted is not None:
@@ -111,7 +114,7 @@ class TableSchema:
         return replace(self, columns=(*kept, *difference.bind, *difference.add), unbound=unbound)
 
     def _widened(self, column: Column, evidence: Evidence) -> list[Column]:
-        wide = None if column.name in self.declared else widened(column.type, evidence)
+        wide = None if column.name in self.declared else self.limits.wider(column.type, evidence)
         return [] if wide is None else [column._replace(type=wide)]
 
     def _check(self, name: str, taken: Mapping[str, str], *, may_change: bool) -> None:
@@ -135,11 +138,13 @@ def table_schema(
     flatten: int = 0,
     most: int | None = None,
     closed: Iterable[str] = (),
+    limits: EngineLimits = EngineLimits(),  # noqa: B008 - a tuple, which nobody can change
 ) -> TableSchema:
     """The schema of a table with the columns ``there``, of which the reserved names do not count, and of the columns
     that `record_schemas` declares, by the key that they take. A column that is there keeps its type; a declared type
     wins over an inferred one. ``most``: columns that the table may have besides the reserved ones; None: any number.
-    ``closed``: names of more columns that the table has, of types that are not in our vocabulary."""
+    ``closed``: names of more columns that the table has, of types that are not in our vocabulary. ``limits``: of the
+    engine."""
     left = {name: kind for name, kind in there.items() if not folded(name).startswith(RESERVED)}
     called = {folded(name): name for name in left}
     columns = []
@@ -149,4 +154,4 @@ def table_schema(
     keys = {name: rules.key(name, flatten) for name in left}
     columns += [Column((key,), name, left.pop(name)) for name, key in keys.items() if key is not None]
     names = frozenset(column.name for column in columns[: len(declared)])
-    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed))
+    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed), limits)

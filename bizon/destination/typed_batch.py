@@ -15,6 +15,7 @@ from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.system_columns import with_system_columns
 from bizon.destination.table_schema import TableSchema, table_schema
 from bizon.destination.typed import Typed, inferred, typed
+from bizon.destination.typed_engine import EngineLimits
 
 if TYPE_CHECKING:
     from bizon.destination.column_types import ColumnType
@@ -48,13 +49,14 @@ class Plan(NamedTuple):
 @dataclass
 class Planner:
     """Plans the batches of a run. ``declared``: by table, the types that `record_schemas` declares, by key. ``most``:
-    columns that a table may have besides the reserved ones."""
+    columns that a table may have besides the reserved ones. ``limits``: of the engine."""
 
     rules: NameRules
     mode: "SchemaMode"
     flatten: int = 0
     most: int | None = None
     declared: "Mapping[str, Mapping[str, ColumnType]]" = field(default_factory=dict)
+    limits: EngineLimits = EngineLimits()
     _schemas: dict[str, tuple[There, TableSchema]] = field(init=False, default_factory=dict)
 
     def plan(self, output: str, there: There, rows: pl.DataFrame) -> Plan:
@@ -66,10 +68,10 @@ class Planner:
         if not schema.columns and not schema.unbound:
             schema, result = self._first(schema, texts, refused)
         else:
-            result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
+            result = self._typed(texts, schema, strict=before.is_strict)
         while (after := self._follow(schema, result.unmet, refused)) is not schema:
             schema = after
-            result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
+            result = self._typed(texts, schema, strict=before.is_strict)
         self._check(rows, result)
         add, widen = _changes(there, schema.columns)
         plan = Plan(there, add, widen, with_system_columns(rows, result.frame), result.rescued, refused)
@@ -80,11 +82,15 @@ class Planner:
         """The columns and the rows of the first batch of a table without columns. The types of some records are tried
         on all; where one value does not fit its column, they come from all records."""
         tried = self._follow(schema, inferred(texts.head(_TRIED), self.flatten), {})
-        result = typed(texts, tried.columns, self.flatten)
+        result = self._typed(texts, tried)
         if texts.len() > _TRIED and any(column.path in result.unmet for column in tried.columns):
             tried = self._follow(schema, inferred(texts, self.flatten), refused)
-            result = typed(texts, tried.columns, self.flatten)
+            result = self._typed(texts, tried)
         return tried, result
+
+    def _typed(self, texts: pl.Series, schema: TableSchema, *, strict: bool = False) -> Typed:
+        misfits = self.limits.json_misfits
+        return typed(texts, schema.columns, self.flatten, strict=strict, json_misfits=misfits)
 
     def column(self, output: str, key: str) -> str | None:
         """The column of a key in the table as it was planned last; None when it has none."""
@@ -108,6 +114,7 @@ class Planner:
             flatten=self.flatten,
             most=self.most,
             closed=[name for name, kind in there.items() if kind is None and not folded(name).startswith(RESERVED)],
+            limits=self.limits,
         )
 
     def _follow(self, schema: TableSchema, unmet: "Mapping[Path, Evidence]", refused: "dict[Path, str]") -> TableSchema:
