@@ -15,7 +15,7 @@ from bizon.destination.columns import Column
 from bizon.destination.evidence import Evidence
 from bizon.destination.leaves import Path
 from bizon.destination.typed_config import SchemaMode
-from bizon.destination.typed_engine import EngineLimits
+from bizon.destination.typed_engine import NO_LIMITS, EngineLimits
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TableSchema:
     declared: frozenset[str]
     most: int | None
     closed: frozenset[str] = frozenset()
-    limits: EngineLimits = EngineLimits()
+    limits: EngineLimits = NO_LIMITS
 
     @property
     def is_strict(self) -> bool:
@@ -138,7 +138,7 @@ def table_schema(
     flatten: int = 0,
     most: int | None = None,
     closed: Iterable[str] = (),
-    limits: EngineLimits = EngineLimits(),  # noqa: B008 - a tuple, which nobody can change
+    limits: EngineLimits = NO_LIMITS,
 ) -> TableSchema:
     """The schema of a table with the columns ``there``, of which the reserved names do not count, and of the columns
     that `record_schemas` declares, by the key that they take. A column that is there keeps its type; a declared type

@@ -15,7 +15,7 @@ from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.system_columns import with_system_columns
 from bizon.destination.table_schema import TableSchema, table_schema
 from bizon.destination.typed import Typed, inferred, typed
-from bizon.destination.typed_engine import EngineLimits
+from bizon.destination.typed_engine import NO_LIMITS, EngineLimits
 
 if TYPE_CHECKING:
     from bizon.destination.column_types import ColumnType
@@ -56,7 +56,7 @@ class Planner:
     flatten: int = 0
     most: int | None = None
     declared: "Mapping[str, Mapping[str, ColumnType]]" = field(default_factory=dict)
-    limits: EngineLimits = EngineLimits()
+    limits: EngineLimits = NO_LIMITS
     _schemas: dict[str, tuple[There, TableSchema]] = field(init=False, default_factory=dict)
 
     def plan(self, output: str, there: There, rows: pl.DataFrame) -> Plan:

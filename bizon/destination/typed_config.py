@@ -80,7 +80,7 @@ def check_decimals(schemas: Sequence[TypedRecordSchemaConfig] | None, most: int,
 
 
 class InferringDetailsConfig(AbstractDestinationDetailsConfig):
-    """Keys of a destination that has declared columns, and infers them where `record_schemas` does not list them all."""
+    """Keys of a destination whose columns are declared, or inferred where `record_schemas` does not list all."""
 
     schema_mode: SchemaMode | None = Field(
         default=None,

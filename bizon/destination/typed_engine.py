@@ -47,3 +47,7 @@ class EngineLimits(NamedTuple):
         """The first size with this many digits before and after the point."""
         holding = (size for size in self.decimals if size.precision - size.scale >= whole and size.scale >= scale)
         return next(holding, None)
+
+
+NO_LIMITS = EngineLimits()
+"""Of an engine that stores whatever the kit knows."""

@@ -41,7 +41,7 @@ class TableRuns(TableClaims):
         job = self.delivered(table(mode))
         self.expect_kept(config, old)
         job.publish()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *([old] if mode is INCREMENTAL else []), *_PAGES)
 
     @staged()
@@ -74,7 +74,7 @@ class TableRuns(TableClaims):
             self.deliver(job, number, records)
             job = self.restarted(job)
         job.end()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
     @every_mode()
@@ -104,7 +104,7 @@ class TableRuns(TableClaims):
         job = self.restarted(job)
         job.commit(2, _PAGES[2])
         job.end()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
     @staged()
@@ -118,7 +118,7 @@ class TableRuns(TableClaims):
             job.publish()
             job = self.restarted(job)
         job.publish()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *([old] if mode is INCREMENTAL else []), *_PAGES)
 
     @staged()
@@ -137,7 +137,7 @@ class TableRuns(TableClaims):
         frozen.publish()
         self.deliver(job, 2, _PAGES[2])
         job.end()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
     @every_mode("client")

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+import polars as pl
 from google.api_core import exceptions
 from google.cloud import bigquery
 
@@ -13,6 +14,7 @@ from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJob
 from bizon.connectors.destinations.bigquery.src.client import Clients
 from bizon.connectors.destinations.bigquery.src.declared_tables import DeclaredTables
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
+from bizon.connectors.destinations.bigquery.src.inferred_tables import InferredTables
 from bizon.connectors.destinations.bigquery.src.landed import Landed
 from bizon.connectors.destinations.bigquery.src.locations import check_dataset
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, Publication, rows_in
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
     from bizon.connectors.destinations.bigquery.src.tables import Target
+    from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -62,6 +65,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._labels = OwnerLabels(sync_metadata.owner)
         self._clients = Clients(config)
         self._declared = DeclaredTables(config, self._find_named, self.data_type, self.mode)
+        self._inferred = InferredTables(config) if config.infers else None
         self._datasets: set[str] = set()
         self._landed = Landed()
         self._epoch, self._created_us = 1, 0
@@ -159,7 +163,16 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def describe(self) -> str:
         """The tables of this run."""
-        return ", ".join(self._declared.known) or self.default_destination_id
+        return ", ".join(self._of_run.known) or self.default_destination_id
+
+    def rescued(self) -> int:
+        """The values of the last batch that are in ``_bizon_rescued``."""
+        return 0 if self._inferred is None else self._inferred.rescued()
+
+    @property
+    def infers_columns(self) -> bool:
+        """With ``unnest: true``, unless `record_schemas` has all columns."""
+        return self._inferred is not None
 
     def close(self) -> None:
         """Close the clients."""
@@ -193,11 +206,27 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def _target(self, table: str) -> "Target":
         """A table as it should be. Raises DestinationConnectionError when ``unnest`` has no columns for it."""
-        return self._declared.target(table)
+        return self._of_run.target(table)
 
     def _wanted(self, final: bigquery.Table | None) -> "Target":
         """The table once it is published: the columns it had, and the new ones."""
-        return self._declared.widened(self.default_destination_id, final)
+        return self._of_run.widened(self.default_destination_id, final)
+
+    @property
+    def _of_run(self) -> DeclaredTables | InferredTables:
+        return self._inferred or self._declared
+
+    def _typed(self, inferred: InferredTables, table: str, rows: pl.DataFrame) -> "TypedRows":
+        """The rows of a batch with inferred columns, which their table has from now on. Raises RowsRejectedError."""
+        if not inferred.has_begun(table):
+            self._find_named(table)
+        changed = self._finals.ensure(self._target(table))
+        there = self._tables.get(table)
+        inferred.see(table, there)
+        found = inferred.typed(table, rows, lambda: there.schema)
+        if found.grows:
+            self._tables.fit(there, self._target(table))
+        return found._replace(grows=found.grows or changed)
 
     def _find_named(self, table: str) -> bigquery.Table | None:
         """The table if there is one. Also checks its dataset when a record has named it, in sync mode stream."""

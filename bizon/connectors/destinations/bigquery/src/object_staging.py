@@ -15,6 +15,7 @@ from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.parts import Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
+from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 if TYPE_CHECKING:
@@ -68,7 +69,17 @@ class ObjectStaging:
         elif self._fill(parts, sum(batch.rows for batch in resume.committed)) and (
             there := self._tables.find(self.target.table_id)
         ):
-            self._tables.widen(there, self.target.schema)  # by columns that the final table has gained since
+            self._fit(there)  # by columns that the final table has gained since
+
+    def columns(self) -> Sequence[bigquery.SchemaField]:
+        """Its columns as of now."""
+        found: Sequence[bigquery.SchemaField] = self._tables.get(self.target.table_id).schema
+        return found
+
+    def grow(self, table: "Target", published: "Target") -> None:
+        """Give it the columns that the next rows need. Loads under way have to be done."""
+        self.target = table
+        self._fit(self._tables.get(table.table_id))
 
     def write(self, part: Part, content: bytes, background: "BackgroundLoads | None") -> None:
         """Add the rows of a batch; returns once they are in the table or, with ``background``, in the bucket."""
@@ -95,12 +106,18 @@ class ObjectStaging:
         """All rows of the table."""
         if self._rows is None:
             raise not_verified()
-        return Staged(self.target.table_id, self.target.schema, self._rows)
+        schema = narrowed(self.columns(), self.target.schema) if self.target.infers else self.target.schema
+        return Staged(self.target.table_id, schema, self._rows)
 
     def remove(self) -> None:
         """Remove the table and the objects: the rows are published."""
         self._claim.remove()
         self._objects.remove_job()
+
+    def _fit(self, there: bigquery.Table) -> None:
+        found = self._tables.fit(there, self.target)
+        if self.target.infers:
+            self.loaded = self.target._replace(schema=narrowed(found.schema, self.target.schema))
 
     def _checked(self, committed: Sequence["CommittedBatch"]) -> list[Part]:
         """The objects of the batches, in page order."""

@@ -116,6 +116,7 @@ class FileDestinationDetailsConfig(InferringDetailsConfig):
         description="Columns per file, for `unnest`: the only ones, unless `schema_mode` is set. Without it they are "
         "inferred.",
     )
+
     @field_validator("destination_id")
     @classmethod
     def _names_a_file(cls, value: str | None) -> str | None:

@@ -1,0 +1,97 @@
+"""The tables of a run whose columns follow the records. The table itself says which columns it has."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+from google.cloud import bigquery
+
+from bizon.connectors.destinations.bigquery.src.growth import grown
+from bizon.connectors.destinations.bigquery.src.inferred_types import DECIMALS, field_of, kinds_of
+from bizon.connectors.destinations.bigquery.src.json_limits import json_misfits
+from bizon.connectors.destinations.bigquery.src.schema import renamed
+from bizon.connectors.destinations.bigquery.src.tables import Target
+from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
+from bizon.destination.column_names import NameRules, folded
+from bizon.destination.column_types import ColumnType, column_type
+from bizon.destination.system_columns import ID, SYSTEM_COLUMNS
+from bizon.destination.typed_batch import Planner
+from bizon.destination.typed_engine import EngineLimits
+from bizon.destination.typed_outputs import TypedOutputs
+
+if TYPE_CHECKING:
+    from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+    from bizon.destination.models import CommittedBatch
+    from bizon.destination.typed_batch import Plan
+
+_RESERVED = (
+    *("_table_", "_file_", "_partition", "_row_timestamp", "__root__", "_colidentifier"),
+    *("_change_sequence_number", "_change_type", "_change_timestamp"),
+)
+NAMES = NameRules(300, "characters", plain=True, reserved=_RESERVED)
+"""The names that BigQuery takes for columns."""
+_MOST_COLUMNS = 9_900  # of 10,000, a few of which are ours
+Fields = Sequence[bigquery.SchemaField]
+
+
+class InferredTables(TypedOutputs):
+    """The tables of one run, by full id. ``begin`` is called for a table before its first rows, and again when it may
+    have changed."""
+
+    def __init__(self, config: "BigQueryFamilyDetails") -> None:
+        self._schemas = {config.table_of(schema.destination_id): schema for schema in config.record_schemas or ()}
+        declared = {
+            table: {column.name: column_type(str(column.type)) for column in schema.record_schema}
+            for table, schema in self._schemas.items()
+        }
+        rules = NAMES if not config.has_snake_case else NameRules(300, "characters", True, True, _RESERVED)
+        limits = EngineLimits(DECIMALS, json_misfits)
+        super().__init__(Planner(rules, config.mode, config.flatten, _MOST_COLUMNS, declared, limits))
+        self._there: dict[str, Fields] = {}
+
+    @property
+    def known(self) -> Collection[str]:
+        """The tables that have begun."""
+        return self._columns.keys()
+
+    def see(self, table: str, found: bigquery.Table | None, committed: "Iterable[CommittedBatch]" = ()) -> None:
+        """The table as it is now, None if there is none; with the columns of staged batches that count."""
+        self._there[table] = () if found is None else found.schema
+        self.resume(table, kinds_of(self._there[table]), committed)
+
+    def target(self, table: str) -> Target:
+        """A table as it should be, by what is known of it."""
+        schema = self._schemas.get(table)
+        known = self._columns.get(table) or {column.name: column.type for column in self._planner.missing(table, {})}
+        described = {column.name: column.description for column in (schema.record_schema if schema else ())}
+        ours = [field_of(name, kind) for name, kind in SYSTEM_COLUMNS.items()]
+        own = [field_of(name, kind, described.get(name)) for name, kind in known.items() if kind is not None]
+        clustering = getattr(schema, "clustering_keys", None) or None
+        return Target(table, [*renamed(ours, self._there.get(table, ())), *own], clustering, infers=True)
+
+    def widened(self, table: str, final: bigquery.Table | None) -> Target:
+        """A table with the columns of ``final``, and those that it lacks."""
+        target = self.target(table)
+        return target if final is None else target._replace(schema=grown(final.schema, target.schema, final.table_id))
+
+    def typed(self, table: str, rows: pl.DataFrame, there: Callable[[], Fields]) -> TypedRows:
+        """The rows of a batch. ``there``: the columns of the table that receives them; it may have more than are known,
+        from batches that do not count: a new column has the type that it has there. Raises RowsRejectedError."""
+        plan = self.plan(table, rows)
+        if plan.add and (taken := _taken(plan, there())):
+            self._columns[table] = {**self._columns[table], **taken}
+            plan = self.plan(table, rows)
+        self.keep(table, plan)
+        called = {name.lower(): name for name in (field.name for field in self._there[table])}
+        named = {name: called.get(name, name) for name in SYSTEM_COLUMNS}
+        kinds = {**{named[name]: kind for name, kind in SYSTEM_COLUMNS.items()}, **plan.after}
+        frame = plan.frame.rename(named)
+        known = {name: cast(ColumnType, kinds[name]) for name in frame.columns}
+        return TypedRows(frame, known, named[ID], grows=bool(plan.add or plan.widen))
+
+
+def _taken(plan: "Plan", there: Fields) -> dict[str, ColumnType | None]:
+    """The columns that exist already, of another type or spelling than planned."""
+    planned = {folded(column.name): (column.name, column.type) for column in plan.add}
+    found = kinds_of(there).items()
+    return {name: kind for name, kind in found if planned.get(folded(name), (name, kind)) != (name, kind)}
