@@ -41,10 +41,13 @@ class TableClaims(ClaimedBehaviours):
     ``merges``: ``write_mode: merge``. ``declares``: ``record_schemas``, with other columns inferred. ``alters``: see
     ``alter``. ``has_views``: see ``view``. ``damages``: see ``damage``. ``client``: modules through which the
     destination reaches its target: a kill after a call to them is tried. ``names``: the names that the engine takes.
-    ``keeps_json``: columns of type json keep order and repetition of keys. ``keeps_numbers``: they keep numbers that are
-    neither integers of 64 bits nor floats; else such a value is rescued. ``decimals``: the types of the engine, where it
-    has only some sizes of decimals. ``not_here``: names of hard values (``table_values.py``) that the server of the test
-    cannot hold although the engine can, each with the reason: tests of them are skipped.
+
+    ``keeps_json``: columns of type json keep order and repetition of keys. ``keeps_numbers``: they keep numbers that
+    are neither integers of 64 bits nor floats; else such a value is rescued. ``decimals``: the types of the engine,
+    where it has only some sizes of decimals. ``not_here``: names of hard values (``table_values.py``) that the server
+    of the test cannot hold although the engine can, each with the reason: tests of them are skipped.
+
+    ``exactly_once_in_stream`` is true here unless a class says otherwise.
     """
 
     merges: ClassVar[bool] = False
@@ -58,6 +61,7 @@ class TableClaims(ClaimedBehaviours):
     keeps_numbers: ClassVar[bool] = True
     decimals: ClassVar[Sequence[str]] = ()
     not_here: ClassVar[Mapping[str, str]] = {}
+    exactly_once_in_stream: ClassVar[bool] = True
     _config: "AbstractDestinationConfig"
 
     @pytest.fixture

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, claimed_by, every_mode, in_modes, staged
+from bizon.testing.destination_claims import (
+    FULL_REFRESH,
+    INCREMENTAL,
+    STREAM,
+    claimed_by,
+    every_mode,
+    exactly_once,
+    in_modes,
+    staged,
+)
 from bizon.testing.destination_late import FrozenStart, late_start
 from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, watching
 from bizon.testing.table_claims import OpenTable, TableClaims, page
@@ -77,6 +86,7 @@ class TableRuns(TableClaims):
         self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
+    @exactly_once
     @every_mode()
     def test_rule_10_rows_without_a_checkpoint_go_though_they_added_columns(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
@@ -92,6 +102,7 @@ class TableRuns(TableClaims):
         job.end()
         self.expect_kept(config, *_PAGES)
 
+    @exactly_once
     @every_mode()
     def test_rule_10_a_batch_that_comes_again_with_other_bounds_counts_once(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
@@ -140,6 +151,7 @@ class TableRuns(TableClaims):
         self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
+    @exactly_once
     @every_mode("client")
     def test_rule_10_a_kill_while_columns_are_added_loses_and_doubles_nothing(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"

@@ -11,7 +11,8 @@ _TOO_DEEP = "[" * 100_000 + "]" * 100_000
 class Hard(NamedTuple):
     """``texts``: records that a table gets at once. ``types``: columns and their types, by key; a key that is missing
     there has none. ``rescued``: keys whose values are rescued at least once. ``refused``: positions of the records that
-    are refused by name. ``large_inside``: keys whose JSON has numbers that are neither integers of 64 bits nor floats."""
+    are refused by name. ``large_inside``: keys whose JSON has numbers that are neither integers of 64 bits nor
+    floats."""
 
     texts: tuple[str, ...]
     types: Mapping[str, str]
