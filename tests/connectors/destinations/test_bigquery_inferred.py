@@ -29,7 +29,7 @@ DIGITS = "12345678901234567890123456789012345678"
 
 
 def tables_of(**keys: Any) -> InferredTables:
-    return InferredTables(BigQueryConfigDetails(**KEYS, **keys))
+    return InferredTables(BigQueryConfigDetails(**KEYS, **keys), lambda table: None)
 
 
 def typed(*texts: str, there: tuple[SchemaField, ...] = (), **keys: Any) -> TypedRows:

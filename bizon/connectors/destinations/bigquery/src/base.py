@@ -65,7 +65,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._labels = OwnerLabels(sync_metadata.owner)
         self._clients = Clients(config)
         self._declared = DeclaredTables(config, self._find_named, self.data_type, self.mode)
-        self._inferred = InferredTables(config) if config.infers else None
+        self._inferred = InferredTables(config, self._find_named) if config.infers else None
         self._datasets: set[str] = set()
         self._landed = Landed()
         self._epoch, self._created_us = 1, 0
@@ -218,8 +218,6 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def _typed(self, inferred: InferredTables, table: str, rows: pl.DataFrame) -> "TypedRows":
         """The rows of a batch with inferred columns, which their table has from now on. Raises RowsRejectedError."""
-        if not inferred.has_begun(table):
-            self._find_named(table)
         changed = self._finals.ensure(self._target(table))
         there = self._tables.get(table)
         inferred.see(table, there)

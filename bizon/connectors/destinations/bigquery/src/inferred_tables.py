@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 from google.cloud import bigquery
 
+from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.growth import grown
-from bizon.connectors.destinations.bigquery.src.inferred_types import DECIMALS, field_of, kinds_of
+from bizon.connectors.destinations.bigquery.src.inferred_types import DECIMALS, field_of, kind_of, kinds_of
 from bizon.connectors.destinations.bigquery.src.json_limits import json_misfits
-from bizon.connectors.destinations.bigquery.src.schema import renamed
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
-from bizon.destination.column_names import NameRules, folded
+from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.column_types import ColumnType, column_type
 from bizon.destination.system_columns import ID, SYSTEM_COLUMNS
 from bizon.destination.typed_batch import Planner
@@ -35,10 +35,11 @@ Fields = Sequence[bigquery.SchemaField]
 
 
 class InferredTables(TypedOutputs):
-    """The tables of one run, by full id. ``begin`` is called for a table before its first rows, and again when it may
-    have changed."""
+    """The tables of one run, by full id. ``find``: the table of a name, None if there is none. ``see`` is called for a
+    table when it may have changed."""
 
-    def __init__(self, config: "BigQueryFamilyDetails") -> None:
+    def __init__(self, config: "BigQueryFamilyDetails", find: Callable[[str], bigquery.Table | None]) -> None:
+        self._find = find
         self._schemas = {config.table_of(schema.destination_id): schema for schema in config.record_schemas or ()}
         declared = {
             table: {column.name: column_type(str(column.type)) for column in schema.record_schema}
@@ -61,13 +62,20 @@ class InferredTables(TypedOutputs):
 
     def target(self, table: str) -> Target:
         """A table as it should be, by what is known of it."""
-        schema = self._schemas.get(table)
-        known = self._columns.get(table) or {column.name: column.type for column in self._planner.missing(table, {})}
+        if not self.has_begun(table):
+            self.see(table, self._find(table))
+        schema, known = self._schemas.get(table), self._columns[table]
         described = {column.name: column.description for column in (schema.record_schema if schema else ())}
-        ours = [field_of(name, kind) for name, kind in SYSTEM_COLUMNS.items()]
-        own = [field_of(name, kind, described.get(name)) for name, kind in known.items() if kind is not None]
+        required = {each.name for each in self._there[table] if each.mode == "REQUIRED"}
+        called = self._called(table)
+        columns = {**{called[name]: kind for name, kind in SYSTEM_COLUMNS.items()}, **known}
+        fields = [
+            field_of(name, kind, described.get(name), required=name in required)
+            for name, kind in columns.items()
+            if kind is not None
+        ]
         clustering = getattr(schema, "clustering_keys", None) or None
-        return Target(table, [*renamed(ours, self._there.get(table, ())), *own], clustering, infers=True)
+        return Target(table, fields, clustering, infers=True)
 
     def widened(self, table: str, final: bigquery.Table | None) -> Target:
         """A table with the columns of ``final``, and those that it lacks."""
@@ -81,13 +89,34 @@ class InferredTables(TypedOutputs):
         if plan.add and (taken := _taken(plan, there())):
             self._columns[table] = {**self._columns[table], **taken}
             plan = self.plan(table, rows)
+        self._refuse_without_value(table, plan, rows)
         self.keep(table, plan)
-        called = {name.lower(): name for name in (field.name for field in self._there[table])}
-        named = {name: called.get(name, name) for name in SYSTEM_COLUMNS}
+        named = self._called(table)
         kinds = {**{named[name]: kind for name, kind in SYSTEM_COLUMNS.items()}, **plan.after}
         frame = plan.frame.rename(named)
         known = {name: cast(ColumnType, kinds[name]) for name in frame.columns}
         return TypedRows(frame, known, named[ID], grows=bool(plan.add or plan.widen))
+
+    def _called(self, table: str) -> dict[str, str]:
+        """The names that a table has for our columns: BigQuery's are the same in any case."""
+        there = {name.lower(): name for name in (field.name for field in self._there[table])}
+        return {name: there.get(name, name) for name in SYSTEM_COLUMNS}
+
+    def _required(self, table: str) -> list[str]:
+        """The columns that the owner of a table wants a value for in every row."""
+        own = (each.name for each in self._there[table] if each.mode == "REQUIRED" and kind_of(each) is not None)
+        return [name for name in own if not folded(name).startswith(RESERVED)]
+
+    def _refuse_without_value(self, table: str, plan: "Plan", rows: pl.DataFrame) -> None:
+        reasons: dict[int, str] = {}
+        for name in self._required(table):
+            nulls = plan.frame[name].is_null().arg_true() if name in plan.frame.columns else range(rows.height)
+            ids = rows["source_record_id"]
+            reasons |= {
+                at: f"record '{ids[at]}' has no value that fits column '{name}', which is REQUIRED" for at in nulls
+            }
+        if reasons:
+            raise RowsRejectedError(reasons)
 
 
 def _taken(plan: "Plan", there: Fields) -> dict[str, ColumnType | None]:

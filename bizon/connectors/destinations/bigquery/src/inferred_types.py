@@ -55,9 +55,10 @@ def kinds_of(fields: Iterable[SchemaField]) -> dict[str, ColumnType | None]:
     return {field.name: kind_of(field) for field in fields}
 
 
-def field_of(name: str, kind: ColumnType, description: str | None = None) -> SchemaField:
-    """A column, which may be null."""
+def field_of(name: str, kind: ColumnType, description: str | None = None, *, required: bool = False) -> SchemaField:
+    """A column."""
+    mode = "REQUIRED" if required else "NULLABLE"
     if kind in _NAMES:
-        return SchemaField(name, _NAMES[kind], description=description)  # type: ignore[arg-type]  # None means none
+        return SchemaField(name, _NAMES[kind], mode, description=description)  # type: ignore[arg-type]  # None means none
     is_small = kind.precision - kind.scale <= 29 and kind.scale <= 9
-    return SchemaField(name, "NUMERIC" if is_small else "BIGNUMERIC", precision=kind.precision, scale=kind.scale)
+    return SchemaField(name, "NUMERIC" if is_small else "BIGNUMERIC", mode, precision=kind.precision, scale=kind.scale)
