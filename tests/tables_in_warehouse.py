@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from google.cloud.bigquery import SchemaField
 
 from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
-from bizon.connectors.destinations.bigquery.src.inferred_tables import NAMES
 from bizon.connectors.destinations.bigquery.src.inferred_types import DECIMALS, kind_of
+from bizon.connectors.destinations.bigquery.src.planning import NAMES
 from bizon.testing.tables import TableConformance
 
 if TYPE_CHECKING:

@@ -8,14 +8,17 @@ makes, applies that to the table, and continues with ``changed``. A batch withou
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from bizon.destination.column_names import RESERVED, NameRefusedError, NameRules, folded
-from bizon.destination.column_types import ColumnType
 from bizon.destination.columns import Column
-from bizon.destination.evidence import Evidence
-from bizon.destination.leaves import Path
 from bizon.destination.typed_config import SchemaMode
 from bizon.destination.typed_engine import NO_LIMITS, EngineLimits
+
+if TYPE_CHECKING:
+    from bizon.destination.column_types import ColumnType
+    from bizon.destination.evidence import Evidence
+    from bizon.destination.leaves import Path
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Difference:
     add: tuple[Column, ...] = ()
     widen: tuple[Column, ...] = ()
     bind: tuple[Column, ...] = ()
-    refused: Mapping[Path, str] = field(default_factory=dict)
+    refused: "Mapping[Path, str]" = field(default_factory=dict)
 
     @property
     def needs_ddl(self) -> bool:
@@ -48,7 +51,7 @@ class TableSchema:
     ``limits``: of the engine."""
 
     columns: tuple[Column, ...]
-    unbound: Mapping[str, ColumnType]
+    unbound: "Mapping[str, ColumnType]"
     rules: NameRules
     mode: SchemaMode
     declared: frozenset[str]
@@ -70,7 +73,7 @@ class TableSchema:
         there = {*map(folded, names)}
         return tuple(column for column in self.columns if folded(column.name) not in there)
 
-    def difference(self, unmet: Mapping[Path, Evidence]) -> Difference:
+    def difference(self, unmet: "Mapping[Path, Evidence]") -> Difference:
         """The changes that make room for values that did not fit, as far as the mode allows. A table without any
         column takes the columns of its first batch in every mode.
 
@@ -113,7 +116,7 @@ class TableSchema:
         unbound = {name: kind for name, kind in self.unbound.items() if name not in bound}
         return replace(self, columns=(*kept, *difference.bind, *difference.add), unbound=unbound)
 
-    def _widened(self, column: Column, evidence: Evidence) -> list[Column]:
+    def _widened(self, column: Column, evidence: "Evidence") -> list[Column]:
         wide = None if column.name in self.declared else self.limits.wider(column.type, evidence)
         return [] if wide is None else [column._replace(type=wide)]
 
@@ -130,15 +133,15 @@ class TableSchema:
 
 
 def table_schema(
-    there: Mapping[str, ColumnType],
-    declared: Mapping[str, ColumnType],
+    there: "Mapping[str, ColumnType]",
+    declared: "Mapping[str, ColumnType]",
     rules: NameRules,
     mode: SchemaMode = SchemaMode.EVOLVE,
     *,
     flatten: int = 0,
     most: int | None = None,
     closed: Iterable[str] = (),
-    limits: EngineLimits = NO_LIMITS,
+    limits: EngineLimits | None = None,
 ) -> TableSchema:
     """The schema of a table with the columns ``there``, of which the reserved names do not count, and of the columns
     that `record_schemas` declares, by the key that they take. A column that is there keeps its type; a declared type
@@ -154,4 +157,4 @@ def table_schema(
     keys = {name: rules.key(name, flatten) for name in left}
     columns += [Column((key,), name, left.pop(name)) for name, key in keys.items() if key is not None]
     names = frozenset(column.name for column in columns[: len(declared)])
-    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed), limits)
+    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed), limits or NO_LIMITS)

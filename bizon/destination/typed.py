@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.destination.column_types import Kind
 from bizon.destination.columns import Column, frame_type
 from bizon.destination.evidence import Evidence, evidence_of
-from bizon.destination.fitting import finished, fitted, without
+from bizon.destination.fitting import finished, fitted
 from bizon.destination.leaves import Leaves, Path, leaves
 from bizon.destination.rescued import Entry, rescued_text
 
@@ -103,9 +102,7 @@ class _Batch:
             if values is None:
                 self.parts[column.path].append(pl.Series([None], dtype=pl.Null).new_from_index(0, some.height))
                 continue
-            fit = fitted(values, column.type)
-            if self.json_misfits is not None and column.type.kind is Kind.JSON:
-                fit = without(fit, self.json_misfits(values, fit.series))
+            fit = fitted(values, column.type, self.json_misfits)
             self.parts[column.path].append(fit.series)
             if fit.misfits:
                 self._rescue(column.path, [(some.first + at, values[at]) for at in fit.misfits])

@@ -15,7 +15,6 @@ from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.system_columns import with_system_columns
 from bizon.destination.table_schema import TableSchema, table_schema
 from bizon.destination.typed import Typed, inferred, typed
-from bizon.destination.typed_engine import NO_LIMITS, EngineLimits
 
 if TYPE_CHECKING:
     from bizon.destination.column_types import ColumnType
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from bizon.destination.evidence import Evidence
     from bizon.destination.leaves import Path
     from bizon.destination.typed_config import SchemaMode
+    from bizon.destination.typed_engine import EngineLimits
 
 _TRIED = 1024  # records
 There: TypeAlias = "Mapping[str, ColumnType | None]"
@@ -56,12 +56,12 @@ class Planner:
     flatten: int = 0
     most: int | None = None
     declared: "Mapping[str, Mapping[str, ColumnType]]" = field(default_factory=dict)
-    limits: EngineLimits = NO_LIMITS
+    limits: "EngineLimits | None" = None
     _schemas: dict[str, tuple[There, TableSchema]] = field(init=False, default_factory=dict)
 
-    def plan(self, output: str, there: There, rows: pl.DataFrame) -> Plan:
-        """The plan for a batch of a table. Raises RowsRejectedError for rows that are not JSON objects, and, where the
-        mode is strict, for those that do not fit."""
+    def plan(self, output: str, there: There, rows: pl.DataFrame, required: Sequence[str] = ()) -> Plan:
+        """The plan for a batch of a table. ``required``: columns that take no null. Raises RowsRejectedError for rows
+        that are not JSON objects, that have null in such a column, and, where the mode is strict, that do not fit."""
         before = schema = self._schema(output, there)
         texts = rows["source_data"]
         refused: dict[Path, str] = {}
@@ -72,7 +72,7 @@ class Planner:
         while (after := self._follow(schema, result.unmet, refused)) is not schema:
             schema = after
             result = self._typed(texts, schema, strict=before.is_strict)
-        self._check(rows, result)
+        self._check(rows, result, required)
         add, widen = _changes(there, schema.columns)
         plan = Plan(there, add, widen, with_system_columns(rows, result.frame), result.rescued, refused)
         self._schemas[output] = plan.after, schema
@@ -89,7 +89,7 @@ class Planner:
         return tried, result
 
     def _typed(self, texts: pl.Series, schema: TableSchema, *, strict: bool = False) -> Typed:
-        misfits = self.limits.json_misfits
+        misfits = None if self.limits is None else self.limits.json_misfits
         return typed(texts, schema.columns, self.flatten, strict=strict, json_misfits=misfits)
 
     def column(self, output: str, key: str) -> str | None:
@@ -122,10 +122,15 @@ class Planner:
         refused.update(difference.refused)
         return schema if difference.is_empty else schema.changed(difference)
 
-    def _check(self, rows: pl.DataFrame, result: Typed) -> None:
-        if result.faults:
+    def _check(self, rows: pl.DataFrame, result: Typed, required: Sequence[str]) -> None:
+        faults = dict(result.faults)
+        for name in required:
+            has_it = name in result.frame.columns
+            for row in result.frame[name].is_null().arg_true() if has_it else range(rows.height):
+                faults.setdefault(row, f"has no value that fits column '{name}', which is REQUIRED")
+        if faults:
             ids = rows["source_record_id"]
-            raise RowsRejectedError({row: f"record '{ids[row]}' {why}" for row, why in result.faults.items()})
+            raise RowsRejectedError({row: f"record '{ids[row]}' {why}" for row, why in sorted(faults.items())})
 
 
 def _changes(there: There, columns: "Sequence[Column]") -> "tuple[tuple[Column, ...], tuple[Column, ...]]":

@@ -4,7 +4,7 @@ An output begins with the columns that it has, and those that the receipts of th
 widened. Columns stay where they were first, and new ones come at the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bizon.destination.column_names import RESERVED, folded
@@ -67,12 +67,16 @@ class TypedOutputs:
         """The typed rows of a batch, and the columns that they need. Raises RowsRejectedError for records that are not
         objects, and, in schema mode strict, for those that do not fit."""
         key = self._key(output)
-        return self._planner.plan(key, self._columns[key], frame)
+        return self._planner.plan(key, self._columns[key], frame, self._required(output))
 
     def keep(self, output: str, plan: "Plan") -> None:
         """The rows of the plan are written next: the output has their columns from now on."""
         self._columns[self._key(output)], self._rescued = plan.after, plan.rescued
         self._tally.note(output, plan.rescued, plan.refused)
+
+    def _required(self, output: str) -> Sequence[str]:
+        """The columns that take no null."""
+        return ()
 
     def _key(self, output: str) -> str:
         """An output may have more than one name."""

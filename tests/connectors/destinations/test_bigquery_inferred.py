@@ -12,13 +12,14 @@ from google.cloud.bigquery_storage_v1 import types
 from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
 from bizon.connectors.destinations.bigquery.src.growth import grown, retyped
-from bizon.connectors.destinations.bigquery.src.inferred_tables import NAMES, InferredTables
+from bizon.connectors.destinations.bigquery.src.inferred_tables import InferredTables
 from bizon.connectors.destinations.bigquery.src.inferred_types import BIGNUMERIC, DECIMALS, NUMERIC, field_of, kind_of
 from bizon.connectors.destinations.bigquery.src.json_limits import json_misfits
+from bizon.connectors.destinations.bigquery.src.planning import NAMES
 from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows, lines
-from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import typed_rows
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import TypedMessages
+from bizon.connectors.destinations.bigquery_streaming.src.typed_insert_rows import typed_rows
 from bizon.connectors.destinations.bigquery_streaming_v2.src.settled import opened
+from bizon.connectors.destinations.bigquery_streaming_v2.src.typed_messages import TypedMessages
 from bizon.destination.column_names import NameRefusedError
 from bizon.destination.column_types import INT64, TEXT, decimal
 from bizon.destination.models import BatchRange
@@ -242,7 +243,7 @@ class TestForms:
     def test_messages_of_storage_write(self) -> None:
         sent = typed(RECORD, "{}")
         fields = [field_of(name, kind) for name, kind in sent.kinds.items()]
-        made = TypedMessages([*fields, SchemaField("_bizon_batch", "STRING")])
+        made = TypedMessages([*fields, SchemaField("_bizon_batch", "STRING")], "_bizon_batch")
         one, two = (made.message.FromString(row) for row in made.encode(sent, "mark"))
         assert (one.n, one.s, one.l, one.b, one._bizon_batch) == (2**63 - 1, DIGITS[:20], DIGITS, True, "mark")
         assert (one.d, one.m) == (-719162, -62135596800 * 1_000_000 + 500_000)

@@ -6,21 +6,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
-from google.api_core import exceptions
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
 from bizon.connectors.destinations.bigquery.src.client import Clients
+from bizon.connectors.destinations.bigquery.src.datasets import Datasets
 from bizon.connectors.destinations.bigquery.src.declared_tables import DeclaredTables
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
 from bizon.connectors.destinations.bigquery.src.inferred_tables import InferredTables
 from bizon.connectors.destinations.bigquery.src.landed import Landed
-from bizon.connectors.destinations.bigquery.src.locations import check_dataset
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
 from bizon.connectors.destinations.bigquery.src.reading import BigQueryReader, reader_of
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting, writing
+from bizon.connectors.destinations.bigquery.src.request_policy import connecting, writing
 from bizon.connectors.destinations.bigquery.src.tables import Tables
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
@@ -66,7 +65,7 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._clients = Clients(config)
         self._declared = DeclaredTables(config, self._find_named, self.data_type, self.mode)
         self._inferred = InferredTables(config, self._find_named) if config.infers else None
-        self._datasets: set[str] = set()
+        self._datasets = Datasets(lambda: self._clients.bigquery, config)
         self._landed = Landed()
         self._epoch, self._created_us = 1, 0
 
@@ -87,10 +86,10 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials."""
-        dataset = self._dataset
+        dataset = self._datasets.home
         for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
-        if dataset not in self._datasets:  # a look does not create it
+        if dataset not in self._datasets.seen:  # a look does not create it
             return True
         with self._connecting(f"dataset '{dataset}'"):
             self._keep_legacy_name()
@@ -130,28 +129,9 @@ class BigQueryFamilyDestination(AbstractDestination):
             found = self._tables.find(self.default_destination_id)
         yield reader_of(self._clients.bigquery, found, self.default_destination_id)
 
-    @property
-    def _dataset(self) -> str:
-        return f"{self.config.project_id}.{self.config.dataset_id}"
-
     def _check_dataset(self, dataset: str, *, make: bool) -> None:
         """Check that a dataset exists where it should, or create it. Raises DestinationConnectionError."""
-        if dataset in self._datasets:
-            return
-        with self._connecting(
-            f"dataset '{dataset}'",
-            "create it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
-        ):
-            try:
-                location = self._clients.bigquery.get_dataset(dataset, **REQUEST_OPTIONS).location
-            except exceptions.NotFound:
-                if self.only_looks and self.config.create_dataset and dataset == self._dataset:
-                    return  # a run creates it
-                if not make:
-                    raise
-                location = self._make_dataset(dataset)
-        check_dataset(dataset, location, self.config.dataset_location)
-        self._datasets.add(dataset)
+        self._datasets.check(dataset, make=make, only_looks=self.only_looks)
 
     def _writing(self, what: str) -> AbstractContextManager[None]:
         """Within: an error from Google becomes DestinationWriteError. ``what``: what is being done."""
@@ -237,12 +217,6 @@ class BigQueryFamilyDestination(AbstractDestination):
         legacy = f"{self.sync_metadata.source_name}_{self.sync_metadata.stream_name}"
         if self.config.destination_id is None and self._tables.find(self.config.table_of(legacy)) is not None:
             self._automatic_name = legacy
-
-    def _make_dataset(self, dataset: str) -> str | None:
-        made = bigquery.Dataset(dataset)
-        made.location = self.config.dataset_location
-        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **REQUEST_OPTIONS).location
-        return location
 
     def _mark_published(self) -> None:
         """Note on the table that this job has published it."""

@@ -1,36 +1,26 @@
 """The tables of a run whose columns follow the records. The table itself says which columns it has."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import polars as pl
 from google.cloud import bigquery
 
-from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.growth import grown
-from bizon.connectors.destinations.bigquery.src.inferred_types import DECIMALS, field_of, kind_of, kinds_of
-from bizon.connectors.destinations.bigquery.src.json_limits import json_misfits
+from bizon.connectors.destinations.bigquery.src.inferred_types import field_of, kind_of, kinds_of
+from bizon.connectors.destinations.bigquery.src.planning import planner_of
 from bizon.connectors.destinations.bigquery.src.tables import Target
 from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
-from bizon.destination.column_names import RESERVED, NameRules, folded
-from bizon.destination.column_types import ColumnType, column_type
+from bizon.destination.column_names import RESERVED, folded
 from bizon.destination.system_columns import ID, SYSTEM_COLUMNS
-from bizon.destination.typed_batch import Planner
-from bizon.destination.typed_engine import EngineLimits
 from bizon.destination.typed_outputs import TypedOutputs
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
+    from bizon.destination.column_types import ColumnType
     from bizon.destination.models import CommittedBatch
     from bizon.destination.typed_batch import Plan
 
-_RESERVED = (
-    *("_table_", "_file_", "_partition", "_row_timestamp", "__root__", "_colidentifier"),
-    *("_change_sequence_number", "_change_type", "_change_timestamp"),
-)
-NAMES = NameRules(300, "characters", plain=True, reserved=_RESERVED)
-"""The names that BigQuery takes for columns."""
-_MOST_COLUMNS = 9_900  # of 10,000, a few of which are ours
 Fields = Sequence[bigquery.SchemaField]
 
 
@@ -41,13 +31,7 @@ class InferredTables(TypedOutputs):
     def __init__(self, config: "BigQueryFamilyDetails", find: Callable[[str], bigquery.Table | None]) -> None:
         self._find = find
         self._schemas = {config.table_of(schema.destination_id): schema for schema in config.record_schemas or ()}
-        declared = {
-            table: {column.name: column_type(str(column.type)) for column in schema.record_schema}
-            for table, schema in self._schemas.items()
-        }
-        rules = NAMES if not config.has_snake_case else NameRules(300, "characters", True, True, _RESERVED)
-        limits = EngineLimits(DECIMALS, json_misfits)
-        super().__init__(Planner(rules, config.mode, config.flatten, _MOST_COLUMNS, declared, limits))
+        super().__init__(planner_of(config))
         self._there: dict[str, Fields] = {}
 
     @property
@@ -89,37 +73,26 @@ class InferredTables(TypedOutputs):
         if plan.add and (taken := _taken(plan, there())):
             self._columns[table] = {**self._columns[table], **taken}
             plan = self.plan(table, rows)
-        self._refuse_without_value(table, plan, rows)
         self.keep(table, plan)
         named = self._called(table)
         kinds = {**{named[name]: kind for name, kind in SYSTEM_COLUMNS.items()}, **plan.after}
         frame = plan.frame.rename(named)
-        known = {name: cast(ColumnType, kinds[name]) for name in frame.columns}
-        return TypedRows(frame, known, named[ID], grows=bool(plan.add or plan.widen))
+        known = {name: kind for name in frame.columns if (kind := kinds[name]) is not None}
+        fields = [field_of(name, kind) for name, kind in known.items()]
+        return TypedRows(frame, known, fields, named[ID], grows=bool(plan.add or plan.widen))
 
     def _called(self, table: str) -> dict[str, str]:
         """The names that a table has for our columns: BigQuery's are the same in any case."""
         there = {name.lower(): name for name in (field.name for field in self._there[table])}
         return {name: there.get(name, name) for name in SYSTEM_COLUMNS}
 
-    def _required(self, table: str) -> list[str]:
+    def _required(self, output: str) -> Sequence[str]:
         """The columns that the owner of a table wants a value for in every row."""
-        own = (each.name for each in self._there[table] if each.mode == "REQUIRED" and kind_of(each) is not None)
+        own = (each.name for each in self._there[output] if each.mode == "REQUIRED" and kind_of(each) is not None)
         return [name for name in own if not folded(name).startswith(RESERVED)]
 
-    def _refuse_without_value(self, table: str, plan: "Plan", rows: pl.DataFrame) -> None:
-        reasons: dict[int, str] = {}
-        for name in self._required(table):
-            nulls = plan.frame[name].is_null().arg_true() if name in plan.frame.columns else range(rows.height)
-            ids = rows["source_record_id"]
-            reasons |= {
-                at: f"record '{ids[at]}' has no value that fits column '{name}', which is REQUIRED" for at in nulls
-            }
-        if reasons:
-            raise RowsRejectedError(reasons)
 
-
-def _taken(plan: "Plan", there: Fields) -> dict[str, ColumnType | None]:
+def _taken(plan: "Plan", there: Fields) -> "dict[str, ColumnType | None]":
     """The columns that exist already, of another type or spelling than planned."""
     planned = {folded(column.name): (column.name, column.type) for column in plan.add}
     found = kinds_of(there).items()

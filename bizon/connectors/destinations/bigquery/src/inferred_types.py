@@ -1,6 +1,7 @@
 """The types of the kit in BigQuery."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from google.cloud.bigquery import SchemaField
 
@@ -16,8 +17,12 @@ from bizon.destination.column_types import (
     TIMESTAMP,
     ColumnType,
     Kind,
+    column_type,
     decimal,
 )
+
+if TYPE_CHECKING:
+    from bizon.destination.config import DestinationColumn
 
 NUMERIC, BIGNUMERIC = decimal(38, 9), decimal(76, 38)
 DECIMALS = (NUMERIC, BIGNUMERIC)
@@ -53,6 +58,11 @@ def kind_of(field: SchemaField) -> ColumnType | None:
 def kinds_of(fields: Iterable[SchemaField]) -> dict[str, ColumnType | None]:
     """The types of the columns of a table, by name."""
     return {field.name: kind_of(field) for field in fields}
+
+
+def declared_types(columns: "Iterable[DestinationColumn]") -> dict[str, ColumnType]:
+    """The types that `record_schemas` declares, by key."""
+    return {column.name: column_type(str(column.type)) for column in columns}
 
 
 def field_of(name: str, kind: ColumnType, description: str | None = None, *, required: bool = False) -> SchemaField:

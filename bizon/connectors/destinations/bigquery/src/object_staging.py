@@ -15,7 +15,6 @@ from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.parts import Part, Stored, part_of
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.destination.receipts import differs, not_verified, parts_that_count
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class ObjectStaging:
         """All rows of the table."""
         if self._rows is None:
             raise not_verified()
-        schema = narrowed(self.columns(), self.target.schema) if self.target.infers else self.target.schema
+        schema = self._tables.columns(self.target) if self.target.infers else self.target.schema
         return Staged(self.target.table_id, schema, self._rows)
 
     def remove(self) -> None:
@@ -115,9 +114,9 @@ class ObjectStaging:
         self._objects.remove_job()
 
     def _fit(self, there: bigquery.Table) -> None:
-        found = self._tables.fit(there, self.target)
+        self._tables.fit(there, self.target)
         if self.target.infers:
-            self.loaded = self.target._replace(schema=narrowed(found.schema, self.target.schema))
+            self.loaded = self.target._replace(schema=self._tables.columns(self.target))
 
     def _checked(self, committed: Sequence["CommittedBatch"]) -> list[Part]:
         """The objects of the batches, in page order."""

@@ -12,6 +12,7 @@ from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.growth import grown, retyped
 from bizon.connectors.destinations.bigquery.src.merging import merged
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.schema import narrowed
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
@@ -102,6 +103,10 @@ class Tables:
             return self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
         except exceptions.PreconditionFailed:
             return None
+
+    def columns(self, target: Target) -> list[SchemaField]:
+        """The columns that a target names, as its table has them."""
+        return narrowed(self.get(target.table_id).schema, target.schema)
 
     def fit(self, table: bigquery.Table, target: Target) -> bigquery.Table:
         """Add the columns that a table lacks, and give those that the records have outgrown their wider type. Raises

@@ -8,7 +8,9 @@ import polars as pl
 from bizon.destination.column_types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from google.cloud.bigquery import SchemaField
 
     from bizon.destination.column_types import ColumnType
 
@@ -17,11 +19,12 @@ _LINE_ENDS = "[\n\r]"  # in JSON they are only between tokens
 
 
 class TypedRows(NamedTuple):
-    """``frame``: the rows, with the columns of the table. ``kinds``: their types. ``id``: the column with the id of
-    each row. ``grows``: the table needed new or wider columns for them."""
+    """``frame``: the rows, with the columns of the table; ``kinds``, ``fields``: their types. ``id``: the column with
+    the id of each row. ``grows``: the table needed new or wider columns for them."""
 
     frame: pl.DataFrame
     kinds: "Mapping[str, ColumnType]"
+    fields: "Sequence[SchemaField]"
     id: str
     grows: bool
 

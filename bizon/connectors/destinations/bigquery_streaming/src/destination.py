@@ -15,13 +15,8 @@ from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestin
 from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.loads import appending
 from bizon.connectors.destinations.bigquery_streaming.src.insert_errors import is_unknown_field, refused_rows
-from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import (
-    ROW_BYTES,
-    InsertRows,
-    Row,
-    packed,
-    typed_rows,
-)
+from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
+from bizon.connectors.destinations.bigquery_streaming.src.typed_insert_rows import typed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,10 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.connectors.destinations.bigquery.src.json_rows import json_row
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
-from bizon.connectors.destinations.bigquery.src.typed_values import as_text
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
-    from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
 
 REQUEST_BYTES = 5_000_000  # of one request; BigQuery takes 10 MB
 ROW_BYTES = 900_000  # of one row; BigQuery takes 1 MB
@@ -42,14 +40,6 @@ class InsertRows:
         values = _plain(frame, self._fields) if self._unnester is None else map(json_row, self._unnester.rows(frame))
         pairs = enumerate(zip(frame["bizon_id"], values, strict=True))
         return [Row(position, id_, row, len(orjson.dumps(row))) for position, (id_, row) in pairs]
-
-
-def typed_rows(typed: "TypedRows", frame: pl.DataFrame) -> list[Row]:
-    """The rows of a destination frame, whose inferred columns are among those of ``typed``."""
-    values = as_text(typed.of(frame)).iter_rows(named=True)
-    rows = ({name: value for name, value in row.items() if value is not None} for row in values)
-    pairs = enumerate(zip(frame["bizon_id"], rows, strict=True))
-    return [Row(position, id_, row, len(orjson.dumps(row))) for position, (id_, row) in pairs]
 
 
 def packed(rows: Sequence[Row], most_rows: int) -> Iterator[list[Row]]:

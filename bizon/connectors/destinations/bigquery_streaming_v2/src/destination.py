@@ -1,6 +1,6 @@
 """The ``bigquery_streaming_v2`` destination: the Storage Write API appends the rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.connectors.destinations.bigquery.src.inferred_types import field_of
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
-from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages, TypedMessages
+from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
+from bizon.connectors.destinations.bigquery_streaming_v2.src.typed_messages import TypedMessages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         """What appends the rows of a batch, or some of them, to a table that has their columns."""
         if self._inferred is not None:
             typed = self._typed(self._inferred, table, rows)
-            fields = [field_of(name, typed.kinds[name]) for name in typed.frame.columns]
-            return partial(_append_typed, *self._typed_writer(table, fields), typed)
+            return partial(_append_typed, *self._typed_writer(table, typed.fields), typed)
         if table not in self._writers:
             if self._in_place:
                 target = self._target(table)
@@ -96,19 +95,19 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             self._writers[table] = self._new_writer(target.table_id, messages.descriptor), messages
         return partial(_append, *self._writers[table])
 
-    def _typed_writer(self, table: str, fields: list[SchemaField]) -> tuple[TableWriter, TypedMessages]:
+    def _typed_writer(self, table: str, fields: Sequence[SchemaField]) -> tuple[TableWriter, TypedMessages]:
         """The writer of the last batch, unless this one has other columns."""
-        wanted = fields if self._in_place else [*fields, SchemaField(BATCH, "STRING")]
+        wanted = [*fields] if self._in_place else [*fields, SchemaField(BATCH, "STRING")]
         writer, messages = self._typed_writers.get(table, (None, None))
         if writer is None or messages is None or messages.fields != wanted:
-            messages = TypedMessages(wanted)
+            messages = TypedMessages(wanted, None if self._in_place else BATCH)
             place = table if self._in_place else self.temp_table_id
             writer = self._new_writer(place, messages.descriptor, wanted)
             self._typed_writers[table] = writer, messages
         return writer, messages
 
     def _new_writer(
-        self, table_id: str, descriptor: "DescriptorProto", fields: list[SchemaField] | None = None
+        self, table_id: str, descriptor: "DescriptorProto", fields: Sequence[SchemaField] = ()
     ) -> TableWriter:
         return TableWriter(
             self._write_client,
@@ -118,7 +117,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             threads=self.config.max_concurrent_threads,
             offsets=not self._in_place or self.config.use_offsets,
             request_rows=self.config.bq_max_rows_per_request,
-            fields=fields or (),
+            fields=fields,
         )
 
     @cached_property

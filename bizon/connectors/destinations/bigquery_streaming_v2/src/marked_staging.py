@@ -16,7 +16,6 @@ from google.cloud.bigquery import ArrayQueryParameter
 
 from bizon.common.errors.errors import DestinationError
 from bizon.connectors.destinations.bigquery.src.publish import Staged
-from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH
 from bizon.destination.receipts import differs, not_verified, parts_that_count
 
@@ -79,10 +78,10 @@ class MarkedStaging:
         self._claim.check()
         marks = self._check(committed)
         rows = sum(batch.rows for batch in committed)
-        infers, schema = self.table.infers, self._published.schema
+        published = self._published._replace(table_id=self.table.table_id)
         self._staged = Staged(
             self.table.table_id,
-            narrowed(self.columns(), schema) if infers else schema,
+            self._tables.columns(published) if published.infers else published.schema,
             rows,
             _WHERE,
             [ArrayQueryParameter("marks", "STRING", marks)],

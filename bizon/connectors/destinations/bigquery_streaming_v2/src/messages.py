@@ -10,13 +10,11 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.common.clock import microseconds
 from bizon.connectors.destinations.bigquery.src.schema import MOMENTS, six_columns
-from bizon.connectors.destinations.bigquery.src.typed_values import as_wire
 from bizon.connectors.destinations.bigquery.src.unnest import Unnester
 from bizon.connectors.destinations.bigquery_streaming_v2.src.descriptors import ROOT, class_of, row_type
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.column_config import BigQueryRecordSchemaConfig
-    from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
 
 BATCH = "_bizon_batch"
 """Column of staging tables: the batch that a row came with."""
@@ -48,24 +46,6 @@ class Messages:
     def _of_records(self, records: list[dict[str, Any]], batch: str | None) -> Iterator[dict[str, Any]]:
         more = {} if batch is None else {BATCH: batch}
         return (_message_values(record, self._fields) | more for record in records)
-
-
-class TypedMessages:
-    """Encodes rows of inferred columns. ``fields``: the columns of the messages, as in ``Messages``."""
-
-    def __init__(self, fields: Sequence[SchemaField]) -> None:
-        self.descriptor = row_type(ROOT, fields)
-        self.message: Callable[..., Any] = class_of(self.descriptor)
-        self.fields = list(fields)
-
-    def encode(self, rows: "TypedRows", batch: str | None) -> Iterator[bytes]:
-        """The rows in order."""
-        message = self.message
-        numbers = as_wire(rows)
-        if batch is not None:
-            numbers = numbers.with_columns(pl.lit(batch).alias(BATCH))
-        for row in numbers.iter_rows(named=True):
-            yield message(**row).SerializeToString()
 
 
 def _plain(frame: pl.DataFrame, fields: Sequence[SchemaField], batch: str | None) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from google.cloud.bigquery import SchemaField
 from google.cloud.bigquery_storage_v1 import types
 
-from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0, 30.0, 30.0)  # seconds between looks
@@ -21,12 +20,8 @@ def opened(
     for wait in _WAITS:
         stream = look()
         known = {field.name.lower(): field.type_.name for field in stream.table_schema.fields}
-        late = [field.name for field in fields if not _is_known(field, known)] if known else []
-        if not late:
+        if not known or all(_is_known(field, known) for field in fields):
             return stream
-        logger.debug(
-            f"bigquery: stream '{stream.name}' does not know column '{late[0]}' yet; looking again in {wait} s"
-        )
         sleep(wait)
     return look()
 
