@@ -34,12 +34,16 @@ class TypedOutputs:
         return self._key(output) in self._columns
 
     def begin(self, output: str, there: "There") -> None:
-        """The columns that an output has now, with the rows that wait to be published."""
+        """The columns that an output has when the run starts, with the rows that wait to be published."""
+        self.look_again(output, there)
+        self._receipts = ColumnReceipts(self.noted(output))
+
+    def look_again(self, output: str, there: "There") -> None:
+        """The columns that an output has now, which others may have changed."""
         key = self._key(output)
         own = {name: kind for name, kind in there.items() if not folded(name).startswith(RESERVED)}
         declared = {column.name: column.type for column in self._planner.missing(key, own)}
         self._columns[key] = {**own, **declared}
-        self._receipts = ColumnReceipts(self.noted(output))
 
     def resume(self, output: str, there: "There", committed: "Iterable[CommittedBatch]") -> None:
         """:meth:`begin`, with the columns of the batches that count."""

@@ -14,9 +14,12 @@ from connectors.destinations.bigquery_streaming import test_streaming as inserts
 from connectors.destinations.bigquery_streaming_v2 import test_v2 as v2
 from connectors.destinations.test_bigquery_changed_tables import Configure
 from destinations import open_destination, publish, resumed, rows_of, write
+from google.api_core import exceptions
 from google.cloud.bigquery import SchemaField
 
-from bizon.common.errors.errors import FinalizeError, RowsRejectedError
+from bizon.common.errors.errors import DestinationWriteError, FinalizeError, RowsRejectedError
+from bizon.connectors.destinations.bigquery.src.tables import Tables
+from bizon.connectors.destinations.bigquery_streaming.src import destination as streaming
 from bizon.destination.models import BatchRange, ResumePoint
 
 if TYPE_CHECKING:
@@ -146,6 +149,43 @@ def test_a_column_that_its_owner_has_changed_since_stops_the_publication(
         ):
             publish(destination, batch)
     assert [row["a"] for row in warehouse.rows("items")] == [1.0]
+
+
+@STAGED
+def test_a_change_of_staging_that_fails_is_made_by_the_next_try(
+    warehouse: "Warehouse", config_of: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_destination(config_of(warehouse, unnest=True), "incremental") as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        with monkeypatch.context() as patch:
+            patch.setattr(Tables, "fit", raising(exceptions.ServiceUnavailable("busy")))
+            with pytest.raises(DestinationWriteError) as failure:
+                destination.write_records(rows_of([{"a": 1}]))
+        assert failure.value.retryable
+        publish(destination, write(destination, rows_of([{"a": 1}])))
+    assert own(warehouse) == [{"a": 1}]
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_insert_all_waits_until_it_knows_a_wider_column(
+    warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = {
+        "index": 0,
+        "errors": [{"reason": "invalid", "location": "a", "message": "Cannot convert value to integer"}],
+    }
+    insert, answers = Tables.insert, [[late], [late]]
+    monkeypatch.setattr(Tables, "insert", lambda *args: answers.pop() if answers else insert(*args))
+    monkeypatch.setattr(streaming, "_PAUSE", 0.01)
+    load(inserts.config_of(warehouse, unnest=True), [{"a": 1}], [{"a": 2**64}], mode="stream")
+    assert own(warehouse) == [{"a": 1}, {"a": 2**64}]
+    assert not answers
 
 
 @STAGED

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from destinations import rows_of
+from google.api_core import exceptions
 from google.cloud.bigquery import SchemaField
 from google.cloud.bigquery_storage_v1 import types
 
@@ -325,6 +326,17 @@ class TestSettling:
 
     def test_one_that_names_no_columns_is_taken(self) -> None:
         assert opened(self.stream, self.FIELDS, pytest.fail).name == "s"
+
+    def test_a_table_that_the_api_does_not_know_yet(self) -> None:
+        answers = iter([None, self.stream()])
+
+        def look() -> types.WriteStream:
+            found = next(answers)
+            if found is None:
+                raise exceptions.NotFound("table")
+            return found
+
+        assert opened(look, self.FIELDS, lambda _: None).name == "s"
 
     def test_the_wait_has_an_end(self) -> None:
         waits: list[float] = []

@@ -200,7 +200,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         """The rows of a batch with inferred columns, which their table has from now on. Raises RowsRejectedError."""
         changed = self._finals.ensure(self._target(table))
         there = self._tables.get(table)
-        inferred.see(table, there)
+        inferred.begin_batch(self.batch)
+        inferred.see_again(table, there)
         found = inferred.typed(table, rows, lambda: there.schema)
         if found.grows:
             self._tables.fit(there, self._target(table))

@@ -25,8 +25,8 @@ Fields = Sequence[bigquery.SchemaField]
 
 
 class InferredTables(TypedOutputs):
-    """The tables of one run, by full id. ``find``: the table of a name, None if there is none. ``see`` is called for a
-    table when it may have changed."""
+    """The tables of one run, by full id. ``find``: the table of a name, None if there is none. A table is
+    seen before anything else."""
 
     def __init__(self, config: "BigQueryFamilyDetails", find: Callable[[str], bigquery.Table | None]) -> None:
         self._find = find
@@ -40,9 +40,15 @@ class InferredTables(TypedOutputs):
         return self._columns.keys()
 
     def see(self, table: str, found: bigquery.Table | None, committed: "Iterable[CommittedBatch]" = ()) -> None:
-        """The table as it is now, None if there is none; with the columns of staged batches that count."""
+        """The table as it is when the run starts, None if there is none; with the columns of staged batches that
+        count."""
         self._there[table] = () if found is None else found.schema
         self.resume(table, kinds_of(self._there[table]), committed)
+
+    def see_again(self, table: str, found: bigquery.Table) -> None:
+        """The table as it is now."""
+        self._there[table] = found.schema
+        self.look_again(table, kinds_of(found.schema))
 
     def target(self, table: str) -> Target:
         """A table as it should be, by what is known of it."""

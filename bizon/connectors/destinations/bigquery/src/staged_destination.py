@@ -55,6 +55,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     _staging: StagingTable
     _final: bigquery.Table | None = None
     _published = False
+    _is_behind = False  # staging lacks columns of the last batch
 
     @property
     def temp_table_id(self) -> str:
@@ -135,10 +136,12 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
             return super()._typed(inferred, table, rows)
         inferred.begin_batch(self.batch)
         found = inferred.typed(table, rows, self._staging.columns)
-        if found.grows:
+        self._is_behind |= found.grows
+        if self._is_behind:
             self._settle()
             wanted = self._wanted(self._final)
             self._staging.grow(self._staged_target(wanted), wanted)
+            self._is_behind = False
         return found
 
     def _settle(self) -> None:

@@ -1,9 +1,10 @@
 """The ``bigquery_streaming`` destination: tabledata.insertAll inserts the rows."""
 
 import time
+from collections.abc import Mapping
 from functools import cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from google.api_core import exceptions
@@ -62,6 +63,12 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
                 self._mark_published()
         return True
 
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The columns that the last batch has added or widened; None in sync mode stream."""
+        if self._is_stream or self._inferred is None:
+            return None
+        return self._inferred.receipt(self.default_destination_id) or None
+
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Insert one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
         table = self._table_of_rows(df_destination_records.height)
@@ -116,7 +123,8 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             else:
                 if not errors:
                     return {}
-                if time.monotonic() > deadline or not is_unknown_field(errors):
+                is_late = self._inferred is not None or is_unknown_field(errors)  # inferred values fit their columns
+                if time.monotonic() > deadline or not is_late:
                     return refused_rows(request, errors, target.table_id)
             rest(_PAUSE)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from google.api_core import exceptions
 from google.cloud.bigquery import SchemaField
 from google.cloud.bigquery_storage_v1 import types
 
@@ -18,7 +19,11 @@ def opened(
     value for a column that was widened would be refused as a value of the old type. After two minutes, the stream as it
     is. A stream that names no columns tells nothing, and is taken."""
     for wait in _WAITS:
-        stream = look()
+        try:
+            stream = look()
+        except exceptions.NotFound:  # a new table
+            sleep(wait)
+            continue
         known = {field.name.lower(): field.type_.name for field in stream.table_schema.fields}
         if not known or all(_is_known(field, known) for field in fields):
             return stream
