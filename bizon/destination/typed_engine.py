@@ -50,4 +50,4 @@ class EngineLimits(NamedTuple):
 
 
 NO_LIMITS = EngineLimits()
-"""Of an engine that stores whatever the kit knows."""
+"""An engine that stores whatever the kit knows."""

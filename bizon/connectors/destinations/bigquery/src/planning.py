@@ -1,4 +1,4 @@
-"""What BigQuery takes of the kit: names of columns, sizes of decimals, JSON."""
+"""The limits of BigQuery, for the kit of typed tables: names of columns, sizes of decimals, JSON."""
 
 from typing import TYPE_CHECKING
 

@@ -82,7 +82,7 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
         return True, None
 
     def _builder(self, table: str, rows: pl.DataFrame) -> "Build":
-        """What makes the rows of requests from rows of the batch; the table has their columns."""
+        """Returns a function that makes the rows of requests from rows of the batch; the table has their columns."""
         if self._inferred is not None:
             typed = self._typed(self._inferred, table, rows)
             if typed.grows:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def typed_rows(typed: "TypedRows", frame: pl.DataFrame) -> list[Row]:
-    """The rows of a destination frame, whose inferred columns are among those of ``typed``."""
+    """The rows of a destination frame, some rows of the batch ``typed``."""
     values = as_text(typed.of(frame)).iter_rows(named=True)
     rows = ({name: value for name, value in row.items() if value is not None} for row in values)
     pairs = enumerate(zip(frame["bizon_id"], rows, strict=True))

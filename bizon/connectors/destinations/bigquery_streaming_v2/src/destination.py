@@ -81,7 +81,7 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         return wanted._replace(table_id=self.temp_table_id, schema=schema, clustering=None)
 
     def _append_to(self, table: str, rows: pl.DataFrame) -> _Append:
-        """What appends the rows of a batch, or some of them, to a table that has their columns."""
+        """Returns a function that appends the rows of a batch, or some of them, to a table that has their columns."""
         if self._inferred is not None:
             typed = self._typed(self._inferred, table, rows)
             return partial(_append_typed, *self._typed_writer(table, typed.fields), typed)
