@@ -18,6 +18,8 @@ from google.api_core import exceptions
 from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationWriteError, FinalizeError, RowsRejectedError
+from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
+from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.tables import Tables
 from bizon.connectors.destinations.bigquery_streaming.src import destination as streaming
 from bizon.destination.models import BatchRange, ResumePoint
@@ -108,11 +110,27 @@ def test_a_table_of_six_columns_gets_the_others(warehouse: "Warehouse", config_o
     assert sorted((row["_source_data"] is None, row["a"]) for row in rows) == [(False, None), (True, 2)]
 
 
-def test_columns_are_added_while_loads_are_under_way(warehouse: "Warehouse") -> None:
+def test_columns_are_added_once_loads_under_way_are_done(
+    warehouse: "Warehouse", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load job names the types of all columns; it fails when one of them changes."""
+    grow, landed = ObjectStaging.grow, BackgroundLoads.landed
+    calls: list[Any] = []
+
+    def noting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **how: Any) -> Any:
+            calls.append((name, *how.values()))
+            return real(*args, **how)
+
+        return call
+
+    monkeypatch.setattr(ObjectStaging, "grow", noting("grow", grow))
+    monkeypatch.setattr(BackgroundLoads, "landed", noting("landed", landed))
     background = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs": 2}
     pages = [[{"a": 1}], [{"a": 2}], [{"a": 3, "b": "x"}], [{"a": 2**64}], [{"a": 5}]]
     load(loads.config_of(warehouse, unnest=True, **background), *pages)
     assert own(warehouse) == [{"a": 1}, {"a": 2}, {"a": 3, "b": "x"}, {"a": Decimal(2**64)}, {"a": 5}]
+    assert calls[:-1] == [("landed", True), ("grow",)] * 3
 
 
 @pytest.mark.parametrize("lost", ["table", "rows"])
@@ -208,6 +226,36 @@ def test_a_column_that_a_dead_start_has_left_in_staging_is_not_published(
     assert found[0] == {"a": 1}
     assert found[1]["a"] == 2
     assert {**found[1], **json.loads(warehouse.rows("items")[1]["_bizon_rescued"] or "{}")}["late"] == 5
+
+
+@ALL
+def test_a_column_that_its_owner_drops_while_a_stream_runs_comes_back(
+    warehouse: "Warehouse", config_of: Configure
+) -> None:
+    with open_destination(config_of(warehouse, unnest=True), "stream") as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        write(destination, rows_of([{"a": 1, "b": 1}]))
+        warehouse.ask(f"ALTER TABLE `{warehouse.project}.{warehouse.dataset}.items` DROP COLUMN b")
+        destination.batch = BatchRange(1, 1)
+        write(destination, rows_of([{"a": 2, "b": "text"}], 1))
+    assert own(warehouse) == [{"a": 1}, {"a": 2, "b": "text"}]
+
+
+@STAGED
+def test_a_staging_column_that_a_superseded_start_has_widened_takes_the_rows(
+    warehouse: "Warehouse", config_of: Configure
+) -> None:
+    config, job = config_of(warehouse, unnest=True), uuid4().hex
+    with open_destination(config, "incremental", job) as destination:
+        destination.prepare(ResumePoint(job))
+        first = write(destination, rows_of([{"a": 1}]))
+        destination.batch = BatchRange(1, 1)
+        write(destination, rows_of([{"a": 2**64}], 1))
+    with open_destination(config, "incremental", job) as destination:
+        destination.prepare(resumed(job, first))
+        destination.batch = BatchRange(1, 1)
+        publish(destination, first, write(destination, rows_of([{"a": 2}], 1)))
+    assert own(warehouse) == [{"a": 1}, {"a": 2}]
 
 
 @ALL

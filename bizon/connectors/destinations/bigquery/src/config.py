@@ -162,8 +162,8 @@ class BigQueryConfigDetails(StagingDetails):
     )
     gcs_buffer_format: GCSBufferFormat = Field(
         default=GCSBufferFormat.PARQUET,
-        description="parquet. Tables with JSON columns, which Parquet cannot fill, and tables with inferred columns are "
-        "written as JSON lines.",
+        description="parquet. Tables with JSON columns, which Parquet cannot fill, and tables with inferred columns "
+        "are written as JSON lines.",
     )
     async_load: bool = Field(
         default=False,

@@ -25,8 +25,8 @@ Fields = Sequence[bigquery.SchemaField]
 
 
 class InferredTables(TypedOutputs):
-    """The tables of one run, by full id. ``find``: the table of a name, None if there is none. A table is
-    seen before anything else."""
+    """The tables of one run, by full id. ``find``: the table of a name, None if there is none. A table is seen
+    before anything else."""
 
     def __init__(self, config: "BigQueryFamilyDetails", find: Callable[[str], bigquery.Table | None]) -> None:
         self._find = find

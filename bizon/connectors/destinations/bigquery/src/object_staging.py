@@ -115,6 +115,10 @@ class ObjectStaging:
 
     def _fit(self, there: bigquery.Table) -> None:
         self._tables.fit(there, self.target)
+        self._look_at_columns()
+
+    def _look_at_columns(self) -> None:
+        """A load job has to name the types that the table has, which may be wider than those that are needed."""
         if self.target.infers:
             self.loaded = self.target._replace(schema=self._tables.columns(self.target))
 
@@ -138,6 +142,7 @@ class ObjectStaging:
         logger.debug(f"staging table '{table}' is rebuilt from {len(parts)} objects")
         self._rebuilds += 1
         self._claim.replace(self.target, self._like)
+        self._look_at_columns()
         for format in dict.fromkeys(part.format for part in parts):
             uris = [part for part in parts if part.format == format]
             for first in range(0, len(uris), _URIS_AT_ONCE):
