@@ -55,7 +55,8 @@ class BigQueryDestination(BigQueryStagedDestination):
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Load one batch. The same pages, written again in a run, are loaded once."""
+        """Load one batch. The same pages, written again in a run, are loaded once; with inferred columns, if their
+        content is the same."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
         if not self._in_place and (reason := self._one_table(table)) is not None:
@@ -63,7 +64,9 @@ class BigQueryDestination(BigQueryStagedDestination):
         format, encoded = self._encoded(table, df_destination_records)
         first, last = self.batch.from_iteration, self.batch.to_iteration
         load = first if self._background is None or self._background.next_load is None else self._background.next_load
-        part = self._objects.part(self._epoch, load, first, last, _mark_of(table), format)
+        part = self._objects.part(
+            self._epoch, load, first, last, _mark_of(table, encoded if self.infers_columns else b""), format
+        )
         with self._writing(f"table '{table}'"):
             if self._in_place:
                 with self._rejecting(rows):
@@ -145,5 +148,5 @@ class BigQueryDestination(BigQueryStagedDestination):
         return Loads(self._jobs, self._objects, self.sync_metadata.job_id)
 
 
-def _mark_of(table: str) -> str:
-    return hashlib.sha256(table.encode()).hexdigest()[:_MARK]
+def _mark_of(table: str, content: bytes) -> str:
+    return hashlib.sha256(table.encode() + content).hexdigest()[:_MARK]
