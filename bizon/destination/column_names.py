@@ -12,6 +12,7 @@ _SHORTEST_LIMIT = 16
 _LAST_OF_CAPITALS = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_A_NAME = re.compile(r"\W+")
 _SHORTENED = re.compile(rf"_[0-9a-f]{{{_HASH_DIGITS}}}$")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_]")
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -22,19 +23,24 @@ class NameRefusedError(ValueError):
 @dataclass(frozen=True)
 class NameRules:
     """The names that an engine takes. ``longest`` counts in ``unit``; None: any length. ``snake_case``: letters,
-    digits and underscores, in lower case; without it a key keeps its spelling, since the connector quotes names."""
+    digits and underscores, in lower case; without it a key keeps its spelling, since the connector quotes names.
+    ``plain``: the engine takes ASCII letters, digits and underscores, and no digit first. ``reserved``: beginnings that
+    it refuses, in any case."""
 
     longest: int | None = None
     unit: Literal["bytes", "characters"] = "bytes"
     snake_case: bool = False
+    plain: bool = False
+    reserved: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.longest is not None and self.longest < _SHORTEST_LIMIT:
             raise ValueError(f"names of at most {self.longest} {self.unit} are too short: at least {_SHORTEST_LIMIT}")
 
     def name(self, path: tuple[str, ...]) -> str:
-        """The name of the column for the value under these keys. A name that is too long ends with a hash of the whole
-        name. Raises NameRefusedError for an empty or reserved name, and for one with NUL or half a surrogate pair."""
+        """The name of the column for the value under these keys. A name that is too long, or has characters that the
+        engine refuses, ends with a hash of the whole name. Raises NameRefusedError for an empty or reserved name, and
+        for one with NUL or half a surrogate pair."""
         whole = "_".join(map(_snake_case, path) if self.snake_case else path)
         if not whole or not path[-1]:
             raise NameRefusedError("an empty key cannot name a column")
@@ -42,7 +48,10 @@ class NameRules:
             raise NameRefusedError("NUL and half a surrogate pair cannot be part of a name")
         if folded(whole).startswith(RESERVED) or folded(path[0]).startswith(RESERVED):
             raise NameRefusedError(f"names that begin with {' or '.join(RESERVED)} are reserved")
-        return self._shortened(whole)
+        name = self._plain(whole) if self.plain else whole
+        if folded(name).startswith(self.reserved):
+            raise NameRefusedError("the engine keeps names with this beginning for itself")
+        return self._shortened(name, whole)
 
     def key(self, name: str, flatten: int = 0) -> str | None:
         """The only key whose column has this name; None when more than one key may have it. ``flatten``: levels of
@@ -54,15 +63,21 @@ class NameRules:
         except NameRefusedError:
             return None
 
-    def _shortened(self, name: str) -> str:
-        if self.longest is None or self._length(name) <= self.longest:
+    def _shortened(self, name: str, whole: str) -> str:
+        """The name, with a hash of the whole one unless it is that."""
+        fits = self.longest is None or self._length(name) <= self.longest
+        if fits and name == whole:
             return name
-        room = self.longest - _HASH_DIGITS - 1
+        room = None if self.longest is None else self.longest - _HASH_DIGITS - 1
         if self.unit == "bytes":
             kept = name.encode()[:room].decode(errors="ignore")  # not half a character
         else:
             kept = name[:room]
-        return f"{kept}_{sha256(name.encode()).hexdigest()[:_HASH_DIGITS]}"
+        return f"{kept}_{sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]}"
+
+    def _plain(self, name: str) -> str:
+        plain = _NOT_PLAIN.sub("_", name)
+        return f"_{plain}" if plain[:1].isdigit() else plain
 
     def _length(self, name: str) -> int:
         return len(name.encode()) if self.unit == "bytes" else len(name)

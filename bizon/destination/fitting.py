@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import time
 from decimal import Context, Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import polars as pl
@@ -17,6 +17,9 @@ from bizon.destination.columns import frame_type
 from bizon.destination.evidence import LARGEST_EXACT, digits, number_of
 from bizon.destination.leaves import Sent
 from bizon.destination.moments import dates, moments
+
+if TYPE_CHECKING:
+    from bizon.destination.typed_engine import JsonMisfits
 
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -39,8 +42,16 @@ class Fitted(NamedTuple):
     misfits: list[int]
 
 
-def fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
-    """The leaves of a column in its type; moments and dates are still text, see ``finished``."""
+def fitted(values: Sequence[Any], column: ColumnType, json_misfits: "JsonMisfits | None" = None) -> Fitted:
+    """The leaves of a column in its type; moments and dates are still text, see ``finished``. ``json_misfits``: of an
+    engine that reads the JSON it stores."""
+    fit = _fitted(values, column)
+    if json_misfits is None or column.kind is not Kind.JSON or not (more := json_misfits(values, fit.series)):
+        return fit
+    return Fitted(fit.series.scatter(more, None), sorted({*fit.misfits, *more}))
+
+
+def _fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
     kinds = {*map(type, values), _NULL} - {_NULL}
     if kinds <= {_PLAIN.get(column.kind)}:
         try:
@@ -52,7 +63,7 @@ def fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
         texts = [None if value is None else dumps(value) for value in values]
         return Fitted(pl.Series(texts, dtype=pl.Binary).cast(pl.String), [])
     if column.kind is Kind.DECIMAL and kinds == {int} and holds(column, INT64) and column.precision <= WIDEST_DECIMAL:
-        whole = fitted(values, INT64)
+        whole = _fitted(values, INT64)
         if not whole.misfits:
             return Fitted(whole.series.cast(frame_type(column)), [])
     return _one_by_one(values, column)

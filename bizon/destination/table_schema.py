@@ -8,13 +8,17 @@ makes, applies that to the table, and continues with ``changed``. A batch withou
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from bizon.destination.column_names import RESERVED, NameRefusedError, NameRules, folded
-from bizon.destination.column_types import ColumnType
 from bizon.destination.columns import Column
-from bizon.destination.evidence import Evidence, widened
-from bizon.destination.leaves import Path
 from bizon.destination.typed_config import SchemaMode
+from bizon.destination.typed_engine import NO_LIMITS, EngineLimits
+
+if TYPE_CHECKING:
+    from bizon.destination.column_types import ColumnType
+    from bizon.destination.evidence import Evidence
+    from bizon.destination.leaves import Path
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Difference:
     add: tuple[Column, ...] = ()
     widen: tuple[Column, ...] = ()
     bind: tuple[Column, ...] = ()
-    refused: Mapping[Path, str] = field(default_factory=dict)
+    refused: "Mapping[Path, str]" = field(default_factory=dict)
 
     @property
     def needs_ddl(self) -> bool:
@@ -43,15 +47,17 @@ class Difference:
 class TableSchema:
     """Made by ``table_schema``. ``columns``: the columns whose path is known, for ``typed``. ``unbound``: other columns
     of the table, by name: each takes the values of the first key that has this name. ``declared``: names of columns
-    that `record_schemas` declares; their type never changes. ``closed``: names of columns that take no values."""
+    that `record_schemas` declares; their type never changes. ``closed``: names of columns that take no values.
+    ``limits``: of the engine."""
 
     columns: tuple[Column, ...]
-    unbound: Mapping[str, ColumnType]
+    unbound: "Mapping[str, ColumnType]"
     rules: NameRules
     mode: SchemaMode
     declared: frozenset[str]
     most: int | None
     closed: frozenset[str] = frozenset()
+    limits: EngineLimits = NO_LIMITS
 
     @property
     def is_strict(self) -> bool:
@@ -67,7 +73,7 @@ class TableSchema:
         there = {*map(folded, names)}
         return tuple(column for column in self.columns if folded(column.name) not in there)
 
-    def difference(self, unmet: Mapping[Path, Evidence]) -> Difference:
+    def difference(self, unmet: "Mapping[Path, Evidence]") -> Difference:
         """The changes that make room for values that did not fit, as far as the mode allows. A table without any
         column takes the columns of its first batch in every mode.
 
@@ -84,7 +90,7 @@ class TableSchema:
         bind: list[Column] = []
         refused: dict[Path, str] = {}
         for path, evidence in unmet.items():
-            wanted = evidence.column_type()
+            wanted = self.limits.new(evidence)
             if path in known:
                 widen += self._widened(known[path], evidence) if may_change else []
             elif wanted is not None:
@@ -110,8 +116,8 @@ class TableSchema:
         unbound = {name: kind for name, kind in self.unbound.items() if name not in bound}
         return replace(self, columns=(*kept, *difference.bind, *difference.add), unbound=unbound)
 
-    def _widened(self, column: Column, evidence: Evidence) -> list[Column]:
-        wide = None if column.name in self.declared else widened(column.type, evidence)
+    def _widened(self, column: Column, evidence: "Evidence") -> list[Column]:
+        wide = None if column.name in self.declared else self.limits.wider(column.type, evidence)
         return [] if wide is None else [column._replace(type=wide)]
 
     def _check(self, name: str, taken: Mapping[str, str], *, may_change: bool) -> None:
@@ -127,19 +133,21 @@ class TableSchema:
 
 
 def table_schema(
-    there: Mapping[str, ColumnType],
-    declared: Mapping[str, ColumnType],
+    there: "Mapping[str, ColumnType]",
+    declared: "Mapping[str, ColumnType]",
     rules: NameRules,
     mode: SchemaMode = SchemaMode.EVOLVE,
     *,
     flatten: int = 0,
     most: int | None = None,
     closed: Iterable[str] = (),
+    limits: EngineLimits | None = None,
 ) -> TableSchema:
     """The schema of a table with the columns ``there``, of which the reserved names do not count, and of the columns
     that `record_schemas` declares, by the key that they take. A column that is there keeps its type; a declared type
     wins over an inferred one. ``most``: columns that the table may have besides the reserved ones; None: any number.
-    ``closed``: names of more columns that the table has, of types that are not in our vocabulary."""
+    ``closed``: names of more columns that the table has, of types that are not in our vocabulary. ``limits``: of the
+    engine."""
     left = {name: kind for name, kind in there.items() if not folded(name).startswith(RESERVED)}
     called = {folded(name): name for name in left}
     columns = []
@@ -149,4 +157,4 @@ def table_schema(
     keys = {name: rules.key(name, flatten) for name in left}
     columns += [Column((key,), name, left.pop(name)) for name, key in keys.items() if key is not None]
     names = frozenset(column.name for column in columns[: len(declared)])
-    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed))
+    return TableSchema(tuple(columns), left, rules, mode, names, most, frozenset(closed), limits or NO_LIMITS)

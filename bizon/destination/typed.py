@@ -6,7 +6,7 @@ its table (``table_schema.py``) and call ``typed`` again with the new columns; n
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,6 +15,9 @@ from bizon.destination.evidence import Evidence, evidence_of
 from bizon.destination.fitting import finished, fitted
 from bizon.destination.leaves import Leaves, Path, leaves
 from bizon.destination.rescued import Entry, rescued_text
+
+if TYPE_CHECKING:
+    from bizon.destination.typed_engine import JsonMisfits
 
 RESCUED = "_bizon_rescued"
 """The column with what did not fit: a JSON object, null when everything did."""
@@ -49,7 +52,14 @@ def inferred(texts: pl.Series, flatten: int = 0) -> dict[Path, Evidence]:
     return found
 
 
-def typed(texts: pl.Series, columns: Sequence[Column], flatten: int = 0, *, strict: bool = False) -> Typed:
+def typed(
+    texts: pl.Series,
+    columns: Sequence[Column],
+    flatten: int = 0,
+    *,
+    strict: bool = False,
+    json_misfits: "JsonMisfits | None" = None,
+) -> Typed:
     """The typed rows of JSON texts, one object each.
 
     A leaf goes to the column of its path if the type holds it without loss; a number is compared as a number, a moment
@@ -59,11 +69,12 @@ def typed(texts: pl.Series, columns: Sequence[Column], flatten: int = 0, *, stri
 
     ``flatten``: levels of objects whose keys have columns of their own. ``strict``: records with rescued values are
     refused instead, each with a reason. A text that is not a JSON object, or is nested too deeply, is always refused.
+    ``json_misfits``: values that no column of type json holds, where the engine stores less than any JSON.
 
     Not promised: a difference between null and a missing key; the spelling of numbers in columns of numbers (1.50 is
     1.5), of escapes, and spaces.
     """
-    batch = _Batch(columns, texts.len())
+    batch = _Batch(columns, texts.len(), json_misfits)
     for some in leaves(texts, flatten):
         batch.add(some)
     return batch.finish(strict=strict)
@@ -73,6 +84,7 @@ def typed(texts: pl.Series, columns: Sequence[Column], flatten: int = 0, *, stri
 class _Batch:
     columns: Sequence[Column]
     height: int
+    json_misfits: "JsonMisfits | None"
     parts: dict[Path, list[pl.Series]] = field(default_factory=dict)
     entries: dict[int, list[Entry]] = field(default_factory=dict)
     rescued: dict[Path, int] = field(default_factory=dict)
@@ -90,7 +102,7 @@ class _Batch:
             if values is None:
                 self.parts[column.path].append(pl.Series([None], dtype=pl.Null).new_from_index(0, some.height))
                 continue
-            fit = fitted(values, column.type)
+            fit = fitted(values, column.type, self.json_misfits)
             self.parts[column.path].append(fit.series)
             if fit.misfits:
                 self._rescue(column.path, [(some.first + at, values[at]) for at in fit.misfits])

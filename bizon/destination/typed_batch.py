@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bizon.destination.evidence import Evidence
     from bizon.destination.leaves import Path
     from bizon.destination.typed_config import SchemaMode
+    from bizon.destination.typed_engine import EngineLimits
 
 _TRIED = 1024  # records
 There: TypeAlias = "Mapping[str, ColumnType | None]"
@@ -48,29 +49,30 @@ class Plan(NamedTuple):
 @dataclass
 class Planner:
     """Plans the batches of a run. ``declared``: by table, the types that `record_schemas` declares, by key. ``most``:
-    columns that a table may have besides the reserved ones."""
+    columns that a table may have besides the reserved ones. ``limits``: of the engine."""
 
     rules: NameRules
     mode: "SchemaMode"
     flatten: int = 0
     most: int | None = None
     declared: "Mapping[str, Mapping[str, ColumnType]]" = field(default_factory=dict)
+    limits: "EngineLimits | None" = None
     _schemas: dict[str, tuple[There, TableSchema]] = field(init=False, default_factory=dict)
 
-    def plan(self, output: str, there: There, rows: pl.DataFrame) -> Plan:
-        """The plan for a batch of a table. Raises RowsRejectedError for rows that are not JSON objects, and, where the
-        mode is strict, for those that do not fit."""
+    def plan(self, output: str, there: There, rows: pl.DataFrame, required: Sequence[str] = ()) -> Plan:
+        """The plan for a batch of a table. ``required``: columns that take no null. Raises RowsRejectedError for rows
+        that are not JSON objects, that have null in such a column, and, where the mode is strict, that do not fit."""
         before = schema = self._schema(output, there)
         texts = rows["source_data"]
         refused: dict[Path, str] = {}
         if not schema.columns and not schema.unbound:
             schema, result = self._first(schema, texts, refused)
         else:
-            result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
+            result = self._typed(texts, schema, strict=before.is_strict)
         while (after := self._follow(schema, result.unmet, refused)) is not schema:
             schema = after
-            result = typed(texts, schema.columns, self.flatten, strict=before.is_strict)
-        self._check(rows, result)
+            result = self._typed(texts, schema, strict=before.is_strict)
+        self._check(rows, result, required)
         add, widen = _changes(there, schema.columns)
         plan = Plan(there, add, widen, with_system_columns(rows, result.frame), result.rescued, refused)
         self._schemas[output] = plan.after, schema
@@ -80,11 +82,15 @@ class Planner:
         """The columns and the rows of the first batch of a table without columns. The types of some records are tried
         on all; where one value does not fit its column, they come from all records."""
         tried = self._follow(schema, inferred(texts.head(_TRIED), self.flatten), {})
-        result = typed(texts, tried.columns, self.flatten)
+        result = self._typed(texts, tried)
         if texts.len() > _TRIED and any(column.path in result.unmet for column in tried.columns):
             tried = self._follow(schema, inferred(texts, self.flatten), refused)
-            result = typed(texts, tried.columns, self.flatten)
+            result = self._typed(texts, tried)
         return tried, result
+
+    def _typed(self, texts: pl.Series, schema: TableSchema, *, strict: bool = False) -> Typed:
+        misfits = None if self.limits is None else self.limits.json_misfits
+        return typed(texts, schema.columns, self.flatten, strict=strict, json_misfits=misfits)
 
     def column(self, output: str, key: str) -> str | None:
         """The column of a key in the table as it was planned last; None when it has none."""
@@ -108,6 +114,7 @@ class Planner:
             flatten=self.flatten,
             most=self.most,
             closed=[name for name, kind in there.items() if kind is None and not folded(name).startswith(RESERVED)],
+            limits=self.limits,
         )
 
     def _follow(self, schema: TableSchema, unmet: "Mapping[Path, Evidence]", refused: "dict[Path, str]") -> TableSchema:
@@ -115,10 +122,15 @@ class Planner:
         refused.update(difference.refused)
         return schema if difference.is_empty else schema.changed(difference)
 
-    def _check(self, rows: pl.DataFrame, result: Typed) -> None:
-        if result.faults:
+    def _check(self, rows: pl.DataFrame, result: Typed, required: Sequence[str]) -> None:
+        faults = dict(result.faults)
+        for name in required:
+            has_it = name in result.frame.columns
+            for row in result.frame[name].is_null().arg_true() if has_it else range(rows.height):
+                faults.setdefault(row, f"has no value that fits column '{name}', which is REQUIRED")
+        if faults:
             ids = rows["source_record_id"]
-            raise RowsRejectedError({row: f"record '{ids[row]}' {why}" for row, why in result.faults.items()})
+            raise RowsRejectedError({row: f"record '{ids[row]}' {why}" for row, why in sorted(faults.items())})
 
 
 def _changes(there: There, columns: "Sequence[Column]") -> "tuple[tuple[Column, ...], tuple[Column, ...]]":

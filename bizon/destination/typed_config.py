@@ -79,6 +79,51 @@ def check_decimals(schemas: Sequence[TypedRecordSchemaConfig] | None, most: int,
                 raise ValueError(f"column '{column.name}': {limit}")
 
 
+class InferringDetailsConfig(AbstractDestinationDetailsConfig):
+    """Keys of a destination whose columns are declared, or inferred where `record_schemas` does not list all."""
+
+    schema_mode: SchemaMode | None = Field(
+        default=None,
+        description="How inferred columns follow the records: evolve (default) = add and widen | freeze = keep the "
+        "columns, rescue what has none | strict = keep the columns, refuse a record that does not fit. With "
+        "`record_schemas`: declared columns win, others are inferred.",
+    )
+    flatten: int = Field(
+        default=0, ge=0, le=10, description="Levels of nested objects that become columns, where columns are inferred."
+    )
+    naming: Naming = Field(
+        default=Naming.KEEP,
+        description="Names of inferred columns: keep = the keys | snake_case = OrderId is order_id.",
+    )
+
+    @property
+    def infers(self) -> bool:
+        """Whether the columns follow the records."""
+        return self.unnest and (not self.record_schemas or self.schema_mode is not None)
+
+    @property
+    def mode(self) -> SchemaMode:
+        """How inferred columns follow the records."""
+        return self.schema_mode or SchemaMode.EVOLVE
+
+    @property
+    def has_snake_case(self) -> bool:
+        """Whether inferred columns are named in snake case."""
+        return self.naming is Naming.SNAKE_CASE
+
+    @model_validator(mode="after")
+    def _unnest_needs_schemas(self) -> "InferringDetailsConfig":
+        """Unlike elsewhere, it needs none: the columns are inferred."""
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_used(self) -> "InferringDetailsConfig":
+        given = {"schema_mode", "flatten", "naming"} & self.model_fields_set
+        if given and not self.infers:
+            raise ValueError(f"`{min(given)}` is for inferred columns: set `unnest: true`, without `record_schemas`")
+        return self
+
+
 class TypedTableDetailsConfig(AbstractDestinationDetailsConfig):
     """``destination.config`` of a destination with typed tables. A connector extends it with its own keys."""
 

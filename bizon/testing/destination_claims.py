@@ -15,6 +15,7 @@ FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncMode
 Test = TypeVar("Test", bound=Callable[..., None])
 _CLAIMS: dict[str, tuple[tuple[str, ...], Any]] = {}  # by name of the test
 _MODES = "in_modes"  # an attribute of the tests that run once in each of some modes
+_EXACT = "exactly_once"  # an attribute of those among them that need rows exactly once
 
 
 def claimed_by(*claims: str) -> Callable[[Test], Test]:
@@ -45,6 +46,12 @@ def staged(*claims: str) -> Callable[[Test], Test]:
 def every_mode(*claims: str) -> Callable[[Test], Test]:
     """A behaviour in every sync mode."""
     return in_modes((FULL_REFRESH, INCREMENTAL, STREAM), *claims)
+
+
+def exactly_once(test: Test) -> Test:
+    """A behaviour only in the sync modes in which rows are there exactly once."""
+    setattr(test, _EXACT, True)
+    return test
 
 
 class ClaimedBehaviours:
@@ -83,15 +90,21 @@ class ClaimedBehaviours:
         super().__init_subclass__()
         for name, (claims, test) in _CLAIMS.items():
             if name not in cls.__dict__ and hasattr(cls, name):
-                modes = getattr(test, _MODES, cls.modes)
-                is_claimed = all(getattr(cls, claim) for claim in claims) and any(mode in cls.modes for mode in modes)
+                is_claimed = all(getattr(cls, claim) for claim in claims) and cls._modes_of(test)
                 setattr(cls, name, test if is_claimed else None)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Called by pytest for each test: it runs once in each of its modes that the class has."""
-        modes = getattr(metafunc.function, _MODES, None)
-        if modes is not None:
-            metafunc.parametrize("mode", [mode for mode in modes if mode in self.modes])
+        if hasattr(metafunc.function, _MODES):
+            metafunc.parametrize("mode", self._modes_of(metafunc.function))
+
+    @classmethod
+    def _modes_of(cls, test: Any) -> list[SourceSyncModes]:
+        """The modes of the class in which a test runs."""
+        found = [mode for mode in getattr(test, _MODES, cls.modes) if mode in cls.modes]
+        if not hasattr(test, _EXACT):
+            return found
+        return [mode for mode in found if (cls.exactly_once_in_stream if mode is STREAM else cls.exactly_once)]
 
     def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""

@@ -41,7 +41,13 @@ class TableClaims(ClaimedBehaviours):
     ``merges``: ``write_mode: merge``. ``declares``: ``record_schemas``, with other columns inferred. ``alters``: see
     ``alter``. ``has_views``: see ``view``. ``damages``: see ``damage``. ``client``: modules through which the
     destination reaches its target: a kill after a call to them is tried. ``names``: the names that the engine takes.
-    ``keeps_json``: columns of type json keep order and repetition of keys.
+
+    ``keeps_json``: columns of type json keep order and repetition of keys. ``keeps_numbers``: they keep numbers that
+    are neither integers of 64 bits nor floats; else such a value is rescued. ``decimals``: the types of the engine,
+    where it has only some sizes of decimals. ``not_here``: names of hard values (``table_values.py``) that the server
+    of the test cannot hold although the engine can, each with the reason: tests of them are skipped.
+
+    ``exactly_once_in_stream`` is true here unless a class says otherwise.
     """
 
     merges: ClassVar[bool] = False
@@ -52,6 +58,10 @@ class TableClaims(ClaimedBehaviours):
     client: ClassVar[Sequence[str]] = ()
     names: ClassVar["NameRules"] = TableColumns({}).rules
     keeps_json: ClassVar[bool] = True
+    keeps_numbers: ClassVar[bool] = True
+    decimals: ClassVar[Sequence[str]] = ()
+    not_here: ClassVar[Mapping[str, str]] = {}
+    exactly_once_in_stream: ClassVar[bool] = True
     _config: "AbstractDestinationConfig"
 
     @pytest.fixture
@@ -120,6 +130,16 @@ class TableClaims(ClaimedBehaviours):
     def columns(self, config: "AbstractDestinationConfig") -> dict[str, str]:
         """The columns of the records."""
         return own_columns(self.types(config))
+
+    def expect_columns(self, config: "AbstractDestinationConfig", wanted: Mapping[str, str]) -> None:
+        """Fail unless the records have these columns. A decimal stands for any of the engine's, where it has some."""
+        found = self.columns(config)
+        same = {
+            name: kind
+            for name, kind in wanted.items()
+            if kind.startswith("decimal") and self.decimals and found.get(name) in self.decimals
+        }
+        assert found == {**wanted, **{name: found[name] for name in same}}
 
     def values(self, config: "AbstractDestinationConfig", column: str) -> dict[str, Any]:
         """The values of a column by record id."""

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, claimed_by, every_mode, in_modes, staged
+from bizon.testing.destination_claims import (
+    FULL_REFRESH,
+    INCREMENTAL,
+    STREAM,
+    claimed_by,
+    every_mode,
+    exactly_once,
+    in_modes,
+    staged,
+)
 from bizon.testing.destination_late import FrozenStart, late_start
 from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, watching
 from bizon.testing.table_claims import OpenTable, TableClaims, page
@@ -41,7 +50,7 @@ class TableRuns(TableClaims):
         job = self.delivered(table(mode))
         self.expect_kept(config, old)
         job.publish()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *([old] if mode is INCREMENTAL else []), *_PAGES)
 
     @staged()
@@ -74,9 +83,10 @@ class TableRuns(TableClaims):
             self.deliver(job, number, records)
             job = self.restarted(job)
         job.end()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
+    @exactly_once
     @every_mode()
     def test_rule_10_rows_without_a_checkpoint_go_though_they_added_columns(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
@@ -92,6 +102,7 @@ class TableRuns(TableClaims):
         job.end()
         self.expect_kept(config, *_PAGES)
 
+    @exactly_once
     @every_mode()
     def test_rule_10_a_batch_that_comes_again_with_other_bounds_counts_once(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
@@ -104,7 +115,7 @@ class TableRuns(TableClaims):
         job = self.restarted(job)
         job.commit(2, _PAGES[2])
         job.end()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
     @staged()
@@ -118,7 +129,7 @@ class TableRuns(TableClaims):
             job.publish()
             job = self.restarted(job)
         job.publish()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *([old] if mode is INCREMENTAL else []), *_PAGES)
 
     @staged()
@@ -137,9 +148,10 @@ class TableRuns(TableClaims):
         frozen.publish()
         self.deliver(job, 2, _PAGES[2])
         job.end()
-        assert self.columns(config) == _TYPES
+        self.expect_columns(config, _TYPES)
         self.expect_kept(config, *_PAGES)
 
+    @exactly_once
     @every_mode("client")
     def test_rule_10_a_kill_while_columns_are_added_loses_and_doubles_nothing(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"

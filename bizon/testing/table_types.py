@@ -7,7 +7,7 @@ import pytest
 
 from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, claimed_by, every_mode
 from bizon.testing.table_claims import OpenTable, TableClaims, page, types_declared
-from bizon.testing.table_values import HARD, LONG_KEY, Hard
+from bizon.testing.table_values import HARD, LONG_KEY, Hard, name_of
 
 if TYPE_CHECKING:
     from bizon.destination.config import AbstractDestinationConfig
@@ -52,6 +52,8 @@ class TableTypes(TableClaims):
     def test_rule_2_a_hard_value_is_kept_rescued_or_refused(
         self, config: "AbstractDestinationConfig", table: OpenTable, hard: Hard
     ) -> None:
+        if (why := self.not_here.get(name_of(hard))) is not None:
+            pytest.skip(why)
         wanted = {self.names.name((key,)): kind for key, kind in hard.types.items()}
         sent = []
         for run in range(2):  # into a new table, then into one that has the columns
@@ -61,15 +63,17 @@ class TableTypes(TableClaims):
             assert [id_ for id_, _ in texts if id_ not in dict(taken)] == [texts[at][0] for at in hard.refused]
             sent.append(taken)
             job.end()
-            assert self.columns(config) == wanted
+            self.expect_columns(config, wanted)
         self.expect_kept(config, *sent)
-        assert {key for values in self.rescued(config).values() for key in values} == {*hard.rescued}
+        rescued = {*hard.rescued, *(() if self.keeps_numbers else hard.large_inside)}
+        assert {key for values in self.rescued(config).values() for key in values} == rescued
 
     @every_mode()
     def test_rule_2_hard_values_together_cost_no_other_record_its_place(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
     ) -> None:
-        pages = [page(*hard.texts, prefix=f"{number}.") for number, hard in enumerate(HARD.values())]
+        here = [hard for name, hard in HARD.items() if name not in self.not_here]
+        pages = [page(*hard.texts, prefix=f"{number}.") for number, hard in enumerate(here)]
         self.expect_kept(config, *self.load(table(mode), *pages))
 
     @every_mode()
@@ -96,8 +100,8 @@ class TableTypes(TableClaims):
         for number, records in enumerate(pages):
             self.deliver(job, number, records)
             receipt = job.destination.receipt() or {}
-            counts.append((job.destination.rescued(), {} if mode is STREAM else receipt.get("rescued", {})))
-        keys: list[dict[str, int]] = [{}, {}, {}] if mode is STREAM else [{}, {"a": 1}, {"a": 1, "A": 1}]
+            counts.append((job.destination.rescued(), receipt.get("rescued", {}) if mode is not STREAM else {}))
+        keys: list[dict[str, int]] = [{}, {"a": 1}, {"a": 1, "A": 1}] if mode is not STREAM else [{}, {}, {}]
         assert counts == [(0, keys[0]), (1, keys[1]), (2, keys[2])], "by batch, and in its receipt by key"
         job.end()
         assert self.rescued(config) == {"y0": {"a": "x"}, "z0": {"a": True, "A": 1}}
@@ -136,7 +140,7 @@ class TableTypes(TableClaims):
             page('{"a":1}', prefix="z"),
         ]
         self.load(table(mode), *pages)
-        assert self.columns(config) == {"a": "decimal(38, 0)", "b": "float64"}
+        self.expect_columns(config, {"a": "decimal(38, 0)", "b": "float64"})
         assert {id_: [*values] for id_, values in self.rescued(config).items()} == {"y0": ["b"]}
         self.expect_kept(config, *pages)
 
@@ -144,7 +148,8 @@ class TableTypes(TableClaims):
         self, config: "AbstractDestinationConfig", table: OpenTable
     ) -> None:
         first = page('{"d":"2024-01-01","t":"2024-01-01T00:00:00Z","b":true,"s":"x","i":9007199254740993}', prefix="x")
-        second = page('{"d":"2024-01-01T00:00:00Z","t":"2024-01-01","b":"true","s":5,"i":1e-30}', prefix="y")
+        small = "1e-39" if self.decimals else "1e-30"  # integers and this have no type in common
+        second = page(f'{{"d":"2024-01-01T00:00:00Z","t":"2024-01-01","b":"true","s":5,"i":{small}}}', prefix="y")
         self.load(table(INCREMENTAL), first)
         before = self.columns(config)
         self.load(table(INCREMENTAL), second)
@@ -182,6 +187,6 @@ class TableTypes(TableClaims):
         digits = "1234567890123456789012345678.123456789"
         sent = page(f'{{"a":{digits},"b":9007199254740993}}', '{"a":0.1,"b":1}')
         self.load(table(FULL_REFRESH), sent)
-        assert self.columns(config) == {"a": "decimal(38, 9)", "b": "int64"}
+        self.expect_columns(config, {"a": "decimal(38, 9)", "b": "int64"})
         assert str(self.values(config, "a")["0"]) == digits
         self.expect_kept(config, sent)

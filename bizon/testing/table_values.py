@@ -11,12 +11,19 @@ _TOO_DEEP = "[" * 100_000 + "]" * 100_000
 class Hard(NamedTuple):
     """``texts``: records that a table gets at once. ``types``: columns and their types, by key; a key that is missing
     there has none. ``rescued``: keys whose values are rescued at least once. ``refused``: positions of the records that
-    are refused by name."""
+    are refused by name. ``large_inside``: keys whose JSON has numbers that are neither integers of 64 bits nor
+    floats."""
 
     texts: tuple[str, ...]
     types: Mapping[str, str]
     rescued: tuple[str, ...] = ()
     refused: tuple[int, ...] = ()
+    large_inside: tuple[str, ...] = ()
+
+
+def name_of(hard: Hard) -> str:
+    """The name of a hard value."""
+    return next(name for name, each in HARD.items() if each is hard)
 
 
 def _hard(*texts: str, rescued: tuple[str, ...] = (), refused: tuple[int, ...] = (), **types: str) -> Hard:
@@ -67,7 +74,9 @@ HARD: dict[str, Hard] = {
     "300 levels": _hard(f'{{"a":{_DEEP}}}', a="json"),
     "100,000 levels": _hard('{"a":1}', f'{{"a":{_TOO_DEEP}}}', refused=(1,), a="int64"),
     "objects that repeat a key, and their order": _hard('{"a":{"z":1,"b":[2.50,{"z":1e2}]}}', a="json"),
-    "numbers beyond 64 bits inside": _hard('{"a":{"b":[123456789012345678901234567890,1.10,-0.0]}}', a="json"),
+    "numbers beyond 64 bits inside": Hard(
+        ('{"a":{"b":[123456789012345678901234567890,1.10,-0.0]}}',), {"a": "json"}, large_inside=("a",)
+    ),
     "empty objects and lists": _hard('{"a":{},"b":[]}', '{"a":{"c":[]},"b":[{}]}', a="json", b="json"),
     "only nulls": _hard('{"a":null,"b":1}', '{"a":null}', "{}", b="int64"),
     "dates of year 1 and 9999": _hard('{"a":"0001-01-01"}', '{"a":"9999-12-31"}', a="date"),

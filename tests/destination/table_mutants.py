@@ -13,7 +13,6 @@ from bizon.connectors.destinations.file.src import destination as file
 from bizon.connectors.destinations.file.src.file_staging import FileStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Output
-from bizon.connectors.destinations.file.src.typed_shape import TypedShape
 from bizon.destination import column_names, fitting, leaves, table_schema, typed, typed_batch
 from bizon.destination.column_names import NameRules
 from bizon.destination.column_receipts import ColumnReceipts
@@ -22,6 +21,7 @@ from bizon.destination.evidence import Evidence, Shape
 from bizon.destination.system_columns import ROW
 from bizon.destination.table_schema import TableSchema
 from bizon.destination.typed import RESCUED
+from bizon.destination.typed_outputs import TypedOutputs
 from bizon.destination.typed_rows import TypedRows
 
 Patch = pytest.MonkeyPatch
@@ -168,7 +168,7 @@ MUTANTS = {
         STAGED,
     ),
     "counts nothing": Mutant(
-        replacing(TypedShape, "rescued", lambda _: lambda self: 0),
+        replacing(TypedOutputs, "rescued", lambda _: lambda self: 0),
         "rule_3_a_value_that_does_not_fit_is_rescued_and_counted",
         STREAM,
     ),
@@ -215,7 +215,7 @@ MUTANTS = {
         "csv",
     ),
     "forgets the columns of the last output": Mutant(
-        replacing(TypedShape, "noted", lambda _: lambda self, destination_id: {}),
+        replacing(TypedOutputs, "noted", lambda _: lambda self, output: {}),
         "rule_9_a_job_without_records_keeps_the_columns",
         {"mode": "full_refresh"},
     ),

@@ -55,7 +55,7 @@ def loads() -> Loads:
 @pytest.fixture
 def background(loads: Any) -> Iterator[BackgroundLoads]:
     """Three loads at a time, of two objects each."""
-    made = BackgroundLoads(loads, TARGET, per_job=2, at_once=3)
+    made = BackgroundLoads(loads, lambda: TARGET, per_job=2, at_once=3)
     yield made
     made.close()
 

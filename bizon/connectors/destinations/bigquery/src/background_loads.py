@@ -1,6 +1,7 @@
 """Loads that run while rows are written."""
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class BackgroundLoads:
-    """Load jobs in the background of the run: ``per_job`` objects each, ``at_once`` at a time, recorded in order."""
+    """Load jobs in the background of the run: ``per_job`` objects each, ``at_once`` at a time, recorded in order.
+    ``target``: the table as it is when a job starts."""
 
-    def __init__(self, loads: "Loads", target: "Target", per_job: int, at_once: int) -> None:
+    def __init__(self, loads: "Loads", target: Callable[[], "Target"], per_job: int, at_once: int) -> None:
         self._loads = loads
         self._target = target
         self._per_job = per_job
@@ -50,7 +52,7 @@ class BackgroundLoads:
 
     def _start(self) -> None:
         parts, self._gathered = self._gathered, []
-        future = self._threads.submit(self._loads.load, parts, self._target, parts[0].label)
+        future = self._threads.submit(self._loads.load, parts, self._target(), parts[0].label)
         self._under_way.append((parts[-1].last, future))
 
     def _take_first(self) -> None:

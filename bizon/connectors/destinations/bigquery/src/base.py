@@ -5,20 +5,21 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from google.api_core import exceptions
+import polars as pl
 from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.bigquery_jobs import BigQueryJobs
 from bizon.connectors.destinations.bigquery.src.client import Clients
+from bizon.connectors.destinations.bigquery.src.datasets import Datasets
 from bizon.connectors.destinations.bigquery.src.declared_tables import DeclaredTables
 from bizon.connectors.destinations.bigquery.src.finals import FinalTables
+from bizon.connectors.destinations.bigquery.src.inferred_tables import InferredTables
 from bizon.connectors.destinations.bigquery.src.landed import Landed
-from bizon.connectors.destinations.bigquery.src.locations import check_dataset
 from bizon.connectors.destinations.bigquery.src.owner_labels import OwnerLabels, Publication, rows_in
 from bizon.connectors.destinations.bigquery.src.places import named_by_record
 from bizon.connectors.destinations.bigquery.src.reading import BigQueryReader, reader_of
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS, connecting, writing
+from bizon.connectors.destinations.bigquery.src.request_policy import connecting, writing
 from bizon.connectors.destinations.bigquery.src.tables import Tables
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
     from bizon.connectors.destinations.bigquery.src.tables import Target
+    from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -62,7 +64,8 @@ class BigQueryFamilyDestination(AbstractDestination):
         self._labels = OwnerLabels(sync_metadata.owner)
         self._clients = Clients(config)
         self._declared = DeclaredTables(config, self._find_named, self.data_type, self.mode)
-        self._datasets: set[str] = set()
+        self._inferred = InferredTables(config, self._find_named) if config.infers else None
+        self._datasets = Datasets(lambda: self._clients.bigquery, config)
         self._landed = Landed()
         self._epoch, self._created_us = 1, 0
 
@@ -83,10 +86,10 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: no dataset, no permission, no credentials."""
-        dataset = self._dataset
+        dataset = self._datasets.home
         for name in dict.fromkeys((dataset, _dataset_of(self.default_destination_id))):
             self._check_dataset(name, make=self.config.create_dataset and name == dataset)
-        if dataset not in self._datasets:  # a look does not create it
+        if dataset not in self._datasets.seen:  # a look does not create it
             return True
         with self._connecting(f"dataset '{dataset}'"):
             self._keep_legacy_name()
@@ -126,28 +129,9 @@ class BigQueryFamilyDestination(AbstractDestination):
             found = self._tables.find(self.default_destination_id)
         yield reader_of(self._clients.bigquery, found, self.default_destination_id)
 
-    @property
-    def _dataset(self) -> str:
-        return f"{self.config.project_id}.{self.config.dataset_id}"
-
     def _check_dataset(self, dataset: str, *, make: bool) -> None:
         """Check that a dataset exists where it should, or create it. Raises DestinationConnectionError."""
-        if dataset in self._datasets:
-            return
-        with self._connecting(
-            f"dataset '{dataset}'",
-            "create it, or set create_dataset, and give the account the roles BigQuery Data Editor and Job User",
-        ):
-            try:
-                location = self._clients.bigquery.get_dataset(dataset, **REQUEST_OPTIONS).location
-            except exceptions.NotFound:
-                if self.only_looks and self.config.create_dataset and dataset == self._dataset:
-                    return  # a run creates it
-                if not make:
-                    raise
-                location = self._make_dataset(dataset)
-        check_dataset(dataset, location, self.config.dataset_location)
-        self._datasets.add(dataset)
+        self._datasets.check(dataset, make=make, only_looks=self.only_looks)
 
     def _writing(self, what: str) -> AbstractContextManager[None]:
         """Within: an error from Google becomes DestinationWriteError. ``what``: what is being done."""
@@ -159,7 +143,16 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def describe(self) -> str:
         """The tables of this run."""
-        return ", ".join(self._declared.known) or self.default_destination_id
+        return ", ".join(self._of_run.known) or self.default_destination_id
+
+    def rescued(self) -> int:
+        """The values of the last batch that are in ``_bizon_rescued``."""
+        return 0 if self._inferred is None else self._inferred.rescued()
+
+    @property
+    def infers_columns(self) -> bool:
+        """With ``unnest: true``, unless `record_schemas` has all columns."""
+        return self._inferred is not None
 
     def close(self) -> None:
         """Close the clients."""
@@ -193,11 +186,26 @@ class BigQueryFamilyDestination(AbstractDestination):
 
     def _target(self, table: str) -> "Target":
         """A table as it should be. Raises DestinationConnectionError when ``unnest`` has no columns for it."""
-        return self._declared.target(table)
+        return self._of_run.target(table)
 
     def _wanted(self, final: bigquery.Table | None) -> "Target":
         """The table once it is published: the columns it had, and the new ones."""
-        return self._declared.widened(self.default_destination_id, final)
+        return self._of_run.widened(self.default_destination_id, final)
+
+    @property
+    def _of_run(self) -> DeclaredTables | InferredTables:
+        return self._inferred or self._declared
+
+    def _typed(self, inferred: InferredTables, table: str, rows: pl.DataFrame) -> "TypedRows":
+        """The rows of a batch with inferred columns, which their table has from now on. Raises RowsRejectedError."""
+        changed = self._finals.ensure(self._target(table))
+        there = self._tables.get(table)
+        inferred.begin_batch(self.batch)
+        inferred.see_again(table, there)
+        found = inferred.typed(table, rows, lambda: there.schema)
+        if found.grows:
+            self._tables.fit(there, self._target(table))
+        return found._replace(grows=found.grows or changed)
 
     def _find_named(self, table: str) -> bigquery.Table | None:
         """The table if there is one. Also checks its dataset when a record has named it, in sync mode stream."""
@@ -210,12 +218,6 @@ class BigQueryFamilyDestination(AbstractDestination):
         legacy = f"{self.sync_metadata.source_name}_{self.sync_metadata.stream_name}"
         if self.config.destination_id is None and self._tables.find(self.config.table_of(legacy)) is not None:
             self._automatic_name = legacy
-
-    def _make_dataset(self, dataset: str) -> str | None:
-        made = bigquery.Dataset(dataset)
-        made.location = self.config.dataset_location
-        location: str | None = self._clients.bigquery.create_dataset(made, exists_ok=True, **REQUEST_OPTIONS).location
-        return location
 
     def _mark_published(self) -> None:
         """Note on the table that this job has published it."""

@@ -110,6 +110,24 @@ class BigQueryRecordSchemaConfig(RecordSchemaConfig):
         return self
 
 
+def check_beside_inferred(columns: Sequence[BigQueryColumn]) -> None:
+    """Raise ValueError for a column that cannot stand next to inferred ones, whose values may be rescued or missing."""
+    for column in columns:
+        why = None
+        if column.type in (ColumnType.RECORD, ColumnType.GEOGRAPHY, ColumnType.DATETIME):
+            why = f"type {column.type}"
+        elif column.mode is not ColumnMode.NULLABLE:
+            why = f"mode {column.mode}"
+        elif column.default_value_expression is not None:
+            why = "`default_value_expression`"
+        elif column.name.lower().startswith(("_bizon_", "_source_")):
+            why = "a name that begins with _bizon_ or _source_"
+        if why is not None:
+            raise ValueError(
+                f"column '{column.name}' has {why}, which inferred columns do not go with: leave out `schema_mode`"
+            )
+
+
 def _refuse_twice(columns: Sequence[BigQueryColumn]) -> None:
     seen: set[str] = set()
     for column in columns:

@@ -8,12 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from bizon.common.secret import SecretText
 from bizon.config.strict import StrictModel
-from bizon.connectors.destinations.bigquery.src.column_config import LOADED_AT, BigQueryRecordSchemaConfig
-from bizon.destination.config import (
-    AbstractDestinationConfig,
-    AbstractDestinationDetailsConfig,
-    DestinationTypes,
+from bizon.connectors.destinations.bigquery.src.column_config import (
+    LOADED_AT,
+    BigQueryRecordSchemaConfig,
+    check_beside_inferred,
 )
+from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
+from bizon.destination.typed_config import InferringDetailsConfig
 
 _PARTS = 3  # project.dataset.table
 
@@ -59,7 +60,7 @@ class Emulator(StrictModel):
     )
 
 
-class BigQueryFamilyDetails(AbstractDestinationDetailsConfig):
+class BigQueryFamilyDetails(InferringDetailsConfig):
     """Keys that the three destinations share. ``destination_id`` is a table, with or without dataset and project."""
 
     project_id: str = Field(min_length=1, description="Project of the dataset; it also pays for the jobs.")
@@ -83,7 +84,9 @@ class BigQueryFamilyDetails(AbstractDestinationDetailsConfig):
         description="End the run when an existing table is partitioned in another way; false = only warn.",
     )
     record_schemas: Sequence[BigQueryRecordSchemaConfig] | None = Field(
-        default=None, description="Columns per table, for `unnest`."
+        default=None,
+        description="Columns per table, for `unnest`: the only ones, unless `schema_mode` is set. Without it they are "
+        "inferred.",
     )
     authentication: BigQueryAuthentication | None = Field(default=None, description="Credentials.")
     emulator: Emulator | None = Field(default=None, description="Emulators of Google's services.")
@@ -107,6 +110,12 @@ class BigQueryFamilyDetails(AbstractDestinationDetailsConfig):
             missing = [key for key in schema.clustering_keys or () if key.lower() not in names]
             if self.unnest and missing:
                 raise ValueError(f"clustering key '{missing[0]}' is not a column of '{schema.destination_id}'")
+        return self
+
+    @model_validator(mode="after")
+    def _declared_beside_inferred(self) -> "BigQueryFamilyDetails":
+        for schema in self.record_schemas or () if self.infers else ():
+            check_beside_inferred(schema.record_schema)
         return self
 
     @model_validator(mode="after")
@@ -153,7 +162,8 @@ class BigQueryConfigDetails(StagingDetails):
     )
     gcs_buffer_format: GCSBufferFormat = Field(
         default=GCSBufferFormat.PARQUET,
-        description="parquet. Tables with JSON columns, which Parquet cannot fill, are written as JSON lines.",
+        description="parquet. Tables with JSON columns, which Parquet cannot fill, and tables with inferred columns "
+        "are written as JSON lines.",
     )
     async_load: bool = Field(
         default=False,

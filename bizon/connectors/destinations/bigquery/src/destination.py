@@ -14,6 +14,7 @@ from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStag
 from bizon.connectors.destinations.bigquery.src.objects import Objects
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
+from bizon.connectors.destinations.bigquery.src.typed_values import lines
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryConfigDetails
@@ -54,17 +55,18 @@ class BigQueryDestination(BigQueryStagedDestination):
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Load one batch. The same pages, written again in a run, are loaded once."""
+        """Load one batch. The same pages, written again in a run, are loaded once; with inferred columns, if their
+        content is the same."""
         rows = df_destination_records.height
         table = self._table_of_rows(rows)
         if not self._in_place and (reason := self._one_table(table)) is not None:
             return False, reason
-        with self._rejecting(rows):
-            content = self._content(table)
-        encoded = content.encode(df_destination_records)
+        format, encoded = self._encoded(table, df_destination_records)
         first, last = self.batch.from_iteration, self.batch.to_iteration
         load = first if self._background is None or self._background.next_load is None else self._background.next_load
-        part = self._objects.part(self._epoch, load, first, last, _mark_of(table), content.format)
+        part = self._objects.part(
+            self._epoch, load, first, last, _mark_of(table, encoded if self.infers_columns else b""), format
+        )
         with self._writing(f"table '{table}'"):
             if self._in_place:
                 with self._rejecting(rows):
@@ -104,7 +106,7 @@ class BigQueryDestination(BigQueryStagedDestination):
         super()._take_over(resume)
         if self.config.async_load:
             per_job, at_once = self.config.load_files_per_job, self.config.load_max_in_flight_jobs
-            self._background = BackgroundLoads(self._loads, self._staging.loaded, per_job, at_once)
+            self._background = BackgroundLoads(self._loads, lambda: self._staging.loaded, per_job, at_once)
 
     def _open_staging(self, wanted: "Target") -> ObjectStaging:
         staged = self._staged_target(wanted)
@@ -114,6 +116,19 @@ class BigQueryDestination(BigQueryStagedDestination):
 
     def _staged_target(self, wanted: "Target") -> "Target":
         return wanted._replace(table_id=self.temp_table_id)
+
+    def _encoded(self, table: str, rows: pl.DataFrame) -> tuple[str, bytes]:
+        """The format and the content of the object of a batch."""
+        if self._inferred is not None:
+            with self._writing(f"table '{table}'"), self._rejecting(rows.height):
+                return "json", lines(self._typed(self._inferred, table, rows))
+        with self._rejecting(rows.height):
+            content = self._content(table)
+        return content.format, content.encode(rows)
+
+    def _settle(self) -> None:
+        if self._background is not None:
+            self._background.landed(wait=True)
 
     def _content(self, table: str) -> Content:
         if table not in self._contents:
@@ -133,5 +148,5 @@ class BigQueryDestination(BigQueryStagedDestination):
         return Loads(self._jobs, self._objects, self.sync_metadata.job_id)
 
 
-def _mark_of(table: str) -> str:
-    return hashlib.sha256(table.encode()).hexdigest()[:_MARK]
+def _mark_of(table: str, content: bytes) -> str:
+    return hashlib.sha256(table.encode() + content).hexdigest()[:_MARK]

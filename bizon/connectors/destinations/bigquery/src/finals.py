@@ -56,7 +56,7 @@ class FinalTables:
         there = self.claimed(target)
         if not is_new:
             self._tables.check_partitioning(there)
-        changed = is_new or self._tables.widen(there, target.schema) is not there
+        changed = is_new or self._tables.fit(there, target) is not there
         self._ensured.add(target.table_id)
         return changed
 

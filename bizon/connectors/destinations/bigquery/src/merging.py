@@ -15,25 +15,26 @@ def merged(there: Sequence[SchemaField], wanted: Sequence[SchemaField], table: s
     wanted, or no longer required, becomes nullable, too. Raises DestinationError for a column of another type."""
     by_name = {field.name.lower(): field for field in wanted}
     kept = [_kept(field, by_name.pop(field.name.lower(), None), table) for field in there]
-    return kept + [_nullable(field) for field in by_name.values()]
+    return kept + [relaxed(field) for field in by_name.values()]
 
 
 def _kept(there: SchemaField, wanted: SchemaField | None, table: str) -> SchemaField:
     if wanted is None:
-        return _nullable(there) if there.mode == ColumnMode.REQUIRED else there
+        return relaxed(there)
     if _type(there) != _type(wanted) or (there.mode == ColumnMode.REPEATED) != (wanted.mode == ColumnMode.REPEATED):
         raise DestinationError(
             f"column '{there.name}' of table '{table}' is {_described(there)}, record_schemas says "
             f"{_described(wanted)}: BigQuery cannot change it; use another table, or the type it has"
         )
-    relaxed = there.mode == ColumnMode.REQUIRED and wanted.mode != ColumnMode.REQUIRED
+    may_be_null = there.mode == ColumnMode.REQUIRED and wanted.mode != ColumnMode.REQUIRED
     fields = merged(there.fields, wanted.fields, table) if there.fields else ()
-    if not relaxed and list(fields) == list(there.fields):
+    if not may_be_null and list(fields) == list(there.fields):
         return there
-    return copied(there, "NULLABLE" if relaxed else there.mode, fields)
+    return copied(there, "NULLABLE" if may_be_null else there.mode, fields)
 
 
-def _nullable(field: SchemaField) -> SchemaField:
+def relaxed(field: SchemaField) -> SchemaField:
+    """The column, which may be null."""
     return copied(field, "NULLABLE", field.fields) if field.mode == ColumnMode.REQUIRED else field
 
 

@@ -68,7 +68,17 @@ class ObjectStaging:
         elif self._fill(parts, sum(batch.rows for batch in resume.committed)) and (
             there := self._tables.find(self.target.table_id)
         ):
-            self._tables.widen(there, self.target.schema)  # by columns that the final table has gained since
+            self._fit(there)  # by columns that the final table has gained since
+
+    def columns(self) -> Sequence[bigquery.SchemaField]:
+        """Its columns as of now."""
+        found: Sequence[bigquery.SchemaField] = self._tables.get(self.target.table_id).schema
+        return found
+
+    def grow(self, table: "Target", published: "Target") -> None:
+        """Give it the columns that the next rows need. Loads under way have to be done."""
+        self.target = table
+        self._fit(self._tables.get(table.table_id))
 
     def write(self, part: Part, content: bytes, background: "BackgroundLoads | None") -> None:
         """Add the rows of a batch; returns once they are in the table or, with ``background``, in the bucket."""
@@ -95,12 +105,22 @@ class ObjectStaging:
         """All rows of the table."""
         if self._rows is None:
             raise not_verified()
-        return Staged(self.target.table_id, self.target.schema, self._rows)
+        schema = self._tables.columns(self.target) if self.target.infers else self.target.schema
+        return Staged(self.target.table_id, schema, self._rows)
 
     def remove(self) -> None:
         """Remove the table and the objects: the rows are published."""
         self._claim.remove()
         self._objects.remove_job()
+
+    def _fit(self, there: bigquery.Table) -> None:
+        self._tables.fit(there, self.target)
+        self._look_at_columns()
+
+    def _look_at_columns(self) -> None:
+        """A load job has to name the types that the table has, which may be wider than those that are needed."""
+        if self.target.infers:
+            self.loaded = self.target._replace(schema=self._tables.columns(self.target))
 
     def _checked(self, committed: Sequence["CommittedBatch"]) -> list[Part]:
         """The objects of the batches, in page order."""
@@ -122,6 +142,7 @@ class ObjectStaging:
         logger.debug(f"staging table '{table}' is rebuilt from {len(parts)} objects")
         self._rebuilds += 1
         self._claim.replace(self.target, self._like)
+        self._look_at_columns()
         for format in dict.fromkeys(part.format for part in parts):
             uris = [part for part in parts if part.format == format]
             for first in range(0, len(uris), _URIS_AT_ONCE):

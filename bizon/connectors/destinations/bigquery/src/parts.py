@@ -20,7 +20,7 @@ class Part(NamedTuple):
     last: int
     epoch: int
     load: int
-    table: str  # a digest of its name
+    table: str  # a digest of its name, and of the content where columns are inferred
     format: str
     name: str  # in the bucket
 

@@ -1,12 +1,14 @@
 """The BigQuery destinations that stage: rows wait in a staging table until one job publishes them."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import polars as pl
 from google.cloud import bigquery
+from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
@@ -17,7 +19,9 @@ from bizon.destination.staged import StagedDestination, Staging, Step
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import StagingDetails
+    from bizon.connectors.destinations.bigquery.src.inferred_tables import InferredTables
     from bizon.connectors.destinations.bigquery.src.tables import Target
+    from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
 
 
 class StagingTable(Staging, Protocol):
@@ -25,6 +29,13 @@ class StagingTable(Staging, Protocol):
 
     def trim(self, resume: ResumePoint, like: bigquery.Table | None) -> None:
         """Make it hold the rows of the committed batches. ``like``: the final table."""
+
+    def columns(self) -> Sequence[SchemaField]:
+        """Its columns as of now."""
+
+    def grow(self, table: "Target", published: "Target") -> None:
+        """Give it the columns that the next rows need. ``table``: as it should be. ``published``: the final table, once
+        the rows are published."""
 
     def verify(self, committed: Sequence[CommittedBatch]) -> None:
         """Check that it holds them, and note which rows they are. Raises DestinationError."""
@@ -44,6 +55,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     _staging: StagingTable
     _final: bigquery.Table | None = None
     _published = False
+    _is_behind = False  # staging lacks columns of the last batch
 
     @property
     def temp_table_id(self) -> str:
@@ -82,6 +94,8 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     def _take_over(self, resume: ResumePoint) -> None:
         if self._final is not None:
             self._tables.check_partitioning(self._final)
+        if self._inferred is not None:
+            self._inferred.see(self.default_destination_id, self._final, resume.committed)
         wanted = self._wanted(self._final)
         self._staging = self._open_staging(wanted)
         self._claim.take(resume, self._staged_target(wanted), self._final)
@@ -104,11 +118,34 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         """Publish by one job, which does nothing if another start has claimed staging."""
         staged, wanted = self._staging.staged(), self._wanted(None)
         final = self._finals.claimed(wanted)
-        self._tables.widen(final, staged.schema)
+        self._tables.fit(final, wanted._replace(schema=staged.schema))
         replaces = mode is WriteMode.REPLACE
         script = self._claim.fenced(publishing(self.default_destination_id, staged, replaces=replaces))
         self._jobs.run(self._publish_name, script, staged.parameters)
         self._published = True
+
+    def receipt(self) -> Mapping[str, Any] | None:
+        """With the columns that the batch has added or widened."""
+        found = super().receipt()
+        if found is None or self._inferred is None:
+            return found
+        return {**found, **self._inferred.receipt(self.default_destination_id)}
+
+    def _typed(self, inferred: "InferredTables", table: str, rows: pl.DataFrame) -> "TypedRows":
+        if self._in_place:
+            return super()._typed(inferred, table, rows)
+        inferred.begin_batch(self.batch)
+        found = inferred.typed(table, rows, self._staging.columns)
+        self._is_behind |= found.grows
+        if self._is_behind:
+            self._settle()
+            wanted = self._wanted(self._final)
+            self._staging.grow(self._staged_target(wanted), wanted)
+            self._is_behind = False
+        return found
+
+    def _settle(self) -> None:
+        """Wait for rows in flight, before staging gets other columns."""
 
     def _note_published(self) -> None:
         self._mark_published()

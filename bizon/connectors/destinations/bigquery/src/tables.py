@@ -9,8 +9,10 @@ from google.cloud.bigquery import SchemaField
 
 from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
+from bizon.connectors.destinations.bigquery.src.growth import grown, retyped
 from bizon.connectors.destinations.bigquery.src.merging import merged
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.schema import narrowed
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
@@ -19,11 +21,13 @@ ATTEMPTS = 5  # of a change while others change the table too
 
 
 class Target(NamedTuple):
-    """A table as it should be: its full id, and how to create it."""
+    """A table as it should be: its full id, and how to create it. ``infers``: its columns follow the records, so that
+    they may also become wider."""
 
     table_id: str
     schema: Sequence[SchemaField]
     clustering: Sequence[str] | None
+    infers: bool = False
 
 
 class Tables:
@@ -99,6 +103,25 @@ class Tables:
             return self._client.update_table(table, ["labels"], **REQUEST_OPTIONS)
         except exceptions.PreconditionFailed:
             return None
+
+    def columns(self, target: Target) -> list[SchemaField]:
+        """The columns that a target names, as its table has them."""
+        return narrowed(self.get(target.table_id).schema, target.schema)
+
+    def fit(self, table: bigquery.Table, target: Target) -> bigquery.Table:
+        """Add the columns that a table lacks, and give those that the records have outgrown their wider type. Raises
+        DestinationError for a column of another type."""
+        schema = target.schema
+        if target.infers:
+            schema = grown(table.schema, schema, table.table_id)
+            wider = retyped(table.schema, schema)
+            name = f"{table.project}.{table.dataset_id}.{table.table_id}"
+            for field in wider:
+                kind = field.field_type  # NUMERIC or BIGNUMERIC
+                self.query(f"ALTER TABLE `{name}` ALTER COLUMN `{field.name}` SET DATA TYPE {kind}")
+            if wider:
+                table = self.get(table.reference)
+        return self.widen(table, schema)
 
     def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
         """Add the columns that a table lacks. Raises DestinationError for one of another type."""

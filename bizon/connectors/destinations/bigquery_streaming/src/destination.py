@@ -1,9 +1,10 @@
 """The ``bigquery_streaming`` destination: tabledata.insertAll inserts the rows."""
 
 import time
+from collections.abc import Mapping
 from functools import cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from google.api_core import exceptions
@@ -16,12 +17,17 @@ from bizon.connectors.destinations.bigquery.src.json_rows import load_line
 from bizon.connectors.destinations.bigquery.src.loads import appending
 from bizon.connectors.destinations.bigquery_streaming.src.insert_errors import is_unknown_field, refused_rows
 from bizon.connectors.destinations.bigquery_streaming.src.insert_rows import ROW_BYTES, InsertRows, Row, packed
+from bizon.connectors.destinations.bigquery_streaming.src.typed_insert_rows import typed_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
     from bizon.connectors.destinations.bigquery.src.tables import Target
     from bizon.connectors.destinations.bigquery_streaming.src.config import BigQueryStreamingConfigDetails
     from bizon.destination.models import ResumePoint
+
+    Build = Callable[[pl.DataFrame], list[Row]]
 
 _SETTLING = 120.0  # seconds until insertAll knows a new table or column
 _PAUSE = 2.0  # seconds between tries until then
@@ -57,6 +63,12 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
                 self._mark_published()
         return True
 
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The columns that the last batch has added or widened; None in sync mode stream."""
+        if self._is_stream or self._inferred is None:
+            return None
+        return self._inferred.receipt(self.default_destination_id) or None
+
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Insert one batch. Raises RowsRejectedError for rows that BigQuery refuses."""
         table = self._table_of_rows(df_destination_records.height)
@@ -64,15 +76,26 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             return False, reason
         with self._writing(f"table '{table}'"):
             with self._rejecting(df_destination_records.height):
-                target = self._ensured(table)
-            if table not in self._rows:
-                self._rows[table] = InsertRows(self._declared.schema_of(table), target.schema)
-            self._landed.write((table, self.batch), df_destination_records, partial(self._append, target))
+                build = self._builder(table, df_destination_records)
+            append = partial(self._append, self._target(table), build)
+            self._landed.write((table, self.batch), df_destination_records, append)
         return True, None
 
-    def _append(self, target: "Target", frame: pl.DataFrame, confirmed: "Confirmed") -> None:
+    def _builder(self, table: str, rows: pl.DataFrame) -> "Build":
+        """Returns a function that makes the rows of requests from rows of the batch; the table has their columns."""
+        if self._inferred is not None:
+            typed = self._typed(self._inferred, table, rows)
+            if typed.grows:
+                self._made_at = time.monotonic()
+            return partial(typed_rows, typed)
+        target = self._ensured(table)
+        if table not in self._rows:
+            self._rows[table] = InsertRows(self._declared.schema_of(table), target.schema)
+        return self._rows[table].build
+
+    def _append(self, target: "Target", build: "Build", frame: pl.DataFrame, confirmed: "Confirmed") -> None:
         """Insert rows, request by request. A request with a refused row inserts none of its rows."""
-        rows = self._rows[target.table_id].build(frame)
+        rows = build(frame)
         reasons: dict[int, str] = {}
         for number, request in enumerate(packed(rows, self.config.bq_max_rows_per_request)):
             refused = self._insert(target, request)
@@ -100,7 +123,8 @@ class BigQueryStreamingDestination(BigQueryFamilyDestination):
             else:
                 if not errors:
                     return {}
-                if time.monotonic() > deadline or not is_unknown_field(errors):
+                is_late = self._inferred is not None or is_unknown_field(errors)  # inferred values fit their columns
+                if time.monotonic() > deadline or not is_late:
                     return refused_rows(request, errors, target.table_id)
             rest(_PAUSE)
 

@@ -1,5 +1,6 @@
 """The ``bigquery_streaming_v2`` destination: the Storage Write API appends the rows."""
 
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,20 @@ from bizon.common.errors.errors import DestinationConnectionError
 from bizon.connectors.destinations.bigquery.src.staged_destination import BigQueryStagedDestination
 from bizon.connectors.destinations.bigquery_streaming_v2.src.marked_staging import MarkedStaging
 from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import BATCH, Messages
+from bizon.connectors.destinations.bigquery_streaming_v2.src.typed_messages import TypedMessages
 from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
     from bizon.connectors.destinations.bigquery.src.tables import Target
+    from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
     from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQueryStreamingV2ConfigDetails
 
 _MB = 1_000_000
+_Append = Callable[[str | None, pl.DataFrame, "Confirmed"], None]
+"""Appends rows, with a mark in staging, and notes those that are confirmed."""
 
 
 class BigQueryStreamingV2Destination(BigQueryStagedDestination):
@@ -52,11 +59,11 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
             return False, reason
         with self._writing(f"table '{table}'"):
             with self._rejecting(rows):
-                writer = self._writer(table)
+                append = self._append_to(table, df_destination_records)
             if self._in_place:
-                self._landed.write((table, self.batch), df_destination_records, partial(_append, writer, None))
+                self._landed.write((table, self.batch), df_destination_records, partial(append, None))
                 return True, None
-            _append(writer, self._staging.new_mark(), df_destination_records, [])
+            append(self._staging.new_mark(), df_destination_records, [])
         return True, None
 
     def close(self) -> None:
@@ -73,26 +80,52 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         schema = [*wanted.schema, SchemaField(BATCH, "STRING")]
         return wanted._replace(table_id=self.temp_table_id, schema=schema, clustering=None)
 
-    def _writer(self, table: str) -> TableWriter:
+    def _append_to(self, table: str, rows: pl.DataFrame) -> _Append:
+        """Returns a function that appends the rows of a batch, or some of them, to a table that has their columns."""
+        if self._inferred is not None:
+            typed = self._typed(self._inferred, table, rows)
+            return partial(_append_typed, *self._typed_writer(table, typed.fields), typed)
         if table not in self._writers:
             if self._in_place:
                 target = self._target(table)
                 self._finals.ensure(target)
             else:
                 target = self._staging.table
-            self._writers[table] = TableWriter(
-                self._write_client,
-                target.table_id,
-                Messages(target.schema, self._declared.schema_of(table)),
-                request_bytes=int(self.config.request_size * _MB),
-                threads=self.config.max_concurrent_threads,
-                offsets=not self._in_place or self.config.use_offsets,
-                request_rows=self.config.bq_max_rows_per_request,
-            )
-        return self._writers[table]
+            messages = Messages(target.schema, self._declared.schema_of(table))
+            self._writers[table] = self._new_writer(target.table_id, messages.descriptor), messages
+        return partial(_append, *self._writers[table])
+
+    def _typed_writer(self, table: str, fields: Sequence[SchemaField]) -> tuple[TableWriter, TypedMessages]:
+        """The writer of the last batch, unless this one has other columns."""
+        wanted = [*fields] if self._in_place else [*fields, SchemaField(BATCH, "STRING")]
+        writer, messages = self._typed_writers.get(table, (None, None))
+        if writer is None or messages is None or messages.fields != wanted:
+            messages = TypedMessages(wanted, None if self._in_place else BATCH)
+            place = table if self._in_place else self.temp_table_id
+            writer = self._new_writer(place, messages.descriptor, wanted)
+            self._typed_writers[table] = writer, messages
+        return writer, messages
+
+    def _new_writer(
+        self, table_id: str, descriptor: "DescriptorProto", fields: Sequence[SchemaField] = ()
+    ) -> TableWriter:
+        return TableWriter(
+            self._write_client,
+            table_id,
+            descriptor,
+            request_bytes=int(self.config.request_size * _MB),
+            threads=self.config.max_concurrent_threads,
+            offsets=not self._in_place or self.config.use_offsets,
+            request_rows=self.config.bq_max_rows_per_request,
+            fields=fields,
+        )
 
     @cached_property
-    def _writers(self) -> dict[str, TableWriter]:
+    def _writers(self) -> dict[str, tuple[TableWriter, Messages]]:
+        return {}
+
+    @cached_property
+    def _typed_writers(self) -> dict[str, tuple[TableWriter, TypedMessages]]:
         return {}
 
     @cached_property
@@ -104,5 +137,18 @@ class BigQueryStreamingV2Destination(BigQueryStagedDestination):
         return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
 
 
-def _append(writer: TableWriter, mark: str | None, rows: pl.DataFrame, confirmed: "Confirmed") -> None:
-    writer.write(writer.messages.encode(rows, mark), confirmed)
+def _append(
+    writer: TableWriter, messages: Messages, mark: str | None, rows: pl.DataFrame, confirmed: "Confirmed"
+) -> None:
+    writer.write(messages.encode(rows, mark), confirmed)
+
+
+def _append_typed(
+    writer: TableWriter,
+    messages: TypedMessages,
+    typed: "TypedRows",
+    mark: str | None,
+    rows: pl.DataFrame,
+    confirmed: "Confirmed",
+) -> None:
+    writer.write(messages.encode(typed.of(rows), mark), confirmed)

@@ -48,11 +48,21 @@ class MarkedStaging:
         if there is None or self._claim.is_new:
             return
         try:
-            self._tables.widen(there, self.table.schema)  # by columns that the final table has gained since
+            self._tables.fit(there, self.table)  # by columns that the final table has gained since
         except DestinationError:
             if resume.last_iteration is not None:
                 raise
             self._claim.replace(self.table, like)
+
+    def columns(self) -> Sequence[bigquery.SchemaField]:
+        """Its columns as of now."""
+        found: Sequence[bigquery.SchemaField] = self._tables.get(self.table.table_id).schema
+        return found
+
+    def grow(self, table: "Target", published: "Target") -> None:
+        """Give it the columns that the next rows need."""
+        self.table, self._published = table, published
+        self._tables.fit(self._tables.get(table.table_id), table)
 
     def new_mark(self) -> str:
         """The mark of the next try of a write."""
@@ -68,8 +78,13 @@ class MarkedStaging:
         self._claim.check()
         marks = self._check(committed)
         rows = sum(batch.rows for batch in committed)
+        published = self._published._replace(table_id=self.table.table_id)
         self._staged = Staged(
-            self.table.table_id, self._published.schema, rows, _WHERE, [ArrayQueryParameter("marks", "STRING", marks)]
+            self.table.table_id,
+            self._tables.columns(published) if published.infers else published.schema,
+            rows,
+            _WHERE,
+            [ArrayQueryParameter("marks", "STRING", marks)],
         )
 
     def staged(self) -> Staged:

@@ -1,19 +1,22 @@
 """Writes a batch: rows are packed into requests, which several write streams send at the same time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from google.cloud.bigquery import SchemaField
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 from bizon.common.errors.errors import RowsRejectedError
 from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
 from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
+from bizon.connectors.destinations.bigquery_streaming_v2.src.settled import opened
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+
     from bizon.connectors.destinations.bigquery.src.landed import Confirmed
-    from bizon.connectors.destinations.bigquery_streaming_v2.src.messages import Messages
 
 ROW_BYTES = 8_000_000  # of one row; BigQuery takes requests of 10 MB
 _AROUND = 8  # most bytes around a row in a request
@@ -21,20 +24,23 @@ _AROUND = 8  # most bytes around a row in a request
 
 class TableWriter:
     """Writes to one table. ``threads``: streams that append at the same time. With ``offsets`` the streams belong to
-    this run, and a repeated request is not written twice; without, all use the default stream of the table."""
+    this run, and a repeated request is not written twice; without, all use the default stream of the table. ``fields``:
+    columns that may be new or of a new type; a stream is opened once the API knows them."""
 
     def __init__(
         self,
         client: BigQueryWriteClient,
         table_id: str,
-        messages: "Messages",
+        descriptor: "DescriptorProto",
         *,
         request_bytes: int,
         threads: int,
         offsets: bool,
         request_rows: int | None = None,
+        fields: Sequence[SchemaField] = (),
     ) -> None:
-        self.messages = messages
+        self._descriptor = descriptor
+        self._fields = fields
         self._client = client
         self._parent = client.table_path(*table_id.split("."))
         self._request_bytes = request_bytes
@@ -70,10 +76,17 @@ class TableWriter:
 
     def _open(self) -> WriteStream:
         if not self._offsets:
-            return WriteStream(self._client, f"{self._parent}/streams/_default", self.messages.descriptor, offset=None)
+            name = f"{self._parent}/streams/_default"
+            if self._fields:
+                seen = types.GetWriteStreamRequest(name=name, view=types.WriteStreamView.FULL)
+                opened(lambda: self._client.get_write_stream(request=seen, **REQUEST_OPTIONS), self._fields)
+            return WriteStream(self._client, name, self._descriptor, offset=None)
         wanted = types.WriteStream(type_=types.WriteStream.Type.COMMITTED)
-        made = self._client.create_write_stream(parent=self._parent, write_stream=wanted, **REQUEST_OPTIONS)
-        return WriteStream(self._client, made.name, self.messages.descriptor, offset=0)
+
+        def create() -> types.WriteStream:
+            return self._client.create_write_stream(parent=self._parent, write_stream=wanted, **REQUEST_OPTIONS)
+
+        return WriteStream(self._client, opened(create, self._fields).name, self._descriptor, offset=0)
 
 
 def _raise_all(errors: list[BaseException]) -> None:

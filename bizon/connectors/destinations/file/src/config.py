@@ -9,12 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from bizon.destination import column_types as kit
 from bizon.destination.config import (
     AbstractDestinationConfig,
-    AbstractDestinationDetailsConfig,
     DestinationColumn,
     DestinationTypes,
     RecordSchemaConfig,
 )
-from bizon.destination.typed_config import Naming, SchemaMode
+from bizon.destination.typed_config import InferringDetailsConfig
 
 
 class FileFormat(StrEnum):
@@ -106,7 +105,7 @@ class FileRecordSchemaConfig(RecordSchemaConfig):
         return columns
 
 
-class FileDestinationDetailsConfig(AbstractDestinationDetailsConfig):
+class FileDestinationDetailsConfig(InferringDetailsConfig):
     """Settings of the ``file`` destination. ``destination_id`` is the path without the extension."""
 
     format: FileFormat = Field(
@@ -117,51 +116,11 @@ class FileDestinationDetailsConfig(AbstractDestinationDetailsConfig):
         description="Columns per file, for `unnest`: the only ones, unless `schema_mode` is set. Without it they are "
         "inferred.",
     )
-    schema_mode: SchemaMode | None = Field(
-        default=None,
-        description="How inferred columns follow the records: evolve (default) = add and widen | freeze = keep the "
-        "columns, rescue what has none | strict = keep the columns, refuse a record that does not fit. With "
-        "`record_schemas`: declared columns win, others are inferred.",
-    )
-    flatten: int = Field(
-        default=0, ge=0, le=10, description="Levels of nested objects that become columns, where columns are inferred."
-    )
-    naming: Naming = Field(
-        default=Naming.KEEP,
-        description="Names of inferred columns: keep = the keys | snake_case = OrderId is order_id.",
-    )
 
     @field_validator("destination_id")
     @classmethod
     def _names_a_file(cls, value: str | None) -> str | None:
         return None if value is None else check_stem(value)
-
-    @property
-    def infers(self) -> bool:
-        """Whether the columns follow the records."""
-        return self.unnest and (not self.record_schemas or self.schema_mode is not None)
-
-    @property
-    def mode(self) -> SchemaMode:
-        """How inferred columns follow the records."""
-        return self.schema_mode or SchemaMode.EVOLVE
-
-    @property
-    def has_snake_case(self) -> bool:
-        """Whether inferred columns are named in snake case."""
-        return self.naming is Naming.SNAKE_CASE
-
-    @model_validator(mode="after")
-    def _unnest_needs_schemas(self) -> "FileDestinationDetailsConfig":
-        """Unlike elsewhere, it needs none: the columns are inferred."""
-        return self
-
-    @model_validator(mode="after")
-    def _keys_are_used(self) -> "FileDestinationDetailsConfig":
-        given = {"schema_mode", "flatten", "naming"} & self.model_fields_set
-        if given and not self.infers:
-            raise ValueError(f"`{min(given)}` is for inferred columns: set `unnest: true`, without `record_schemas`")
-        return self
 
     @model_validator(mode="after")
     def _lines_are_not_empty(self) -> "FileDestinationDetailsConfig":
