@@ -9,23 +9,23 @@ import sqlalchemy as sa
 from bizon.common.errors.errors import SourceFetchError
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.sql.src.flavour import Column
+    from bizon.connectors.sources.sql.src.flavour import Column, Flavour
     from bizon.connectors.sources.sql.src.relation import Relation
 
 
-def no_null_in_key(connection: "sa.Connection", relation: "Relation") -> None:
+def no_null_in_key(connection: "sa.Connection", flavour: "Flavour", relation: "Relation") -> None:
     """Raise SourceFetchError for a record whose key is null: no page would reach it."""
-    for column in relation.key:
-        if _has_null(connection, relation, column):
+    for column in relation.nullable:
+        if _has_null(connection, flavour, relation, column):
             raise SourceFetchError(
                 f"column '{column.name}' of the primary key is null in some records, which no page would reach: choose "
                 "another source.primary_key, or leave them out with source.where"
             )
 
 
-def no_null_cursor(connection: "sa.Connection", relation: "Relation", cursor: "Column") -> None:
+def no_null_cursor(connection: "sa.Connection", flavour: "Flavour", relation: "Relation", cursor: "Column") -> None:
     """Raise SourceFetchError for a record whose cursor is null."""
-    if _has_null(connection, relation, cursor):
+    if _has_null(connection, flavour, relation, cursor):
         raise SourceFetchError(
             f"column '{cursor.name}' is null in some records, and source.null_cursor is fail: no incremental run would "
             "find them"
@@ -46,8 +46,8 @@ def not_unique(key: "Sequence[Column]") -> SourceFetchError:
     )
 
 
-def _has_null(connection: "sa.Connection", relation: "Relation", column: "Column") -> bool:
-    statement = relation.select(sa.literal_column("1")).where(column.expression.is_(None)).limit(1)
+def _has_null(connection: "sa.Connection", flavour: "Flavour", relation: "Relation", column: "Column") -> bool:
+    statement = relation.select(sa.literal_column("1")).where(flavour.is_null(column)).limit(1)
     return connection.execute(statement).first() is not None
 
 

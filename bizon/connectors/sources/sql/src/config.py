@@ -33,7 +33,7 @@ class SqlSourceConfig(SourceConfig):
     )
     url: SecretText = Field(
         min_length=1,
-        description="Address of the database, as SQLAlchemy writes it: `postgresql://user:password@host:5432/database`, "
+        description="Address of the database, as SQLAlchemy writes it: `postgresql://user:password@host:5432/name`, "
         "`mysql://...`, `mariadb://...`, `sqlite:///file.db`, `duckdb:///file.duckdb`. Percent-encode special "
         "characters of user and password.",
     )
@@ -84,13 +84,6 @@ class SqlSourceConfig(SourceConfig):
     def overlap(self) -> float:
         """The lookback: seconds, or units of a cursor that is a number."""
         return self.lookback or self.incremental_lookback
-
-    @field_validator("url")
-    @classmethod
-    def _is_a_url(cls, value: str) -> str:
-        if re.match(r"[A-Za-z][\w+]*://", value) is None:
-            raise ValueError("must begin with the kind of database, for example postgresql:// or sqlite:///")
-        return value
 
     @field_validator("cursor_field")
     @classmethod

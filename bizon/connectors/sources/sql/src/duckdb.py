@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from bizon.connectors.sources.sql.src import values
 from bizon.connectors.sources.sql.src.duckdb_dialect import NAME
+from bizon.connectors.sources.sql.src.durations import iso_duration
 from bizon.connectors.sources.sql.src.flavour import Clock, Column, Failure, Flavour, Table
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class DuckDb(Flavour):
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
         if column.kind.startswith(("TIME", "DATE", "INTERVAL", "FLOAT")) and not column.kind.endswith("]"):
-            return sa.cast(column.expression, sa.Text).label(column.name)
+            return sa.cast(column.expression, sa.Text)
         return column.expression
 
     def keyed(self, column: Column) -> "sa.ColumnElement[Any]":
@@ -104,4 +105,4 @@ def interval(text: str) -> str:
         else:
             whole = (int(hours) * 60 + int(minutes)) * 60 + int(seconds)
             microseconds = (whole * 1_000_000 + int(fraction.ljust(6, "0") or 0)) * (-1 if minus else 1)
-    return values.iso_duration(months, days, microseconds)
+    return iso_duration(months, days, microseconds)

@@ -50,6 +50,17 @@ class Failure(NamedTuple):
     hint: str = ""
 
 
+CREDENTIALS = (
+    "check user, password and database in source.url; there, special characters are percent-encoded (@ is %40)"
+)
+"""The hint for a login that is refused."""
+TOO_SLOW = (
+    "the statement was cancelled; when it takes too long, lower source.page_size, put an index on the columns of key "
+    "and cursor, or raise source.statement_timeout"
+)
+"""The hint for a statement that a time limit ended."""
+
+
 class Flavour:
     """One kind of database. Subclasses override what they know better.
 
@@ -60,6 +71,9 @@ class Flavour:
     """Whether ``(a, b) > (x, y)`` finds its place in an index."""
     hidden_columns: Sequence[str] = ()
     """Columns of every table that ``*`` leaves out."""
+
+    keys_may_be_null = False
+    """Whether a primary key may have nulls."""
 
     def __init__(self, config: "SqlSourceConfig") -> None:
         self.config = config
@@ -83,7 +97,7 @@ class Flavour:
         return [Column(name) for name in result.keys()]  # noqa: SIM118 - no mapping
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
-        """What is selected for a column."""
+        """What is selected for a column. The reader gives it another name, since pages are ordered by the column."""
         return column.expression
 
     def ordered(self, column: Column) -> "sa.ColumnElement[Any]":
@@ -97,6 +111,10 @@ class Flavour:
     def bound(self, column: Column, value: Any) -> "sa.ColumnElement[Any]":
         """The value of a key, to be compared with ``ordered``."""
         return sa.bindparam(None, value, type_=sa.types.NULLTYPE, unique=True)
+
+    def is_null(self, column: Column) -> "sa.ColumnElement[bool]":
+        """Whether a column is null."""
+        return column.expression.is_(None)
 
     def clock_of(self, column: Column, sample: Any) -> Clock:
         """How a column tells the time. ``sample``: its greatest value."""
@@ -120,6 +138,10 @@ class Flavour:
         """Wait until every transaction that is open now has ended, as far as the database tells; False when that takes
         too long. For cursors that do not tell the time."""
         return True
+
+    def abandon(self, connection: "Connection", result: "sa.CursorResult[Any]") -> None:
+        """Close a result that has not been read to its end."""
+        result.close()
 
     def estimates(self, connection: "Connection", schema: str | None) -> dict[str, int]:
         """About how many rows each table of a schema has, without counting them."""

@@ -9,8 +9,8 @@ Element = sa.ColumnElement[Any]
 
 
 def after(columns: Sequence[Element], values: Sequence[Element], *, rows: bool) -> "sa.ColumnElement[bool]":
-    """``(a, b) > (x, y)``. Without ``rows`` the comparison is expanded, and begins with a condition on the first column,
-    by which any database finds the place in an index."""
+    """``(a, b) > (x, y)``. Without ``rows`` the comparison is expanded, and begins with a condition on the first
+    column, by which any database finds the place in an index."""
     if len(columns) == 1:
         return columns[0] > values[0]
     if rows:

@@ -9,7 +9,7 @@ from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.converters import encoders
 
 from bizon.connectors.sources.sql.src import values
-from bizon.connectors.sources.sql.src.flavour import Clock, Column, Failure, Flavour, Table
+from bizon.connectors.sources.sql.src.flavour import CREDENTIALS, TOO_SLOW, Clock, Column, Failure, Flavour, Table
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -33,6 +33,7 @@ _CONVERSIONS: dict[int, values.Convert] = {
 _CLOCKS = {FIELD_TYPE.TIMESTAMP: Clock.AWARE, FIELD_TYPE.DATETIME: Clock.LOCAL, FIELD_TYPE.DATE: Clock.DATE}
 _DECIMALS = (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL)
 _PASSING = (1040, 1053, 1158, 1159, 1160, 1161, 1205, 1213, 1927, 2002, 2003, 2006, 2013)
+_REFUSED = (1044, 1045, 1698)
 _TIMED_OUT = (1969, 3024)
 _SILENCE = 3600  # seconds; a server that says nothing for longer is gone
 _JSON_COLUMNS = """
@@ -66,7 +67,7 @@ class MySql(Flavour):
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
         if column.convert is values.single_number:
-            return (column.expression + sa.literal_column("0e0")).label(column.name)  # a FLOAT is shown with 6 digits
+            return column.expression + sa.literal_column("0e0")  # a FLOAT is shown with 6 digits
         return column.expression
 
     def ordered(self, column: Column) -> "sa.ColumnElement[Any]":
@@ -79,6 +80,10 @@ class MySql(Flavour):
         if isinstance(value, str) and column.kind in (*_DECIMALS, FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE):
             return sa.literal_column(_number(value, column.kind))  # compared with a text, it would be rounded
         return super().bound(column, value)
+
+    def is_null(self, column: Column) -> "sa.ColumnElement[bool]":
+        """With an operator for which a date of zeros is not null."""
+        return column.expression.op("<=>", is_comparison=True)(sa.literal_column("NULL"))
 
     def settled(self, connection: "Connection") -> datetime:
         text = connection.exec_driver_sql("SELECT utc_timestamp(6)").scalar_one()
@@ -96,6 +101,13 @@ class MySql(Flavour):
             return moment.date().isoformat()
         return moment.replace(tzinfo=None).isoformat(" ")
 
+    def abandon(self, connection: "Connection", result: "sa.CursorResult[Any]") -> None:
+        """Drops the connection; else the driver reads the rest of the table before it closes the result."""
+        cursor: Any = result.cursor
+        if cursor is not None and cursor._result is not None:  # noqa: SLF001 - the driver has no other way
+            cursor._result.unbuffered_active = False  # noqa: SLF001
+        connection.invalidate()
+
     def estimates(self, connection: "Connection", schema: str | None) -> dict[str, int]:
         return {str(row[0]): int(row[1]) for row in connection.execute(sa.text(_ESTIMATES), {"schema": schema})}
 
@@ -105,11 +117,9 @@ class MySql(Flavour):
     def failure(self, error: BaseException) -> Failure:
         code = error.args[0] if error.args else None
         if code in _TIMED_OUT:
-            return Failure(
-                False,
-                "the statement took too long: lower source.page_size, put an index on the columns of key and cursor, "
-                "or raise source.statement_timeout",
-            )
+            return Failure(False, TOO_SLOW)
+        if code in _REFUSED:
+            return Failure(False, CREDENTIALS)
         return Failure(code in _PASSING or isinstance(error, pymysql.InterfaceError))
 
     def _settings(self, connection: Any, _record: Any) -> None:

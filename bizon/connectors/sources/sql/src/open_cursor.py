@@ -1,5 +1,6 @@
 """Pages of a stream without a key, from one cursor that stays open. No later run can continue in the middle."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
@@ -53,9 +54,13 @@ class CursorReader:
 
     def close(self) -> None:
         """End the cursor."""
-        if self._connection is not None:
-            self._connection.close()
+        connection, result = self._connection, self._result
         self._connection = self._result = None
+        with suppress(DBAPIError):  # the server has ended it
+            if connection is not None and result is not None and self._ahead:
+                self._database.flavour.abandon(connection, result)
+        if connection is not None:
+            connection.close()
 
     def _open(self, state: "SourceIncrementalState | None") -> None:
         logger.warning(

@@ -1,7 +1,6 @@
 """PostgreSQL, by psycopg. Values travel as the text that the server writes, so that nothing is rounded on the way."""
 
-from datetime import UTC, datetime, timedelta
-from time import monotonic
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -9,14 +8,14 @@ import sqlalchemy as sa
 from psycopg.adapt import Buffer, Loader
 from psycopg.postgres import types
 
-from bizon.common.errors.errors import SourceFetchError
-from bizon.common.safe_log import logger
-from bizon.common.waiting import rest
 from bizon.connectors.sources.sql.src import values
-from bizon.connectors.sources.sql.src.flavour import Clock, Column, Failure, Flavour, Table
+from bizon.connectors.sources.sql.src.flavour import CREDENTIALS, TOO_SLOW, Clock, Column, Failure, Flavour, Table
+from bizon.connectors.sources.sql.src.postgres_transactions import OpenTransactions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
+
+    from bizon.connectors.sources.sql.src.config import SqlSourceConfig
 
 _AS_THEY_ARE = ("bool", "int2", "int4", "int8", "oid", "text", "varchar", "bpchar", "name", '"char"')
 _CONVERSIONS: dict[str, values.Convert] = {
@@ -37,22 +36,11 @@ _CONNECTING = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-_MARGIN = timedelta(seconds=1)  # a transaction is in pg_stat_activity a moment after it began
-_PATIENCE = 60  # seconds to wait for open transactions
 _SETTINGS = """
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true),
     set_config('IntervalStyle', 'iso_8601', true), set_config('extra_float_digits', '1', true),
     set_config('bytea_output', 'hex', true), set_config('standard_conforming_strings', 'on', true),
     set_config('idle_in_transaction_session_timeout', '0', true)
-"""
-_OPEN = """
-SELECT clock_timestamp() AS now, min(xact_start) AS oldest,
-    count(*) FILTER (WHERE state = 'disabled' OR (state IS NULL AND xact_start IS NULL AND NOT (
-        pg_has_role('pg_read_all_stats', 'USAGE') OR pg_has_role(usesysid, 'USAGE')))) AS hidden,
-    (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) AS prepared,
-    pg_is_in_recovery() AS is_standby
-FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
 """
 _ESTIMATES = """
 SELECT relname, reltuples::int8 FROM pg_class
@@ -75,11 +63,16 @@ class Postgres(Flavour):
 
     compares_rows = True
 
+    def __init__(self, config: "SqlSourceConfig") -> None:
+        super().__init__(config)
+        self._transactions = OpenTransactions(has_lookback=bool(config.overlap))
+
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
         engine = sa.create_engine(
             url,
             hide_parameters=True,
             pool_size=1,
+            isolation_level="READ COMMITTED",  # a snapshot from before the open transactions were asked for loses rows
             use_native_hstore=False,
             connect_args={
                 "client_encoding": "utf8",
@@ -95,38 +88,27 @@ class Postgres(Flavour):
         connection.exec_driver_sql(f"{_SETTINGS}, set_config('transaction_read_only', 'on', true){self._timeout()}")
 
     def described(self, connection: "Connection", result: "sa.CursorResult[Any]", table: Table | None) -> list[Column]:
-        found = [(each[0], int(each[1])) for each in result.cursor.description or ()]
+        description: Any = result.cursor.description
+        found = [(each.name, each.type_code) for each in description]
         unknown = [oid for _, oid in found if types.get(oid) is None]
         as_json = self._without_a_type(connection, unknown) if unknown else set()
         return [_column(name, oid, oid in as_json) for name, oid in found]
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
         if column.convert is values.json and column.kind is None:
-            return sa.cast(sa.func.to_json(column.expression), sa.Text).label(column.name)
+            return sa.cast(sa.func.to_json(column.expression), sa.Text)
         return column.expression
 
+    def keyed(self, column: Column) -> "sa.ColumnElement[Any]":
+        kind = types.get(column.kind) if column.kind else None
+        is_array = kind is not None and kind.array_oid == column.kind
+        return sa.cast(column.expression, sa.Text) if is_array else column.expression
+
     def settled(self, connection: "Connection") -> datetime:
-        connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
-        found = connection.exec_driver_sql(_OPEN).one()
-        now = _aware(found.now)
-        reason = _unknown(found)
-        if reason is None:
-            return min(now - _MARGIN, now if found.oldest is None else _aware(found.oldest))
-        if not self.config.overlap:
-            raise SourceFetchError(f"{reason}. Or set source.lookback to longer than a transaction lasts")
-        logger.warning(f"{reason}: only source.lookback covers rows that are committed late")
-        return now - _MARGIN
+        return self._transactions.settled(connection)
 
     def wait_until_settled(self, connection: "Connection") -> bool:
-        until, moment = (
-            monotonic() + _PATIENCE,
-            _aware(connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()),
-        )
-        while self.settled(connection) <= moment:
-            if monotonic() > until:
-                return False
-            rest(0.2)
-        return True
+        return self._transactions.wait_until_ended(connection)
 
     def local(self, connection: "Connection", moment: datetime) -> datetime:
         zone = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
@@ -149,15 +131,12 @@ class Postgres(Flavour):
     def failure(self, error: BaseException) -> Failure:
         state = getattr(error, "sqlstate", None)
         if state == _TIMED_OUT:
-            return Failure(
-                False,
-                "the statement was cancelled; when it takes too long, lower source.page_size, put an index on the "
-                "columns of key and cursor, or raise source.statement_timeout",
-            )
+            return Failure(False, TOO_SLOW)
         if state is not None:
             return Failure(state.startswith(_PASSING))
-        refused = any(each in str(error) for each in _REFUSALS)
-        return Failure(isinstance(error, psycopg.OperationalError) and not refused)
+        if any(each in str(error) for each in _REFUSALS):
+            return Failure(False, CREDENTIALS)
+        return Failure(isinstance(error, psycopg.OperationalError))
 
     def _timeout(self) -> str:
         seconds = self.config.statement_timeout
@@ -186,26 +165,3 @@ def _column(name: str, oid: int, is_json: bool) -> Column:
     if oid == kind.array_oid:
         return Column(name, oid, None if convert is None else values.each(convert))
     return Column(name, oid, convert, _CLOCKS.get(kind.name, Clock.NONE))
-
-
-def _unknown(found: Any) -> str | None:
-    """Why the open transactions are unknown."""
-    if found.is_standby:
-        return (
-            "this server is a standby, which does not show the open transactions of its primary: read from the primary"
-        )
-    if found.prepared:
-        return (
-            f"{found.prepared} prepared transactions wait for COMMIT PREPARED or ROLLBACK PREPARED, and nothing tells "
-            "when they began: end them"
-        )
-    if found.hidden:
-        return (
-            f"{found.hidden} sessions of other roles are hidden from this role, so rows of their open transactions "
-            "could be lost: GRANT pg_read_all_stats to the role"
-        )
-    return None
-
-
-def _aware(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

@@ -63,7 +63,7 @@ class KeyedReader:
 
     def _first(self, connection: "sa.Connection", state: "SourceIncrementalState | None") -> Json:
         """The place of the first page. It is in the checkpoint of each page, so a window keeps its end."""
-        checks.no_null_in_key(connection, self._relation)
+        checks.no_null_in_key(connection, self._flavour, self._relation)
         scoped = self._scope.opened(connection, state)
         part = _EVERYTHING if state is None else _WITHOUT_CURSOR if self._scope.includes_nulls else _CHANGED
         return {"part": part, "after": None, "window": scoped.as_json}
@@ -76,10 +76,9 @@ class KeyedReader:
 
     def _statement(self, pagination: Json, scoped: "Scoped", order: "list[Column]") -> "sa.Select[Any]":
         flavour, part = self._flavour, pagination["part"]
-        statement = self._relation.select(
-            *(flavour.selected(column) for column in self._relation.columns),
-            *(flavour.keyed(column).label(f"bizon_key_{number}") for number, column in enumerate(order)),
-        )
+        selected = [flavour.selected(column) for column in self._relation.columns]
+        keys = [flavour.keyed(column) for column in order]
+        statement = self._relation.select(*(each.label(f"bizon_{at}") for at, each in enumerate(selected + keys)))
         condition = {
             _EVERYTHING: scoped.everything,
             _WITHOUT_CURSOR: scoped.without_cursor,

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 class Relation(NamedTuple):
     """``columns``: those to deliver. ``key``: identifies a record; empty when nothing does. ``is_unique``: the database
-    guarantees it. ``cursor``: tells what changed; None in a full refresh."""
+    guarantees it. ``nullable``: the columns of the key that may be null. ``cursor``: tells what changed; None in a full refresh."""
 
     clause: "sa.FromClause | sa.TextClause"
     where: "sa.TextClause | None"
     columns: list[Column]
     key: list[Column]
     is_unique: bool
+    nullable: list[Column]
     cursor: Column | None
 
     def select(self, *selected: Any) -> "sa.Select[Any]":
@@ -48,7 +49,9 @@ def relation_of(config: "SqlSourceConfig", database: "Database") -> Relation:
     if config.is_incremental and config.cursor_field is not None:
         cursor = _named(by_name, config.cursor_field, "cursor_field")
     where = None if config.where is None else _raw(f"(\n{config.where}\n)")
-    return Relation(clause, where, chosen, key, not config.primary_key or set(config.primary_key) == set(own), cursor)
+    is_unique = bool(own) and {*own} <= {column.name for column in key}
+    nullable = [column for column in key if column.name not in own or database.flavour.keys_may_be_null]
+    return Relation(clause, where, chosen, key, is_unique, nullable, cursor)
 
 
 def _columns(database: "Database", clause: Any, table: Table | None) -> list[Column]:

@@ -50,7 +50,7 @@ class RunScope:
         if self._windows is None or self._relation.cursor is None:
             return Scoped()
         if self._nulls is NullCursor.FAIL:
-            checks.no_null_cursor(connection, self._relation, self._relation.cursor)
+            checks.no_null_cursor(connection, self._flavour, self._relation, self._relation.cursor)
         return self._of(self._windows.opened(connection, state))
 
     def restored(self, window: dict[str, Any] | None) -> Scoped:
@@ -61,7 +61,7 @@ class RunScope:
         if self._windows is None or self._relation.cursor is None:
             return Scoped()
         changed = window.condition(self._flavour, self._relation.cursor)
-        is_null = self._relation.cursor.expression.is_(None)
+        is_null = self._flavour.is_null(self._relation.cursor)
         return Scoped(
             everything=sa.or_(changed, is_null) if self.includes_nulls else changed,
             without_cursor=is_null,

@@ -22,6 +22,7 @@ class Sqlite(Flavour):
 
     compares_rows = True
     hidden_columns = ("rowid",)
+    keys_may_be_null = True
 
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
         engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE})
@@ -76,7 +77,9 @@ class Sqlite(Flavour):
         )
         found: dict[str, int] = {}
         for name in tables.scalars().all():
-            greatest = sa.select(sa.func.max(sa.column("rowid"))).select_from(Table(name, schema).clause)
+            greatest: sa.Select[Any] = sa.select(sa.func.max(sa.column("rowid"))).select_from(
+                Table(name, schema).clause
+            )
             found[name] = connection.execute(greatest).scalar() or 0
         if connection.exec_driver_sql(f"SELECT 1 FROM {prefix}sqlite_master WHERE name = 'sqlite_stat1'").first():
             stats = connection.exec_driver_sql(f"SELECT tbl, stat FROM {prefix}sqlite_stat1 WHERE stat IS NOT NULL")
