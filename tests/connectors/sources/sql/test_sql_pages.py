@@ -217,10 +217,10 @@ def test_names_that_need_quotes(database: Database) -> None:
     url, run = database
     quote = "`" if url.startswith("mariadb") else '"'
     table, column = f"{quote}My 100% table{quote}", f"{quote}order: by %(x)s{quote}"
-    run(f"CREATE TABLE {table} ({column} INTEGER PRIMARY KEY, {quote}select{quote} INTEGER)")
+    run(f"CREATE TABLE {table} ({column} INTEGER PRIMARY KEY, {quote}at{quote} INTEGER)")
     run(f"INSERT INTO {table} VALUES (1, 2), (2, 3)")
     read = Reading(url=url, stream="My 100% table", page_size=1)
-    assert read.records == [{"order: by %(x)s": 1, "select": 2}, {"order: by %(x)s": 2, "select": 3}]
+    assert read.records == [{"order: by %(x)s": 1, "at": 2}, {"order: by %(x)s": 2, "at": 3}]
 
 
 def test_a_table_of_another_schema(postgres: Place, mariadb: MariaDb) -> None:

@@ -40,6 +40,7 @@ class Column(NamedTuple):
 
     @property
     def expression(self) -> "sa.ColumnElement[Any]":
+        """The column in a statement."""
         return sa.column(self.name)
 
 
@@ -72,6 +73,8 @@ class Flavour:
     hidden_columns: Sequence[str] = ()
     """Columns of every table that ``*`` leaves out."""
 
+    quotes: bool | None = None
+    """Whether all names are quoted; None = those that need it, as far as SQLAlchemy knows the words of the database."""
     keys_may_be_null = False
     """Whether a primary key may have nulls."""
 
@@ -162,9 +165,10 @@ class Table(NamedTuple):
     name: str
     schema: str | None = None
 
-    @property
-    def clause(self) -> "sa.TableClause":
-        return sa.table(self.name, schema=self.schema)
+    def clause(self, quotes: bool | None) -> "sa.TableClause":
+        """The table in a statement."""
+        schema = None if self.schema is None else sa.quoted_name(self.schema, quotes)
+        return sa.table(sa.quoted_name(self.name, quotes), schema=schema)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name

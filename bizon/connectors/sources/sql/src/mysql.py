@@ -49,6 +49,8 @@ WHERE TABLE_SCHEMA = coalesce(:schema, database()) AND TABLE_ROWS IS NOT NULL
 class MySql(Flavour):
     """MariaDB and MySQL."""
 
+    quotes = True
+
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
         waits = {"connect_timeout": 10, "read_timeout": _SILENCE}
         arguments: dict[str, Any] = {name: value for name, value in waits.items() if name not in url.query}

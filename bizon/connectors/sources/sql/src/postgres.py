@@ -61,6 +61,7 @@ class Text(Loader):
 class Postgres(Flavour):
     """PostgreSQL, and what speaks its protocol."""
 
+    quotes = True
     compares_rows = True
 
     def __init__(self, config: "SqlSourceConfig") -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 class Relation(NamedTuple):
     """``columns``: those to deliver. ``key``: identifies a record; empty when nothing does. ``is_unique``: the database
-    guarantees it. ``nullable``: the columns of the key that may be null. ``cursor``: tells what changed; None in a full refresh."""
+    guarantees it. ``nullable``: the columns of the key that may be null. ``cursor``: tells what changed; None in a full
+    refresh."""
 
     clause: "sa.FromClause | sa.TextClause"
     where: "sa.TextClause | None"
@@ -37,7 +38,7 @@ def relation_of(config: "SqlSourceConfig", database: "Database") -> Relation:
     query = config.queries.get(config.stream)
     catalogue = Catalogue(database)
     table = None if query is not None else catalogue.table(config.stream)
-    clause = table.clause if table is not None else _raw(f"(\n{query}\n) bizon_query")
+    clause = table.clause(database.flavour.quotes) if table is not None else _raw(f"(\n{query}\n) bizon_query")
     found = _columns(database, clause, table)
     by_name = {column.name: column for column in found}
     chosen = found if config.columns == ("*",) else [_named(by_name, name, "columns") for name in config.columns]
@@ -68,7 +69,7 @@ def _columns(database: "Database", clause: Any, table: Table | None) -> list[Col
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SourceFetchError(f"the query has two columns '{twice}'; name one of them with AS")
-    return found
+    return [column._replace(name=sa.quoted_name(column.name, database.flavour.quotes)) for column in found]
 
 
 def _named(columns: dict[str, Column], name: str, key: str) -> Column:

@@ -19,7 +19,7 @@ class RowWriter:
     """Writes rows that begin with the values of ``columns``."""
 
     def __init__(self, columns: "Sequence[Column]") -> None:
-        self._names = [column.name for column in columns]
+        self._names = [str.__str__(column.name) for column in columns]
         self._conversions = [
             (position, column.convert) for position, column in enumerate(columns) if column.convert is not None
         ]

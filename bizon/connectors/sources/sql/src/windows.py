@@ -82,7 +82,7 @@ class Windows:
 
     def state_after(self, window: Window) -> dict[str, Any]:
         """What the next run continues from."""
-        return {"cursor_field": self._column.name, "until": encoded(window.until)}
+        return {"cursor_field": str.__str__(self._column.name), "until": encoded(window.until)}
 
     def _greatest(self, connection: "sa.Connection") -> Any:
         greatest = sa.func.max(self._flavour.ordered(self._column))
