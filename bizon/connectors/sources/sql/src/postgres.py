@@ -43,8 +43,9 @@ SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true)
     set_config('idle_in_transaction_session_timeout', '0', true)
 """
 _ESTIMATES = """
-SELECT relname, reltuples::int8 FROM pg_class
-WHERE relnamespace = CAST(:schema AS regnamespace) AND reltuples >= 0 AND relkind IN ('r', 'p', 'm', 'f')
+SELECT relname, CAST(reltuples AS int8) FROM pg_class
+WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS name), current_schema()))
+    AND reltuples >= 0 AND relkind IN ('r', 'p', 'm', 'f')
 """
 _PASSING = ("08", "40", "57P", "53")  # connections, serialization and deadlocks, restarts, resources
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "pg_hba.conf", "certificate")
@@ -123,8 +124,7 @@ class Postgres(Flavour):
         return moment.date().isoformat() if column.clock is Clock.DATE else moment.isoformat(" ")
 
     def estimates(self, connection: "Connection", schema: str | None) -> dict[str, int]:
-        name = connection.dialect.identifier_preparer.quote(schema or "public")
-        return {row[0]: row[1] for row in connection.execute(sa.text(_ESTIMATES), {"schema": name})}
+        return {row[0]: row[1] for row in connection.execute(sa.text(_ESTIMATES), {"schema": schema})}
 
     def schemas(self, names: Any) -> list[str]:
         return [name for name in super().schemas(names) if not name.startswith("pg_")]
