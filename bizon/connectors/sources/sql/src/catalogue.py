@@ -37,8 +37,7 @@ class Catalogue:
                     counts = self._database.flavour.estimates(connection, schema)
                     prefix = "" if schema == default else f"{schema}."
                     for name in inspector.get_table_names(schema):
-                        has_key = bool(inspector.get_pk_constraint(name, schema)["constrained_columns"])
-                        kind = "table" if has_key else "table without a primary key"
+                        kind = "table" if _key(inspector, Table(name, schema)) else "table without a primary key"
                         found.append(OfferedStream(f"{prefix}{name}", kind, counts.get(name)))
                     found += [OfferedStream(f"{prefix}{name}", "view") for name in _views(inspector, schema)]
                 return found
@@ -62,9 +61,7 @@ class Catalogue:
         """The columns of the primary key; none for a view, or a table without one."""
         try:
             with self._database.inspecting.connect() as connection:
-                return list(sa.inspect(connection).get_pk_constraint(table.name, table.schema)["constrained_columns"])
-        except (NoSuchTableError, NotImplementedError):
-            return []
+                return _key(sa.inspect(connection), table)
         except DBAPIError as error:
             raise explained(self._database.flavour, error) from error.orig
 
@@ -75,11 +72,18 @@ def nearest(wrong: str, names: "Iterable[str]") -> str:
     by_folded = {each.lower(): each for each in every}
     close = difflib.get_close_matches(wrong.lower(), by_folded, n=1)
     by_tail = [each for each in every if each.rpartition(".")[2].lower() == wrong.rpartition(".")[2].lower()]
-    hint = by_folded[close[0]] if close else by_tail[0] if by_tail else None
+    hint = by_tail[0] if by_tail else by_folded[close[0]] if close else None
     some = ", ".join(every[:_MOST_NAMED]) + (
         f" and {len(every) - _MOST_NAMED} more" if len(every) > _MOST_NAMED else ""
     )
     return f"{f'; did you mean {hint!r}?' if hint else ''} (there are: {some or 'none'})"
+
+
+def _key(inspector: "sa.Inspector", table: Table) -> list[str]:
+    try:
+        return list(inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"])
+    except (NoSuchTableError, NotImplementedError):  # a view, or gone meanwhile
+        return []
 
 
 def _views(inspector: "sa.Inspector", schema: str) -> list[str]:
