@@ -38,9 +38,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         place: Place = request.getfixturevalue("postgres")
         created(place).rows(CREATE.format(kind="TIMESTAMPTZ"))
-        place.rows(
-            INSERT.format(numbers="generate_series(0, 49) n").replace("'2024-05-01 10:00:00'", "now() - '1d'::interval")
-        )
+        insert = INSERT.format(numbers="generate_series(0, 49) n")
+        place.rows(insert.replace("'2024", "timestamptz '2024"))
         return postgres_url(place)
     server: MariaDb = request.getfixturevalue("mariadb")
     server.run(CREATE.format(kind="DATETIME"))
@@ -181,11 +180,9 @@ def test_stream_list_of_servers(pipeline: Pipeline, postgres: Place, mariadb: Ma
     postgres.rows("CREATE MATERIALIZED VIEW m AS SELECT * FROM items")
     postgres.rows("ANALYZE items")
     pipeline.source(url=postgres_url(postgres), source_file_path=None)
-    lines = listing(pipeline)
-    assert lines[1:3] == [
-        "[Supports incremental] - items (table, about 2,000 records)",
-        "[Supports incremental] - m (view)",
-    ]
+    _, table, view, *_ = listing(pipeline)
+    assert table == "[Supports incremental] - items (table, about 2,000 records)"
+    assert view == "[Supports incremental] - m (view)"
     mariadb.run(CREATE.format(kind="DATE"))
     pipeline.source(url=mariadb.url)
     assert listing(pipeline)[1] == "[Supports incremental] - items (table, about 0 records)"

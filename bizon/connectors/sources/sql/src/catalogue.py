@@ -26,7 +26,7 @@ class Catalogue:
         self._database = database
 
     def offered(self) -> list[OfferedStream]:
-        """The tables and views of all schemas, with estimates; those of the default schema by their plain names."""
+        """The tables and views of all schemas, with estimates. Names of the default schema come without it."""
         try:
             with self._database.inspecting.connect() as connection:
                 inspector = sa.inspect(connection)

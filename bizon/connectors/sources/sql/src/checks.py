@@ -1,4 +1,4 @@
-"""What would lose records: keys that are null or not unique, and cursors that are null."""
+"""Checks against lost records: keys that are null or not unique, and cursors that are null."""
 
 import unicodedata
 from collections.abc import Sequence

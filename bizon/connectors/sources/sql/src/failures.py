@@ -36,7 +36,7 @@ def in_a_transaction(flavour: "Flavour", engine: "Engine", work: Callable[["Conn
 
 
 def explained(flavour: "Flavour", error: DBAPIError) -> SourceFetchError:
-    """What the database says, and the remedy if there is one. ``retryable`` when it may pass."""
+    """The message of the database, and the remedy if there is one. ``retryable`` when it may pass."""
     cause = error.orig or error
     code, *rest = cause.args or ("",)
     text = f"{rest[0]} ({code})" if rest and isinstance(code, int) else str(cause)

@@ -1,4 +1,4 @@
-"""What differs between databases, with defaults for any that SQLAlchemy knows."""
+"""The differences between databases, with defaults for any that SQLAlchemy knows."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -100,15 +100,15 @@ class Flavour:
         return [Column(name) for name in result.keys()]  # noqa: SIM118 - no mapping
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
-        """What is selected for a column. The reader gives it another name, since pages are ordered by the column."""
+        """The expression that is selected for a column. The reader gives it another name, since pages are ordered by the column."""
         return column.expression
 
     def ordered(self, column: Column) -> "sa.ColumnElement[Any]":
-        """What orders pages by a column, and is compared with the values of keys."""
+        """The expression that orders pages by a column, and is compared with the values of keys."""
         return column.expression
 
     def keyed(self, column: Column) -> "sa.ColumnElement[Any]":
-        """What is selected for the value of a key, which ``bound`` takes."""
+        """The expression whose value is kept as a key, and which ``bound`` takes."""
         return self.ordered(column)
 
     def bound(self, column: Column, value: Any) -> "sa.ColumnElement[Any]":
@@ -151,11 +151,11 @@ class Flavour:
         return {}
 
     def schemas(self, names: Iterable[str]) -> list[str]:
-        """Those of the schemas that hold tables of people."""
+        """The schemas without those of the database itself."""
         return [name for name in names if name.lower() not in ("information_schema", "sys", "performance_schema")]
 
     def failure(self, error: BaseException) -> Failure:
-        """What an error of the driver means."""
+        """The meaning of an error of the driver."""
         return Failure(False)
 
 

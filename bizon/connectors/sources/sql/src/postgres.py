@@ -144,7 +144,7 @@ class Postgres(Flavour):
         return "" if seconds is None else f", set_config('statement_timeout', '{int(seconds * 1000)}', true)"
 
     def _without_a_type(self, connection: "Connection", oids: list[int]) -> set[int]:
-        """Those of the types that are composite, or arrays of types that the driver does not know."""
+        """The types that are composite, or arrays of types that the driver does not know."""
         statement = sa.text("SELECT oid FROM pg_type WHERE oid IN :oids AND (typcategory = 'A' OR typtype = 'c')")
         rows = connection.execute(statement.bindparams(sa.bindparam("oids", oids, expanding=True)))
         return set(rows.scalars())

@@ -1,4 +1,4 @@
-"""What a stream reads: a table, a view or a query, with its columns and its key."""
+"""The rows that a stream reads: a table, a view or a query, with its columns and its key."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +34,7 @@ class Relation(NamedTuple):
 
 
 def relation_of(config: "SqlSourceConfig", database: "Database") -> Relation:
-    """What the configured stream reads; asks the database. Raises SourceFetchError for a name that does not exist."""
+    """The relation that the configured stream reads; asks the database. Raises SourceFetchError for a name that does not exist."""
     query = config.queries.get(config.stream)
     catalogue = Catalogue(database)
     table = None if query is not None else catalogue.table(config.stream)

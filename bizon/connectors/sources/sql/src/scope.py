@@ -29,7 +29,7 @@ class Scoped(NamedTuple):
 
 
 class RunScope:
-    """What the configuration says about the cursor. Without one, a run reads everything."""
+    """The settings about the cursor. Without one, a run reads everything."""
 
     def __init__(self, config: "SqlSourceConfig", flavour: "Flavour", relation: "Relation") -> None:
         self._flavour = flavour

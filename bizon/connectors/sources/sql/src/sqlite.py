@@ -70,7 +70,7 @@ class Sqlite(Flavour):
         return text + (zone if zone in ("Z", None) else re.sub(r"\d", "0", zone).replace("-", "+")) if zone else text
 
     def estimates(self, connection: "Connection", schema: str | None) -> dict[str, int]:
-        """What ANALYZE has counted, else the greatest row number."""
+        """The counts of ANALYZE, else the greatest row number."""
         prefix = connection.dialect.identifier_preparer.quote(schema) + "." if schema else ""
         tables = connection.exec_driver_sql(
             f"SELECT name FROM {prefix}sqlite_master WHERE type = 'table' AND upper(sql) NOT LIKE '%WITHOUT ROWID%' "

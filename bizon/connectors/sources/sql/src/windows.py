@@ -81,7 +81,7 @@ class Windows:
         return Window(self._at(connection, column, state.last_run, sample), until, True)
 
     def state_after(self, window: Window) -> dict[str, Any]:
-        """What the next run continues from."""
+        """The place where the next run continues."""
         return {"cursor_field": str.__str__(self._column.name), "until": encoded(window.until)}
 
     def _greatest(self, connection: "sa.Connection") -> Any:
@@ -94,7 +94,7 @@ class Windows:
         token = {} if state is None else state.state
         if state is not None and "until" not in token:
             raise SourceFetchError(
-                f"column '{self._column.name}' is no time, so a window of the past (--since) cannot be found by it"
+                f"column '{self._column.name}' does not tell the time, so it cannot find a window of the past (--since)"
             )
         since = decoded(token.get("until"))
         if not self._flavour.wait_until_settled(connection):
