@@ -60,7 +60,7 @@ class SqlSourceConfig(SourceConfig):
         ge=0,
         le=MOST_SECONDS,
         description="How far an incremental run overlaps the last one, for records that become visible late: a number "
-        "with s, m, h or d (`2m`), or without a unit seconds. For a cursor_field that is a number, the difference to it. "
+        "with s, m, h or d (`2m`), or seconds. For a cursor_field that is a number, the difference to it. "
         "Records in the overlap are delivered again.",
     )
     statement_timeout: float | None = Field(

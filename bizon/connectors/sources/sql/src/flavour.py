@@ -100,7 +100,8 @@ class Flavour:
         return [Column(name) for name in result.keys()]  # noqa: SIM118 - no mapping
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
-        """The expression that is selected for a column. The reader gives it another name, since pages are ordered by the column."""
+        """The expression that is selected for a column. The reader gives it another name: pages are ordered by the
+        column."""
         return column.expression
 
     def ordered(self, column: Column) -> "sa.ColumnElement[Any]":
@@ -151,7 +152,7 @@ class Flavour:
         return {}
 
     def schemas(self, names: Iterable[str]) -> list[str]:
-        """The schemas without those of the database itself."""
+        """The schemas that hold more than the database's own tables."""
         return [name for name in names if name.lower() not in ("information_schema", "sys", "performance_schema")]
 
     def failure(self, error: BaseException) -> Failure:

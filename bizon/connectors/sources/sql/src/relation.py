@@ -34,7 +34,8 @@ class Relation(NamedTuple):
 
 
 def relation_of(config: "SqlSourceConfig", database: "Database") -> Relation:
-    """The relation that the configured stream reads; asks the database. Raises SourceFetchError for a name that does not exist."""
+    """The relation that the configured stream reads; asks the database. Raises SourceFetchError for a name that
+    does not exist."""
     query = config.queries.get(config.stream)
     catalogue = Catalogue(database)
     table = None if query is not None else catalogue.table(config.stream)

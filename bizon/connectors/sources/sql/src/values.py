@@ -70,7 +70,8 @@ def single_number(text: str) -> Any:
 
 
 def moment(text: str) -> str:
-    """``2024-05-01 10:00:00.5+00`` as ISO 8601 writes it. A text that is not a moment of the usual calendar stays unchanged."""
+    """``2024-05-01 10:00:00.5+00`` as ISO 8601 writes it. A text that is not a moment of the usual calendar stays
+    unchanged."""
     found = _MOMENT.fullmatch(text)
     if found is None:
         return text
