@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,17 @@ def test_the_row_number_of_sqlite_may_be_the_key(tmp_path: Path) -> None:
     read = Reading(url=url, stream="t", primary_key=["rowid"], page_size=2)
     assert read.column("a") == list(range(5))
     assert read.ids == ["1", "2", "3", "4", "5"]
+
+
+def test_a_checkpoint_of_another_key_is_refused(tmp_path: Path) -> None:
+    url = sqlite_file(tmp_path / "f.db", KEYED, rows=list(numbers(5)), insert=INSERT)
+    with closing(source_of(url=url, stream="t", page_size=2)) as source:
+        pagination = source.get({}).next_pagination
+    with (
+        closing(source_of(url=url, stream="t", primary_key=["name", "id"])) as source,
+        pytest.raises(SourceFetchError, match=r"continues after a value of \(id\), and the key is now \(name, id\)"),
+    ):
+        source.get(pagination)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.adapt import Buffer, Loader
 from psycopg.postgres import types
+from psycopg.types.string import TextLoader
 
 from bizon.connectors.sources.sql.src import values
 from bizon.connectors.sources.sql.src.flavour import CREDENTIALS, TOO_SLOW, Clock, Column, Failure, Flavour, Table
@@ -50,13 +50,6 @@ WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST
 _PASSING = ("08", "40", "57P", "53")  # connections, serialization and deadlocks, restarts, resources
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "pg_hba.conf", "certificate")
 _TIMED_OUT = "57014"
-
-
-class Text(Loader):
-    """A value as the server writes it."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode()
 
 
 class Postgres(Flavour):
@@ -153,7 +146,7 @@ class Postgres(Flavour):
 def _load_text(connection: "psycopg.Connection[Any]", _record: Any) -> None:
     for kind in types:
         if kind.name not in _AS_THEY_ARE:
-            connection.adapters.register_loader(kind.oid, Text)
+            connection.adapters.register_loader(kind.oid, TextLoader)
 
 
 def _column(name: str, oid: int, is_json: bool) -> Column:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.sql.src import checks
 from bizon.connectors.sources.sql.src.exact import decoded, encoded
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
@@ -31,7 +32,8 @@ _EVERYTHING, _WITHOUT_CURSOR, _CHANGED = "everything", "without_cursor", "change
 
 
 class KeyedReader:
-    """Reads pages of ``size`` records. A pagination is ``{"part", "after", "window"}``: values of a key, exactly."""
+    """Reads pages of ``size`` records. A pagination is ``{"part", "key", "after", "window"}``: the names of the columns
+    of the key, and their values, exactly."""
 
     def __init__(self, database: "Database", relation: "Relation", scope: "RunScope", size: int) -> None:
         self._database = database
@@ -40,12 +42,18 @@ class KeyedReader:
         self._scope = scope
         self._size = size
         self._writer = RowWriter(relation.columns)
+        self._key_names = [str.__str__(column.name) for column in relation.key]
 
     def page(self, pagination: Json, state: "SourceIncrementalState | None") -> SourceIteration:
         """The page at a pagination. Raises SourceFetchError."""
         if not pagination:
             pagination = in_a_transaction(
                 self._flavour, self._database.reading, lambda connection: self._first(connection, state)
+            )
+        if pagination["key"] != self._key_names:
+            raise SourceFetchError(
+                f"the checkpoint continues after a value of ({', '.join(pagination['key'])}), and the key is now "
+                f"({', '.join(self._key_names)}): start with --fresh"
             )
         scoped = self._scope.restored(pagination["window"])
         order = self._order(pagination["part"])
@@ -66,7 +74,7 @@ class KeyedReader:
         checks.no_null_in_key(connection, self._flavour, self._relation)
         scoped = self._scope.opened(connection, state)
         part = _EVERYTHING if state is None else _WITHOUT_CURSOR if self._scope.includes_nulls else _CHANGED
-        return {"part": part, "after": None, "window": scoped.as_json}
+        return {"part": part, "key": self._key_names, "after": None, "window": scoped.as_json}
 
     def _order(self, part: str) -> "list[Column]":
         key, cursor = self._relation.key, self._relation.cursor

@@ -41,7 +41,10 @@ class RowWriter:
 def identity(key: Sequence[Any]) -> str:
     """The id of a record: the value of its key, or the list of values as JSON."""
     if len(key) == 1:
-        value = plain(key[0])
+        value = key[0]
+        if value.__class__ is int or value.__class__ is str:
+            return str(value)
+        value = plain(value)
         return value if isinstance(value, str) else orjson.dumps(value).decode()
     return orjson.dumps([plain(each) for each in key]).decode()
 

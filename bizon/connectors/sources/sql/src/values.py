@@ -25,7 +25,7 @@ _CLOCK = re.compile(r"(\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d)")
 
 def plain(value: Any) -> Any:
     """Any value of a driver. Numbers that are not decimal stay numbers; a decimal is text with all its digits."""
-    if value is None or isinstance(value, str | bool):
+    if value.__class__ is str or value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
         return value if -_LARGEST // 2 <= value < _LARGEST else orjson.Fragment(str(value))
