@@ -17,7 +17,14 @@ from fakes import FakeClock
 from hypothesis import settings
 from loguru import logger
 
-pytest_plugins = ("bigquery", "inner", "kafka", "postgres", "pytester")  # fixtures: real servers, and pytest itself
+pytest_plugins = (
+    "bigquery",
+    "inner",
+    "kafka",
+    "mariadb",
+    "postgres",
+    "pytester",
+)  # fixtures: real servers, and pytest itself
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test

@@ -169,6 +169,11 @@ class SourceConfig(StrictModel):
         return self.model_copy(update={"sync_mode": SourceSyncModes(sync_mode)})
 
     @property
+    def extra(self) -> str | None:
+        """The extra of bizon that this configuration needs, where it is not the one with the name of the source."""
+        return None
+
+    @property
     def is_endless(self) -> bool:
         """True in sync mode ``stream``: there is no last page, and rows reach their place as they come."""
         return self.sync_mode is SourceSyncModes.STREAM

@@ -51,6 +51,8 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("config/selected.py", "_imported"),
     ("config/references.py", "_variables_in"),
     ("connectors/sources/kafka/src/source.py", "_open"),
+    ("connectors/sources/sql/src/databases.py", "_flavour"),
+    ("connectors/sources/sql/src/source.py", "_open"),
     ("connectors/destinations/file/src/file_rows.py", "typed_shape"),
     ("connectors/destinations/file/src/file_rows.py", "reading"),
     ("engine/backend/adapters/sqlalchemy/engines.py", "_bigquery"),

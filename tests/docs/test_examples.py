@@ -1,8 +1,10 @@
 """Every example config in the tree is valid, and those that need no account and no server run."""
 
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,19 @@ def test_the_quickstart_runs_as_the_readme_shows(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "5 records" in done.stdout
+
+
+def test_the_example_of_a_database_runs_as_its_comment_says(run_cli, tmp_path):
+    example = ROOT / "examples/sql.yml"
+    statements = re.findall(r'^# sqlite3 demo/shop.db "(.+)"$', example.read_text(encoding="utf-8"), re.MULTILINE)
+    (tmp_path / "demo").mkdir()
+    with closing(sqlite3.connect(tmp_path / "demo/shop.db", isolation_level=None)) as shop:
+        for statement in statements:
+            shop.execute(statement)
+    done = run_cli("run", str(example))
+    assert done.returncode == 0, done.stderr
+    assert "2 records" in done.stdout
+    assert "orders (table, about 2 records)" in run_cli("stream", "list", str(example)).stdout
 
 
 def test_the_quickstart_ends_with_a_table_and_its_query(run_cli):

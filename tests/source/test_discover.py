@@ -318,6 +318,13 @@ def test_a_configured_stream_that_is_not_offered_is_an_error(write):
         validate_stream(make_class(write), config("item"))
 
 
+def test_any_stream_is_valid_where_the_connection_decides(write, built_in):
+    source_class = load_custom_source(write(HEADER + class_text("A", "'*'")), "public.orders")
+    validate_stream(source_class, config("public.orders"))
+    built_in("shop", source=class_text("Shop", "'*'"))
+    assert load_source("shop", "any.table").__name__ == "Shop"
+
+
 @pytest.mark.lesson("F-13")
 @pytest.mark.parametrize("body", [None, "pass", "'''Later.'''", "raise NotImplementedError"])
 def test_incremental_without_get_records_after_is_an_error(write, body):

@@ -11,6 +11,7 @@ from bizon.engine.backend.models import CommitRecord, JobStatus, StreamJob
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
 from bizon.engine.runner.models import RunnerStatus
+from bizon.source.models import RESTARTS
 
 SUCCESS, SOURCE_ERROR = PipelineReturnStatus.SUCCESS, PipelineReturnStatus.SOURCE_ERROR
 
@@ -54,6 +55,21 @@ def test_an_unfinished_job_is_resumed_after_its_last_cursor(backend: AbstractBac
     assert again.run.resume.pagination == {"page": 4, "more": True}
     assert again.run.resume.rows_written == 5
     assert not again.run.resume.exhausted
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental"])
+def test_a_job_that_only_its_own_run_could_continue_starts_over(backend: AbstractBackend, mode: str) -> None:
+    config = pipeline(sync_mode=mode)
+    first = open_job(backend, config)
+    commit(backend, first.job, 3, {"row": 20, RESTARTS: True})
+    again = open_job(backend, config)
+    assert again.job.id != first.job.id
+    assert again.run.resume.last_iteration is None
+    cancelled = backend.get_stream_job_by_id(first.job.id)
+    assert cancelled is not None
+    assert cancelled.status is JobStatus.CANCELED
+    commit(backend, again.job, 4, {})
+    assert open_job(backend, config).run.resume.exhausted  # the last page has been fetched: only publishing is left
 
 
 def test_an_unfinished_job_without_a_cursor_starts_at_page_0(backend: AbstractBackend) -> None:

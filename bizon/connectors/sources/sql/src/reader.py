@@ -1,0 +1,139 @@
+"""Pages of a stream with a key. Each page begins after the key of the last record, in a transaction of its own.
+
+| part of a run      | records                                   | order       |
+|--------------------|-------------------------------------------|-------------|
+| everything         | all; with a window those before its end   | key         |
+| without a cursor   | those whose cursor is null                | key         |
+| changed            | those in the window                       | cursor, key |
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from bizon.common.errors.errors import SourceFetchError
+from bizon.connectors.sources.sql.src import checks
+from bizon.connectors.sources.sql.src.exact import decoded, encoded
+from bizon.connectors.sources.sql.src.failures import in_a_transaction
+from bizon.connectors.sources.sql.src.keyset import after
+from bizon.connectors.sources.sql.src.rows import Row, RowWriter, identity
+from bizon.source.models import SourceIteration
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.sql.src.databases import Database
+    from bizon.connectors.sources.sql.src.flavour import Column
+    from bizon.connectors.sources.sql.src.relation import Relation
+    from bizon.connectors.sources.sql.src.scope import RunScope, Scoped
+    from bizon.source.models import SourceIncrementalState
+
+Json = dict[str, Any]
+_EVERYTHING, _WITHOUT_CURSOR, _CHANGED = "everything", "without_cursor", "changed"
+
+
+class KeyedReader:
+    """Reads pages of ``size`` records. A pagination is ``{"part", "key", "after", "window"}``: the names of the columns
+    of the key, and their values, exactly."""
+
+    def __init__(self, database: "Database", relation: "Relation", scope: "RunScope", size: int) -> None:
+        self._database = database
+        self._flavour = database.flavour
+        self._relation = relation
+        self._scope = scope
+        self._size = size
+        self._writer = RowWriter(relation.columns)
+        self._key_names = [str.__str__(column.name) for column in relation.key]
+
+    def page(self, pagination: Json, state: "SourceIncrementalState | None") -> SourceIteration:
+        """The page at a pagination. Raises SourceFetchError."""
+        if not pagination:
+            pagination = in_a_transaction(
+                self._flavour, self._database.reading, lambda connection: self._first(connection, state)
+            )
+        if pagination["key"] != self._key_names:
+            raise SourceFetchError(
+                f"the checkpoint continues after a value of ({', '.join(pagination['key'])}), and the key is now "
+                f"({', '.join(self._key_names)}): start with --fresh"
+            )
+        scoped = self._scope.restored(pagination["window"])
+        order = self._order(pagination["part"])
+        statement = self._statement(pagination, scoped, order)
+        rows = in_a_transaction(
+            self._flavour, self._database.reading, lambda connection: self._rows(connection, statement, order)
+        )
+        page, keys = rows[: self._size], [list(row[-len(order) :]) for row in rows]
+        following: Json = {}
+        if len(rows) > self._size:
+            following = {**pagination, "after": [encoded(value) for value in keys[self._size - 1]]}
+        elif pagination["part"] == _WITHOUT_CURSOR:
+            following = {**pagination, "part": _CHANGED, "after": None}
+        return SourceIteration(following, self._lines(page, keys[: self._size], order), scoped.next_state)
+
+    def _first(self, connection: "sa.Connection", state: "SourceIncrementalState | None") -> Json:
+        """The place of the first page. It is in the checkpoint of each page, so a window keeps its end."""
+        checks.no_null_in_key(connection, self._flavour, self._relation)
+        scoped = self._scope.opened(connection, state)
+        part = _EVERYTHING if state is None else _WITHOUT_CURSOR if self._scope.includes_nulls else _CHANGED
+        return {"part": part, "key": self._key_names, "after": None, "window": scoped.as_json}
+
+    def _order(self, part: str) -> "list[Column]":
+        key, cursor = self._relation.key, self._relation.cursor
+        if part != _CHANGED or cursor is None:
+            return key
+        return [cursor, *(column for column in key if column.name != cursor.name)]
+
+    def _statement(self, pagination: Json, scoped: "Scoped", order: "list[Column]") -> "sa.Select[Any]":
+        flavour, part = self._flavour, pagination["part"]
+        selected = [flavour.selected(column) for column in self._relation.columns]
+        keys = [flavour.keyed(column) for column in order]
+        statement = self._relation.select(*(each.label(f"bizon_{at}") for at, each in enumerate(selected + keys)))
+        condition = {
+            _EVERYTHING: scoped.everything,
+            _WITHOUT_CURSOR: scoped.without_cursor,
+            _CHANGED: scoped.changed,
+        }[part]
+        if condition is not None:
+            statement = statement.where(condition)
+        columns = [flavour.ordered(column) for column in order]
+        if pagination["after"] is not None:
+            values = map(decoded, pagination["after"])
+            bounds = [flavour.bound(column, value) for column, value in zip(order, values, strict=True)]
+            statement = statement.where(after(columns, bounds, rows=flavour.compares_rows))
+        return statement.order_by(*columns).limit(self._size + 1)
+
+    def _rows(self, connection: "sa.Connection", statement: "sa.Select[Any]", order: "list[Column]") -> Sequence[Row]:
+        """The rows of a page and the one after them, if there is one. Raises SourceFetchError when the next page would
+        leave that one out, because the database takes its key for the same."""
+        rows = connection.execute(statement).all()
+        if len(rows) > self._size and not self._relation.is_unique:
+            last, following = (list(row[-len(order) :]) for row in rows[self._size - 1 :])
+            if checks.may_be_equal(last, following) and self._are_equal(connection, order, last, following):
+                raise checks.not_unique(self._relation.key)
+        return rows
+
+    def _are_equal(self, connection: "sa.Connection", order: "list[Column]", last: Row, following: Row) -> bool:
+        """Whether no record with the second key is after the first one."""
+        flavour = self._flavour
+        columns = [flavour.ordered(column) for column in order]
+        one, other = (
+            [flavour.bound(each, value) for each, value in zip(order, key, strict=True)] for key in (last, following)
+        )
+        is_other = sa.and_(*(column == value for column, value in zip(columns, other, strict=True)))
+        statement = self._relation.select(sa.literal_column("1")).where(
+            is_other, after(columns, one, rows=flavour.compares_rows)
+        )
+        return connection.execute(statement.limit(1)).first() is None
+
+    def _lines(self, page: Sequence[Row], keys: Sequence[Row], order: "list[Column]") -> Any:
+        cursor = self._relation.cursor
+        names = [column.name for column in order]
+        own = [names.index(column.name) for column in self._relation.key]
+        ids = [identity([key[position] for position in own]) for key in keys]
+        shown = [column.name for column in self._relation.columns]
+        moments = None
+        if cursor is not None and cursor.name in names:
+            moments = [key[names.index(cursor.name)] for key in keys]
+        elif cursor is not None and cursor.name in shown:
+            position = shown.index(cursor.name)
+            moments = [row[position] for row in page]
+        return self._writer.lines(page, ids, moments)
