@@ -65,7 +65,7 @@ def _from_source_py(name: str, folder: Path, stream: str | None) -> type[Abstrac
     except SyntaxError:  # ``_from_any_module`` reports it with its line
         return None
     classes = concrete_classes(module, AbstractSource)
-    return next((each for each in classes if stream is None or stream in streams_of(each)), None)
+    return next((each for each in classes if stream is None or offers(each, stream)), None)
 
 
 def _from_any_module(name: str, folder: Path, stream: str | None) -> type[AbstractSource]:
@@ -130,6 +130,11 @@ def streams_of(source_class: type[AbstractSource]) -> list[str]:
         ) from error
 
 
+def offers(source_class: type[AbstractSource], stream: str) -> bool:
+    """Whether a class has a stream of this name. Raises ConfigError."""
+    return source_class.any_stream or stream in streams_of(source_class)
+
+
 def supports_incremental(source_class: type[AbstractSource]) -> bool:
     """Whether the class overrides ``get_records_after`` with more than a stub."""
     method: Any = source_class.get_records_after
@@ -149,9 +154,8 @@ def validate_stream(source_class: type[AbstractSource], config: SourceConfig) ->
 
     Raises ConfigError.
     """
-    streams = streams_of(source_class)
-    if config.stream not in streams:
-        raise _no_such_stream(config.name, config.stream, streams)
+    if not offers(source_class, config.stream):
+        raise _no_such_stream(config.name, config.stream, streams_of(source_class))
     if config.sync_mode is SourceSyncModes.INCREMENTAL and not supports_incremental(source_class):
         raise ConfigError(
             f"source '{config.name}' does not support sync_mode incremental: {source_class.__name__} does not "

@@ -40,6 +40,9 @@ class AbstractSource(ABC):
     checks_credentials: ClassVar[bool] = True
     """False for a source that takes any credentials, because it sends them nowhere. For the conformance suite."""
 
+    any_stream: ClassVar[bool] = False
+    """True for a source whose streams have the names that the YAML gives them; ``streams`` returns an example."""
+
     unfiltered_streams: ClassVar[Collection[str]] = ()
     """Streams that ``get_records_after`` fetches whole, because nothing in the API tells what changed. The conformance
     suite then expects all of their records in each incremental run, where it expects none of other streams."""
