@@ -107,7 +107,7 @@ class FilesSourceConfig(SourceConfig):
         default=8_388_608,
         ge=1,
         le=1_073_741_824,
-        description="Bytes that are read for a page, after decompression. A record may have eight times as many.",
+        description="Bytes that are read for a page, after decompression. One record may have 64 MB, or eight pieces.",
     )
     allow_no_files: bool = Field(
         default=False, description="A path that matches no file is an empty stream instead of an error."

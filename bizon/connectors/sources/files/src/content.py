@@ -1,6 +1,7 @@
 """The content of a file from any position on: decompressed, and in an encoding in which a line break is one byte."""
 
 import codecs
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import SourceFetchError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _BOM = codecs.BOM_UTF8
 _MANY = 16_777_216  # bytes that are skipped at once
+LONGEST_RECORD = 67_108_864  # bytes, unless pieces are large
+_MOST_PIECES = 8  # for one record
 _WIDE = ("utf-16", "utf-32")  # their line breaks have several bytes
 
 
@@ -26,6 +29,7 @@ class Content:
     def __init__(self, file: "OpenFile", config: "FilesSourceConfig", position: int = 0) -> None:
         self.position = position
         self.place = f"file {file.info.path}"
+        self._longest = max(LONGEST_RECORD, _MOST_PIECES * config.piece_size)
         self._is_wide = config.encoding.startswith(_WIDE)
         self.encoding = "utf-8" if self._is_wide else config.encoding
         head = file.read_at(0, MAGIC_LENGTH)
@@ -55,6 +59,15 @@ class Content:
         if self.position == 0 and self.encoding == "utf-8" and self._held.startswith(_BOM):
             self.consume(len(_BOM))
         return self._held
+
+    def growing(self, size: int) -> Iterator[bytes]:
+        """``ahead`` with more and more bytes, as long as a record needs them: up to 64 MB, or eight pieces. Ends after
+        that, or with the whole file."""
+        while True:
+            yield self.ahead(size)
+            if self._is_exhausted or size >= self._longest:
+                return
+            size = min(size * 2, self._longest)
 
     def consume(self, count: int) -> None:
         """Move the position by so many bytes of those that ``ahead`` returned."""

@@ -22,12 +22,16 @@ def whole_records(data: bytes, quote: bytes | None) -> int:
 def regular_block(data: bytes, columns: Sequence[str], delimiter: str, quote: str | None) -> pl.DataFrame | None:
     """The records of a block of UTF-8, every value as text; None for a block in which some line is no record, or
     empty."""
+    if not columns:
+        return None
     bare = data
     if quote is not None and quote.encode() in data:
         parts = data.split(quote.encode())
         if len(parts) % 2 == 0:
             return None
         bare = (quote * 2).encode().join(parts[::2])  # without what is in quotes
+    if bare.count(b"\r") != bare.count(b"\r\n"):  # Polars drops some of them
+        return None
     try:
         lines = pl.Series(bare.decode().removesuffix("\n").split("\n"), dtype=pl.String)
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.csv_blocks import regular_block, whole_records
 from bizon.connectors.sources.files.src.csv_records import Dialect, Record, is_blank
 from bizon.connectors.sources.files.src.frame_rows import FrameShape
-from bizon.connectors.sources.files.src.rows import MOST_PIECES, NO_ROWS, Rows, broken
+from bizon.connectors.sources.files.src.rows import NO_ROWS, Rows, broken
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.content import Content
@@ -42,8 +42,8 @@ class CsvReader:
         self._line = line
 
     def read(self, size: int) -> Rows:
-        for power in range(MOST_PIECES.bit_length()):
-            data = self._content.ahead(size * 2**power)
+        data = b""
+        for data in self._content.growing(size):
             records = partial(self._dialect.records, is_whole=self._content.has_all)
             rows = self._quickly(data) or self._one_by_one(data, records)
             if rows is not None:
@@ -138,8 +138,8 @@ def read_header(content: "Content", dialect: Dialect, *, has_header: bool, names
 
 def _first_record(content: "Content", dialect: Dialect) -> tuple[Record, int, int] | None:
     """The first record that is no empty line, with the bytes and lines up to its end."""
-    for power in range(MOST_PIECES.bit_length()):
-        data = content.ahead(_HEADER_SIZE * 2**power)
+    data = b""
+    for data in content.growing(_HEADER_SIZE):
         text = data.decode(content.encoding, "surrogateescape")
         for record in dialect.records(text, is_whole=content.has_all):
             if not is_blank(record):

@@ -30,7 +30,7 @@ class Dialect:
         marks = re.escape(delimiter)
         self._bare = re.compile(f"[^{marks}{re.escape(quote or '')}\n]*")
         q = re.escape(quote or "")
-        self._quoted = re.compile(f"{q}([^{q}]*(?:{q}{q}[^{q}]*)*){q}") if quote else None
+        self._quoted = re.compile(f"{q}([^{q}]*+(?:{q}{q}[^{q}]*+)*+){q}") if quote else None
 
     def records(self, text: str, *, is_whole: bool) -> Iterator[Record]:
         """The records of a text. Not ``is_whole``: the text may go on, and a record at its end is left out unless it
@@ -62,7 +62,8 @@ class Dialect:
                     fields[-1] = fields[-1].removesuffix("\r")
                 return Record(start, end, fields, None)
             if not text.startswith(self.delimiter, position):
-                if not is_whole and text.find("\n", start) < 0:
+                may_go_on = text.find("\n", start) < 0 or (is_quoted and text[position:] == "\r")
+                if may_go_on and not is_whole:
                     return None
                 return self.first_line(text, start, _AFTER_QUOTES if is_quoted else _STRAY)
             position += 1

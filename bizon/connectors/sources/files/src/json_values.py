@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import IncompleteError, value_at
-from bizon.connectors.sources.files.src.rows import MOST_PIECES, Rows, broken
+from bizon.connectors.sources.files.src.rows import Rows, broken
 from bizon.rows.frames import text_series
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ class JsonReader:
         texts: list[str] = []
         ids: list[str] = []
         faults: dict[int, str] = {}
-        power = 0
-        while not texts and not self._is_finished:
-            if power >= MOST_PIECES.bit_length():
-                raise self._wrong("has more bytes than source.piece_size allows: raise it")
-            self._read_values(self._text(size * 2**power), texts, ids, faults)
-            power += 1
+        for data in self._content.growing(size):
+            self._read_values(self._text(data), texts, ids, faults)
+            if texts or self._is_finished:
+                break
+        else:
+            raise self._wrong("comes one that is too long, or nothing: raise source.piece_size")
         return Rows(text_series("data", texts), text_series("id", ids), faults)
 
     def is_at_end(self) -> bool:
@@ -44,8 +44,7 @@ class JsonReader:
     def position(self) -> dict[str, int]:
         return {"offset": self._content.position, "row": self._row}
 
-    def _text(self, size: int) -> str:
-        data = self._content.ahead(size)
+    def _text(self, data: bytes) -> str:
         decoder = codecs.getincrementaldecoder(self._content.encoding)()
         try:
             return decoder.decode(data, final=self._content.has_all)

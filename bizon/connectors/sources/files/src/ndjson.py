@@ -6,7 +6,7 @@ import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import only_value
-from bizon.connectors.sources.files.src.rows import MOST_PIECES, Rows, broken
+from bizon.connectors.sources.files.src.rows import Rows, broken
 from bizon.rows.frames import text_series
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class NdjsonReader:
 def whole_lines(content: "Content", size: int, lines_before: int) -> bytes:
     """The bytes up to the last line break in a piece, or up to the end of the file. A longer line gets more pieces.
     Raises SourceFetchError for a line that is too long."""
-    for wanted in (size * 2**power for power in range(MOST_PIECES.bit_length())):
-        data = content.ahead(wanted)
+    data = b""
+    for data in content.growing(size):
         cut = len(data) if content.has_all else data.rfind(b"\n") + 1
         if cut or not data:
             return data[:cut]

@@ -1,8 +1,10 @@
 """Files in an object store. The only module that imports obstore."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import obstore
 import polars as pl
@@ -16,6 +18,7 @@ from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo, O
 from bizon.connectors.sources.files.src.store_options import allows_http, store_options
 
 _STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+_DENIED = re.compile(r"status code: 40[13]\b")
 _AT_ONCE = 1000  # objects of a listing
 _NOT_RETRIED_AFTER = timedelta(seconds=180)
 
@@ -59,10 +62,10 @@ class ObjectStore:
 
     def scan(self, path: str) -> pl.LazyFrame:
         """An object as Parquet, read by Polars."""
-        options = store_options(self._scheme, self._storage)
+        options: dict[str, Any] = store_options(self._scheme, self._storage)
         if allows_http(self._storage):
             options["allow_http"] = "true"
-        options["max_retries"] = str(self._storage.retries)
+        options["max_retries"] = self._storage.retries
         return pl.scan_parquet(
             path, glob=False, hive_partitioning=False, storage_options=options, credential_provider=None
         )
@@ -129,10 +132,10 @@ def _in_words(place: str) -> Iterator[None]:
         raise ChangedError(place) from None
     except FileNotFoundError:
         raise ChangedError(place, "was removed") from None
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise SourceConnectionError(f"{place}: access is denied, check the keys of storage: {_brief(error)}") from error
     except (BaseError, ValueError, OSError) as error:
-        raise SourceConnectionError(f"{place} cannot be read: {_brief(error)}") from error
+        is_denied = isinstance(error, PermissionDeniedError | UnauthenticatedError) or _DENIED.search(str(error))
+        what = "access is denied, check the keys of storage" if is_denied else "cannot be read"
+        raise SourceConnectionError(f"{place}: {what}: {_brief(error)}") from error
 
 
 def _brief(error: Exception) -> str:

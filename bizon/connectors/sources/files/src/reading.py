@@ -64,13 +64,14 @@ class FileQueue:
             self.close()
             number = bisect_right(self._paths, pagination["after"]) if pagination else 0
             return self._opened(self._files[number], {}) if number < len(self._files) else None
-        if self._reader is None or pagination != self._place():
-            self.close()
-            info = self._storage.info(pagination["path"])
-            if info.version != pagination["version"]:
-                raise ChangedError(info.path, "has changed since the checkpoint inside of it")
-            return self._opened(info, pagination)
-        return self._reader
+        if self._file is not None and self._reader is not None and pagination == self._place():
+            self._file.check()
+            return self._reader
+        self.close()
+        info = self._storage.info(pagination["path"])
+        if info.version != pagination["version"]:
+            raise ChangedError(info.path, "has changed since the checkpoint inside of it")
+        return self._opened(info, pagination)
 
     def _opened(self, info: FileInfo, at: dict[str, Any]) -> "RowReader":
         """The reader of a file. One that has changed since it was listed is read as it is now."""

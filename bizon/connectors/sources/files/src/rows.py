@@ -9,9 +9,6 @@ import polars as pl
 
 from bizon.source.models import JsonLines
 
-MOST_PIECES = 8
-"""Pieces that one record may take."""
-
 _LONGEST_SHOWN = 100_000  # bytes of a broken line
 
 

@@ -25,8 +25,8 @@ class ChangedError(SourceFetchError):
 
     def __init__(self, path: str, what: str = "has changed while it was read") -> None:
         super().__init__(
-            f"file {path} {what}: nothing of it is mixed; run again once the file is complete, with --fresh if a "
-            "checkpoint is inside of it"
+            f"file {path} {what}, and a page never mixes two versions; run again once the file is complete, with "
+            "--fresh when the checkpoint is inside of it"
         )
 
 

@@ -1,0 +1,154 @@
+"""Files in object stores: S3 and Cloud Storage, by real requests to emulators."""
+
+import gzip
+import io
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from connectors.sources.files.files_kit import changed_since, read, source
+
+from bizon.common.errors.errors import MissingDependencyError, SourceConnectionError, SourceFetchError
+from bizon.connectors.sources.files.src.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from connectors.sources.files.conftest import Bucket
+
+ODD = "a b/ü+#%41/[1].jsonl"
+
+
+def lines(*numbers: int) -> bytes:
+    return "".join(f'{{"n": {number}}}\n' for number in numbers).encode()
+
+
+def parquet(*numbers: int) -> bytes:
+    data = io.BytesIO()
+    pl.DataFrame({"n": numbers}).write_parquet(data)
+    return data.getvalue()
+
+
+def numbers(**keys: Any) -> list[int]:
+    return [int(each["n"]) for each in read(**keys).data]
+
+
+def test_every_format(bucket: "Bucket") -> None:
+    bucket.put("in/a.jsonl", lines(1, 2))
+    bucket.put("in/b.csv.gz", gzip.compress(b"n\n3\n"))
+    bucket.put("in/deep/c.json", b'[{"n":4}]')
+    bucket.put("in/d.parquet", parquet(5, 6))
+    bucket.put("in/.e.jsonl", lines(7))
+    bucket.put("out/f.jsonl", lines(8))
+    found = read(**bucket.keys("in/**"))
+    assert [int(each["n"]) for each in found.data] == [1, 2, 3, 5, 6, 4]
+    assert found.ids[0] == f"{bucket.url}/in/a.jsonl#1"
+    assert numbers(**bucket.keys("in/*.jsonl")) == [1, 2]
+    assert numbers(**bucket.keys("in/d.parquet")) == [5, 6]
+    assert source(**bucket.keys("in/**")).check_connection() == (True, None)
+
+
+@pytest.mark.parametrize("key", [ODD, ODD.replace("jsonl", "parquet")])
+def test_unusual_names(bucket: "Bucket", key: str) -> None:
+    bucket.put(key, lines(1) if key.endswith("jsonl") else parquet(1))
+    assert numbers(**bucket.keys("**")) == [1]
+
+
+def test_a_large_file_is_read_by_ranges_and_resumes(bucket: "Bucket", monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.put("a.jsonl", lines(*range(1000)))
+    asked: list[int] = []
+    usual = ObjectStore.read
+
+    def noted(self: ObjectStore, info: Any, start: int, end: int) -> bytes:
+        asked.append(end - start)
+        return usual(self, info, start, end)
+
+    monkeypatch.setattr(ObjectStore, "read", noted)
+    keys = bucket.keys("a.jsonl", piece_size=2000)
+    whole = read(**keys)
+    assert [int(each["n"]) for each in whole.data] == list(range(1000))
+    assert max(asked) <= 2000
+    asked.clear()
+    middle = len(whole.frames) // 2
+    assert read(whole.paginations[middle], **keys).ids == [
+        id_ for each in whole.frames[middle + 1 :] for id_ in each["id"]
+    ]
+    assert sum(asked) < len(lines(*range(1000))) * 0.6
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_file_that_changes_inside_is_an_error(bucket: "Bucket", format_: str, is_resumed: bool) -> None:
+    make = lines if format_ == "jsonl" else parquet
+    bucket.put(f"a.{format_}", make(*range(1000)))
+    keys = bucket.keys(f"a.{format_}", piece_size=1000)
+    opened = source(**keys)
+    following = opened.get({}).next_pagination
+    assert following["path"] == f"{bucket.url}/a.{format_}"
+    bucket.put(f"a.{format_}", make(*range(1, 1001)))
+    with pytest.raises(SourceFetchError, match=rf"a\.{format_} has changed"):
+        (source(**keys) if is_resumed else opened).get(following)
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_a_file_that_changes_before_its_first_page_is_read_as_it_is(
+    bucket: "Bucket", format_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = lines if format_ == "jsonl" else parquet
+    bucket.put(f"a.{format_}", make(1))
+    opened = source(**bucket.keys(f"a.{format_}"))
+    usual = ObjectStore.open
+    changes = iter([1])
+
+    def late(self: ObjectStore, info: Any) -> Any:
+        for _ in changes:
+            bucket.put(f"a.{format_}", make(2))
+        return usual(self, info)
+
+    monkeypatch.setattr(ObjectStore, "open", late)
+    assert "2" in opened.get({}).records.text[0]  # type: ignore[union-attr]
+
+
+def test_incremental_runs_go_by_the_etag(bucket: "Bucket") -> None:
+    bucket.put("b.jsonl", lines(1))
+    bucket.put("c.jsonl", lines(2))
+    first = read(**bucket.keys("*"))
+    bucket.put("a.jsonl", lines(3))
+    bucket.put("b.jsonl", lines(1))  # written again, with the same content
+    bucket.put("c.jsonl", lines(4))
+    second = read(state=changed_since(first.state), **bucket.keys("*"))
+    assert [each["n"] for each in second.data] == [3, 4]
+    assert read(state=changed_since(second.state), **bucket.keys("*")).ids == []
+
+
+def test_what_is_not_there_is_an_error(s3: "Bucket") -> None:
+    assert source(**s3.keys("no/*")).check_connection() == (
+        False,
+        f"no file matches {s3.url}/no/*; if that is right, and the stream is empty, set source.allow_no_files: true",
+    )
+    with pytest.raises(SourceConnectionError, match="no file matches"):
+        read(**s3.keys("no.jsonl"))
+    ok, reason = source(path="s3://no-such-bucket/*", storage=s3.storage).check_connection()
+    assert not ok
+    assert "NoSuchBucket" in reason
+    assert "\n" not in reason
+
+
+def test_a_server_that_is_away_is_an_error_on_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    storage = {"endpoint": url, "access_key_id": "x", "secret_access_key": "y", "retries": 0, "timeout": 5}
+    with pytest.raises(SourceConnectionError, match=r"^s3://b: cannot be read: .*") as found:
+        read(path="s3://b/*", storage=storage)
+    assert found.value.retryable
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(("scheme", "extra"), [("s3", "s3"), ("gs", "gcs"), ("az", "azure")])
+def test_a_store_without_its_package_says_what_to_install(
+    scheme: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "bizon.connectors.sources.files.src.object_store", raising=False)
+    with pytest.raises(MissingDependencyError, match=rf"pip install 'bizon\[{extra}\]'"):
+        source(path=f"{scheme}://b/a.jsonl")
