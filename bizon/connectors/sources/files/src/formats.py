@@ -42,7 +42,7 @@ def reader_of(file: "OpenFile", config: "FilesSourceConfig", at: dict[str, Any])
     lines = LineShape(path, config.id_fields, added)
     kind = _format_of(file, config)
     if kind is FileFormat.PARQUET:
-        return ParquetReader(file, shape, row=row, piece_size=config.piece_size)
+        return ParquetReader(file, shape, row=row, at_once=at.get("rows", 0), piece_size=config.piece_size)
     if kind is FileFormat.CSV:
         return _csv(file, config, shape, at)
     reader = NdjsonReader if kind is FileFormat.NDJSON else JsonReader
