@@ -66,12 +66,12 @@ def test_a_broken_line_becomes_a_dead_letter_with_its_place(pipeline: "Pipeline"
     (pipeline.folder / name).write_text(f"{good}\n{broken}\n")
     line = 2 if name == "a.jsonl" else 3
     failed = of_files(pipeline, name).run(expect=1)
-    assert f"{name}, line {line} is no record" in failed.stderr
+    assert f"{name}, line {line} is not a record" in failed.stderr
     assert not (pipeline.folder / "out.json").exists()
     pipeline.set("on_error", "dead_letter").run()
     assert len(pipeline.lines()) == 1
     (letter,) = pipeline.lines("out.dead_letters.json")
-    assert letter["reason"].startswith(f"{name}, line {line} is no record")
+    assert letter["reason"].startswith(f"{name}, line {line} is not a record")
     assert json.loads(letter["source_data"]) == {"file": name, "line_number": line, "line": broken}
 
 

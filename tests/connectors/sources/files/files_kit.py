@@ -23,7 +23,7 @@ def source(**keys: Any) -> FilesSource:
 
 
 class Read:
-    """What was read: ``frames`` and the ``paginations`` that follow each, and the last ``state``."""
+    """All that was read: ``frames`` and the ``paginations`` that follow each, and the last ``state``."""
 
     def __init__(self) -> None:
         self.frames: list[pl.DataFrame] = []
@@ -54,7 +54,7 @@ class Read:
 
     @property
     def refused(self) -> list[Any]:
-        """What stands for the refused records."""
+        """The objects in place of the refused records."""
         frame = self.frame
         return [json.loads(text) for text in frame.filter(pl.col("reason").is_not_null())["data"]]
 

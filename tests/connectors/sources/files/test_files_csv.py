@@ -62,7 +62,7 @@ def test_a_broken_line_costs_that_line(tmp_path: Path, line: str, reason: str, p
     path = written(tmp_path / "a.csv", f'a,b\n"x\ny",0\n\n{line}\nlast,9\n')
     found = read(path=path, piece_size=piece_size)
     assert found.data == [{"a": "x\ny", "b": "0"}, {"a": "last", "b": "9"}]
-    assert found.reasons == [f"{path}, line 5 is no record: {reason}"]
+    assert found.reasons == [f"{path}, line 5 is not a record: {reason}"]
     assert found.refused == [{"file": path, "line_number": 5, "line": line}]
     with pytest.raises(RecordError, match="line 5"):
         read(path=path, piece_size=piece_size, refuse=False)
@@ -73,14 +73,14 @@ def test_a_quote_that_closes_in_a_later_line_costs_its_own_line(tmp_path: Path, 
     path = written(tmp_path / "a.csv", 'a,b\n1,"open\n2,x\n3,"y"\n4,z\n')
     found = read(path=path, piece_size=piece_size)
     assert [each["a"] for each in found.data] == ["2", "3", "4"]
-    assert found.reasons == [f"{path}, line 2 is no record: after a field in quotes comes more text"]
+    assert found.reasons == [f"{path}, line 2 is not a record: after a field in quotes comes more text"]
 
 
 def test_bytes_that_are_no_text_cost_their_line(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", b"a,b\n1,\xff\n2,ok\n")
     found = read(path=path)
     assert found.data == [{"a": "2", "b": "ok"}]
-    assert found.reasons == [f"{path}, line 2 is no record: it is not valid utf-8"]
+    assert found.reasons == [f"{path}, line 2 is not a record: it is not valid utf-8"]
     assert found.refused[0]["line_base64"] == "MSz/"
 
 
@@ -89,7 +89,7 @@ def test_a_quote_that_stays_open_for_long_costs_its_line(tmp_path: Path, monkeyp
     path = written(tmp_path / "a.csv", 'a,b\n1,"open\n' + "2,x\n" * 30)
     found = read(path=path, piece_size=5)
     assert found.data == [{"a": "2", "b": "x"}] * 30
-    assert "line 2 is no record: a quote is not closed within 40 bytes" in found.reasons[0]
+    assert "line 2 is not a record: a quote is not closed within 40 bytes" in found.reasons[0]
 
 
 def test_a_line_that_is_too_long_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_names_of_columns(tmp_path: Path) -> None:
     ("text", "keys", "reason"),
     [
         ("a,b,a\n1,2,3\n", {}, "two columns are named 'a'"),
-        ('a,"b\n1,2\n', {}, "its header is no record"),
+        ('a,"b\n1,2\n', {}, "its header is not a record"),
         ("a,b\n1,2\n", {"id": "c"}, "has no column 'c' of source.id, it has: a, b"),
         ("_file_name,b\n1,2\n", {"include_path": True}, "it has a field '_file_name'"),
     ],

@@ -69,7 +69,7 @@ def test_a_value_that_is_no_object_is_refused(tmp_path: Path) -> None:
     for piece_size in PIECES:
         found = read(path=path, piece_size=piece_size)
         assert found.data == [{"a": 1}, {"a": 2}]
-        assert found.reasons[0] == f"{path}, value 2 is no record: it is not a JSON object"
+        assert found.reasons[0] == f"{path}, value 2 is not a record: it is not a JSON object"
         assert [each["line"] for each in found.refused] == ["12", '"x"', "null", "[1]"]
 
 

@@ -1,4 +1,4 @@
-"""NDJSON: lines are passed on as they are, and a line that is no record is refused with its file and number."""
+"""NDJSON: lines are passed on as they are, and a line that is not a record is refused with its file and number."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_a_broken_line_is_refused_with_its_file_and_number(
     found = read(path=path, piece_size=piece_size)
     assert found.data == [{"a": 0}, {"a": 2}]
     assert len(found.reasons) == 1
-    assert found.reasons[0].startswith(f"{path}, line 3 is no record: ")
+    assert found.reasons[0].startswith(f"{path}, line 3 is not a record: ")
     assert reason in found.reasons[0]
     assert found.refused[0]["line_number"] == 3
     assert found.refused[0].get("line", line.decode("latin-1")) == line.decode("latin-1")

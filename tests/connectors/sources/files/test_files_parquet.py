@@ -84,7 +84,7 @@ def test_the_path_is_added(tmp_path: Path) -> None:
     assert read(path=path, include_path=True).data == [
         {"_file_path": path, "_file_name": "a.parquet", "_file_day": "1", "a": 1}
     ]
-    assert read(path=path).data == [{"a": 1}], "a folder is no column unless it is asked for"
+    assert read(path=path).data == [{"a": 1}], "a folder becomes a column only on request"
 
 
 def test_an_empty_file_has_no_records(tmp_path: Path) -> None:

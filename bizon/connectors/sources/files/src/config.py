@@ -158,7 +158,7 @@ class FilesSourceConfig(SourceConfig):
             name = codecs.lookup(value).name
             "".encode(name)  # base64 and the like are codecs too
         except LookupError:
-            raise ValueError("is no encoding that Python knows, such as utf-8, cp1252 or utf-16") from None
+            raise ValueError("is not the name of an encoding in Python, such as utf-8, cp1252 or utf-16") from None
         return "utf-8" if name == "utf-8-sig" else name
 
     @field_validator("delimiter", "quote")

@@ -70,7 +70,7 @@ class Content:
             size = min(size * 2, self._longest)
 
     def consume(self, count: int) -> None:
-        """Move the position by so many bytes of those that ``ahead`` returned."""
+        """Move the position past this number of the bytes that ``ahead`` returned."""
         self._held = self._held[count:]
         self.position += count
 

@@ -20,7 +20,7 @@ def whole_records(data: bytes, quote: bytes | None) -> int:
 
 
 def regular_block(data: bytes, columns: Sequence[str], delimiter: str, quote: str | None) -> pl.DataFrame | None:
-    """The records of a block of UTF-8, every value as text; None for a block in which some line is no record, or
+    """The records of a block of UTF-8, every value as text; None for a block in which some line is not a record, or
     empty."""
     if not columns:
         return None

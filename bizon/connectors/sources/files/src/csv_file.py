@@ -82,7 +82,7 @@ class CsvReader:
         return rows
 
     def _one_by_one(self, data: bytes, records: Callable[[str], Iterable[Record]]) -> Rows | None:
-        """The rows of a block in which some line is no record. None when it has no whole record."""
+        """The rows of a block in which some line is not a record. None when it has no whole record."""
         encoding = self._content.encoding
         text = data.decode(encoding, "surrogateescape")
         line, end, values = self._line + 1, 0, list[list[str]]()
@@ -94,7 +94,7 @@ class CsvReader:
                 fault = self._fault(record, given)
                 if fault is not None:
                     whole = given.removesuffix("\n").encode(encoding, "surrogateescape")
-                    faults[len(values)] = f"{self._shape.path}, line {line} is no record: {fault}"
+                    faults[len(values)] = f"{self._shape.path}, line {line} is not a record: {fault}"
                     inputs[len(values)] = broken(self._shape.path, line, whole, encoding)
                 values.append([""] * len(self._columns) if fault else record.fields)
             line += given.count("\n")
@@ -119,8 +119,8 @@ class CsvReader:
 
 
 def read_header(content: "Content", dialect: Dialect, *, has_header: bool, names: tuple[str, ...] | None) -> Header:
-    """The columns of a file, read from its start. ``names`` replace those of the header. A file without a line has no
-    columns. Raises SourceFetchError for a header that names none."""
+    """The columns of a file, read from its start. ``names`` replace the names in the header. A file without a line has
+    no columns. Raises SourceFetchError for a header that cannot be used."""
     first = _first_record(content, dialect)
     if first is None:
         return Header(list(names or ()), 0, 0)
@@ -128,7 +128,7 @@ def read_header(content: "Content", dialect: Dialect, *, has_header: bool, names
     if not has_header:
         return Header(list(names or _numbered(record.fields)), 0, 0)
     if names is None and record.fault is not None:
-        raise SourceFetchError(f"{content.place}: its header is no record, {record.fault}; set source.columns")
+        raise SourceFetchError(f"{content.place}: its header is not a record, {record.fault}; set source.columns")
     columns = list(names or (name or f"column_{number}" for number, name in enumerate(record.fields, start=1)))
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
@@ -137,7 +137,7 @@ def read_header(content: "Content", dialect: Dialect, *, has_header: bool, names
 
 
 def _first_record(content: "Content", dialect: Dialect) -> tuple[Record, int, int] | None:
-    """The first record that is no empty line, with the bytes and lines up to its end."""
+    """The first record that is not an empty line, with the bytes and lines up to its end."""
     data = b""
     for data in content.growing(_HEADER_SIZE):
         text = data.decode(content.encoding, "surrogateescape")

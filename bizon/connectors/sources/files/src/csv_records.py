@@ -1,7 +1,7 @@
 """Records of CSV text one by one, for text that is not quite regular: each fault is found, and the rest is read.
 
-The rules are those of RFC 4180: a field is in quotes as a whole or not at all, quotes inside are doubled, and a field
-in quotes may have line breaks. A record that breaks them ends with its line, so that one fault costs one line.
+The rules are the ones in RFC 4180: a field is quoted as a whole or not at all, quotes inside are doubled, and a quoted
+field may have line breaks. A record that breaks them ends with its line, so that one fault costs one line.
 """
 
 import re

@@ -39,7 +39,7 @@ class FrameShape:
         inputs: Mapping[int, str] | None = None,
     ) -> Rows:
         """The rows of a frame. ``before``: the rows of the file before them. ``faults`` and ``inputs``: the reason and
-        the object for each row that is no record."""
+        the object for each row that is not a record."""
         if not frame.height:
             return NO_ROWS
         reasons = dict(faults or {})

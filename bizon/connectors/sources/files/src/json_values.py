@@ -109,7 +109,7 @@ class JsonReader:
         try:
             text, id_ = self._shape.record(text, value, row)
         except ValueError as error:
-            faults[len(texts)] = f"{path}, value {row} is no record: {error}"
+            faults[len(texts)] = f"{path}, value {row} is not a record: {error}"
             text, id_ = broken(path, row, text.encode("utf-8", "surrogatepass"), "utf-8"), self._shape.numbered(row)
         texts.append(text)
         ids.append(id_)

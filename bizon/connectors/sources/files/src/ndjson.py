@@ -69,7 +69,7 @@ class NdjsonReader:
                 text, id_ = self._shape.record(text, only_value(text), number)
             except ValueError as error:
                 reason = f"it is not valid {encoding}" if isinstance(error, UnicodeError) else str(error)
-                faults[len(texts)] = f"{path}, line {number} is no record: {reason}"
+                faults[len(texts)] = f"{path}, line {number} is not a record: {reason}"
                 text, id_ = broken(path, number, line, encoding), self._shape.numbered(number)
             texts.append(text)
             ids.append(id_)

@@ -125,7 +125,7 @@ class _OpenObject:
 
 @contextmanager
 def _in_words(place: str) -> Iterator[None]:
-    """Within: errors of obstore become those of a source, on one line."""
+    """Within: an error of obstore becomes a SourceError, on one line."""
     try:
         yield
     except PreconditionError:
@@ -139,5 +139,5 @@ def _in_words(place: str) -> Iterator[None]:
 
 
 def _brief(error: Exception) -> str:
-    """What an error says before the details for developers, on one line."""
+    """The text of an error without its details for developers, on one line."""
     return " ".join(str(error).partition("Debug source:")[0].split())[:500]

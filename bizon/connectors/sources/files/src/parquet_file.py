@@ -21,8 +21,8 @@ _MOST_ROWS = 100_000
 
 
 class ParquetReader:
-    """A reader of rows. What is left of the row group, or of several small ones, is in memory. How many rows make a
-    page is measured once, and is part of the position."""
+    """A reader of rows. The rest of the row group, or of several small ones, is in memory. The number of rows
+    per page is measured once, and is part of the position."""
 
     def __init__(self, file: "OpenFile", shape: FrameShape, *, row: int, at_once: int, piece_size: int) -> None:
         self._file = file
@@ -63,7 +63,7 @@ class ParquetReader:
         return self._whole.slice(self._row, end - self._row).collect(engine="streaming")
 
     def _read(self, part: Callable[[], _Part]) -> _Part:
-        """A part of the file, once it is known that all of it is of the version that was opened."""
+        """A part of the file, checked to come from the version that was opened."""
         try:
             found = part()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

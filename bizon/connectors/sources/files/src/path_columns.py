@@ -1,4 +1,4 @@
-"""What the path of a file adds to its records, with ``include_path``."""
+"""The fields that ``include_path`` adds to the records of a file."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _PREFIX = "_file_"
 
 
 class PathColumns:
-    """The added fields of one file; none when ``include_path`` is not set. They stand before those of the record."""
+    """The added fields of one file; none when ``include_path`` is not set. They come before the record's own."""
 
     def __init__(self, path: str, *, is_wanted: bool) -> None:
         self._values = _of(path) if is_wanted else {}

@@ -13,8 +13,8 @@ _LONGEST_SHOWN = 100_000  # bytes of a broken line
 
 
 class Rows(NamedTuple):
-    """Some records of one file. ``faults``: the reasons why a row is no record, by its number in ``texts`` from 0; its
-    text is an object with the input."""
+    """Some records of one file. ``faults``: why a row is not a record, by its number in ``texts`` from 0; its text is an
+    object with the input."""
 
     texts: pl.Series
     ids: pl.Series
@@ -48,7 +48,7 @@ def numbered_ids(path: str, numbers: pl.Series) -> pl.Series:
 
 
 def broken(path: str, line: int, given: bytes, encoding: str) -> str:
-    """The object for a line that is no record."""
+    """The object for a line that is not a record."""
     shown = given[:_LONGEST_SHOWN]
     try:
         found = {"line": shown.decode(encoding)}

@@ -63,8 +63,8 @@ class FilesSource(AbstractSource):
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
     ) -> SourceIteration:
-        """The records of files that are new or changed since the last run. In a window of the past, which has no state,
-        those of files that were modified in it."""
+        """The records of files that are new or changed since the last run. A window of the past has no state: it takes
+        the files that were modified in it."""
         return self._page(pagination or {}, lambda found: _changed(found, source_state))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the readers of files need from the place where files are."""
+"""The interface of a place where files are: a file system or an object store."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -42,8 +42,8 @@ class OpenFile(Protocol):
         """Raise ChangedError when the file is another one by now."""
 
     def scan(self) -> "pl.LazyFrame":
-        """The file as Parquet. Nothing is read yet; ``check`` tells afterwards whether what was read is of this
-        version."""
+        """The file as Parquet. Nothing is read yet. Call ``check`` after reading: it raises when the data may come from
+        another version."""
 
     def close(self) -> None:
         """Release what is open."""
