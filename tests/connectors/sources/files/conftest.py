@@ -22,10 +22,17 @@ S3_KEYS = {"region": "us-east-1", "access_key_id": "an-access-key-id", "secret_a
 class Bucket:
     """An empty bucket. ``url``: of the bucket, as in a path; ``storage``: the block that leads to it."""
 
-    def __init__(self, url: str, storage: dict[str, Any], put: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        storage: dict[str, Any],
+        put: Callable[[str, bytes], None],
+        put_marker: Callable[[str], None],
+    ) -> None:
         self.url = url
         self.storage = storage
         self.put = put
+        self.put_marker = put_marker
 
     def keys(self, pattern: str, **keys: Any) -> dict[str, Any]:
         """The keys of a source that reads files of the bucket."""
@@ -86,7 +93,14 @@ def s3(moto_url: str) -> Bucket:
     requests.put(f"{moto_url}/{name}", timeout=10).raise_for_status()
     config: Any = {**S3_KEYS, "endpoint": moto_url}
     store = S3Store(name, config=config, client_options={"allow_http": True})
-    return Bucket(f"s3://{name}", {**S3_KEYS, "endpoint": moto_url}, lambda key, data: store.put(key, data) and None)
+
+    def put(key: str, data: bytes) -> None:
+        store.put(key, data)
+
+    def put_marker(key: str) -> None:  # obstore drops the slash
+        requests.put(f"{moto_url}/{name}/{key}", timeout=10).raise_for_status()
+
+    return Bucket(f"s3://{name}", {**S3_KEYS, "endpoint": moto_url}, put, put_marker)
 
 
 @pytest.fixture
@@ -102,7 +116,7 @@ def gcs(gcs_url: str) -> Bucket:
         address = f"{gcs_url}/upload/storage/v1/b/{bucket.name}/o"
         requests.post(address, params={"uploadType": "media", "name": key}, data=data, timeout=10).raise_for_status()
 
-    return Bucket(f"gs://{bucket.name}", {"endpoint": gcs_url, "anonymous": True}, put)
+    return Bucket(f"gs://{bucket.name}", {"endpoint": gcs_url, "anonymous": True}, put, lambda key: put(key, b""))
 
 
 @pytest.fixture(params=["s3", "gcs"])

@@ -152,3 +152,14 @@ def test_a_store_without_its_package_says_what_to_install(
     monkeypatch.delitem(sys.modules, "bizon.connectors.sources.files.src.object_store", raising=False)
     with pytest.raises(MissingDependencyError, match=rf"pip install 'bizon\[{extra}\]'"):
         source(path=f"{scheme}://b/a.jsonl")
+
+
+def test_the_marker_of_a_folder_is_not_a_file(bucket: "Bucket") -> None:
+    """Consoles create an empty object, whose key ends with a slash, for each folder."""
+    bucket.put_marker("in/deep/")
+    bucket.put("in/deep/a.jsonl", lines(1))
+    assert numbers(**bucket.keys("in/**")) == [1]
+    assert numbers(**bucket.keys("**/*")) == [1]
+    bucket.put("in/empty.jsonl.gz", b"")
+    with pytest.raises(SourceFetchError, match=r"in/empty\.jsonl\.gz .* is cut off"):
+        read(**bucket.keys("in/**"))

@@ -18,11 +18,11 @@ class LineShape:
         self._id_fields = id_fields
         self._added = added
 
-    def rows(self, lines: pl.Series, numbers: pl.Series, block: bytes) -> Rows | None:
-        """The records of lines with these row numbers; None when some line needs a closer look. ``block``: the text
-        that the lines are from."""
-        ids = quick_ids(lines, numbers, self.path, self._id_fields)
-        if ids is None or self._added.may_clash(block):
+    def rows(self, lines: pl.Series, numbers: pl.Series, text: bytes) -> Rows | None:
+        """The records of lines with these row numbers; None when some line needs a closer look. ``text``: the lines as
+        UTF-8, perhaps with blank ones between them."""
+        ids = quick_ids(lines, numbers, text, self.path, self._id_fields)
+        if ids is None or self._added.may_clash(text):
             return None
         return Rows(self._added.to_lines(lines), ids, {})
 

@@ -27,11 +27,9 @@ class NdjsonReader:
     def read(self, size: int) -> Rows:
         block = whole_lines(self._content, size, self._line)
         first = self._line + 1
-        found = block.split(b"\n")
-        count = len(found) - (not found[-1])
         self._content.consume(len(block))
-        self._line += count
-        return self._quickly(block, first) or self._one_by_one(found[:count], first)
+        self._line += block.count(b"\n") + (not block.endswith(b"\n")) if block else 0
+        return self._quickly(block, first) or self._one_by_one(block.removesuffix(b"\n").split(b"\n"), first)
 
     def is_at_end(self) -> bool:
         return self._content.is_at_end()
@@ -42,19 +40,18 @@ class NdjsonReader:
     def _quickly(self, block: bytes, first: int) -> Rows | None:
         """The rows of a block in which every line is an object, or blank; None for any other block."""
         try:
-            text = block.decode(self._content.encoding).removesuffix("\n")
-            lines = pl.Series(text.split("\n"), dtype=pl.String)
+            text = block.decode(self._content.encoding)
+            lines = pl.Series(text.removesuffix("\n").split("\n"), dtype=pl.String)
         except UnicodeError:
             return None
         numbers = pl.int_range(first, first + lines.len(), eager=True)
-        good = lines.str.starts_with("{") & lines.str.ends_with("}")
-        if not good.all():
+        if not _are_objects(lines):
             stripped = lines.str.strip_chars(_BLANK)
             kept = stripped.str.len_bytes() > 0
             lines, numbers = stripped.filter(kept), numbers.filter(kept)
-            if not (lines.str.starts_with("{") & lines.str.ends_with("}")).all():
+            if not _are_objects(lines):
                 return None
-        return self._shape.rows(lines, numbers, block)
+        return self._shape.rows(lines, numbers, block if self._content.encoding == "utf-8" else text.encode())
 
     def _one_by_one(self, lines: list[bytes], first: int) -> Rows:
         encoding, path = self._content.encoding, self._shape.path
@@ -74,6 +71,10 @@ class NdjsonReader:
             texts.append(text)
             ids.append(id_)
         return Rows(text_series("data", texts), text_series("id", ids), faults)
+
+
+def _are_objects(lines: pl.Series) -> bool:
+    return bool((lines.str.starts_with("{") & lines.str.ends_with("}")).all())
 
 
 def whole_lines(content: "Content", size: int, lines_before: int) -> bytes:

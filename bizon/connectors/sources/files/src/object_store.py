@@ -19,6 +19,7 @@ from bizon.connectors.sources.files.src.store_options import allows_http, store_
 
 _STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 _DENIED = re.compile(r"status code: 40[13]\b")
+_EXTENSIONS = ["json", "ndjson", "jsonl", "csv", "tsv", "parquet", "pq", "gz", "gzip", "zst", "zstd", "bz2", "xz"]
 _AT_ONCE = 1000  # objects of a listing
 _NOT_RETRIED_AFTER = timedelta(seconds=180)
 
@@ -39,7 +40,7 @@ class ObjectStore:
         matches = path_matcher(key).fullmatch
         with _in_words(f"{self._scheme}://{bucket}"):
             for found in obstore.list(self._store(bucket), fixed_prefix(key) or None, chunk_size=_AT_ONCE):
-                yield from (self._info(bucket, each) for each in found if matches(each["path"]))
+                yield from (self._info(bucket, each) for each in found if matches(each["path"]) and _is_file(each))
 
     def info(self, path: str) -> FileInfo:
         for found in self._single(path):
@@ -101,6 +102,13 @@ class ObjectStore:
                     retry_config={"max_retries": self._storage.retries, "retry_timeout": _NOT_RETRIED_AFTER},
                 )
         return self._stores[bucket]
+
+
+def _is_file(found: "obstore.ObjectMeta") -> bool:
+    """Whether an object is more than the marker of a folder: empty, with a name that ends with a slash, which obstore
+    drops. An empty object with the name of a file is a file."""
+    name = found["path"].rpartition("/")[2]
+    return found["size"] > 0 or name.rpartition(".")[2].lower() in _EXTENSIONS
 
 
 class _OpenObject:

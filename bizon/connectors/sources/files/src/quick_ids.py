@@ -12,15 +12,17 @@ _NO_FIELD = "\0"
 _NOT_AS_SENT = r"^(?:[\[{]|-?\d+[.eE]|-?\d+$)"  # Polars may write a number or a nested value in another way
 
 
-def quick_ids(lines: pl.Series, numbers: pl.Series, path: str, fields: Sequence[str]) -> pl.Series | None:
-    """The ids of lines: of their fields, or ``PATH#NUMBER`` without fields. None when a line is not valid, or an id is
-    missing or might not be as it was sent."""
+def quick_ids(lines: pl.Series, numbers: pl.Series, text: bytes, path: str, fields: Sequence[str]) -> pl.Series | None:
+    """The ids of lines: of their fields, or ``PATH#NUMBER`` without fields. ``text``: the lines as UTF-8.
+
+    None when a line is not valid, or when an id is missing or might differ from what was sent.
+    """
     if not lines.len():
         return pl.Series([], dtype=pl.String)
     schema = dict.fromkeys(fields or (_NO_FIELD,), pl.String())
     try:
-        frame = pl.read_ndjson("\n".join(lines).encode(), schema=schema)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeError):
+        frame = pl.read_ndjson(text, schema=schema)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     if frame.height != lines.len():
         return None

@@ -13,8 +13,8 @@ _LONGEST_SHOWN = 100_000  # bytes of a broken line
 
 
 class Rows(NamedTuple):
-    """Some records of one file. ``faults``: why a row is not a record, by its number in ``texts`` from 0; its text is an
-    object with the input."""
+    """Some records of one file. ``faults``: why a row is not a record, by its number in ``texts`` from 0; its text is
+    an object with the input."""
 
     texts: pl.Series
     ids: pl.Series
