@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from connectors.sources.files.files_kit import read
 from hypothesis import HealthCheck, example, given, settings
@@ -112,6 +113,15 @@ def test_other_delimiters_and_quotes(tmp_path: Path, keys: dict[str, Any], piece
     assert read(path=path, piece_size=piece_size, **keys).data == [expected]
 
 
+def test_a_block_that_the_quick_way_reads_otherwise_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = pl.read_csv
+    monkeypatch.setattr(pl, "read_csv", lambda *block, **keys: usual(*block, **keys)[:-1])
+    path = written(tmp_path / "a.csv", "a\n1\n2\n")
+    assert read(path=path).data == [{"a": "1"}, {"a": "2"}]
+
+
 def test_a_tsv_file_has_tabs(tmp_path: Path) -> None:
     assert read(path=written(tmp_path / "a.tsv", "a\tb\n1\t2,3\n")).data == [{"a": "1", "b": "2,3"}]
 
@@ -183,6 +193,9 @@ def test_whatever_a_writer_writes_is_read_back(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.sampled_from('a"",\n\r'), max_size=30))
+@example("\r,\na")
+@example('"",\n"a"b,\n')
+@example('"a\n,"\r\nb,')
 def test_pieces_of_any_size_give_the_same_records(tmp_path: Path, text: str) -> None:
     """The quick way and the slow way agree on every text, broken or not."""
     path = written(tmp_path / "a.csv", f"a,b\n{text}")

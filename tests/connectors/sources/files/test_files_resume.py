@@ -12,6 +12,8 @@ import pytest
 from connectors.sources.files.files_kit import changed_since, pages, read, source
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.connectors.sources.files.src.local_files import LocalFiles
+from bizon.connectors.sources.files.src.storage import ChangedError
 
 ROWS = [{"id": str(number), "text": f'line "{number}"\nand more, é' * (number % 4)} for number in range(300)]
 
@@ -94,6 +96,19 @@ def test_a_file_that_changes_inside_is_an_error(
     with pytest.raises(SourceFetchError, match=rf"file {path} (has changed|was removed).*--fresh"):
         reader.get(following)
     reader.close()
+
+
+@pytest.mark.parametrize("change", [b"longer", b"", b"other "])
+def test_bytes_of_another_version_are_never_returned(tmp_path: Path, change: bytes) -> None:
+    (tmp_path / "a").write_bytes(b"before")
+    files = LocalFiles()
+    file = files.open(files.info(str(tmp_path / "a")))
+    assert file.read_at(0, 3) == b"bef"
+    (tmp_path / "a").write_bytes(change)
+    os.utime(tmp_path / "a", ns=(0, file.info.modified.microsecond))
+    with pytest.raises(ChangedError):
+        file.read_at(3, 3)
+    file.close()
 
 
 def test_a_file_that_was_removed_before_its_turn_is_an_error(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def regular_block(data: bytes, columns: Sequence[str], delimiter: str, quote: st
         )
     except pl.exceptions.PolarsError:
         return None
-    return frame if frame.height == lines.len() and not any(each.null_count() for each in frame) else None
+    return frame if frame.height == lines.len() else None
 
 
 def _are_records(lines: pl.Series, width: int, delimiter: str, quote: str | None) -> bool:
