@@ -111,6 +111,28 @@ def test_bytes_of_another_version_are_never_returned(tmp_path: Path, change: byt
     file.close()
 
 
+def test_a_file_that_changes_while_a_run_resumes_inside_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at its version and the first read."""
+    keys = {"path": str(tmp_path / "a.jsonl"), "piece_size": 100}
+    (tmp_path / "a.jsonl").write_text('{"a":1}\n' * 100)
+    opened = source(**keys)
+    following = opened.get({}).next_pagination
+    opened.close()
+    usual = LocalFiles.open
+
+    def late(self: LocalFiles, info: Any) -> Any:
+        (tmp_path / "a.jsonl").write_text('{"a":2}\n' * 101)
+        return usual(self, info)
+
+    monkeypatch.setattr(LocalFiles, "open", late)
+    resumed = source(**keys)
+    with pytest.raises(ChangedError):
+        resumed.get(following)
+    resumed.close()
+
+
 def test_a_file_that_was_removed_before_its_turn_is_an_error(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.jsonl").write_text('{"a":1}\n' * 100)

@@ -54,26 +54,52 @@ def test_unusual_names(bucket: "Bucket", key: str) -> None:
     assert numbers(**bucket.keys("**")) == [1]
 
 
-def test_a_large_file_is_read_by_ranges_and_resumes(bucket: "Bucket", monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket.put("a.jsonl", lines(*range(1000)))
-    asked: list[int] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of bytes of each request for content."""
+    found: list[int] = []
     usual = ObjectStore.read
 
     def noted(self: ObjectStore, info: Any, start: int, end: int) -> bytes:
-        asked.append(end - start)
+        found.append(end - start)
         return usual(self, info, start, end)
 
     monkeypatch.setattr(ObjectStore, "read", noted)
-    keys = bucket.keys("a.jsonl", piece_size=2000)
+    return found
+
+
+def test_a_large_file_is_read_by_ranges_and_resumes(bucket: "Bucket", asked: list[int]) -> None:
+    content = lines(*range(40_000))
+    bucket.put("a.jsonl", content)
+    keys = bucket.keys("a.jsonl", piece_size=70_000)
     whole = read(**keys)
-    assert [int(each["n"]) for each in whole.data] == list(range(1000))
-    assert max(asked) <= 2000
+    assert [int(each["n"]) for each in whole.data] == list(range(40_000))
+    assert max(asked) <= 70_000
+    assert sum(asked) == len(content), "no byte is read twice"
     asked.clear()
     middle = len(whole.frames) // 2
-    assert read(whole.paginations[middle], **keys).ids == [
-        id_ for each in whole.frames[middle + 1 :] for id_ in each["id"]
-    ]
-    assert sum(asked) < len(lines(*range(1000))) * 0.6
+    rest = read(whole.paginations[middle], **keys)
+    assert rest.ids == [id_ for each in whole.frames[middle + 1 :] for id_ in each["id"]]
+    assert sum(asked) < len(content) * 0.7
+
+
+@pytest.mark.parametrize("key", ["a.csv", "a.jsonl", "a.json", "a.csv.gz"])
+def test_a_small_file_is_one_request(bucket: "Bucket", key: str, asked: list[int]) -> None:
+    content = {"a.csv": b"n\n1\n", "a.jsonl": lines(1), "a.json": b'[{"n":1}]', "a.csv.gz": gzip.compress(b"n\n1\n")}
+    bucket.put(key, content[key])
+    assert numbers(**bucket.keys("*")) == [1]
+    assert asked == [len(content[key])]
+
+
+def test_a_signature_is_in_no_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    storage = {"endpoint": url, "account_name": "a", "sas_token": "sv=2024&sig=a-secret%3D", "retries": 0}
+    for path in ("az://c/*", "az://c/a.parquet"):
+        ok, reason = source(path=path, storage=storage).check_connection()
+        assert not ok
+        assert "cannot be read" in reason
+        assert "a-secret" not in reason
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])

@@ -14,13 +14,14 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.connectors.sources.files.src.config import StorageConfig
 from bizon.connectors.sources.files.src.patterns import fixed_prefix, is_wild, path_matcher
-from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo, OpenFile
+from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo, OpenFile, without_queries
 from bizon.connectors.sources.files.src.store_options import allows_http, store_options
 
 _STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 _DENIED = re.compile(r"status code: 40[13]\b")
 _EXTENSIONS = ["json", "ndjson", "jsonl", "csv", "tsv", "parquet", "pq", "gz", "gzip", "zst", "zstd", "bz2", "xz"]
 _AT_ONCE = 1000  # objects of a listing
+_HEAD = 65_536  # bytes
 _NOT_RETRIED_AFTER = timedelta(seconds=180)
 
 
@@ -112,13 +113,22 @@ def _is_file(found: "obstore.ObjectMeta") -> bool:
 
 
 class _OpenObject:
+    """The first bytes are kept: they tell format, compression and header, and a small object is one request."""
+
     def __init__(self, store: ObjectStore, info: FileInfo) -> None:
         self.info = info
         self._store = store
+        self._head: bytes | None = None
 
     def read_at(self, offset: int, size: int) -> bytes:
         end = min(offset + size, self.info.size)
-        return self._store.read(self.info, offset, end) if offset < end else b""
+        if offset >= end:
+            return b""
+        if offset < _HEAD and self._head is None:
+            self._head = self._store.read(self.info, 0, min(_HEAD, self.info.size))
+        data = (self._head or b"")[offset:end]
+        start = offset + len(data)
+        return data + self._store.read(self.info, start, end) if start < end else data
 
     def check(self) -> None:
         if self._store.info(self.info.path).version != self.info.version:
@@ -148,4 +158,4 @@ def _in_words(place: str) -> Iterator[None]:
 
 def _brief(error: Exception) -> str:
     """The text of an error without its details for developers, on one line."""
-    return " ".join(str(error).partition("Debug source:")[0].split())[:500]
+    return without_queries(" ".join(str(error).partition("Debug source:")[0].split()))[:500]

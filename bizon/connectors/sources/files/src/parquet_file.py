@@ -12,6 +12,7 @@ from bizon.connectors.sources.files.src.binary_text import with_binary_as_text
 from bizon.connectors.sources.files.src.frame_rows import FrameShape
 from bizon.connectors.sources.files.src.parquet_footer import rows_of_groups
 from bizon.connectors.sources.files.src.rows import NO_ROWS, Rows
+from bizon.connectors.sources.files.src.storage import without_queries
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.storage import OpenFile
@@ -68,7 +69,7 @@ class ParquetReader:
             found = part()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             self._file.check()
-            text = str(error).partition("\n")[0]
+            text = without_queries(str(error).partition("\n")[0])
             raise SourceFetchError(f"file {self._file.info.path} cannot be read as Parquet: {text}") from error
         self._file.check()
         return found

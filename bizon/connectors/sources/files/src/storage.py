@@ -1,5 +1,6 @@
 """The interface of a place where files are: a file system or an object store."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -8,6 +9,9 @@ from bizon.common.errors.errors import SourceFetchError
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_QUERY = re.compile(r"(https?://[^\s?]+)\?\S+")
 
 
 class FileInfo(NamedTuple):
@@ -60,3 +64,8 @@ class Storage(Protocol):
 
     def open(self, info: FileInfo) -> OpenFile:
         """Open a version of a file. Raises ChangedError when it is another one by now."""
+
+
+def without_queries(text: str) -> str:
+    """A text without the queries of the URLs in it: a signature may be there."""
+    return _QUERY.sub(r"\1?...", text)
