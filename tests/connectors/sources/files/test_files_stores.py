@@ -12,6 +12,7 @@ from connectors.sources.files.files_kit import changed_since, read, source
 
 from bizon.common.errors.errors import MissingDependencyError, SourceConnectionError, SourceFetchError
 from bizon.connectors.sources.files.src.object_store import ObjectStore
+from bizon.connectors.sources.files.src.storage import ChangedError
 
 if TYPE_CHECKING:
     from connectors.sources.files.conftest import Bucket
@@ -189,3 +190,14 @@ def test_the_marker_of_a_folder_is_not_a_file(bucket: "Bucket") -> None:
     bucket.put("in/empty.jsonl.gz", b"")
     with pytest.raises(SourceFetchError, match=r"in/empty\.jsonl\.gz .* is cut off"):
         read(**bucket.keys("in/**"))
+
+
+def test_bytes_of_another_version_are_never_returned(bucket: "Bucket") -> None:
+    """The emulator of Cloud Storage ignores the condition of a request: the answer is checked, too."""
+    bucket.put("a.jsonl", lines(1))
+    opened = source(**bucket.keys("a.jsonl"))._storage
+    info = opened.info(f"{bucket.url}/a.jsonl")
+    assert opened.open(info).read_at(0, 100) == lines(1)
+    bucket.put("a.jsonl", lines(2))
+    with pytest.raises(ChangedError):
+        opened.open(info).read_at(0, 100)
