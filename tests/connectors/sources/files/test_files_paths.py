@@ -1,5 +1,6 @@
 """Which files a path matches, and in which order they are read."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,17 @@ def test_small_files_make_one_page(tree: Path) -> None:
     found = read(path="n*.csv", piece_size=100)
     assert 10 < len(found.frames) < 100
     assert [each["n"] for each in found.data] == [str(number) for number in range(100)]
+
+
+def test_a_page_has_a_hundred_files_at_most(tree: Path) -> None:
+    """A run can stop between two pages only."""
+    for number in range(250):
+        (tree / f"n{number:03}.csv").write_text("n\n1\n")
+    assert [frame.height for frame in read(path="n*.csv").frames] == [100, 100, 50]
+
+
+def test_a_name_that_is_not_text_is_an_error(tree: Path) -> None:
+    """It could not be in a checkpoint."""
+    Path(os.fsdecode(b"a\xff.csv")).write_text("n\n1\n")
+    with pytest.raises(SourceConnectionError, match="is not valid UTF-8: rename it"):
+        read(path="*.csv")

@@ -114,5 +114,7 @@ def _below(folder: str, parts: list[str]) -> Iterator[FileInfo]:
 
 
 def _info(path: str, found: os.stat_result) -> FileInfo:
+    if not path.isprintable() and any("\ud800" <= character <= "\udfff" for character in path):
+        raise SourceConnectionError(f"the name of file {path!r} is not valid UTF-8: rename it")
     modified = datetime.fromtimestamp(found.st_mtime, UTC)
     return FileInfo(path, f"{found.st_size}-{found.st_mtime_ns}", modified, found.st_size)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bizon.source.models import JsonLines
 
 _WORTH_READING = 4  # a page ends when less than this part of a piece is left
+_MOST_FILES = 100  # of a page: each takes a request, and a run can only stop between pages
 
 
 class FileQueue:
@@ -45,7 +46,8 @@ class FileQueue:
             following = self._place()
             if not self._paths_after(following):
                 return page_of(parts), {}
-            if "path" in following or left < self._config.piece_size // _WORTH_READING:
+            is_full = left < self._config.piece_size // _WORTH_READING or len(parts) == _MOST_FILES
+            if "path" in following or is_full:
                 return page_of(parts), following
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The ``files`` source: records of files, in a folder or an object store."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from requests.auth import AuthBase
@@ -50,9 +51,8 @@ class FilesSource(AbstractSource):
                 if first is None and not self.config.allow_no_files:
                     return False, str(no_files(path))
                 if first is not None:
-                    file = self._storage.open(first)
-                    file.read_at(0, 1)
-                    file.close()
+                    with closing(self._storage.open(first)) as file:
+                        file.read_at(0, 1)
         except SourceError as error:
             return False, str(error)
         return True, None
