@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bizon.config.streams import StreamConfig
     from bizon.source.models import SourceIncrementalState, SourceIteration
 
+ANY_STREAM = "*"
+"""In ``streams()``: the source has streams that only its connection knows."""
+
 
 class AbstractSource(ABC):
     """Fetches one stream, page by page.
@@ -39,9 +42,6 @@ class AbstractSource(ABC):
 
     checks_credentials: ClassVar[bool] = True
     """False for a source that takes any credentials, because it sends them nowhere. For the conformance suite."""
-
-    any_stream: ClassVar[bool] = False
-    """True for a source whose streams have the names that the YAML gives them; ``streams`` returns an example."""
 
     unfiltered_streams: ClassVar[Collection[str]] = ()
     """Streams that ``get_records_after`` fetches whole, because nothing in the API tells what changed. The conformance

@@ -14,10 +14,6 @@ from bizon.source.models import SourceIteration
 class KilledFiles(FilesSource):
     count = 0
 
-    @staticmethod
-    def streams() -> list[str]:
-        return ["rows"]
-
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         page = super().get(pagination)
         with Path("trace.txt").open("a") as trace:

@@ -25,7 +25,6 @@ class FilesSource(AbstractSource):
 
     config: FilesSourceConfig
     fetches_over_http = False
-    any_stream = True
 
     def __init__(self, config: FilesSourceConfig) -> None:
         super().__init__(config)
@@ -34,7 +33,7 @@ class FilesSource(AbstractSource):
 
     @staticmethod
     def streams() -> list[str]:
-        return ["files"]
+        return ["*"]
 
     @staticmethod
     def get_config_class() -> type[SourceConfig]:
