@@ -58,15 +58,23 @@ def test_fields_in_quotes(tmp_path: Path, piece_size: int, end: str) -> None:
         ('"1,2', "a quote is never closed"),
     ],
 )
+@pytest.mark.parametrize("blank", ["", "\n"])
 @pytest.mark.parametrize("piece_size", PIECES)
-def test_a_broken_line_costs_that_line(tmp_path: Path, line: str, reason: str, piece_size: int) -> None:
-    path = written(tmp_path / "a.csv", f'a,b\n"x\ny",0\n\n{line}\nlast,9\n')
+def test_a_broken_line_costs_that_line(tmp_path: Path, line: str, reason: str, piece_size: int, blank: str) -> None:
+    path = written(tmp_path / "a.csv", f'a,b\n"x\ny",0\n{blank}{line}\nlast,9\n')
+    number = 4 + len(blank)
     found = read(path=path, piece_size=piece_size)
     assert found.data == [{"a": "x\ny", "b": "0"}, {"a": "last", "b": "9"}]
-    assert found.reasons == [f"{path}, line 5 is not a record: {reason}"]
-    assert found.refused == [{"file": path, "line_number": 5, "line": line}]
-    with pytest.raises(RecordError, match="line 5"):
+    assert found.reasons == [f"{path}, line {number} is not a record: {reason}"]
+    assert found.refused == [{"file": path, "line_number": number, "line": line}]
+    with pytest.raises(RecordError, match=f"line {number}"):
         read(path=path, piece_size=piece_size, refuse=False)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_empty_line_is_not_a_record_and_an_empty_field_in_quotes_is(tmp_path: Path, end: str) -> None:
+    path = written(tmp_path / "a.csv", end.join(["a", "1", "", '""', "2", ""]))
+    assert [each["a"] for each in read(path=path).data] == ["1", "", "2"]
 
 
 @pytest.mark.parametrize("piece_size", PIECES)

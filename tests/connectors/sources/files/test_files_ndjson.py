@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from connectors.sources.files.files_kit import read
 
@@ -134,6 +135,14 @@ def test_a_record_with_a_field_that_the_path_adds_is_refused(tmp_path: Path) -> 
     found = read(path=path, include_path=True)
     assert [each["x"] for each in found.data] == ['"_file_name']
     assert "it has a field '_file_name'" in found.reasons[0]
+
+
+def test_a_block_that_polars_reads_otherwise_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = pl.read_ndjson
+    monkeypatch.setattr(pl, "read_ndjson", lambda *text, **keys: usual(*text, **keys)[:-1])
+    path = written(tmp_path / "a.jsonl", '{"id":"1"}\n{"id":"2"}\n')
+    assert read(path=path, id="id").ids == ["1", "2"]
+    assert read(path=path).ids == [f"{path}#1", f"{path}#2"]
 
 
 def test_an_empty_file_has_no_records(tmp_path: Path) -> None:

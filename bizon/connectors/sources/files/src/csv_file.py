@@ -90,7 +90,7 @@ class CsvReader:
         inputs: dict[int, str] = {}
         for record in records(text):
             given, end = text[record.start : record.end], record.end
-            if not is_blank(record):
+            if not is_blank(given):
                 fault = self._fault(record, given)
                 if fault is not None:
                     whole = given.removesuffix("\n").encode(encoding, "surrogateescape")
@@ -142,7 +142,7 @@ def _first_record(content: "Content", dialect: Dialect) -> tuple[Record, int, in
     for data in content.growing(_HEADER_SIZE):
         text = data.decode(content.encoding, "surrogateescape")
         for record in dialect.records(text, is_whole=content.has_all):
-            if not is_blank(record):
+            if not is_blank(text[record.start : record.end]):
                 passed = text[: record.end].encode(content.encoding, "surrogateescape")
                 return record, content.position + len(passed), passed.count(b"\n")
         if content.has_all:

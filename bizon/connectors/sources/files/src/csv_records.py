@@ -81,6 +81,6 @@ class Dialect:
         return Record(start, text.find("\n", start) + 1 or len(text), [], fault)
 
 
-def is_blank(record: Record) -> bool:
-    """Whether the record is an empty line."""
-    return record.fault is None and record.fields in ([""], ["\r"])
+def is_blank(line: str) -> bool:
+    """Whether the text of a record is an empty line."""
+    return not line.strip("\r\n")
