@@ -120,10 +120,11 @@ def test_a_file_that_changes_while_a_run_resumes_inside_is_an_error(
     opened = source(**keys)
     following = opened.get({}).next_pagination
     opened.close()
-    usual = LocalFiles.open
+    usual, changes = LocalFiles.open, iter([1])
 
     def late(self: LocalFiles, info: Any) -> Any:
-        (tmp_path / "a.jsonl").write_text('{"a":2}\n' * 101)
+        for _ in changes:
+            (tmp_path / "a.jsonl").write_text('{"a":2}\n' * 101)
         return usual(self, info)
 
     monkeypatch.setattr(LocalFiles, "open", late)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 from connectors.sources.files.files_kit import changed_since, read, source
+from obstore.store import S3Store
 
 from bizon.common.errors.errors import MissingDependencyError, SourceConnectionError, SourceFetchError
 from bizon.connectors.sources.files.src.object_store import ObjectStore
@@ -201,3 +202,19 @@ def test_bytes_of_another_version_are_never_returned(bucket: "Bucket") -> None:
     bucket.put("a.jsonl", lines(2))
     with pytest.raises(ChangedError):
         opened.open(info).read_at(0, 100)
+
+
+def test_without_keys_the_environment_has_them(s3_account: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {key: s3_account[key] for key in ("endpoint", "region")}
+    config: Any = s3_account
+    store = S3Store("bucket", config=config, client_options={"allow_http": True})
+    store.put("environment/a.jsonl", lines(1))
+    store.put("environment/b.parquet", parquet(2))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "not-the-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+    ok, reason = source(path="s3://bucket/environment/*", storage=place).check_connection()
+    assert not ok
+    assert "access is denied, check the keys of storage" in reason
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_account["access_key_id"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_account["secret_access_key"])
+    assert numbers(path="s3://bucket/environment/*", storage=place) == [1, 2]
