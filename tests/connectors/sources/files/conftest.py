@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pytest
 import requests
 from emulator.serve import NoEmulatorError, Server, cloud_storage
@@ -63,6 +62,8 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def s3_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The block ``storage`` of an account of an S3 that refuses other keys; it has one bucket, ``bucket``."""
     with moto(tmp_path_factory.mktemp("account")) as url:
+        import boto3  # comes with moto
+
         iam = boto3.Session("any", "any", region_name="us-east-1").client("iam", endpoint_url=url)
         iam.create_user(UserName="reader")
         rule = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
