@@ -1,6 +1,8 @@
 """Every example config in the tree is valid, and those that need no account and no server run."""
 
+import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -64,6 +66,25 @@ def test_an_example_that_needs_nothing_runs(path, run_cli):
     done = run_cli("run", str(path))
     assert done.returncode == 0, done.stderr
     assert "5 records" in done.stdout
+
+
+def test_the_example_of_files_runs_where_it_says(run_cli, tmp_path):
+    """Its paths are below the checkout, as for `bizon run examples/files/files.yml`."""
+    shutil.copytree(ROOT / "examples/files", tmp_path / "examples/files")
+    for records in (5, 0):
+        done = run_cli("run", "examples/files/files.yml")
+        assert done.returncode == 0, done.stderr
+        assert f"{records} records" in done.stdout
+    rows = [json.loads(line) for line in (tmp_path / "demo/orders.json").read_text().splitlines()]
+    assert [row["source_record_id"] for row in rows] == ["0001", "0002", "0003", "0004", "0005"]
+    assert json.loads(rows[0]["source_data"]) == {
+        "_file_path": "examples/files/day=2024-05-01/orders.csv",
+        "_file_name": "orders.csv",
+        "_file_day": "2024-05-01",
+        "order_id": "0001",
+        "customer": "Zoë, Inc.",
+        "amount": "19.90",
+    }
 
 
 @pytest.mark.lesson("F-45")
