@@ -21,9 +21,8 @@ from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.destination.readable import Field, TableReader, is_ours
-from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
-from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.assembly import build_backend, existing_backend
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.report import ColumnReport, columns_of_last_run
 from bizon.engine.runner.sources import CHECK_RETRIES, opened_source
@@ -166,7 +165,7 @@ def _look(destination: AbstractDestination) -> None:
 
 def _try_state(config: "BizonConfig") -> None:
     """Connect and read the version. A state may be missing: the first run creates it."""
-    with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
+    with closing(existing_backend(config)) as backend:
         backend.check_prerequisites()
 
 
