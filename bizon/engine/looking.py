@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import (
     BizonError,
+    ConfigError,
     DestinationConnectionError,
     DestinationError,
     SourceConnectionError,
@@ -21,10 +22,11 @@ from bizon.common.waiting import within
 from bizon.destination.dead_letters import DeadLetters
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.destination.readable import Field, TableReader, is_ours
+from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
-from bizon.engine.runner.assembly import build_backend, existing_backend
+from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.models import RunContext
-from bizon.engine.runner.report import ColumnReport, columns_of_last_run
+from bizon.engine.runner.report import HOW_TO_WITHDRAW, ColumnReport, columns_of_last_run, next_run_replaces
 from bizon.engine.runner.sources import CHECK_RETRIES, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
@@ -137,11 +139,15 @@ def _try_source(config: "BizonConfig") -> None:
 
 
 def _try_destination(config: "BizonConfig") -> None:
+    replaces = next_run_replaces(config)
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
-        closing(_destination(config)) as destination,
+        closing(_destination(config, replaces=replaces)) as destination,
     ):
-        _look(destination)
+        try:
+            _look(destination)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; {HOW_TO_WITHDRAW}", key=error.key) if replaces else error from error
 
 
 def _try_dead_letters(config: "BizonConfig") -> None:
@@ -165,7 +171,7 @@ def _look(destination: AbstractDestination) -> None:
 
 def _try_state(config: "BizonConfig") -> None:
     """Connect and read the version. A state may be missing: the first run creates it."""
-    with closing(existing_backend(config)) as backend:
+    with closing(BackendFactory.get_backend(config.engine.backend)) as backend:
         backend.check_prerequisites()
 
 
@@ -180,9 +186,9 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
         raise error_class(f"{what}: {in_words(error)}") from error
 
 
-def _destination(config: "BizonConfig") -> AbstractDestination:
+def _destination(config: "BizonConfig", *, replaces: bool = False) -> AbstractDestination:
     """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
-    context = RunContext.without_job(config, None)
+    context = replace(RunContext.without_job(config, None), replaces=replaces)
     return DestinationFactory.get_destination(
         sync_metadata=context.sync_metadata,
         config=config.destination,

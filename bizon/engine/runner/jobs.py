@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 _REFUSED_RESET = "nothing was fetched, and the full refresh is withdrawn: the next run continues as before"
-_REFUSED_JOB = "`bizon stream reset CONFIG --cancel` withdraws the full refresh of this job"
+HOW_TO_WITHDRAW = "`bizon stream reset CONFIG --cancel` withdraws the full refresh that was requested"
 
 
 class OpenedJob(NamedTuple):
@@ -189,7 +189,7 @@ def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStat
     if withdraws and backend.remove_stream_job(job_id, epoch=epoch, instead_of=opened.instead_of):
         return status._replace(error=f"{status.error}; {_REFUSED_RESET}")
     if status.refused and opened.replaces:
-        status = status._replace(error=f"{status.error}; {_REFUSED_JOB}")
+        status = status._replace(error=f"{status.error}; {HOW_TO_WITHDRAW}")
     backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
     return status
 

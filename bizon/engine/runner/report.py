@@ -1,11 +1,13 @@
 """The state of a pipeline, for people and programs outside a run."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import BackendError, ConfigError
 from bizon.destination.column_receipts import ColumnChanges, changes_of
 from bizon.engine.runner.assembly import build_backend, existing_backend
+from bizon.engine.runner.jobs import HOW_TO_WITHDRAW as HOW_TO_WITHDRAW  # for who asks next_run_replaces
 from bizon.engine.runner.jobs import Withdrawn, withdraw_reset
 from bizon.engine.runner.lease import both_held, is_dead, leases_of
 from bizon.engine.runner.pipeline_report import LeaseReport, PipelineReport
@@ -92,6 +94,19 @@ def _lease_report(lease: "Lease | None", half: str) -> LeaseReport | None:
     alive = lease.expires_in > 0 and not (lease.gone or is_dead(lease.holder))
     who = lease.holder
     return LeaseReport(half, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
+
+
+def next_run_replaces(config: "BizonConfig") -> bool:
+    """Whether a reset makes the next run of an incremental pipeline replace the output. Nothing is created. False when
+    the state cannot be read."""
+    if config.engine.backend.is_in_memory or not config.source.is_incremental:
+        return False
+    with suppress(BackendError), existing_backend(config) as backend:
+        if backend.check_prerequisites():
+            job = backend.get_last_stream_job(config.stream_key)
+            continues = job is not None and job.is_resumable and backend.is_reset(job.id)
+            return continues or backend.has_pending_reset(config.stream_key)
+    return False
 
 
 def request_reset(config: "BizonConfig") -> None:
