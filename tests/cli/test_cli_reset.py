@@ -3,7 +3,6 @@
 import pytest
 import yaml
 
-
 SOURCE = """\
 from bizon.connectors.sources.dummy.src.source import DummySource
 
