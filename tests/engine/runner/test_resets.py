@@ -217,6 +217,30 @@ def test_a_job_of_an_earlier_run_is_not_taken_back(backend: AbstractBackend) -> 
     assert (again.job.id, again.replaces, again.run.resume.next_iteration) == (earlier.job.id, True, 1)
 
 
+def test_a_reset_that_a_fresh_start_has_inherited_is_not_taken_back() -> None:
+    """The run before it got further, so the destination can replace: the refusal has another reason."""
+    backend = memory_backend()
+    failed(backend, open_job(backend, FRESH))
+    assert "--cancel` withdraws" in failed(backend, open_job(backend, FRESH), refused=True)
+    assert open_job(backend, INCREMENTAL).replaces
+
+
+def test_a_kill_before_the_job_is_created_does_not_lose_its_reset(
+    backend: AbstractBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = open_job(backend, INCREMENTAL, scope=EVERYTHING)
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "create_stream_job", _killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            open_job(backend, FRESH)
+    assert found(backend, earlier.job.id).status is JobStatus.CANCELED
+    assert open_job(backend, INCREMENTAL).replaces
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise RuntimeError("killed")
+
+
 def test_a_run_that_failed_otherwise_keeps_its_reset(backend: AbstractBackend) -> None:
     reset = open_job(backend, INCREMENTAL, scope=EVERYTHING)
     assert failed(backend, reset) == "HTTP 500"
