@@ -169,14 +169,18 @@ def stream_list(
 
 @_stream.command("reset", cls=_Command)
 def stream_reset(
-    config: given.Config, custom_source: given.CustomSource = None, env_file: given.EnvFile = None
+    config: given.Config,
+    cancel: given.Cancel = False,
+    custom_source: given.CustomSource = None,
+    env_file: given.EnvFile = None,
 ) -> None:
-    """Make the next run of CONFIG fetch everything again and replace the output, in any sync mode."""
+    """Make the next run of CONFIG fetch everything again and replace the output, in any sync mode; or take that back.
+    A run that is in progress does not notice a reset. --cancel is refused meanwhile, with exit code 3."""
     from bizon.cli.commands.state import reset
     from bizon.cli.output import guarded
 
     with guarded():
-        reset(config, custom_source, env_file)
+        reset(config, custom_source, env_file, cancel=cancel)
 
 
 @cli.command(cls=_Command)

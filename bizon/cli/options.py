@@ -125,6 +125,14 @@ FullRefresh = Annotated[
         "after it.",
     ),
 ]
+Cancel = Annotated[
+    bool,
+    typer.Option(
+        "--cancel",
+        help="Withdraw a reset that is not published, also one by --full-refresh: an unfinished job that carries it is "
+        "cancelled, and the next run continues after the watermark.",
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option(

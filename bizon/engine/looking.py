@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.common.errors.errors import (
     BizonError,
+    ConfigError,
     DestinationConnectionError,
     DestinationError,
     SourceConnectionError,
@@ -25,7 +26,7 @@ from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.models import RunContext
-from bizon.engine.runner.report import ColumnReport, columns_of_last_run
+from bizon.engine.runner.report import HOW_TO_WITHDRAW, ColumnReport, columns_of_last_run, next_run_replaces
 from bizon.engine.runner.sources import CHECK_RETRIES, build_source, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
@@ -153,11 +154,15 @@ def _try_source(config: "BizonConfig") -> None:
 
 
 def _try_destination(config: "BizonConfig") -> None:
+    replaces = next_run_replaces(config)
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
-        closing(_destination(config)) as destination,
+        closing(_destination(config, replaces=replaces)) as destination,
     ):
-        _look(destination)
+        try:
+            _look(destination)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; {HOW_TO_WITHDRAW}", key=error.key) if replaces else error from error
 
 
 def _try_dead_letters(config: "BizonConfig") -> None:
@@ -196,9 +201,9 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
         raise error_class(f"{what}: {in_words(error)}") from error
 
 
-def _destination(config: "BizonConfig") -> AbstractDestination:
+def _destination(config: "BizonConfig", *, replaces: bool = False) -> AbstractDestination:
     """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
-    context = RunContext.without_job(config, None)
+    context = replace(RunContext.without_job(config, None), replaces=replaces)
     return DestinationFactory.get_destination(
         sync_metadata=context.sync_metadata,
         config=config.destination,

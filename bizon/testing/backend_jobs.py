@@ -7,7 +7,7 @@ import pytest
 
 from bizon.common.errors.errors import OvertakenError
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob
-from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures
+from bizon.testing.backend_fixtures import KEY, OTHER_STREAM, BackendFixtures, commit
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
@@ -161,6 +161,61 @@ class JobBehaviours(BackendFixtures):
         assert not backend.has_pending_reset(KEY)
         backend.bind_stream_reset(KEY, other)
         assert (backend.is_reset(ours), backend.is_reset(other)) == (True, False)
+
+    def test_a_reset_that_is_withdrawn_no_longer_waits(self, backend: "AbstractBackend") -> None:
+        bound = backend.create_stream_job(KEY, "incremental").id
+        backend.request_stream_reset(KEY)
+        backend.bind_stream_reset(KEY, bound)
+        for key in (KEY, KEY, OTHER_STREAM):
+            backend.request_stream_reset(key)
+        for _ in range(2):
+            backend.withdraw_stream_reset(KEY)
+            assert not backend.has_pending_reset(KEY)
+        assert backend.has_pending_reset(OTHER_STREAM)
+        assert backend.is_reset(bound)
+        backend.withdraw_stream_reset(OTHER_STREAM)
+
+    def test_a_job_is_removed_with_its_reset_and_the_one_before_it_is_as_it_was(
+        self, backend: "AbstractBackend"
+    ) -> None:
+        before = backend.create_stream_job(KEY, "incremental").id
+        backend.update_stream_job_status(before, JobStatus.FAILED, "it broke")
+        failed = _found(backend, before)
+        backend.update_stream_job_status(before, JobStatus.CANCELED, "a full refresh was requested")
+        backend.request_stream_reset(KEY)
+        removed = backend.create_stream_job(KEY, "incremental").id
+        backend.bind_stream_reset(KEY, removed)
+        epoch = backend.open_epoch(removed)
+        for _ in range(2):
+            assert backend.remove_stream_job(removed, epoch=epoch, instead_of=failed)
+            found, newest = _found(backend, before), backend.get_last_stream_job(KEY)
+            assert (found.status, found.error_message) == (JobStatus.FAILED, "it broke")
+            assert newest is not None
+            assert newest.id == before
+            assert not backend.is_reset(removed)
+            assert not backend.has_pending_reset(KEY)
+        backend.update_stream_job_status(before, JobStatus.RUNNING)
+        backend.remove_stream_job(removed, epoch=epoch, instead_of=failed)
+        assert _found(backend, before).status is JobStatus.RUNNING, "it was resumed since"
+
+    @pytest.mark.parametrize("why", ["superseded", "committed", "fetched"])
+    def test_a_job_that_is_in_use_is_not_removed(self, backend: "AbstractBackend", why: str) -> None:
+        before = backend.create_stream_job(KEY, "incremental")
+        backend.update_stream_job_status(before.id, JobStatus.CANCELED)
+        backend.request_stream_reset(KEY)
+        job_id = backend.create_stream_job(KEY, "incremental").id
+        backend.bind_stream_reset(KEY, job_id)
+        epoch = backend.open_epoch(job_id)
+        if why == "superseded":
+            backend.open_epoch(job_id)
+        elif why == "committed":
+            commit(backend, job_id, 0, 0, epoch=epoch)
+        else:
+            backend.create_source_cursor(job_id, KEY, 1, 5, {"page": 1})
+        assert not backend.remove_stream_job(job_id, epoch=epoch, instead_of=before)
+        assert _found(backend, job_id).id == job_id
+        assert backend.is_reset(job_id)
+        assert _found(backend, before.id).status is JobStatus.CANCELED
 
     def test_creating_the_tables_twice_is_harmless(self, backend: "AbstractBackend") -> None:
         job = backend.create_stream_job(KEY, "full_refresh")

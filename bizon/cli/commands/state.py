@@ -11,9 +11,11 @@ from bizon.cli.output import say
 from bizon.cli.text.status_lines import status_lines
 from bizon.common.errors.errors import ExitCode
 from bizon.common.scrub import Scrubber
-from bizon.engine.runner.report import report_on, request_reset
+from bizon.engine.runner.report import cancel_reset, report_on, request_reset
 
 if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
+    from bizon.engine.runner.jobs import Withdrawn
     from bizon.engine.runner.pipeline_report import PipelineReport
 
 
@@ -36,13 +38,27 @@ def show(configs: Sequence[str], custom_source: str | None, env_file: str | None
     return code
 
 
-def reset(config: str, custom_source: str | None, env_file: str | None) -> None:
-    """Record a reset in the state; the next run acts on it."""
+def reset(config: str, custom_source: str | None, env_file: str | None, *, cancel: bool) -> None:
+    """Record a reset in the state, on which the next run acts; with ``cancel``, withdraw one instead."""
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
         pipeline = loaded_from(path, custom_source, env_file).config
+        stream = f"{pipeline.source.name}.{pipeline.source.stream}"
+        if cancel:
+            say(_in_words(cancel_reset(pipeline), pipeline, stream))
+            return
         request_reset(pipeline)
-    stream = f"{pipeline.source.name}.{pipeline.source.stream}"
     say(f"The next run of '{pipeline.job_name}' fetches all of {stream} again and replaces the output.")
+
+
+def _in_words(withdrawn: "Withdrawn", pipeline: "BizonConfig", stream: str) -> str:
+    happened = f"The reset of {stream} is withdrawn"
+    if withdrawn.job_id is not None:
+        happened = f"{happened}, and job {withdrawn.job_id} is cancelled"
+    elif not withdrawn.pending:
+        happened = f"There was no reset of {stream} to withdraw"
+    if not pipeline.source.is_incremental:
+        return f"{happened}. In sync_mode full_refresh every job fetches everything and replaces the output."
+    return f"{happened}. The next run of '{pipeline.job_name}' continues as if none had been requested."
 
 
 def _masked(report: "PipelineReport") -> "PipelineReport":

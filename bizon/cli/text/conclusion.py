@@ -52,7 +52,7 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
 
 def _failure(status: "RunnerStatus", count: str) -> str:
     """First what failed, then how far the run got and how to continue."""
-    can_resume = not (status.overtaken or status.watermark_refused)
+    can_resume = not (status.overtaken or status.watermark_refused or status.refused)
     remedy = "; run again to resume after the last checkpoint" if can_resume else ""
     reason = f": {status.error}" if status.error else ""
     return f"Error: Pipeline finished with status Failure ({status.causes()}){reason} ({count}{remedy})"

@@ -2,6 +2,7 @@
 
 BizonError
 |- ConfigError              a YAML key or an option is wrong; names file, line and key; exit code 2
+|  '- RunRefusedError       the destination refused the run before anything was fetched or staged
 |- MissingDependencyError   an extra is not installed; names it (also an ImportError); exit code 2
 |- SourceError
 |  |- SourceConnectionError check_connection failed, or the host is unreachable
@@ -78,6 +79,11 @@ class ConfigError(BizonError):
     def __init__(self, message: str, *, key: tuple[str | int, ...] | None = None) -> None:
         super().__init__(message)
         self.key = key
+
+
+class RunRefusedError(ConfigError):
+    """``check_connection`` of a destination raised ConfigError, for example because it cannot replace its output.
+    Nothing was fetched or staged."""
 
 
 class MissingDependencyError(BizonError, ImportError):

@@ -65,6 +65,11 @@ class AbstractBackend(ABC):
         even if the clock was set back."""
 
     @abstractmethod
+    def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:
+        """Remove a job and its resets. ``instead_of``: the job that was cancelled for it, as it was before; it gets
+        status and error back. False, and nothing changes, when ``epoch`` is superseded or the job has a cursor."""
+
+    @abstractmethod
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
         """The newest job of the stream, with any status."""
 
@@ -120,6 +125,10 @@ class AbstractBackend(ABC):
     @abstractmethod
     def request_stream_reset(self, key: StreamKey) -> None:
         """Let the next job of the stream fetch everything and replace the output; harmless when repeated."""
+
+    @abstractmethod
+    def withdraw_stream_reset(self, key: StreamKey) -> None:
+        """Forget the requests that are not bound to a job yet; harmless when repeated."""
 
     @abstractmethod
     def bind_stream_reset(self, key: StreamKey, job_id: str) -> None:

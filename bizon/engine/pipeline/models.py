@@ -109,6 +109,7 @@ class WorkerResult(NamedTuple):
     ``max_iterations`` ended the run before the source was exhausted. ``where`` and ``dead_letters``: the places of the
     records and of the dead letters, in words. ``overtaken``: another start has taken the job over.
     ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
+    ``refused``: a destination's ``check_connection`` raised ConfigError; nothing was fetched or staged.
     ``misses_package``: an optional package turned out not to be installed.
     """
 
@@ -120,6 +121,7 @@ class WorkerResult(NamedTuple):
     dead_letters: str | None = None
     overtaken: bool = False
     watermark_refused: bool = False
+    refused: bool = False
     misses_package: bool = False
 
     @property

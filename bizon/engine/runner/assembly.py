@@ -24,6 +24,11 @@ def build_backend(config: "BizonConfig") -> AbstractBackend:
     return backend
 
 
+def existing_backend(config: "BizonConfig") -> AbstractBackend:
+    """The backend of the pipeline, for looking: no table is created."""
+    return BackendFactory.get_backend(config.engine.backend)
+
+
 def build_queue(config: "BizonConfig", role: "Role") -> AbstractQueue:
     """The queue of one role, outside the run, not connected yet."""
     stream = config.stream_key

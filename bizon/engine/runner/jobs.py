@@ -9,8 +9,8 @@
 | same, but it must not continue  | -                    | cancel it, new job                  |
 | killed, incremental, ignored    | pagination empty     | publish only, then a new job        |
 
-The last line: ``force_ignore_checkpoint`` would cancel a job whose output may be published already, and append its
-window again. A job that failed to publish is cancelled. Jobs for a window of the past: see ``windows.py``.
+The last line: a fresh start or a reset would cancel a job whose output may be published already, and a later job would
+append its window again. A job that failed to publish is cancelled. Jobs for a window of the past: see ``windows.py``.
 
 A job must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not
 the configured one, when it is a full_refresh older than ``checkpoint_max_age``, or when it is incremental, has pages
@@ -23,6 +23,9 @@ started. Each start of either half opens an epoch, and so overtakes an earlier s
 A reset belongs to the job that is made for it: that job fetches everything and replaces the output in any sync mode,
 also when it is resumed. ``force_ignore_checkpoint`` on an incremental stream that never succeeded is a reset too. A job
 in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
+
+A reset can be withdrawn until it may be published: its job is cancelled. When the destination refuses a run before
+anything is fetched, and only that run asked for the reset, the job is removed and the one before it is as it was.
 """
 
 from dataclasses import replace
@@ -33,7 +36,15 @@ from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
 from bizon.engine.pipeline.run import Run
-from bizon.engine.runner.resuming import ADOPTED, Candidates, Decision, candidates, decide, resume_point
+from bizon.engine.runner.resuming import (
+    ADOPTED,
+    Candidates,
+    Decision,
+    candidates,
+    decide,
+    may_be_published,
+    resume_point,
+)
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
 
 if TYPE_CHECKING:
@@ -43,16 +54,32 @@ if TYPE_CHECKING:
     from bizon.source.models import SourceIncrementalState
 
 
+_REFUSED_RESET = "nothing was fetched, and the full refresh is withdrawn: the next run continues as before"
+HOW_TO_WITHDRAW = "`bizon stream reset CONFIG --cancel` withdraws the full refresh that was requested"
+
+
 class OpenedJob(NamedTuple):
     """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning. ``replaces``:
     the output replaces the old one although the sync mode would append. ``then_another``: once this job is published,
-    the run continues with the job it was started for."""
+    the run continues with the job it was started for. ``implies_reset``: this run has created the job for a reset that
+    only it asks for; ``instead_of``: the job that was cancelled for it, as it was before."""
 
     job: StreamJob
     run: Run
     incremental: "SourceIncrementalState | None"
     replaces: bool
     then_another: bool = False
+    implies_reset: bool = False
+    instead_of: StreamJob | None = None
+
+
+class Withdrawn(NamedTuple):
+    """The result of ``withdraw_reset``. ``pending``: a request that no job had begun; ``job_id``: the job that carries
+    a reset, which is cancelled unless it ``may_be_published`` already."""
+
+    pending: bool
+    job_id: str | None = None
+    may_be_published: bool = False
 
 
 def open_job(
@@ -87,6 +114,8 @@ def open_job(
         incremental=None if is_reset else incremental_state(backend, config, job, jobs.previous),
         replaces=is_reset and config.source.is_incremental,
         then_another=decision.then_another,
+        implies_reset=decision.implies_reset,
+        instead_of=jobs.unfinished if decision.implies_reset else None,
     )
     _log_start(opened)
     return opened
@@ -102,6 +131,8 @@ def _new_job(
 ) -> StreamJob:
     """Cancel the unfinished job, if there is one, and create another."""
     previous = jobs.previous
+    if decision.resets:
+        backend.request_stream_reset(key)  # first, so that a kill in between does not lose it
     if jobs.unfinished is not None:
         logger.info(f"Job {jobs.unfinished.id} is cancelled: {decision.new_job_because}")
         backend.open_epoch(jobs.unfinished.id)  # a consumer that still writes for it cannot commit any more
@@ -113,7 +144,8 @@ def _new_job(
     job = backend.create_stream_job(key, mode, incremental_state=kept)
     backend.bind_stream_reset(key, job.id)
     if jobs.newest is not None:
-        backend.prune_cursors(key, keep=(job.id, *(() if previous is None else (previous.id,))))
+        instead_of = jobs.unfinished if decision.implies_reset else None
+        backend.prune_cursors(key, keep=[each.id for each in (job, previous, instead_of) if each is not None])
     if span is not None:
         backend.note_window(job.id, span)
         job = job._replace(window=span)
@@ -144,15 +176,41 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
     return opened
 
 
-def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStatus") -> None:
-    """Write how the run ended. SUCCEEDED only when the output is published; called once per run, also after errors."""
+def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStatus") -> "RunnerStatus":
+    """Write how the run ended. SUCCEEDED only when the output is published; called once per run, also after errors.
+    Returns the status. When the destination refused a reset, its error says what became of the reset."""
     job_id, epoch = opened.job.id, opened.run.epoch
     if status.published:
         backend.update_stream_job_status(job_id, JobStatus.SUCCEEDED, epoch=epoch)
-    elif not status.is_success and opened.job.is_endless and status.interrupted:
-        return  # a stream that was asked to stop has not failed
-    elif not status.is_success:
-        backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
+        return status
+    if status.is_success or (opened.job.is_endless and status.interrupted):
+        return status  # a stream that was asked to stop has not failed
+    withdraws = status.refused and opened.implies_reset
+    if withdraws and backend.remove_stream_job(job_id, epoch=epoch, instead_of=opened.instead_of):
+        return status._replace(error=f"{status.error}; {_REFUSED_RESET}")
+    if status.refused and opened.replaces:
+        status = status._replace(error=f"{status.error}; {HOW_TO_WITHDRAW}")
+    backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
+    return status
+
+
+def withdraw_reset(backend: "AbstractBackend", config: "BizonConfig") -> Withdrawn:
+    """Withdraw a reset that is not published: a pending one, and one that an unfinished job carries. Called while no
+    run is in progress.
+
+    A job that replaces its output in any case, in sync mode ``full_refresh``, goes on: the next one would do the same
+    from the first page."""
+    key = config.stream_key
+    pending, job = backend.has_pending_reset(key), candidates(backend, key).unfinished
+    if pending:
+        backend.withdraw_stream_reset(key)
+    if job is None or not config.source.is_incremental or not backend.is_reset(job.id):
+        return Withdrawn(pending)
+    if may_be_published(backend, job, config):
+        return Withdrawn(pending, job.id, may_be_published=True)
+    epoch = backend.open_epoch(job.id)  # a run that was frozen cannot commit for it any more
+    backend.update_stream_job_status(job.id, JobStatus.CANCELED, "its reset was withdrawn", epoch=epoch)
+    return Withdrawn(pending, job.id)
 
 
 def _nothing_to_discard(config: "BizonConfig", previous: StreamJob | None) -> str:

@@ -7,7 +7,7 @@ its producer keeps other consumers out, and a run with both halves keeps out bot
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -66,6 +66,16 @@ def held_by_half(
     """The lease that one half of a run holds; see ``held_lease``."""
     key = lease_key(config.stream_key, half)
     return held_lease(backend, key, config.engine.runner.config.lease_ttl, on_lost)
+
+
+@contextmanager
+def both_held(backend: "AbstractBackend", config: "BizonConfig") -> Iterator[None]:
+    """Within: no run of the pipeline begins; for a short change of its state. Raises JobLockedError while one is in
+    progress."""
+    with ExitStack() as leases:
+        for half in Role:
+            leases.enter_context(held_by_half(backend, config, half, logger.warning))
+        yield
 
 
 def lease_key(key: StreamKey, half: Role) -> StreamKey:

@@ -86,8 +86,9 @@ class RunnerStatus(NamedTuple):
     ``records_rejected``: could not be delivered, and were skipped or became dead letters. ``values_rescued``: had no
     room in their column, and are kept next to it.
     ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
-    belongs to; nothing was fetched. ``misses_package``: an optional package is not installed. ``where`` and
-    ``dead_letters``: the places of both, in words.
+    belongs to; nothing was fetched. ``refused``: a destination's ``check_connection`` raised ConfigError; nothing was
+    fetched or staged. ``misses_package``: an optional package is not installed. ``where`` and ``dead_letters``: the
+    places of both, in words.
     """
 
     job_id: str
@@ -105,6 +106,7 @@ class RunnerStatus(NamedTuple):
     resumed_from: int | None = None
     overtaken: bool = False
     watermark_refused: bool = False
+    refused: bool = False
     misses_package: bool = False
     where: str | None = None
     dead_letters: str | None = None

@@ -1,17 +1,20 @@
 """The state of a pipeline, for people and programs outside a run."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import BackendError, ConfigError
 from bizon.destination.column_receipts import ColumnChanges, changes_of
-from bizon.engine.backend.backend import AbstractBackend, BackendFactory
-from bizon.engine.runner.assembly import build_backend
-from bizon.engine.runner.lease import is_dead, leases_of
+from bizon.engine.runner.assembly import build_backend, existing_backend
+from bizon.engine.runner.jobs import HOW_TO_WITHDRAW as HOW_TO_WITHDRAW  # for who asks next_run_replaces
+from bizon.engine.runner.jobs import Withdrawn, withdraw_reset
+from bizon.engine.runner.lease import both_held, is_dead, leases_of
 from bizon.engine.runner.pipeline_report import LeaseReport, PipelineReport
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
+    from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import Lease, StreamJob
 
 
@@ -30,7 +33,7 @@ def columns_of_last_run(config: "BizonConfig") -> ColumnReport:
     for a state that lives in the memory of a run."""
     _refuse_memory(config)
     key = config.stream_key
-    with BackendFactory.get_backend(config.engine.backend) as backend:
+    with existing_backend(config) as backend:
         job = backend.get_last_stream_job(key) if backend.check_prerequisites() else None
         if job is None:
             raise BackendError(f"the state knows of no run of pipeline '{config.job_name}'")
@@ -49,7 +52,7 @@ def report_on(config: "BizonConfig") -> PipelineReport:
     _refuse_memory(config)
     key = config.stream_key
     nothing = PipelineReport(key.name, key.source_name, key.stream_name, "none")
-    with BackendFactory.get_backend(config.engine.backend) as backend:
+    with existing_backend(config) as backend:
         if not backend.check_prerequisites():
             return nothing
         pending, job = backend.has_pending_reset(key), backend.get_last_stream_job(key)
@@ -59,7 +62,7 @@ def report_on(config: "BizonConfig") -> PipelineReport:
         return report if job is None else _with_job(report, backend, job)
 
 
-def _with_job(report: PipelineReport, backend: AbstractBackend, job: "StreamJob") -> PipelineReport:
+def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJob") -> PipelineReport:
     committed, position = backend.committed(job.id), backend.get_source_position(job.id)
     cursor, noted = committed.last, job.progress or {}
     return replace(
@@ -93,16 +96,49 @@ def _lease_report(lease: "Lease | None", half: str) -> LeaseReport | None:
     return LeaseReport(half, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
 
 
+def next_run_replaces(config: "BizonConfig") -> bool:
+    """Whether a reset makes the next run of an incremental pipeline replace the output. Nothing is created. False when
+    the state cannot be read."""
+    if config.engine.backend.is_in_memory or not config.source.is_incremental:
+        return False
+    with suppress(BackendError), existing_backend(config) as backend:
+        if backend.check_prerequisites():
+            job = backend.get_last_stream_job(config.stream_key)
+            continues = job is not None and job.is_resumable and backend.is_reset(job.id)
+            return continues or backend.has_pending_reset(config.stream_key)
+    return False
+
+
 def request_reset(config: "BizonConfig") -> None:
     """Make the next run fetch everything again and replace the output. Raises ConfigError where that has no meaning."""
+    _refuse_resets(config)
+    with build_backend(config) as backend:
+        backend.request_stream_reset(config.stream_key)
+
+
+def cancel_reset(config: "BizonConfig") -> Withdrawn:
+    """Withdraw a reset that is not published yet, and cancel the unfinished job that carries it. Holds the leases of
+    the pipeline meanwhile. Raises JobLockedError while a run is in progress, and ConfigError where a reset has no
+    meaning or its job may be published already."""
+    _refuse_resets(config)
+    with build_backend(config) as backend, both_held(backend, config):
+        withdrawn = withdraw_reset(backend, config)
+    if withdrawn.may_be_published:
+        also = "; another reset, which no job had begun, is withdrawn" if withdrawn.pending else ""
+        raise ConfigError(
+            f"--cancel: job {withdrawn.job_id} has fetched everything and may be published already; "
+            f"the next run finishes it{also}"
+        )
+    return withdrawn
+
+
+def _refuse_resets(config: "BizonConfig") -> None:
     _refuse_memory(config)
     if config.source.is_endless:
         raise ConfigError(
             "a pipeline with sync_mode stream has nothing to reset: its source keeps the position",
             key=("source", "sync_mode"),
         )
-    with build_backend(config) as backend:
-        backend.request_stream_reset(config.stream_key)
 
 
 def _refuse_memory(config: "BizonConfig") -> None:

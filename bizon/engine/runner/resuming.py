@@ -20,11 +20,12 @@ ADOPTED = "adopted"
 
 class Decision(NamedTuple):
     """The result of ``decide``. ``new_job_because``: None when the newest job is resumed. ``resets``: the new job
-    fetches everything. ``then_another``: the newest job is only published, and a new one follows. ``adopts``: the run
-    takes over the output."""
+    fetches everything. ``implies_reset``: only this run asks for that. ``then_another``: the newest job is only
+    published, and a new one follows. ``adopts``: the run takes over the output."""
 
     new_job_because: str | None
     resets: bool
+    implies_reset: bool
     then_another: bool
     adopts: bool
 
@@ -56,27 +57,27 @@ def decide(
     span: Span | None,
     now: datetime,
 ) -> Decision:
-    """Decide by the table. A reset that the run implies, or that an abandoned job was given, is requested in the
-    state."""
+    """Decide by the table. Nothing is changed."""
     job = jobs.unfinished
+    continues_reset = job is not None and backend.is_reset(job.id)
     ignores_everything = config.source.force_ignore_checkpoint and jobs.previous is None
-    loads_everything = scope.everything and not (job is not None and backend.is_reset(job.id))
-    if ignores_everything or loads_everything:
-        backend.request_stream_reset(key)
-    resets = backend.has_pending_reset(key)
+    implied = ignores_everything or (scope.everything and not continues_reset)
+    is_requested = backend.has_pending_reset(key)
     reason = _reason_not_to_resume(job, config, now, span)
-    if reason is None and not resets:
-        reason = _lost_place(backend, job) or _outdated_checkpoint(backend, job, config, now)
-    if reason is not None and job is not None and backend.is_reset(job.id):
-        backend.request_stream_reset(key)
-        resets = True
-    if reason is None and resets:
+    if reason is None and (implied or is_requested):
         reason = "a full refresh was requested" if scope.everything else "a reset was requested"
-    then_another = reason is not None and not resets and _may_be_published(backend, job, config)
+    if reason is None:
+        reason = _lost_place(backend, job) or _outdated_checkpoint(backend, job, config, now)
+    then_another = reason is not None and may_be_published(backend, job, config)
     if then_another:
         reason = None
-    adopts = config.source.adopt_output or (reason is not None and _adoption_goes_on(job, config))
-    return Decision(reason, resets, then_another, adopts)
+    return Decision(
+        reason,
+        resets=reason is not None and (implied or is_requested or continues_reset),
+        implies_reset=reason is not None and implied and not (is_requested or continues_reset),
+        then_another=then_another,
+        adopts=config.source.adopt_output or (reason is not None and _adoption_goes_on(job, config)),
+    )
 
 
 def resume_point(
@@ -160,12 +161,12 @@ def _was_adopted(job: "StreamJob") -> bool:
     return (job.output or {}).get(ADOPTED) is True
 
 
-def _may_be_published(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> bool:
+def may_be_published(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> bool:
     """True for a job that was killed when all its pages were committed: while it published, or just after. For a window
-    also when it failed then: only runs with the same window resume it."""
+    also when it failed then: only runs with the same window resume it. Such a job must not be cancelled."""
     if job is None or not config.source.is_incremental:
         return False
-    if not job.is_window and (not job.is_incremental or job.has_failed or backend.is_reset(job.id)):
+    if not job.is_window and (not job.is_incremental or job.has_failed):
         return False
     cursor = backend.get_last_cursor_by_job_id(job.id)
     return cursor is not None and not cursor.pagination

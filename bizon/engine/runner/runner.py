@@ -155,7 +155,7 @@ class AbstractRunner(ABC):
         except BaseException as error:
             _close(backend, opened, self._interrupted(opened, error))
             raise
-        _close(backend, opened, status)
+        status = _close(backend, opened, status)
         if status.published:
             drop_spool(context)
         return status
@@ -203,18 +203,20 @@ class AbstractRunner(ABC):
             overtaken=any(result.overtaken for result in results.values()),
             misses_package=any(result.misses_package for result in results.values()),
             watermark_refused=any(result.watermark_refused for result in results.values()),
+            refused=any(result.refused for result in results.values()),
             resumed_from=None if resume.last_iteration is None else resume.next_iteration,
         )
         logger.debug(status.to_string())
         return status
 
 
-def _close(backend: "AbstractBackend", opened: OpenedJob, status: RunnerStatus) -> None:
+def _close(backend: "AbstractBackend", opened: OpenedJob, status: RunnerStatus) -> RunnerStatus:
     """Close the job. A failure is reported even when the state cannot record it: the next start finds the job as after
     a kill."""
     try:
-        close_job(backend, opened, status)
+        return close_job(backend, opened, status)
     except BackendError as error:
         if status.error is None:
             raise
         logger.warning(f"Job {opened.job.id} stays open: {error}")
+        return status

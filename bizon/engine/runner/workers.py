@@ -15,6 +15,7 @@ from bizon.common.errors.errors import (
     MissingDependencyError,
     OvertakenError,
     QueueError,
+    RunRefusedError,
     SourceFetchError,
     WatermarkError,
 )
@@ -138,8 +139,12 @@ def failure(context: "RunContext", error: BaseException, status: PipelineReturnS
             logger.info("The watermark belongs to another output: the run loads everything")
             return WorkerResult(status, error=str(error), watermark_refused=True)
         return WorkerResult(status, error=log_failure(context, error), watermark_refused=True)
-    misses_package = isinstance(error, MissingDependencyError)
-    return WorkerResult(status, error=log_failure(context, error), misses_package=misses_package)
+    return WorkerResult(
+        status,
+        error=log_failure(context, error),
+        refused=isinstance(error, RunRefusedError),
+        misses_package=isinstance(error, MissingDependencyError),
+    )
 
 
 def _mistake_in_code(error: BaseException) -> BaseException | None:

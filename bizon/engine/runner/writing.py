@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.errors.errors import DestinationConnectionError, QueueError, TransformError
+from bizon.common.errors.errors import (
+    ConfigError,
+    DestinationConnectionError,
+    QueueError,
+    RunRefusedError,
+    TransformError,
+)
 from bizon.common.waiting import within
 from bizon.destination.buffer import DestinationBuffer
 from bizon.destination.dead_letters import DeadLetters
@@ -57,8 +63,8 @@ def consume(context: "RunContext", links: "Links") -> WorkerResult:
 def opened_consumer(
     context: "RunContext", links: "Links", callback: "AbstractSourceCallback", monitor: "AbstractMonitor"
 ) -> Iterator[OpenedConsumer]:
-    """Within: the consumer of the run, ready to write. Raises DestinationConnectionError, WatermarkError, and any error
-    of ``prepare``."""
+    """Within: the consumer of the run, ready to write. Raises DestinationConnectionError, RunRefusedError,
+    WatermarkError, and any error of ``prepare``."""
     destination = build_destination(context, links.backend, callback, monitor)
     dead_letters = build_dead_letters(context, destination)
     try:
@@ -137,10 +143,14 @@ def _write(run: "Run", consumer: Consumer) -> None:
 
 
 def _check(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
-    """Raise DestinationConnectionError unless the destination and the dead letters' destination can be written."""
+    """Raise DestinationConnectionError unless the destination and the dead letters' destination can be written, and
+    RunRefusedError when one of them refuses what the configuration asks of it."""
     for each in filter(None, (destination, dead_letters.destination)):
-        with within(CHECK_RETRIES):
-            is_reached = each.check_connection()
+        try:
+            with within(CHECK_RETRIES):
+                is_reached = each.check_connection()
+        except ConfigError as error:
+            raise RunRefusedError(str(error), key=error.key) from error
         if is_reached is not True:
             name = each.sync_metadata.destination_name
             raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {each.describe()}")

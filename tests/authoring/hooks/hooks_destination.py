@@ -54,7 +54,7 @@ class HooksDestination(AbstractDestination):
     def check_connection(self) -> bool:
         if self.sync_metadata.write_mode is WriteMode.REPLACE:
             raise ConfigError(
-                "hooks: posted rows cannot be replaced; use another sync mode",
+                "hooks: posted rows cannot be replaced; use sync_mode incremental or stream, without --full-refresh",
                 key=("source", "sync_mode"),
             )
         try:

@@ -127,6 +127,8 @@ def patch_backend(module: ModuleType) -> None:
     hold(module.SQLAlchemyBackend, "create_all_tables")
     hold(module.SQLAlchemyBackend, "acquire_lease")
     hold(module.SQLAlchemyBackend, "create_destination_cursor")
+    hold(module.SQLAlchemyBackend, "update_stream_job_status")
+    hold(module.SQLAlchemyBackend, "remove_stream_job")
 
 
 def patch_clock(module: ModuleType) -> None:

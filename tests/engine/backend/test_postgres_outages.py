@@ -123,6 +123,7 @@ REPEATED: dict[str, Callable[[SQLAlchemyBackend, str], object]] = {
     "create_stream_job": lambda backend, _: backend.create_stream_job(KEY, "incremental"),
     "create_source_cursor": lambda backend, job_id: backend.create_source_cursor(job_id, KEY, 1, 1, {}),
     "request_stream_reset": lambda backend, _: backend.request_stream_reset(KEY),
+    "withdraw_stream_reset": lambda backend, _: backend.withdraw_stream_reset(KEY),
     "bind_stream_reset": lambda backend, job_id: backend.bind_stream_reset(KEY, job_id),
     "set_total_records": lambda backend, job_id: backend.set_total_records(job_id, 9),
     "update_stream_job_status": lambda backend, job_id: backend.update_stream_job_status(job_id, JobStatus.RUNNING),
@@ -145,6 +146,21 @@ def test_every_other_write_happens_once_too(wire: Wire, backend: SQLAlchemyBacke
     job = backend.get_stream_job_by_id(job_id)
     assert job is not None
     assert name != "open_epoch" or answer == job.attempt
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_job_whose_removal_is_answered_by_nothing_is_removed(
+    wire: Wire, backend: SQLAlchemyBackend, arrives: bool
+) -> None:
+    before = backend.create_stream_job(KEY, "incremental")
+    backend.update_stream_job_status(before.id, JobStatus.CANCELED)
+    job_id = backend.create_stream_job(KEY, "incremental").id
+    epoch = backend.open_epoch(job_id)
+    wire.arrives = arrives
+    assert backend.remove_stream_job(job_id, epoch=epoch, instead_of=before)
+    assert wire.arrives is None, "nothing was cut"
+    assert backend.get_last_stream_job(KEY) == backend.get_stream_job_by_id(before.id)
+    assert backend.get_stream_job_by_id(before.id).status is JobStatus.STARTED  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("arrives", [True, False])

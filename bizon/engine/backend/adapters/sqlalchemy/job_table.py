@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
@@ -20,7 +20,13 @@ from bizon.engine.backend.adapters.sqlalchemy.parts import (
     stream_values,
     to_text,
 )
-from bizon.engine.backend.adapters.sqlalchemy.tables import ERROR_LENGTH, stream_jobs
+from bizon.engine.backend.adapters.sqlalchemy.tables import (
+    ERROR_LENGTH,
+    destination_cursors,
+    source_cursors,
+    stream_jobs,
+    stream_resets,
+)
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
 
 _TICK = timedelta(microseconds=1)
@@ -61,6 +67,22 @@ class JobTable(BackendPart):
             created_at=created_at,
             incremental_state=from_text(state),
         )
+
+    @in_transaction
+    def remove_stream_job(
+        self, connection: Connection, job_id: str, *, epoch: int, instead_of: StreamJob | None = None
+    ) -> bool:
+        unused = (stream_jobs.c.id.not_in(select(table.c.job_id)) for table in (destination_cursors, source_cursors))
+        ours = (stream_jobs.c.id == job_id, stream_jobs.c.attempt == epoch, *unused)
+        removed = connection.execute(delete(stream_jobs).where(*ours)).rowcount == 1
+        if not removed and by_id(connection, job_id) is not None:
+            return False
+        connection.execute(delete(stream_resets).where(stream_resets.c.consumed_by_job_id == job_id))
+        if instead_of is not None:
+            is_cancelled = stream_jobs.c.status == JobStatus.CANCELED.value  # nobody has resumed it since
+            before = {"status": instead_of.status.value, "error_message": instead_of.error_message}
+            _update(connection, instead_of.id, is_cancelled, **before)
+        return True
 
     @in_transaction
     def get_stream_job_by_id(self, connection: Connection, job_id: str) -> StreamJob | None:

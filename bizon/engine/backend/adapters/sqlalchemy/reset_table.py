@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
@@ -27,15 +27,17 @@ class ResetTable(BackendPart):
         insert_once(connection, stream_resets, {"id": reset_id, **stream_values(key), "requested_at": naive_now()})
 
     @in_transaction
+    def withdraw_stream_reset(self, connection: Connection, key: "StreamKey") -> None:
+        connection.execute(delete(stream_resets).where(*_pending(key)))
+
+    @in_transaction
     def bind_stream_reset(self, connection: Connection, key: "StreamKey", job_id: str) -> None:
         binding = update(stream_resets).where(*_pending(key))
         connection.execute(binding.values(consumed_at=naive_now(), consumed_by_job_id=job_id))
 
     @in_transaction
     def has_pending_reset(self, connection: Connection, key: "StreamKey") -> bool:
-        pending = select(stream_resets.c.id).where(
-            *of_stream(stream_resets, key), stream_resets.c.consumed_at.is_(None)
-        )
+        pending = select(stream_resets.c.id).where(*_pending(key))
         return connection.execute(pending.limit(1)).first() is not None
 
     @in_transaction
