@@ -142,7 +142,7 @@ def _check(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
         with within(CHECK_RETRIES):
             is_reached = each.check_connection()
         if is_reached is not True:
-            name = each.sync_metadata.destination_name
+            name = each.sync_metadata.destination_alias
             raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {each.describe()}")
 
 
