@@ -117,9 +117,10 @@ def changed_columns(loaded: "LoadedConfig") -> ColumnReport:
     destination that notes none, and what ``columns_of_last_run`` raises."""
     with loaded.masked(), closing(_destination(loaded.config)) as destination:
         if not destination.infers_columns:
+            name = loaded.config.destination.shown_name
             raise DestinationError(
-                f"destination '{loaded.config.destination.shown_name}' infers no columns here, and notes none: they follow "
-                f"from `unnest` and `record_schemas`. `bizon schema show` lists those that the table has"
+                f"destination '{name}' infers no columns here, and notes none: they follow from `unnest` and "
+                f"`record_schemas`. `bizon schema show` lists those that the table has"
             )
         return columns_of_last_run(loaded.config)
 

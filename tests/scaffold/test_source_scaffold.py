@@ -115,8 +115,8 @@ def test_a_window_has_an_end_only_where_no_page_is_found_by_counting(paging):
 
 MUTANTS = {
     "    cursor_resolution: ClassVar[float] = 1  # seconds: the API cuts its times to this\n": "",
-    "        return self._page(pagination or {}, **window)\n": "        found = self._page(pagination or {}, **window)\n"
-    "        return found.model_copy(update={'next_pagination': {}})\n",
+    "return self._page(pagination or {}, **window)\n": "return SourceIteration(\n"
+    "            records=self._page(pagination or {}, **window).records, next_pagination={}\n        )\n",
 }
 
 
