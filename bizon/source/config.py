@@ -104,8 +104,8 @@ class SourceConfig(StrictModel):
         ge=0,
         le=31_622_400,
         description="Seconds; the unit of the API's timestamps: 0.001 for milliseconds, 1 for whole seconds, 60 when "
-        "they are cut to the minute. An incremental run begins and ends at whole units. Default: the value that the source "
-        "declares, or 0.",
+        "they are cut to the minute. An incremental run begins and ends at whole units. Default: the value that the "
+        "source declares, or 0.",
     )
     force_ignore_checkpoint: bool = Field(
         default=False, description="Cancel an unfinished job of this stream and start from the first page."
