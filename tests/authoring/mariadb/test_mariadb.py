@@ -38,7 +38,13 @@ class TestMariadb(DestinationConformance):
         """The ``destination`` block, with a new place for each test."""
         self.execute = execute
         # TLS costs more than all statements of a test: each connection reads the certificates of the machine
-        settings = {**server, "tls": False, "database": database, "destination_id": "items", "largest_record": 1_000_000}
+        settings = {
+            **server,
+            "tls": False,
+            "database": database,
+            "destination_id": "items",
+            "largest_record": 1_000_000,
+        }
         settings["destination_file_path"] = str(FILE)
         return OutsideDestinationConfig(name="custom", config=settings)
 
