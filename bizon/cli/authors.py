@@ -19,7 +19,10 @@ Style = Annotated[
 ]
 Paging = Annotated[
     Literal["cursor", "page", "offset", "link", "token"],
-    typer.Option("--paging", help="How the API leads to the next page."),
+    typer.Option(
+        "--paging",
+        help="How the API leads to the next page. A URL or a token in a header: link or token, and one line to change.",
+    ),
 ]
 Incremental = Annotated[
     Literal["time", "token", "filter"] | None,

@@ -73,7 +73,7 @@ def loaded_from(
 def validate(config: str, custom_source: str | None, env_file: str | None) -> ExitCode:
     """Print what the pipeline would do; contact nothing. Raises ConfigError, a line per mistake."""
     pipeline = loaded_from(config, custom_source, env_file).config
-    source, target = f"{pipeline.source.name}.{pipeline.source.stream}", str(pipeline.destination.name)
+    source, target = f"{pipeline.source.name}.{pipeline.source.stream}", pipeline.destination.shown_name
     mode, runner = pipeline.source.sync_mode.value, pipeline.runner_type.value
     say(f"{config} is valid: {source} -> {target}, sync mode {mode}, runner {runner}")
     return ExitCode.OK

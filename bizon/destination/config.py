@@ -93,6 +93,11 @@ class AbstractDestinationConfig(StrictModel):
     config: Any = Field(description="Settings: a subclass of AbstractDestinationDetailsConfig.")
 
     @property
+    def shown_name(self) -> str:
+        """The destination as people know it: the alias of one in a user's file, whose ``name`` is ``custom``."""
+        return self.alias if self.name == DestinationTypes.CUSTOM else str(self.name)
+
+    @property
     def is_built_in(self) -> bool:
         """False for a destination of a plug-in."""
         return self.name in list(DestinationTypes)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bizon.common.errors.errors import ConfigError, MissingDependencyError
+from bizon.common.errors.errors import DestinationError, MissingDependencyError
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
 from bizon.destination.models import BatchRange, CommittedBatch, OutputState, ResumePoint
 
@@ -138,9 +138,10 @@ class AbstractDestination(ABC):
     def reading(self) -> "AbstractContextManager[TableReader]":
         """Within: the table can be read. ``bizon show`` and ``bizon schema`` call it, instead of ``check_connection``
         and all that follows it. It opens the target for reading only; waits for others have a bound. Raises
-        NoTableError and DestinationConnectionError. The default raises ConfigError: there is no table to read."""
-        raise ConfigError(
-            f"destination '{self.sync_metadata.destination_name}' has no table to show", key=("destination", "name")
+        NoTableError and DestinationConnectionError. The default raises DestinationError: there is no table to read."""
+        raise DestinationError(
+            f"destination '{self.sync_metadata.destination_alias}' has no table to show: "
+            f"{type(self).__name__} does not override `reading`"
         )
 
     @property

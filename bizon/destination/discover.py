@@ -1,6 +1,7 @@
 """Destinations from outside the package: in a user's file, or of a plug-in. Their classes are imported only here."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -25,13 +26,17 @@ class OutsideDestinationConfig(AbstractDestinationConfig):
     """``destination: {name: custom}``: your own class, in the file that ``config.destination_file_path`` names."""
 
     name: str = Field(min_length=1, description="custom, or the name of a plug-in.")
-    alias: str = Field(default="", description="Name shown in logs and metrics; default: the name.")
+    alias: str = Field(
+        default="",
+        description="Name shown in answers, logs and metrics; default: the name. For `custom`, the name of the file: "
+        "`ledger` for `ledger_destination.py`.",
+    )
     config: Any = Field(description="Settings: the keys of the destination's own class.")
 
     @model_validator(mode="before")
     @classmethod
     def _named_by_default(cls, block: Any) -> Any:
-        return {**block, "alias": block.get("alias") or block.get("name")} if isinstance(block, dict) else block
+        return {**block, "alias": block.get("alias") or _name_of(block)} if isinstance(block, dict) else block
 
     @field_validator("config")
     @classmethod
@@ -42,6 +47,15 @@ class OutsideDestinationConfig(AbstractDestinationConfig):
         if not isinstance(config, dict):
             raise PydanticKnownError("dict_type")
         return _details_class(info.data.get("name", ""), config).model_validate(config)
+
+
+def _name_of(block: Mapping[str, Any]) -> Any:
+    """The name of a destination in a user's file is the name of the file. ``block``: unchecked."""
+    name, config = block.get("name"), block.get("config")
+    path = config.get(_FILE) if isinstance(config, dict) else getattr(config, _FILE, None)
+    if name != DestinationTypes.CUSTOM or not isinstance(path, str):
+        return name
+    return PurePath(path).stem.removesuffix("_destination") or name
 
 
 def plugin_block(name: str) -> type[AbstractDestinationConfig] | None:

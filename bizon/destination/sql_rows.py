@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 COLUMNS = "bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id, source_timestamp, source_data"
 LAST_ROWS = "_bizon_last_rows"
 _HASH_DIGITS = 8
+_LONGEST_STAGING_NAME = 63  # bytes, where the database has no limit of its own
 
 
 def staging_name(output: str, suffix: str, job_id: str, dialect: "Dialect") -> str:
     """``<output>_<suffix>_<hash of output and job>``, no longer than the database allows: a job that was given up and
     its successor never share a staging table."""
     end = f"_{suffix}_{hashlib.sha256(f'{output} {job_id}'.encode()).hexdigest()[:_HASH_DIGITS]}"
-    return output.encode()[: dialect.longest_name - len(end)].decode(errors="ignore") + end
+    longest = dialect.longest_name or _LONGEST_STAGING_NAME
+    return output.encode()[: longest - len(end)].decode(errors="ignore") + end
 
 
 def create_table(within: "Transaction", table: str, dialect: "Dialect", more: str = "") -> None:

@@ -14,7 +14,12 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
+from bizon.common.errors.errors import (
+    ConfigError,
+    DestinationConnectionError,
+    DestinationWriteError,
+    RowsRejectedError,
+)
 from bizon.destination.models import OutputState, ResumePoint, WriteMode
 from bizon.destination.sql_claims import Claim, Claims
 from bizon.destination.sql_layout import SqlStaging, TableLayout
@@ -70,7 +75,9 @@ class SqlTableDestination(StagedDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or
-        the table has other columns. In ``bizon check`` no table is created."""
+        the table has other columns. ConfigError for a name that is too long. In ``bizon check`` no table is created."""
+        if fault := self.dialect.fault_of(self.default_destination_id):
+            raise ConfigError(f"{fault}; set a shorter destination_id", key=("destination", "config", "destination_id"))
         try:
             with self._step():
                 self._look() if self.only_looks else self._set_up(self.default_destination_id)
@@ -79,8 +86,11 @@ class SqlTableDestination(StagedDestination):
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Write one batch in one transaction. The same batch written again replaces the first write."""
+        """Write one batch in one transaction. The same batch written again replaces the first write. Raises
+        RowsRejectedError for rows that name a table whose name is too long."""
         output = self.destination_id
+        if fault := self.dialect.fault_of(output):
+            raise RowsRejectedError(dict.fromkeys(range(df_destination_records.height), fault))
         with self._explained(Step.PREPARE):
             if self._in_place:
                 self._set_up(output)

@@ -17,7 +17,8 @@ class Dialect:
     """How a database spells what standard SQL leaves open. The defaults suit PostgreSQL.
 
     ``text`` holds a record of any length and tells ``a`` from ``A``; ``key`` is text that a primary key may have;
-    ``moment`` keeps microseconds. ``moments_as_text``: moments are stored as RFC 3339 text. ``longest_name``: bytes.
+    ``moment`` keeps microseconds. ``moments_as_text``: moments are stored as RFC 3339 text. ``longest_name``: bytes, or
+    characters with ``counts_characters``; None: a name may have any length.
     """
 
     quote: str = '"'
@@ -26,7 +27,16 @@ class Dialect:
     moment: str = "TIMESTAMP WITH TIME ZONE"
     number: str = "BIGINT"
     moments_as_text: bool = False
-    longest_name: int = 63
+    longest_name: int | None = 63
+    counts_characters: bool = False
+
+    def fault_of(self, table: str) -> str | None:
+        """Why the database refuses or shortens the name of a table; None for a name that it keeps."""
+        length = len(table) if self.counts_characters else len(table.encode())
+        if self.longest_name is None or length <= self.longest_name:
+            return None
+        unit = "characters" if self.counts_characters else "bytes"
+        return f"the name of table '{table}' has {length} {unit}, and the database takes {self.longest_name}"
 
     def values(self, frame: pl.DataFrame) -> Iterable[tuple[Any, ...]]:
         """The rows of a frame, as the driver takes them."""
@@ -35,10 +45,15 @@ class Dialect:
         return frame.iter_rows()
 
 
-SQLITE = Dialect(moment="TEXT", moments_as_text=True)
+SQLITE = Dialect(moment="TEXT", moments_as_text=True, longest_name=None)
 _EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # of each text, whatever the default of the database is
 MARIADB = Dialect(
-    quote="`", text=f"LONGTEXT {_EXACT}", key=f"VARCHAR(255) {_EXACT}", moment="DATETIME(6)", longest_name=64
+    quote="`",
+    text=f"LONGTEXT {_EXACT}",
+    key=f"VARCHAR(255) {_EXACT}",
+    moment="DATETIME(6)",
+    longest_name=64,
+    counts_characters=True,
 )
 
 

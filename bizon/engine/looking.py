@@ -53,7 +53,7 @@ def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
     with loaded.masked():
         table = f" {target.config.destination_id}" if target.config.destination_id else ""
         yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
-        yield _tried("destination", f"{target.name}{table}", lambda: _try_destination(config))
+        yield _tried("destination", f"{target.shown_name}{table}", lambda: _try_destination(config))
         if config.keeps_dead_letters:
             with closing(_destination(config)) as destination:
                 place = config.dead_letter_path or destination.dead_letter_id
@@ -95,7 +95,7 @@ def offered_streams(loaded: "LoadedConfig") -> "list[OfferedStream] | None":
 @contextmanager
 def open_table(loaded: "LoadedConfig") -> Iterator["OpenTable"]:
     """Within: the table of the destination can be read. Nothing is created or changed, and no state is opened. Raises
-    DestinationError, and ConfigError for a destination that keeps nothing that can be read."""
+    DestinationError, also for a destination that keeps nothing that can be read."""
     config = loaded.config
     with loaded.masked(), closing(_destination(config)) as destination:
         destination.only_looks = True
@@ -133,9 +133,10 @@ def changed_columns(loaded: "LoadedConfig") -> ColumnReport:
     destination that notes none, and what ``columns_of_last_run`` raises."""
     with loaded.masked(), closing(_destination(loaded.config)) as destination:
         if not destination.infers_columns:
+            name = loaded.config.destination.shown_name
             raise DestinationError(
-                f"destination '{loaded.config.destination.name}' infers no columns here, and notes none: they follow "
-                f"from `unnest` and `record_schemas`. `bizon schema show` lists those that the table has"
+                f"destination '{name}' infers no columns here, and notes none: they follow from `unnest` and "
+                f"`record_schemas`. `bizon schema show` lists those that the table has"
             )
         return columns_of_last_run(loaded.config)
 

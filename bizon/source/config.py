@@ -103,8 +103,9 @@ class SourceConfig(StrictModel):
         default=0,
         ge=0,
         le=31_622_400,
-        description="Seconds; the unit of the API's timestamps, 60 when they are truncated to the minute. An "
-        "incremental run begins and ends at whole units. Default: the value that the source declares, or 0.",
+        description="Seconds; the unit of the API's timestamps: 0.001 for milliseconds, 1 for whole seconds, 60 when "
+        "they are cut to the minute. An incremental run begins and ends at whole units. Default: the value that the "
+        "source declares, or 0.",
     )
     force_ignore_checkpoint: bool = Field(
         default=False, description="Cancel an unfinished job of this stream and start from the first page."

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from bizon.source.config import SourceConfig
 
 _LATER = timedelta(days=36_500)  # after every record
-_COVERS = "a window is last_run <= changed < run_started_at: ask the API for it, or filter with source_state.covers"
+_COVERS = (
+    "a window is last_run <= changed < run_started_at: ask the API for it, or filter with source_state.covers; declare "
+    "cursor_resolution if the API cuts its times"
+)
 
 
 class IncrementalBehaviours:

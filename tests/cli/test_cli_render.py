@@ -94,6 +94,29 @@ def test_a_stream_that_is_stopped_has_published_what_it_wrote() -> None:
     assert end.err == ("Pipeline finished with status Interrupted: 0 records written in 1.0 s; run again to resume",)
 
 
+def test_a_start_that_was_refused_has_no_checkpoint_to_resume_after() -> None:
+    """A refused table ended with "0 records written; run again to resume after the last checkpoint"."""
+    refused = RunnerStatus("j", consumer=PipelineReturnStatus.DESTINATION_ERROR, error="table 'items' belongs to pipe")
+    assert (
+        conclusion(refused, 1, publishes=True, max_iterations=None)
+        .err[0]
+        .endswith(": table 'items' belongs to pipe (0 records written in 1.0 s)")
+    )
+
+
+@pytest.mark.parametrize("progress", [{"records_written": 1}, {"records_rejected": 1}, {"resumed_from": 1}])
+def test_a_failure_after_a_checkpoint_says_how_to_continue(progress: dict[str, int]) -> None:
+    failed = RunnerStatus("j", consumer=PipelineReturnStatus.DESTINATION_ERROR, **progress)
+    (line,) = conclusion(failed, 1, publishes=True, max_iterations=None).err
+    assert line.endswith("; run again to resume after the last checkpoint)")
+
+
+def test_a_producer_alone_resumes_after_what_it_sent() -> None:
+    failed = RunnerStatus("j", producer=PipelineReturnStatus.SOURCE_ERROR, records_fetched=1)
+    (line,) = conclusion(failed, 1, publishes=True, max_iterations=None).err
+    assert line.endswith("(1 record sent in 1.0 s; run again to resume after the last checkpoint)")
+
+
 def test_a_capped_stream_says_nothing_about_publishing() -> None:
     status = RunnerStatus("j", stream=SUCCESS, capped=True)
     end = conclusion(status, 1, publishes=False, max_iterations=1)

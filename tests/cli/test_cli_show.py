@@ -202,10 +202,11 @@ def test_a_table_that_does_not_exist_is_not_created(target: str, here: Path) -> 
     assert not (here / "out").exists()
 
 
-def test_a_destination_without_a_table_is_a_mistake(here: Path) -> None:
+def test_a_destination_without_a_table_says_which_class_has_none(here: Path) -> None:
+    """The exit code used to be 2, as if the configuration were wrong."""
     done = bizon("show", write(here, {"name": "logger"}))
-    assert done.exit_code == 2
-    assert "destination 'logger' has no table to show" in done.stderr
+    assert done.exit_code == 1
+    assert "destination 'logger' has no table to show: LoggerDestination does not override `reading`" in done.stderr
 
 
 @typed

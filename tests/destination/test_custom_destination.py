@@ -84,6 +84,29 @@ def test_the_file_is_looked_for_next_to_the_configuration(config, tmp_path, monk
     assert load_config(file).config.destination.config.destination_file_path == str(tmp_path / "notes.py")
 
 
+@pytest.mark.parametrize(("alias", "shown"), [(None, "notes"), ("my notes", "my notes")])
+def test_answers_call_it_by_its_file_or_its_alias(config, tmp_path, alias, shown):
+    """They all called it `custom`."""
+    (tmp_path / "notes_destination.py").write_text(FILE)
+    file = config(destination_file_path="notes_destination.py", destination_id="rows")
+    if alias:
+        file.write_text(file.read_text().replace("name: custom\n", f"name: custom\n  alias: {alias}\n"))
+
+    def said(*words: str) -> str:
+        return CliRunner().invoke(cli, [*words, str(file)]).output
+
+    assert f"-> {shown}, sync mode" in said("config", "validate")
+    assert f"destination  {shown} rows\n" in said("check")
+    assert f"destination '{shown}' has no table to show: Notes does not override `reading`" in said("show")
+    assert f"destination '{shown}' infers no columns here" in said("schema", "diff")
+
+
+def test_a_run_that_it_refuses_calls_it_by_its_file(config, tmp_path):
+    (tmp_path / "closed_destination.py").write_text(FILE.replace("return True\n", "return False\n"))
+    done = CliRunner().invoke(cli, ["run", str(config(destination_file_path="closed_destination.py"))])
+    assert "check_connection of destination 'closed' failed" in done.output
+
+
 def test_its_own_secrets_are_known(config):
     loaded = load_config(config(password="hush-hush"))
     assert "hush-hush" in loaded.secrets

@@ -2,12 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError, OvertakenError
+from bizon.common.errors.errors import (
+    ConfigError,
+    DestinationConnectionError,
+    DestinationWriteError,
+    OvertakenError,
+    RowsRejectedError,
+)
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig
 from bizon.destination.sql_rows import staging_name
 from bizon.destination.sql_table import SqlTableDestination
@@ -103,6 +110,46 @@ def test_a_look_creates_no_table(pipeline: Any) -> None:
     assert query("SELECT name FROM sqlite_master") == []
 
 
+@pytest.fixture
+def short_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database whose names have at most five characters."""
+    monkeypatch.setattr(Ledger, "dialect", replace(SQLITE, longest_name=5, counts_characters=True))
+
+
+@pytest.mark.parametrize("only_looks", [True, False])
+@pytest.mark.usefixtures("short_names")
+def test_a_name_that_the_database_does_not_take_is_refused_before_anything_is_created(
+    pipeline: Any, only_looks: bool
+) -> None:
+    """It was an error of the driver that named no key, in the middle of the first write."""
+    destination = pipeline(INCREMENTAL).open("looks")
+    destination.config = destination.config.model_copy(update={"destination_id": "itemss"})
+    destination.only_looks = only_looks
+    with pytest.raises(
+        ConfigError, match=r"table 'itemss' has 6 characters, and the database takes 5; set a shorter"
+    ) as no:
+        destination.check_connection()
+    assert no.value.key == ("destination", "config", "destination_id")
+    assert not Path("ledger.db").exists()
+
+
+@pytest.mark.usefixtures("short_names")
+def test_a_row_that_names_a_table_with_too_long_a_name_is_refused(pipeline: Any) -> None:
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    with pytest.raises(RowsRejectedError, match="table 'itemss' has 6 characters"):
+        job.write(0, records("a"), table="itemss")
+    job.commit(0, records("b"))
+    assert ids() == ["b"]
+
+
+def test_names_are_measured_as_the_database_does() -> None:
+    assert MARIADB.fault_of("\u00e9" * 64) is None
+    assert MARIADB.fault_of("a" * 65) == f"the name of table '{'a' * 65}' has 65 characters, and the database takes 64"
+    assert "has 64 bytes" in str(Dialect().fault_of("\u00e9" * 32))
+    assert SQLITE.fault_of("a" * 1000) is None
+
+
 def test_staging_of_an_abandoned_job_is_dropped_by_the_next(pipeline: Any) -> None:
     into: Pipeline = pipeline(INCREMENTAL)
     given_up = into.job()
@@ -132,6 +179,7 @@ def test_the_name_of_a_staging_table_fits_and_differs_by_job() -> None:
     names = {staging_name("\u00e9" * 60, "incremental", job, Dialect()) for job in ("a", "b")}
     assert len(names) == 2
     assert all(len(name.encode()) <= 63 for name in names)
+    assert len(staging_name("a" * 100, "temp", "a", SQLITE)) == 63
     assert staging_name("orders", "temp", "a", MARIADB).startswith("orders_temp_")
 
 

@@ -24,6 +24,7 @@ CHOICES = {
     "Next link": "link",
     "Scroll id": "scroll",
     "POST body": "body",
+    "POST body of objects": "objects",
     "A key in a header": "header",
     "A key in the query": "query",
     "User and password": "basic",

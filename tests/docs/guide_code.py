@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from time import monotonic
 
 from requests import PreparedRequest
 
@@ -22,6 +23,7 @@ from bizon.common.waiting import back_off, rest
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.models import SourceIncrementalState
+from bizon.source.session import Session
 """
 
 
@@ -51,11 +53,12 @@ SNIPPETS = (
     Snippet("LoggedIn", "return LoginSession("),
     Snippet("Counted", "def get_total_records_count"),
     Snippet("Limited", "def _seconds_to_wait"),
-    Snippet("Paused", 'headers.get("Backoff"'),
+    Snippet("AskedPauses", "class AskedPauses:"),
+    Snippet("Paused", "session.keep_pace(pauses)"),
     Snippet("EitherKind", "isinstance(params, BasicHttpAuthParams)"),
     Snippet("Reports", "def _report"),
     Snippet("Patient", "def get_retry_policy"),
-    Snippet("Filtered", "updated_after="),
+    Snippet("Filtered", 'window["updated_before"]'),
     Snippet("Tokens", "next_sync_token"),
     Snippet("FilteredHere", "source_state.covers(moment)"),
     Snippet("Tombstones", "deleted_at"),

@@ -38,6 +38,9 @@ class Api:
         if not self.admits(request):
             return _json({"message": "no such account"}, 401)
         place = request.args.to_dict() or (request.get_json() if request.is_json else {})
+        if isinstance(place.get("page"), dict):  # a question of objects
+            changed = place["query"].get("updated_at", {})
+            place = {**place["page"], "updated_after": changed.get("gte", ""), "updated_before": changed.get("lt", "9")}
         if self.limits:
             return _json(self.limits.pop(0))
         self.requests.append(place)
@@ -92,9 +95,9 @@ def signed_by(key_id: str, secret: str) -> Callable[[Request], bool]:
     """Admits requests with the signature that the source guide describes."""
 
     def admits(request: Request) -> bool:
-        path = request.full_path.rstrip("?")
+        query = "&".join(sorted(request.query_string.decode().split("&")))
         digest = hashlib.sha256(request.get_data()).hexdigest()
-        text = "\n".join((request.method, path, request.headers["X-Timestamp"], digest))
+        text = "\n".join((request.method, request.path, query, request.headers["X-Timestamp"], digest))
         expected = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         return request.headers["X-Key"] == key_id and request.headers["X-Signature"] == expected
 

@@ -23,6 +23,7 @@ PAGING = {
     "link": "link",
     "scroll": "scroll",
     "body": "cursor",
+    "objects": "cursor",
 }
 KEY = {"type": "api_key", "params": {"token": "s3cret"}}
 ACCOUNT = {"type": "basic", "params": {"username": "ann", "password": "s3cret"}}
@@ -107,6 +108,13 @@ def test_a_token_of_oauth_is_fetched_and_sent(reader, api, httpserver: HTTPServe
 def test_a_filter_brings_the_records_that_changed(reader, api, choice, asks):
     assert reader(choice).ids(since("2024-05-04T00:00:00Z")) == ["4", "5"]
     assert ("updated_after" in api.requests[0]) is asks
+    assert reader(choice).ids(since("2024-05-02T00:00:00Z", "2024-05-04T00:00:00Z")) == ["2", "3"]
+
+
+def test_a_question_of_objects_holds_the_filter_and_the_fixed_parts(reader, api):
+    source = reader("objects").source()
+    assert len(source._page({}, gte="2024-05-04").list_at("items")) == 2
+    assert api.requests[-1]["updated_after"] == "2024-05-04"
 
 
 def test_a_record_without_its_time_is_not_left_out(reader, api):
@@ -124,6 +132,19 @@ def test_a_change_between_two_numbered_pages_loses_no_other_record(reader, api, 
 
     api.paging, api.before_page = style, change
     found = reader(style, "numbered").ids(since("2024-05-01T00:00:00Z", "2024-06-01T00:00:00Z"))
+    assert set(found) >= {*IDS} - {IDS[number]}
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_pages_in_the_order_of_the_id_lose_no_record_when_one_changes(tmp_path, api, number):
+    def change(place: dict[str, str]) -> None:
+        if len(api.requests) == 2:
+            api.items[number]["updated_at"] = "2024-06-02T10:00:00+00:00"
+
+    api.paging, api.before_page = "offset", change
+    file = write_source(tmp_path, "offset", "numbered")
+    file.write_text(file.read_text().replace('order="-updated_at,id"', 'order="id"'))
+    found = Reader(file, api.url).ids(since("2024-05-01T00:00:00Z", "2024-06-01T00:00:00Z"))
     assert set(found) >= {*IDS} - {IDS[number]}
 
 
@@ -155,9 +176,12 @@ def test_a_token_continues_where_the_last_run_ended(reader, api):
 
 def test_a_window_of_the_past_uses_the_filter_and_the_next_run_the_token(reader, api):
     both = reader("both")
-    assert both.ids(since("2024-05-04T00:00:00Z")) == ["4", "5"]
+    assert both.ids() == IDS
+    token = both.next_states.pop()
+    assert both.ids(since("2024-05-02T00:00:00Z", "2024-05-04T00:00:00Z")) == ["2", "3"]
+    assert both.next_states == []
     api.items.append({**USERS[0], "id": 6})
-    assert both.ids(since("2024-05-04T00:00:00Z", **both.next_states[-1])) == ["6"]
+    assert both.ids(since("2024-05-04T00:00:00Z", **token)) == ["6"]
 
 
 def test_every_placeholder_is_explained_and_every_choice_has_its_code():

@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from inner import ALONE, passes
 
+from bizon.common.errors.errors import RowsRejectedError
 from bizon.scaffold.destination import Style, destination_files
 from bizon.scaffold.files import Place
 from bizon.scaffold.names import names_of
@@ -105,16 +109,14 @@ def sqlite_tables(package) -> set[str]:
     return {row[1] for row in table(package, "sqlite_master") if row[0] == "table"}
 
 
-def test_an_incremental_run_appends(registered):
+def test_an_incremental_run_appends(registered, destination_guide):
     run_example(registered)
-    (registered.work / "source.py").write_text(
-        "from bizon.connectors.sources.dummy.src.source import DummySource\n\n\n"
-        "class Later(DummySource):\n"
-        "    def get_records_after(self, source_state, pagination=None):\n"
-        "        return self.get(pagination)\n"
-    )
+    (registered.work / "later_source.py").write_text(destination_guide.block("python", "# later_source.py"))
     config = registered.root / AT / "config/mydest.example.yml"
-    added = "  stream: creatures\n  sync_mode: incremental\n  source_file_path: source.py\n"
+    assert all(
+        key in destination_guide.prose for key in ("`sync_mode: incremental`", "`source_file_path: later_source.py`")
+    )
+    added = "  stream: creatures\n  sync_mode: incremental\n  source_file_path: later_source.py\n"
     config.write_text(config.read_text().replace("  stream: creatures\n", added))
     run_example(registered)
     assert names(registered) == [*NAMES, *NAMES]
@@ -152,6 +154,35 @@ def test_the_templates_of_the_assistants_guide_are_the_scaffold(destination_temp
     section = destination_templates.text.partition(f"### Style `{style}`\n")[2].partition("\n### ")[0]
     for path, text in written.items():
         assert not text or filled(path) + "\n" + text.rstrip() in filled(section), path
+
+
+def test_a_file_of_its_own_is_what_the_scaffold_writes(destination_templates):
+    section = destination_templates.text.partition("### A file of its own\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    written = "".join(destination_files(names_of("ledger"), Style.TABLE, Place.FILE).values())
+    assert len(blocks) == 3
+    assert [block for block in blocks if filled(block) not in written] == []
+    assert (
+        f"({filled('`from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination`')}.)"
+        in section
+    )
+    assert "from bizon.destination.discover import OutsideDestinationConfig, load_custom_destination" in written
+
+
+def test_rows_that_a_database_never_takes_are_refused_by_name(destination_guide):
+    class Kit:
+        def write_records(self, rows: pl.DataFrame) -> tuple[bool, None]:
+            return True, None
+
+    names = {"Kit": Kit, "pl": pl, "RowsRejectedError": RowsRejectedError}
+    exec(f"class Careful(Kit):\n{destination_guide.block('python', 'refused = {')}", names)
+    careful = names["Careful"]()
+    careful.config = SimpleNamespace(largest_record=10)
+    rows = pl.DataFrame({"source_record_id": ["a", "b"], "source_data": ["{}", '{"n":12345}']})
+    with pytest.raises(RowsRejectedError) as refused:
+        careful.write_records(rows)
+    assert refused.value.reasons == {1: "record 'b' has 11 bytes"}
+    assert careful.write_records(rows[:1]) == (True, None)
 
 
 def filled(text: str) -> str:

@@ -15,6 +15,7 @@ AT = "bizon/connectors/sources/myapi"
 TEST = "tests/connectors/sources/myapi/test_myapi.py"
 ELSEWHERE = (
     "def test_the_token_of",
+    "def test_each_user_has_all_orders",
     "class SignedRequests(",
     "return SignedRequests(",
     "JsonLines(response.content",

@@ -2,10 +2,12 @@
 
 import json
 import re
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import requests
 from docs.guide_code import module_with, signed_module, write_custom
 from docs.reading import IDS, Reader
 from docs.standin import SIZE, USERS, Api, signed_by
@@ -13,6 +15,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.source.config import HttpConfig
 from bizon.source.discover import load_custom_source
 from bizon.source.models import SourceIncrementalState
 
@@ -32,7 +35,7 @@ def since(day: int, **state: Any) -> SourceIncrementalState:
     return SourceIncrementalState(last_run=datetime(2024, 5, day, tzinfo=UTC), state=state)
 
 
-@pytest.mark.parametrize("name", ["Posted", "Graph", "Counted", "Limited", "Patient", "Paused", "Filtered", "Tokens"])
+@pytest.mark.parametrize("name", ["Posted", "Graph", "Counted", "Limited", "Patient", "Filtered", "Tokens"])
 def test_a_variant_reads_every_record_once(reader, name):
     assert reader(name).ids() == IDS
 
@@ -60,16 +63,36 @@ def test_a_rate_limit_in_the_body_delays_the_next_request(reader, api):
 
 def test_another_error_in_the_body_is_an_error(reader, api):
     api.limits = [{"error": {"code": "internal", "message": "the index is gone"}}]
-    with pytest.raises(SourceFetchError, match=r"expected a list at 'items', .*; the API says: the index is"):
+    with pytest.raises(SourceFetchError, match="the list was refused; the API says: the index is gone"):
         reader("Limited").ids()
 
 
-def test_a_pause_that_a_page_asks_for_comes_before_the_next_request_and_is_bounded(reader, api):
-    api.headers = {"Backoff": "600"}
-    source = reader("Paused", http={"retries": {"retry_after_max": 0.001}}).source()
+def test_a_limit_that_does_not_end_is_an_error_with_the_text_of_the_guide(reader, api, source_guide):
+    limit = {"error": {"code": "rate_limited", "message": "slow down"}}
+    api.limits = [limit] * 20
+    with pytest.raises(SourceFetchError, match="the API still asks to wait after 3 attempts; the API says: slow down"):
+        reader("Limited", http={"retries": {"total": 2, "backoff_factor": 0.001}}).ids()
+    text = " ".join(source_guide.text.split())
+    assert f"the API still asks to wait after {HttpConfig().retries.total + 1} attempts" in text
+
+
+def test_a_pause_that_an_answer_asks_for_comes_before_each_request_and_is_bounded(
+    tmp_path, source_guide, api, httpserver: HTTPServer, monkeypatch
+):
+    """One for the total as well, and one after an answer that is an error."""
+    source = Reader(
+        write_custom(tmp_path, source_guide, "AskedPauses", "Paused"), api.url, http={"retries": {"retry_after_max": 7}}
+    ).source()
+    module, pauses = sys.modules[type(source).__module__], []
+    monkeypatch.setattr(module, "rest", lambda seconds: pauses.append(round(seconds)))
+    monkeypatch.setattr(module, "monotonic", lambda: 0.0)
+    httpserver.expect_request("/v1/total", method="HEAD").respond_with_data(headers={"Backoff": "5"})
+    httpserver.expect_request("/v1/closed").respond_with_data(status=404, headers={"Backoff": "600"})
+    source.session.head(f"{api.url}/total")
+    with pytest.raises(requests.HTTPError):
+        source.session.get(f"{api.url}/closed")
     assert len(source.get({}).records) == SIZE
-    assert source._pause == 0.001
-    assert source.get({"cursor": str(SIZE)}).records
+    assert pauses == [0, 5, 7]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +144,8 @@ def test_an_object_that_only_the_account_knows_is_read_by_name(reader, api, http
 def test_a_window_brings_what_changed_in_it(reader, api, name, asks):
     assert reader(name).ids(since(4)) == ["4", "5"]
     assert ("updated_after" in api.requests[0]) is asks
+    ended = since(2).model_copy(update={"run_started_at": datetime(2024, 5, 4, tzinfo=UTC)})
+    assert reader(name).ids(ended) == ["2", "3"]
 
 
 def test_a_token_brings_what_changed_since_the_last_page_of_the_last_run(reader, api):
@@ -150,8 +175,13 @@ def test_a_signed_request_is_admitted_and_signed_again_for_a_retry(tmp_path, sou
     signed = Reader(file, api.url, authentication=account)
     assert signed.ids() == IDS
     signer = signed.source().get_authenticator()
-    assert hasattr(signer, "sign_again")
-    assert hasattr(signer, "renew")
+    request = requests.Request("GET", f"{api.url}/users", params={"b": "2", "a": "1"}).prepare()
+    times = []
+    for sign in (signer, signer.sign_again):
+        sign(request)
+        times.append(int(request.headers["X-Timestamp"]))
+    assert times[0] < times[1]
+    assert not signer.renew(request)
     wrong = {**account, "params": {"username": "key-1", "password": "wrong"}}
     reachable, reason = Reader(file, api.url, authentication=wrong).source().check_connection()
     assert not reachable

@@ -12,6 +12,7 @@ import pytest
 from inner import ALONE, TypeChecker, passes, python
 
 from bizon.common.errors.errors import ConfigError
+from bizon.destination.discover import load_custom_destination
 from bizon.scaffold.destination import Style, destination_files
 from bizon.scaffold.files import Place, change_files, write_files
 from bizon.scaffold.names import names_of
@@ -98,6 +99,26 @@ def test_its_example_is_valid_and_runs(tmp_path: Path, style: str) -> None:
     run("bizon", "config", "validate", "ledger.example.yml", cwd=tmp_path)
     if style != "http":
         assert "5 records" in run("bizon", "run", "ledger.example.yml", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("place", [["--into", "."], ["--package"]], ids=["file", "package"])
+@pytest.mark.parametrize("style", STYLES)
+def test_the_next_steps_name_the_target_that_is_to_be_replaced(tmp_path: Path, style: str, place: list[str]) -> None:
+    """They ended with the test, which passed on SQLite."""
+    steps = run("bizon", "destination", "new", "Ledger", "--style", style, *place, cwd=tmp_path).split("next:\n")[1]
+    shown = {"table": "a SQLite file", "http": "a stand-in of the endpoint", "files": "a folder"}[style]
+    first, task = steps.index(f"passes as it is, on {shown}"), steps.index("# then ")
+    assert first < task < steps.rindex("pytest")
+
+
+def test_a_batch_whose_content_was_corrected_has_another_key(tmp_path: Path) -> None:
+    """The endpoint took the corrected rows for those that it knew, and dropped them."""
+    write_files(tmp_path, destination_files(names_of("ledger"), Style.HTTP, Place.FILE))
+    key = sys.modules[load_custom_destination(str(tmp_path / "ledger_destination.py")).__module__].batch_key
+    row = {"bizon_id": "a", "source_data": "{}", "bizon_loaded_at": "2026-01-01"}
+    assert key("items", [row]) == key("items", [{**row, "bizon_loaded_at": "2026-01-02"}])
+    others = {key("items", [{**row, "source_data": '{"n":1}'}]), key("orders", [row]), key("items", [row, row])}
+    assert len({key("items", [row]), *others}) == 4
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -113,6 +113,26 @@ def test_a_window_has_an_end_only_where_no_page_is_found_by_counting(paging):
     assert ("loses_no_other_record" in texts["test_shop.py"]) is counts
 
 
+MUTANTS = {
+    "    cursor_resolution: ClassVar[float] = 1  # seconds: the API cuts its times to this\n": "",
+    "return self._page(pagination or {}, **window)\n": "return SourceIteration(\n"
+    "            records=self._page(pagination or {}, **window).records, next_pagination={}\n        )\n",
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("right", MUTANTS, ids=["times finer than the API's", "changes beyond a page"])
+def test_the_stand_in_shows_a_fault_of_incremental_runs(tmp_path, right):
+    """A stand-in that kept microseconds, and changed one record, showed neither."""
+    choice = Choice(Style.HTTP, Paging.CURSOR, Incremental.TIME)
+    texts = source_files(names_of("shop"), choice, Place.FILE)
+    assert right in texts["shop_source.py"]
+    wrong = texts["shop_source.py"].replace(right, MUTANTS[right])
+    write_files(tmp_path, {**texts, "shop_source.py": wrong})
+    with pytest.raises(AssertionError, match="lacks"):
+        passes("-k", "exactly_what_changed", cwd=tmp_path)
+
+
 def test_a_source_in_the_tree_passes_the_checks_of_the_repository(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "bizon", tmp_path / "bizon")

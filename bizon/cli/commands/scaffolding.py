@@ -11,6 +11,12 @@ from bizon.scaffold.names import Names, names_of
 from bizon.scaffold.registration import registered
 from bizon.scaffold.source import Choice, Incremental, Paging, Style, source_files
 
+_TASKS = {  # what the generated test writes to, and what to do after it has passed
+    destination.Style.TABLE: ("a SQLite file", "replace the SQLite file by your database, also in the test"),
+    destination.Style.HTTP: ("a stand-in of the endpoint", "let destination and stand-in speak as your endpoint does"),
+    destination.Style.FILES: ("a folder", "replace the folder by your store, also in the test"),
+}
+
 
 def create_source(name: str, kind: tuple[str, str, str | None], *, into: str | None, package: bool) -> None:
     """Write the files of a new source. ``kind``: style, paging, and how changes are found. Raises ConfigError."""
@@ -27,7 +33,8 @@ def create_destination(name: str, style: str, *, into: str | None, package: bool
     changes = registered(target.folder, names) if target.place is Place.TREE else {}
     texts = destination.destination_files(names, destination.Style(style), target.place)
     created = write_files(target.folder, texts)
-    report(created, _steps_of_destination(names, target), change_files(target.folder, changes))
+    steps = _steps_of_destination(names, target, destination.Style(style))
+    report(created, steps, change_files(target.folder, changes))
 
 
 def report(created: Iterable[Path], next_steps: Iterable[str], changed: Iterable[Path] = ()) -> None:
@@ -63,14 +70,19 @@ def _next_steps(names: Names, target: Target, style: Style) -> list[str]:
     return [*moves, f"pytest test_{name}.py", f"python {serving}", f"bizon source test {name}.example.yml"]
 
 
-def _steps_of_destination(names: Names, target: Target) -> list[str]:
+def _steps_of_destination(names: Names, target: Target, style: destination.Style) -> list[str]:
     name, folder = names.snake, target.folder
+    at_first, what = _TASKS[style]
+    passes, task = f"  # passes as it is, on {at_first}", f"# then {what}, and:"
     if target.place is Place.TREE:
         example = f"bizon/connectors/destinations/{name}/config/{name}.example.yml"
         tests = f"pytest tests/connectors/destinations/{name} tests/destination/test_registration.py"
-        return [tests, f"bizon config validate {example}", "python tests/docs/reference.py --write"]
+        validate = f"bizon config validate {example}"
+        return [tests + passes, task, tests, validate, "python tests/docs/reference.py --write"]
     if target.place is Place.PACKAGE:
         package = folder / f"bizon-{names.dashed}"
-        return [f"cd {shlex.quote(str(package))}", "pip install -e .", "pytest", f"bizon run config/{name}.example.yml"]
+        moves = [f"cd {shlex.quote(str(package))}", "pip install -e ."]
+        return [*moves, f"pytest{passes}", task, "pytest", f"bizon run config/{name}.example.yml"]
     moves = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
-    return [*moves, f"pytest test_{name}.py", f"bizon run {name}.example.yml"]
+    test = f"pytest test_{name}.py"
+    return [*moves, test + passes, task, test, f"bizon run {name}.example.yml"]

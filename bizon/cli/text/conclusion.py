@@ -28,7 +28,7 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
         return Conclusion(ExitCode.INTERRUPTED, err=(text,))
     if not status.is_success:
         code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
-        return Conclusion(code, err=(_failure(status, count),))
+        return Conclusion(code, err=(_failure(status, number, count),))
     lines = ["Pipeline finished successfully."]
     if status.records_rejected:
         rejected = counted(status.records_rejected, "record")
@@ -50,9 +50,11 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
     return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
 
 
-def _failure(status: "RunnerStatus", count: str) -> str:
-    """First what failed, then how far the run got and how to continue."""
-    can_resume = not (status.overtaken or status.watermark_refused or status.refused)
+def _failure(status: "RunnerStatus", number: int, count: str) -> str:
+    """First what failed, then how far the run got and how to continue, if the job has a checkpoint. ``number``:
+    the records that it has committed or sent, ``count`` in words."""
+    has_checkpoint = status.resumed_from is not None or number + status.records_rejected > 0
+    can_resume = has_checkpoint and not (status.overtaken or status.watermark_refused or status.refused)
     remedy = "; run again to resume after the last checkpoint" if can_resume else ""
     reason = f": {status.error}" if status.error else ""
     return f"Error: Pipeline finished with status Failure ({status.causes()}){reason} ({count}{remedy})"

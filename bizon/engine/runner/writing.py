@@ -152,7 +152,7 @@ def _check(destination: AbstractDestination, dead_letters: DeadLetters) -> None:
         except ConfigError as error:
             raise RunRefusedError(str(error), key=error.key) from error
         if is_reached is not True:
-            name = each.sync_metadata.destination_name
+            name = each.sync_metadata.destination_alias
             raise DestinationConnectionError(f"check_connection of destination '{name}' failed: {each.describe()}")
 
 

@@ -40,7 +40,7 @@ class HooksDestination(AbstractDestination):
     ``Idempotency-Key``. The endpoint drops a batch whose key it knows, so a batch that
     is posted again by the retries of a run has each row once. At least once beyond
     that: after a crash the same pages may come in other batches, with the same
-    ``bizon_id`` values.
+    ``bizon_id`` values. The key holds the content: corrected rows are not known ones.
 
     Sync modes incremental and stream: an endpoint cannot replace what it has taken.
     """
@@ -70,12 +70,11 @@ class HooksDestination(AbstractDestination):
     ) -> tuple[bool, str | None]:
         moments = pl.col(pl.Datetime).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f%:z")
         rows = df_destination_records.with_columns(moments).to_dicts()
-        ids = [row["bizon_id"] for row in rows]
         body = {"table": self.destination_id, "rows": rows}
-        headers = {BATCH_KEY: batch_key(self.destination_id, ids)}
+        headers = {BATCH_KEY: batch_key(self.destination_id, rows)}
         with sending("hooks"):
             answer = self.session.post(self.config.url, json=body, headers=headers).json()
-        rejected = reasons(answer, ids)
+        rejected = reasons(answer, rows)
         if rejected:
             raise RowsRejectedError(rejected)
         return True, None
@@ -93,17 +92,26 @@ class HooksDestination(AbstractDestination):
         return session
 
 
-def batch_key(table: str, ids: list[str]) -> str:
-    """The same for the same rows of the same table, in every process."""
-    return hashlib.sha256("\n".join((table, *ids)).encode()).hexdigest()
+def batch_key(table: str, rows: list[dict[str, Any]]) -> str:
+    """The same in every process for the same rows of a table. A row whose content was
+    corrected between two runs has the same ``bizon_id``, and must not count as known."""
+    key = hashlib.sha256(table.encode())
+    for row in rows:
+        key.update(f"\n{row['bizon_id']} {row['source_data']}".encode())
+    return key.hexdigest()
 
 
-def reasons(answer: Any, ids: list[str]) -> dict[int, str]:
+def reasons(answer: Any, rows: list[dict[str, Any]]) -> dict[int, str]:
     """The rows that the endpoint has refused, by position, from its answer
     ``{"rejected": [{"bizon_id": ..., "reason": ...}]}``."""
+    places = {row["bizon_id"]: place for place, row in enumerate(rows)}
+    refused: dict[int, str] = {}
     try:
-        refused = {each["bizon_id"]: each["reason"] for each in answer["rejected"]}
-        return {ids.index(id_): str(reason) for id_, reason in refused.items()}
-    except (KeyError, TypeError, ValueError) as error:
+        for each in answer["rejected"]:
+            place = places[each["bizon_id"]]
+            record = rows[place]["source_record_id"]
+            refused[place] = f"record '{record}': {each['reason']}"
+    except (KeyError, TypeError) as error:
         message = "hooks: the answer does not say which rows were refused"
         raise DestinationWriteError(message) from error
+    return refused

@@ -1,6 +1,7 @@
 """The ``kinto`` source: records of the collections of a Kinto bucket, page by page."""
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Literal
 
 import requests
@@ -16,6 +17,7 @@ from bizon.source.auth.config import AuthConfig, AuthType
 from bizon.source.config import SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
 from bizon.source.pages import Page
+from bizon.source.session import Session
 from bizon.source.source import AbstractSource
 
 
@@ -38,6 +40,23 @@ class KintoSourceConfig(SourceConfig):
     page_size: int = Field(default=100, ge=1, le=10000, description="Records per page; the server may send fewer.")
 
 
+class AskedPauses:
+    """The pauses that the server asks for. They are no position, so they may be lost with the process."""
+
+    def __init__(self, longest: float | None) -> None:
+        self._longest, self._until = longest, 0.0
+
+    def wait(self, sign: object) -> None:
+        rest(max(0.0, self._until - monotonic()))
+
+    def hold(self, seconds: float) -> None:
+        bounded = seconds if self._longest is None else min(seconds, self._longest)
+        self._until = max(self._until, monotonic() + bounded)
+
+    def note(self, response: requests.Response, *_: object, **__: object) -> None:
+        self.hold(float(response.headers.get("Backoff", 0)))
+
+
 class KintoSource(AbstractSource):
     """Records of two collections.
 
@@ -46,8 +65,6 @@ class KintoSource(AbstractSource):
     """
 
     config: KintoSourceConfig
-    _backoff: float = 0
-    """Seconds that the last answer asked to wait; may be lost with the process."""
 
     @staticmethod
     def streams() -> list[str]:
@@ -62,6 +79,12 @@ class KintoSource(AbstractSource):
         if isinstance(params, BasicHttpAuthParams):
             return AuthBuilder.basic(params=params)
         return AuthBuilder.token(params=params)
+
+    def get_session(self) -> Session:
+        session, pauses = super().get_session(), AskedPauses(self.get_retry_policy().retry_after_max)
+        session.keep_pace(pauses)
+        session.hooks["response"].insert(0, pauses.note)  # before the hook that raises for a 4xx or 5xx
+        return session
 
     def check_connection(self) -> tuple[bool, str | None]:
         try:
@@ -110,12 +133,6 @@ class KintoSource(AbstractSource):
 
     def _fetch(self, url: str | None = None, **params: Any) -> Page:
         """One answer of the API, for a link to a page or for the parameters of the first."""
-        if self._backoff:
-            rest(self._backoff)
         if url is None:
             url, params = self._url, {"_sort": "id", "_limit": self.config.page_size, **params}
-        page = self.session.page("GET", url, params=params)
-        asked = float(page.response.headers.get("Backoff", 0))
-        longest = self.get_retry_policy().retry_after_max
-        self._backoff = asked if longest is None else min(asked, longest)
-        return page
+        return self.session.page("GET", url, params=params)

@@ -94,7 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path != f"/v1{RECORDS}":
             self.answer(404, {"code": 404, "errno": 111, "error": "Not Found", "message": "unknown collection"})
         elif self.command == "HEAD":
-            self.answer(200, {}, {"Total-Objects": str(len(self.server.addons))})
+            backoff = {} if self.server.backoff is None else {"Backoff": self.server.backoff}
+            self.answer(200, {}, {"Total-Objects": str(len(self.server.addons)), **backoff})
         else:
             records, headers = self.server.page(dict(parse_qsl(url.query)))
             self.answer(200, self.server.broken_answer or {"data": records}, headers)
@@ -170,10 +171,17 @@ def test_a_pause_that_an_answer_asks_for_comes_before_the_next_request(
     api: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(sys.modules[KintoSource.__module__], "rest", pauses.append)
+    module = sys.modules[KintoSource.__module__]
+    monkeypatch.setattr(module, "rest", pauses.append)
+    monkeypatch.setattr(module, "monotonic", lambda: 0.0)
     api.backoff = "0.02"
     assert len(list(records({"source": block(api)}, source=KintoSource))) == 5
-    assert set(pauses) == {0.02}
+    assert pauses == [0, 0.02, 0.02, 0.02]  # of check_connection and of three pages
+    pauses.clear()
+    source = KintoSource(KintoSource.get_config_class().model_validate(block(api)))
+    assert source.get_total_records_count() == 5
+    assert source.get().records
+    assert pauses == [0, 0.02]
 
 
 def test_a_next_page_at_another_address_is_an_error(api: StandIn) -> None:

@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import polars as pl
 import pymysql
 from pydantic import Field
 
+from bizon.common.errors.errors import RowsRejectedError
 from bizon.common.secret import SecretText
 from bizon.destination.config import JsonRowsDetailsConfig
 from bizon.destination.sql_table import SqlTableDestination
 from bizon.destination.sql_target import MARIADB
 
-# too many connections, shutting down, lock wait, deadlock, killed, timed out; no server, gone, lost
-TRANSIENT = {1040, 1053, 1205, 1213, 1927, 1969, 2002, 2003, 2006, 2013, 4031}
+# changed since it was read, too many connections, shutting down, lock wait, deadlock, killed, timed out;
+# no server, gone, lost
+TRANSIENT = {1020, 1040, 1053, 1205, 1213, 1927, 1969, 2002, 2003, 2006, 2013, 4031}
 
 
 class MariadbDestinationConfig(JsonRowsDetailsConfig):
@@ -24,6 +27,11 @@ class MariadbDestinationConfig(JsonRowsDetailsConfig):
     database: str = Field(min_length=1, description="Database of the table; it must exist.")
     tls: bool = Field(default=True, description="Encrypt the connection if the server can.")
     timeout: int = Field(default=60, ge=1, description="Seconds that a statement may take.")
+    largest_record: int = Field(
+        default=8_000_000,
+        ge=1,
+        description="Bytes; a larger record is refused. Less than half of the server's max_allowed_packet.",
+    )
     idle_timeout: int = Field(
         default=20,
         ge=1,
@@ -53,15 +61,37 @@ class MariadbDestination(SqlTableDestination):
             host=config.host,
             port=config.port,
             user=config.user,
-            password=str(config.password),
+            password=str(config.password).encode(),  # a text would have to be Latin-1
             database=config.database,
             charset="utf8mb4",
             ssl_disabled=not config.tls,
             connect_timeout=10,
             read_timeout=config.timeout,
             write_timeout=config.timeout,
-            init_command=f"SET SESSION idle_transaction_timeout = {config.idle_timeout}",
+            init_command=self._settings,
         )
+
+    @property
+    def _settings(self) -> str:
+        wait = self.config.idle_timeout + 10  # longer than a frozen run holds its locks
+        settings = {
+            "default_storage_engine": "InnoDB",
+            "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            "tx_isolation": "'READ-COMMITTED'",
+            "idle_transaction_timeout": self.config.idle_timeout,
+            "innodb_lock_wait_timeout": wait,
+            "lock_wait_timeout": wait,
+        }
+        return "SET SESSION " + ", ".join(f"{name} = {value}" for name, value in settings.items())
+
+    def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
+        length = pl.col("source_data").str.len_bytes()
+        rows = enumerate(df_destination_records.select("source_record_id", length).rows())
+        largest = self.config.largest_record
+        refused = {n: f"record '{id_}' has {size:,} bytes" for n, (id_, size) in rows if size > largest}
+        if refused:
+            raise RowsRejectedError(refused)
+        return super().write_records(df_destination_records)
 
     def is_transient(self, error: Exception) -> bool:
         if isinstance(error, pymysql.InterfaceError):  # the connection was closed

@@ -13,6 +13,7 @@ from bizon.destination.discover import OutsideDestinationConfig, load_custom_des
 from bizon.destination.models import Owner
 from bizon.destination.sql_claims import Claims
 from bizon.destination.sql_target import MARIADB, SqlTarget
+from bizon.source.models import SourceRecord
 from bizon.testing.destination import DestinationConformance
 
 FILE = Path(__file__).with_name("mariadb_destination.py")
@@ -22,6 +23,7 @@ MariadbDestination = load_custom_destination(FILE)
 class TestMariadb(DestinationConformance):
     exactly_once_in_stream = True
     client = ("pymysql",)
+    misfit = SourceRecord(id="large", data={"text": "x" * 1_000_000})
 
     def target_error(self) -> Exception:
         return pymysql.OperationalError(2013, "Lost connection to server during query")
@@ -36,7 +38,13 @@ class TestMariadb(DestinationConformance):
         """The ``destination`` block, with a new place for each test."""
         self.execute = execute
         # TLS costs more than all statements of a test: each connection reads the certificates of the machine
-        settings = {**server, "tls": False, "database": database, "destination_id": "items"}
+        settings = {
+            **server,
+            "tls": False,
+            "database": database,
+            "destination_id": "items",
+            "largest_record": 1_000_000,
+        }
         settings["destination_file_path"] = str(FILE)
         return OutsideDestinationConfig(name="custom", config=settings)
 

@@ -69,7 +69,7 @@ class DuckdbDestination(TypedTableDestination):
 
     config: "DuckdbDetailsConfig"
     driver = connection
-    dialect = Dialect(key="VARCHAR")
+    dialect = Dialect(key="VARCHAR", longest_name=None)
 
     @property
     def place(self) -> str:
