@@ -153,13 +153,18 @@ _source.command("new", cls=_Command)(authors.new_source)
 
 
 @_stream.command("list", cls=_Command)
-def stream_list(source: given.SourceName, custom_source: given.LabelledSource = None) -> None:
+def stream_list(
+    source: given.SourceOrConfig, custom_source: given.LabelledSource = None, env_file: given.EnvFile = None
+) -> None:
     """List the streams of a source and whether each supports incremental."""
-    from bizon.cli.commands.listing import print_streams
+    from bizon.cli.commands.listing import is_a_pipeline, print_offered, print_streams
     from bizon.cli.output import guarded
 
     with guarded():
-        print_streams(source, custom_source)
+        if is_a_pipeline(source):
+            print_offered(source, custom_source, env_file)
+        else:
+            print_streams(source, custom_source)
 
 
 @_stream.command("reset", cls=_Command)

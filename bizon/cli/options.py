@@ -27,7 +27,14 @@ class LogLevel(StrEnum):
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the pipeline.")]
 Configs = Annotated[list[str], typer.Argument(metavar="CONFIG", help="YAML files of pipelines.")]
-SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source; `bizon source list` shows them.")]
+SourceOrConfig = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Name of a source; `bizon source list` shows them. Or the YAML file of a pipeline: then a source whose "
+        "streams are behind a connection, such as the tables of a database, is asked for them.",
+    ),
+]
 CustomSource = Annotated[
     str | None,
     typer.Option(

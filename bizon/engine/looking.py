@@ -26,13 +26,14 @@ from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.report import ColumnReport, columns_of_last_run
-from bizon.engine.runner.sources import CHECK_RETRIES, opened_source
+from bizon.engine.runner.sources import CHECK_RETRIES, build_source, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.config.loading import LoadedConfig
+    from bizon.source.models import OfferedStream
 
 
 class Attempt(NamedTuple):
@@ -74,6 +75,20 @@ def first_records(loaded: "LoadedConfig", count: int) -> list[dict[str, Any]]:
             if len(found) >= count:
                 break
     return found
+
+
+def offered_streams(loaded: "LoadedConfig") -> "list[OfferedStream] | None":
+    """The streams behind the connection of the source, whichever is configured; None when ``streams()`` names them all.
+    Raises SourceError."""
+    config = loaded.config
+    with (
+        loaded.masked(),
+        _explained(SourceConnectionError, f"source '{config.source.name}'"),
+        _tokens_kept(config),
+        closing(build_source(config)) as source,
+        within(CHECK_RETRIES),
+    ):
+        return source.offered_streams()
 
 
 @contextmanager

@@ -169,6 +169,17 @@ class SourceConfig(StrictModel):
         return self.model_copy(update={"sync_mode": SourceSyncModes(sync_mode)})
 
     @property
+    def extra(self) -> str | None:
+        """The extra of bizon that this configuration needs, where it is not the one with the name of the source."""
+        return None
+
+    @property
+    def can_be_incremental(self) -> bool:
+        """False when this stream cannot be incremental, though its source can. The config class then refuses the mode;
+        the suite for sources leaves out what is about it."""
+        return True
+
+    @property
     def is_endless(self) -> bool:
         """True in sync mode ``stream``: there is no last page, and rows reach their place as they come."""
         return self.sync_mode is SourceSyncModes.STREAM

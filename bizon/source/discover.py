@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.discovery.files import Kind, classes_in_file, concrete_classes, one_line
 from bizon.source.config import SourceConfig, SourceSyncModes
-from bizon.source.source import AbstractSource
+from bizon.source.source import ANY_STREAM, AbstractSource
 
 if TYPE_CHECKING:
     from bizon.source.discover_ast import SourceInfo
@@ -65,7 +65,7 @@ def _from_source_py(name: str, folder: Path, stream: str | None) -> type[Abstrac
     except SyntaxError:  # ``_from_any_module`` reports it with its line
         return None
     classes = concrete_classes(module, AbstractSource)
-    return next((each for each in classes if stream is None or stream in streams_of(each)), None)
+    return next((each for each in classes if stream is None or _offers(streams_of(each), stream)), None)
 
 
 def _from_any_module(name: str, folder: Path, stream: str | None) -> type[AbstractSource]:
@@ -77,10 +77,10 @@ def _from_any_module(name: str, folder: Path, stream: str | None) -> type[Abstra
         raise ConfigError(f"source '{name}' cannot be used: {named[0].error}")
     names = [stream for info in usable for stream in info.streams or ()]
     for info in sorted(usable, key=lambda info: info.streams is None):
-        if stream is not None and info.streams is not None and stream not in info.streams:
+        if stream is not None and info.streams is not None and not _offers(info.streams, stream):
             continue
         source_class: type[AbstractSource] = getattr(_import_source(name, info.module), info.class_name)
-        if stream is None or stream in (offered := streams_of(source_class)):
+        if stream is None or _offers(offered := streams_of(source_class), stream):
             return source_class
         names += offered
     raise _no_such_stream(name, stream or "", names)
@@ -102,7 +102,7 @@ def _offering(classes: list[type[AbstractSource]], stream: str | None, source: s
     names: list[str] = []
     for source_class in classes:
         offered = streams_of(source_class)
-        if stream in offered:
+        if _offers(offered, stream):
             return source_class
         names += offered
     raise _no_such_stream(source, stream, names)
@@ -150,7 +150,7 @@ def validate_stream(source_class: type[AbstractSource], config: SourceConfig) ->
     Raises ConfigError.
     """
     streams = streams_of(source_class)
-    if config.stream not in streams:
+    if not _offers(streams, config.stream):
         raise _no_such_stream(config.name, config.stream, streams)
     if config.sync_mode is SourceSyncModes.INCREMENTAL and not supports_incremental(source_class):
         raise ConfigError(
@@ -158,6 +158,10 @@ def validate_stream(source_class: type[AbstractSource], config: SourceConfig) ->
             "implement get_records_after; use sync_mode: full_refresh, or implement it",
             key=("source", "sync_mode"),
         )
+
+
+def _offers(streams: Sequence[str], stream: str) -> bool:
+    return stream in streams or ANY_STREAM in streams
 
 
 def _no_such_stream(source: str, stream: str, names: Sequence[str]) -> ConfigError:

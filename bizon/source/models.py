@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -17,6 +17,23 @@ from bizon.source.model_like import ModelLike
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+RESTARTS = "bizon_restarts"
+"""A key of ``next_pagination`` that says: only this run can fetch the next page, because it holds something open. A run
+that would have to resume there starts the stream over, as a new job: nothing is lost or doubled, and everything is
+fetched again."""
+
+
+class OfferedStream(NamedTuple):
+    """A stream that a source has found behind its connection, for ``bizon stream list CONFIG``. ``kind``: what it is
+    there, for people. ``records``: about how many there are; None when nothing tells. ``is_incremental``: False when
+    this one cannot be incremental, though the source can."""
+
+    name: str
+    kind: str = ""
+    records: int | None = None
+    is_incremental: bool = True
 
 
 class SourceRecord(ModelLike):

@@ -12,7 +12,10 @@ from bizon.source.session import Session
 
 if TYPE_CHECKING:
     from bizon.config.streams import StreamConfig
-    from bizon.source.models import SourceIncrementalState, SourceIteration
+    from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
+
+ANY_STREAM = "*"
+"""In ``streams()``: the source has streams that only its connection knows."""
 
 
 class AbstractSource(ABC):
@@ -57,7 +60,8 @@ class AbstractSource(ABC):
     @abstractmethod
     def streams() -> list[str]:
         """Names of the streams. Return a literal list, or the values of an enum of the same folder, so that
-        ``bizon source list`` can show them without importing the connector."""
+        ``bizon source list`` can show them without importing the connector. ``["*"]``: the connection decides; then
+        override ``offered_streams``, and let ``check_connection`` refuse a stream that is not there."""
 
     @staticmethod
     @abstractmethod
@@ -80,6 +84,11 @@ class AbstractSource(ABC):
         ``next_pagination={}`` when there are no more pages. After a crash the engine repeats the call with a
         checkpointed ``pagination``, so it must identify the page.
         """
+
+    def offered_streams(self) -> "list[OfferedStream] | None":
+        """The streams behind the connection, for ``bizon stream list CONFIG``; None = ``streams()`` names them all.
+        Called without ``check_connection``, whatever stream is configured. Raises SourceError."""
+        return None
 
     def get_total_records_count(self) -> int | None:
         """Number of records of the stream, for the progress display only; None when unknown, 0 is a valid total."""

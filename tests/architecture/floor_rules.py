@@ -11,6 +11,8 @@ from typing import NamedTuple
 FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "*__init__.py"),
     (1, "*/config.py */column_config.py"),
+    (1, "connectors/sources/rest/src/*_config.py"),
+    *((1, f"connectors/sources/rest/src/{name}.py") for name in ("presets", "moments", "selector", "template")),
     (1, "destination/column_types.py destination/column_names.py destination/typed_config.py"),
     (6, "cli/* __main__.py"),
     (5, "engine/engine.py engine/records.py engine/looking.py engine/runner/* testing/*"),
@@ -70,6 +72,8 @@ LIGHT_TOO = (
     ("config/loading.py config/document.py config/messages.py", "yaml"),
     ("config/loading.py config/references.py", "dotenv"),
     ("config/selected.py", "import_module()"),
+    ("connectors/sources/rest/src/selector.py", "jmespath"),
+    ("connectors/sources/rest/src/presets.py", "yaml"),
 )
 HEAVY = {"polars", "sqlalchemy", "google", "confluent_kafka", "pika", "pyarrow"}
 FAMILY, FAMILY_HOME = "connectors/destinations/bigquery*", "connectors/destinations/bigquery/src/*"

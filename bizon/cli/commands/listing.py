@@ -4,11 +4,17 @@ import re
 from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bizon.cli.output import say
 from bizon.discovery.plugins import DESTINATIONS, SOURCES, Plugin, plugins
 from bizon.source.discover_ast import SourceInfo, find_sources
 
+if TYPE_CHECKING:
+    from bizon.source.models import OfferedStream
+
+ANY_STREAM = "*"  # as in bizon/source/source.py, which listing need not import
+_OF_A_CONFIG = "`bizon stream list CONFIG`"
 _PACKAGE = "bizon.connectors"
 _FOLDER = Path(__file__).resolve().parents[2] / "connectors"
 
@@ -37,7 +43,34 @@ def print_streams(source: str, custom_source: str | None) -> None:
             streams.update(dict.fromkeys(info.streams or (), info.supports_incremental))
     say(f"Available streams for {source}:")
     for stream, incremental in streams.items():
-        say(f"[{'Supports incremental' if incremental else 'Full refresh only'}] - {stream}")
+        what = f"those behind a connection, see {_OF_A_CONFIG}" if stream == ANY_STREAM else stream
+        say(f"{_mode(incremental)} - {what}")
+
+
+def is_a_pipeline(name: str) -> bool:
+    """Whether ``bizon stream list`` was given the file of a pipeline, and not the name of a source."""
+    return name.lower().endswith((".yml", ".yaml"))
+
+
+def print_offered(config: str, custom_source: str | None, env_file: str | None) -> None:
+    """Each stream of the source of a pipeline. A source whose streams only its connection knows is asked for them.
+    Raises ConfigError and SourceError."""
+    from bizon.cli.files import in_folder_of_paths, loaded_from
+    from bizon.cli.text.console_logs import console_logs
+    from bizon.engine.looking import offered_streams
+    from bizon.source.discover import resolve_source_class, streams_of, supports_incremental
+    from bizon.source.models import OfferedStream
+
+    with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
+        loaded = loaded_from(path, custom_source, env_file)
+        source_class = resolve_source_class(loaded.config.source)
+        scrub = loaded.scrubber()
+        with console_logs("ERROR", scrub):
+            found = offered_streams(loaded)
+        increments = supports_incremental(source_class)
+        say(f"Available streams for {loaded.config.source.name}:")
+        for each in found if found is not None else map(OfferedStream, streams_of(source_class)):
+            say(scrub(f"{_mode(increments and each.is_incremental)} - {each.name}{_about(each)}"))
 
 
 def print_destinations() -> None:
@@ -52,12 +85,24 @@ def print_destinations() -> None:
         say(f"{plugin.name} - {_of_plugin(plugin, built_in)}")
 
 
+def _mode(incremental: bool) -> str:
+    return f"[{'Supports incremental' if incremental else 'Full refresh only'}]"
+
+
+def _about(stream: "OfferedStream") -> str:
+    count = None if stream.records is None else f"about {stream.records:,} record{'' if stream.records == 1 else 's'}"
+    known = ", ".join(filter(None, (stream.kind, count)))
+    return f" ({known})" if known else ""
+
+
 def _streams(name: str, infos: list[SourceInfo]) -> str:
     error = next((info.error for info in infos if info.error), None)
     if error is not None:
         return f"NOT AVAILABLE: {error}"
     if any(info.streams is None for info in infos):
         return f"[see `bizon stream list {name}`]"
+    if any(ANY_STREAM in (info.streams or ()) for info in infos):
+        return f"[see {_OF_A_CONFIG}]"
     return f"[{', '.join(stream for info in infos for stream in info.streams or ())}]"
 
 

@@ -15,6 +15,7 @@ MODULES = {
     "bigquery": ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.storage"),
     "duckdb": ("duckdb",),
     "kafka": ("confluent_kafka", "fastavro"),
+    "mysql": ("pymysql",),
     "postgres": ("psycopg",),
     "rabbitmq": ("pika",),
 }
@@ -37,7 +38,8 @@ def _parts(config: "BizonConfig", halves: Iterable["Role"]) -> Iterator[tuple[st
     """For each part: the name of its extra, the part in words, and the modules it imports."""
     source, destination, queue = config.source.name, config.destination.name, config.engine.queue.type
     if any(half.fetches for half in halves) and config.source.source_file_path is None:
-        yield source, f"source '{source}'", MODULES.get(source, ())
+        extra = config.source.extra or source
+        yield extra, f"source '{source}'", MODULES.get(extra, ())
     if not all(half.fetches for half in halves) and config.destination.is_built_in:
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())

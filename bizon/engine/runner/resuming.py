@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
+from bizon.source.models import RESTARTS
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -65,7 +66,7 @@ def decide(
     resets = backend.has_pending_reset(key)
     reason = _reason_not_to_resume(job, config, now, span)
     if reason is None and not resets:
-        reason = _outdated_checkpoint(backend, job, config, now)
+        reason = _lost_place(backend, job) or _outdated_checkpoint(backend, job, config, now)
     if reason is not None and job is not None and backend.is_reset(job.id):
         backend.request_stream_reset(key)
         resets = True
@@ -123,6 +124,14 @@ def _reason_not_to_resume(
     if not job.is_incremental and not job.is_endless and age > timedelta(seconds=config.source.checkpoint_max_age):
         return f"it was created {age.total_seconds() / 3600:.1f} hours ago, longer than checkpoint_max_age"
     return None
+
+
+def _lost_place(backend: "AbstractBackend", job: "StreamJob | None") -> str | None:
+    """Why nobody can fetch the page after the last checkpoint; None when somebody can."""
+    cursor = None if job is None else backend.get_last_cursor_by_job_id(job.id)
+    if cursor is None or not (cursor.pagination or {}).get(RESTARTS):
+        return None
+    return "its source cannot continue in the middle of the stream"
 
 
 def _outdated_checkpoint(

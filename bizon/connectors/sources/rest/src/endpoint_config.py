@@ -1,0 +1,134 @@
+"""The key ``endpoints``: one list of the API each."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from bizon.common.secret import Secret, SecretText
+from bizon.common.secret_shapes import is_secret_field
+from bizon.config.strict import StrictModel, stated
+from bizon.connectors.sources.rest.src.incremental_config import IncrementalConfig
+from bizon.connectors.sources.rest.src.pages_config import Pages
+from bizon.connectors.sources.rest.src.selector import Selector
+from bizon.connectors.sources.rest.src.template import Template, checked_body, checked_within, names_in
+
+_LOWEST, _HIGHEST = 200, 599
+
+
+def _hidden(value: Any, key: str = "") -> Any:
+    """A JSON value whose texts under keys like ``api_key`` are secrets."""
+    if isinstance(value, dict):
+        return {name: _hidden(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item, key) for item in value]
+    return Secret(value) if isinstance(value, str) and is_secret_field(key) else value
+
+
+def _header_values(value: Any) -> Any:
+    """Header values as text: YAML reads 2 as a number."""
+    if not isinstance(value, dict):
+        return value
+    return {name: str(item) if type(item) is int else item for name, item in value.items()}
+
+
+def _statuses(value: Any) -> Any:
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Params = Annotated[
+    dict[str, str | int | float | bool | list[str | int | float | bool] | None],
+    AfterValidator(checked_within),
+    AfterValidator(_hidden),
+]
+Headers = Annotated[dict[str, SecretText], BeforeValidator(_header_values), AfterValidator(checked_within)]
+Body = Annotated[dict[str, Any], AfterValidator(checked_body), AfterValidator(_hidden)]
+Status = Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]
+
+
+class ErrorRule(StrictModel):
+    """What an answer means. The first rule that fits decides; without one, the usual meaning of its status."""
+
+    status: Annotated[list[Status], BeforeValidator(_statuses)] | None = Field(
+        default=None, min_length=1, description="HTTP status, or a list of them; any when left out."
+    )
+    when: Selector | None = Field(
+        default=None, description="JMESPath in the JSON answer that must hold, also in one of status 200."
+    )
+    then: Literal["skip", "retry", "fail"] = Field(
+        description="skip = the list ends here, and a warning counts it | retry = ask again, within `http.retries` | "
+        "fail = end the run."
+    )
+
+    @model_validator(mode="after")
+    def _says_which_answers(self) -> Self:
+        if self.status is None and self.when is None:
+            raise stated("a rule needs `status`, `when`, or both")
+        return self
+
+
+class ParentConfig(StrictModel):
+    """The list whose records this one is read for."""
+
+    stream: str = Field(min_length=1, description="Endpoint of the parents.")
+    include: dict[str, Selector] = Field(
+        default={}, description="Fields that each record gets from its parent, name: JMESPath in the parent."
+    )
+
+
+class DefaultsConfig(StrictModel):
+    """What endpoints share. Headers and params are added to their own, the rest applies where they set nothing."""
+
+    headers: Headers = Field(default={}, description="Headers of every request, name: value.")
+    params: Params = Field(default={}, description="Query parameters of every request, name: value.")
+    pages: Pages | None = Field(default=None, description="Paging; see `type`. Default: none.")
+    errors: list[ErrorRule] = Field(default=[], description="Rules after those of the endpoint.")
+
+
+class EndpointConfig(StrictModel):
+    """A list of the API: where it is, where its records are, how it is paged."""
+
+    path: Template = Field(
+        description="Path below `base_url`, with `{parent.KEY}` for values of the parent; or a whole URL of its host."
+    )
+    method: Literal["GET", "POST"] = Field(default="GET", description="GET | POST.")
+    params: Params = Field(default={}, description="Query parameters, name: value. null leaves out a default.")
+    headers: Headers = Field(default={}, description="Headers, name: value.")
+    json_: Body | None = Field(
+        default=None, alias="json", description="JSON body. For GraphQL: `query` and `variables`; `errors` then fail."
+    )
+    format: Literal["auto", "json", "ndjson", "csv", "xml"] = Field(
+        default="auto", description="Format of the answer; auto = by its content type, JSON when that says nothing."
+    )
+    records: Selector = Field(
+        default="@", description="JMESPath of the list of records. Default: the answer itself, when it is a list."
+    )
+    id: Selector | list[Selector] = Field(
+        default="id", description="JMESPath of the id of a record, or a list of them, joined with ':'."
+    )
+    timestamp: Selector | None = Field(
+        default=None,
+        description="JMESPath of the time of a record, in the format `incremental.cursor_format` or ISO 8601.",
+    )
+    parent: ParentConfig | None = Field(default=None, description="The list whose records this one is read for.")
+    pages: Pages | None = Field(default=None, description="Paging; see `type`.")
+    incremental: IncrementalConfig | None = Field(default=None, description="How to ask for what changed.")
+    where: Selector | None = Field(
+        default=None, description="JMESPath that a record must satisfy to be loaded; the others are counted."
+    )
+    deleted: Selector | None = Field(
+        default=None,
+        description="JMESPath that marks a record as a tombstone: it gets `_deleted: true`, for `deleted_field` of a "
+        "table.",
+    )
+    errors: list[ErrorRule] = Field(default=[], description="What answers mean that are not pages.")
+
+    @property
+    def ids(self) -> list[str]:
+        """The selectors of the id."""
+        return self.id if isinstance(self.id, list) else [self.id]
+
+    def parent_keys(self) -> list[str]:
+        """The dotted keys of the parent that templates use, without repetition."""
+        found: Iterable[str] = names_in([self.path, self.params, self.headers, self.json_])
+        return list(dict.fromkeys(name.removeprefix("parent.") for name in found if name.startswith("parent.")))

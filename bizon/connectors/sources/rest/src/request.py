@@ -1,0 +1,101 @@
+"""One request for a page: the parts that the configuration describes, and what paging and windows add to them."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from bizon.connectors.sources.rest.src.template import as_text, names_in
+
+PAGE = "{page}"
+"""Stands in a path for the page, until paging says which."""
+
+
+@dataclass
+class Parts:
+    """A request that is being built. ``path_page``: what ``finished`` puts in the place of ``PAGE`` in the URL."""
+
+    method: str
+    url: str
+    params: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    json: Any = None
+    path_page: Any = None
+
+    def put(self, where: str, name: str, value: Any) -> None:
+        """Set one parameter. In a JSON body ``name`` may be a path, whose objects are made where they are missing."""
+        if where == "params":
+            self.params[name] = value
+        elif where == "header":
+            self.headers[name] = as_text(value)
+        elif where == "path":
+            self.path_page = value
+        else:
+            *above, last = name.split(".")
+            self.json = {} if self.json is None else self.json
+            block = self.json
+            for key in above:
+                block = block.setdefault(key, {})
+            block[last] = value
+
+    def finished(self) -> "Parts":
+        """The request, with the page in its path."""
+        if self.path_page is not None:
+            self.url = self.url.replace(quote(PAGE, safe=""), quote(as_text(self.path_page), safe=""))
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """What ``Session.request`` takes besides method and URL."""
+        params = {name: _texts(value) for name, value in self.params.items() if value is not None}
+        found: dict[str, Any] = {"params": params, "headers": self.headers}
+        return found if self.json is None else {**found, "json": self.json}
+
+
+def without_absent(value: Any, absent: frozenset[str]) -> Any:
+    """A JSON value without the parts that use a name which has no value now: the item of a list as a whole, else the
+    key."""
+    if isinstance(value, Mapping):
+        kept = {key: without_absent(item, absent) for key, item in value.items() if not _is_absent(item, absent)}
+        return kept
+    if isinstance(value, list):
+        return [without_absent(item, absent) for item in value if not _uses(item, absent)]
+    return deepcopy(value)
+
+
+def is_same_host(url: str, base_url: str) -> bool:
+    """Whether a URL has the scheme, host and port of the API, whose credentials it would get."""
+    one, other = urlsplit(url), urlsplit(base_url)
+    try:
+        return (one.scheme, one.hostname, _port(one)) == (other.scheme, other.hostname, _port(other))
+    except ValueError:
+        return False
+
+
+def joined(base_url: str, path: str) -> str:
+    """The URL of a path below the base, or the path itself when it is a URL."""
+    return path if "://" in path else f"{base_url.rstrip('/')}/{path.lstrip('/')}" if path else base_url
+
+
+def followed(link: str, url: str) -> str:
+    """The URL of a link in the answer to ``url``."""
+    return urljoin(url, link)
+
+
+def _is_absent(item: Any, absent: frozenset[str]) -> bool:
+    return isinstance(item, str) and not absent.isdisjoint(names_in(item))
+
+
+def _uses(item: Any, absent: frozenset[str]) -> bool:
+    """Whether an item of a list uses a name directly, and not in an item of a list inside of it."""
+    if isinstance(item, Mapping):
+        return any(_uses(below, absent) for below in item.values() if not isinstance(below, list))
+    return _is_absent(item, absent)
+
+
+def _texts(value: Any) -> Any:
+    return [as_text(item) for item in value] if isinstance(value, list) else as_text(value)
+
+
+def _port(parts: Any) -> int | None:
+    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -1,0 +1,162 @@
+"""The ``rest`` source: any JSON API, described in YAML."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.auth import AuthBase
+
+from bizon.common.clock import utc_now
+from bizon.common.errors.errors import SourceError
+from bizon.common.safe_log import logger
+from bizon.common.secret import Secret
+from bizon.common.waiting import ends_with
+from bizon.connectors.sources.rest.src.ahead import Ahead, Ending
+from bizon.connectors.sources.rest.src.auth_config import PlacedTokenParams
+from bizon.connectors.sources.rest.src.build import Builder
+from bizon.connectors.sources.rest.src.client import Client
+from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
+from bizon.connectors.sources.rest.src.lists import Lists
+from bizon.connectors.sources.rest.src.pace import pace_of
+from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
+from bizon.connectors.sources.rest.src.placement import CookieToken, QueryToken
+from bizon.connectors.sources.rest.src.windows import Bounds, Window
+from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
+from bizon.source.auth.authenticators.cookies import CookiesAuthParams
+from bizon.source.auth.authenticators.oauth_params import Oauth2AuthParams
+from bizon.source.auth.builder import AuthBuilder
+from bizon.source.config import SourceConfig
+from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
+from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.source.session import Session
+
+
+class RestSource(AbstractSource):
+    """Reads one endpoint of the configuration, and those of its parents. A page is one request, and one more for each
+    page of parents."""
+
+    config: RestSourceConfig
+
+    def __init__(self, config: RestSourceConfig) -> None:
+        super().__init__(config)
+        self._lists: list[Lists] = []
+        http = self._http
+        self._ahead = Ahead(http.concurrency)
+        self._client = Client(
+            self.session, config.base_url, http.retries, self._ending, _credentials_in(config), config.token_in_path
+        )
+        self._reader = self._reader_of(config.stream)
+
+    @staticmethod
+    def streams() -> list[str]:
+        return ["*"]
+
+    @staticmethod
+    def get_config_class() -> type[SourceConfig]:
+        return RestSourceConfig
+
+    def get_authenticator(self) -> AuthBase | None:
+        params = None if self.config.authentication is None else self.config.authentication.params
+        match params:
+            case PlacedTokenParams(placement="params", name=str(name)):
+                return QueryToken(name, params.token)
+            case PlacedTokenParams(placement="cookie", name=str(name)):
+                return CookieToken(name, params.token)
+            case PlacedTokenParams(placement="header"):
+                return AuthBuilder.token(params)
+            case Oauth2AuthParams():
+                return AuthBuilder.oauth2(params)
+            case BasicHttpAuthParams():
+                return AuthBuilder.basic(params)
+            case CookiesAuthParams():
+                return AuthBuilder.cookies(params)
+        return None
+
+    def get_session(self) -> "Session":
+        self._ending = Ending()
+        with ends_with(self._ending):
+            session = super().get_session()
+        if self._http.rate is not None:
+            session.keep_pace(pace_of(self.config.base_url, self._http.rate))
+        return session
+
+    def check_connection(self) -> tuple[bool, Any | None]:
+        """Asks for the first page, of the topmost parents where there are any. ``get`` uses the answer."""
+        try:
+            self._reader.check(self._whole(self.config.stream))
+        except (requests.RequestException, SourceError) as error:
+            return False, str(error)
+        return True, None
+
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        """A page of the whole stream, since ``incremental.start`` if that is set."""
+        return self._page(pagination, self._whole(self.config.stream))
+
+    def get_records_after(
+        self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
+    ) -> SourceIteration:
+        """A page of the changes in the window. Raises SourceError for an endpoint without ``incremental``."""
+        limits = self.config.endpoint.incremental
+        if limits is None:
+            raise SourceError(f"endpoint '{self.config.stream}' has no key `incremental`: it cannot tell what changed")
+        since = source_state.last_run - timedelta(seconds=limits.lookback or 0)
+        until = source_state.run_started_at
+        return self._page(pagination, Bounds(Window(since, until), until or utc_now()))
+
+    def offered_streams(self) -> list[OfferedStream]:
+        """The endpoints of the configuration. Nothing is asked for."""
+        return [
+            OfferedStream(name, each.path, is_incremental=each.incremental is not None)
+            for name, each in self.config.endpoints.items()
+        ]
+
+    def close(self) -> None:
+        self._ending.close()
+        self._ahead.close()
+        super().close()
+
+    @property
+    def _http(self) -> RestHttpConfig:
+        return self.config.http or RestHttpConfig(retries=self._http_config().retries)
+
+    def _page(self, pagination: dict[str, Any] | None, bounds: Bounds) -> SourceIteration:
+        found, following = self._reader.step(pagination or {}, bounds)
+        if following is None:
+            self._report()
+        return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
+
+    def _whole(self, stream: str) -> Bounds:
+        """What a full refresh of an endpoint reads."""
+        limits = self.config.endpoints[stream].incremental
+        return Bounds(Window(None if limits is None else limits.start, None), utc_now())
+
+    def _reader_of(self, stream: str) -> Reader:
+        config, endpoint = self.config, self.config.endpoints[stream]
+        rules = [*endpoint.errors, *config.defaults.errors]
+        build = Builder(config, endpoint)
+        lists = Lists(stream, endpoint, config.pages_of(endpoint), rules, self._client, self._ahead, build)
+        self._lists.append(lists)
+        if endpoint.parent is None:
+            return Alone(lists)
+        above = endpoint.parent.stream
+        parents = self._reader_of(above)
+        return Children(stream, endpoint.parent, endpoint.parent_keys(), parents, lists, self._whole(above))
+
+    def _report(self) -> None:
+        """Say what was left out. The first lists are those of the stream, the others of its parents."""
+        for lists in self._lists:
+            if lists.maker.refused:
+                logger.info(f"endpoint '{lists.stream}': {lists.maker.refused} records were left out by `where`")
+            if lists.skipped:
+                logger.warning(f"endpoint '{lists.stream}': {lists.skipped} lists were skipped by a rule of `errors`")
+
+
+def _credentials_in(config: RestSourceConfig) -> frozenset[str]:
+    """Names of query parameters that are credentials."""
+    params = None if config.authentication is None else config.authentication.params
+    named = {params.name} if isinstance(params, PlacedTokenParams) and params.placement == "params" else set()
+    given = [config.defaults.params, *(endpoint.params for endpoint in config.endpoints.values())]
+    named |= {name for each in given for name, value in each.items() if isinstance(value, Secret)}
+    return frozenset(name for name in named if name is not None)

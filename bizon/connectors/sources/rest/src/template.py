@@ -1,0 +1,107 @@
+"""Texts with names in braces, ``/projects/{parent.id}``: checked when the configuration is read, filled in later."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import AfterValidator
+
+from bizon.config.strict import nearest, pointed
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_KNOWN = re.compile(r"\{(parent(?:\.[A-Za-z_][\w-]*)+|since|until|page|token)\}")
+_DOTTED = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)\}")
+_NAME = re.compile(r"parent(\.[A-Za-z_][\w-]*)+|[a-z_]+")
+NAMES = ("parent.KEY", "since", "until", "page", "token")
+"""What may stand in braces. ``page``: the place of a page, ``token``: the credentials; both only in a path."""
+
+
+def checked(text: str) -> str:
+    """The text, if its names are known. Raises ValueError, which points at the mistake."""
+    for piece in _PIECE.finditer(text):
+        name = piece[1]
+        if piece[0] in ("{{", "}}"):
+            continue
+        if name is None:
+            raise pointed(text, piece.start(), "a brace without its partner; write {{ or }} for the character")
+        if _NAME.fullmatch(name) is None or ("." not in name and name not in NAMES):
+            problem = f"unknown name in braces; allowed: {', '.join(NAMES)}{nearest(name, NAMES)}"
+            raise pointed(text, piece.start(1), problem)
+    return text
+
+
+def checked_within(value: Any) -> Any:
+    """A JSON value, if ``checked`` accepts all of its texts. Raises the error of the first other one."""
+    for text in _texts(value):
+        checked(text)
+    return value
+
+
+def checked_body(value: Any) -> Any:
+    """A JSON body, in whose texts only known names are names: queries of GraphQL are full of braces. Raises the error
+    of a name with a dot that is unknown."""
+    for text in _texts(value):
+        for piece in _DOTTED.finditer(text):
+            if not piece[1].startswith("parent."):
+                problem = f"unknown name in braces; allowed: {', '.join(NAMES[:3])}"
+                raise pointed(text, piece.start(1), problem)
+    return value
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """The known names in the braces of a text, or of all texts of a JSON value."""
+    for text in _texts(value):
+        yield from (piece[1] for piece in _KNOWN.finditer(text))
+
+
+def filled(value: Any, names: Mapping[str, Any]) -> Any:
+    """The texts of a JSON body with values in place of names. A text that is one name becomes the value itself. A name
+    without a value raises KeyError."""
+    if isinstance(value, Mapping):
+        return {key: filled(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled(item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    whole = _KNOWN.fullmatch(value)
+    return names[whole[1]] if whole else _KNOWN.sub(lambda piece: as_text(names[piece[1]]), value)
+
+
+def filled_text(text: str, names: Mapping[str, Any], *, in_path: bool = False) -> str:
+    """A text with values in place of names, and ``{{`` and ``}}`` as braces. In the path of a URL values are
+    percent-encoded, slashes included. A name without a value raises KeyError."""
+
+    def replacement(piece: re.Match[str]) -> str:
+        if piece[1] is None:
+            return piece[0][0]
+        value = as_text(names[piece[1]])
+        return quote(value, safe="") if in_path else value
+
+    return _PIECE.sub(replacement, text)
+
+
+def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
+    """``filled_text`` of each text of a JSON value."""
+    if isinstance(value, Mapping):
+        return {key: filled_texts(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled_texts(item, names) for item in value]
+    return filled_text(value, names) if isinstance(value, str) else value
+
+
+def as_text(value: Any) -> str:
+    """A JSON scalar as a URL has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for item in items:
+        yield from _texts(item)
+
+
+Template = Annotated[str, AfterValidator(checked)]
+"""Type of a key that holds a text with names in braces."""
