@@ -39,7 +39,7 @@ def test_a_rule_asks_again(api, reply, rule):
 
 def test_asking_again_has_an_end(api):
     answers(api, *[Reply({"error": "busy"})] * 100)
-    with pytest.raises(SourceFetchError, match="4 attempts were made; the API says: busy"):
+    with pytest.raises(SourceFetchError, match=r"4 attempts were made; the API says: busy"):
         ids(block(api, {"pages": PAGES, "errors": [{"when": "error", "then": "retry"}]}))
     assert len(api.served) == 4
 
@@ -53,13 +53,13 @@ def test_asking_again_waits_as_long_as_the_api_says(api, log_text):
 
 def test_a_status_that_no_rule_names_ends_the_run(api):
     answers(api, Reply({"message": "no such list"}, 404))
-    with pytest.raises(requests.HTTPError, match="HTTP 404 Not Found: no such list"):
+    with pytest.raises(requests.HTTPError, match=r"HTTP 404 Not Found: no such list"):
         ids(block(api, {"pages": PAGES, "errors": [{"status": 410, "then": "skip"}]}))
 
 
 def test_a_rule_ends_the_run_with_the_message_of_the_api(api):
     answers(api, Reply({"items": [], "errors": [{"message": "the field is gone"}]}))
-    with pytest.raises(SourceFetchError, match="the field is gone"):
+    with pytest.raises(SourceFetchError, match=r"the field is gone"):
         ids(block(api, {"pages": PAGES, "errors": [{"when": "errors", "then": "fail"}]}))
 
 
@@ -71,7 +71,7 @@ def test_a_rule_of_the_endpoint_comes_before_the_usual_ones(api):
 
 def test_an_error_that_is_not_raised_by_the_session_is_no_page(api):
     answers(api, Reply({"items": items(2)}, 404))
-    with pytest.raises(SourceFetchError, match="the API refuses the request"):
+    with pytest.raises(SourceFetchError, match=r"the API refuses the request"):
         ids(block(api, {"pages": PAGES}, http={"raise_for_status": False}))
 
 
@@ -94,7 +94,7 @@ def test_tombstones_are_marked(api):
 
 def test_a_mark_of_the_api_is_not_replaced(api):
     api.routes["/items"] = lambda asked: {"items": [{"id": 1, "_deleted": "yes"}]}
-    with pytest.raises(SourceFetchError, match="has a field '_deleted' of its own"):
+    with pytest.raises(SourceFetchError, match=r"has a field '_deleted' of its own"):
         ids(block(api, {"deleted": "_deleted"}))
 
 
@@ -132,3 +132,10 @@ def test_a_function_that_gets_a_wrong_type_is_an_error_that_names_it(api):
 def test_an_error_of_the_server_is_tried_again_without_a_rule(api):
     answers(api, Reply({}, 503), Reply({}, 429, {"Retry-After": "0"}))
     assert ids(block(api, {"pages": PAGES})) == ["1", "2", "3"]
+
+
+def test_what_the_session_has_tried_again_is_not_tried_again_by_a_rule(api):
+    api.before = lambda asked: Reply({"message": "slow down"}, 429)
+    with pytest.raises(requests.HTTPError, match="HTTP 429"):
+        ids(block(api, {"pages": PAGES, "errors": [{"status": 429, "then": "retry"}]}))
+    assert len(api.served) == 4

@@ -118,7 +118,7 @@ def test_a_parent_without_the_value_that_a_path_needs_is_an_error(api):
 def test_a_field_of_the_parent_replaces_none_of_the_child(api):
     serve(api)
     include = {"project": "id", "number": "id"}
-    with pytest.raises(SourceFetchError, match="has a field 'number' of its own"):
+    with pytest.raises(SourceFetchError, match=r"has a field 'number' of its own"):
         ids(source(api, parent={"stream": "projects", "include": include}))
 
 
@@ -158,5 +158,5 @@ def test_each_parent_is_read_in_all_windows(api):
 
 def test_a_circle_of_parents_is_a_mistake(api):
     endpoints = {"a": {"path": "/a", "parent": {"stream": "b"}}, "b": {"path": "/b", "parent": {"stream": "a"}}}
-    with pytest.raises(ConfigError, match="endpoints in a circle: a > b > a"):
+    with pytest.raises(ConfigError, match=r"endpoints in a circle: a > b > a"):
         ids(block(api, {}, stream="a", endpoints=endpoints))

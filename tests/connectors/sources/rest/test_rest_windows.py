@@ -1,6 +1,7 @@
 """Windows of time: what an API is asked for, and that no change is lost or comes twice."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from connectors.sources.rest.conftest import block, ids, pages_of, records_of, window
@@ -48,8 +49,8 @@ def test_a_window_includes_its_start_and_excludes_its_end_whatever_the_api_does(
 def test_successive_windows_lose_nothing_and_repeat_nothing(api):
     serve(api, exclusive=True)
     edges = ["2024-05-01", "2024-05-01T10:00:00", "2024-05-02T10:00:00", "2024-05-02T10:00:00.5", "2024-05-09"]
-    found = [ids(block(api, endpoint()), window(*pair)) for pair in zip(edges, edges[1:], strict=False)]
-    assert sum(found, []) == [str(number) for number in range(1, 8)]
+    found = [ids(block(api, endpoint()), window(*pair)) for pair in pairwise(edges)]
+    assert [each for one in found for each in one] == [str(number) for number in range(1, 8)]
 
 
 def test_a_window_without_anything_in_between_asks_for_nothing(api):
@@ -172,7 +173,7 @@ def test_a_record_without_its_time_is_an_error_and_where_leaves_it_out(api):
     api.routes["/items"] = lambda asked: {"items": [*items(1), {"id": 2, "updated_at": None}]}
     limits = {"incremental": {"cursor_field": "updated_at"}}
     assert ids(block(api, limits)) == ["1", "2"]
-    with pytest.raises(SourceFetchError, match="record 2 has no 'updated_at'.*`where: \"updated_at\"`"):
+    with pytest.raises(SourceFetchError, match=r"record 2 has no 'updated_at'.*`where: .updated_at.`"):
         ids(block(api, limits), window("2024-01-01"))
     assert ids(block(api, {**limits, "where": "updated_at"}), window("2024-01-01")) == ["1"]
 
@@ -199,7 +200,7 @@ def test_times_of_records_are_read_in_their_format_and_zone(api, layout, value):
 
 def test_a_time_in_another_format_is_an_error(api):
     api.routes["/items"] = lambda asked: {"items": [{"id": 1, "updated_at": 1714557600}]}
-    with pytest.raises(SourceFetchError, match="no moment in the format iso8601; set `incremental.cursor_format`"):
+    with pytest.raises(SourceFetchError, match=r"no moment in the format iso8601; set `incremental.cursor_format`"):
         ids(block(api, {"incremental": {"cursor_field": "updated_at"}}), window("2024-01-01"))
 
 
@@ -235,7 +236,7 @@ def test_a_window_with_more_records_than_the_cap_is_split(api, limits):
 def test_a_list_that_cannot_be_split_fails_before_anything_is_lost(api):
     capped(api, 50)
     source = block(api, {"pages": {**PAGES, "cap": 50}})
-    with pytest.raises(SourceFetchError, match="the list has 120 records, and the API gives out 50"):
+    with pytest.raises(SourceFetchError, match=r"the list has 120 records, and the API gives out 50"):
         pages_of(source)
     assert len(api.served) == 1
 
@@ -243,14 +244,14 @@ def test_a_list_that_cannot_be_split_fails_before_anything_is_lost(api):
 def test_a_moment_with_more_records_than_the_cap_fails(api):
     capped(api, 50, [{"id": number, "updated_at": "2024-05-01T10:00:00Z"} for number in range(60)])
     source = block(api, {**endpoint(start="2024-05-01"), "pages": {**PAGES, "cap": 50}})
-    with pytest.raises(SourceFetchError, match="no shorter window can be asked for"):
+    with pytest.raises(SourceFetchError, match=r"no shorter window can be asked for"):
         pages_of(source)
 
 
 def test_a_cap_without_a_total_fails_when_it_is_reached(api):
     capped(api, 40)
     pages = {"type": "page", "param": "page", "cap": 40}
-    with pytest.raises(SourceFetchError, match="ended after 40 records.*there may be more"):
+    with pytest.raises(SourceFetchError, match=r"ended after 40 records.*there may be more"):
         pages_of(block(api, {"pages": pages}))
 
 
@@ -259,12 +260,12 @@ def test_a_total_that_differs_warns_or_fails(api, log_text):
     pages = {"type": "page", "param": "page", "total": "total"}
     assert ids(block(api, {"pages": pages})) == ["1", "2", "3"]
     assert "the list has 5 records by `pages.total`, and 3 came" in log_text()
-    with pytest.raises(SourceFetchError, match="the list has 5 records"):
+    with pytest.raises(SourceFetchError, match=r"the list has 5 records"):
         ids(block(api, {"pages": {**pages, "strict": True}}))
 
 
 def test_two_overlaps_are_a_mistake(api):
-    with pytest.raises(ConfigError, match="incremental_lookback"):
+    with pytest.raises(ConfigError, match=r"incremental_lookback"):
         ids(block(api, endpoint(lookback="1d"), incremental_lookback=60))
 
 

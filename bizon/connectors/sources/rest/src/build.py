@@ -24,12 +24,13 @@ class Builder:
         self._params = {**defaults.params, **endpoint.params}
         lowered = {name.lower() for name in endpoint.headers}
         usual = {name: value for name, value in defaults.headers.items() if name.lower() not in lowered}
+        self._variables = {f"variables.{name}": value for name, value in config.variables.items()}
         self._headers = {**usual, **endpoint.headers}
 
     def __call__(self, parent: Parent, window: Window) -> Parts:
         limits = self._endpoint.incremental
         ends = {} if limits is None else written(window, limits)
-        names = {f"parent.{key}": value for key, value in parent.keys.items()} | ends
+        names = {f"parent.{key}": value for key, value in parent.keys.items()} | self._variables | ends
         absent = _ENDS - ends.keys()
 
         path = filled_text(self._endpoint.path, {**names, **self._in_urls}, in_path=True)
@@ -47,4 +48,4 @@ class Builder:
 
     @property
     def _in_urls(self) -> dict[str, Any]:
-        return {"page": PAGE, "token": self._config.token_in_path}
+        return {"page": PAGE, "token": self._config.token_in_path, **self._variables}

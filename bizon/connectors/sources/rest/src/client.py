@@ -97,7 +97,8 @@ class Client:
                 return f"{parts.method} {self._shown(response.url)}: HTTP {response.status_code}"
             asked_for = self._policy.get_retry_after(response.raw)
             wait = attempt.wait if asked_for is None else asked_for
-            if attempt.is_last or not is_in_time(wait):
+            was_tried = response.status_code in self._policy.status_forcelist  # by the session, as often
+            if attempt.is_last or was_tried or not is_in_time(wait):
                 break
             logger.warning(f"{parts.method} {self._shown(response.url)}: a rule says to ask again; in {wait:.3g} s")
             attempt.wait = wait

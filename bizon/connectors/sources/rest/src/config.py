@@ -33,6 +33,9 @@ class RestHttpConfig(HttpConfig):
 class RestSourceConfig(SourceConfig):
     """``source: {name: rest}``: any JSON API, described in YAML."""
 
+    variables: dict[str, str | int | None] = Field(
+        default={}, description="Values for `{variables.KEY}` in texts. null = has to be set before it is used."
+    )
     preset: str | None = Field(default=None, description="Description of an API that comes with bizon, to build on.")
     base_url: Template = Field(pattern=r"^https?://", description="URL of the API, without a final slash.")
     authentication: RestAuthConfig | None = Field(default=None, description="How to authenticate; see `type`.")
@@ -86,22 +89,36 @@ class RestSourceConfig(SourceConfig):
         for name in self.base_names():
             yield (
                 ("base_url",),
-                f"{{{name}}} has no value there; allowed: {{token}}, with `authentication.params.in: path`",
+                f"{{{name}}} has no value there; allowed: {{variables.KEY}}, and {{token}} with `authentication.params.in: path`",
             )
         for name, endpoint in self.endpoints.items():
             for place, text in self._problems_of(name, endpoint):
                 yield ("endpoints", name, *place), text
 
     def base_names(self) -> list[str]:
-        """The names in ``base_url`` that have no value."""
-        return [name for name in names_in(self.base_url) if name != "token" or self.token_in_path is None]
+        """The names in ``base_url`` that cannot have a value."""
+        known = ("token",) if self.token_in_path is not None else ()
+        return [name for name in names_in(self.base_url) if name not in known and not name.startswith("variables.")]
+
+    def _missing_variables(self) -> Iterator[str]:
+        """The variables without a value that the stream uses, or one of its parents."""
+        used = [name.removeprefix("variables.") for name in names_in([self.base_url, self.defaults.params])]
+        used += [name.removeprefix("variables.") for name in names_in(self.defaults.headers)]
+        endpoint, seen = self.endpoints.get(self.stream), set[str]()
+        while endpoint is not None:
+            used += endpoint.keys_of("variables")
+            above = endpoint.parent.stream if endpoint.parent else ""
+            endpoint = None if above in seen else self.endpoints.get(above)
+            seen.add(above)
+        reserved = ("token", "since", "until", "page")
+        yield from (name for name in used if name not in reserved and self.variables.get(name.split(".")[0]) is None)
 
     def _problems_of(self, name: str, endpoint: EndpointConfig) -> Iterator[tuple[_Place, str]]:
         incremental, pages = endpoint.incremental, self.pages_of(endpoint)
         where = pages.where if isinstance(pages, SizedConfig) else "params"
         if endpoint.parent is None:
-            if endpoint.parent_keys():
-                yield ("path",), f"{{parent.{endpoint.parent_keys()[0]}}} needs the key `parent`"
+            if keys := endpoint.keys_of("parent"):
+                yield ("path",), f"{{parent.{keys[0]}}} needs the key `parent`"
         else:
             yield from self._problems_of_parent(name, endpoint)
         if endpoint.method == "GET" and endpoint.json_ is not None:

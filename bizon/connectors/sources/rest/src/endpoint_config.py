@@ -128,7 +128,7 @@ class EndpointConfig(StrictModel):
         """The selectors of the id."""
         return self.id if isinstance(self.id, list) else [self.id]
 
-    def parent_keys(self) -> list[str]:
-        """The dotted keys of the parent that templates use, without repetition."""
+    def keys_of(self, group: str) -> list[str]:
+        """The keys of ``parent`` or ``variables`` that templates use, without repetition."""
         found: Iterable[str] = names_in([self.path, self.params, self.headers, self.json_])
-        return list(dict.fromkeys(name.removeprefix("parent.") for name in found if name.startswith("parent.")))
+        return list(dict.fromkeys(name.removeprefix(f"{group}.") for name in found if name.startswith(f"{group}.")))

@@ -90,22 +90,22 @@ class Lists:
         total = self._total(answer)
         if token is None and self._is_cut(total):
             return Step([], {"window": self._half(windows, window, total, answer).as_json()})
-        seen = place.get("seen", 0) + len(items)
+        past: Place = place.get("past", {})
+        seen = past.get("seen", 0) + len(items)
         following = self._style.following(token, answer, items)
         digest = _digest(items)
-        self._refuse_repeated(place, token, following, digest, answer)
+        self._refuse_repeated(past, token, following, digest, answer)
         found = [each for item in items if (each := self.maker.found(item, parent.included, window)) is not None]
         if following is None:
-            self._reconcile(seen, place.get("total") if total is None else total, answer)
+            self._reconcile(seen, past.get("total") if total is None else total, answer)
             return Step(found, self._after(windows, window))
-        number = place.get("number", 0) + 1
-        kept = {"page": following, "seen": seen, "number": number, "digest": digest, "total": total}
-        kept["empty"] = 0 if items else place.get("empty", 0) + 1
-        if kept["empty"] > _MOST_EMPTY:
+        number = past.get("number", 0) + 1
+        empty = 0 if items else past.get("empty", 0) + 1
+        if empty > _MOST_EMPTY:
             raise answer.refused(f"{_MOST_EMPTY} empty pages came in a row, and `pages.more` says that there are more")
-        is_power_of_two = number & (number - 1) == 0
-        kept["mark"] = following if is_power_of_two else place.get("mark")
-        return Step(found, {"window": window.as_json(), **kept})
+        mark = past.get("mark") if number & (number - 1) else following  # anew after 1, 2, 4, 8... pages
+        now = {"seen": seen, "number": number, "empty": empty, "digest": digest, "total": total, "mark": mark}
+        return Step(found, {"window": window.as_json(), "page": following, "past": now})
 
     def first_page(self, parent: Parent, bounds: Bounds) -> None:
         """Ask for the first page, and keep the answer for the step that needs it. Raises what that step would raise."""
@@ -167,14 +167,12 @@ class Lists:
         following = windows.after(window)
         return None if following is None else {"window": following.as_json()}
 
-    def _refuse_repeated(
-        self, place: Place, token: Token, following: Token, digest: str | None, answer: Answer
-    ) -> None:
+    def _refuse_repeated(self, past: Place, token: Token, following: Token, digest: str | None, answer: Answer) -> None:
         """Refuse a page that came before: its token, or its records right after the same ones."""
         remedy = "it would never end; is the paging of the configuration that of the API?"
-        if following is not None and following in (token, place.get("mark")):
+        if following is not None and following in (token, past.get("mark")):
             raise answer.refused(f"the page names one that came before as the next page; {remedy}")
-        if digest is not None and digest == place.get("digest"):
+        if digest is not None and digest == past.get("digest"):
             raise answer.refused(f"the page has the same records as the page before; {remedy}")
 
     def _reconcile(self, seen: int, total: int | None, answer: Answer) -> None:

@@ -1,7 +1,7 @@
 """Moments and durations as people and APIs write them."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -35,8 +35,8 @@ def seconds_of(value: Any) -> float:
 
 def moment_of(value: Any) -> datetime:
     """The moment of an ISO 8601 text, UTC when it has no zone. Raises ValueError."""
-    if isinstance(value, datetime):
-        return as_utc(value)
+    if isinstance(value, date):
+        value = value.isoformat()
     try:
         return as_utc(datetime.fromisoformat(value.strip()))
     except (ValueError, AttributeError):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from requests.utils import parse_header_links
 
+from bizon.common.secret import Secret
 from bizon.connectors.sources.rest.src import pages_config as config
 from bizon.connectors.sources.rest.src.request import Parts, followed
 from bizon.connectors.sources.rest.src.selector import holds, selected
@@ -136,11 +137,12 @@ class Keyset(_Sized):
 
 
 class _Linked(PageStyle):
-    """The token is a URL, which replaces the one of the request and has all of its parameters."""
+    """The token is a URL, which replaces the one of the request and has all of its parameters, except for secret ones."""
 
     def place(self, parts: Parts, token: Token) -> None:
         if token is not None:
-            parts.url, parts.params = token, {}
+            parts.url = token
+            parts.params = {name: value for name, value in parts.params.items() if isinstance(value, Secret)}
 
     def _link(self, answer: "Answer", link: str | None) -> Token:
         return None if not link else answer.checked_link(followed(link, answer.url))

@@ -142,7 +142,7 @@ class RestSource(AbstractSource):
             return Alone(lists)
         above = endpoint.parent.stream
         parents = self._reader_of(above)
-        return Children(stream, endpoint.parent, endpoint.parent_keys(), parents, lists, self._whole(above))
+        return Children(stream, endpoint.parent, endpoint.keys_of("parent"), parents, lists, self._whole(above))
 
     def _report(self) -> None:
         """Say what was left out. The first lists are those of the stream, the others of its parents."""

@@ -7,13 +7,14 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator
 
+from bizon.common.secret import Secret
 from bizon.config.strict import nearest, pointed
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_KNOWN = re.compile(r"\{(parent(?:\.[A-Za-z_][\w-]*)+|since|until|page|token)\}")
+_KNOWN = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until|page|token)\}")
 _DOTTED = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)\}")
-_NAME = re.compile(r"parent(\.[A-Za-z_][\w-]*)+|[a-z_]+")
-NAMES = ("parent.KEY", "since", "until", "page", "token")
+_NAME = re.compile(r"(parent|variables)(\.[A-Za-z_][\w-]*)+|[a-z_]+")
+NAMES = ("parent.KEY", "variables.KEY", "since", "until", "page", "token")
 """What may stand in braces. ``page``: the place of a page, ``token``: the credentials; both only in a path."""
 
 
@@ -43,8 +44,8 @@ def checked_body(value: Any) -> Any:
     of a name with a dot that is unknown."""
     for text in _texts(value):
         for piece in _DOTTED.finditer(text):
-            if not piece[1].startswith("parent."):
-                problem = f"unknown name in braces; allowed: {', '.join(NAMES[:3])}"
+            if not piece[1].startswith(("parent.", "variables.")):
+                problem = f"unknown name in braces; allowed: {', '.join(NAMES[:4])}"
                 raise pointed(text, piece.start(1), problem)
     return value
 
@@ -87,7 +88,10 @@ def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
         return {key: filled_texts(item, names) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [filled_texts(item, names) for item in value]
-    return filled_text(value, names) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = filled_text(value, names)
+    return Secret(text) if isinstance(value, Secret) else text
 
 
 def as_text(value: Any) -> str:
