@@ -1,5 +1,6 @@
 """Credentials wherever an API wants them, and in nothing that is written."""
 
+import hmac
 import json
 from contextlib import closing
 
@@ -114,3 +115,57 @@ def test_a_redirect_to_another_host_gets_no_key(api, httpserver: HTTPServer):
 def test_a_place_needs_its_name(api, params):
     with pytest.raises(ConfigError):
         opened(block(api, {}, **api_key(**params)))
+
+
+SIGNER = """
+import hmac
+
+from requests.auth import AuthBase
+
+
+class Signed(AuthBase):
+    def __init__(self, key, secret):
+        self.key, self.secret = key, secret
+
+    def __call__(self, request):
+        text = f"{request.method} {request.path_url}".encode()
+        request.headers["X-Signature"] = f"{self.key}:{hmac.new(self.secret.encode(), text, 'sha256').hexdigest()}"
+        return request
+"""
+
+
+def test_a_file_signs_requests(api, tmp_path):
+    file = tmp_path / "signer.py"
+    file.write_text(SIGNER)
+    api.routes["/items"] = lambda asked: by_page(items(3), asked)
+    signing = {"file": str(file), "params": {"key": "k1", "secret": "the-signing-secret"}}
+    source = block(api, PAGES, signing=signing)
+    assert ids(source) == ["1", "2", "3"]
+    for asked in api.served:
+        text = f"GET /items?page={asked.params['page']}".encode()
+        assert asked.headers["x-signature"] == f"k1:{hmac.new(b'the-signing-secret', text, 'sha256').hexdigest()}"
+    assert "the-signing-secret" not in repr(opened(source).config)
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "error"),
+    [
+        ("x = 1", {}, "no class in it extends requests.auth.AuthBase"),
+        (SIGNER, {"key": "k"}, "Signed cannot be made with the arguments of `signing.params`: key"),
+        ("def f(:", {}, "signer.py"),
+    ],
+)
+def test_a_file_that_signs_nothing_is_a_mistake(api, tmp_path, text, params, error):
+    file = tmp_path / "signer.py"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=error):
+        opened(block(api, PAGES, signing={"file": str(file), "params": params}))
+
+
+def test_links_with_a_token_in_their_path_are_followed_and_no_checkpoint_has_it(api):
+    api.routes["/bot*"] = lambda asked: by_url(items(5), asked, api.url)
+    endpoint = {"path": "/bot{token}/items", "pages": {"type": "next_url", "next": "next"}}
+    pages = pages_of(block(api, endpoint, **api_key(**{"in": "path"})))
+    assert sum(len(page.records) for page in pages) == 5
+    assert {asked.path for asked in api.served} == {f"/bot{TOKEN}/items"}
+    assert TOKEN not in json.dumps([page.next_pagination for page in pages])

@@ -24,8 +24,9 @@ class Ending:
 class Ahead:
     """Keeps up to ``workers`` requests under way. Used on the thread that fetches.
 
-    Pages belong to a list, ``key``. The first page of a list is asked for alone: it may be the only one. A page that is
-    not wanted after all, since the list ended or a page was shorter than expected, is dropped, and so is its error.
+    Pages belong to a list, ``key``. The first page that is read of a list is asked for alone: it may be the only one. A
+    page that is not wanted after all, since the list ended or a page was shorter than expected, is dropped, and so is
+    its error.
     """
 
     def __init__(self, workers: int) -> None:
@@ -42,14 +43,14 @@ class Ahead:
     def get(self, key: Any, token: Any, fetch: Callable[[Any], Any], ahead: Callable[[Any], Any]) -> Any:
         """What ``fetch(token)`` returns or raises. ``ahead``: the token after a token, None when it is not known."""
         kept, self._kept = self._kept, None
+        is_first, self._key = token is None or key != self._key, key
         if kept is not None and token is None and kept[0] == key:
             return kept[1]
-        if self._pool is None or token is None:
+        if self._pool is None or is_first:
             self.drop()
             return fetch(token)
-        if key != self._key or token not in self._waiting:
+        if token not in self._waiting:
             self.drop()
-            self._key = key
         following = token
         while following is not None and len(self._waiting) < self._workers:
             if following not in self._waiting:

@@ -5,12 +5,12 @@ import gzip
 import zlib
 from io import StringIO
 from typing import Any
-from xml.etree import ElementTree
 
 import orjson
 import requests
 
 from bizon.common.errors.errors import SourceFetchError
+from bizon.connectors.sources.rest.src.xml import ParseError, parsed
 from bizon.source.body import decode_json, shown_url
 
 _GZIP = b"\x1f\x8b"
@@ -19,7 +19,6 @@ _TYPES = (
     ("csv", ("text/csv", "application/csv", "text/comma-separated-values")),
     ("xml", ("/xml", "+xml")),
 )
-_TEXT_OF_XML = "#text"
 
 
 def value_of(answer: requests.Response, layout: str) -> Any:
@@ -36,7 +35,7 @@ def value_of(answer: requests.Response, layout: str) -> Any:
     try:
         text = _text(gzip.decompress(body) if is_packed else body, answer)
         return _READERS[layout](text)
-    except (ValueError, EOFError, OSError, zlib.error, ElementTree.ParseError) as error:
+    except (ValueError, EOFError, OSError, zlib.error, ParseError) as error:
         why = " ".join(str(error).split())
         place = f"{answer.request.method} {shown_url(answer.url)}: HTTP {answer.status_code}"
         raise SourceFetchError(f"{place}: the body is not valid {layout}: {why}") from None
@@ -81,39 +80,4 @@ def _rows(text: str) -> list[dict[str, str]]:
     return found
 
 
-class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses declarations of a document type, which can make a small body expand without end."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError("a document type declaration is not accepted")
-
-
-class XmlDocument(dict[str, Any]):
-    """An XML document as an object. In it a list of one is no list, and an empty list may not be there."""
-
-
-def _xml(text: str) -> XmlDocument:
-    parser = ElementTree.XMLParser(target=_NoDoctype())
-    root = ElementTree.fromstring(text, parser=parser)
-    return XmlDocument({_name(root.tag): _element(root)})
-
-
-def _element(element: ElementTree.Element) -> Any:
-    """The attributes as ``@name``, the elements by name (a list when there are several), the text as ``#text``, or
-    alone."""
-    found: dict[str, Any] = {f"@{_name(name)}": value for name, value in element.attrib.items()}
-    children: dict[str, list[Any]] = {}
-    for child in element:
-        children.setdefault(_name(child.tag), []).append(_element(child))
-    found |= {name: values if len(values) > 1 else values[0] for name, values in children.items()}
-    text = (element.text or "").strip()
-    if not found:
-        return text
-    return {**found, _TEXT_OF_XML: text} if text else found
-
-
-def _name(tag: str) -> str:
-    return tag.rpartition("}")[2]
-
-
-_READERS = {"json": orjson.loads, "ndjson": _lines, "csv": _rows, "xml": _xml}
+_READERS = {"json": orjson.loads, "ndjson": _lines, "csv": _rows, "xml": parsed}

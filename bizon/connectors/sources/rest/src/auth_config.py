@@ -4,12 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from bizon.config.strict import stated
-from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
-from bizon.source.auth.authenticators.cookies import CookiesAuthParams
-from bizon.source.auth.authenticators.oauth_params import Oauth2AuthParams
+from bizon.common.secret import SecretText
+from bizon.config.strict import StrictModel, stated
 from bizon.source.auth.authenticators.token import TokenAuthParams
-from bizon.source.auth.config import AuthConfig
+from bizon.source.auth.config import AuthConfig, AuthParams
 
 
 class PlacedTokenParams(TokenAuthParams):
@@ -34,9 +32,27 @@ class PlacedTokenParams(TokenAuthParams):
         return self
 
 
+class SigningConfig(StrictModel):
+    """A class that signs requests, for an API that wants it: the one place where `rest` runs code of yours."""
+
+    file: str = Field(
+        min_length=1,
+        description="Path of a Python file with a class that extends `requests.auth.AuthBase`. The session calls it "
+        "once per request; with `sign_again` and `renew`, also before each retry.",
+    )
+    params: dict[str, SecretText] = Field(default={}, description="Arguments of the class, by name.")
+
+
 class RestAuthConfig(AuthConfig):
     """Credentials of the API."""
 
-    params: PlacedTokenParams | Oauth2AuthParams | BasicHttpAuthParams | CookiesAuthParams = Field(
-        description="Credentials; the allowed keys depend on `type`."
-    )
+    params: PlacedTokenParams | AuthParams = Field(description="Credentials; the allowed keys depend on `type`.")
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where a token goes that is not in a header: ``params``, ``cookie`` or ``path``; its name there; the token.
+        ``("header", "", "")`` for all other credentials."""
+        params = self.params
+        if not isinstance(params, PlacedTokenParams) or params.placement == "header":
+            return "header", "", ""
+        return params.placement, params.name or "", params.token

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bizon.connectors.sources.rest.src.lists import Parent
+from bizon.connectors.sources.rest.src.filling import filled, filled_text, filled_texts
 from bizon.connectors.sources.rest.src.request import PAGE, Parts, joined, without_absent
-from bizon.connectors.sources.rest.src.template import filled, filled_text, filled_texts
 from bizon.connectors.sources.rest.src.windows import Window, written
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.config import RestSourceConfig
     from bizon.connectors.sources.rest.src.endpoint_config import EndpointConfig
+    from bizon.connectors.sources.rest.src.lists import Parent
 
 _ENDS = frozenset({"since", "until"})
 
@@ -27,7 +27,7 @@ class Builder:
         self._variables = {f"variables.{name}": value for name, value in config.variables.items()}
         self._headers = {**usual, **endpoint.headers}
 
-    def __call__(self, parent: Parent, window: Window) -> Parts:
+    def __call__(self, parent: "Parent", window: Window) -> Parts:
         limits = self._endpoint.incremental
         ends = {} if limits is None else written(window, limits)
         names = {f"parent.{key}": value for key, value in parent.keys.items()} | self._variables | ends

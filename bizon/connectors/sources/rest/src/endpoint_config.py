@@ -1,55 +1,22 @@
 """The key ``endpoints``: one list of the API each."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from bizon.common.secret import Secret, SecretText
-from bizon.common.secret_shapes import is_secret_field
 from bizon.config.strict import StrictModel, stated
 from bizon.connectors.sources.rest.src.incremental_config import IncrementalConfig
 from bizon.connectors.sources.rest.src.pages_config import Pages
-from bizon.connectors.sources.rest.src.selector import Selector
-from bizon.connectors.sources.rest.src.template import Template, checked_body, checked_within, names_in
-
-_LOWEST, _HIGHEST = 200, 599
-
-
-def _hidden(value: Any, key: str = "") -> Any:
-    """A JSON value whose texts under keys like ``api_key`` are secrets."""
-    if isinstance(value, dict):
-        return {name: _hidden(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_hidden(item, key) for item in value]
-    return Secret(value) if isinstance(value, str) and is_secret_field(key) else value
-
-
-def _header_values(value: Any) -> Any:
-    """Header values as text: YAML reads 2 as a number."""
-    if not isinstance(value, dict):
-        return value
-    return {name: str(item) if type(item) is int else item for name, item in value.items()}
-
-
-def _statuses(value: Any) -> Any:
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Params = Annotated[
-    dict[str, str | int | float | bool | list[str | int | float | bool] | None],
-    AfterValidator(checked_within),
-    AfterValidator(_hidden),
-]
-Headers = Annotated[dict[str, SecretText], BeforeValidator(_header_values), AfterValidator(checked_within)]
-Body = Annotated[dict[str, Any], AfterValidator(checked_body), AfterValidator(_hidden)]
-Status = Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]
+from bizon.connectors.sources.rest.src.selector import Selector, holds
+from bizon.connectors.sources.rest.src.template import Template, names_in
+from bizon.connectors.sources.rest.src.values_config import Body, Headers, Params, Statuses, secret_names
 
 
 class ErrorRule(StrictModel):
     """What an answer means. The first rule that fits decides; without one, the usual meaning of its status."""
 
-    status: Annotated[list[Status], BeforeValidator(_statuses)] | None = Field(
+    status: Statuses | None = Field(
         default=None, min_length=1, description="HTTP status, or a list of them; any when left out."
     )
     when: Selector | None = Field(
@@ -65,6 +32,12 @@ class ErrorRule(StrictModel):
         if self.status is None and self.when is None:
             raise stated("a rule needs `status`, `when`, or both")
         return self
+
+    def fits(self, status: int, value: Any) -> bool:
+        """Whether the rule is about an answer. ``value``: its JSON value, None when it has none."""
+        if self.status is not None and status not in self.status:
+            return False
+        return self.when is None or (value is not None and holds(self.when, value))
 
 
 class ParentConfig(StrictModel):
@@ -83,6 +56,11 @@ class DefaultsConfig(StrictModel):
     params: Params = Field(default={}, description="Query parameters of every request, name: value.")
     pages: Pages | None = Field(default=None, description="Paging; see `type`. Default: none.")
     errors: list[ErrorRule] = Field(default=[], description="Rules after those of the endpoint.")
+
+    @property
+    def secret_params(self) -> list[str]:
+        """The names of the parameters that are secrets."""
+        return secret_names(self.params)
 
 
 class EndpointConfig(StrictModel):
@@ -122,6 +100,11 @@ class EndpointConfig(StrictModel):
         "table.",
     )
     errors: list[ErrorRule] = Field(default=[], description="What answers mean that are not pages.")
+
+    @property
+    def secret_params(self) -> list[str]:
+        """The names of the parameters that are secrets."""
+        return secret_names(self.params)
 
     @property
     def ids(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bizon.config.strict import StrictModel, stated
-from bizon.connectors.sources.rest.src.moments import Moment, MomentFormat, Seconds, Zone
+from bizon.connectors.sources.rest.src.moments_config import Moment, MomentFormat, Seconds, Zone
 from bizon.connectors.sources.rest.src.selector import Selector
 
 

@@ -1,9 +1,47 @@
-"""Tokens outside of the headers: in the query string, or in a cookie."""
+"""Credentials of requests, also outside of the headers: in the query string, or in a cookie."""
 
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
+
+from bizon.common.errors.errors import ConfigError
+from bizon.discovery.files import Kind, classes_in_file
+from bizon.source.auth.builder import AuthBuilder
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.rest.src.auth_config import RestAuthConfig, SigningConfig
+
+
+_SIGNER = Kind("signer", "requests.auth.AuthBase")
+
+
+def authenticator_of(authentication: "RestAuthConfig | None", signing: "SigningConfig | None") -> AuthBase | None:
+    """What adds the credentials to requests; None where there are none, or where they are part of URLs. Raises
+    ConfigError for a file that cannot be used."""
+    if signing is not None:
+        return _signer_of(signing)
+    if authentication is None:
+        return None
+    place, name, token = authentication.place
+    if place != "header":
+        placed = {"params": QueryToken, "cookie": CookieToken}.get(place)
+        return None if placed is None else placed(name, token)
+    params: Any = authentication.params
+    authenticator: AuthBase = AuthBuilder.oauth2(params) if authentication.type == "oauth" else params.authenticator()
+    return authenticator
+
+
+def _signer_of(signing: "SigningConfig") -> AuthBase:
+    signer: Any = classes_in_file(signing.file, AuthBase, _SIGNER)[0]
+    try:
+        made: AuthBase = signer(**signing.params)
+    except TypeError:
+        names = ", ".join(signing.params) or "none"
+        text = f"{signing.file}: {signer.__name__} cannot be made with the arguments of `signing.params`: {names}"
+        raise ConfigError(text, key=("source", "signing", "params")) from None
+    return made
 
 
 class QueryToken(AuthBase):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from bizon.connectors.sources.rest.src.template import as_text, names_in
 
@@ -75,11 +75,6 @@ def is_same_host(url: str, base_url: str) -> bool:
 def joined(base_url: str, path: str) -> str:
     """The URL of a path below the base, or the path itself when it is a URL."""
     return path if "://" in path else f"{base_url.rstrip('/')}/{path.lstrip('/')}" if path else base_url
-
-
-def followed(link: str, url: str) -> str:
-    """The URL of a link in the answer to ``url``."""
-    return urljoin(url, link)
 
 
 def _is_absent(item: Any, absent: frozenset[str]) -> bool:

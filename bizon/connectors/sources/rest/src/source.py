@@ -8,28 +8,22 @@ from requests.auth import AuthBase
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceError
-from bizon.common.safe_log import logger
-from bizon.common.secret import Secret
 from bizon.common.waiting import ends_with
 from bizon.connectors.sources.rest.src.ahead import Ahead, Ending
-from bizon.connectors.sources.rest.src.auth_config import PlacedTokenParams
+from bizon.connectors.sources.rest.src.answer import Api
 from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
 from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
 from bizon.connectors.sources.rest.src.lists import Lists
 from bizon.connectors.sources.rest.src.pace import pace_of
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
-from bizon.connectors.sources.rest.src.placement import CookieToken, QueryToken
+from bizon.connectors.sources.rest.src.placement import authenticator_of
 from bizon.connectors.sources.rest.src.windows import Bounds, Window
-from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
-from bizon.source.auth.authenticators.cookies import CookiesAuthParams
-from bizon.source.auth.authenticators.oauth_params import Oauth2AuthParams
-from bizon.source.auth.builder import AuthBuilder
-from bizon.source.config import SourceConfig
 from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
     from bizon.source.session import Session
 
 
@@ -44,9 +38,8 @@ class RestSource(AbstractSource):
         self._lists: list[Lists] = []
         http = self._http
         self._ahead = Ahead(http.concurrency)
-        self._client = Client(
-            self.session, config.base_url, http.retries, self._ending, _credentials_in(config), config.token_in_path
-        )
+        api = Api(config.base_url, config.hidden_params, config.token_in_path)
+        self._client = Client(self.session, api, http.retries, self._ending)
         self._reader = self._reader_of(config.stream)
 
     @staticmethod
@@ -54,25 +47,11 @@ class RestSource(AbstractSource):
         return ["*"]
 
     @staticmethod
-    def get_config_class() -> type[SourceConfig]:
+    def get_config_class() -> "type[SourceConfig]":
         return RestSourceConfig
 
     def get_authenticator(self) -> AuthBase | None:
-        params = None if self.config.authentication is None else self.config.authentication.params
-        match params:
-            case PlacedTokenParams(placement="params", name=str(name)):
-                return QueryToken(name, params.token)
-            case PlacedTokenParams(placement="cookie", name=str(name)):
-                return CookieToken(name, params.token)
-            case PlacedTokenParams(placement="header"):
-                return AuthBuilder.token(params)
-            case Oauth2AuthParams():
-                return AuthBuilder.oauth2(params)
-            case BasicHttpAuthParams():
-                return AuthBuilder.basic(params)
-            case CookiesAuthParams():
-                return AuthBuilder.cookies(params)
-        return None
+        return authenticator_of(self.config.authentication, self.config.signing)
 
     def get_session(self) -> "Session":
         self._ending = Ending()
@@ -124,7 +103,8 @@ class RestSource(AbstractSource):
     def _page(self, pagination: dict[str, Any] | None, bounds: Bounds) -> SourceIteration:
         found, following = self._reader.step(pagination or {}, bounds)
         if following is None:
-            self._report()
+            for lists in self._lists:
+                lists.report()
         return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
 
     def _whole(self, stream: str) -> Bounds:
@@ -143,20 +123,3 @@ class RestSource(AbstractSource):
         above = endpoint.parent.stream
         parents = self._reader_of(above)
         return Children(stream, endpoint.parent, endpoint.keys_of("parent"), parents, lists, self._whole(above))
-
-    def _report(self) -> None:
-        """Say what was left out. The first lists are those of the stream, the others of its parents."""
-        for lists in self._lists:
-            if lists.maker.refused:
-                logger.info(f"endpoint '{lists.stream}': {lists.maker.refused} records were left out by `where`")
-            if lists.skipped:
-                logger.warning(f"endpoint '{lists.stream}': {lists.skipped} lists were skipped by a rule of `errors`")
-
-
-def _credentials_in(config: RestSourceConfig) -> frozenset[str]:
-    """Names of query parameters that are credentials."""
-    params = None if config.authentication is None else config.authentication.params
-    named = {params.name} if isinstance(params, PlacedTokenParams) and params.placement == "params" else set()
-    given = [config.defaults.params, *(endpoint.params for endpoint in config.endpoints.values())]
-    named |= {name for each in given for name, value in each.items() if isinstance(value, Secret)}
-    return frozenset(name for name in named if name is not None)

@@ -1,17 +1,15 @@
-"""Texts with names in braces, ``/projects/{parent.id}``: checked when the configuration is read, filled in later."""
+"""Texts with names in braces, ``/projects/{parent.id}``, checked when the configuration is read."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from pydantic import AfterValidator
 
-from bizon.common.secret import Secret
 from bizon.config.strict import nearest, pointed
 
-_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_KNOWN = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until|page|token)\}")
+PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+KNOWN = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until|page|token)\}")
 _DOTTED = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)\}")
 _NAME = re.compile(r"(parent|variables)(\.[A-Za-z_][\w-]*)+|[a-z_]+")
 NAMES = ("parent.KEY", "variables.KEY", "since", "until", "page", "token")
@@ -20,7 +18,7 @@ NAMES = ("parent.KEY", "variables.KEY", "since", "until", "page", "token")
 
 def checked(text: str) -> str:
     """The text, if its names are known. Raises ValueError, which points at the mistake."""
-    for piece in _PIECE.finditer(text):
+    for piece in PIECE.finditer(text):
         name = piece[1]
         if piece[0] in ("{{", "}}"):
             continue
@@ -53,45 +51,7 @@ def checked_body(value: Any) -> Any:
 def names_in(value: Any) -> Iterator[str]:
     """The known names in the braces of a text, or of all texts of a JSON value."""
     for text in _texts(value):
-        yield from (piece[1] for piece in _KNOWN.finditer(text))
-
-
-def filled(value: Any, names: Mapping[str, Any]) -> Any:
-    """The texts of a JSON body with values in place of names. A text that is one name becomes the value itself. A name
-    without a value raises KeyError."""
-    if isinstance(value, Mapping):
-        return {key: filled(item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled(item, names) for item in value]
-    if not isinstance(value, str):
-        return value
-    whole = _KNOWN.fullmatch(value)
-    return names[whole[1]] if whole else _KNOWN.sub(lambda piece: as_text(names[piece[1]]), value)
-
-
-def filled_text(text: str, names: Mapping[str, Any], *, in_path: bool = False) -> str:
-    """A text with values in place of names, and ``{{`` and ``}}`` as braces. In the path of a URL values are
-    percent-encoded, slashes included. A name without a value raises KeyError."""
-
-    def replacement(piece: re.Match[str]) -> str:
-        if piece[1] is None:
-            return piece[0][0]
-        value = as_text(names[piece[1]])
-        return quote(value, safe="") if in_path else value
-
-    return _PIECE.sub(replacement, text)
-
-
-def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
-    """``filled_text`` of each text of a JSON value."""
-    if isinstance(value, Mapping):
-        return {key: filled_texts(item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled_texts(item, names) for item in value]
-    if not isinstance(value, str):
-        return value
-    text = filled_text(value, names)
-    return Secret(text) if isinstance(value, Secret) else text
+        yield from (piece[1] for piece in KNOWN.finditer(text))
 
 
 def as_text(value: Any) -> str:

@@ -1,0 +1,49 @@
+"""Texts with values in place of names in braces."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from bizon.common.secret import Secret
+from bizon.connectors.sources.rest.src.template import KNOWN, PIECE, as_text
+
+if TYPE_CHECKING:
+    import re
+
+
+def filled(value: Any, names: Mapping[str, Any]) -> Any:
+    """The texts of a JSON body with values in place of names. A text that is one name becomes the value itself. A name
+    without a value raises KeyError."""
+    if isinstance(value, Mapping):
+        return {key: filled(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled(item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    whole = KNOWN.fullmatch(value)
+    return names[whole[1]] if whole else KNOWN.sub(lambda piece: as_text(names[piece[1]]), value)
+
+
+def filled_text(text: str, names: Mapping[str, Any], *, in_path: bool = False) -> str:
+    """A text with values in place of names, and ``{{`` and ``}}`` as braces. In the path of a URL values are
+    percent-encoded, slashes included. A name without a value raises KeyError."""
+
+    def replacement(piece: "re.Match[str]") -> str:
+        if piece[1] is None:
+            return piece[0][0]
+        value = as_text(names[piece[1]])
+        return quote(value, safe="") if in_path else value
+
+    return PIECE.sub(replacement, text)
+
+
+def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
+    """``filled_text`` of each text of a JSON value."""
+    if isinstance(value, Mapping):
+        return {key: filled_texts(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled_texts(item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = filled_text(value, names)
+    return Secret(text) if isinstance(value, Secret) else text
