@@ -18,7 +18,7 @@ UNKNOWN_KEY = "unknown_key"
 """The type of the error for a key that a block does not have."""
 
 STATED = "stated"
-"""The type of an error whose text is shown as it is. It repeats no value, or only an expression, which is no secret."""
+"""The type of an error whose text is shown as it is: it repeats no value, or an expression, which is not secret."""
 
 
 class StrictModel(BaseModel):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from standins.rest.server import RestStandIn, Reply, by_cursor, by_key, by_link, by_offset, by_page, by_url, items
+from standins.rest.server import Reply, RestStandIn, by_cursor, by_key, by_link, by_offset, by_page, by_url, items
 
 from bizon.engine.records import records
 

@@ -71,7 +71,7 @@ def ids(source: Mapping[str, Any], state: SourceIncrementalState | None = None, 
 
 
 def window(since: str, until: str | None = None) -> SourceIncrementalState:
-    """What an incremental run asks for."""
+    """The state of an incremental run."""
 
     def moment(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -81,7 +81,7 @@ def window(since: str, until: str | None = None) -> SourceIncrementalState:
 
 @pytest.fixture
 def log_text() -> Iterator[Callable[[], str]]:
-    """What has been logged."""
+    """The log so far."""
     lines: list[str] = []
     sink = logger.add(lines.append, format="{level} {message}")
     yield lambda: "".join(lines)

@@ -1,10 +1,11 @@
-"""What answers mean: rules by status and by content, records that are left out, tombstones, ids."""
+"""The meaning of answers: rules by status and by content, records that are left out, tombstones, ids."""
 
 from collections import Counter
+from contextlib import closing
 
 import pytest
 import requests
-from connectors.sources.rest.conftest import block, ids, records_of
+from connectors.sources.rest.conftest import block, ids, opened, records_of
 from standins.rest.server import Reply, by_page, items
 
 from bizon.common.errors.errors import SourceFetchError
@@ -139,3 +140,11 @@ def test_what_the_session_has_tried_again_is_not_tried_again_by_a_rule(api):
     with pytest.raises(requests.HTTPError, match="HTTP 429"):
         ids(block(api, {"pages": PAGES, "errors": [{"status": 429, "then": "retry"}]}))
     assert len(api.served) == 4
+
+
+def test_a_check_that_finds_a_wrong_type_says_so(api):
+    answers(api)
+    with closing(opened(block(api, {"records": "length(`1`)"}))) as source:
+        reachable, reason = source.check_connection()
+    assert not reachable
+    assert reason.startswith("JMESPath 'length(`1`)'")

@@ -200,7 +200,7 @@ def test_times_of_records_are_read_in_their_format_and_zone(api, layout, value):
 
 def test_a_time_in_another_format_is_an_error(api):
     api.routes["/items"] = lambda asked: {"items": [{"id": 1, "updated_at": 1714557600}]}
-    with pytest.raises(SourceFetchError, match=r"no moment in the format iso8601; set `incremental.cursor_format`"):
+    with pytest.raises(SourceFetchError, match=r"not a moment in the format iso8601; set `incremental.cursor_format`"):
         ids(block(api, {"incremental": {"cursor_field": "updated_at"}}), window("2024-01-01"))
 
 

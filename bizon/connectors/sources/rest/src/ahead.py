@@ -41,7 +41,8 @@ class Ahead:
         self._kept = (key, answer)
 
     def get(self, key: Any, token: Any, fetch: Callable[[Any], Any], ahead: Callable[[Any], Any]) -> Any:
-        """What ``fetch(token)`` returns or raises. ``ahead``: the token after a token, None when it is not known."""
+        """The page: the result of ``fetch(token)``, or its error. ``ahead``: the token after a token, None when that is
+        not known."""
         kept, self._kept = self._kept, None
         is_first, self._key = token is None or key != self._key, key
         if kept is not None and token is None and kept[0] == key:

@@ -19,7 +19,7 @@ _NO_CONTENT = 204
 
 class Api(NamedTuple):
     """The API that is asked. ``hidden``: names of query parameters that are credentials. ``token``: one that is part of
-    URLs; ``MASK`` stands for it in all URLs but those of the requests themselves."""
+    URLs; ``MASK`` stands for it in every URL, except when a request is sent."""
 
     base_url: str
     hidden: frozenset[str] = frozenset()
@@ -73,7 +73,7 @@ class Answer:
         return found
 
     def checked_link(self, url: str) -> str:
-        """A link to another page, without the credentials that each request gets anew: checkpoints keep it. Raises
+        """A link to another page, without credentials, which each request gets again: checkpoints keep it. Raises
         SourceFetchError when it leads to another host, which would get them."""
         url = self._api.masked(url)
         parts = urlsplit(url)

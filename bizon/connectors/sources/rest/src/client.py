@@ -84,7 +84,7 @@ class Client:
         return response, failure
 
     def _value(self, response: requests.Response, failure: Exception | None, layout: str) -> Any:
-        """The JSON value of an answer. That of an error is for the rules alone: None when it has none."""
+        """The JSON value of an answer. An error is decoded for the rules alone: None when it is not JSON."""
         if failure is None:
             return value_of(response, layout)
         try:

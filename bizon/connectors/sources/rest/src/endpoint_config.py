@@ -14,7 +14,7 @@ from bizon.connectors.sources.rest.src.values_config import Body, Headers, Param
 
 
 class ErrorRule(StrictModel):
-    """What an answer means. The first rule that fits decides; without one, the usual meaning of its status."""
+    """The meaning of an answer. The first rule that fits decides; without one, the usual meaning of its status."""
 
     status: Statuses | None = Field(
         default=None, min_length=1, description="HTTP status, or a list of them; any when left out."
@@ -50,12 +50,12 @@ class ParentConfig(StrictModel):
 
 
 class DefaultsConfig(StrictModel):
-    """What endpoints share. Headers and params are added to their own, the rest applies where they set nothing."""
+    """Settings that endpoints share. Headers and params are added to theirs; the rest applies where they have none."""
 
     headers: Headers = Field(default={}, description="Headers of every request, name: value.")
     params: Params = Field(default={}, description="Query parameters of every request, name: value.")
     pages: Pages | None = Field(default=None, description="Paging; see `type`. Default: none.")
-    errors: list[ErrorRule] = Field(default=[], description="Rules after those of the endpoint.")
+    errors: list[ErrorRule] = Field(default=[], description="Rules that come after the endpoint's rules.")
 
     @property
     def secret_params(self) -> list[str]:
@@ -99,7 +99,7 @@ class EndpointConfig(StrictModel):
         description="JMESPath that marks a record as a tombstone: it gets `_deleted: true`, for `deleted_field` of a "
         "table.",
     )
-    errors: list[ErrorRule] = Field(default=[], description="What answers mean that are not pages.")
+    errors: list[ErrorRule] = Field(default=[], description="The meaning of answers that are not pages.")
 
     @property
     def secret_params(self) -> list[str]:

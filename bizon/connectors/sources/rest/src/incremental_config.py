@@ -23,6 +23,9 @@ class BoundConfig(StrictModel):
         description="iso8601 = 2024-05-01T10:00:00Z | date = 2024-05-01 | epoch = seconds since 1970 | epoch_ms = "
         "milliseconds | a strftime text.",
     )
+    as_text: bool = Field(
+        default=False, description="True sends the numbers of epoch and epoch_ms in a JSON body as text."
+    )
     where: Literal["params", "json", "header"] = Field(
         default="params", alias="in", description="Where it goes: params = query string | json = JSON body | header."
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Linked(PageStyle):
-    """The token is a URL, which replaces that of the request, and has all of its parameters but the secret ones."""
+    """The token is a URL, which replaces the request's URL, and has all of its parameters but the secret ones."""
 
     def place(self, parts: "Parts", token: Token) -> None:
         if token is not None:

@@ -47,7 +47,7 @@ class Moments:
         try:
             return _aware(self._parsed(value), self._zone)
         except (TypeError, ValueError, AttributeError, OverflowError):
-            raise ValueError(f"a value that is no moment in the format {self._layout}") from None
+            raise ValueError(f"a value that is not a moment in the format {self._layout}") from None
 
     def _parsed(self, value: Any) -> datetime:
         match self._layout:

@@ -1,4 +1,4 @@
-"""What a style of paging is: how a request names a page, and where the next one is."""
+"""The interface of a style of paging: how a request names a page, and where the next one is."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.request import Parts
 
 Token = Any
-"""What names a page: a JSON text or number, or None for the first page of a list."""
+"""Names a page: a JSON text or number, or None for the first page of a list."""
 
 
 class PageStyle(ABC):

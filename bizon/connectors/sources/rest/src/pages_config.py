@@ -18,7 +18,7 @@ _MORE = Field(default=None, description="JMESPath in the answer; false, null, 0 
 
 
 class PagesConfig(StrictModel):
-    """What all styles of paging have in common."""
+    """The keys of all styles of paging."""
 
     total: Selector | None = Field(
         default=None,

@@ -18,7 +18,7 @@ _SIGNER = Kind("signer", "requests.auth.AuthBase")
 
 
 def authenticator_of(authentication: "RestAuthConfig | None", signing: "SigningConfig | None") -> AuthBase | None:
-    """What adds the credentials to requests; None where there are none, or where they are part of URLs. Raises
+    """Adds the credentials to requests; None where there are none, or where they are part of URLs. Raises
     ConfigError for a file that cannot be used."""
     if signing is not None:
         return _signer_of(signing)

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.answer import Answer
 
 _MOST_EMPTY = 1000  # pages in a row
-_ENDLESS = "it would never end; is the paging of the configuration that of the API?"
+_ENDLESS = "it would never end; does `pages` describe the paging of the API?"
 
 
 class Progress(NamedTuple):
     """The pages of a list so far: records, pages, empty pages in a row; the newest page's digest and the list's total,
-    as far as known. ``mark``: a token to compare later ones with, set anew after 1, 2, 4, 8... pages, so that a circle
+    as far as known. ``mark``: a token to compare later ones with, set again after 1, 2, 4, 8... pages, so that a circle
     of any length is found."""
 
     seen: int = 0
@@ -27,7 +27,7 @@ class Progress(NamedTuple):
 
     @classmethod
     def from_json(cls, value: list[Any] | None) -> Self:
-        """What a pagination holds; None at the beginning of a list."""
+        """The progress that a pagination holds; None at the beginning of a list."""
         return cls(*value or ())
 
     def after(self, answer: "Answer", items: list[Any], token: Any, following: Any, total: int | None) -> "Progress":
@@ -46,8 +46,8 @@ class Progress(NamedTuple):
         return Progress(self.seen + len(items), number, empty, digest, self.total if total is None else total, mark)
 
     def difference(self, answer: "Answer", cap: int | None) -> str | None:
-        """What the API said about a list that has ended, if it differs from what came. Raises SourceFetchError when the
-        list may have been cut off."""
+        """The difference between a list that has ended and what the API said about it, if any. Raises SourceFetchError
+        when the list may have been cut off."""
         if cap is not None and self.total is None and self.seen >= cap:
             raise answer.refused(
                 f"the list ended after {self.seen} records, and the API gives out {cap} of a list, `pages.cap`: there "

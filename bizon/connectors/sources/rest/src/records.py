@@ -31,16 +31,17 @@ class RecordMaker:
         limits = endpoint.incremental
         layout, zone = ("iso8601", "UTC") if limits is None else (limits.cursor_format, limits.zone)
         self._moments = Moments(layout, zone)
+        self._ids = endpoint.ids
         self.refused = 0
 
     def found(self, item: dict[str, Any], included: dict[str, Any], window: "Window") -> Found | None:
         """The record in an object; None for one that ``where`` refuses, or that is outside of the window. ``included``:
-        fields of the parent. Raises SourceFetchError for an object that is no record."""
+        fields of the parent. Raises SourceFetchError for an object that is not a record."""
         endpoint = self._endpoint
-        if not included.keys().isdisjoint(item):
+        if included and not included.keys().isdisjoint(item):
             name = next(name for name in included if name in item)
             raise self._wrong(f"a record has a field '{name}' of its own; name it otherwise in `parent.include`")
-        data = {**item, **included}
+        data = {**item, **included} if included else item
         if endpoint.where is not None and not holds(endpoint.where, data):
             self.refused += 1
             return None
@@ -55,15 +56,15 @@ class RecordMaker:
         return Found(SourceRecord(id=id_, data=data, timestamp=self._timestamp(data, id_)), is_deleted)
 
     def _id(self, data: dict[str, Any]) -> str | int:
-        parts = [(selector, selected(selector, data)) for selector in self._endpoint.ids]
+        if len(self._ids) == 1 and (usual := selected(self._ids[0], data)).__class__ in (str, int) and usual != "":
+            return usual  # type: ignore[no-any-return]  # its class was looked at
+        parts = [(selector, selected(selector, data)) for selector in self._ids]
         for selector, part in parts:
             if isinstance(part, bool) or not isinstance(part, str | int) or part == "":
                 kind = "nothing" if part in (None, "") else f"a {type(part).__name__}"
                 raise self._wrong(
                     f"a record has {kind} at '{selector}', the key `id`, where a text or an integer is due"
                 )
-        if len(parts) == 1:
-            return parts[0][1]  # type: ignore[no-any-return]  # checked above
         return ":".join(str(part).replace("%", "%25").replace(":", "%3A") for _, part in parts)
 
     def _is_within(self, data: dict[str, Any], window: "Window", id_: str | int) -> bool:

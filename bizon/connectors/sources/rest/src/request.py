@@ -46,7 +46,7 @@ class Parts:
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """What ``Session.request`` takes besides method and URL."""
+        """The arguments of ``Session.request`` besides method and URL."""
         params = {name: _texts(value) for name, value in self.params.items() if value is not None}
         found: dict[str, Any] = {"params": params, "headers": self.headers}
         return found if self.json is None else {**found, "json": self.json}

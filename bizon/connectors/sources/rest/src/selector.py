@@ -68,8 +68,8 @@ _FUNCTIONS = _signatures()
 
 
 def selected(expression: str, value: Any) -> Any:
-    """What an expression finds in a JSON value; None for nothing. Raises ValueError for a function that gets a value of
-    a wrong type."""
+    """The value that an expression finds in a JSON value; None for nothing. Raises ValueError for a function that gets
+    a value of a wrong type."""
     if expression.isidentifier() and isinstance(value, dict):  # most are, and records are many
         return value.get(expression)
     try:

@@ -26,7 +26,7 @@ class _Sized(PageStyle):
 
     @property
     def _first(self) -> Token:
-        """What names the first page, if it has to be named."""
+        """The token of the first page, if it has to be named."""
         return None
 
     def _ends(self, answer: "Answer", records: list[dict[str, Any]]) -> bool:

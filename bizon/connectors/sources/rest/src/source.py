@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class RestSource(AbstractSource):
-    """Reads one endpoint of the configuration, and those of its parents. A page is one request, and one more for each
-    page of parents."""
+    """Reads one endpoint of the configuration, and the endpoints of its parents. A page is one request, and one more
+    for each page of parents."""
 
     config: RestSourceConfig
 
@@ -65,7 +65,7 @@ class RestSource(AbstractSource):
         """Asks for the first page, of the topmost parents where there are any. ``get`` uses the answer."""
         try:
             self._reader.check(self._whole(self.config.stream))
-        except (requests.RequestException, SourceError) as error:
+        except (requests.RequestException, SourceError, ValueError) as error:
             return False, str(error)
         return True, None
 
@@ -108,7 +108,7 @@ class RestSource(AbstractSource):
         return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
 
     def _whole(self, stream: str) -> Bounds:
-        """What a full refresh of an endpoint reads."""
+        """The records that a full refresh of an endpoint reads."""
         limits = self.config.endpoints[stream].incremental
         return Bounds(Window(None if limits is None else limits.start, None), utc_now())
 

@@ -13,7 +13,7 @@ KNOWN = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until|p
 _DOTTED = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)\}")
 _NAME = re.compile(r"(parent|variables)(\.[A-Za-z_][\w-]*)+|[a-z_]+")
 NAMES = ("parent.KEY", "variables.KEY", "since", "until", "page", "token")
-"""What may stand in braces. ``page``: the place of a page, ``token``: the credentials; both only in a path."""
+"""The names that may stand in braces. ``page``: the place of a page, ``token``: credentials; both only in a path."""
 
 
 def checked(text: str) -> str:
@@ -55,7 +55,7 @@ def names_in(value: Any) -> Iterator[str]:
 
 
 def as_text(value: Any) -> str:
-    """A JSON scalar as a URL has it."""
+    """A JSON scalar as text for a URL."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -30,8 +30,8 @@ class Window(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What a run reads: a window as a whole. ``now``: where the steps of a window without an end stop; the last of them
-    is open."""
+    """The window that a run reads as a whole. ``now``: where the steps of a window without an end stop; the
+    last of them is open."""
 
     window: Window
     now: datetime
@@ -86,7 +86,9 @@ def written(window: Window, limits: "IncrementalConfig") -> dict[str, Any]:
     found: dict[str, Any] = {}
     if limits.since is not None and window.since is not None:
         moments = Moments(limits.since.format, limits.zone)
-        found["since"] = moments.written(window.since if limits.since.inclusive else window.since - moments.unit)
+        since = moments.written(window.since if limits.since.inclusive else window.since - moments.unit)
+        found["since"] = str(since) if limits.since.as_text else since
     if limits.until is not None and window.until is not None:
-        found["until"] = Moments(limits.until.format, limits.zone).ceiled(window.until)
+        until = Moments(limits.until.format, limits.zone).ceiled(window.until)
+        found["until"] = str(until) if limits.until.as_text else until
     return found

@@ -17,7 +17,7 @@ class _NoDoctype(ElementTree.TreeBuilder):
 
 
 class XmlDocument(dict[str, Any]):
-    """An XML document as an object. In it a list of one is no list, and an empty list may not be there."""
+    """An XML document as an object. In it a list of one is its item, and an empty list may be absent."""
 
 
 def parsed(text: str) -> XmlDocument:
@@ -46,7 +46,7 @@ def _name(tag: str) -> str:
 
 
 def as_list(found: Any, above: Any) -> Any:
-    """The records of a document, in which a list of one is no list, and an empty one is not there. ``above``: the
+    """The records of a document, in which a list of one is its item, and an empty one is absent. ``above``: the
     element around the records."""
     if isinstance(found, dict):
         return [found]
