@@ -70,6 +70,8 @@ def test_a_list_of_xml_with_one_item_or_none(api, body, count):
         (gzip.compress(CSV)[:-10], "text/csv", "not valid csv"),
         (b"1\n2\n", "application/x-ndjson", "holds more than objects"),
         (b"id\n\xff\n", "text/csv", "not valid csv"),
+        (b'{"message": "no such report"}', "text/csv", "not a header of columns"),
+        (b"<html>we are down</html>", "text/csv", "not a header of columns"),
     ],
 )
 def test_a_body_in_another_format_is_an_error(api, body, label, text):
@@ -83,3 +85,21 @@ def test_an_empty_body_of_lines_is_an_empty_list(api):
 
 def test_a_file_of_rows_without_rows_is_an_empty_list(api):
     assert read(api, b"id,name\n", "text/csv") == []
+
+
+def test_xml_in_the_charset_of_its_declaration_or_of_its_label(api):
+    text = '<?xml version="1.0" encoding="{}"?><list><item id="1">Zoë</item></list>'
+    found = [{"@id": "1", "#text": "Zoë"}]
+    for body, label in (
+        (text.format("ISO-8859-1").encode("latin-1"), "application/xml"),
+        (text.format("UTF-8").encode(), "application/xml; charset=utf-8"),
+        (text.format("UTF-8").encode("latin-1"), "text/xml; charset=latin-1"),
+        (text.format("UTF-16").encode("utf-16"), "application/xml"),
+    ):
+        assert read(api, body, label, records="list.item", id='"@id"') == found
+
+
+def test_integers_of_lines_keep_their_digits(api):
+    number = 2**63 + 1
+    body = f'{{"id": 1, "n": {number}}}\n'.encode()
+    assert read(api, body, "application/x-ndjson") == [{"id": 1, "n": number}]

@@ -169,3 +169,12 @@ def test_links_with_a_token_in_their_path_are_followed_and_no_checkpoint_has_it(
     assert sum(len(page.records) for page in pages) == 5
     assert {asked.path for asked in api.served} == {f"/bot{TOKEN}/items"}
     assert TOKEN not in json.dumps([page.next_pagination for page in pages])
+
+
+def test_a_secret_variable_is_masked_and_kept_in_no_checkpoint(api):
+    api.routes["/items"] = lambda asked: by_url(items(5), asked, api.url)
+    endpoint = {"pages": {"type": "next_url", "next": "next"}, "params": {"k": "{variables.api_key}", "q": "x"}}
+    source = block(api, endpoint, variables={"api_key": TOKEN})
+    pages = pages_of(source)
+    assert {asked.params["k"] for asked in api.served} == {TOKEN}
+    assert TOKEN not in json.dumps([page.next_pagination for page in pages]) + repr(opened(source).config)

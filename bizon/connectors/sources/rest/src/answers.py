@@ -2,11 +2,12 @@
 
 import csv
 import gzip
+import json
 import zlib
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
-import orjson
 import requests
 
 from bizon.common.errors.errors import SourceFetchError
@@ -14,6 +15,7 @@ from bizon.connectors.sources.rest.src.xml import ParseError, parsed
 from bizon.source.body import decode_json, shown_url
 
 _GZIP = b"\x1f\x8b"
+_NOT_A_NAME = ("{", "[", "<")  # an error as JSON or HTML would be a header without rows, and so an empty list
 _TYPES = (
     ("ndjson", ("ndjson", "jsonl", "jsonlines", "x-json-stream")),
     ("csv", ("text/csv", "application/csv", "text/comma-separated-values")),
@@ -33,8 +35,11 @@ def value_of(answer: requests.Response, layout: str) -> Any:
     if layout == "json" and not is_packed:
         return answer.json()
     try:
-        text = _text(gzip.decompress(body) if is_packed else body, answer)
-        return _READERS[layout](text)
+        body = gzip.decompress(body) if is_packed else body
+        charset = _charset(answer)
+        if layout == "xml":
+            return parsed(decode_json(body, charset) if charset else body)  # else its declaration names the charset
+        return _READERS[layout](decode_json(body, charset))
     except (ValueError, EOFError, OSError, zlib.error, ParseError) as error:
         why = " ".join(str(error).split())
         place = f"{answer.request.method} {shown_url(answer.url)}: HTTP {answer.status_code}"
@@ -46,9 +51,9 @@ def _by_label(answer: requests.Response) -> str:
     return next((layout for layout, signs in _TYPES if any(sign in label for sign in signs)), "json")
 
 
-def _text(body: bytes, answer: requests.Response) -> str:
+def _charset(answer: requests.Response) -> str | None:
     label = answer.headers.get("Content-Type", "")
-    return decode_json(body, label.partition("charset=")[2].split(";")[0].strip("\"' ") or None)
+    return label.partition("charset=")[2].split(";")[0].strip("\"' ") or None
 
 
 def _lines(text: str) -> list[Any]:
@@ -56,8 +61,8 @@ def _lines(text: str) -> list[Any]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                found.append(orjson.loads(line))
-            except orjson.JSONDecodeError as error:
+                found.append(json.loads(line))
+            except json.JSONDecodeError as error:
                 raise ValueError(f"line {number}: {error.msg}") from None
     return found
 
@@ -67,6 +72,8 @@ def _rows(text: str) -> list[dict[str, str]]:
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
+        if header and header[0].lstrip().startswith(_NOT_A_NAME):
+            raise ValueError("the first line is not a header of columns")
         if len(set(header)) != len(header):
             raise ValueError("two columns have the same name")
         found = []
@@ -80,4 +87,4 @@ def _rows(text: str) -> list[dict[str, str]]:
     return found
 
 
-_READERS = {"json": orjson.loads, "ndjson": _lines, "csv": _rows, "xml": parsed}
+_READERS: dict[str, Callable[[str], Any]] = {"json": json.loads, "ndjson": _lines, "csv": _rows}

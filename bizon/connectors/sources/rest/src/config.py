@@ -11,6 +11,7 @@ from bizon.connectors.sources.rest.src.endpoint_config import DefaultsConfig, En
 from bizon.connectors.sources.rest.src.pages_config import NoPages, Pages
 from bizon.connectors.sources.rest.src.presets import with_preset
 from bizon.connectors.sources.rest.src.template import Template
+from bizon.connectors.sources.rest.src.values_config import Variables, secret_names
 from bizon.source.config import HttpConfig, SourceConfig
 
 
@@ -31,7 +32,7 @@ class RestHttpConfig(HttpConfig):
 class RestSourceConfig(SourceConfig):
     """``source: {name: rest}``: any JSON API, described in YAML."""
 
-    variables: dict[str, str | int | None] = Field(
+    variables: Variables = Field(
         default={}, description="Values for `{variables.KEY}` in texts. null = has to be set before it is used."
     )
     preset: str | None = Field(default=None, description="Description of an API that comes with bizon, to build on.")
@@ -82,6 +83,6 @@ class RestSourceConfig(SourceConfig):
     def hidden_params(self) -> frozenset[str]:
         """Names of query parameters that are credentials."""
         place, name, _ = ("", "", "") if self.authentication is None else self.authentication.place
-        named = [name for each in self.endpoints.values() for name in each.secret_params]
-        named += self.defaults.secret_params
+        given = [self.defaults.params, *(endpoint.params for endpoint in self.endpoints.values())]
+        named = [name for params in given for name in secret_names(params, self.variables)]
         return frozenset([*named, name] if place == "params" else named)

@@ -10,7 +10,7 @@ from bizon.connectors.sources.rest.src.incremental_config import IncrementalConf
 from bizon.connectors.sources.rest.src.pages_config import Pages
 from bizon.connectors.sources.rest.src.selector import Selector, holds
 from bizon.connectors.sources.rest.src.template import Template, names_in
-from bizon.connectors.sources.rest.src.values_config import Body, Headers, Params, Statuses, secret_names
+from bizon.connectors.sources.rest.src.values_config import Body, Headers, Params, Statuses
 
 
 class ErrorRule(StrictModel):
@@ -57,11 +57,6 @@ class DefaultsConfig(StrictModel):
     pages: Pages | None = Field(default=None, description="Paging; see `type`. Default: none.")
     errors: list[ErrorRule] = Field(default=[], description="Rules that come after the endpoint's rules.")
 
-    @property
-    def secret_params(self) -> list[str]:
-        """The names of the parameters that are secrets."""
-        return secret_names(self.params)
-
 
 class EndpointConfig(StrictModel):
     """A list of the API: where it is, where its records are, how it is paged."""
@@ -100,11 +95,6 @@ class EndpointConfig(StrictModel):
         "table.",
     )
     errors: list[ErrorRule] = Field(default=[], description="The meaning of answers that are not pages.")
-
-    @property
-    def secret_params(self) -> list[str]:
-        """The names of the parameters that are secrets."""
-        return secret_names(self.params)
 
     @property
     def ids(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bizon.common.secret import Secret
-from bizon.connectors.sources.rest.src.template import KNOWN, PIECE, as_text
+from bizon.connectors.sources.rest.src.template import KNOWN, PIECE, as_text, names_in
 
 if TYPE_CHECKING:
     import re
@@ -46,4 +46,5 @@ def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
     if not isinstance(value, str):
         return value
     text = filled_text(value, names)
-    return Secret(text) if isinstance(value, Secret) else text
+    is_secret = any(isinstance(each, Secret) for each in (value, *(names[name] for name in names_in(value))))
+    return Secret(text) if is_secret else text

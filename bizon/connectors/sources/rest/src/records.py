@@ -57,7 +57,7 @@ class RecordMaker:
 
     def _id(self, data: dict[str, Any]) -> str | int:
         if len(self._ids) == 1 and (usual := selected(self._ids[0], data)).__class__ in (str, int) and usual != "":
-            return usual  # type: ignore[no-any-return]  # its class was looked at
+            return usual
         parts = [(selector, selected(selector, data)) for selector in self._ids]
         for selector, part in parts:
             if isinstance(part, bool) or not isinstance(part, str | int) or part == "":

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from bizon.common.secret import Secret, SecretText
 from bizon.common.secret_shapes import is_secret_field
-from bizon.connectors.sources.rest.src.template import checked_body, checked_within
+from bizon.connectors.sources.rest.src.template import checked_body, checked_within, names_in
 
 _LOWEST, _HIGHEST = 200, 599
 
@@ -36,11 +36,15 @@ Params = Annotated[
     AfterValidator(checked_within),
     AfterValidator(_hidden),
 ]
+Variables = Annotated[dict[str, str | int | None], AfterValidator(_hidden)]
 Headers = Annotated[dict[str, SecretText], BeforeValidator(_header_values), AfterValidator(checked_within)]
 Body = Annotated[dict[str, Any], AfterValidator(checked_body), AfterValidator(_hidden)]
 Statuses = Annotated[list[Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]], BeforeValidator(_statuses)]
 
 
-def secret_names(params: dict[str, Any]) -> list[str]:
-    """The names of the parameters that are secrets."""
-    return [name for name, value in params.items() if isinstance(value, Secret)]
+def secret_names(params: dict[str, Any], variables: dict[str, Any]) -> list[str]:
+    """The names of the parameters that are secrets, or have one in them."""
+    hidden = {f"variables.{name}" for name, value in variables.items() if isinstance(value, Secret)}
+    return [
+        name for name, value in params.items() if isinstance(value, Secret) or not hidden.isdisjoint(names_in(value))
+    ]

@@ -20,7 +20,7 @@ class XmlDocument(dict[str, Any]):
     """An XML document as an object. In it a list of one is its item, and an empty list may be absent."""
 
 
-def parsed(text: str) -> XmlDocument:
+def parsed(text: str | bytes) -> XmlDocument:
     """The document. Raises ParseError, or ValueError for a document type declaration."""
     parser = ElementTree.XMLParser(target=_NoDoctype())
     root = ElementTree.fromstring(text, parser=parser)
