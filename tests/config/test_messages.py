@@ -129,9 +129,9 @@ def mistakes(data: Any, model: type[BaseModel] = House) -> list[str]:
         ({"shape": {"radius": "wide", "label": "x"}}, "shape.radius: expected a number, found a text"),
         ({"code": "xx"}, r"code: must match ^[A-Z]\d$"),
         ({"ower": "x"}, "ower: unknown key; allowed: name, color, material, floors, warm, door, shape, size, pet, "
-         "pets, pair, points, owner, code, token, note; did you mean 'owner'?"),
+         "pets, pair, points, owner, code, guest, token, note, formula; did you mean 'owner'?"),
         ({"radius": 3}, "radius: unknown key; allowed: name, color, material, floors, warm, door, shape, size, pet, "
-         "pets, pair, points, owner, code, token, note; did you mean 'shape.radius'?"),
+         "pets, pair, points, owner, code, guest, token, note, formula; did you mean 'shape.radius'?"),
     ],
 )  # fmt: skip
 def test_a_mistake_names_the_key_what_is_allowed_and_what_was_meant(data: dict[str, Any], expected: str) -> None:

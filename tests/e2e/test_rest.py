@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,8 +132,35 @@ def test_the_endpoints_of_a_configuration_are_listed_and_nothing_is_asked_for(
     assert api.served == []
 
 
+def test_a_recording_of_windows_replays_later(pipeline: "Pipeline", api: RestStandIn) -> None:
+    """The ends of windows were those of the moment of the replay, and the recording lacked the newest."""
+    began = datetime.now(UTC) - timedelta(seconds=2)
+    records = [{"id": number, "at": (began + timedelta(seconds=number)).isoformat()} for number in range(2)]
+
+    def within(asked: Asked) -> list[dict[str, Any]]:
+        low, high = asked.params["since"], asked.params.get("until", "9")
+        return [each for each in records if low <= each["at"].replace("+00:00", "Z") < high]
+
+    api.routes["/items"] = lambda asked: {"items": within(asked)}
+    limits = {
+        "cursor_field": "at",
+        "since": {"param": "since"},
+        "until": {"param": "until"},
+        "start": began.isoformat(),
+        "window": "1s",
+    }
+    endpoint = {"path": "/items", "records": "items", "incremental": limits}
+    http = {"retries": {"backoff_factor": 0}}
+    keys = {"name": "rest", "stream": "items", "base_url": api.url, "http": http, "endpoints": {"items": endpoint}}
+    pipeline.source(source_file_path=None, **keys)
+    pipeline.bizon("source", "test", "config.yml", "--record", "tape")
+    pipeline.bizon("source", "test", "config.yml", "--replay", "tape")
+
+
 def test_a_recording_replays_without_the_server(issues: "Pipeline", api: RestStandIn) -> None:
     """Semantics 5."""
+    api.routes["/projects"] = lambda asked: by_cursor(PROJECTS[:3], asked)
+    api.routes["/projects/*"] = lambda asked: by_page(items(2), asked)
     api.admits = lambda asked: asked.headers.get("authorization") == "Bearer a-secret-token"
     issues.source(
         authentication={"type": "bearer", "params": {"token": "a-secret-token"}},

@@ -182,6 +182,28 @@ def test_a_mistake_is_named_with_its_place(tmp_path, text, lines):
         assert one.startswith(line.removesuffix("...")) if line.endswith("...") else one == line
 
 
+def test_braces_of_a_body_are_left_alone_and_doubled_ones_of_a_text_are_braces(api):
+    api.routes["/items"] = lambda asked: {"items": []}
+    endpoint = {
+        "method": "POST",
+        "params": {"q": "{{since}} {{x}}", "v": "{variables.v}"},
+        "json": {"query": "{page{token{id}}} {x}", "n": "{variables.v}", "text": "v {variables.v}"},
+    }
+    list(opened(block(api, endpoint, variables={"v": 7})).get({}).records)
+    assert api.served[0].params == {
+        "q": "{since} {x}",
+        "v": "7",
+        "query": "{page{token{id}}} {x}",
+        "n": 7,
+        "text": "v 7",
+    }
+
+
+def test_a_path_on_another_host_is_a_mistake(tmp_path):
+    text = "  endpoints: {items: {path: 'https://evil.example/items'}}\n"
+    assert "leads to another host than `base_url`" in mistakes(tmp_path, text)[0]
+
+
 def test_a_stream_is_one_of_the_endpoints(tmp_path):
     text = "  endpoints: {users: {path: /users}, item: {path: /item}}\n"
     assert mistakes(tmp_path, text) == [

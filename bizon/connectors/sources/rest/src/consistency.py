@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bizon.config.strict import allowed, nearest
-from bizon.connectors.sources.rest.src.template import names_in
+from bizon.connectors.sources.rest.src.template import names_in, names_in_body
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.config import RestSourceConfig
@@ -26,12 +27,12 @@ def problems_of(config: "RestSourceConfig") -> Iterator[_Problem]:
     if config.is_endless:
         yield ("sync_mode",), "an API has no endless stream; use full_refresh or incremental"
     has_token = config.token_in_path is not None
-    yield from _misplaced(("base_url",), [config.base_url], ("variables", *(("token",) if has_token else ())))
+    yield from _misplaced(("base_url",), names_in(config.base_url), ("variables", *(("token",) if has_token else ())))
     if config.signing is not None and config.authentication is not None:
         yield ("signing",), "`authentication` is set, too; keep one of them"
     defaults = config.defaults
-    yield from _misplaced(("defaults", "params"), defaults.params, ("variables", *_ENDS))
-    yield from _misplaced(("defaults", "headers"), defaults.headers, ("variables", *_ENDS))
+    yield from _misplaced(("defaults", "params"), names_in(defaults.params), ("variables", *_ENDS))
+    yield from _misplaced(("defaults", "headers"), names_in(defaults.headers), ("variables", *_ENDS))
     for name in dict.fromkeys(_missing_variables(config)):
         yield ("variables", name), f"`{{variables.{name}}}` is used, and has no value"
     for name, endpoint in config.endpoints.items():
@@ -39,10 +40,10 @@ def problems_of(config: "RestSourceConfig") -> Iterator[_Problem]:
             yield ("endpoints", name, *place), text
 
 
-def _misplaced(place: tuple[str, ...], value: object, known: Iterable[str]) -> Iterator[_Problem]:
+def _misplaced(place: tuple[str, ...], names: Iterable[str], known: Iterable[str]) -> Iterator[_Problem]:
     """Names in braces that have no value at a place."""
     groups = [*known]
-    for name in dict.fromkeys(names_in(value)):
+    for name in dict.fromkeys(names):
         if name.partition(".")[0] not in groups:
             shown = [f"{{{each}.KEY}}" if each in ("parent", "variables") else f"{{{each}}}" for each in groups]
             yield place, f"{{{name}}} has no value here{allowed(shown)}"
@@ -52,9 +53,12 @@ def _problems_of(config: "RestSourceConfig", name: str, endpoint: "EndpointConfi
     groups = ("variables", "parent") if endpoint.parent else ("variables",)
     where = getattr(config.pages_of(endpoint), "where", "params")
     in_path = [each for each, is_there in (("page", where == "path"), ("token", config.token_in_path)) if is_there]
-    yield from _misplaced(("path",), endpoint.path, (*groups, *in_path))
-    for key, value in (("params", endpoint.params), ("headers", endpoint.headers), ("json", endpoint.json_)):
-        yield from _misplaced((key,), value, (*groups, *_ENDS))
+    yield from _misplaced(("path",), names_in(endpoint.path), (*groups, *in_path))
+    for key, value in (("params", endpoint.params), ("headers", endpoint.headers)):
+        yield from _misplaced((key,), names_in(value), (*groups, *_ENDS))
+    yield from _misplaced(("json",), names_in_body(endpoint.json_), (*groups, *_ENDS))
+    if "://" in endpoint.path and urlsplit(endpoint.path)[:2] != urlsplit(config.base_url)[:2]:
+        yield ("path",), "leads to another host than `base_url`, which would get the credentials"
     if endpoint.parent is not None:
         yield from _problems_of_parent(config, name)
     if endpoint.method == "GET" and endpoint.json_ is not None:
@@ -87,7 +91,7 @@ def _problems_of_parent(config: "RestSourceConfig", name: str) -> Iterator[_Prob
 def _problems_of_ends(endpoint: "EndpointConfig") -> Iterator[_Problem]:
     """Mistakes in the use of ``{since}`` and ``{until}``."""
     limits = endpoint.incremental
-    used = set(names_in([endpoint.params, endpoint.headers, endpoint.json_]))
+    used = set(endpoint.names())
     for end in _ENDS:
         bound = None if limits is None else getattr(limits, end)
         if end in used and bound is None:
@@ -100,14 +104,14 @@ def _problems_of_ends(endpoint: "EndpointConfig") -> Iterator[_Problem]:
 
 def _missing_variables(config: "RestSourceConfig") -> Iterator[str]:
     """The variables without a value that the stream uses, or one of its parents."""
-    used: list[object] = [config.base_url, config.defaults.params, config.defaults.headers]
+    used = [*names_in([config.base_url, config.defaults.params, config.defaults.headers])]
     endpoint, seen = config.endpoints.get(config.stream), set[str]()
     while endpoint is not None:
-        used += [endpoint.path, endpoint.params, endpoint.headers, endpoint.json_]
+        used += endpoint.names()
         above = endpoint.parent.stream if endpoint.parent else ""
         endpoint = None if above in seen else config.endpoints.get(above)
         seen.add(above)
-    for name in names_in(used):
+    for name in used:
         group, _, key = name.partition(".")
         if group == "variables" and config.variables.get(key) is None:
             yield key

@@ -1,6 +1,5 @@
 """The key ``endpoints``: one list of the API each."""
 
-from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,7 +8,7 @@ from bizon.config.strict import StrictModel, stated
 from bizon.connectors.sources.rest.src.incremental_config import IncrementalConfig
 from bizon.connectors.sources.rest.src.pages_config import Pages
 from bizon.connectors.sources.rest.src.selector import Selector, holds
-from bizon.connectors.sources.rest.src.template import Template, names_in
+from bizon.connectors.sources.rest.src.template import Template, names_in, names_in_body
 from bizon.connectors.sources.rest.src.values_config import Body, Headers, Params, Statuses
 
 
@@ -103,5 +102,10 @@ class EndpointConfig(StrictModel):
 
     def keys_of(self, group: str) -> list[str]:
         """The keys of ``parent`` or ``variables`` that templates use, without repetition."""
-        found: Iterable[str] = names_in([self.path, self.params, self.headers, self.json_])
-        return list(dict.fromkeys(name.removeprefix(f"{group}.") for name in found if name.startswith(f"{group}.")))
+        return list(
+            dict.fromkeys(name.removeprefix(f"{group}.") for name in self.names() if name.startswith(f"{group}."))
+        )
+
+    def names(self) -> list[str]:
+        """The names in the braces of all texts."""
+        return [*names_in([self.path, self.params, self.headers]), *names_in_body(self.json_)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bizon.common.secret import Secret
-from bizon.connectors.sources.rest.src.template import KNOWN, PIECE, as_text, names_in
+from bizon.connectors.sources.rest.src.template import IN_BODY, PIECE, as_text, names_in
 
 if TYPE_CHECKING:
     import re
@@ -20,8 +20,8 @@ def filled(value: Any, names: Mapping[str, Any]) -> Any:
         return [filled(item, names) for item in value]
     if not isinstance(value, str):
         return value
-    whole = KNOWN.fullmatch(value)
-    return names[whole[1]] if whole else KNOWN.sub(lambda piece: as_text(names[piece[1]]), value)
+    whole = IN_BODY.fullmatch(value)
+    return names[whole[1]] if whole else IN_BODY.sub(lambda piece: as_text(names[piece[1]]), value)
 
 
 def filled_text(text: str, names: Mapping[str, Any], *, in_path: bool = False) -> str:

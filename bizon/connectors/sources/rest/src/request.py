@@ -1,12 +1,11 @@
 """One request for a page: the parts that the configuration describes, and what paging and windows add to them."""
 
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bizon.connectors.sources.rest.src.template import as_text, names_in
+from bizon.connectors.sources.rest.src.template import as_text
 
 PAGE = "{page}"
 """Stands in a path for the page, until paging says which."""
@@ -52,15 +51,16 @@ class Parts:
         return found if self.json is None else {**found, "json": self.json}
 
 
-def without_absent(value: Any, absent: frozenset[str]) -> Any:
+def without_absent(value: Any, uses: Callable[[str], bool]) -> Any:
     """A JSON value without the parts that use a name which has no value now: the item of a list as a whole, else the
-    key."""
+    key. ``uses``: whether a text has such a name."""
     if isinstance(value, Mapping):
-        kept = {key: without_absent(item, absent) for key, item in value.items() if not _is_absent(item, absent)}
-        return kept
+        return {
+            key: without_absent(item, uses) for key, item in value.items() if not (isinstance(item, str) and uses(item))
+        }
     if isinstance(value, list):
-        return [without_absent(item, absent) for item in value if not _uses(item, absent)]
-    return deepcopy(value)
+        return [without_absent(item, uses) for item in value if not _uses_directly(item, uses)]
+    return value
 
 
 def is_same_host(url: str, base_url: str) -> bool:
@@ -77,15 +77,11 @@ def joined(base_url: str, path: str) -> str:
     return path if "://" in path else f"{base_url.rstrip('/')}/{path.lstrip('/')}" if path else base_url
 
 
-def _is_absent(item: Any, absent: frozenset[str]) -> bool:
-    return isinstance(item, str) and not absent.isdisjoint(names_in(item))
-
-
-def _uses(item: Any, absent: frozenset[str]) -> bool:
-    """Whether an item of a list uses a name directly, and not in an item of a list inside of it."""
+def _uses_directly(item: Any, uses: Callable[[str], bool]) -> bool:
+    """Whether an item of a list uses such a name, and not only in an item of a list inside of it."""
     if isinstance(item, Mapping):
-        return any(_uses(below, absent) for below in item.values() if not isinstance(below, list))
-    return _is_absent(item, absent)
+        return any(_uses_directly(below, uses) for below in item.values() if not isinstance(below, list))
+    return isinstance(item, str) and uses(item)
 
 
 def _texts(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from bizon.config.strict import nearest, pointed
 
 PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-KNOWN = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until|page|token)\}")
+IN_BODY = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until)\}")
 _DOTTED = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)\}")
 _NAME = re.compile(r"(parent|variables)(\.[A-Za-z_][\w-]*)+|[a-z_]+")
 NAMES = ("parent.KEY", "variables.KEY", "since", "until", "page", "token")
@@ -49,9 +49,15 @@ def checked_body(value: Any) -> Any:
 
 
 def names_in(value: Any) -> Iterator[str]:
-    """The known names in the braces of a text, or of all texts of a JSON value."""
+    """The names in the braces of a text, or of all texts of a JSON value."""
     for text in _texts(value):
-        yield from (piece[1] for piece in KNOWN.finditer(text))
+        yield from (piece[1] for piece in PIECE.finditer(text) if piece[1] is not None)
+
+
+def names_in_body(value: Any) -> Iterator[str]:
+    """The known names in the braces of a JSON body."""
+    for text in _texts(value):
+        yield from (piece[1] for piece in IN_BODY.finditer(text))
 
 
 def as_text(value: Any) -> str:
