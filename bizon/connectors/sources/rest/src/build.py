@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bizon.connectors.sources.rest.src.filling import filled, filled_text, filled_texts
-from bizon.connectors.sources.rest.src.request import PAGE, Parts, joined, without_absent
-from bizon.connectors.sources.rest.src.template import names_in, names_in_body
+from bizon.connectors.sources.rest.src.filling import body_without, filled, filled_text, filled_texts, without
+from bizon.connectors.sources.rest.src.request import PAGE, Parts, joined
 from bizon.connectors.sources.rest.src.windows import Window, written
 
 if TYPE_CHECKING:
@@ -34,13 +33,11 @@ class Builder:
         names = {f"parent.{key}": value for key, value in parent.keys.items()} | self._variables | ends
         absent = _ENDS - ends.keys()
 
-        def given(value: Any) -> Any:
-            return filled_texts(without_absent(value, lambda text: not absent.isdisjoint(names_in(text))), names)
-
-        body = without_absent(self._endpoint.json_, lambda text: not absent.isdisjoint(names_in_body(text)))
+        params, headers = (filled_texts(without(each, absent), names) for each in (self._params, self._headers))
+        body = filled(body_without(self._endpoint.json_, absent), names)
         path = filled_text(self._endpoint.path, {**names, **self._in_urls}, in_path=True)
         url = joined(filled_text(self._config.base_url, self._in_urls), path)
-        parts = Parts(self._endpoint.method, url, given(self._params), given(self._headers), filled(body, names))
+        parts = Parts(self._endpoint.method, url, params, headers, body)
         for end, bound in (("since", limits and limits.since), ("until", limits and limits.until)):
             if bound and bound.param is not None and end in ends:
                 parts.put(bound.where, bound.param, ends[end])

@@ -9,7 +9,6 @@ from bizon.common.safe_log import logger
 from bizon.common.waiting import is_in_time
 from bizon.connectors.sources.rest.src.answer import Answer, Api
 from bizon.connectors.sources.rest.src.answers import value_of
-from bizon.source.answers import SafeText
 from bizon.source.body import shown_url
 from bizon.source.session import CappedRetry, Session
 
@@ -104,5 +103,5 @@ class Client:
         """The error without the token that is part of its URL."""
         text = str(error.args[0]) if error.args else ""
         if text != self._api.masked(text):
-            error.args = (SafeText(self._api.masked(text)),)
+            error.args = (self._api.masked(text),)
         return error

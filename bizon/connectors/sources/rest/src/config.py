@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bizon.config.strict import refusal
 from bizon.connectors.sources.rest.src.auth_config import RestAuthConfig, SigningConfig
@@ -29,8 +29,15 @@ class RestHttpConfig(HttpConfig):
     )
 
 
+def _with_a_preset(schema: dict[str, Any]) -> None:
+    """A preset has keys that are required without one."""
+    schema["required"] = [key for key in schema["required"] if key not in ("base_url", "endpoints")]
+
+
 class RestSourceConfig(SourceConfig):
     """``source: {name: rest}``: any JSON API, described in YAML."""
+
+    model_config = ConfigDict(json_schema_extra=_with_a_preset)
 
     variables: Variables = Field(
         default={}, description="Values for `{variables.KEY}` in texts. null = has to be set before it is used."

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from bizon.common.clock import as_utc
 from bizon.config.strict import stated
@@ -60,9 +60,11 @@ def checked_zone(name: str) -> str:
     return name
 
 
-Seconds = Annotated[float, BeforeValidator(seconds_of)]
+Seconds = Annotated[
+    float, BeforeValidator(seconds_of), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
+]
 """Type of a key that holds a duration."""
-Moment = Annotated[datetime, BeforeValidator(moment_of)]
+Moment = Annotated[datetime, BeforeValidator(moment_of), WithJsonSchema({"type": "string"})]
 """Type of a key that holds a moment."""
 MomentFormat = Annotated[str, AfterValidator(checked_format)]
 Zone = Annotated[str, AfterValidator(checked_zone)]

@@ -1,6 +1,5 @@
 """One request for a page: the parts that the configuration describes, and what paging and windows add to them."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -51,18 +50,6 @@ class Parts:
         return found if self.json is None else {**found, "json": self.json}
 
 
-def without_absent(value: Any, uses: Callable[[str], bool]) -> Any:
-    """A JSON value without the parts that use a name which has no value now: the item of a list as a whole, else the
-    key. ``uses``: whether a text has such a name."""
-    if isinstance(value, Mapping):
-        return {
-            key: without_absent(item, uses) for key, item in value.items() if not (isinstance(item, str) and uses(item))
-        }
-    if isinstance(value, list):
-        return [without_absent(item, uses) for item in value if not _uses_directly(item, uses)]
-    return value
-
-
 def is_same_host(url: str, base_url: str) -> bool:
     """Whether a URL has the scheme, host and port of the API, whose credentials it would get."""
     one, other = urlsplit(url), urlsplit(base_url)
@@ -75,13 +62,6 @@ def is_same_host(url: str, base_url: str) -> bool:
 def joined(base_url: str, path: str) -> str:
     """The URL of a path below the base, or the path itself when it is a URL."""
     return path if "://" in path else f"{base_url.rstrip('/')}/{path.lstrip('/')}" if path else base_url
-
-
-def _uses_directly(item: Any, uses: Callable[[str], bool]) -> bool:
-    """Whether an item of a list uses such a name, and not only in an item of a list inside of it."""
-    if isinstance(item, Mapping):
-        return any(_uses_directly(below, uses) for below in item.values() if not isinstance(below, list))
-    return isinstance(item, str) and uses(item)
 
 
 def _texts(value: Any) -> Any:

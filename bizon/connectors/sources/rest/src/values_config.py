@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from bizon.common.secret import Secret, SecretText
 from bizon.common.secret_shapes import is_secret_field
@@ -28,7 +28,7 @@ def _header_values(value: Any) -> Any:
 
 
 def _statuses(value: Any) -> Any:
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+    return [value] if isinstance(value, int | str) and not isinstance(value, bool) else value
 
 
 Params = Annotated[
@@ -37,9 +37,18 @@ Params = Annotated[
     AfterValidator(_hidden),
 ]
 Variables = Annotated[dict[str, str | int | None], AfterValidator(_hidden)]
-Headers = Annotated[dict[str, SecretText], BeforeValidator(_header_values), AfterValidator(checked_within)]
+Headers = Annotated[
+    dict[str, SecretText],
+    BeforeValidator(_header_values),
+    AfterValidator(checked_within),
+    WithJsonSchema({"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}),
+]
 Body = Annotated[dict[str, Any], AfterValidator(checked_body), AfterValidator(_hidden)]
-Statuses = Annotated[list[Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]], BeforeValidator(_statuses)]
+Statuses = Annotated[
+    list[Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]],
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}),
+]
 
 
 def secret_names(params: dict[str, Any], variables: dict[str, Any]) -> list[str]:
