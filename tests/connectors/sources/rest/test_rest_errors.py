@@ -148,3 +148,9 @@ def test_a_check_that_finds_a_wrong_type_says_so(api):
         reachable, reason = source.check_connection()
     assert not reachable
     assert reason.startswith("JMESPath 'length(`1`)'")
+
+
+def test_a_rule_by_content_does_not_fit_an_error_that_is_not_json(api):
+    answers(api, Reply(b"\xff\xfe<html>no</html>", 404))
+    with pytest.raises(requests.HTTPError, match="HTTP 404"):
+        ids(block(api, {"pages": PAGES, "errors": [{"when": "error", "then": "skip"}]}))

@@ -214,3 +214,13 @@ def test_the_first_page_is_asked_for_once_although_the_connection_was_checked(ap
     assert [each.id for each in source.get({}).records] == ["1", "2"]
     assert len(api.served) == 1
     source.close()
+
+
+def test_empty_pages_that_never_end_are_an_error(api, monkeypatch):
+    monkeypatch.setattr("bizon.connectors.sources.rest.src.progress._MOST_EMPTY", 5)
+    api.routes["/items"] = lambda asked: {"items": [], "more": True}
+    with pytest.raises(
+        SourceFetchError, match=r"5 empty pages came in a row, and `pages.more` says that there are more"
+    ):
+        ids(block(api, {"pages": {**PAGE["pages"], "more": "more"}}), restarts=False)
+    assert len(api.served) == 6

@@ -1,10 +1,12 @@
 """Sends requests, and decides what an answer means: a page, the end of a list, a reason to ask again, or an error."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import requests
 
+from bizon.common.errors.errors import SourceError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import is_in_time
 from bizon.connectors.sources.rest.src.answer import Answer, Api
@@ -86,16 +88,15 @@ class Client:
         """The JSON value of an answer. An error is decoded for the rules alone: None when it is not JSON."""
         if failure is None:
             return value_of(response, layout)
-        try:
+        with suppress(requests.RequestException, SourceError, ValueError):
             return response.json()
-        except (requests.RequestException, ValueError, RuntimeError, OSError, Exception):  # noqa: BLE001
-            return None
+        return None
 
     def _checked(self, answer: Answer, response: requests.Response, parts: "Parts") -> Answer:
         if response.status_code >= requests.codes.bad_request:  # where `http.raise_for_status` is false
             raise answer.refused("the API refuses the request")
-        is_graphql = isinstance(parts.json, dict) and "query" in parts.json and isinstance(answer.value, dict)
-        if is_graphql and answer.value.get("errors"):
+        is_graphql = isinstance(parts.json, dict) and isinstance(parts.json.get("query"), str)
+        if is_graphql and isinstance(answer.value, dict) and answer.value.get("errors"):
             raise answer.refused("the answer holds `errors`, so its data may lack something")
         return answer
 
