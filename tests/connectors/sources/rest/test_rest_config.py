@@ -279,3 +279,18 @@ def test_every_stream_of_a_preset_is_valid(name, tmp_path):
 def test_numbers_in_headers_are_text(api):
     source = opened(block(api, {"headers": {"X-Version": 2}}))
     assert source.config.endpoint.headers == {"X-Version": "2"}
+
+
+def test_a_file_that_signs_is_found_next_to_the_configuration(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "signer.py").touch()
+    (folder / "c.yml").write_text(HEAD + "  signing: {file: signer.py}\n" + endpoint("") + TAIL)
+    monkeypatch.chdir(tmp_path)
+    assert load_config(folder / "c.yml").config.source.signing.file == str(folder / "signer.py")
+
+
+def test_signing_excludes_other_credentials(tmp_path):
+    keys = "  signing: {file: s.py}\n  authentication: {type: bearer, params: {token: abcdef}}\n"
+    found = mistakes(tmp_path, keys + endpoint(""))
+    assert found == ["6:3: source.signing: `authentication` is set, too; keep one of them"]
