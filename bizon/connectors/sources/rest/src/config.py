@@ -49,10 +49,10 @@ class RestSourceConfig(SourceConfig):
         default=None, description="A file of yours that signs requests, instead of `authentication`."
     )
     http: RestHttpConfig | None = Field(default=None, description="HTTP time-outs, retries and limits.")
-    defaults: DefaultsConfig = Field(default_factory=DefaultsConfig, description="Settings that all endpoints share.")
     endpoints: dict[str, EndpointConfig] = Field(
         min_length=1, description="The streams: a list of the API each, by name."
     )
+    defaults: DefaultsConfig = Field(default_factory=DefaultsConfig, description="Settings that all endpoints share.")
 
     @model_validator(mode="before")
     @classmethod

@@ -61,10 +61,12 @@ def checked_zone(name: str) -> str:
 
 
 Seconds = Annotated[
-    float, BeforeValidator(seconds_of), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
+    float,
+    BeforeValidator(seconds_of),
+    WithJsonSchema({"title": "duration", "anyOf": [{"type": "string"}, {"type": "number"}]}),
 ]
 """Type of a key that holds a duration."""
-Moment = Annotated[datetime, BeforeValidator(moment_of), WithJsonSchema({"type": "string"})]
+Moment = Annotated[datetime, BeforeValidator(moment_of), WithJsonSchema({"title": "date or moment", "type": "string"})]
 """Type of a key that holds a moment."""
 MomentFormat = Annotated[str, AfterValidator(checked_format)]
 Zone = Annotated[str, AfterValidator(checked_zone)]

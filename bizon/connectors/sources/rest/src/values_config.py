@@ -41,13 +41,21 @@ Headers = Annotated[
     dict[str, SecretText],
     BeforeValidator(_header_values),
     AfterValidator(checked_within),
-    WithJsonSchema({"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}),
+    WithJsonSchema(
+        {
+            "title": "map of secret text",
+            "type": "object",
+            "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        }
+    ),
 ]
 Body = Annotated[dict[str, Any], AfterValidator(checked_body), AfterValidator(_hidden)]
 Statuses = Annotated[
     list[Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]],
     BeforeValidator(_statuses),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}),
+    WithJsonSchema(
+        {"title": "integer or list", "anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}
+    ),
 ]
 
 
