@@ -27,7 +27,11 @@ __all__ = [
     "resolve",
 ]
 
-_OWN_FILES = (("source", "source_file_path"), ("destination", "config", "destination_file_path"))
+_OWN_FILES = (
+    ("source", "source_file_path"),
+    ("source", "signing", "file"),
+    ("destination", "config", "destination_file_path"),
+)
 
 
 def build_config(

@@ -14,7 +14,7 @@ from bizon.config.document import Document, KeyPath, dotted
 from bizon.config.references import PUBLIC_KEYS
 from bizon.config.selected import UNUSABLE
 from bizon.config.shapes import Place, find_place
-from bizon.config.strict import UNKNOWN_KEY, allowed, nearest
+from bizon.config.strict import STATED, UNKNOWN_KEY, allowed, nearest
 
 _EXPECTED = (
     (r"string_type|string_sub_type|string_unicode", "a text"),
@@ -145,6 +145,8 @@ def _problem(line: _Line, values: Any) -> Problem:
         return Problem(path, "a key must be a text; put it in quotes")
     if kind == UNKNOWN_KEY:
         return Problem(path, line.error["msg"])
+    if kind == STATED:
+        return Problem(path, line.error["msg"], at_value=at_value)
     if kind == "extra_forbidden":  # from a model that is not strict
         return Problem(path, "unknown key")
     if kind == "union_tag_not_found":

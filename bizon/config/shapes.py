@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -98,6 +99,7 @@ def _below(place: Place, step: str | int) -> Place:
                 model = selected.class_of(below)
                 return Place(path, () if model is None else (model,), None, below, place.branches, selected)
             discriminator = field.discriminator if isinstance(field.discriminator, str) else None
+            discriminator = discriminator or _discriminator(field.annotation)
             return Place(path, alternatives(field.annotation), discriminator, below, place.branches)
         if origin is tuple and arguments and arguments[-1] is not Ellipsis:
             arguments = arguments[step : step + 1] if isinstance(step, int) else ()
@@ -109,9 +111,13 @@ def _below(place: Place, step: str | int) -> Place:
 
 
 def _discriminator(annotation: Any) -> str | None:
+    """The key that selects one of several classes, also where None is allowed as well."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        return next(filter(None, map(_discriminator, arguments)), None)
     if get_origin(annotation) is not Annotated:
         return None
-    found = (getattr(each, "discriminator", None) for each in get_args(annotation)[1:])
+    found = (getattr(each, "discriminator", None) for each in arguments[1:])
     return next((each for each in found if isinstance(each, str)), None)
 
 

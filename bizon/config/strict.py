@@ -1,7 +1,7 @@
 """The base of every block of a configuration."""
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -16,6 +16,9 @@ of every setting that is a time."""
 
 UNKNOWN_KEY = "unknown_key"
 """The type of the error for a key that a block does not have."""
+
+STATED = "stated"
+"""The type of an error whose text is shown as it is: it repeats no value, or an expression, which is not secret."""
 
 
 class StrictModel(BaseModel):
@@ -70,6 +73,25 @@ def nearest(wrong: str, choices: Sequence[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     match = get_close_matches(wrong.lower(), by_lower, n=1)
     return f"; did you mean '{by_lower[match[0]]}'?" if match else ""
+
+
+def stated(text: str) -> PydanticCustomError:
+    """The error of a validator whose text repeats no value of the block. A text raised as ValueError is masked wherever
+    it has a word of the block in it."""
+    return PydanticCustomError(STATED, "{text}", {"text": text})
+
+
+def pointed(text: str, position: int, problem: str) -> PydanticCustomError:
+    """The error for an expression: the problem, and below it the expression with a caret at a position, from 0."""
+    line = " ".join(text.split("\n"))
+    return stated(f"{problem}\n    {line}\n    {' ' * position}^" if line else problem)
+
+
+def refusal(model: str, problems: Iterable[tuple[tuple[str | int, ...], str]]) -> ValidationError:
+    """The error of a validator of a whole block: each problem is a path below the block, and a text that repeats no
+    value."""
+    lines = [InitErrorDetails(type=stated(text), loc=path, input=None) for path, text in problems]
+    return ValidationError.from_exception_data(model, lines, hide_input=True)
 
 
 def allowed(choices: Sequence[str]) -> str:

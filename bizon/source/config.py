@@ -175,6 +175,12 @@ class SourceConfig(StrictModel):
         return None
 
     @property
+    def can_be_incremental(self) -> bool:
+        """False when this stream cannot be incremental, though its source can. The config class then refuses the mode;
+        the suite for sources leaves out what is about it."""
+        return True
+
+    @property
     def is_endless(self) -> bool:
         """True in sync mode ``stream``: there is no last page, and rows reach their place as they come."""
         return self.sync_mode is SourceSyncModes.STREAM

@@ -27,11 +27,13 @@ fetched again."""
 
 class OfferedStream(NamedTuple):
     """A stream that a source has found behind its connection, for ``bizon stream list CONFIG``. ``kind``: what it is
-    there, for people. ``records``: about how many there are; None when nothing tells."""
+    there, for people. ``records``: about how many there are; None when nothing tells. ``is_incremental``: False when
+    this one cannot be incremental, though the source can."""
 
     name: str
     kind: str = ""
     records: int | None = None
+    is_incremental: bool = True
 
 
 class SourceRecord(ModelLike):

@@ -1,6 +1,7 @@
 """One page fetched under a fault, and everything that came out of it."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from bizon.common.interrupts import is_for_the_process
+from bizon.common.secret import MASK
 from bizon.source.body import decode_json
 from bizon.testing.source_faults import Answer, Fault, Served, detour_of
 from bizon.testing.source_subject import NotApplicable, Page, Subject, broken
@@ -51,12 +53,20 @@ class Trial(NamedTuple):
     @property
     def names_a_path(self) -> bool:
         """Whether the error names a URL that got the fault, such as the page, or the login that follows its 401."""
-        return any(urlsplit(each.url).path in str(self.error) for each in self.served if each.is_faulty)
+        paths = [urlsplit(each.url).path for each in self.served if each.is_faulty]
+        return any(path in text for path in paths for text in (str(self.error), *_unmasked(str(self.error), paths)))
 
     @property
     def times(self) -> int:
         """How often the request that got the fault was sent."""
         return sum(each[:3] == self.hit[:3] for each in self.served)
+
+
+def _unmasked(error: str, paths: Sequence[str]) -> Iterator[str]:
+    """The paths that an error names with a secret masked in them."""
+    for masked in re.findall(rf"/[^\s/:]*{re.escape(MASK)}[^\s:]*", error):
+        pattern = re.escape(masked).replace(re.escape(MASK), ".+")
+        yield from (path for path in paths if re.search(f"{pattern}$", path))
 
 
 def spots(subject: Subject, pages: Sequence[Page] = ()) -> list[Spot]:

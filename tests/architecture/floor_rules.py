@@ -11,6 +11,8 @@ from typing import NamedTuple
 FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (0, "*__init__.py"),
     (1, "*/config.py */column_config.py"),
+    (1, "connectors/sources/rest/src/*_config.py"),
+    *((1, f"connectors/sources/rest/src/{name}.py") for name in ("consistency", "presets", "selector", "template")),
     (1, "destination/column_types.py destination/column_names.py destination/typed_config.py"),
     (6, "cli/* __main__.py"),
     (5, "engine/engine.py engine/records.py engine/looking.py engine/runner/* testing/*"),
@@ -65,9 +67,10 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
 OPEN_TO_GUESTS = (
     "source/* destination/* config/strict.py config/streams.py rows/frames.py rows/exact_json.py "
     "rows/json_text.py "
-    "common/models.py common/sync.py common/secret.py common/clock.py common/errors/errors.py common/private_files.py "
+    "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/clock.py "
+    "common/errors/errors.py common/private_files.py "
     "google/credentials.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
-    "monitoring/monitor.py"
+    "monitoring/monitor.py discovery/files.py"
 )
 LIGHT = {"pydantic", "pydantic_core", *sys.stdlib_module_names}
 LIGHT_TOO = (
@@ -75,6 +78,8 @@ LIGHT_TOO = (
     ("config/loading.py config/document.py config/messages.py", "yaml"),
     ("config/loading.py config/references.py", "dotenv"),
     ("config/selected.py", "import_module()"),
+    ("connectors/sources/rest/src/selector.py", "jmespath"),
+    ("connectors/sources/rest/src/presets.py", "yaml"),
 )
 HEAVY = {"polars", "sqlalchemy", "google", "confluent_kafka", "pika", "pyarrow"}
 FAMILY, FAMILY_HOME = "connectors/destinations/bigquery*", "connectors/destinations/bigquery/src/*"

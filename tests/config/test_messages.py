@@ -1,15 +1,15 @@
 """Each mistake in a configuration is one line: where, which key, what is allowed, what was meant."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bizon.common.secret import SecretText
 from bizon.config.document import document_from_dict
 from bizon.config.messages import problems_in, report
-from bizon.config.strict import StrictModel
+from bizon.config.strict import StrictModel, pointed, refusal
 from bizon.connectors.sources.dummy.src.config import DummySourceConfig
 
 
@@ -57,8 +57,10 @@ class House(Strict):
     points: list[Point] = Field(default_factory=list)
     owner_name: str = Field(default="o", alias="owner")
     code: str = Field(default="A1", pattern=r"^[A-Z]\d$")
+    guest: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
     token: SecretText = ""
     note: str = ""
+    formula: str = ""
 
     @field_validator("note")
     @classmethod
@@ -66,6 +68,19 @@ class House(Strict):
         if value:
             raise ValueError(f"cannot use {value} here")
         return value
+
+    @field_validator("formula")
+    @classmethod
+    def _has_no_plus(cls, value: str) -> str:
+        if "+" in value:
+            raise pointed(value, value.index("+"), "a formula adds nothing")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "House":
+        if self.code == "B2":
+            raise refusal("House", [(("door", "x"), "the door does not fit"), (("code",), "nor does the code")])
+        return self
 
 
 def mistakes(data: Any, model: type[BaseModel] = House) -> list[str]:
@@ -84,6 +99,8 @@ def mistakes(data: Any, model: type[BaseModel] = House) -> list[str]:
         ({"door": {"x": 1, "X": 1}}, "door.X: unknown key; allowed: x, y; did you mean 'x'?"),
         ({"pet": {"kind": "cat", "live": 3}}, "pet.live: unknown key; allowed: kind, lives; did you mean 'lives'?"),
         ({"pet": {"kind": "dgo"}}, "pet.kind: unknown value 'dgo'; allowed: cat, dog; did you mean 'dog'?"),
+        ({"guest": {"kind": "dgo"}}, "guest.kind: unknown value 'dgo'; allowed: cat, dog; did you mean 'dog'?"),
+        ({"guest": {"kind": "cat", "lives": 0}}, "guest.lives: must be at least 1"),
         ({"pet": {"kind": 3}}, "pet.kind: unknown value: a number; allowed: cat, dog"),
         ({"pet": {}}, "pet.kind: required key is missing; allowed: cat, dog"),
         ({"pet": 3}, "pet: expected a mapping of keys, found a number"),
@@ -112,13 +129,21 @@ def mistakes(data: Any, model: type[BaseModel] = House) -> list[str]:
         ({"shape": {"radius": "wide", "label": "x"}}, "shape.radius: expected a number, found a text"),
         ({"code": "xx"}, r"code: must match ^[A-Z]\d$"),
         ({"ower": "x"}, "ower: unknown key; allowed: name, color, material, floors, warm, door, shape, size, pet, "
-         "pets, pair, points, owner, code, token, note; did you mean 'owner'?"),
+         "pets, pair, points, owner, code, guest, token, note, formula; did you mean 'owner'?"),
         ({"radius": 3}, "radius: unknown key; allowed: name, color, material, floors, warm, door, shape, size, pet, "
-         "pets, pair, points, owner, code, token, note; did you mean 'shape.radius'?"),
+         "pets, pair, points, owner, code, guest, token, note, formula; did you mean 'shape.radius'?"),
     ],
 )  # fmt: skip
 def test_a_mistake_names_the_key_what_is_allowed_and_what_was_meant(data: dict[str, Any], expected: str) -> None:
     assert mistakes(data) == [expected]
+
+
+def test_an_expression_is_shown_with_a_caret_below_the_mistake() -> None:
+    assert mistakes({"formula": "a + b"}) == ["formula: a formula adds nothing", "    a + b", "      ^"]
+
+
+def test_mistakes_between_keys_are_named_where_they_are() -> None:
+    assert mistakes({"code": "B2", "name": "door"}) == ["door.x: the door does not fit", "code: nor does the code"]
 
 
 def test_several_mistakes_are_one_line_each() -> None:

@@ -5,7 +5,8 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from enum import Enum
 from inspect import get_annotations
 from pathlib import Path
@@ -32,7 +33,15 @@ CONFIG_PAGE = ROOT / "docs/reference/config.md"
 CLI_PAGE = ROOT / "docs/reference/cli.md"
 GENERATED = "<!-- Generated: python tests/docs/reference.py --write -->"
 FILE_TITLE = "The file"
-SCALARS = {str: "text", int: "integer", float: "number", bool: "true or false", dict: "map", Any: "any"}
+SCALARS = {
+    datetime: "date",
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    dict: "map",
+    Any: "any",
+}
 SHARED: dict[type[BaseModel], str] = {
     AbstractDestinationDetailsConfig: "destination.config",
     SourceConfig: "source",
@@ -59,11 +68,34 @@ def render_config_reference() -> str:
     for name in sorted({info.name for info in list_sources()}):
         config_class = load_source(name).get_config_class()
         lines += _model_section(f"source (name: {name})", config_class, level=3)
+        shown = {*_shared_blocks()}
         for key, field in _own_fields(config_class):
-            path = f"source.{key}" + ("[]" if _is_list(field.annotation) else "")
-            for model in _models(field.annotation):
-                lines += _model_section(f"{path} (name: {name})", model, level=3)
+            lines += _source_sections(name, f"source.{field.alias or key}", field.annotation, shown)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _shared_blocks() -> Iterator[type[BaseModel]]:
+    """The blocks of every source, and the parameters of an authentication: they have their sections."""
+    yield from PARAMS_BY_TYPE.values()
+    yield AuthConfig
+    for field in SourceConfig.model_fields.values():
+        for model in _models(field.annotation):
+            yield model
+            yield from (below for each in model.model_fields.values() for below in _models(each.annotation))
+
+
+def _source_sections(name: str, path: str, annotation: Any, shown: set[type[BaseModel]]) -> Iterator[str]:
+    """Sections of the blocks below a key of a source, each block once."""
+    path += "[]" if _is_list(annotation) else ".NAME" if _is_map(annotation) else ""
+    models = list(_models(annotation))
+    for model in models:
+        if model in shown:
+            continue
+        shown.add(model)
+        chosen = _selector(model) if len(models) > 1 else ""
+        yield from _model_section(f"{path} (name: {name}{chosen and f', {chosen}'})", model, level=3)
+        for key, field in model.model_fields.items():
+            yield from _source_sections(name, f"{path}.{field.alias or key}", field.annotation, shown)
 
 
 def render_cli_reference() -> str:
@@ -125,7 +157,8 @@ def _selector(model: type[BaseModel]) -> str:
     for name in ("name", "type"):
         field = model.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is Literal:
-            return f"{name}: {get_args(field.annotation)[0].value}"
+            value = get_args(field.annotation)[0]
+            return f"{name}: {getattr(value, 'value', value)}"
     return ""
 
 
@@ -171,14 +204,19 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield from _models(argument)
 
 
+def _is_map(annotation: Any) -> bool:
+    arguments = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return any(get_origin(inner) is dict for inner in arguments)
+
+
 def _is_list(annotation: Any) -> bool:
     arguments = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     return any(getattr(get_origin(inner), "__name__", "") in ("list", "tuple", "Sequence") for inner in arguments)
 
 
 def _type(field: FieldInfo) -> str:
-    if any(isinstance(part, WithJsonSchema) for part in field.metadata):
-        return "secret text"
+    if known := _titled(field.metadata):
+        return known
     limits = "".join(
         f" {SIGNS[type(limit)][0]} {getattr(limit, SIGNS[type(limit)][1])}"
         for limit in field.metadata
@@ -193,8 +231,7 @@ def _type_text(annotation: Any) -> str:
     if annotation in SCALARS:
         return SCALARS[annotation]
     if origin is Annotated:
-        secret = any(isinstance(part, WithJsonSchema) for part in arguments[1:])
-        return "secret text" if secret else _type_text(arguments[0])
+        return _titled(arguments[1:]) or _type_text(arguments[0])
     if origin in (Union, UnionType):
         texts = [_type_text(inner) for inner in arguments if inner is not NoneType]
         return " or ".join([*dict.fromkeys(texts), *(["null"] if NoneType in arguments else [])])
@@ -209,6 +246,15 @@ def _type_text(annotation: Any) -> str:
     if issubclass(annotation, Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
     return "block"
+
+
+def _titled(metadata: Iterable[Any]) -> str | None:
+    """The words for a type that describes itself; its schema has a title, or it is a secret."""
+    for part in metadata:
+        if isinstance(part, WithJsonSchema):
+            schema = part.json_schema or {}
+            return "secret text" if schema.get("format") == "password" else schema.get("title")
+    return None
 
 
 def _default(field: FieldInfo) -> str:

@@ -59,6 +59,7 @@ def print_offered(config: str, custom_source: str | None, env_file: str | None) 
     from bizon.cli.text.console_logs import console_logs
     from bizon.engine.looking import offered_streams
     from bizon.source.discover import resolve_source_class, streams_of, supports_incremental
+    from bizon.source.models import OfferedStream
 
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
         loaded = loaded_from(path, custom_source, env_file)
@@ -66,10 +67,10 @@ def print_offered(config: str, custom_source: str | None, env_file: str | None) 
         scrub = loaded.scrubber()
         with console_logs("ERROR", scrub):
             found = offered_streams(loaded)
-        mode = _mode(supports_incremental(source_class))
+        increments = supports_incremental(source_class)
         say(f"Available streams for {loaded.config.source.name}:")
-        for each in found if found is not None else streams_of(source_class):
-            say(scrub(f"{mode} - {each if isinstance(each, str) else f'{each.name}{_about(each)}'}"))
+        for each in found if found is not None else map(OfferedStream, streams_of(source_class)):
+            say(scrub(f"{_mode(increments and each.is_incremental)} - {each.name}{_about(each)}"))
 
 
 def print_destinations() -> None:

@@ -52,7 +52,8 @@ def _names() -> Iterator[str]:
 
 def _any_source(base: Schema) -> Schema:
     """The ``source`` block of any source, custom ones included. A source may add keys, and narrow those that exist."""
-    known = {**base["properties"], "authentication": {"description": "How to authenticate; see `type`."}}
+    loose = {"authentication": "How to authenticate; see `type`.", "http": "HTTP time-outs and retries."}
+    known = {**base["properties"], **{key: {"description": text} for key, text in loose.items()}}
     return {**base, "title": "Source", "properties": known, "additionalProperties": True}
 
 

@@ -12,6 +12,7 @@ from bizon.cli.files import in_folder_of_paths
 from bizon.cli.options import RunOptions
 from bizon.cli.output import say
 from bizon.cli.text.console_logs import console_logs
+from bizon.common.clock import fixed_at
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError
 from bizon.common.secret import registry
 from bizon.config.loading import build_config, load_env_files, load_yaml
@@ -93,18 +94,25 @@ def _line(verdict: Verdict) -> str:
 def _exchange(
     options: SuiteOptions, subject: Subject, variables: Mapping[str, str], secrets: list[str]
 ) -> Iterator[None]:
-    """Within: HTTP is recorded, replayed, or left alone."""
-    masks = Masks(secrets)
+    """Within: HTTP is recorded, replayed, or left alone. The clock stands still in a recording: the ends of windows are
+    part of its requests."""
+    if options.record is None and options.replay is None:
+        yield
+        return
+    with fixed_at(subject.began), _cassette_of(options, subject, variables, Masks(secrets)):
+        yield
+
+
+@contextmanager
+def _cassette_of(options: SuiteOptions, subject: Subject, variables: Mapping[str, str], masks: Masks) -> Iterator[None]:
     if options.record is not None:
         kept = without_short_secrets(variables, subject.config)
         recorder = _cassettes().recorded(Path(options.record), subject.began, kept, masks)
         with registry.announced_to(masks.add), recorder:  # the writer of the recording sees what the source learned
             yield
-    elif options.replay is not None:
-        with _cassettes().replayed(Path(options.replay), masks):
-            yield
     else:
-        yield
+        with _cassettes().replayed(Path(options.replay or ""), masks):
+            yield
 
 
 def _cassettes() -> Any:

@@ -1,0 +1,125 @@
+"""The ``rest`` source: any JSON API, described in YAML."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.auth import AuthBase
+
+from bizon.common.clock import utc_now
+from bizon.common.errors.errors import SourceError
+from bizon.common.waiting import ends_with
+from bizon.connectors.sources.rest.src.ahead import Ahead, Ending
+from bizon.connectors.sources.rest.src.answer import Api
+from bizon.connectors.sources.rest.src.build import Builder
+from bizon.connectors.sources.rest.src.client import Client
+from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
+from bizon.connectors.sources.rest.src.lists import Lists
+from bizon.connectors.sources.rest.src.pace import pace_of
+from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
+from bizon.connectors.sources.rest.src.placement import authenticator_of
+from bizon.connectors.sources.rest.src.windows import Bounds, Window
+from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
+from bizon.source.source import AbstractSource
+
+if TYPE_CHECKING:
+    from bizon.source.config import SourceConfig
+    from bizon.source.session import Session
+
+
+class RestSource(AbstractSource):
+    """Reads one endpoint of the configuration, and the endpoints of its parents. A page is one request, and one more
+    for each page of parents."""
+
+    config: RestSourceConfig
+
+    def __init__(self, config: RestSourceConfig) -> None:
+        super().__init__(config)
+        self._lists: list[Lists] = []
+        http = self._http
+        self._ahead = Ahead(http.concurrency)
+        api = Api(config.base_url, config.hidden_params, config.token_in_path)
+        self._client = Client(self.session, api, http.retries, self._ending)
+        self._reader = self._reader_of(config.stream)
+
+    @staticmethod
+    def streams() -> list[str]:
+        return ["*"]
+
+    @staticmethod
+    def get_config_class() -> "type[SourceConfig]":
+        return RestSourceConfig
+
+    def get_authenticator(self) -> AuthBase | None:
+        return authenticator_of(self.config.authentication, self.config.signing)
+
+    def get_session(self) -> "Session":
+        self._ending = Ending()
+        with ends_with(self._ending):
+            session = super().get_session()
+        if self._http.rate is not None:
+            session.keep_pace(pace_of(self.config.base_url, self._http.rate))
+        return session
+
+    def check_connection(self) -> tuple[bool, Any | None]:
+        """Asks for the first page, of the topmost parents where there are any. ``get`` uses the answer."""
+        try:
+            self._reader.check(self._whole(self.config.stream))
+        except (requests.RequestException, SourceError, ValueError) as error:
+            return False, str(error)
+        return True, None
+
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        """A page of the whole stream, since ``incremental.start`` if that is set."""
+        return self._page(pagination, self._whole(self.config.stream))
+
+    def get_records_after(
+        self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
+    ) -> SourceIteration:
+        """A page of the changes in the window. Raises SourceError for an endpoint without ``incremental``."""
+        limits = self.config.endpoint.incremental
+        if limits is None:
+            raise SourceError(f"endpoint '{self.config.stream}' has no key `incremental`: it cannot tell what changed")
+        since = source_state.last_run - timedelta(seconds=limits.lookback or 0)
+        until = source_state.run_started_at
+        return self._page(pagination, Bounds(Window(since, until), until or utc_now()))
+
+    def offered_streams(self) -> list[OfferedStream]:
+        """The endpoints of the configuration. Nothing is asked for."""
+        return [
+            OfferedStream(name, each.path, is_incremental=each.incremental is not None)
+            for name, each in self.config.endpoints.items()
+        ]
+
+    def close(self) -> None:
+        self._ending.close()
+        self._ahead.close()
+        super().close()
+
+    @property
+    def _http(self) -> RestHttpConfig:
+        return self.config.http or RestHttpConfig(retries=self._http_config().retries)
+
+    def _page(self, pagination: dict[str, Any] | None, bounds: Bounds) -> SourceIteration:
+        found, following = self._reader.step(pagination or {}, bounds)
+        if following is None:
+            for lists in self._lists:
+                lists.report()
+        return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
+
+    def _whole(self, stream: str) -> Bounds:
+        """The records that a full refresh of an endpoint reads."""
+        limits = self.config.endpoints[stream].incremental
+        return Bounds(Window(None if limits is None else limits.start, None), utc_now())
+
+    def _reader_of(self, stream: str) -> Reader:
+        config, endpoint = self.config, self.config.endpoints[stream]
+        rules = [*endpoint.errors, *config.defaults.errors]
+        build = Builder(config, endpoint)
+        lists = Lists(stream, endpoint, config.pages_of(endpoint), rules, self._client, self._ahead, build)
+        self._lists.append(lists)
+        if endpoint.parent is None:
+            return Alone(lists)
+        above = endpoint.parent.stream
+        parents = self._reader_of(above)
+        return Children(stream, endpoint.parent, endpoint.keys_of("parent"), parents, lists, self._whole(above))

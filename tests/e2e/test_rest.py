@@ -1,0 +1,175 @@
+"""The source ``rest`` through the real command: kills, increments, what the server was asked for."""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standins.rest.server import Asked, RestStandIn, by_cursor, by_page, changed_within, items
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+PROJECTS = [{"id": f"p{number}"} for number in range(5)]
+ENDPOINTS: dict[str, Any] = {
+    "projects": {
+        "path": "/projects",
+        "records": "data.items",
+        "pages": {"type": "cursor", "param": "cursor", "next": "meta.next"},
+    },
+    "issues": {
+        "path": "/projects/{parent.id}/issues",
+        "parent": {"stream": "projects", "include": {"project": "id"}},
+        "records": "items",
+        "id": ["project", "id"],
+        "pages": {"type": "page", "param": "page", "total": "total", "strict": True},
+    },
+}
+ALL = [f"{project['id']}:{number}" for project in PROJECTS for number in range(1, 6)]
+
+
+@pytest.fixture
+def api() -> Iterator[RestStandIn]:
+    with RestStandIn().running() as server:
+        server.routes["/projects"] = lambda asked: by_cursor(PROJECTS, asked)
+        server.routes["/projects/*"] = lambda asked: by_page(items(5), asked)
+        yield server
+
+
+@pytest.fixture
+def issues(pipeline: "Pipeline", api: RestStandIn) -> "Pipeline":
+    pipeline.source(source_file_path=None, name="rest", stream="issues", base_url=api.url, endpoints=ENDPOINTS)
+    return pipeline.destination(buffer_size=0)
+
+
+def rows(pipeline: "Pipeline") -> list[str]:
+    return [line["source_record_id"] for line in pipeline.lines()]
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize(
+    "place",
+    ["/projects/p1/issues?page=3", "/projects/p3/issues?page=1", "/projects/p4/issues?page=4", "/projects?cursor=2"],
+)
+def test_a_kill_inside_a_child_stream_costs_the_page_in_flight(
+    issues: "Pipeline", api: RestStandIn, place: str, runner: str
+) -> None:
+    """Semantics 1. The server counts: no page comes twice, except for the one that the kill interrupted, and the first
+    page of the parents, which the check of the connection asks for."""
+    killed: list[int] = []
+
+    def kill(asked: Asked) -> None:
+        if asked.key == place and killed:
+            wait_until_all_is_committed(issues, children_before(api, place))
+            os.killpg(killed.pop(), signal.SIGKILL)
+
+    api.before = kill
+    run = issues.start("--runner", runner)
+    killed.append(run.pid)
+    run.communicate(timeout=60)
+    assert run.returncode == -signal.SIGKILL
+    issues.run("--runner", runner)
+    assert rows(issues) == ALL
+    counts = api.counts()
+    assert len(counts) == 5 * 4 + 3
+    assert {page for page, count in counts.items() if count > 1} == {place, "/projects?"}
+    assert max(counts.values()) == 2
+
+
+def children_before(api: RestStandIn, place: str) -> int:
+    """The pages of children that were served before a page."""
+    return len([asked for asked in api.served if asked.path != "/projects" and asked.key != place])
+
+
+def wait_until_all_is_committed(pipeline: "Pipeline", pages: int) -> None:
+    """The time limit of the test bounds it."""
+    while True:
+        with closing(sqlite3.connect(pipeline.folder / "state.sqlite3")) as state:
+            found = state.execute("SELECT max(to_source_iteration) FROM destination_cursors").fetchone()[0]
+        if found is not None and found + 1 >= pages:
+            return
+        time.sleep(0.01)
+
+
+def test_an_increment_appends_what_changed_and_a_window_is_fetched_again(
+    pipeline: "Pipeline", api: RestStandIn
+) -> None:
+    records = items(7)
+    api.routes["/items"] = lambda asked: by_page(changed_within(records, asked), asked)
+    endpoint = {
+        "path": "/items",
+        "records": "items",
+        "pages": {"type": "page", "param": "page"},
+        "incremental": {"cursor_field": "updated_at", "since": {"param": "since"}, "until": {"param": "until"}},
+    }
+    keys = {"name": "rest", "stream": "items", "base_url": api.url, "sync_mode": "incremental"}
+    pipeline.source(source_file_path=None, endpoints={"items": endpoint}, **keys)
+    pipeline.run()
+    assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7]
+    pipeline.run()
+    assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7]
+    records[3] |= {"name": "changed", "updated_at": datetime.now(UTC).isoformat()}
+    pipeline.run()
+    assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7, 4]
+    pipeline.run("--since", "2024-05-02T10:00:00Z", "--until", "2024-05-03T10:00:00Z")
+    assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7, 4, 3]
+
+
+def test_the_endpoints_of_a_configuration_are_listed_and_nothing_is_asked_for(
+    issues: "Pipeline", api: RestStandIn
+) -> None:
+    done = issues.bizon("stream", "list", "config.yml")
+    assert sorted(done.stdout.splitlines()) == [
+        "Available streams for rest:",
+        "[Full refresh only] - issues (/projects/{parent.id}/issues)",
+        "[Full refresh only] - projects (/projects)",
+    ]
+    assert api.served == []
+
+
+def test_a_recording_of_windows_replays_later(pipeline: "Pipeline", api: RestStandIn) -> None:
+    """The ends of windows were those of the moment of the replay, and the recording lacked the newest."""
+    began = datetime.now(UTC) - timedelta(seconds=2)
+    records = [{"id": number, "at": (began + timedelta(seconds=number)).isoformat()} for number in range(2)]
+
+    def within(asked: Asked) -> list[dict[str, Any]]:
+        low, high = asked.params["since"], asked.params.get("until", "9")
+        return [each for each in records if low <= each["at"].replace("+00:00", "Z") < high]
+
+    api.routes["/items"] = lambda asked: {"items": within(asked)}
+    limits = {
+        "cursor_field": "at",
+        "since": {"param": "since"},
+        "until": {"param": "until"},
+        "start": began.isoformat(),
+        "window": "1s",
+    }
+    endpoint = {"path": "/items", "records": "items", "incremental": limits}
+    http = {"retries": {"backoff_factor": 0}}
+    keys = {"name": "rest", "stream": "items", "base_url": api.url, "http": http, "endpoints": {"items": endpoint}}
+    pipeline.source(source_file_path=None, **keys)
+    pipeline.bizon("source", "test", "config.yml", "--record", "tape")
+    pipeline.bizon("source", "test", "config.yml", "--replay", "tape")
+
+
+def test_a_recording_replays_without_the_server(issues: "Pipeline", api: RestStandIn) -> None:
+    """Semantics 5."""
+    api.routes["/projects"] = lambda asked: by_cursor(PROJECTS[:3], asked)
+    api.routes["/projects/*"] = lambda asked: by_page(items(2), asked)
+    api.admits = lambda asked: asked.headers.get("authorization") == "Bearer a-secret-token"
+    issues.source(
+        authentication={"type": "bearer", "params": {"token": "a-secret-token"}},
+        http={"retries": {"backoff_factor": 0}},
+    )
+    recorded = issues.bizon("source", "test", "config.yml", "--record", "tape")
+    assert "a-secret-token" not in (issues.folder / "tape" / "exchange.yaml").read_text()
+    api.admits = lambda asked: False
+    served = len(api.served)
+    replayed = issues.bizon("source", "test", "config.yml", "--replay", "tape")
+    assert len(api.served) == served
+    assert replayed.stdout.count("ok") == recorded.stdout.count("ok") > 20
