@@ -219,9 +219,7 @@ def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
             asked.append(how)
             return types.WriteStream(name="s")
 
-    class Rows:
-        descriptor = DescriptorProto(name="Row")
-
-    writer = TableWriter(Client(), "p.d.t", Rows(), request_bytes=9, threads=1, offsets=True)  # type: ignore[arg-type]
+    row = DescriptorProto(name="Row")
+    writer = TableWriter(Client(), "p.d.t", row, request_bytes=9, threads=1, offsets=True)  # type: ignore[arg-type]
     writer._open()
     assert {name: asked[0][name] for name in REQUEST_OPTIONS} == REQUEST_OPTIONS
