@@ -53,6 +53,7 @@ def test_fields_in_quotes(tmp_path: Path, piece_size: int, end: str) -> None:
         ("1", "it has 1 fields, and there are 2 columns"),
         ("1,2,3", "it has 3 fields, and there are 2 columns"),
         ('1,5" pipe', "a quote is inside of a field without quotes"),
+        ('1,a "b" c', "a quote is inside of a field without quotes"),
         ('"1"x,2', "after a field in quotes comes more text"),
         ('1,"2', "a quote is never closed"),
         ('"1,2', "a quote is never closed"),

@@ -65,12 +65,12 @@ def test_text_that_is_no_json_is_an_error(tmp_path: Path, text: str | bytes, rea
 
 
 def test_a_value_that_is_no_object_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.json", '[{"a":1}, 12, "x", null, [1], {"a":2}]')
-    for piece_size in PIECES:
+    path = written(tmp_path / "a.json", '[{"a":1}, 1234567, "x", null, [1], {"a":2}]')
+    for piece_size in range(1, 50):
         found = read(path=path, piece_size=piece_size)
         assert found.data == [{"a": 1}, {"a": 2}]
         assert found.reasons[0] == f"{path}, value 2 is not a record: it is not a JSON object"
-        assert [each["line"] for each in found.refused] == ["12", '"x"', "null", "[1]"]
+        assert [each["line"] for each in found.refused] == ["1234567", '"x"', "null", "[1]"]
 
 
 def test_a_value_that_is_too_long_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

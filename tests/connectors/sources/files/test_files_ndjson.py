@@ -73,11 +73,12 @@ def test_the_bytes_of_a_line_that_is_not_text_are_kept(tmp_path: Path) -> None:
     assert read(path=path).refused == [{"file": path, "line_number": 1, "line_base64": "eyJhIjoi/yJ9"}]
 
 
-def test_a_record_without_its_id_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.jsonl", '{"id":"x"}\n{"ix":"y"}\n{"id":null}\n{"id":""}\n')
+@pytest.mark.parametrize("line", ['{"ix":"y"}', '{"id":null}', '{"id":""}'])
+def test_a_record_without_its_id_is_refused(tmp_path: Path, line: str) -> None:
+    path = written(tmp_path / "a.jsonl", f'{{"id":"x"}}\n{line}\n')
     found = read(path=path, id="id")
-    assert found.data == [{"id": "x"}]
-    assert [reason.partition(": ")[2] for reason in found.reasons] == ["it has no 'id' to identify it by"] * 3
+    assert found.ids == ["x", f"{path}#2"]
+    assert found.reasons == [f"{path}, line 2 is not a record: it has no 'id' to identify it by"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -104,6 +105,23 @@ def test_a_file_that_is_cut_off_is_an_error(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(SourceFetchError, match="cannot be read as Parquet"):
         read(path=str(path))
+
+
+def test_a_file_that_changes_while_polars_reads_it_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"n": range(10)}).write_parquet(path)
+    usual = pl.LazyFrame.collect
+
+    def late(frame: pl.LazyFrame, **keys: Any) -> Any:
+        found = usual(frame, **keys)
+        path.write_bytes(path.read_bytes() + b"more")
+        return found
+
+    opened = source(path=str(path))
+    monkeypatch.setattr(pl.LazyFrame, "collect", late)
+    with pytest.raises(SourceFetchError, match="has changed while it was read"):
+        opened.get({})
+    opened.close()
 
 
 def test_a_file_that_changes_between_two_pages_is_an_error(tmp_path: Path) -> None:
