@@ -6,12 +6,17 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymysql.constants import FIELD_TYPE
 
+from bizon.connectors.sources.sql.src.config import SqlSourceConfig
 from bizon.connectors.sources.sql.src.durations import duration
 from bizon.connectors.sources.sql.src.exact import decoded, encoded
+from bizon.connectors.sources.sql.src.flavour import Column
+from bizon.connectors.sources.sql.src.mysql import MySql
 from bizon.connectors.sources.sql.src.values import single_number
 
 VALUES = (
@@ -75,6 +80,20 @@ def test_a_number_of_32_bits_keeps_its_value(value: float) -> None:
 
 
 def _text(fragment: object) -> str:
-    import orjson
-
     return orjson.dumps(fragment).decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "literal"),
+    [
+        (FIELD_TYPE.NEWDECIMAL, "12345678901234567890.10", "12345678901234567890.10"),
+        (FIELD_TYPE.DOUBLE, "0.1", "0.1e0"),
+        (FIELD_TYPE.FLOAT, "1e300", "1e300"),
+    ],
+)
+def test_numbers_of_mysql_are_compared_as_numbers(kind: int, text: str, literal: str) -> None:
+    """MySQL, of which there is no server here, compares a decimal with a text as floats: MariaDB does not."""
+    flavour = MySql(SqlSourceConfig(name="sql", stream="t", url="mysql://host/db"))
+    assert str(flavour.bound(Column("a", kind), text)) == literal
+    with pytest.raises(ValueError, match="could not convert"):
+        flavour.bound(Column("a", kind), "1; DROP TABLE t")

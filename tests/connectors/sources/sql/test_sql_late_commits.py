@@ -203,6 +203,13 @@ def test_with_a_lookback_such_a_role_may_read(stranger: Place, early: Connection
     assert "only source.lookback covers rows that are committed late" in capfd.readouterr().err
 
 
+def test_a_snapshot_is_never_older_than_the_question_for_open_transactions(place: Place) -> None:
+    """In a transaction with one snapshot, rows that are committed before that question would be lost."""
+    url = postgres_url(place) + "%20-cdefault_transaction_isolation%3Dserializable"
+    query = {"q": "SELECT current_setting('transaction_isolation') AS isolation"}
+    assert Reading(url=url, stream="q", queries=query, fresh=False).column("isolation") == ["read committed"]
+
+
 def test_a_standby_and_prepared_transactions_leave_the_open_ones_unknown() -> None:
     """This server has neither; the answer of the statement is made up."""
 

@@ -159,7 +159,7 @@ def listing(pipeline: Pipeline) -> list[str]:
 
 def test_stream_list_shows_tables_views_and_queries_with_estimates(pipeline: Pipeline, tmp_path: Path) -> None:
     view, keyless = "CREATE VIEW v AS SELECT * FROM items", "CREATE TABLE notes (text)"
-    rows = list(numbers(1234))
+    rows = list(numbers(1235))
     insert = "INSERT INTO items VALUES (?, ?, NULL)"
     url = sqlite_file(tmp_path / "shop.db", CREATE.format(kind="TEXT"), view, keyless, rows=rows, insert=insert)
     pipeline.source(url=url, stream="not-there-yet", queries={"few": "SELECT 1"}, source_file_path=None)

@@ -125,7 +125,7 @@ def test_a_date_of_zeros_is_not_null(mariadb: MariaDb) -> None:
 def test_a_window_of_the_past(database: Database) -> None:
     url = with_table(database, *(f"({each}, '2024-05-0{each} 10:00:00', {each})" for each in range(1, 6)))
     window = incremental_state({}, datetime(2024, 5, 2, 10, tzinfo=UTC), datetime(2024, 5, 4, 10, tzinfo=UTC))
-    with closing(source_of(**incremental(url, null_cursor="exclude"))) as source:
+    with closing(source_of(**incremental(url, null_cursor="exclude", page_size=9))) as source:
         assert list(source.get_records_after(window, {}).records.ids) == ["2", "3"]
     with (
         closing(source_of(**incremental(url, cursor_field="n"))) as source,
