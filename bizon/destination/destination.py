@@ -139,10 +139,8 @@ class AbstractDestination(ABC):
         """Within: the table can be read. ``bizon show`` and ``bizon schema`` call it, instead of ``check_connection``
         and all that follows it. It opens the target for reading only; waits for others have a bound. Raises
         NoTableError and DestinationConnectionError. The default raises DestinationError: there is no table to read."""
-        raise DestinationError(
-            f"destination '{self.sync_metadata.destination_alias}' has no table to show: "
-            f"{type(self).__name__} does not override `reading`"
-        )
+        name, own = self.sync_metadata.destination_alias, type(self).__name__
+        raise DestinationError(f"destination '{name}' has no table to show: {own} does not override `reading`")
 
     @property
     def infers_columns(self) -> bool:

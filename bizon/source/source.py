@@ -32,9 +32,8 @@ class AbstractSource(ABC):
     other calls there have none: a stream continues from the position of its source."""
 
     cursor_resolution: ClassVar[float] = 0
-    """Seconds; the unit of the timestamps by which the API filters: 0.001 for milliseconds, 1 for whole seconds, 60
-    when they are cut to the minute, 0 for microseconds. The windows of incremental runs then begin and end at whole
-    units. ``source.cursor_resolution`` in the YAML wins."""
+    """Seconds; the unit of the times by which the API filters: 0.001 for milliseconds, 60 for minutes, 0 for
+    microseconds. Windows of incremental runs begin and end at whole units. The key of this name in the YAML wins."""
 
     fetches_over_http: ClassVar[bool] = True
     """False for a source whose pages do not come from requests of ``self.session``, but from a broker, a database or a

@@ -23,7 +23,6 @@ from bizon.source.discover import load_custom_source
 from bizon.testing.source import SourceConformance
 
 TOKEN = "s3cret-token-of-the-users"
-CHANGED = "2099-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def test_in_the_tree_a_killed_run_resumes_and_the_next_one_appends_what_changed(
     assert len(first_pages_again) == 1  # of check_connection
     assert rows(package) == USERS
 
-    api.items[2] |= {"name": "changed", "updated_at": CHANGED}
+    api.items[2] |= {"name": "changed", "updated_at": datetime.now(UTC).isoformat()}
     assert all("updated_after" in place for place in run(package, api, config)[1:])
     assert rows(package) == [*USERS, api.items[2]]
 

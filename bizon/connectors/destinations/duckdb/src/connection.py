@@ -50,6 +50,11 @@ class Cursor:
         """The rows of the last query."""
         return self._raw.fetchall()
 
+    @property
+    def description(self) -> list[tuple[Any, ...]] | None:
+        """The columns of the last query, by name first."""
+        return self._raw.description
+
     def close(self) -> None:
         """The connection stays open."""
 
