@@ -43,7 +43,7 @@ def print_streams(source: str, custom_source: str | None) -> None:
             streams.update(dict.fromkeys(info.streams or (), info.supports_incremental))
     say(f"Available streams for {source}:")
     for stream, incremental in streams.items():
-        what = f"those behind a connection, see {_OF_A_CONFIG}" if stream == ANY_STREAM else stream
+        what = f"those that a configuration names, see {_OF_A_CONFIG}" if stream == ANY_STREAM else stream
         say(f"{_mode(incremental)} - {what}")
 
 
