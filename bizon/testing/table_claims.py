@@ -45,7 +45,7 @@ class TableClaims(ClaimedBehaviours):
     ``keeps_json``: columns of type json keep order and repetition of keys. ``keeps_numbers``: they keep numbers that
     are neither integers of 64 bits nor floats; else such a value is rescued. ``decimals``: the types of the engine,
     where it has only some sizes of decimals. ``not_here``: names of hard values (``table_values.py``) that the server
-    of the test cannot hold although the engine can, each with the reason: tests of them are skipped.
+    of the test cannot hold although the engine can, each with the reason: they are not sent.
 
     ``exactly_once_in_stream`` is true here unless a class says otherwise.
     """

@@ -21,11 +21,6 @@ class Hard(NamedTuple):
     large_inside: tuple[str, ...] = ()
 
 
-def name_of(hard: Hard) -> str:
-    """The name of a hard value."""
-    return next(name for name, each in HARD.items() if each is hard)
-
-
 def _hard(*texts: str, rescued: tuple[str, ...] = (), refused: tuple[int, ...] = (), **types: str) -> Hard:
     return Hard(texts, types, rescued, refused)
 

@@ -9,6 +9,7 @@ from typing import Any
 import fastjsonschema
 import pytest
 import yaml
+from docs.conftest import variables_in
 
 from bizon.cli.commands.schema import pipeline_schema
 from bizon.common.errors.errors import ConfigError
@@ -71,7 +72,7 @@ def test_the_schema_accepts_every_file_that_the_command_accepts(
     path: Path, accepts: Accepts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers and choices by reference, and keys that ``streams`` fill in, used to be marked as mistakes."""
-    for variable in ("POSTGRES_PASSWORD", "BIZON_ENV_PG_PASSWORD"):
+    for variable in variables_in(path.read_text(encoding="utf-8")):
         monkeypatch.setenv(variable, "p")
     monkeypatch.chdir(path.parent)  # finds a source file of the folder
     document = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from bizon.connectors.destinations.file.src import destination as file
 from bizon.connectors.destinations.file.src.file_staging import FileStaging
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Output
-from bizon.destination import column_names, fitting, leaves, table_schema, typed, typed_batch
+from bizon.destination import column_names, fitting, leaves, table_schema, typed, typed_batch, typed_engine
 from bizon.destination.column_names import NameRules
 from bizon.destination.column_receipts import ColumnReceipts
 from bizon.destination.column_types import FLOAT64, INT64, JSON, TEXT
@@ -180,11 +180,11 @@ MUTANTS = {
         "rule_3_a_strict_table_refuses_what_does_not_fit",
     ),
     "widens integers to floats": Mutant(
-        replacing(table_schema, "widened", _widens_integers_to_floats),
+        replacing(typed_engine, "widened", _widens_integers_to_floats),
         "rule_4_a_column_that_might_change_a_stored_value_stays",
     ),
     "does not widen": Mutant(
-        replacing(table_schema, "widened", lambda _: lambda existing, found: None),
+        replacing(typed_engine, "widened", lambda _: lambda existing, found: None),
         "rule_4_a_column_is_widened_and_no_stored_value_changes",
         STAGED,
     ),

@@ -13,6 +13,8 @@ from e2e.faults import EVERYTHING, Mount, assert_clear_failure, fault, finished,
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=3)
+
 RUNNERS = ["thread", "process"]
 FORMATS = ["json", "parquet"]
 FULL, STATE_FULL = "No space left on device", "database or disk is full"

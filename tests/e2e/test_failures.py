@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2)
+
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))
 WaitFor = Callable[[Callable[[], bool]], None]

@@ -12,6 +12,8 @@ from e2e.faults import fault
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2)
+
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))
 

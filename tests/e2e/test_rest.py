@@ -15,6 +15,8 @@ from standins.rest.server import Asked, RestStandIn, by_cursor, by_page, changed
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2)
+
 PROJECTS = [{"id": f"p{number}"} for number in range(5)]
 ENDPOINTS: dict[str, Any] = {
     "projects": {
@@ -133,7 +135,7 @@ def test_the_endpoints_of_a_configuration_are_listed_and_nothing_is_asked_for(
 
 
 def test_a_recording_of_windows_replays_later(pipeline: "Pipeline", api: RestStandIn) -> None:
-    """The ends of windows were those of the moment of the replay, and the recording lacked the newest."""
+    """The ends of windows came from the moment of the replay, and the recording lacked the newest."""
     began = datetime.now(UTC) - timedelta(seconds=2)
     records = [{"id": number, "at": (began + timedelta(seconds=number)).isoformat()} for number in range(2)]
 

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
 
 MODULES = {
+    "azure": ("obstore",),
     "bigquery": ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.storage"),
     "duckdb": ("duckdb",),
+    "gcs": ("obstore",),
     "kafka": ("confluent_kafka", "fastavro"),
     "mysql": ("pymysql",),
     "postgres": ("psycopg",),
     "rabbitmq": ("pika",),
+    "s3": ("obstore",),
 }
 """The modules of an extra that bizon imports; a queue needs only the first one. A backend is opened before the job, so
 it reports a missing package itself."""

@@ -41,7 +41,7 @@ class KintoSourceConfig(SourceConfig):
 
 
 class AskedPauses:
-    """The pauses that the server asks for. They are no position, so they may be lost with the process."""
+    """The pauses that the server asks for. They are not a position, so they may be lost with the process."""
 
     def __init__(self, longest: float | None) -> None:
         self._longest, self._until = longest, 0.0

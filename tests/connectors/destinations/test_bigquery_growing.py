@@ -27,6 +27,8 @@ from bizon.destination.models import BatchRange, ResumePoint
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
+pytestmark = pytest.mark.matrix(share=3)
+
 STAGED = pytest.mark.parametrize("config_of", [loads.config_of, v2.config_of], ids=["bigquery", "v2"])
 ALL = pytest.mark.parametrize(
     "config_of", [loads.config_of, v2.config_of, inserts.config_of], ids=["loads", "v2", "all"]
@@ -70,7 +72,7 @@ def own(warehouse: "Warehouse", name: str = "items") -> list[dict[str, Any]]:
 
 @ALL
 @pytest.mark.parametrize("mode", ["full_refresh", "stream"])
-def test_what_the_owner_of_a_table_has_set_stays(warehouse: "Warehouse", config_of: Configure, mode: str) -> None:
+def test_the_settings_of_the_owner_of_a_table_stay(warehouse: "Warehouse", config_of: Configure, mode: str) -> None:
     make(warehouse, OWNED)
     config = config_of(warehouse, unnest=True)
     records = [

@@ -162,7 +162,7 @@ class TestJson:
         ],
         ids=["numbers", "keys of two objects", "500 levels", "text of brackets", "a float without a point"],
     )
-    def test_what_bigquery_keeps_is_in_the_column(self, text: str) -> None:
+    def test_a_value_that_bigquery_keeps_is_in_its_column(self, text: str) -> None:
         rows = typed(f'{{"a":{text},"b":1}}', '{"a":[]}')
         assert rescued(rows) == [None, None]
         assert json.loads(rows.frame["a"][0]) == json.loads(text)
@@ -179,7 +179,7 @@ class TestJson:
         ],
         ids=["integer", "fraction", "infinite", "repeated key", "repeated key inside", "501 levels"],
     )
-    def test_what_it_would_change_or_refuse_is_rescued(self, text: str) -> None:
+    def test_a_value_that_it_would_change_or_refuse_is_rescued(self, text: str) -> None:
         rows = typed(f'{{"a":{text},"b":1}}', '{"a":[]}')
         assert kinds(rows) == {"a": "json", "b": "int64"}
         assert rows.frame["a"].to_list() == [None, "[]"]

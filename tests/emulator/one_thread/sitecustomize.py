@@ -1,6 +1,6 @@
 """The emulator's own DuckDB with one thread: its tables are tiny, and several emulators share the processors. And load
 jobs that read a column of type JSON as BigQuery does, with the raw value of its key: the emulator reads the text of a
-string without its quotes, which is no JSON."""
+string without its quotes, which is not JSON."""
 
 import sys
 from typing import Any

@@ -255,7 +255,7 @@ def test_a_refused_run_that_was_overtaken_takes_nothing_back(backend: AbstractBa
     assert open_job(backend, INCREMENTAL).replaces
 
 
-def test_what_a_killed_run_has_left_is_withdrawn(backend: AbstractBackend) -> None:
+def test_the_reset_of_a_killed_run_is_withdrawn(backend: AbstractBackend) -> None:
     """Killed after it was refused, or between any two of its steps."""
     before = open_job(backend, INCREMENTAL)
     commit(backend, before, {"page": 1})
@@ -287,7 +287,7 @@ def kept(tmp_path: Path) -> BizonConfig:
 
 @pytest.mark.parametrize("half", Role)
 def test_while_a_run_is_in_progress_nothing_is_withdrawn(kept: BizonConfig, half: Role) -> None:
-    """A request beside a run is allowed: it is for the next one."""
+    """A request during a run is allowed: it is for the next one."""
     with build_backend(kept) as backend:
         with held_lease(backend, lease_key(KEY, half), 60, lambda _: None):
             request_reset(kept)

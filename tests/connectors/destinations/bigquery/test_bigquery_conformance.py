@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bigquery import Warehouse
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 class TestBigQuery(InWarehouse):
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:

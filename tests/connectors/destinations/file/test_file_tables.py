@@ -13,6 +13,8 @@ import pytest
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.testing.tables import TableConformance
 
+pytestmark = pytest.mark.matrix(share=3)
+
 
 def files(config: Any) -> list[Path]:
     """The output: a file, or the files of a folder in sync mode stream; none before it is there."""

@@ -17,6 +17,8 @@ from bizon.testing.source import SourceConformance
 if TYPE_CHECKING:
     from connectors.sources.files.conftest import Bucket
 
+pytestmark = pytest.mark.matrix(share=3)
+
 ROWS = [{"id": f"r{number}", "text": 'some, "text"' * (number % 3)} for number in range(40)]
 NO_TIME: dict[str, str] = {
     "equal_timestamps_at_the_edge_of_a_window_are_not_lost": "continues from its next_state",

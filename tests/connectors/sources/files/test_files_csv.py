@@ -86,7 +86,7 @@ def test_a_quote_that_closes_in_a_later_line_costs_its_own_line(tmp_path: Path, 
     assert found.reasons == [f"{path}, line 2 is not a record: after a field in quotes comes more text"]
 
 
-def test_bytes_that_are_no_text_cost_their_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_cost_their_line(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", b"a,b\n1,\xff\n2,ok\n")
     found = read(path=path)
     assert found.data == [{"a": "2", "b": "ok"}]
@@ -194,7 +194,7 @@ def test_the_path_comes_first(tmp_path: Path) -> None:
 )
 @example([["\r", ""], ["", "\n"]], 1, True)
 @example([[""], ["a"], [""]], 100, False)
-def test_whatever_a_writer_writes_is_read_back(
+def test_every_text_of_a_writer_is_read_back(
     tmp_path: Path, rows: list[list[str]], piece_size: int, quotes_all: bool
 ) -> None:
     text = io.StringIO(newline="")

@@ -57,14 +57,14 @@ def test_an_empty_array_has_no_records(tmp_path: Path, text: str, piece_size: in
     ],
 )
 @pytest.mark.parametrize("piece_size", PIECES)
-def test_text_that_is_no_json_is_an_error(tmp_path: Path, text: str | bytes, reason: str, piece_size: int) -> None:
+def test_text_that_is_not_json_is_an_error(tmp_path: Path, text: str | bytes, reason: str, piece_size: int) -> None:
     path = written(tmp_path / "a.json", text)
     with pytest.raises(SourceFetchError, match=reason) as found:
         read(path=path, format="json", piece_size=piece_size)
     assert path in str(found.value)
 
 
-def test_a_value_that_is_no_object_is_refused(tmp_path: Path) -> None:
+def test_a_value_that_is_not_an_object_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", '[{"a":1}, 1234567, "x", null, [1], {"a":2}]')
     for piece_size in range(1, 50):
         found = read(path=path, piece_size=piece_size)

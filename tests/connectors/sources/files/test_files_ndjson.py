@@ -31,7 +31,7 @@ def test_the_default_id_is_path_and_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("piece_size", [1, 8_388_608])
-def test_blank_lines_crlf_and_a_byte_order_mark_are_no_records(tmp_path: Path, piece_size: int) -> None:
+def test_blank_lines_crlf_and_a_byte_order_mark_are_not_records(tmp_path: Path, piece_size: int) -> None:
     text = '\ufeff{"a":1}\r\n  \r\n\r\n {"a":2} \r\n{"a":3}'
     path = written(tmp_path / "a.ndjson", text)
     found = read(path=path, piece_size=piece_size)

@@ -45,7 +45,7 @@ def names(**keys: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(("pattern", "expected"), CASES.items())
-def test_what_a_pattern_matches(tree: Path, pattern: str, expected: list[str]) -> None:
+def test_a_pattern_matches(tree: Path, pattern: str, expected: list[str]) -> None:
     assert names(path=pattern) == expected, "below the working directory"
     assert names(path=f"{tree}/{pattern}") == expected, "below the root"
 
@@ -78,7 +78,7 @@ def test_a_path_that_matches_nothing_is_an_error(tree: Path, path: str) -> None:
     assert read(path=path, allow_no_files=True).ids == []
 
 
-def test_a_folder_is_no_file(tree: Path) -> None:
+def test_a_folder_is_not_a_file(tree: Path) -> None:
     assert source(path=f"{tree}/x/").check_connection() == (
         False,
         f"{tree}/x/ is not a file; for the files of a folder write {tree}/x/*",

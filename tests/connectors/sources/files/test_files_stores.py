@@ -149,7 +149,7 @@ def test_incremental_runs_go_by_the_etag(bucket: "Bucket") -> None:
     assert read(state=changed_since(second.state), **bucket.keys("*")).ids == []
 
 
-def test_what_is_not_there_is_an_error(s3: "Bucket") -> None:
+def test_a_missing_object_is_an_error(s3: "Bucket") -> None:
     assert source(**s3.keys("no/*")).check_connection() == (
         False,
         f"no file matches {s3.url}/no/*; if that is right, and the stream is empty, set source.allow_no_files: true",
@@ -162,7 +162,7 @@ def test_what_is_not_there_is_an_error(s3: "Bucket") -> None:
     assert "\n" not in reason
 
 
-def test_a_server_that_is_away_is_an_error_on_one_line() -> None:
+def test_an_unreachable_server_is_an_error_on_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
     storage = {"endpoint": url, "access_key_id": "x", "secret_access_key": "y", "retries": 0, "timeout": 5}

@@ -246,7 +246,7 @@ def test_selectors_of_other_tools_paste_in(expression, found):
         ([0], True),
     ],
 )
-def test_what_holds(value, is_true):
+def test_an_expression_holds_unless_it_is_empty_or_false(value, is_true):
     assert holds("a", {"a": value}) is is_true
 
 

@@ -70,7 +70,7 @@ def test_a_rule_of_the_endpoint_comes_before_the_usual_ones(api):
     assert ids(block(api, {"pages": PAGES, "errors": [{"when": "code == `7`", "then": "skip"}]}, **rules)) == []
 
 
-def test_an_error_that_is_not_raised_by_the_session_is_no_page(api):
+def test_an_error_that_is_not_raised_by_the_session_is_not_a_page(api):
     answers(api, Reply({"items": items(2)}, 404))
     with pytest.raises(SourceFetchError, match=r"the API refuses the request"):
         ids(block(api, {"pages": PAGES}, http={"raise_for_status": False}))
@@ -135,7 +135,7 @@ def test_an_error_of_the_server_is_tried_again_without_a_rule(api):
     assert ids(block(api, {"pages": PAGES})) == ["1", "2", "3"]
 
 
-def test_what_the_session_has_tried_again_is_not_tried_again_by_a_rule(api):
+def test_a_request_that_the_session_has_retried_is_not_retried_by_a_rule(api):
     api.before = lambda asked: Reply({"message": "slow down"}, 429)
     with pytest.raises(requests.HTTPError, match="HTTP 429"):
         ids(block(api, {"pages": PAGES, "errors": [{"status": 429, "then": "retry"}]}))

@@ -186,7 +186,7 @@ def test_more_pages_without_a_cursor_are_an_error(api):
         ids(block(api, endpoint))
 
 
-def test_pages_of_a_page_style_begin_where_they_are_told(api):
+def test_pages_of_a_page_style_begin_at_their_start(api):
     api.routes["/items"] = lambda asked: {"items": {"0": items(2), "1": items(1, 3)}.get(asked.params["page"], [])}
     assert ids(block(api, {"pages": {**PAGE["pages"], "start": 0}})) == ALL[:3]
 

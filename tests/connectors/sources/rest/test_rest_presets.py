@@ -117,7 +117,7 @@ class TestStripe:
         assert [each.id for each in found] == [f"evt_{number}" for number in range(8, -1, -1)]
         assert found[-1].timestamp == START
 
-    def test_what_was_created_since(self, api):
+    def test_events_of_a_window(self, api):
         source = preset(api, "stripe", "events", authentication=BEARER)
         found = ids(source, window("2024-05-01T00:06:00", "2024-05-01T00:08:00"))
         assert found == [f"evt_{number}" for number in range(8, 1, -1)]  # an overlap of five minutes

@@ -143,7 +143,7 @@ def test_history_is_read_in_windows_that_meet_and_the_last_is_open(api):
 FUTURE = {"id": 99, "updated_at": "2090-01-01T00:00:00Z"}
 
 
-def test_what_is_older_than_the_start_is_left_out(api):
+def test_a_record_older_than_the_start_is_left_out(api):
     serve(api)
     assert ids(block(api, endpoint(start="2024-05-03"))) == ["5", "6", "7"]
 

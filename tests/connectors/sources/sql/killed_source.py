@@ -38,7 +38,7 @@ class KilledSource(SqlSource):
 
 
 def _wait_for_checkpoints(count: int) -> None:
-    """Wait until this process has committed so many pages; the files of the state are counted from its start."""
+    """Wait until this process has committed this many pages; the files of the state are counted from its start."""
     before = int(os.environ.get("COMMITTED", "0"))
     until = time.monotonic() + BOUND
     while time.monotonic() < until:

@@ -14,6 +14,8 @@ from postgres import Place
 from bizon.connectors.sources.sql.src.source import SqlSource
 from bizon.testing.source import SourceConformance
 
+pytestmark = pytest.mark.matrix(share=3)
+
 TABLE = "CREATE TABLE items (id INTEGER PRIMARY KEY, name VARCHAR(100), updated_at {kind})"
 EMPTY = "CREATE TABLE empty_items (id INTEGER PRIMARY KEY)"
 ROWS = [(number, f"name {number}", f"2024-05-{number // 2 + 1:02d} 10:00:00") for number in range(1, 12)]

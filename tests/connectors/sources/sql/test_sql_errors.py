@@ -30,7 +30,7 @@ SHOP = ("CREATE TABLE orders (id INTEGER PRIMARY KEY, total INTEGER)", "CREATE V
 
 
 def refusal(**block: Any) -> str:
-    """What check_connection says."""
+    """The answers of check_connection."""
     with closing(source_of(**block)) as source:
         reachable, reason = source.check_connection()
     assert not reachable
@@ -240,7 +240,7 @@ def test_a_server_that_goes_away_in_the_middle_is_waited_for(far: tuple[Proxy, s
 
 
 @pytest.mark.usefixtures("_quick")
-def test_a_server_that_stays_away_is_an_error(far: tuple[Proxy, str]) -> None:
+def test_a_server_that_stays_unreachable_is_an_error(far: tuple[Proxy, str]) -> None:
     proxy, url = far
     with closing(source_of(url=url, stream="t", page_size=6)) as source:
         page = source.get({})

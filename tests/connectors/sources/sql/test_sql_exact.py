@@ -47,7 +47,7 @@ def test_a_value_comes_back_from_a_checkpoint(value: object) -> None:
     "value",
     [2**63, float("inf"), Decimal("1.10"), "NUL\0", b"\xff", UUID(int=7), date(1, 1, 1), time(1), datetime(1, 1, 1)],
 )
-def test_what_json_lacks_is_named_by_its_type(value: object) -> None:
+def test_a_value_that_json_lacks_is_named_by_its_type(value: object) -> None:
     assert list(encoded(value)) == [type(value).__name__]
 
 

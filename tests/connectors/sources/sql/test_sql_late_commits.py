@@ -178,7 +178,9 @@ def stranger(place: Place) -> Iterator[Place]:
     place.rows(f"DROP ROLE {role}")
 
 
-def test_a_role_that_does_not_see_open_transactions_is_told(place: Place, stranger: Place, early: Connection) -> None:
+def test_a_role_that_does_not_see_open_transactions_is_an_error(
+    place: Place, stranger: Place, early: Connection
+) -> None:
     early.execute("INSERT INTO t (id) VALUES (2)")
     with pytest.raises(SourceFetchError, match=r"GRANT pg_read_all_stats to the role\. Or set source.lookback"):
         Pipeline(stranger).run()

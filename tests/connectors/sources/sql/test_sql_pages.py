@@ -15,6 +15,8 @@ from postgres import Place
 from bizon.common.errors.errors import SourceFetchError
 from bizon.source.models import RESTARTS
 
+pytestmark = pytest.mark.matrix(share=2)
+
 KEYED = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)"
 INSERT = "INSERT INTO t VALUES (?, ?)"
 
@@ -254,7 +256,7 @@ def test_a_checkpoint_of_another_key_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_deleted_and_inserted_meanwhile_does_not_move_the_others(tmp_path: Path, seed: int) -> None:
+def test_rows_that_are_deleted_and_inserted_meanwhile_do_not_move_the_others(tmp_path: Path, seed: int) -> None:
     url = sqlite_file(tmp_path / "f.db", KEYED, rows=list(numbers(60)), insert=INSERT)
     chance = random.Random(seed)
     stay = set(chance.sample(range(60), 40))

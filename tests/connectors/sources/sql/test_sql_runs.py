@@ -17,6 +17,8 @@ from e2e.conftest import Pipeline
 from mariadb import MariaDb
 from postgres import Place
 
+pytestmark = pytest.mark.matrix(share=4)
+
 SOURCE = Path(__file__).with_name("killed_source.py")
 ROWS = 50
 CREATE = "CREATE TABLE items (id INTEGER PRIMARY KEY, name VARCHAR(20), seen {kind})"

@@ -1,4 +1,4 @@
-"""Every value arrives as the database has it: no digit, no offset and no byte is lost on the way."""
+"""Every value arrives as it is in the database: no digit, no offset and no byte is lost on the way."""
 
 import base64
 from pathlib import Path

@@ -14,6 +14,8 @@ from mariadb import MariaDb
 
 from bizon.common.errors.errors import SourceFetchError
 
+pytestmark = pytest.mark.matrix(share=3)
+
 TO_SETTLE = 2.1  # seconds
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, seen {kind}, n INTEGER)"
 STAMPS = {"sqlite": "TEXT", "duckdb": "TIMESTAMPTZ", "postgresql": "TIMESTAMPTZ", "mariadb": "DATETIME"}
@@ -168,7 +170,7 @@ def test_texts_of_sqlite_that_are_times_are_compared_in_their_own_form(tmp_path:
     assert abs(now - until) < timedelta(seconds=70)
 
 
-def test_texts_of_sqlite_that_are_no_times_are_compared_as_they_are(tmp_path: Path) -> None:
+def test_texts_of_sqlite_that_are_not_times_are_compared_as_they_are(tmp_path: Path) -> None:
     url = sqlite_file(tmp_path / "f.db", TABLE.format(kind="TEXT"), "INSERT INTO t VALUES (1, 'b', 1), (2, 'a', 2)")
     first = Reading(**incremental(url))
     sqlite_file(tmp_path / "f.db", "INSERT INTO t VALUES (3, 'c', 3)")
@@ -177,7 +179,7 @@ def test_texts_of_sqlite_that_are_no_times_are_compared_as_they_are(tmp_path: Pa
         Reading(state=first.state, **incremental(url, lookback=1))
 
 
-def test_another_cursor_field_than_that_of_the_last_run_is_refused(database: Database) -> None:
+def test_a_cursor_field_that_differs_from_the_last_run_is_refused(database: Database) -> None:
     url = with_table(database, "(1, '2024-05-01 10:00:00', 1)")
     first = Reading(**incremental(url))
     with pytest.raises(

@@ -11,6 +11,7 @@ from bizon.config.strict import MOST_SECONDS, StrictModel
 from bizon.source.config import SourceConfig
 
 SCHEMES = ("s3", "gs", "az")
+_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 _MARK = "://"
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -125,6 +126,11 @@ class FilesSourceConfig(SourceConfig):
     def id_fields(self) -> tuple[str, ...]:
         """The fields of the id; none for path and row number."""
         return () if self.id is None else (self.id,) if isinstance(self.id, str) else self.id
+
+    @property
+    def extra(self) -> str | None:
+        """The extra for the object store; None for local files."""
+        return _EXTRAS.get(self.scheme)
 
     @property
     def scheme(self) -> str:

@@ -2,8 +2,9 @@
 
 import re
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator
 
 from bizon.common.secret import SecretText
 from bizon.config.strict import MOST_SECONDS
@@ -55,7 +56,9 @@ class SqlSourceConfig(SourceConfig):
         description="In sync_mode incremental, records whose cursor_field is null: include = read in every run, since "
         "nothing tells when they changed | exclude = never read | fail = the run ends with an error.",
     )
-    lookback: float = Field(
+    lookback: Annotated[
+        float, WithJsonSchema({"title": "duration", "anyOf": [{"type": "string"}, {"type": "number"}]})
+    ] = Field(
         default=0,
         ge=0,
         le=MOST_SECONDS,
