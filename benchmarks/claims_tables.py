@@ -64,7 +64,7 @@ def memory(bench: Bench) -> list[Claim]:
     few = min(_records(bench), _AS_MANY_AS)
     targets: dict[str, dict[str, Any]] = {
         "duckdb": {"database": "bizon.duckdb", "destination_id": "records"},
-        "postgres": {**postgres.place(), "schema": "bizon_bench_run", "destination_id": "records"},
+        "postgres": {**postgres.place(), "schema": "bizon_bench_memory", "destination_id": "records"},
     }
     claims = []
     for name, config in targets.items():

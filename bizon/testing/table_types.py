@@ -20,7 +20,8 @@ class TableTypes(TableClaims):
     """A part of ``TableConformance``."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """A case for each hard value that the server of the test can hold. Called by pytest."""
+        """Also a case for each hard value that the server of the test can hold."""
+        super().pytest_generate_tests(metafunc)
         if "hard" in metafunc.fixturenames:
             here = {name: hard for name, hard in HARD.items() if name not in self.not_here}
             metafunc.parametrize("hard", here.values(), ids=here)

@@ -210,7 +210,7 @@ def test_stream_list_of_a_database_that_is_not_there(pipeline: Pipeline) -> None
 def test_the_source_is_listed_without_its_streams(pipeline: Pipeline) -> None:
     lines = pipeline.bizon("source", "list").stdout.splitlines()
     assert "sql - [see `bizon stream list CONFIG`]" in lines
-    assert "behind a connection" in pipeline.bizon("stream", "list", "sql").stdout
+    assert "that a configuration names" in pipeline.bizon("stream", "list", "sql").stdout
 
 
 def test_a_preview_reads_one_page(pipeline: Pipeline, url: str) -> None:
