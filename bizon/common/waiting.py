@@ -52,6 +52,21 @@ def stop_sign() -> StopSign | None:
     return _sign.get()
 
 
+class Closing:
+    """A stop flag for a source that fetches on threads of its own: set when the run must end, or when the source is
+    closed. After an error no thread waits for its next attempt then. Created on the thread of the run."""
+
+    def __init__(self) -> None:
+        self._run = stop_sign()
+        self._is_closed = False
+
+    def is_set(self) -> bool:
+        return self._is_closed or (self._run is not None and self._run.is_set())
+
+    def close(self) -> None:
+        self._is_closed = True
+
+
 def was_stopped(error: BaseException | None) -> bool:
     """Whether an error comes from a wait that ended early, however a source has wrapped it."""
     seen: list[BaseException] = []

@@ -7,6 +7,7 @@ or on which it panics.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,8 @@ _LAST_DAY = _LAST_SECOND // 86_400
 _LONGEST = 2**62  # duration, in its own unit
 _YEAR_1, _YEAR_10_000 = -62_135_596_800, 253_402_300_800  # seconds; Python knows the moments between them
 
-_Rule = Callable[[pl.Expr], pl.Expr]
+Rule = Callable[[pl.Expr], pl.Expr]
+"""A conversion, or a test, of the values of a column."""
 
 
 def column_without_json(frame: pl.DataFrame) -> tuple[str, str] | None:
@@ -35,7 +37,8 @@ def rows_as_json(frame: pl.DataFrame) -> tuple[pl.Series, dict[int, str]]:
     column. All types of the frame must have a JSON form.
     """
     faults = _rows_beyond(frame)
-    rules = {name: _readable(dtype, bool(faults)) for name, dtype in frame.schema.items()}
+    convert = partial(_readable, cut=bool(faults))
+    rules = {name: at_leaves(dtype, convert) for name, dtype in frame.schema.items()}
     columns = [pl.col(name) if rule is None else rule(pl.col(name)).alias(name) for name, rule in rules.items()]
     return frame.select(pl.struct(columns).struct.json_encode()).to_series(), faults
 
@@ -88,15 +91,21 @@ def _path_without_json(path: str, dtype: pl.DataType) -> tuple[str, str] | None:
     return (path, str(dtype).lower()) if isinstance(dtype, pl.Binary | pl.Object | pl.Unknown) else None
 
 
-def _readable(dtype: pl.DataType, cut: bool) -> _Rule | None:
-    """The conversion that makes Polars write values of this type by the rules; None when none is needed.
-    ``cut``: moments beyond the calendar become null."""
+def at_leaves(dtype: pl.DataType, conversion: Callable[[pl.DataType], Rule | None]) -> Rule | None:
+    """The conversion of values of a type that converts what is inside of its structs, lists and arrays, at any depth.
+    ``conversion``: of a type without an inside; None when it needs none. None when nothing inside needs one."""
     if isinstance(dtype, pl.Struct):
-        rules = {field.name: _readable(_type(field.dtype), cut) for field in dtype.fields}
+        rules = {field.name: at_leaves(_type(field.dtype), conversion) for field in dtype.fields}
         return _per_field(rules) if any(rules.values()) else None
     if isinstance(dtype, pl.List | pl.Array):
-        inner = _readable(_type(dtype.inner), cut)
+        inner = at_leaves(_type(dtype.inner), conversion)
         return None if inner is None else _per_item(inner, dtype)
+    return conversion(dtype)
+
+
+def _readable(dtype: pl.DataType, cut: bool) -> Rule | None:
+    """The conversion that makes Polars write values of a type without an inside by the rules; None when none is needed.
+    ``cut``: moments beyond the calendar become null."""
     zoned = _in_utc if isinstance(dtype, pl.Datetime) and dtype.time_zone is None else None
     beyond = _beyond(dtype) if cut else None
     if beyond is None:
@@ -113,7 +122,7 @@ def _unchanged(value: pl.Expr) -> pl.Expr:
     return value
 
 
-def _per_field(rules: Mapping[str, _Rule | None]) -> _Rule:
+def _per_field(rules: Mapping[str, Rule | None]) -> Rule:
     def rule(value: pl.Expr) -> pl.Expr:
         fields = [
             (value.struct.field(name) if inner is None else inner(value.struct.field(name))).alias(name)
@@ -124,11 +133,11 @@ def _per_field(rules: Mapping[str, _Rule | None]) -> _Rule:
     return rule
 
 
-def _per_item(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
+def _per_item(inner: Rule, dtype: pl.List | pl.Array) -> Rule:
     return lambda value: _as_list(value, dtype).list.eval(inner(pl.element()))
 
 
-def _beyond(dtype: pl.DataType) -> _Rule | None:
+def _beyond(dtype: pl.DataType) -> Rule | None:
     """Tells whether a value of this type holds a moment beyond the calendar, at any depth; None when it cannot."""
     if isinstance(dtype, pl.Struct):
         rules = {field.name: _beyond(_type(field.dtype)) for field in dtype.fields}
@@ -150,13 +159,13 @@ def _limit(dtype: pl.DataType) -> int | None:
     return _LONGEST if isinstance(dtype, pl.Duration) else None
 
 
-def _any_field(rules: Mapping[str, _Rule]) -> _Rule:
+def _any_field(rules: Mapping[str, Rule]) -> Rule:
     return lambda value: pl.any_horizontal(
         [rule(value.struct.field(name)).fill_null(False) for name, rule in rules.items()]
     )
 
 
-def _any_item(inner: _Rule, dtype: pl.List | pl.Array) -> _Rule:
+def _any_item(inner: Rule, dtype: pl.List | pl.Array) -> Rule:
     return lambda value: _per_item(inner, dtype)(value).list.any()
 
 

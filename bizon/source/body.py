@@ -80,9 +80,8 @@ class Response(requests.Response):
 
     def _decoded(self) -> str:
         body = self.content or b""
-        declared = _CHARSET.search(self.headers.get("Content-Type", ""))
         try:
-            return decode_json(body, declared[1] if declared else None)
+            return decode_json(body, declared_charset(self))
         except UnicodeDecodeError as error:
             begins = self._begins(body.decode(errors="backslashreplace"))
             raise SourceFetchError(
@@ -130,6 +129,12 @@ def _is_untouched(stream: Any) -> bool:
             if probe.eof:
                 return True
     return False
+
+
+def declared_charset(answer: requests.Response) -> str | None:
+    """The charset in the Content-Type of an answer; None when it declares none."""
+    found = _CHARSET.search(answer.headers.get("Content-Type", ""))
+    return found[1] if found else None
 
 
 def decode_json(body: bytes, charset: str | None = None) -> str:

@@ -31,7 +31,7 @@ def test_tests_benchmarks_and_the_makefile_are_read() -> None:
         "tests/docs/test_english.py",
         "tests/docs/english_rules.py",
         "benchmarks/bench.py",
-        "benchmarks/work/postgres.py",
+        "benchmarks/report.py",
         "Makefile",
     } <= read
 

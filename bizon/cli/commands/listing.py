@@ -90,7 +90,9 @@ def _mode(incremental: bool) -> str:
 
 
 def _about(stream: "OfferedStream") -> str:
-    count = None if stream.records is None else f"about {stream.records:,} record{'' if stream.records == 1 else 's'}"
+    from bizon.cli.text.words import counted
+
+    count = None if stream.records is None else f"about {counted(stream.records, 'record')}"
     known = ", ".join(filter(None, (stream.kind, count)))
     return f" ({known})" if known else ""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bizon.connectors.destinations.file.src import parquet, publish
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
-from bizon.connectors.destinations.file.src.thrift import (
+from bizon.rows.thrift import (
     BINARY,
     BYTE,
     DOUBLE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bizon.connectors.destinations.file.src.durable import copy_bytes
-from bizon.connectors.destinations.file.src.thrift import Reader, Value, write_struct
+from bizon.rows.thrift import Reader, Value, write_struct
 
 MAGIC = b"PAR1"
 _TAIL = len(MAGIC) + 4

@@ -45,7 +45,7 @@ class FrameShape:
         reasons = dict(faults or {})
         without = column_without_json(frame)
         if without is not None:
-            raise SourceFetchError(f"file {self.path}: column '{without[0]}' is {without[1]}, which has no JSON form")
+            raise SourceFetchError(f"file {self.path}: column '{without[0]}' is {without[1]}, which JSON cannot hold")
         texts, beyond = rows_as_json(self._added.to_frame(frame))
         numbered = row_ids(self.path, before + 1, frame.height)
         ids = self._ids(frame) if self._id_fields else numbered

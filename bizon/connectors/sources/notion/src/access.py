@@ -5,25 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bizon.common.safe_log import logger
-from bizon.common.waiting import stop_sign
 from bizon.connectors.sources.notion.src.client import NotSharedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Closing:
-    """Set when the run must end, or when its source is closed: after an error, no worker waits for its next attempt."""
-
-    def __init__(self) -> None:
-        self._run = stop_sign()
-        self._is_closed = False
-
-    def is_set(self) -> bool:
-        return self._is_closed or (self._run is not None and self._run.is_set())
-
-    def close(self) -> None:
-        self._is_closed = True
 
 
 class Access:

@@ -8,8 +8,8 @@ import requests
 from requests.auth import AuthBase
 
 from bizon.common.safe_log import logger
-from bizon.common.waiting import ends_with
-from bizon.connectors.sources.notion.src.access import Access, Closing
+from bizon.common.waiting import Closing, ends_with
+from bizon.connectors.sources.notion.src.access import Access
 from bizon.connectors.sources.notion.src.client import Json, NotionClient
 from bizon.connectors.sources.notion.src.config import NotionSourceConfig, NotionStreams
 from bizon.connectors.sources.notion.src.edits import Delivered, EditWindow

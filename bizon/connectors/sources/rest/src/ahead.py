@@ -4,22 +4,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from bizon.common.waiting import stop_sign
-
-
-class Ending:
-    """Set when the run must end, or when its source is closed: no thread waits for its next attempt then."""
-
-    def __init__(self) -> None:
-        self._run = stop_sign()
-        self._is_closed = False
-
-    def is_set(self) -> bool:
-        return self._is_closed or (self._run is not None and self._run.is_set())
-
-    def close(self) -> None:
-        self._is_closed = True
-
 
 class Ahead:
     """Keeps up to ``workers`` requests under way. Used on the thread that fetches.

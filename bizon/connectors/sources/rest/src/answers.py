@@ -12,7 +12,7 @@ import requests
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.rest.src.xml import ParseError, parsed
-from bizon.source.body import decode_json, shown_url
+from bizon.source.body import declared_charset, decode_json, shown_url
 
 _GZIP = b"\x1f\x8b"
 _NOT_A_NAME = ("{", "[", "<")  # an error as JSON or HTML would be a header without rows, and so an empty list
@@ -36,7 +36,7 @@ def value_of(answer: requests.Response, layout: str) -> Any:
         return answer.json()
     try:
         body = gzip.decompress(body) if is_packed else body
-        charset = _charset(answer)
+        charset = declared_charset(answer)
         if layout == "xml":
             return parsed(decode_json(body, charset) if charset else body)  # else its declaration names the charset
         return _READERS[layout](decode_json(body, charset))
@@ -49,11 +49,6 @@ def value_of(answer: requests.Response, layout: str) -> Any:
 def _by_label(answer: requests.Response) -> str:
     label = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return next((layout for layout, signs in _TYPES if any(sign in label for sign in signs)), "json")
-
-
-def _charset(answer: requests.Response) -> str | None:
-    label = answer.headers.get("Content-Type", "")
-    return label.partition("charset=")[2].split(";")[0].strip("\"' ") or None
 
 
 def _lines(text: str) -> list[Any]:

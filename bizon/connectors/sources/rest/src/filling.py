@@ -25,14 +25,12 @@ def body_without(value: Any, absent: frozenset[str]) -> Any:
 def filled(value: Any, names: Mapping[str, Any]) -> Any:
     """The texts of a JSON body with values in place of names. A text that is one name becomes the value itself. A name
     without a value raises KeyError."""
-    if isinstance(value, Mapping):
-        return {key: filled(item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled(item, names) for item in value]
-    if not isinstance(value, str):
-        return value
-    whole = IN_BODY.fullmatch(value)
-    return names[whole[1]] if whole else IN_BODY.sub(lambda piece: as_text(names[piece[1]]), value)
+
+    def replacement(text: str) -> Any:
+        whole = IN_BODY.fullmatch(text)
+        return names[whole[1]] if whole else IN_BODY.sub(lambda piece: as_text(names[piece[1]]), text)
+
+    return _with_texts(value, replacement)
 
 
 def filled_text(text: str, names: Mapping[str, Any], *, in_path: bool = False) -> str:
@@ -50,15 +48,22 @@ def filled_text(text: str, names: Mapping[str, Any], *, in_path: bool = False) -
 
 def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
     """``filled_text`` of each text of a JSON value."""
+
+    def replacement(text: str) -> str:
+        done = filled_text(text, names)
+        is_secret = any(isinstance(each, Secret) for each in (text, *(names[name] for name in names_in(text))))
+        return Secret(done) if is_secret else done
+
+    return _with_texts(value, replacement)
+
+
+def _with_texts(value: Any, replacement: Callable[[str], Any]) -> Any:
+    """A JSON value with another text in place of each."""
     if isinstance(value, Mapping):
-        return {key: filled_texts(item, names) for key, item in value.items()}
+        return {key: _with_texts(item, replacement) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [filled_texts(item, names) for item in value]
-    if not isinstance(value, str):
-        return value
-    text = filled_text(value, names)
-    is_secret = any(isinstance(each, Secret) for each in (value, *(names[name] for name in names_in(value))))
-    return Secret(text) if is_secret else text
+        return [_with_texts(item, replacement) for item in value]
+    return replacement(value) if isinstance(value, str) else value
 
 
 def _without(value: Any, uses: Callable[[str], bool]) -> Any:

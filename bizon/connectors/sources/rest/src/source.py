@@ -8,8 +8,8 @@ from requests.auth import AuthBase
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceError
-from bizon.common.waiting import ends_with
-from bizon.connectors.sources.rest.src.ahead import Ahead, Ending
+from bizon.common.waiting import Closing, ends_with
+from bizon.connectors.sources.rest.src.ahead import Ahead
 from bizon.connectors.sources.rest.src.answer import Api
 from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
@@ -39,7 +39,7 @@ class RestSource(AbstractSource):
         http = self._http
         self._ahead = Ahead(http.concurrency)
         api = Api(config.base_url, config.hidden_params, config.token_in_path)
-        self._client = Client(self.session, api, http.retries, self._ending)
+        self._client = Client(self.session, api, http.retries, self._closing)
         self._reader = self._reader_of(config.stream)
 
     @staticmethod
@@ -54,8 +54,8 @@ class RestSource(AbstractSource):
         return authenticator_of(self.config.authentication, self.config.signing)
 
     def get_session(self) -> "Session":
-        self._ending = Ending()
-        with ends_with(self._ending):
+        self._closing = Closing()
+        with ends_with(self._closing):
             session = super().get_session()
         if self._http.rate is not None:
             session.keep_pace(pace_of(self.config.base_url, self._http.rate))
@@ -92,7 +92,7 @@ class RestSource(AbstractSource):
         ]
 
     def close(self) -> None:
-        self._ending.close()
+        self._closing.close()
         self._ahead.close()
         super().close()
 

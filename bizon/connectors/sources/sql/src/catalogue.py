@@ -82,7 +82,7 @@ def nearest(wrong: str, names: "Iterable[str]") -> str:
 def _key(inspector: "sa.Inspector", table: Table) -> list[str]:
     try:
         return list(inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"])
-    except (NoSuchTableError, NotImplementedError):  # a view, or gone meanwhile
+    except (NoSuchTableError, NotImplementedError):  # gone meanwhile, or a dialect that knows no keys
         return []
 
 
@@ -90,7 +90,7 @@ def _views(inspector: "sa.Inspector", schema: str) -> list[str]:
     views = inspector.get_view_names(schema)
     try:
         return sorted({*views, *inspector.get_materialized_view_names(schema)})
-    except NotImplementedError:
+    except NotImplementedError:  # a dialect without materialized views
         return list(views)
 
 
@@ -105,6 +105,6 @@ def _readings(stream: str) -> "Iterable[Table]":
 def _exists(inspector: "sa.Inspector", table: Table) -> bool:
     try:
         return inspector.has_table(table.name, table.schema)
-    except NotImplementedError:
+    except NotImplementedError:  # a dialect that only lists its tables
         names = {*inspector.get_table_names(table.schema), *inspector.get_view_names(table.schema)}
         return table.name in names

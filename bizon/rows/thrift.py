@@ -1,10 +1,11 @@
-"""Thrift's compact protocol, as far as the metadata of a Parquet file needs it: read, change a field, write.
+"""Thrift's compact protocol, as far as the metadata of a Parquet file needs it: read or skip, change a field, write.
 
 A value keeps the type it was read with, so an unchanged value is written as it was. Structs are dicts from field number
-to :class:`Value`; lists and sets are lists of Values. Parquet uses no maps; they are refused.
+to :class:`Value`; lists and sets are lists of Values. Parquet uses no maps; they are skipped, and not read.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class Value:
 
 
 class Reader:
-    """Reads values from the start of ``buffer``. Raises ValueError for malformed input."""
+    """Reads values from the start of ``buffer``, or skips them. Raises ValueError for malformed input."""
 
     def __init__(self, buffer: bytes) -> None:
         self._buffer = buffer
@@ -31,13 +32,55 @@ class Reader:
 
     def struct(self) -> dict[int, Value]:
         """The fields of a struct."""
-        fields: dict[int, Value] = {}
+        return {number: self._value(kind) for number, kind in self.fields()}
+
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Number and type of each field of a struct. The caller reads or skips each value before it goes on."""
         number = 0
         while header := self._byte():
-            delta, kind = header >> 4, header & 15
-            number = number + delta if delta else _unzigzag(self._varint())
-            fields[number] = self._value(kind)
-        return fields
+            number = number + (header >> 4) if header >> 4 else self.integer()
+            yield number, header & 15
+
+    def integer(self) -> int:
+        """The value of a field of type I16, I32 or I64."""
+        return _unzigzag(self._varint())
+
+    def list_head(self) -> tuple[int, int]:
+        """Number and type of the items of a list or set; the items follow."""
+        header = self._byte()
+        length = header >> 4
+        return (self._varint() if length == _LONG_LIST else length), header & 15
+
+    def skip(self, kind: int, *, is_item: bool = False) -> None:
+        """Move to the end of a value. Nothing is kept of it, however large it is."""
+        if kind in (TRUE, FALSE):
+            self._take(1 if is_item else 0)
+        elif kind == BYTE:
+            self._take(1)
+        elif kind == DOUBLE:
+            self._take(8)
+        elif kind == BINARY:
+            self._take(self._varint())
+        elif kind in (LIST, SET):
+            length, item = self.list_head()
+            for _ in range(length):
+                self.skip(item, is_item=True)
+        elif kind == MAP:
+            self._skip_map()
+        elif kind == STRUCT:
+            for _, field in self.fields():
+                self.skip(field)
+        elif kind in (I16, I32, I64):
+            self._varint()
+        else:
+            raise ValueError(f"type {kind} is unknown")
+
+    def _skip_map(self) -> None:
+        length = self._varint()
+        kinds = self._byte() if length else 0
+        for _ in range(length):
+            self.skip(kinds >> 4, is_item=True)
+            self.skip(kinds & 15, is_item=True)
 
     def _value(self, kind: int) -> Value:
         if kind in (TRUE, FALSE):
@@ -45,15 +88,13 @@ class Reader:
         if kind == BYTE:
             return Value(kind, self._byte())
         if kind in (I16, I32, I64):
-            return Value(kind, _unzigzag(self._varint()))
+            return Value(kind, self.integer())
         if kind == DOUBLE:
             return Value(kind, struct.unpack("<d", self._take(8))[0])
         if kind == BINARY:
             return Value(kind, self._take(self._varint()))
         if kind in (LIST, SET):
-            header = self._byte()
-            length, item = header >> 4, header & 15
-            length = self._varint() if length == _LONG_LIST else length
+            length, item = self.list_head()
             return Value(kind, [self._item(item) for _ in range(length)], item)
         if kind == STRUCT:
             return Value(kind, self.struct())
