@@ -25,8 +25,9 @@ from bizon.destination.readable import Field, TableReader, is_ours
 from bizon.engine.backend.backend import BackendFactory
 from bizon.engine.records import fetched_pages
 from bizon.engine.runner.assembly import build_backend
+from bizon.engine.runner.jobs import HOW_TO_WITHDRAW
 from bizon.engine.runner.models import RunContext
-from bizon.engine.runner.report import HOW_TO_WITHDRAW, ColumnReport, columns_of_last_run, next_run_replaces
+from bizon.engine.runner.report import ColumnReport, columns_of_last_run, next_run_replaces
 from bizon.engine.runner.sources import CHECK_RETRIES, build_source, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from bizon.common.errors.errors import BackendError, ConfigError
 from bizon.destination.column_receipts import ColumnChanges, changes_of
 from bizon.engine.runner.assembly import build_backend, existing_backend
-from bizon.engine.runner.jobs import HOW_TO_WITHDRAW as HOW_TO_WITHDRAW  # for who asks next_run_replaces
 from bizon.engine.runner.jobs import Withdrawn, withdraw_reset
 from bizon.engine.runner.lease import both_held, is_dead, leases_of
 from bizon.engine.runner.pipeline_report import LeaseReport, PipelineReport
