@@ -93,6 +93,16 @@ def offered_streams(loaded: "LoadedConfig") -> "list[OfferedStream] | None":
         return source.offered_streams()
 
 
+def offered_names(loaded: "LoadedConfig") -> list[str]:
+    """The names of the streams behind the connection of the source. Raises SourceError, and ConfigError for a source
+    that does not list them."""
+    found = offered_streams(loaded)
+    if not found:
+        what = "does not list its streams" if found is None else "has no streams"
+        raise ConfigError(f"streams: source '{loaded.config.source.name}' {what}; name them", key=("streams",))
+    return [stream.name for stream in found]
+
+
 @contextmanager
 def open_table(loaded: "LoadedConfig") -> Iterator["OpenTable"]:
     """Within: the table of the destination can be read. Nothing is created or changed, and no state is opened. Raises
