@@ -122,9 +122,7 @@ class BizonConfig(StrictModel):
     @property
     def stream_key(self) -> StreamKey:
         """Key of the stream in the state: the owner of jobs and checkpoints. Raises ConfigError for several streams."""
-        if self._separate is not None:
-            named = "" if self._separate.names is None else f": {', '.join(self._separate.names)}"
-            raise ConfigError(f"the pipeline has several streams; choose one, with --stream{named}", key=("streams",))
+        self.check_one_stream()
         return StreamKey(self.job_name, self.source.name, self.source.stream)
 
     @property
@@ -136,6 +134,12 @@ class BizonConfig(StrictModel):
     def stream_names(self) -> tuple[str, ...] | None:
         """The streams, in the order of the file; None when only the connection of the source knows them."""
         return (self.source.stream,) if self._separate is None else self._separate.names
+
+    def check_one_stream(self) -> None:
+        """Raise ConfigError for a configuration of several streams."""
+        if self._separate is not None:
+            named = "" if self._separate.names is None else f": {', '.join(self._separate.names)}"
+            raise ConfigError(f"the pipeline has several streams; choose one with --stream{named}", key=("streams",))
 
     def for_stream(self, name: str) -> "BizonConfig":
         """The configuration of one stream. Raises ConfigError for a stream that the pipeline does not have."""
@@ -204,8 +208,8 @@ class BizonConfig(StrictModel):
         source = info.data.get("source")
         if value is not None and isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
             raise ValueError(
-                f"needs source.sync_mode: stream, not {source.sync_mode}, beside source.stream, which makes them the parts "
-                "of one stream; for streams of their own remove source.stream"
+                f"needs source.sync_mode: stream, not {source.sync_mode}, beside source.stream, which makes them "
+                "the parts of one stream; for streams of their own remove source.stream"
             )
         streams: list[StreamConfig] | None = handler(value)
         return None if streams is None else list(unique(streams))

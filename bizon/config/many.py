@@ -57,7 +57,7 @@ class _Block(BaseModel):
 def validate_many(resolved: "Resolved", resolve_source: ResolveSource, names_of: NamesOf) -> LoadedConfig:
     """Validate a configuration with separate streams: each of them, and that no two write the same output. Raises one
     ConfigError for all mistakes, a line each."""
-    entries = _entries(resolved.document, names_of)
+    entries = entries_of(resolved.document, names_of)
 
     def make(name: str) -> "BizonConfig":
         stream = one_stream(resolved.document, SeparateStreamConfig(name=name), None)
@@ -74,8 +74,9 @@ def validate_many(resolved: "Resolved", resolve_source: ResolveSource, names_of:
     return LoadedConfig(whole.of_separate(streams), resolved.secrets.union(secrets, iter_secrets(whole)))
 
 
-def _entries(document: "Document", names_of: NamesOf) -> dict[str, OneStream] | None:
-    """Each stream by its name; None when the connection of the source knows the names. Raises ConfigError."""
+def entries_of(document: "Document", names_of: NamesOf) -> dict[str, OneStream] | None:
+    """Each stream by its name, not validated yet; None when the connection of the source knows the names. Raises
+    ConfigError."""
     block = document.data["streams"]
     if block == ALL_STREAMS:
         try:

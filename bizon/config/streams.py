@@ -1,5 +1,5 @@
-"""The top-level ``streams`` block. Without ``source.stream`` each entry is a stream of its own, see ``many.py``. With it,
-the source reads all of them as one, in sync mode ``stream``: each entry is an input and its table."""
+"""The top-level ``streams`` block. Without ``source.stream`` each entry is a stream of its own: see ``many.py``. With
+it, the source reads all of them as one, in sync mode ``stream``: each entry is an input and its table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

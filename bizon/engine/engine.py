@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
+from bizon.config.streams import are_separate
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.discover import named_classes, resolve_source_class, streams_of, validate_stream
 from bizon.source.source import ANY_STREAM, AbstractSource
@@ -102,12 +103,23 @@ class RunnerFactory:
 
 
 def load_config(
-    filepath: str | Path, *, env_file: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+    filepath: str | Path,
+    *,
+    env_file: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    stream: str | None = None,
 ) -> LoadedConfig:
-    """Read and validate a YAML file, with ``.env`` files and overrides. Nothing is contacted."""
+    """Read and validate a YAML file, with ``.env`` files and overrides. Nothing is contacted. ``stream``: the
+    configuration of this stream alone; in a file without separate streams it overrides ``source.stream``."""
     path = Path(filepath)
     document = load_yaml(path)
     environ = load_env_files(path, env_file, os.environ)
+    if stream is None:
+        return _built(document, environ, source_config_class, overrides)
+    if are_separate(document.data):
+        return _built(document, environ, source_config_class, overrides).of_stream(stream)
+    given = overrides or {}
+    overrides = {**given, "source": {**given.get("source", {}), "stream": stream}}
     return _built(document, environ, source_config_class, overrides)
 
 

@@ -56,10 +56,7 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def create_stream_job(
-        self,
-        key: StreamKey,
-        sync_mode: str,
-        incremental_state: dict[str, Any] | None = None,
+        self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
     ) -> StreamJob:
         """Insert a job with status STARTED and attempt 0, created now, and later than every other job of the stream
         even if the clock was set back."""
@@ -68,6 +65,10 @@ class AbstractBackend(ABC):
     def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:
         """Remove a job and its resets. ``instead_of``: the job that was cancelled for it, as it was before; it gets
         status and error back. False, and nothing changes, when ``epoch`` is superseded or the job has a cursor."""
+
+    def get_stream_names(self, name: str, source_name: str) -> list[str]:
+        """The streams of a pipeline that have jobs, by name; empty where the backend does not list them."""
+        return []
 
     @abstractmethod
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
