@@ -50,12 +50,13 @@ def one_stream(document: "Document", entry: "SeparateStreamConfig", place: int |
     at: KeyPath = ("streams",) if place is None else ("streams", place)
     origins: dict[KeyPath, KeyPath] = {("source", "stream"): at}
     problems = [Problem((*at, block, key), text) for block, key, text in _REFUSED if key in getattr(entry, block)]
+    refused = [problem.path for problem in problems]
     data = {key: value for key, value in whole.items() if key != "streams"}
     for path, value, origin in (
         *_leaves(("source",), entry.source, (*at, "source"), whole["source"]),
         *_of_destination(entry, whole, (*at, "destination")),
     ):
-        if not any(path[: len(given)] == given for given in document.overridden):
+        if origin not in refused and not any(path[: len(given)] == given for given in document.overridden):
             data = _with(data, path, value)
             origins[path] = origin
     data = _with(data, ("source", "stream"), entry.name)
