@@ -224,7 +224,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
             "streams": ["creatures", {"name": "plants", "destination": {"destination_id": "DUMMY_creatures"}}],
             "destination": DUCKDB,
         },
-        "streams[1].destination.destination_id: streams 'creatures' and 'plants' would write the same table main.dummy_",
+        "streams[1].destination.destination_id: streams 'creatures' and 'plants' would write the same table main.",
         "",
     ),
     "one dead-letter file for two": (
