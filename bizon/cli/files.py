@@ -88,7 +88,7 @@ def any_loaded_from(config: str, custom_source: str | None, env_file: str | None
     """A configuration that reaches its source, whichever of its streams it has."""
     loaded = _loaded(config, custom_source, env_file, None)
     names = loaded.config.stream_names
-    return loaded if names is None else loaded.of_stream(names[0])
+    return loaded.of_stream("*" if names is None else names[0])
 
 
 def _loaded(config: str, custom_source: str | None, env_file: str | None, stream: str | None) -> "LoadedConfig":

@@ -18,7 +18,14 @@ from bizon.common.errors.errors import ConfigError
 from bizon.common.on_error import OnError
 from bizon.common.sync import SyncMetadata
 from bizon.config.selected import Selected
-from bizon.config.streams import ALL_STREAMS, StreamConfig, unique, valid_streams, with_record_schemas
+from bizon.config.streams import (
+    ALL_STREAMS,
+    StreamConfig,
+    StreamsBlock,
+    parts_of_one,
+    valid_streams,
+    with_record_schemas,
+)
 from bizon.config.strict import StrictModel
 from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
 from bizon.engine.backend.models import StreamKey
@@ -105,9 +112,8 @@ class BizonConfig(StrictModel):
         "working_directory = the directory in which the command runs | config = the folder of this file. Paths in "
         "options are always relative to the former.",
     )
-    streams: list[StreamConfig] | None = Field(
+    streams: StreamsBlock = Field(
         default=None,
-        min_length=1,
         description="Streams of the source that run side by side, instead of `source.stream`: names, or entries with "
         'keys of their own; "*" = all that the source offers. With `source.stream`, in sync mode `stream`: the parts '
         "of one stream, each with its own table. They supply defaults for the source and for `record_schemas`.",
@@ -204,12 +210,14 @@ class BizonConfig(StrictModel):
 
     @field_validator("streams", mode="wrap")
     @classmethod
-    def _streams_fit(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    def _streams_fit(
+        cls, value: Any, _handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> list[StreamConfig] | None:
+        """The parts of one stream. The loader has taken out separate streams."""
         source = info.data.get("source")
         if value is not None and isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
             raise ValueError(
                 f"needs source.sync_mode: stream, not {source.sync_mode}, beside source.stream, which makes them "
                 "the parts of one stream; for streams of their own remove source.stream"
             )
-        streams: list[StreamConfig] | None = handler(value)
-        return None if streams is None else list(unique(streams))
+        return parts_of_one(value)

@@ -2,7 +2,7 @@
 it, the source reads all of them as one, in sync mode ``stream``: each entry is an input and its table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -78,11 +78,20 @@ def are_separate(data: Mapping[str, Any]) -> bool:
     return data.get("streams") is not None and isinstance(source, dict) and "stream" not in source
 
 
-def unique(streams: Sequence[StreamConfig]) -> Sequence[StreamConfig]:
-    """The streams, if all names and tables are unique. Raises ValueError."""
+StreamsBlock = (
+    list[StreamConfig] | Annotated[list[SeparateStreamConfig | str], Field(min_length=1)] | Literal["*"] | None
+)
+"""What ``streams`` may be: the parts of one stream, or separate streams."""
+
+_Parts = Annotated[list[StreamConfig], Field(min_length=1)] | None
+
+
+def parts_of_one(block: Any) -> list[StreamConfig] | None:
+    """The parts of one stream. Raises ValidationError, and ValueError for names or tables that are not unique."""
+    streams = TypeAdapter(_Parts).validate_python(block)
     for what, values in (
-        ("name", [stream.name for stream in streams]),
-        ("table_id", [stream.destination.table_id for stream in streams]),
+        ("name", [stream.name for stream in streams or ()]),
+        ("table_id", [stream.destination.table_id for stream in streams or ()]),
     ):
         for index, value in enumerate(values):
             first = values.index(value)
