@@ -27,7 +27,7 @@ UNKNOWN: dict[str, Any] = {
     "dead_letters": None,
     "published": False,
 }
-"""What the file says of a run as long as nothing is known."""
+"""The content of the file as long as nothing is known."""
 _MOST_LINKS = 40  # the limit of the Linux kernel
 _NOT_REPLACEABLE = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS, errno.EXDEV})
 """Errors of a replacement after which writing in place may still work: the file is a mount, as Kubernetes mounts

@@ -79,7 +79,7 @@ class BizonConfig(StrictModel):
     """A whole pipeline. Frozen: the single source of truth after loading.
 
     With separate streams it stands for all of them: ``for_stream`` gives the configuration of one, which is the one of
-    a file with this stream alone. Its own ``source`` and ``destination`` are then those of the first, without a stream.
+    a file with this stream alone. Its own ``source`` and ``destination`` are then copies of the first stream's.
     """
 
     name: str = Field(min_length=1, max_length=100, description="Name of the pipeline, shown everywhere.")
@@ -171,8 +171,8 @@ class BizonConfig(StrictModel):
         return copy
 
     def outputs(self) -> dict[tuple[str, ...], str]:
-        """What the pipeline writes, in words, by the path of the key that names it. Two pipelines write the same output
-        if the words are equal."""
+        """The outputs of the pipeline, in words, by the path of the key that names each. Two pipelines write the same
+        one if the words are equal."""
         places = self.destination.config.places(f"{self.source.name}_{self.source.stream}")
         found: dict[tuple[str, ...], str] = {("destination", "config", key): place for key, place in places.items()}
         if self.keeps_dead_letters and self.dead_letter_path is not None:
@@ -217,7 +217,7 @@ class BizonConfig(StrictModel):
         source = info.data.get("source")
         if value is not None and isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
             raise ValueError(
-                f"needs source.sync_mode: stream, not {source.sync_mode}, beside source.stream, which makes them "
-                "the parts of one stream; for streams of their own remove source.stream"
+                f"needs source.sync_mode: stream, not {source.sync_mode}: with source.stream they are the parts of one "
+                "stream; for streams of their own remove source.stream"
             )
         return parts_of_one(value)

@@ -90,8 +90,8 @@ def _of_destination(
 
 
 def _leaves(path: "KeyPath", value: Any, origin: "KeyPath", below: Any) -> "list[tuple[KeyPath, Any, KeyPath]]":
-    """The values of an entry that replace those of the file. A block adds its keys to the block ``below`` it, unless it
-    is of another ``type``: then it replaces that one."""
+    """The values with which an entry replaces others of the file. A block adds its keys to the block ``below`` it; with
+    another ``type`` it replaces it as a whole."""
     if not isinstance(value, dict):
         return [(path, value, origin)]
     below = below if isinstance(below, dict) else {}

@@ -1,6 +1,6 @@
 """Several streams in one file, each a pipeline of its own: from the ``streams`` block to a configuration of each.
 
-A stream has the keys of the whole file, with those of its entry on top, and ``source.stream`` is its name. So its
+A stream has the keys of the whole file, and on top the keys of its entry; ``source.stream`` is its name. So its
 ``BizonConfig`` is the one of a file with this stream alone, and so are its checkpoints, its lease and its staging.
 """
 

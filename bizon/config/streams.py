@@ -81,7 +81,7 @@ def are_separate(data: Mapping[str, Any]) -> bool:
 StreamsBlock = (
     list[StreamConfig] | Annotated[list[SeparateStreamConfig | str], Field(min_length=1)] | Literal["*"] | None
 )
-"""What ``streams`` may be: the parts of one stream, or separate streams."""
+"""The forms of ``streams``: the parts of one stream, or separate streams."""
 
 _Parts = Annotated[list[StreamConfig], Field(min_length=1)] | None
 

@@ -164,7 +164,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-def test_the_exit_code_is_that_of_the_gravest_end(several: dict[str, Any], case: str) -> None:
+def test_the_gravest_end_gives_the_exit_code(several: dict[str, Any], case: str) -> None:
     ends, code = ENDS[case]
     streams = tuple(
         StreamEnd(name, end if isinstance(end, RunnerStatus) else None, end if isinstance(end, Exception) else None)

@@ -63,7 +63,7 @@ def test_a_stream_has_the_configuration_of_a_file_of_its_own() -> None:
         assert config.for_stream(name).stream_key == alone(DUMMY, name).stream_key
 
 
-def test_the_keys_of_an_entry_override_those_of_the_file() -> None:
+def test_the_keys_of_an_entry_override_the_keys_of_the_file() -> None:
     entry = {
         "name": "plants",
         "source": {"sleep": 2, "http": {"timeout": [1, 2]}},
@@ -80,7 +80,7 @@ def test_the_keys_of_an_entry_override_those_of_the_file() -> None:
     assert (plants.destination.config.schema_name, plants.destination.config.database) == ("flora", "zoo.duckdb")
 
 
-def test_an_authentication_of_another_type_replaces_that_of_the_file() -> None:
+def test_an_authentication_of_another_type_replaces_the_one_of_the_file() -> None:
     oauth = {"type": "oauth", "params": {"token_refresh_endpoint": "http://x", "client_id": "i", "client_secret": "s3"}}
     config = load({**DUMMY, "streams": ["creatures", {"name": "plants", "source": {"authentication": oauth}}]})
     assert config.for_stream("plants").source.authentication.type == "oauth"  # type: ignore[union-attr]
@@ -265,6 +265,6 @@ def test_a_mistake_of_one_stream_in_the_shared_part_names_the_stream() -> None:
     assert any("source.sync_mode" in line and line.endswith("(stream deals)") for line in found), found
 
 
-def test_names_of_streams_beside_source_stream_are_refused() -> None:
+def test_names_of_streams_and_a_stream_of_the_source_exclude_each_other() -> None:
     (found,) = mistakes({**DUMMY, "source": {**DUMMY["source"], "stream": "plants"}})
     assert "for streams of their own remove source.stream" in found

@@ -114,8 +114,8 @@ def test_the_example_of_several_streams_runs_as_its_comment_and_its_page_say(run
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("plugin", "flights"))
     (tmp_path / "demo").mkdir()
     text = (ROOT / "examples/streams.yml").read_text(encoding="utf-8")
-    lines = re.findall(r"^# ((?:import|names|for|db).*)$", text, re.MULTILINE)
-    assert len(lines) == 5
+    lines = re.findall(r"^# ((?:import|streams|names|for|db)\b.*)$", text, re.MULTILINE)
+    assert len(lines) == 6
     exec("\n".join(lines), {})
     done = run_cli("run", "examples/streams.yml")
     assert done.returncode == 0, done.stderr

@@ -24,8 +24,8 @@ Ids = Callable[[str], list[int]]
 
 
 def six(pipeline: "Pipeline", *entries: Any) -> "Pipeline":
-    """The pipeline with six streams, four at the same time, a batch per page. ``entries`` replace those of their
-    names."""
+    """The pipeline with six streams, four at the same time, a batch per page. ``entries`` have keys of their
+    own."""
     own = {entry["name"]: entry for entry in entries}
     pipeline.source(stream=None, source_file_path=str(Path(__file__).with_name("streams_source.py")))
     pipeline.set("streams", [own.get(name, name) for name in STREAMS])

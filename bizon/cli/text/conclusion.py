@@ -41,7 +41,7 @@ def outcome_of(status: "RunnerStatus", seconds: float, *, publishes: bool) -> tu
 
 
 def notes_on(status: "RunnerStatus", *, publishes: bool, max_iterations: int | None) -> list[str]:
-    """What is worth knowing after a success: rows that were not delivered, where the others are, how to continue."""
+    """Notes after a success: rows that were not delivered, where the others are, how to continue."""
     lines = []
     if status.records_rejected:
         rejected = counted(status.records_rejected, "record")

@@ -114,7 +114,7 @@ def streams_conclusion(status: "StreamsStatus", seconds: float, settings: "Bizon
 
 
 def known_of_streams(status: "StreamsStatus", scrub: "Scrubber") -> dict[str, Any]:
-    """The run as ``--result-json`` has it: the sums of all streams, and ``streams``, how each of them ended."""
+    """The content of ``--result-json``: the sums of all streams, and ``streams``, how each of them ended."""
     streams = [_known(end, scrub) for end in status.streams]
     reasons = [f"{end['name']}: {end['error']}" for end in streams if end["error"] is not None]
     first = next((end["failure_class"] for end in streams if end["status"] == "failure"), None)

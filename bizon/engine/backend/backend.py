@@ -76,7 +76,7 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        """The newest SUCCEEDED job of the stream that is no ``WINDOW``: the watermark of the next incremental run."""
+        """The newest SUCCEEDED job of the stream with another mode than ``WINDOW``: the next watermark."""
 
     def get_last_successful_window(self, key: StreamKey) -> StreamJob | None:
         """The newest SUCCEEDED job of the stream whose sync mode is ``WINDOW``; None where the backend has none."""

@@ -34,5 +34,5 @@ def in_share(config: "BizonConfig", count: int) -> "BizonConfig":
 
 
 def _part(size: int, count: int) -> int:
-    """Of a size in MB; 0 stays 0: each page is written at once."""
+    """A part of a size in MB. 0 stays 0: each page is written at once."""
     return size and max(1, size // count)

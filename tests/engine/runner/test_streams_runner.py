@@ -162,7 +162,7 @@ def test_each_stream_gets_its_part_of_the_buffer_and_the_scope_of_the_run() -> N
     assert seen == [(12, Scope(everything=True))] * 6
 
 
-def test_the_progress_is_that_of_each_stream_and_their_sum() -> None:
+def test_the_progress_of_each_stream_is_known_and_their_sum() -> None:
     many = runner(at_once=1)
     assert many.progress().records_written == 0
     many.run()

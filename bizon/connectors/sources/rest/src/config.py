@@ -69,7 +69,7 @@ class RestSourceConfig(SourceConfig):
 
     @classmethod
     def streams_named_in(cls, block: Mapping[str, Any]) -> list[str] | None:
-        """The endpoints, those of a preset included."""
+        """The endpoints, also of a preset."""
         endpoints = with_preset(block).get("endpoints")
         return list(endpoints) if isinstance(endpoints, Mapping) else None
 
