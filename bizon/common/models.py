@@ -1,6 +1,7 @@
 """``BizonConfig``: one pipeline, as its YAML describes it."""
 
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -146,6 +147,12 @@ class BizonConfig(StrictModel):
         if self._separate is not None:
             named = "" if self._separate.names is None else f": {', '.join(self._separate.names)}"
             raise ConfigError(f"the pipeline has several streams; choose one with --stream{named}", key=("streams",))
+
+    def check_streams(self, names: Iterable[str]) -> None:
+        """Raise ConfigError unless the streams that a connection has named can run side by side, each with an output of
+        its own."""
+        if self._separate is not None:
+            self._separate.check(names)
 
     def for_stream(self, name: str) -> "BizonConfig":
         """The configuration of one stream. Raises ConfigError for a stream that the pipeline does not have."""

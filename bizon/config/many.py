@@ -5,9 +5,8 @@ A stream has the keys of the whole file, and on top the keys of its entry; ``sou
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -27,19 +26,31 @@ if TYPE_CHECKING:
 NamesOf = Callable[[Mapping[str, Any]], list[str] | None]
 """The streams that the source of a ``source`` block offers; None when only its connection knows. Raises ConfigError."""
 
-_Named = tuple[tuple[str | int, ...], str]
-
 
 class SeparateStreams:
-    """The streams of a pipeline. ``names``: in the order of the file; None when only the source's connection knows."""
+    """The streams of a pipeline. ``names``: in the order of the file; None when only the source's connection knows.
+    ``make``: the configurations of several, which fit together; called when one is needed that is not ``known``."""
 
-    def __init__(self, names: tuple[str, ...] | None, make: Callable[[str], "BizonConfig"]) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...] | None,
+        make: "Callable[[Iterable[str]], Mapping[str, BizonConfig]]",
+        known: "Mapping[str, BizonConfig] | None" = None,
+    ) -> None:
         self.names = names
-        self._make = cache(make)
+        self._make = make
+        self._known = dict(known or {})
 
     def changed(self, change: "Callable[[BizonConfig], BizonConfig]") -> "SeparateStreams":
         """The streams with a change to the configuration of each."""
-        return SeparateStreams(self.names, lambda name: change(self.config_of(name)))
+        known = {name: change(config) for name, config in self._known.items()}
+        return SeparateStreams(
+            self.names, lambda names: {name: change(each) for name, each in self._make(names).items()}, known
+        )
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise ConfigError unless the streams that a connection has named can run side by side."""
+        self._known |= self._make(names)
 
     def config_of(self, name: str) -> "BizonConfig":
         """The configuration of one stream. Raises ConfigError, for a stream that does not exist, too."""
@@ -47,7 +58,9 @@ class SeparateStreams:
             raise ConfigError(
                 f"there is no stream '{name}'; the pipeline has {', '.join(self.names)}", key=("streams",)
             )
-        return self._make(name)
+        if name not in self._known:
+            self._known |= self._make([name])
+        return self._known[name]
 
 
 class _Block(BaseModel):
@@ -59,19 +72,18 @@ def validate_many(resolved: "Resolved", resolve_source: ResolveSource, names_of:
     ConfigError for all mistakes, a line each."""
     entries = entries_of(resolved.document, names_of)
 
-    def make(name: str) -> "BizonConfig":
-        stream = one_stream(resolved.document, SeparateStreamConfig(name=name), None)
-        return _valid(resolved, {name: stream}, resolve_source)[name]
+    def make(names: Iterable[str]) -> dict[str, "BizonConfig"]:
+        return _valid(resolved, _of_names(resolved.document, names), resolve_source)
 
-    if entries is None:
-        whole = make(ALL_STREAMS)
-        streams = SeparateStreams(None, make)
-    else:
-        configs = _valid(resolved, entries, resolve_source)
-        whole = next(iter(configs.values()))
-        streams = SeparateStreams(tuple(configs), configs.__getitem__)
-    secrets = {secret for name in streams.names or () for secret in iter_secrets(streams.config_of(name))}
-    return LoadedConfig(whole.of_separate(streams), resolved.secrets.union(secrets, iter_secrets(whole)))
+    known = make([ALL_STREAMS]) if entries is None else _valid(resolved, entries, resolve_source)
+    streams = SeparateStreams(None if entries is None else tuple(known), make, known)
+    secrets = resolved.secrets.union(*map(iter_secrets, known.values()))
+    return LoadedConfig(next(iter(known.values())).of_separate(streams), secrets)
+
+
+def _of_names(document: "Document", names: Iterable[str]) -> dict[str, OneStream]:
+    """Streams without keys of their own."""
+    return {name: one_stream(document, SeparateStreamConfig(name=name), None) for name in names}
 
 
 def entries_of(document: "Document", names_of: NamesOf) -> dict[str, OneStream] | None:
@@ -88,7 +100,7 @@ def entries_of(document: "Document", names_of: NamesOf) -> dict[str, OneStream] 
             raise
         if names is None:
             return None
-        return {name: one_stream(document, SeparateStreamConfig(name=name), None) for name in names}
+        return _of_names(document, names)
     named = [{"name": each} if isinstance(each, str) else each for each in block] if isinstance(block, list) else block
     try:
         streams = _Block.model_validate({"streams": named}).streams

@@ -96,12 +96,14 @@ def offered_streams(loaded: "LoadedConfig") -> "list[OfferedStream] | None":
 
 def offered_names(loaded: "LoadedConfig") -> list[str]:
     """The names of the streams behind the connection of the source. Raises SourceError, and ConfigError for a source
-    that does not list them."""
+    that does not list them, and for streams that cannot run side by side."""
     found = offered_streams(loaded.of_stream(ANY_STREAM))
     if not found:
         what = "does not list its streams" if found is None else "has no streams"
         raise ConfigError(f"streams: source '{loaded.config.source.name}' {what}; name them", key=("streams",))
-    return [stream.name for stream in found]
+    names = [stream.name for stream in found]
+    loaded.config.check_streams(names)
+    return names
 
 
 @contextmanager
