@@ -1,6 +1,8 @@
 """Each command on a file with several streams."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +77,6 @@ def test_status_of_a_star_shows_the_streams_that_have_run(several: dict[str, Any
 
 
 def test_a_star_asks_the_connection_for_the_streams_at_each_run(bizon: "Bizon", tmp_path: Path) -> None:
-    import sqlite3
-    from contextlib import closing
-
     source = {"name": "sql", "url": "sqlite:///shop.db"}
     Path("shop.yml").write_text(
         yaml.safe_dump({"name": "shop", "source": source, "streams": "*", "destination": {"name": "file"}})
@@ -95,6 +94,18 @@ def test_a_star_asks_the_connection_for_the_streams_at_each_run(bizon: "Bizon", 
         *(["ok", part] for _ in names for part in ("source", "destination")),
         ["ok", "state"],
     ]
+
+
+def test_streams_of_a_connection_that_would_write_the_same_output_do_not_run(bizon: "Bizon", tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as shop:
+        for name in ("items", "orders"):
+            shop.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)")
+    source, same = {"name": "sql", "url": "sqlite:///shop.db"}, {"name": "file", "config": {"destination_id": "x"}}
+    document = {"name": "shop", "source": source, "streams": "*", "destination": same}
+    Path("shop.yml").write_text(yaml.safe_dump(document))
+    done = bizon("run", "shop.yml")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "destination.config.destination_id: streams 'items' and 'orders' would write the same file" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["preview", "show", "schema show", "schema diff", "source test"])
