@@ -13,13 +13,15 @@ from bizon.common.safe_log import logger
 from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.progress import Progress
 
     from bizon.engine.pipeline.models import ProgressSnapshot
 
-LIVE_EVERY = 0.25  # seconds
-LINE_EVERY = 10.0  # seconds
-THREAD = "bizon-progress"
+_LIVE_EVERY = 0.25  # seconds
+_LINE_EVERY = 10.0  # seconds
+_THREAD = "bizon-progress"
 _BAR = 20  # columns; fewer on a narrow terminal, where the words are cut instead
 _WHOLE = 10  # records per second; above this rate a decimal adds nothing
 Poll = Callable[[], "ProgressSnapshot"]
@@ -27,32 +29,41 @@ Write = Callable[[str], None]
 """Writes a log line, above the live display if there is one. Any thread may call it."""
 
 
+def progress_shown(poll: Poll) -> "AbstractContextManager[Write]":
+    """Within: show on stderr how far the run is. See ``shown_by``; ``poll`` is called on a thread of its own."""
+    return shown_by(LineProgress(poll), lambda display: _live_line(poll, display))
+
+
 @contextmanager
-def progress_shown(poll: Poll) -> Iterator[Write]:
-    """Within: show on stderr how far the run is. A separate thread calls ``poll``.
+def shown_by(log_lines: Callable[[], None], live: "Callable[[Progress], Callable[[], None]]") -> Iterator[Write]:
+    """Within: a separate thread shows on stderr how far a run is. On a terminal it calls what ``live`` returns for its
+    display several times a second, elsewhere ``log_lines`` every few seconds.
 
     Yields a function that writes a log line to stderr, above the live display if there is one. Any thread may call it.
     """
     if not sys.stderr.isatty():
-        with Ticker(LineProgress(poll), LINE_EVERY, name=THREAD):
+        with Ticker(log_lines, _LINE_EVERY, name=_THREAD):
             yield write_to_stderr
         return
-    with live_display() as (display, write_above):
-        task = display.add_task("starting", total=None)
-        started = time.monotonic()
+    with _live_display() as (display, write_above), Ticker(live(display), _LIVE_EVERY, name=_THREAD):
+        yield write_above
 
-        def show() -> None:
-            snapshot = poll()
-            line = progress_line(snapshot, time.monotonic() - started)
-            fetched = snapshot.records_before + snapshot.records_fetched
-            display.update(task, description=line, completed=fetched, total=expected_total(snapshot))
 
-        with Ticker(show, LIVE_EVERY, name=THREAD):
-            yield write_above
+def _live_line(poll: Poll, display: "Progress") -> Callable[[], None]:
+    task = display.add_task("starting", total=None)
+    started = time.monotonic()
+
+    def show() -> None:
+        snapshot = poll()
+        line = progress_line(snapshot, time.monotonic() - started)
+        fetched = snapshot.records_before + snapshot.records_fetched
+        display.update(task, description=line, completed=fetched, total=expected_total(snapshot))
+
+    return show
 
 
 @contextmanager
-def live_display() -> "Iterator[tuple[Progress, Write]]":
+def _live_display() -> "Iterator[tuple[Progress, Write]]":
     """Within: a live display on the terminal, which shows a line per task, and a function that writes above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn

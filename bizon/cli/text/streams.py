@@ -1,29 +1,18 @@
 """A run of several streams in words: a line per stream while it runs, and one for how it ended."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bizon.cli.result import UNKNOWN, described
 from bizon.cli.text.conclusion import Conclusion, notes_on, outcome_of
-from bizon.cli.text.console_logs import write_to_stderr
-from bizon.cli.text.progress import (
-    LINE_EVERY,
-    LIVE_EVERY,
-    THREAD,
-    LineProgress,
-    Write,
-    expected_total,
-    live_display,
-    progress_line,
-)
+from bizon.cli.text.progress import LineProgress, Write, expected_total, progress_line, shown_by
 from bizon.cli.text.words import counted
 from bizon.common.errors.errors import BizonError, ExitCode
-from bizon.common.ticking import Ticker
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.progress import Progress, TaskID
 
     from bizon.common.models import BizonConfig
@@ -35,16 +24,9 @@ _SEVERITY = (ExitCode.CONFIG, ExitCode.FAILED, ExitCode.LOCKED, ExitCode.INTERRU
 """The exit code of the run is the first of these that a stream has: a mistake is waiting for a person."""
 
 
-@contextmanager
-def streams_shown(runner: "StreamsRunner") -> Iterator[Write]:
-    """Within: show on stderr how far each stream is, on a thread of its own. Yields a function that writes a log line,
-    above the live display if there is one."""
-    if not sys.stderr.isatty():
-        with Ticker(_Lines(runner), LINE_EVERY, name=THREAD):
-            yield write_to_stderr
-        return
-    with live_display() as (display, write_above), Ticker(_Live(runner, display), LIVE_EVERY, name=THREAD):
-        yield write_above
+def streams_shown(runner: "StreamsRunner") -> "AbstractContextManager[Write]":
+    """Within: show on stderr how far each stream is. See ``shown_by``."""
+    return shown_by(_Lines(runner), lambda display: _Live(runner, display))
 
 
 class _Lines:
