@@ -126,6 +126,16 @@ def test_a_preview_and_a_table_of_one_stream_are_shown(several: dict[str, Any], 
     assert "5 rows" in bizon("show", "pipe.yml", "--stream", "creatures").stdout
 
 
+def test_streams_into_one_duckdb_file_take_turns(several: dict[str, Any], bizon: "Bizon") -> None:
+    """Two of them used to fail when both created the same table of bizon."""
+    destination = {"name": "duckdb", "config": {"database": "zoo.duckdb"}}
+    Path("pipe.yml").write_text(yaml.safe_dump({**several, "destination": destination}))
+    for _ in range(2):
+        done = bizon("run", "pipe.yml")
+        assert done.exit_code == 0, done.output
+    assert [bizon("show", "pipe.yml", "--stream", name).stdout.split()[1] for name in STREAMS] == ["5", "5"]
+
+
 def test_check_and_validate_take_every_stream(several: dict[str, Any], bizon: "Bizon") -> None:
     assert bizon("check", "pipe.yml").stdout.splitlines() == [
         "ok      source       dummy.creatures",
