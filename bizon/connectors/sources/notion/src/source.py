@@ -90,8 +90,9 @@ class NotionSource(AbstractSource):
         with ends_with(self._closing):
             session = super().get_session()
         session.headers["Notion-Version"] = self.config.notion_version
-        token, budget = self.config.authentication.params.token, self.config.requests_per_minute
-        session.keep_pace(shared_pace(lambda: TokenBucket(budget), "notion", token, budget))
+        budget = self.config.requests_per_minute
+        limit = (self.config.base_url, self.config.authentication.params.token, budget)
+        session.keep_pace(shared_pace(lambda: TokenBucket(budget), *limit))
         return session
 
     def check_connection(self) -> tuple[bool, Any | None]:

@@ -40,4 +40,4 @@ class EvenPace:
 
 def pace_of(base_url: str, rate: float) -> EvenPace:
     """The pace for an API, which all sources of a process with the same address and rate share."""
-    return shared_pace(lambda: EvenPace(rate), "rest", base_url, rate)
+    return shared_pace(lambda: EvenPace(rate), base_url, rate)
