@@ -50,6 +50,12 @@ TABLE: tuple[TableRow, ...] = (
         claims_engine.latency,
     ),
     TableRow(
+        "streams",
+        "20 streams of 50 pages from the server of `latency`, `max_parallel_streams: 8`. Bare fetch loops: the loop of "
+        "`latency` for each stream, on 8 threads",
+        claims_engine.streams,
+    ),
+    TableRow(
         "processes",
         "100,000 records, plain Python busy in the source and as long again in a transform, on 2 cores",
         claims_engine.processes,

@@ -2,16 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from benchmarks.claims import Claim
 from benchmarks.latency_server import serving
 from benchmarks.measure import Command, Samples
-from benchmarks.workload import WORK, Bench, Side, pipeline, script
+from benchmarks.workload import WORK, Bench, Side, lines_are, pipeline, script
 
 LATENCY = 0.05  # seconds per answer
 PER_PAGE = 100
+STREAMS, AT_ONCE = 20, 8
 ROUNDS = 400  # steps of processor work per record, in the source and again in the transform
 GRIND = f"""\
 n = data["id"]
@@ -41,6 +43,32 @@ def latency(bench: Bench) -> list[Claim]:
 
         samples = bench.compare({"bizon": bizon, "bare fetch loop": bare}, bench.size.http_pages)
     return [bench.ratio("wall / bare fetch loop", samples, ("bizon", "bare fetch loop"), "wall", "at most", 1.05)]
+
+
+def streams(bench: Bench) -> list[Claim]:
+    """Both sides do 20 streams, 8 at a time: three rounds, of which the last one leaves half of the places empty."""
+    pages = bench.size.stream_pages
+    with serving(pages, LATENCY, PER_PAGE) as url, serving(1, LATENCY, PER_PAGE) as single:
+
+        def bizon(count: int) -> Command:
+            address = url if count == pages else single
+            runner = {"runner": {"config": {"max_parallel_streams": AT_ONCE}}}
+            source = {"name": "bench", "source_file_path": str(WORK / "bench_http_source.py"), "url": address}
+            names = [f"stream_{number}" for number in range(STREAMS)]
+            to = {"destination_id": "out_{stream}"}
+            total = count * PER_PAGE * STREAMS
+            command = pipeline(total, source=source, destination=to, streams=names, engine=runner)
+            return replace(command, check=lines_are("out_*.json", total))
+
+        def bare(count: int) -> Command:
+            return script("bare_streams.py", url if count == pages else single, STREAMS, AT_ONCE)
+
+        samples = bench.compare({"bizon": bizon, "bare fetch loops": bare}, pages)
+    return [
+        bench.ratio(
+            "wall / bare fetch loops, 8 at a time", samples, ("bizon", "bare fetch loops"), "wall", "at most", 1.15
+        )
+    ]
 
 
 def from_server(pages: int, url: str, **how: Any) -> Command:

@@ -35,12 +35,15 @@ class Size:
     warehouse: tuple[int, int]
     net: bool = False
     start: int = 1
+    stream_pages: int = 50
     timeout: float = TIMEOUT
 
 
 FULL = Size("full", 1_000_000, (1_000_000, 10_000_000), 3_000, 200, 100_000, 1_000, (50_000, 200_000))
-QUICK = Size("quick", 60_000, (100_000, 200_000), 200, 30, 10_000, 100, (10_000, 20_000), net=True, timeout=120)
-TINY = Size("tiny", 300, (100, 300), 2, 2, 20, 3, (10, 20), timeout=60)
+QUICK = Size(
+    "quick", 60_000, (100_000, 200_000), 200, 30, 10_000, 100, (10_000, 20_000), net=True, stream_pages=10, timeout=120
+)
+TINY = Size("tiny", 300, (100, 300), 2, 2, 20, 3, (10, 20), stream_pages=1, timeout=60)
 
 
 @dataclass

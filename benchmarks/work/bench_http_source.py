@@ -16,7 +16,7 @@ class HttpSource(AbstractSource):
 
     @staticmethod
     def streams() -> list[str]:
-        return ["records"]
+        return ["records", *(f"stream_{number}" for number in range(20))]
 
     @staticmethod
     def get_config_class() -> type[SourceConfig]:

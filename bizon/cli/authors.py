@@ -47,7 +47,11 @@ AsPackage = Annotated[
 Count = Annotated[int, typer.Option("-n", "--records", min=1, metavar="N", help="Number of records to show.")]
 Stream = Annotated[
     str | None,
-    typer.Option("--stream", metavar="STREAM", help="Stream to read, or whose table to read. Overrides source.stream."),
+    typer.Option(
+        "--stream",
+        metavar="STREAM",
+        help="Stream to read, or whose table to read: one of several in CONFIG; else it overrides source.stream.",
+    ),
 ]
 
 
@@ -93,6 +97,7 @@ def new_destination(
 
 def check(
     config: given.Config,
+    stream: given.OneStream = None,
     custom_source: given.CustomSource = None,
     env_file: given.EnvFile = None,
     as_json: given.AsJson = False,
@@ -103,7 +108,7 @@ def check(
     from bizon.cli.output import guarded
 
     with guarded():
-        code = command.check(config, custom_source, env_file, as_json=as_json)
+        code = command.check(config, custom_source, env_file, stream=stream, as_json=as_json)
     raise typer.Exit(code)
 
 

@@ -16,6 +16,7 @@ from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.config.document import load_yaml
 
 if TYPE_CHECKING:
+    from bizon.common.models import BizonConfig
     from bizon.config.loading import LoadedConfig
 
 _KEY = re.compile(rb"""^['"]?paths['"]?\s*:""", re.MULTILINE)
@@ -60,23 +61,61 @@ def for_each(configs: Sequence[str], custom_source: str | None, env_file: str | 
 def loaded_from(
     config: str, custom_source: str | None, env_file: str | None, *, stream: str | None = None
 ) -> "LoadedConfig":
-    """A configuration, with the options that change it. ``stream``: another stream of its source. Raises ConfigError, a
-    line per mistake."""
+    """A configuration of one stream, with the options that change it. ``stream``: one of its streams, or another stream
+    of its source. Raises ConfigError, a line per mistake, and for several streams of which none is chosen."""
+    loaded = _loaded(config, custom_source, env_file, stream)
+    loaded.config.check_one_stream()
+    return loaded
+
+
+def each_loaded_from(
+    config: str, custom_source: str | None, env_file: str | None, *, stream: str | None = None
+) -> "list[LoadedConfig]":
+    """The configuration of each of its streams, or of one. A source is asked for its streams if only its connection
+    knows them. Raises what ``loaded_from`` raises, and SourceError."""
+    loaded = _loaded(config, custom_source, env_file, stream)
+    if not loaded.config.has_separate_streams:
+        return [loaded]
+    names = loaded.config.stream_names
+    if names is None:
+        from bizon.engine.looking import offered_names
+
+        names = tuple(offered_names(loaded))
+    return [loaded.of_stream(name) for name in names]
+
+
+def any_loaded_from(config: str, custom_source: str | None, env_file: str | None) -> "LoadedConfig":
+    """A configuration that reaches its source, whichever of its streams it has."""
+    loaded = _loaded(config, custom_source, env_file, None)
+    names = loaded.config.stream_names
+    return loaded.of_stream("*" if names is None else names[0])
+
+
+def _loaded(config: str, custom_source: str | None, env_file: str | None, stream: str | None) -> "LoadedConfig":
     from bizon.engine.engine import load_config
 
     overrides = RunOptions(custom_source=custom_source).overrides()
-    if stream is not None:
-        overrides["source"] = {**overrides.get("source", {}), "stream": stream}
-    return load_config(config, env_file=env_file, overrides=overrides)
+    return load_config(config, env_file=env_file, overrides=overrides, stream=stream)
 
 
 def validate(config: str, custom_source: str | None, env_file: str | None) -> ExitCode:
     """Print what the pipeline would do; contact nothing. Raises ConfigError, a line per mistake."""
-    pipeline = loaded_from(config, custom_source, env_file).config
-    source, target = f"{pipeline.source.name}.{pipeline.source.stream}", pipeline.destination.shown_name
-    mode, runner = pipeline.source.sync_mode.value, pipeline.runner_type.value
+    pipeline = _loaded(config, custom_source, env_file, None).config
+    target, runner = pipeline.destination.shown_name, pipeline.runner_type.value
+    if pipeline.has_separate_streams:
+        say(f"{config} is valid: {_streams_of(pipeline)} of {pipeline.source.name} -> {target}, runner {runner}")
+        return ExitCode.OK
+    source, mode = f"{pipeline.source.name}.{pipeline.source.stream}", pipeline.source.sync_mode.value
     say(f"{config} is valid: {source} -> {target}, sync mode {mode}, runner {runner}")
     return ExitCode.OK
+
+
+def _streams_of(pipeline: "BizonConfig") -> str:
+    names = pipeline.stream_names
+    if names is None:
+        return f"all streams ({pipeline.source.sync_mode.value})"
+    modes = [f"{name} ({pipeline.for_stream(name).source.sync_mode.value})" for name in names]
+    return f"{len(names)} stream{'s' if len(names) > 1 else ''}, {', '.join(modes)},"
 
 
 def _has_paths_of_its_folder(config: str) -> bool:

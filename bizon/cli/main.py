@@ -93,6 +93,7 @@ def run(
     since: given.Since = None,
     until: given.Until = None,
     adopt: given.Adopt = False,
+    stream: given.Streams = None,
 ) -> None:
     """See ``help`` above."""
     from bizon.cli.commands.run import run_pipeline
@@ -109,6 +110,7 @@ def run(
         since=since,
         until=until,
         adopt=adopt,
+        streams=tuple(stream or ()),
     )
     raise typer.Exit(run_pipeline(config, options))
 
@@ -137,6 +139,7 @@ def source_test(
     env_file: given.EnvFile = None,
     record: given.Record = None,
     replay: given.Replay = None,
+    stream: given.OneStream = None,
     as_json: given.AsJson = False,
 ) -> None:
     """Test the source of CONFIG against the conformance suite: one line per behaviour. Nothing is written. Exit code 1
@@ -145,7 +148,7 @@ def source_test(
     from bizon.cli.output import guarded
 
     with guarded():
-        code = run_suite(config, SuiteOptions(custom_source, env_file, record, replay, as_json))
+        code = run_suite(config, SuiteOptions(custom_source, env_file, record, replay, as_json, stream))
     raise typer.Exit(code)
 
 
@@ -171,6 +174,7 @@ def stream_list(
 def stream_reset(
     config: given.Config,
     cancel: given.Cancel = False,
+    stream: given.OneStream = None,
     custom_source: given.CustomSource = None,
     env_file: given.EnvFile = None,
 ) -> None:
@@ -180,12 +184,13 @@ def stream_reset(
     from bizon.cli.output import guarded
 
     with guarded():
-        reset(config, custom_source, env_file, cancel=cancel)
+        reset(config, custom_source, env_file, stream=stream, cancel=cancel)
 
 
 @cli.command(cls=_Command)
 def status(
     configs: given.Configs,
+    stream: given.OneStream = None,
     custom_source: given.CustomSource = None,
     env_file: given.EnvFile = None,
     as_json: given.AsJson = False,
@@ -196,7 +201,7 @@ def status(
     from bizon.cli.output import guarded
 
     with guarded():
-        code = show(configs, custom_source, env_file, as_json=as_json)
+        code = show(configs, custom_source, env_file, stream=stream, as_json=as_json)
     raise typer.Exit(code)
 
 

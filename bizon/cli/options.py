@@ -156,6 +156,18 @@ Adopt = Annotated[
 ]
 
 
+Streams = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stream", metavar="STREAM", help="Run this stream alone, of several in CONFIG. May be given more than once."
+    ),
+]
+OneStream = Annotated[
+    str | None,
+    typer.Option("--stream", metavar="STREAM", help="This stream alone, of several in CONFIG."),
+]
+
+
 class RunOptions(NamedTuple):
     """The options of ``bizon run``; None for an option that was not given."""
 
@@ -170,6 +182,7 @@ class RunOptions(NamedTuple):
     since: str | None = None
     until: str | None = None
     adopt: bool = False
+    streams: tuple[str, ...] = ()
 
     def overrides(self) -> dict[str, Any]:
         """A dict of the shape of the YAML with the options that were given; an absent option never beats the file."""

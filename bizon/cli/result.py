@@ -14,6 +14,20 @@ from bizon.common.errors.errors import BizonError, ConfigError, FailureClass
 if TYPE_CHECKING:
     from bizon.engine.runner.models import RunnerStatus
 
+UNKNOWN: dict[str, Any] = {
+    "status": None,
+    "failure_class": None,
+    "job_id": None,
+    "producer": None,
+    "consumer": None,
+    "stream": None,
+    "records_written": 0,
+    "records_rejected": 0,
+    "values_rescued": 0,
+    "dead_letters": None,
+    "published": False,
+}
+"""The content of the file as long as nothing is known."""
 _MOST_LINKS = 40  # the limit of the Linux kernel
 _NOT_REPLACEABLE = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS, errno.EXDEV})
 """Errors of a replacement after which writing in place may still work: the file is a mount, as Kubernetes mounts
@@ -55,25 +69,9 @@ class ResultFile:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"--result-json {self.path}: cannot be written: {reason}") from None
 
-    def finish(self, status: "RunnerStatus", error: str | None) -> None:
+    def finish(self, known: dict[str, Any]) -> None:
         """Report how the run ended. Raises OSError."""
-        outcome = "interrupted" if status.interrupted else "success" if status.is_success else "failure"
-        self._write(
-            {
-                "status": outcome,
-                "failure_class": status.failure_class,
-                "job_id": status.job_id,
-                "producer": status.producer,
-                "consumer": status.consumer,
-                "stream": status.stream,
-                "records_written": status.records_written,
-                "records_rejected": status.records_rejected,
-                "values_rescued": status.values_rescued,
-                "dead_letters": status.dead_letters,
-                "published": status.published,
-                "error": error,
-            }
-        )
+        self._write(known)
 
     def fail(self, error: BaseException, text: str) -> None:
         """Report that the run did not start, or that it broke off. Does nothing after ``finish``. If the file cannot be
@@ -100,17 +98,7 @@ class ResultFile:
 
     def _write(self, known: dict[str, Any], *, is_final: bool = True) -> None:
         content = {
-            "status": None,
-            "failure_class": None,
-            "job_id": None,
-            "producer": None,
-            "consumer": None,
-            "stream": None,
-            "records_written": 0,
-            "records_rejected": 0,
-            "values_rescued": 0,
-            "dead_letters": None,
-            "published": False,
+            **UNKNOWN,
             "started_at": self._started_at.isoformat(),
             "duration_s": round(self.seconds, 3),
             "error": None,
@@ -122,6 +110,24 @@ class ResultFile:
         elif self._descriptor is not None and is_final:
             _write_all(self._descriptor, text)
         self._is_final = is_final
+
+
+def described(status: "RunnerStatus", error: str | None) -> dict[str, Any]:
+    """How a run ended. ``error`` holds no secret."""
+    return {
+        "status": "interrupted" if status.interrupted else "success" if status.is_success else "failure",
+        "failure_class": status.failure_class,
+        "job_id": status.job_id,
+        "producer": status.producer,
+        "consumer": status.consumer,
+        "stream": status.stream,
+        "records_written": status.records_written,
+        "records_rejected": status.records_rejected,
+        "values_rescued": status.values_rescued,
+        "dead_letters": status.dead_letters,
+        "published": status.published,
+        "error": error,
+    }
 
 
 def _descriptor_of(path: Path) -> int | None:

@@ -1,21 +1,32 @@
 """``BizonConfig``: one pipeline, as its YAML describes it."""
 
+import os
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 
+from bizon.common.errors.errors import ConfigError
 from bizon.common.on_error import OnError
 from bizon.common.sync import SyncMetadata
 from bizon.config.selected import Selected
-from bizon.config.streams import StreamConfig, unique, valid_streams, with_record_schemas
+from bizon.config.streams import (
+    ALL_STREAMS,
+    StreamConfig,
+    StreamsBlock,
+    parts_of_one,
+    valid_streams,
+    with_record_schemas,
+)
 from bizon.config.strict import StrictModel
 from bizon.destination.config import AbstractDestinationConfig, DestinationTypes
 from bizon.engine.backend.models import StreamKey
@@ -23,6 +34,9 @@ from bizon.engine.config import EngineConfig
 from bizon.engine.runner.config import RunnerTypes
 from bizon.source.config import SourceConfig, SourceSyncModes
 from bizon.transform.config import TransformModel
+
+if TYPE_CHECKING:
+    from bizon.config.many import SeparateStreams
 
 __all__ = ["BizonConfig", "GenericSourceConfig", "PathsFrom", "StreamConfig", "SyncMetadata"]
 
@@ -63,7 +77,11 @@ DESTINATIONS = Selected(
 
 
 class BizonConfig(StrictModel):
-    """A whole pipeline. Frozen: the single source of truth after loading."""
+    """A whole pipeline. Frozen: the single source of truth after loading.
+
+    With separate streams it stands for all of them: ``for_stream`` gives the configuration of one, which is the one of
+    a file with this stream alone. Its own ``source`` and ``destination`` are then copies of the first stream's.
+    """
 
     name: str = Field(min_length=1, max_length=100, description="Name of the pipeline, shown everywhere.")
     id: str | None = Field(
@@ -95,12 +113,13 @@ class BizonConfig(StrictModel):
         "working_directory = the directory in which the command runs | config = the folder of this file. Paths in "
         "options are always relative to the former.",
     )
-    streams: list[StreamConfig] | None = Field(
+    streams: StreamsBlock = Field(
         default=None,
-        min_length=1,
-        description="Several streams in one pipeline of sync mode `stream`, each with its own table. Supplies defaults "
-        "for the source and for `record_schemas` of the destination.",
+        description="Streams of the source that run side by side, instead of `source.stream`: names, or entries with "
+        'keys of their own; "*" = all that the source offers. With `source.stream`, in sync mode `stream`: the parts '
+        "of one stream, each with its own table. They supply defaults for the source and for `record_schemas`.",
     )
+    _separate: "SeparateStreams | None" = PrivateAttr(default=None)
 
     @property
     def job_name(self) -> str:
@@ -109,8 +128,63 @@ class BizonConfig(StrictModel):
 
     @property
     def stream_key(self) -> StreamKey:
-        """Key of the stream in the state: the owner of jobs and checkpoints."""
+        """Key of the stream in the state: the owner of jobs and checkpoints. Raises ConfigError for several streams."""
+        self.check_one_stream()
         return StreamKey(self.job_name, self.source.name, self.source.stream)
+
+    @property
+    def has_separate_streams(self) -> bool:
+        """Whether this is a configuration of several streams that run side by side."""
+        return self._separate is not None
+
+    @property
+    def stream_names(self) -> tuple[str, ...] | None:
+        """The streams, in the order of the file; None when only the connection of the source knows them."""
+        return (self.source.stream,) if self._separate is None else self._separate.names
+
+    def check_one_stream(self) -> None:
+        """Raise ConfigError for a configuration of several streams."""
+        if self._separate is not None:
+            named = "" if self._separate.names is None else f": {', '.join(self._separate.names)}"
+            raise ConfigError(f"the pipeline has several streams; choose one with --stream{named}", key=("streams",))
+
+    def check_streams(self, names: Iterable[str]) -> None:
+        """Raise ConfigError unless the streams that a connection has named can run side by side, each with an output of
+        its own."""
+        if self._separate is not None:
+            self._separate.check(names)
+
+    def for_stream(self, name: str) -> "BizonConfig":
+        """The configuration of one stream. Raises ConfigError for a stream that the pipeline does not have."""
+        if self._separate is not None:
+            return self._separate.config_of(name)
+        if name != self.source.stream:
+            raise ConfigError(
+                f"the pipeline has the stream '{self.source.stream}', not '{name}'", key=("source", "stream")
+            )
+        return self
+
+    def of_separate(self, streams: "SeparateStreams") -> Self:
+        """The configuration of several streams, made from the one of the first. Called by the loader."""
+        copy = self.model_copy(update={"source": self.source.model_copy(update={"stream": ALL_STREAMS})})
+        copy._separate = streams  # noqa: SLF001 - of the same class
+        return copy
+
+    def of_source(self, source: Any) -> Self:
+        """The configuration with a source class or object that a program passed, for each of its streams."""
+        copy = self.model_copy(update={"source": self.source.of_source(source)})
+        if self._separate is not None:
+            copy._separate = self._separate.changed(lambda config: config.of_source(source))  # noqa: SLF001 - same class
+        return copy
+
+    def outputs(self) -> dict[tuple[str, ...], str]:
+        """The outputs of the pipeline, in words, by the path of the key that names each. Two pipelines write the same
+        one if the words are equal."""
+        places = self.destination.config.places(f"{self.source.name}_{self.source.stream}")
+        found: dict[tuple[str, ...], str] = {("destination", "config", key): place for key, place in places.items()}
+        if self.keeps_dead_letters and self.dead_letter_path is not None:
+            found[("dead_letter_path",)] = f"file {os.path.abspath(self.dead_letter_path)}.json"
+        return found
 
     @property
     def keeps_dead_letters(self) -> bool:
@@ -141,12 +215,16 @@ class BizonConfig(StrictModel):
     def _no_transforms(cls, value: Any) -> Any:
         return [] if value is None else value
 
-    @field_validator("streams")
+    @field_validator("streams", mode="wrap")
     @classmethod
-    def _streams_fit(cls, value: list[StreamConfig] | None, info: ValidationInfo) -> list[StreamConfig] | None:
-        if value is None:
-            return None
+    def _streams_fit(
+        cls, value: Any, _handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> list[StreamConfig] | None:
+        """The parts of one stream. The loader has taken out separate streams."""
         source = info.data.get("source")
-        if isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
-            raise ValueError(f"needs source.sync_mode: stream, not {source.sync_mode}")
-        return list(unique(value))
+        if value is not None and isinstance(source, SourceConfig) and source.sync_mode is not SourceSyncModes.STREAM:
+            raise ValueError(
+                f"needs source.sync_mode: stream, not {source.sync_mode}: with source.stream they are the parts of one "
+                "stream; for streams of their own remove source.stream"
+            )
+        return parts_of_one(value)

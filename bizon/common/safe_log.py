@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 FAILURE = "failure"
 """Extra of a log record that repeats the error of the run. A sink may skip it if the end of the run shows the error."""
 
+STREAM = "stream"
+"""Extra of a log record that belongs to one of several streams: its name."""
+
 _WARNING = 30
 _scrub = Scrubber()
 

@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.models import BizonConfig
 from bizon.config.document import Document, KeyPath, document_from_dict, load_yaml
 from bizon.config.messages import refuse
 from bizon.config.plain_data import problems_of
 from bizon.config.references import Resolved, load_env_files, resolve_env
+from bizon.config.streams import are_separate
 from bizon.config.validation import LoadedConfig, ResolveSource, validate
+
+if TYPE_CHECKING:
+    from bizon.config.many import NamesOf
 
 __all__ = [
     "LoadedConfig",
@@ -35,14 +39,28 @@ _OWN_FILES = (
 
 
 def build_config(
-    document: Document, *, environ: Mapping[str, str], overrides: Mapping[str, Any], resolve_source: ResolveSource
+    document: Document,
+    *,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    resolve_source: ResolveSource,
+    names_of: "NamesOf | None" = None,
 ) -> LoadedConfig:
-    """Resolve and validate a configuration. ``overrides`` has the shape of the YAML and wins over it. The arguments are
-    not changed.
+    """Resolve and validate a configuration. ``overrides`` has the shape of the YAML and wins over it. ``names_of``: for
+    ``streams: "*"``, the streams that a source offers. The arguments are not changed.
 
     Raises one ConfigError for all mistakes, a line each: file, line, column, key path, what is allowed.
     """
-    return validate(resolve(document, environ=environ, overrides=overrides), resolve_source)
+    resolved = resolve(document, environ=environ, overrides=overrides)
+    if are_separate(resolved.document.data):
+        return _of_separate(resolved, resolve_source, names_of)
+    return validate(resolved, resolve_source)
+
+
+def _of_separate(resolved: Resolved, resolve_source: ResolveSource, names_of: "NamesOf | None") -> LoadedConfig:
+    from bizon.config.many import validate_many  # most pipelines have one stream, and start faster without it
+
+    return validate_many(resolved, resolve_source, names_of or (lambda _block: None))
 
 
 def resolve(document: Document, *, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Resolved:

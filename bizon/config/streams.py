@@ -1,7 +1,8 @@
-"""The top-level ``streams`` block: one pipeline in sync mode ``stream`` that feeds several tables."""
+"""The top-level ``streams`` block. Without ``source.stream`` each entry is a stream of its own: see ``many.py``. With
+it, the source reads all of them as one, in sync mode ``stream``: each entry is an input and its table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -46,18 +47,51 @@ class StreamDestinationConfig(StrictModel):
 
 
 class StreamConfig(StrictModel):
-    """One entry of ``streams``."""
+    """One entry of ``streams`` for a source that reads several streams as one."""
 
     name: str = Field(min_length=1, description="Name of the stream, unique in the pipeline.")
     source: StreamSourceConfig = Field(description="Where records come from.")
     destination: StreamDestinationConfig = Field(description="Where records go.")
 
 
-def unique(streams: Sequence[StreamConfig]) -> Sequence[StreamConfig]:
-    """The streams, if all names and tables are unique. Raises ValueError."""
+class SeparateStreamConfig(StrictModel):
+    """One entry of ``streams`` that is a stream of its own; its name alone stands for an entry without other keys."""
+
+    name: str = Field(min_length=1, max_length=100, description="Name of the stream in the source.")
+    source: dict[str, Any] = Field(
+        default={}, description="Keys of `source` that this stream sets or overrides, such as `sync_mode`."
+    )
+    destination: dict[str, Any] = Field(
+        default={},
+        description="Keys that this stream sets or overrides: `alias`, `config`, and keys of `destination.config`, "
+        "such as `destination_id` or `primary_key`. `table_id`, `record_schema` and `clustering_keys` name its table.",
+    )
+
+
+ALL_STREAMS = "*"
+"""As ``streams``: all that the source offers."""
+
+
+def are_separate(data: Mapping[str, Any]) -> bool:
+    """Whether a configuration has ``streams`` that are streams of their own: it has no ``source.stream``."""
+    source = data.get("source")
+    return data.get("streams") is not None and isinstance(source, dict) and "stream" not in source
+
+
+StreamsBlock = (
+    list[StreamConfig] | Annotated[list[SeparateStreamConfig | str], Field(min_length=1)] | Literal["*"] | None
+)
+"""The forms of ``streams``: the parts of one stream, or separate streams."""
+
+_Parts = Annotated[list[StreamConfig], Field(min_length=1)] | None
+
+
+def parts_of_one(block: Any) -> list[StreamConfig] | None:
+    """The parts of one stream. Raises ValidationError, and ValueError for names or tables that are not unique."""
+    streams = TypeAdapter(_Parts).validate_python(block)
     for what, values in (
-        ("name", [stream.name for stream in streams]),
-        ("table_id", [stream.destination.table_id for stream in streams]),
+        ("name", [stream.name for stream in streams or ()]),
+        ("table_id", [stream.destination.table_id for stream in streams or ()]),
     ):
         for index, value in enumerate(values):
             first = values.index(value)

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from bizon.config.strict import nearest
 from bizon.source.config import SourceConfig, SourceSyncModes
 
 if TYPE_CHECKING:
+    from bizon.config.document import Document
     from bizon.config.references import Resolved
 
 ResolveSource = Callable[[GenericSourceConfig], type[SourceConfig]]
@@ -34,6 +35,10 @@ class LoadedConfig:
     config: BizonConfig
     secrets: frozenset[str] = field(repr=False)
 
+    def of_stream(self, name: str) -> "LoadedConfig":
+        """The configuration of one of its streams. Raises ConfigError."""
+        return replace(self, config=self.config.for_stream(name))
+
     def scrubber(self, more: Iterable[str] = ()) -> Scrubber:
         """Masks these texts, and ``more``."""
         return Scrubber(self.secrets.union(more))
@@ -45,11 +50,20 @@ class LoadedConfig:
 
 def validate(resolved: "Resolved", resolve_source: ResolveSource) -> LoadedConfig:
     """Validate a configuration. Raises one ConfigError for all mistakes, a line each."""
-    document, data = resolved.document, resolved.document.data
+    config, problems = checked(resolved.document, resolve_source)
+    if config is None or problems:
+        raise refusal_of(problems, resolved)
+    return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
+
+
+def checked(document: "Document", resolve_source: ResolveSource) -> tuple[BizonConfig | None, list[Problem]]:
+    """The configuration that the data of a document describe, and their mistakes. None if they are too many for one."""
+    data = document.data
     source, problems = _validated_source(data, resolve_source)
     validated = {key: value for key, value in data.items() if key != "source"}
     if source is not None:
         validated["source"] = source
+    config = None
     try:
         config = BizonConfig.model_validate(validated)
     except ValidationError as error:
@@ -60,10 +74,13 @@ def validate(resolved: "Resolved", resolve_source: ResolveSource) -> LoadedConfi
             for problem in found
             if problem.path != ("source",) or "source" not in data
         ]
-    problems += _problems_of_paths(data, document.folder)
-    if problems:
-        raise ConfigError(Scrubber(resolved.secrets, patterns=False)(report(problems, document)))
-    return LoadedConfig(config, resolved.secrets | frozenset(iter_secrets(config)))
+    return config, problems + _problems_of_paths(data, document.folder)
+
+
+def refusal_of(problems: Iterable[Problem], resolved: "Resolved") -> ConfigError:
+    """The error for these mistakes, without the values of variables."""
+    text = report(problems, resolved.document)
+    return ConfigError(Scrubber(resolved.secrets, patterns=False)(text))
 
 
 def _problems_of_paths(data: dict[str, Any], folder: Path | None) -> list[Problem]:

@@ -68,6 +68,12 @@ class AbstractDestinationDetailsConfig(StrictModel):
         description="Path of a Python file with your destination class, for `name: custom`.",
     )
 
+    def places(self, usual: str) -> dict[str, str]:
+        """The outputs of a pipeline with this block, in words, by the key that names each. Two streams of one file
+        whose words are equal would write the same, and are refused. ``usual``: the destination_id of a stream without
+        one. Override it where ``destination_id`` alone does not name an output."""
+        return {"destination_id": f"output '{self.destination_id or usual}'"}
+
     @model_validator(mode="after")
     def _unnest_needs_schemas(self) -> "AbstractDestinationDetailsConfig":
         if self.unnest and not self.record_schemas:

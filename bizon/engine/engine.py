@@ -1,7 +1,8 @@
 """The front door for programs: from a YAML file or a dict to a runner."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import ConfigError
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
+from bizon.config.streams import are_separate
 from bizon.engine.runner.config import RunnerTypes
-from bizon.source.discover import resolve_source_class, streams_of, validate_stream
-from bizon.source.source import AbstractSource
+from bizon.source.discover import named_classes, resolve_source_class, streams_of, validate_stream
+from bizon.source.source import ANY_STREAM, AbstractSource
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig, GenericSourceConfig
+    from bizon.config.document import Document
+    from bizon.config.validation import ResolveSource
     from bizon.engine.runner.runner import AbstractRunner
+    from bizon.engine.runner.streams import StreamsRunner
     from bizon.source.config import SourceConfig
 
 GivenSource = type[AbstractSource] | AbstractSource
@@ -23,7 +28,10 @@ GivenSource = type[AbstractSource] | AbstractSource
 
 
 class RunnerFactory:
-    """Builds the runner of a pipeline. Raises ConfigError, whose message names file, line and key, for bad input."""
+    """Builds the runner of a pipeline. Raises ConfigError, whose message names file, line and key, for bad input.
+
+    With separate ``streams`` the runner is a ``StreamsRunner``, which has the same ``run``, ``stop`` and ``progress``.
+    """
 
     @staticmethod
     def create_from_yaml(
@@ -32,14 +40,21 @@ class RunnerFactory:
         env_file: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
         role: str | None = None,
-    ) -> "AbstractRunner":
+        streams: Sequence[str] = (),
+    ) -> "AbstractRunner | StreamsRunner":
         """The runner for a YAML file. ``overrides``: a dict of the same shape as the YAML that wins over the file.
-        ``role``: ``producer`` or ``consumer`` for one half by itself."""
+        ``role``: ``producer`` or ``consumer`` for one half by itself. ``streams``: run these alone."""
         loaded = load_config(filepath, env_file=env_file, overrides=overrides)
-        return RunnerFactory.create_from_loaded(loaded) if role is None else RunnerFactory.create_half(loaded, role)
+        if role is None:
+            return RunnerFactory.create_from_loaded(loaded, streams)
+        if loaded.config.has_separate_streams and len(streams) != 1:
+            raise ConfigError("--role runs a half of one stream: choose it with --stream", key=("streams",))
+        return RunnerFactory.create_half(loaded.of_stream(streams[0]) if streams else loaded, role)
 
     @staticmethod
-    def create_from_config_dict(config: Mapping[str, Any], *, source: GivenSource | None = None) -> "AbstractRunner":
+    def create_from_config_dict(
+        config: Mapping[str, Any], *, source: GivenSource | None = None
+    ) -> "AbstractRunner | StreamsRunner":
         """The runner for a dict of the same shape as the YAML. The dict is not changed.
 
         ``source``: a source class or a source object to read, instead of the source that the ``source`` block names.
@@ -48,8 +63,21 @@ class RunnerFactory:
         return RunnerFactory.create_from_loaded(load_config_dict(config, source))
 
     @staticmethod
-    def create_from_loaded(loaded: LoadedConfig) -> "AbstractRunner":
-        """The runner that a validated configuration asks for; only its module is imported."""
+    def create_from_loaded(loaded: LoadedConfig, streams: Sequence[str] = ()) -> "AbstractRunner | StreamsRunner":
+        """The runner that a validated configuration asks for; only its module is imported. ``streams``: run these
+        alone."""
+        if loaded.config.has_separate_streams:
+            from bizon.engine.looking import offered_names
+            from bizon.engine.runner.streams import StreamsRunner
+
+            return StreamsRunner(loaded, RunnerFactory.create_for_one_stream, offered_names, streams)
+        for name in streams:
+            loaded.config.for_stream(name)
+        return RunnerFactory.create_for_one_stream(loaded)
+
+    @staticmethod
+    def create_for_one_stream(loaded: LoadedConfig) -> "AbstractRunner":
+        """The runner of a configuration with one stream."""
         config, secrets = loaded.config, loaded.secrets
         _check_source_can_travel(config)
         if config.runner_type is RunnerTypes.STREAM:
@@ -75,31 +103,70 @@ class RunnerFactory:
 
 
 def load_config(
-    filepath: str | Path, *, env_file: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+    filepath: str | Path,
+    *,
+    env_file: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    stream: str | None = None,
 ) -> LoadedConfig:
-    """Read and validate a YAML file, with ``.env`` files and overrides. Nothing is contacted."""
+    """Read and validate a YAML file, with ``.env`` files and overrides. Nothing is contacted. ``stream``: the
+    configuration of this stream alone; in a file without separate streams it overrides ``source.stream``."""
     path = Path(filepath)
     document = load_yaml(path)
     environ = load_env_files(path, env_file, os.environ)
-    return build_config(document, environ=environ, overrides=overrides or {}, resolve_source=source_config_class)
+    if stream is None:
+        return _built(document, environ, source_config_class, overrides)
+    if are_separate(document.data):
+        return _built(document, environ, source_config_class, overrides).of_stream(stream)
+    given = overrides or {}
+    overrides = {**given, "source": {**given.get("source", {}), "stream": stream}}
+    return _built(document, environ, source_config_class, overrides)
 
 
 def load_config_dict(config: Mapping[str, Any], source: GivenSource | None = None) -> LoadedConfig:
     """Validate a dict of the same shape as the YAML, with a source that a program passes in. Nothing is contacted."""
     data = dict(config)
     if source is None:
-        document = document_from_dict(data)
-        return build_config(document, environ=os.environ, overrides={}, resolve_source=source_config_class)
-    data["source"] = _block_of(data.get("source"), source)
+        return _built(document_from_dict(data), os.environ, source_config_class)
+    has_streams = data.get("streams") is not None
+    data["source"] = _block_of(data.get("source"), source, has_streams=has_streams)
     source_class = source if isinstance(source, type) else type(source)
+    return _built(document_from_dict(data), os.environ, partial(_config_class, source_class), given=source)
+
+
+def _built(
+    document: "Document",
+    environ: Mapping[str, str],
+    resolve_source: "ResolveSource",
+    overrides: Mapping[str, Any] | None = None,
+    given: GivenSource | None = None,
+) -> LoadedConfig:
+    """The validated configuration, of which ``given`` is the source."""
     loaded = build_config(
-        document_from_dict(data), environ=os.environ, overrides={}, resolve_source=partial(_config_class, source_class)
+        document,
+        environ=environ,
+        overrides=overrides or {},
+        resolve_source=resolve_source,
+        names_of=partial(_names_of, given),
     )
-    typed = loaded.config.source.of_source(source)
-    return replace(loaded, config=loaded.config.model_copy(update={"source": typed}))
+    return loaded if given is None else replace(loaded, config=loaded.config.of_source(given))
 
 
-def _block_of(block: Any, source: GivenSource) -> Any:
+def _names_of(given: GivenSource | None, block: Mapping[str, Any]) -> list[str] | None:
+    """The streams that the source of a ``source`` block offers; None when only its connection knows."""
+    name, path = block.get("name"), block.get("source_file_path")
+    if not isinstance(name, str):
+        return None
+    classes = [given] if isinstance(given, type) else named_classes(name, path)
+    names = [stream for source_class in classes for stream in streams_of(source_class)]
+    if ANY_STREAM not in names:
+        return names
+    with suppress(Exception):  # whatever code of a connector raises: the validation of the block reports it
+        return classes[0].get_config_class().streams_named_in(block)
+    return None
+
+
+def _block_of(block: Any, source: GivenSource, *, has_streams: bool) -> Any:
     """The ``source`` block for a given source. Raises ConfigError unless it is a source class or a source object."""
     if isinstance(source, AbstractSource):
         if block is not None:
@@ -113,7 +180,7 @@ def _block_of(block: Any, source: GivenSource) -> Any:
     if "source_file_path" in block:
         raise ConfigError("a source class was given: leave source_file_path out", key=("source", "source_file_path"))
     streams = streams_of(source)
-    return {"stream": streams[0], **block} if len(streams) == 1 else block
+    return {"stream": streams[0], **block} if len(streams) == 1 and not has_streams else block
 
 
 def _check_source_can_travel(config: "BizonConfig") -> None:

@@ -31,6 +31,7 @@ from bizon.engine.runner.report import ColumnReport, columns_of_last_run, next_r
 from bizon.engine.runner.sources import CHECK_RETRIES, build_source, opened_source
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.source.callback import NoOpSourceCallback
+from bizon.source.source import ANY_STREAM
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -91,6 +92,18 @@ def offered_streams(loaded: "LoadedConfig") -> "list[OfferedStream] | None":
         within(CHECK_RETRIES),
     ):
         return source.offered_streams()
+
+
+def offered_names(loaded: "LoadedConfig") -> list[str]:
+    """The names of the streams behind the connection of the source. Raises SourceError, and ConfigError for a source
+    that does not list them, and for streams that cannot run side by side."""
+    found = offered_streams(loaded.of_stream(ANY_STREAM))
+    if not found:
+        what = "does not list its streams" if found is None else "has no streams"
+        raise ConfigError(f"streams: source '{loaded.config.source.name}' {what}; name them", key=("streams",))
+    names = [stream.name for stream in found]
+    loaded.config.check_streams(names)
+    return names
 
 
 @contextmanager

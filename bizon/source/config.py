@@ -147,6 +147,17 @@ class SourceConfig(StrictModel):
         """
         return block
 
+    @classmethod
+    def streams_named_in(cls, block: Mapping[str, Any]) -> list[str] | None:
+        """The streams that a ``source`` block names, for ``streams: "*"``. Called by the loader for a source whose
+        ``streams()`` is ``["*"]``, before the block is validated. None, the default: only the connection knows."""
+        return None
+
+    def in_share(self, count: int) -> Self:
+        """This configuration for one of ``count`` processes that read streams of the source at the same time. A source
+        with a limit of requests overrides it, and takes a part of the limit: threads share it without this."""
+        return self
+
     def of_streams(self, streams: Sequence[StreamConfig]) -> Self:
         """This configuration in a pipeline with these streams. Called by the loader."""
         copy = self.model_copy()

@@ -44,6 +44,12 @@ def resolve_source_class(config: SourceConfig) -> type[AbstractSource]:
     return load_source(config.name, config.stream)
 
 
+def named_classes(name: str, path: str | Path | None) -> list[type[AbstractSource]]:
+    """The classes that a ``source`` block without a stream may name: all of a user's file, or the one of a source.
+    Raises ConfigError or MissingDependencyError."""
+    return [load_source(name)] if path is None else classes_in_file(path, AbstractSource, KIND)
+
+
 def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
     """The class of a built-in source, or of a plug-in; with ``stream``, the class that offers the stream. Imports
     ``source.py``, and looks into the other modules of the folder only when no class in ``source.py`` fits.

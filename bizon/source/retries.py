@@ -1,9 +1,11 @@
 """Retries of HTTP requests: when a retry may help, after how long, and with which credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from http import HTTPStatus
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from weakref import WeakValueDictionary
 
 import requests
 from requests import PreparedRequest
@@ -44,6 +46,22 @@ class Pace(Protocol):
 
     def hold(self, seconds: float) -> None:
         """Called when the API refuses a request for this many seconds: no thread sends anything before."""
+
+
+Kept = TypeVar("Kept", bound=Pace)
+_paces: "WeakValueDictionary[tuple[object, ...], Any]" = WeakValueDictionary()
+_paces_lock = Lock()
+
+
+def shared_pace(make: Callable[[], Kept], *limit: Hashable) -> Kept:
+    """The pace for a limit, which all sources of a process with the same limit share: several streams of one pipeline
+    are several sources. ``limit``: the API, whose budget it is, and the rate. ``make`` creates the pace for the first
+    of them. Called by ``get_session`` of a source."""
+    with _paces_lock:
+        pace: Kept | None = _paces.get(limit)
+        if pace is None:
+            pace = _paces[limit] = make()
+        return pace
 
 
 class CappedRetry(Retry):

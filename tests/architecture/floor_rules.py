@@ -52,6 +52,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("discovery/plugins.py", "_announced"),
     ("config/selected.py", "_imported"),
     ("config/references.py", "_variables_in"),
+    ("config/loading.py", "_of_separate"),
     ("connectors/sources/kafka/src/source.py", "_open"),
     ("connectors/sources/sql/src/databases.py", "_flavour"),
     ("connectors/sources/sql/src/source.py", "_open"),

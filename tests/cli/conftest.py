@@ -64,7 +64,13 @@ class Factory:
         self.asked: dict[str, Any] = {}
 
     def create_from_yaml(
-        self, filepath: str, *, env_file: str | None, overrides: dict[str, Any], role: str | None = None
+        self,
+        filepath: str,
+        *,
+        env_file: str | None,
+        overrides: dict[str, Any],
+        role: str | None = None,
+        streams: tuple[str, ...] = (),
     ) -> FakeRunner:
         self.asked = {"filepath": filepath, "env_file": env_file, "overrides": overrides}
         if self.error is not None:

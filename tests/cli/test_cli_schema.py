@@ -142,3 +142,19 @@ def test_no_part_of_the_schema_is_missing() -> None:
     text = json.dumps(schema)
     named = {part.partition('"')[0] for part in text.split('"#/$defs/')[1:]}
     assert named <= set(schema["$defs"])
+
+
+@pytest.mark.parametrize("streams", ["*", ["creatures", {"name": "plants", "source": {"sleep": 1}}], None, "plants"])
+def test_streams_take_the_place_of_the_stream_of_the_source(
+    accepts: Accepts, streams: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = {key: value for key, value in DUMMY["source"].items() if key != "stream"}
+    document = {**DUMMY, "source": source, "streams": streams, "destination": {"name": "logger"}}
+    Path("pipe.yml").write_text(yaml.safe_dump(document))
+    try:
+        load_config("pipe.yml")
+    except ConfigError:
+        assert not accepts(document)
+    else:
+        assert accepts(document)

@@ -109,6 +109,23 @@ def test_the_example_of_a_database_runs_as_its_comment_says(run_cli, tmp_path):
     assert "orders (table, about 2 records)" in run_cli("stream", "list", str(example)).stdout
 
 
+def test_the_example_of_several_streams_runs_as_its_comment_and_its_page_say(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("plugin", "flights"))
+    (tmp_path / "demo").mkdir()
+    text = (ROOT / "examples/streams.yml").read_text(encoding="utf-8")
+    lines = re.findall(r"^# ((?:import|streams|names|for|db)\b.*)$", text, re.MULTILINE)
+    assert len(lines) == 6
+    exec("\n".join(lines), {})
+    done = run_cli("run", "examples/streams.yml")
+    assert done.returncode == 0, done.stderr
+    assert "status Success: 20 streams, 20 records" in done.stdout
+    assert (tmp_path / "demo/crm/deals_with_history.json").is_file()
+    page = (ROOT / "docs/guides/streams.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "streams.md", "exec"), {})
+
+
 def test_the_quickstart_ends_with_a_table_and_its_query(run_cli):
     """The lines that `make run` adds where DuckDB is installed."""
     values = dict(re.findall(r"^(TABLE|QUERY) := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -12,6 +12,7 @@ import sys
 import termios
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,17 @@ def test_the_bar_appears_on_a_narrow_terminal_too(pipeline: "Pipeline", columns:
     assert terminal.end() == 0, terminal.shown
     assert BAR in seen
     assert HIDE_CURSOR not in terminal.shown, "a process that is killed could not show it again"
+
+
+def test_each_stream_that_runs_has_a_line_of_its_own(pipeline: "Pipeline") -> None:
+    source = str(Path(__file__).with_name("streams_source.py"))
+    pipeline.source(stream=None, source_file_path=source, delay=0.3).destination(destination_id="out/{stream}")
+    pipeline.set("streams", ["a", "b"])
+    terminal = Terminal(_bizon(*pipeline.command[-2:]), pipeline.folder, 100)
+    for text in ("0 of 2 streams", "a: ", "b: ", "of 20 records"):
+        terminal.read_until(text)
+    assert terminal.end() == 0, terminal.shown
+    assert "Success: 2 streams, 40 records" in terminal.shown
 
 
 def test_after_a_second_signal_the_cursor_is_visible(pipeline: "Pipeline") -> None:

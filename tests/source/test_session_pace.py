@@ -10,6 +10,7 @@ from werkzeug import Request, Response
 from bizon.common.errors.errors import StoppedError
 from bizon.common.waiting import StopSign, ends_with
 from bizon.source.config import HttpRetriesConfig
+from bizon.source.retries import shared_pace
 from bizon.source.session import Session
 
 
@@ -70,3 +71,12 @@ def test_waiting_ends_with_the_run(httpserver: HTTPServer, pace: Pace) -> None:
     with pytest.raises(StoppedError):
         session.get(httpserver.url_for("/"))
     assert not httpserver.log
+
+
+def test_sources_with_the_same_limit_share_a_pace_as_long_as_one_of_them_uses_it() -> None:
+    first = shared_pace(Pace, "https://api", 5)
+    first.hold(1)
+    assert shared_pace(Pace, "https://api", 5) is first
+    assert shared_pace(Pace, "https://api", 6) is not first
+    del first
+    assert shared_pace(Pace, "https://api", 5).calls == []

@@ -1,19 +1,23 @@
 """``bizon check``: whether the source and the destination of a pipeline are reached and let us in."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from bizon.cli.files import in_folder_of_paths, loaded_from
+from bizon.cli.files import each_loaded_from, in_folder_of_paths
 from bizon.cli.output import error_text, say
 from bizon.cli.text.console_logs import console_logs
 from bizon.common.errors.errors import BizonError, ExitCode
+from bizon.common.scrub import Scrubber
 from bizon.engine.looking import Attempt, attempts
 
 if TYPE_CHECKING:
-    from bizon.common.scrub import Scrubber
+    from bizon.config.loading import LoadedConfig
 
 _LEVEL = "ERROR"  # without the retries: the line of the attempt says how it ended
+
+_OF_A_STREAM = ("destination", "dead letter")  # the name of a source has its stream
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,18 @@ class _Answer:
     error: str | None
 
 
-def check(config: str, custom_source: str | None, env_file: str | None, *, as_json: bool) -> ExitCode:
-    """Print a line per attempt, or one JSON document. Raises ConfigError."""
+def check(
+    config: str, custom_source: str | None, env_file: str | None, *, stream: str | None, as_json: bool
+) -> ExitCode:
+    """Print a line per attempt, or one JSON document. Raises ConfigError, and SourceError for a source that does not
+    say which streams it has."""
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
-        loaded = loaded_from(path, custom_source, env_file)
-        scrub = loaded.scrubber()
+        with console_logs(_LEVEL, Scrubber()):
+            each = each_loaded_from(path, custom_source, env_file, stream=stream)
+        scrub = each[0].scrubber()
         code, answers = ExitCode.OK, []
         with console_logs(_LEVEL, scrub):
-            for attempt in attempts(loaded):
+            for attempt in _attempts(each):
                 answers.append(_answer(attempt, scrub))
                 code = max(code, _code(attempt))
                 if not as_json:
@@ -41,6 +49,16 @@ def check(config: str, custom_source: str | None, env_file: str | None, *, as_js
     if as_json:
         say(json.dumps({"ok": code is ExitCode.OK, "attempts": [asdict(answer) for answer in answers]}, indent=2))
     return code
+
+
+def _attempts(each: "list[LoadedConfig]") -> Iterator[Attempt]:
+    """The attempts for each stream; the state, which they share, is tried once, at the end."""
+    last = each[-1]
+    for loaded in each:
+        for attempt in attempts(loaded):
+            if attempt.part != "state" or loaded is last:
+                of = f" for {loaded.config.source.stream}" if len(each) > 1 and attempt.part in _OF_A_STREAM else ""
+                yield attempt._replace(tried=attempt.tried + of)
 
 
 def _code(attempt: Attempt) -> ExitCode:

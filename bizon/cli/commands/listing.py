@@ -55,14 +55,14 @@ def is_a_pipeline(name: str) -> bool:
 def print_offered(config: str, custom_source: str | None, env_file: str | None) -> None:
     """Each stream of the source of a pipeline. A source whose streams only its connection knows is asked for them.
     Raises ConfigError and SourceError."""
-    from bizon.cli.files import in_folder_of_paths, loaded_from
+    from bizon.cli.files import any_loaded_from, in_folder_of_paths
     from bizon.cli.text.console_logs import console_logs
     from bizon.engine.looking import offered_streams
     from bizon.source.discover import resolve_source_class, streams_of, supports_incremental
     from bizon.source.models import OfferedStream
 
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
-        loaded = loaded_from(path, custom_source, env_file)
+        loaded = any_loaded_from(path, custom_source, env_file)
         source_class = resolve_source_class(loaded.config.source)
         scrub = loaded.scrubber()
         with console_logs("ERROR", scrub):

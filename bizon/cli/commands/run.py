@@ -2,11 +2,11 @@
 
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bizon.cli.files import in_folder_of_paths
 from bizon.cli.output import complain, error_text, report_error, say_if_possible
-from bizon.cli.result import ResultFile
+from bizon.cli.result import ResultFile, described
 from bizon.cli.signals import before_leaving, graceful_stop, nothing_to_interrupt
 from bizon.cli.text.conclusion import conclusion
 from bizon.cli.text.console_logs import VERBOSE, console_logs, write_to_stderr
@@ -16,12 +16,18 @@ from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.common.interpreter import tuned_for_pages
 from bizon.common.scrub import Scrubber
 from bizon.engine.engine import RunnerFactory
+from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.windows import Scope
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from bizon.cli.options import RunOptions
+    from bizon.cli.text.progress import Write
     from bizon.common.models import BizonConfig
-    from bizon.engine.runner.models import RunnerStatus
+    from bizon.engine.runner.runner import AbstractRunner
+    from bizon.engine.runner.streams import StreamsRunner
+    from bizon.engine.runner.streams_status import StreamsStatus
 
 _DEFAULT_LEVEL = "INFO"  # until the configuration is read
 
@@ -43,14 +49,18 @@ def _run(config: str, options: "RunOptions") -> ExitCode:
         scope = _scope(options)
         with console_logs(level, scrub) as logs:
             runner = RunnerFactory.create_from_yaml(
-                config, env_file=options.env_file, overrides=options.overrides(), role=options.role
+                config,
+                env_file=options.env_file,
+                overrides=options.overrides(),
+                role=options.role,
+                streams=options.streams,
             )
             runner.scope = scope
             settings = runner.bizon_config
             scrub = Scrubber.of_config(settings, runner.secrets)
             level = settings.engine.runner.log_level.value
             with graceful_stop(runner.stop, lambda: _quit(result)):
-                with progress_shown(runner.progress) as write_above, tuned_for_pages():
+                with _progress_shown(runner) as write_above, tuned_for_pages():
                     logs.change(level, scrub, write_above)
                     status = runner.run()
                 logs.change(level, scrub, write_to_stderr)
@@ -82,16 +92,29 @@ def _moment(option: str, text: str | None) -> datetime | None:
         raise ConfigError(f"{option} {text}: not a date or a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
 
 
-def _conclude(status: "RunnerStatus", settings: "BizonConfig", result: ResultFile, scrub: Scrubber) -> ExitCode:
+def _progress_shown(runner: "AbstractRunner | StreamsRunner") -> "AbstractContextManager[Write]":
+    if runner.bizon_config.has_separate_streams:
+        from bizon.cli.text.streams import streams_shown
+
+        return streams_shown(cast("StreamsRunner", runner))
+    return progress_shown(runner.progress)
+
+
+def _conclude(
+    status: "RunnerStatus | StreamsStatus", settings: "BizonConfig", result: ResultFile, scrub: Scrubber
+) -> ExitCode:
     """Report how a run ended. The exit code stays the same when the report cannot be written."""
-    end = conclusion(
-        status,
-        result.seconds,
-        publishes=not settings.source.is_endless,
-        max_iterations=settings.source.max_iterations,
-    )
+    if isinstance(status, RunnerStatus):
+        source = settings.source
+        end = conclusion(status, result.seconds, publishes=not source.is_endless, max_iterations=source.max_iterations)
+        known = described(status, None if status.error is None else scrub(status.error))
+    else:
+        from bizon.cli.text.streams import known_of_streams, streams_conclusion
+
+        end = streams_conclusion(status, result.seconds, settings)
+        known = known_of_streams(status, scrub)
     try:
-        result.finish(status, None if status.error is None else scrub(status.error))
+        result.finish(known)
     except OSError as error:
         complain(f"--result-json {result.path}: cannot be written: {error.strerror}")
     nothing_to_interrupt()

@@ -32,10 +32,9 @@ def pipeline_schema() -> Schema:
             {"if": {"not": is_own_file}, "then": {"allOf": [condition for condition, _ in conditions]}},
         ],
     }
-    schema["if"] = {"not": {"required": ["streams"], "properties": {"streams": {"type": "array"}}}}
-    schema["then"] = {
-        "properties": {"source": {"if": {"not": is_own_file}, "then": {"allOf": [needs for _, needs in conditions]}}}
-    }
+    schema["if"] = {"not": {"required": ["streams"], "properties": {"streams": {"not": {"type": "null"}}}}}
+    needs_keys = {"if": {"not": is_own_file}, "then": {"allOf": [needs for _, needs in conditions]}}
+    schema["then"] = {"properties": {"source": {"required": ["stream"], **needs_keys}}}
     *_, outside = schema["properties"]["destination"]["oneOf"]
     outside["properties"].update(_outside_destination())
     transforms = schema["properties"]["transforms"]
@@ -51,10 +50,11 @@ def _names() -> Iterator[str]:
 
 
 def _any_source(base: Schema) -> Schema:
-    """The ``source`` block of any source, custom ones included. A source may add keys, and narrow those that exist."""
+    """The ``source`` block of any source, custom ones included. A source may add keys, and narrow those that exist. It
+    needs no ``stream`` in a file with ``streams``."""
     loose = {"authentication": "How to authenticate; see `type`.", "http": "HTTP time-outs and retries."}
     known = {**base["properties"], **{key: {"description": text} for key, text in loose.items()}}
-    return {**base, "title": "Source", "properties": known, "additionalProperties": True}
+    return {**base, "title": "Source", "properties": known, "required": ["name"], "additionalProperties": True}
 
 
 def _of_source(name: str, definitions: Schema) -> tuple[Schema, Schema]:

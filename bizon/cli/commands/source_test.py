@@ -37,6 +37,7 @@ class SuiteOptions(NamedTuple):
     record: str | None = None
     replay: str | None = None
     as_json: bool = False
+    stream: str | None = None
 
 
 def run_suite(config: str, options: SuiteOptions) -> ExitCode:
@@ -45,7 +46,7 @@ def run_suite(config: str, options: SuiteOptions) -> ExitCode:
         raise ConfigError("--record and --replay exclude each other; give one of them")
     given = (options.custom_source, options.env_file, options.record, options.replay)
     with in_folder_of_paths(config, *given) as (path, (custom_source, env_file, record, replay)):
-        options = SuiteOptions(custom_source, env_file, record, replay, options.as_json)
+        options = options._replace(custom_source=custom_source, env_file=env_file, record=record, replay=replay)
         return _test(path, options)
 
 
@@ -55,6 +56,8 @@ def _test(config: str, options: SuiteOptions) -> ExitCode:
     environ = _Noted(load_env_files(config, options.env_file, {**os.environ, **variables}))
     overrides = RunOptions(custom_source=options.custom_source).overrides()
     loaded = build_config(load_yaml(config), environ=environ, overrides=overrides, resolve_source=source_config_class)
+    loaded = loaded if options.stream is None else loaded.of_stream(options.stream)
+    loaded.config.check_one_stream()
     if loaded.config.source.is_endless:
         raise ConfigError(
             "sync_mode stream has no end; test the source with full_refresh or incremental", key=("source", "sync_mode")

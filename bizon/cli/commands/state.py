@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from bizon.cli.commands.state_config import state_config
-from bizon.cli.files import for_each, in_folder_of_paths, loaded_from
+from bizon.cli.commands.state_config import state_configs
+from bizon.cli.files import each_loaded_from, for_each, in_folder_of_paths
 from bizon.cli.output import say
 from bizon.cli.text.status_lines import status_lines
 from bizon.common.errors.errors import ExitCode
@@ -19,35 +19,45 @@ if TYPE_CHECKING:
     from bizon.engine.runner.pipeline_report import PipelineReport
 
 
-def show(configs: Sequence[str], custom_source: str | None, env_file: str | None, *, as_json: bool) -> ExitCode:
-    """Print how far each pipeline is. Only the state is contacted, and only its secrets are needed."""
+def show(
+    configs: Sequence[str], custom_source: str | None, env_file: str | None, *, stream: str | None, as_json: bool
+) -> ExitCode:
+    """Print how far each stream of each pipeline is. Only the state is contacted, and only its secrets are needed."""
     reports: list[PipelineReport] = []
+    one_each = True
 
     def show_one(config: str, _custom_source: str | None, env_file: str | None) -> ExitCode:
-        report = _masked(report_on(state_config(config, env_file)))
-        if not as_json:
-            for line in ["", *status_lines(report)] if reports else status_lines(report):
+        nonlocal one_each
+        found = [_masked(report_on(each)) for each in state_configs(config, env_file, stream)]
+        one_each = one_each and len(found) == 1
+        for report in found if not as_json else ():
+            for line in ["", *status_lines(report)] if reports or report is not found[0] else status_lines(report):
                 say(line)
-        reports.append(report)
-        return ExitCode.FAILED if report.has_failed else ExitCode.OK
+        if not (found or as_json):
+            say(f"{config}: no stream has run yet")
+        reports.extend(found)
+        return ExitCode.FAILED if any(report.has_failed for report in found) else ExitCode.OK
 
     code = for_each(configs, custom_source, env_file, show_one)
-    if as_json and reports:
+    if as_json and (reports or not one_each):
         shown = [asdict(report) for report in reports]
-        say(json.dumps(shown[0] if len(configs) == 1 else shown, indent=2, default=str))
+        is_alone = len(configs) == 1 and one_each
+        say(json.dumps(shown[0] if is_alone else shown, indent=2, default=str))
     return code
 
 
-def reset(config: str, custom_source: str | None, env_file: str | None, *, cancel: bool) -> None:
-    """Record a reset in the state, on which the next run acts; with ``cancel``, withdraw one instead."""
+def reset(config: str, custom_source: str | None, env_file: str | None, *, stream: str | None, cancel: bool) -> None:
+    """Record a reset in the state, on which the next run acts; with ``cancel``, withdraw one instead. For each stream,
+    or for one."""
     with in_folder_of_paths(config, custom_source, env_file) as (path, (custom_source, env_file)):
-        pipeline = loaded_from(path, custom_source, env_file).config
-        stream = f"{pipeline.source.name}.{pipeline.source.stream}"
-        if cancel:
-            say(_in_words(cancel_reset(pipeline), pipeline, stream))
-            return
-        request_reset(pipeline)
-    say(f"The next run of '{pipeline.job_name}' fetches all of {stream} again and replaces the output.")
+        for loaded in each_loaded_from(path, custom_source, env_file, stream=stream):
+            pipeline = loaded.config
+            name = f"{pipeline.source.name}.{pipeline.source.stream}"
+            if cancel:
+                say(_in_words(cancel_reset(pipeline), pipeline, name))
+                continue
+            request_reset(pipeline)
+            say(f"The next run of '{pipeline.job_name}' fetches all of {name} again and replaces the output.")
 
 
 def _in_words(withdrawn: "Withdrawn", pipeline: "BizonConfig", stream: str) -> str:

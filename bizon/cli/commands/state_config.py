@@ -13,6 +13,8 @@ from bizon.common.secret import learn
 from bizon.common.secret_shapes import named_secrets
 from bizon.config.loading import build_config, load_env_files, load_yaml
 from bizon.config.references import resolve_env
+from bizon.config.streams import are_separate
+from bizon.engine.runner.report import streams_in_state
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
@@ -21,11 +23,44 @@ if TYPE_CHECKING:
 _SOURCE_KEYS = ("name", "stream", "sync_mode")
 
 
-def state_config(config: str, env_file: str | None) -> "BizonConfig":
-    """The part of a configuration that identifies the pipeline and its state. No other variable has to be set, and the
-    file of a custom source may be missing. From now on its secrets are masked."""
+def state_configs(config: str, env_file: str | None, stream: str | None = None) -> "list[BizonConfig]":
+    """The part of a configuration that identifies the pipeline and its state, for each of its streams, or for one. No
+    other variable has to be set, and the file of a custom source may be missing. With ``streams: "*"`` the state says
+    which streams there are. From now on the secrets of the file are masked."""
     path = Path(config)
     document = load_yaml(path)
+    environ = load_env_files(path, env_file, os.environ)
+    if are_separate(document.data):
+        found = _of_separate(document, environ, stream)
+    else:
+        found = [_of_one(document, environ)]
+        if stream is not None:
+            found[0].for_stream(stream)
+    for secret in (*named_secrets(document.data), *_secrets_of_variables(document, environ)):
+        learn(secret)
+    return found
+
+
+def _of_separate(document: "Document", environ: Mapping[str, str], stream: str | None) -> "list[BizonConfig]":
+    from bizon.config.many import entries_of
+
+    streams = entries_of(document, lambda _block: None)
+    if streams is not None:
+        configs = [_of_one(replace(document, data=each.data), environ) for each in streams.values()]
+        names = [config.source.stream for config in configs]
+        if stream is not None and stream not in names:
+            raise ConfigError(f"there is no stream '{stream}'; the pipeline has {', '.join(names)}", key=("streams",))
+        return [config for config in configs if stream in (None, config.source.stream)]
+    any_stream = _of_one(_with_stream(document, "*"), environ)
+    names = streams_in_state(any_stream) if stream is None else [stream]
+    return [_of_one(_with_stream(document, name), environ) for name in names]
+
+
+def _with_stream(document: "Document", stream: str) -> "Document":
+    return replace(document, data={**document.data, "source": {**document.data["source"], "stream": stream}})
+
+
+def _of_one(document: "Document", environ: Mapping[str, str]) -> "BizonConfig":
     whole = document.data
     source, engine = whole.get("source"), whole.get("engine")
     data: dict[str, Any] = {key: whole[key] for key in ("name", "id", "paths") if key in whole}
@@ -33,11 +68,10 @@ def state_config(config: str, env_file: str | None) -> "BizonConfig":
     data["destination"] = {"name": "logger"}
     if isinstance(engine, dict):
         data["engine"] = {"backend": engine["backend"]} if "backend" in engine else {}
-    environ = load_env_files(path, env_file, os.environ)
     loaded = build_config(
         replace(document, data=data), environ=environ, overrides={}, resolve_source=lambda _: GenericSourceConfig
     )
-    for secret in (*loaded.secrets, *named_secrets(whole), *_secrets_of_variables(document, environ)):
+    for secret in loaded.secrets:
         learn(secret)
     return loaded.config
 

@@ -19,17 +19,30 @@ class Conclusion(NamedTuple):
 
 def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_iterations: int | None) -> Conclusion:
     """How to end. ``publishes``: the sync mode publishes a whole output at the end."""
-    sends_only = status.consumer is None and status.stream is None
-    number, verb = (status.records_fetched, "sent") if sends_only else (status.records_written, "written")
+    code, text = outcome_of(status, seconds, publishes=publishes)
+    if code is ExitCode.INTERRUPTED:
+        return Conclusion(code, err=(f"Pipeline finished with status Interrupted: {text}; run again to resume",))
+    if code is not ExitCode.OK:
+        return Conclusion(code, err=(f"Error: Pipeline finished with status Failure {text}",))
+    notes = notes_on(status, publishes=publishes, max_iterations=max_iterations)
+    last = f"Pipeline finished with status Success: {text}"
+    return Conclusion(code, out=("Pipeline finished successfully.", *notes, last))
+
+
+def outcome_of(status: "RunnerStatus", seconds: float, *, publishes: bool) -> tuple[ExitCode, str]:
+    """The exit code of a run, and how far it got. After a failure first what failed, then how to continue."""
+    number, verb = (status.records_fetched, "sent") if _only_sends(status) else (status.records_written, "written")
     count = f"{counted(number, 'record')} {verb} in {seconds:.1f} s"
     if status.interrupted:
-        unpublished = ", nothing was published" if publishes else ""
-        text = f"Pipeline finished with status Interrupted: {count}{unpublished}; run again to resume"
-        return Conclusion(ExitCode.INTERRUPTED, err=(text,))
-    if not status.is_success:
-        code = ExitCode.CONFIG if status.misses_package else ExitCode.FAILED
-        return Conclusion(code, err=(_failure(status, number, count),))
-    lines = ["Pipeline finished successfully."]
+        return ExitCode.INTERRUPTED, f"{count}{', nothing was published' if publishes else ''}"
+    if status.is_success:
+        return ExitCode.OK, count
+    return ExitCode.CONFIG if status.misses_package else ExitCode.FAILED, _failure(status, number, count)
+
+
+def notes_on(status: "RunnerStatus", *, publishes: bool, max_iterations: int | None) -> list[str]:
+    """Notes after a success: rows that were not delivered, where the others are, how to continue."""
+    lines = []
     if status.records_rejected:
         rejected = counted(status.records_rejected, "record")
         lines.append(
@@ -43,18 +56,21 @@ def conclusion(status: "RunnerStatus", seconds: float, *, publishes: bool, max_i
             f"Stopped after max_iterations ({counted(max_iterations or 0, 'page')}){unpublished}; "
             "run again to continue."
         )
-    elif sends_only:
+    elif _only_sends(status):
         lines.append("All pages are on the queue; the consumer publishes them.")
     elif status.where:
         lines.append(f"Records: {status.where}")
-    return Conclusion(ExitCode.OK, out=(*lines, f"Pipeline finished with status Success: {count}"))
+    return lines
+
+
+def _only_sends(status: "RunnerStatus") -> bool:
+    return status.consumer is None and status.stream is None
 
 
 def _failure(status: "RunnerStatus", number: int, count: str) -> str:
-    """First what failed, then how far the run got and how to continue, if the job has a checkpoint. ``number``:
-    the records that it has committed or sent, ``count`` in words."""
+    """``number``: the records that it has committed or sent, ``count`` in words."""
     has_checkpoint = status.resumed_from is not None or number + status.records_rejected > 0
     can_resume = has_checkpoint and not (status.overtaken or status.watermark_refused or status.refused)
     remedy = "; run again to resume after the last checkpoint" if can_resume else ""
     reason = f": {status.error}" if status.error else ""
-    return f"Error: Pipeline finished with status Failure ({status.causes()}){reason} ({count}{remedy})"
+    return f"({status.causes()}){reason} ({count}{remedy})"

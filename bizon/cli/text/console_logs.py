@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from bizon.common.log_bridge import standard_logging_bridged
-from bizon.common.safe_log import FAILURE
+from bizon.common.safe_log import FAILURE, STREAM
 
 if TYPE_CHECKING:
+    from loguru import Record
+
     from bizon.common.scrub import Scrubber
 
 VERBOSE = frozenset({"TRACE", "DEBUG"})
@@ -53,11 +55,18 @@ class ConsoleLogs:
             lambda message: self._write(self._scrub(message)),
             level=self._level,
             filter=lambda record: verbose or not record["extra"].get(FAILURE),
-            format=_WITH_PLACE if verbose else _PLAIN,
+            format=_with_streams(_WITH_PLACE if verbose else _PLAIN),
             colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
             diagnose=False,
             backtrace=False,
         )
+
+
+def _with_streams(line: str) -> "Callable[[Record], str]":
+    """The format of a line, which names the stream where several run."""
+    plain = f"{line}\n{{exception}}"
+    with_stream = plain.replace("{message}", f"{{extra[{STREAM}]}} | {{message}}")
+    return lambda record: with_stream if STREAM in record["extra"] else plain
 
 
 @contextmanager

@@ -56,10 +56,7 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def create_stream_job(
-        self,
-        key: StreamKey,
-        sync_mode: str,
-        incremental_state: dict[str, Any] | None = None,
+        self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
     ) -> StreamJob:
         """Insert a job with status STARTED and attempt 0, created now, and later than every other job of the stream
         even if the clock was set back."""
@@ -69,14 +66,17 @@ class AbstractBackend(ABC):
         """Remove a job and its resets. ``instead_of``: the job that was cancelled for it, as it was before; it gets
         status and error back. False, and nothing changes, when ``epoch`` is superseded or the job has a cursor."""
 
+    def get_stream_names(self, name: str, source_name: str) -> list[str]:
+        """The streams of a pipeline that have jobs, by name; empty where the backend does not list them."""
+        return []
+
     @abstractmethod
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
         """The newest job of the stream, with any status."""
 
     @abstractmethod
     def get_last_successful_stream_job(self, key: StreamKey) -> StreamJob | None:
-        """The newest SUCCEEDED job of the stream whose sync mode is not ``WINDOW``: the watermark of the next
-        incremental run."""
+        """The newest SUCCEEDED job of the stream with another mode than ``WINDOW``: the next watermark."""
 
     def get_last_successful_window(self, key: StreamKey) -> StreamJob | None:
         """The newest SUCCEEDED job of the stream whose sync mode is ``WINDOW``; None where the backend has none."""

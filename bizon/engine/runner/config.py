@@ -62,6 +62,13 @@ class RunnerFuturesConfig(StrictModel):
         le=MOST_SECONDS,
         description="Seconds after which a run that was killed on another host no longer blocks the next one.",
     )
+    max_parallel_streams: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Streams of `streams` that run at the same time. They share the memory of one: each has a part of "
+        "`buffer_size`.",
+    )
     micro_batch: MicroBatchConfig = Field(
         default_factory=MicroBatchConfig, description="How much is written together in sync_mode stream."
     )

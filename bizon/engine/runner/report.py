@@ -95,6 +95,14 @@ def _lease_report(lease: "Lease | None", half: str) -> LeaseReport | None:
     return LeaseReport(half, who.host, who.pid, who.owner, lease.age, lease.idle, alive)
 
 
+def streams_in_state(config: "BizonConfig") -> list[str]:
+    """The streams of a pipeline that have run, by name, whichever one is configured. Nothing is created. Raises
+    BackendError."""
+    _refuse_memory(config)
+    with existing_backend(config) as backend:
+        return backend.get_stream_names(config.job_name, config.source.name) if backend.check_prerequisites() else []
+
+
 def next_run_replaces(config: "BizonConfig") -> bool:
     """Whether a reset makes the next run of an incremental pipeline replace the output. Nothing is created. False when
     the state cannot be read."""

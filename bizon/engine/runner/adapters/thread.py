@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,9 @@ class ThreadRunner(AbstractRunner):
 
 
 def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerResult]:
-    """The future result of a worker that runs on a new daemon thread."""
+    """The future result of a worker that runs on a new daemon thread, whose log records name the stream as here."""
     future: Future[WorkerResult] = Future()
+    surroundings = copy_context()
 
     def run() -> None:
         try:
@@ -82,7 +84,7 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
         except BaseException as error:  # noqa: BLE001 - the main thread handles SystemExit and the like too
             future.set_exception(error)
 
-    Thread(target=run, name=f"bizon-{work.__name__}", daemon=True).start()
+    Thread(target=surroundings.run, args=(run,), name=f"bizon-{work.__name__}", daemon=True).start()
     return future
 
 

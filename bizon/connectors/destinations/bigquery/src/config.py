@@ -126,6 +126,10 @@ class BigQueryFamilyDetails(InferringDetailsConfig):
             raise ValueError(f"`record_schemas` has more than one entry for '{twice}'")
         return self
 
+    def places(self, usual: str) -> dict[str, str]:
+        """The table."""
+        return {"destination_id": f"table {self.table_of(self.destination_id or self.table_prefix + usual)}"}
+
     def table_of(self, destination_id: str) -> str:
         """``project.dataset.table`` for a destination_id that may omit the first parts."""
         parts = destination_id.split(".")
@@ -140,6 +144,11 @@ class StagingDetails(BigQueryFamilyDetails):
         description="Table where rows wait until they are published, for this pipeline alone; in the dataset of the "
         "table, unless it names another. Default {table}_temp for full_refresh, {table}_incremental for incremental.",
     )
+
+    def places(self, usual: str) -> dict[str, str]:
+        """The table, and the one for staging if it is named."""
+        staging = {} if self.staging_table is None else {"staging_table": f"table {self.table_of(self.staging_table)}"}
+        return {**super().places(usual), **staging}
 
     @field_validator("staging_table")
     @classmethod

@@ -1,5 +1,6 @@
 """Configuration of the ``duckdb`` destination."""
 
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -29,6 +30,11 @@ class DuckdbDetailsConfig(TypedTableDetailsConfig):
         le=MOST_SECONDS,
         description="Seconds to wait while another process has the file open, before each batch.",
     )
+
+    def places(self, usual: str) -> dict[str, str]:
+        """The table; DuckDB ignores case in names."""
+        table = f"{self.schema_name}.{self.destination_id or usual}".lower()
+        return {"destination_id": f"table {table} of {os.path.abspath(self.database)}"}
 
     @field_validator("database")
     @classmethod

@@ -2,8 +2,10 @@
 stands in for the driver, whose cursors have transactions of their own."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from time import monotonic
 from typing import Any
 
@@ -91,6 +93,17 @@ class Connection:
     def close(self) -> None:
         """Close the file, so that other processes may open it."""
         self._raw.close()
+
+
+_turns: dict[str, RLock] = {}
+
+
+@contextmanager
+def in_turn(database: str) -> Iterator[None]:
+    """Within: no other thread of this process works on the file. DuckDB lets the threads of one process have it open at
+    the same time, but a transaction then fails when another has changed the catalogue since it began."""
+    with _turns.setdefault(os.path.realpath(database), RLock()):
+        yield
 
 
 def look(database: str, lock_timeout: float) -> None:

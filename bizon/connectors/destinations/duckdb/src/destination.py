@@ -162,10 +162,11 @@ class DuckdbDestination(TypedTableDestination):
 
     @contextmanager
     def _step(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.target.close()
+        with connection.in_turn(self.config.database):
+            try:
+                yield
+            finally:
+                self.target.close()
 
 
 def _column_type(name: str) -> ColumnType | None:

@@ -1,5 +1,6 @@
 """Configuration of the ``file`` destination."""
 
+import os
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
@@ -116,6 +117,11 @@ class FileDestinationDetailsConfig(InferringDetailsConfig):
         description="Columns per file, for `unnest`: the only ones, unless `schema_mode` is set. Without it they are "
         "inferred.",
     )
+
+    def places(self, usual: str) -> dict[str, str]:
+        """The file."""
+        stem = path_stem(self.destination_id or usual, self.format)
+        return {"destination_id": f"file {os.path.abspath(stem)}.{self.format}"}
 
     @field_validator("destination_id")
     @classmethod

@@ -10,6 +10,10 @@ from bizon.destination.config import AbstractDestinationConfig, AbstractDestinat
 class LoggerDestinationConfig(AbstractDestinationDetailsConfig):
     """Settings of the ``logger`` destination. It needs none."""
 
+    def places(self, usual: str) -> dict[str, str]:
+        """Lines of the log, which all streams may write."""
+        return {}
+
     dummy: str | None = Field(default="bizon", description="Has no effect; accepted for older configs.")
 
 

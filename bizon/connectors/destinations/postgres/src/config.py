@@ -67,6 +67,11 @@ class PostgresDetailsConfig(TypedTableDetailsConfig):
         description="Seconds after which the server gives up the transaction, and the locks, of a run that is frozen.",
     )
 
+    def places(self, usual: str) -> dict[str, str]:
+        """The table."""
+        table = f"{self.schema_name}.{self.destination_id or usual}"
+        return {"destination_id": f"table {table} of database {self.database} on {self.host}:{self.port}"}
+
     @field_validator("destination_id", "schema_name")
     @classmethod
     def _is_a_name(cls, value: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -89,6 +89,10 @@ class NotionSourceConfig(SourceConfig):
         description="In streams blocks_markdown and all_blocks_markdown: one more record per page, of block_type page, "
         "with the whole page as Notion renders it, where Notion does. One more request per page.",
     )
+
+    def in_share(self, count: int) -> Self:
+        """The budget is divided."""
+        return self.model_copy(update={"requests_per_minute": max(1, self.requests_per_minute // count)})
 
     @field_validator("base_url")
     @classmethod

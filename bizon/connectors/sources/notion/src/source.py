@@ -30,6 +30,7 @@ from bizon.connectors.sources.notion.src.walk import BlockWalk
 from bizon.source.auth.builder import AuthBuilder
 from bizon.source.config import HttpRetriesConfig, SourceConfig
 from bizon.source.models import SourceIncrementalState, SourceIteration, SourceRecord
+from bizon.source.retries import shared_pace
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class NotionSource(AbstractSource):
         with ends_with(self._closing):
             session = super().get_session()
         session.headers["Notion-Version"] = self.config.notion_version
-        session.keep_pace(TokenBucket(self.config.requests_per_minute))
+        budget = self.config.requests_per_minute
+        limit = (self.config.base_url, self.config.authentication.params.token, budget)
+        session.keep_pace(shared_pace(lambda: TokenBucket(budget), *limit))
         return session
 
     def check_connection(self) -> tuple[bool, Any | None]:

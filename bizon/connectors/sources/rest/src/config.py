@@ -1,5 +1,6 @@
 """Configuration of the ``rest`` source."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -65,6 +66,18 @@ class RestSourceConfig(SourceConfig):
         if problems:
             raise refusal(type(self).__name__, problems)
         return self
+
+    @classmethod
+    def streams_named_in(cls, block: Mapping[str, Any]) -> list[str] | None:
+        """The endpoints, also of a preset."""
+        endpoints = with_preset(block).get("endpoints")
+        return list(endpoints) if isinstance(endpoints, Mapping) else None
+
+    def in_share(self, count: int) -> Self:
+        """The rate is divided."""
+        if self.http is None or self.http.rate is None:
+            return self
+        return self.model_copy(update={"http": self.http.model_copy(update={"rate": self.http.rate / count})})
 
     @property
     def endpoint(self) -> EndpointConfig:

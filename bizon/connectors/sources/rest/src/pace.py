@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 from threading import Lock
-from weakref import WeakValueDictionary
 
 from bizon.common.waiting import StopSign, pause
+from bizon.source.retries import shared_pace
 
 
 class EvenPace:
@@ -38,14 +38,6 @@ class EvenPace:
             self._free_at = max(self._free_at, self._clock() + seconds)
 
 
-_shared: "WeakValueDictionary[tuple[str, float], EvenPace]" = WeakValueDictionary()
-_lock = Lock()
-
-
 def pace_of(base_url: str, rate: float) -> EvenPace:
     """The pace for an API, which all sources of a process with the same address and rate share."""
-    with _lock:
-        pace = _shared.get((base_url, rate))
-        if pace is None:
-            pace = _shared[base_url, rate] = EvenPace(rate)
-        return pace
+    return shared_pace(lambda: EvenPace(rate), base_url, rate)

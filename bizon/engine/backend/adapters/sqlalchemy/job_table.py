@@ -89,6 +89,11 @@ class JobTable(BackendPart):
         return by_id(connection, job_id)
 
     @in_transaction
+    def get_stream_names(self, connection: Connection, name: str, source_name: str) -> list[str]:
+        ours = (stream_jobs.c.name == name, stream_jobs.c.source_name == source_name)
+        return sorted(connection.execute(select(stream_jobs.c.stream_name).where(*ours).distinct()).scalars())
+
+    @in_transaction
     def get_last_stream_job(self, connection: Connection, key: StreamKey) -> StreamJob | None:
         return _newest(connection, *of_stream(stream_jobs, key))
 
