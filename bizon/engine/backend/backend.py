@@ -17,6 +17,7 @@ from bizon.engine.backend.models import (
     StreamJob,
     StreamKey,
 )
+from bizon.engine.backend.partition_plans import PartitionPlans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
 
 
-class AbstractBackend(ABC):
+class AbstractBackend(PartitionPlans, ABC):
     """Keeps jobs and cursors. Every method is one transaction. Any thread of the process that built the backend may
     call it. It raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
 
