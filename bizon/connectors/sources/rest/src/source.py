@@ -18,7 +18,7 @@ from bizon.connectors.sources.rest.src.lists import Lists
 from bizon.connectors.sources.rest.src.pace import pace_of
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
-from bizon.connectors.sources.rest.src.windows import Bounds, Window
+from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows, parts_of
 from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
 
@@ -69,9 +69,20 @@ class RestSource(AbstractSource):
             return False, str(error)
         return True, None
 
+    def get_partitions(self) -> list[dict[str, Any]]:
+        """The windows of an endpoint whose history begins at ``incremental.start``. None with ``http.rate``, which
+        bounds the requests of a single process, and for children of parents."""
+        endpoint = self.config.endpoint
+        if endpoint.parent is not None or self._http.rate is not None:
+            return []
+        return parts_of(Windows(endpoint.incremental, self._whole(self.config.stream)))
+
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        """A page of the whole stream, since ``incremental.start`` if that is set."""
-        return self._page(pagination, self._whole(self.config.stream))
+        """A page of the whole stream, since ``incremental.start`` if that is set, or of a partition."""
+        bounds = self._whole(self.config.stream)
+        if self.partition is not None:
+            bounds = bounds._replace(window=Window.from_json(self.partition["window"]))
+        return self._page(pagination, bounds)
 
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
