@@ -1,4 +1,4 @@
-"""What the consumer keeps of the pages in the buffer: the marks that their checkpoint needs."""
+"""The marks of the pages in the buffer, as far as their checkpoint needs them."""
 
 from typing import TYPE_CHECKING
 

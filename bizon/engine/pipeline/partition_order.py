@@ -25,7 +25,7 @@ class PartitionOrder:
 
     @property
     def what_is_missing(self) -> str:
-        """What has not arrived, in words."""
+        """The partitions that have not arrived, in words."""
         return f"{len(self._positions.left)} partitions are incomplete"
 
     def is_repeat(self, message: "QueueMessage") -> bool:

@@ -19,8 +19,8 @@ def page(partition: int, iteration: int) -> QueueMessage:
     return QueueMessage("job", 0, iteration, empty_source_frame(), utc_now(), {"n": 1}, partition=partition)
 
 
-def opened(**limits: int) -> tuple[PythonQueue, Lane, Lane]:
-    queue = PythonQueue(PythonQueueConfigDetails.model_validate(limits), first_page=40)
+def opened(most_pages: int = 0) -> tuple[PythonQueue, Lane, Lane]:
+    queue = PythonQueue(PythonQueueConfigDetails.model_validate({"queue": {"max_size": most_pages}}), first_page=40)
     first, second = lanes_of(queue, 2)
     return queue, first, second
 
@@ -38,7 +38,7 @@ def test_pages_of_all_lanes_are_numbered_in_the_order_of_their_arrival() -> None
 
 
 def test_the_bounds_of_the_queue_hold_for_all_lanes_together() -> None:
-    queue, first, second = opened(max_bytes=1)
+    queue, first, second = opened(most_pages=1)
     assert first.put(page(0, 0), timeout=0)
     assert not second.put(page(1, 0), timeout=0)
     queue.get(timeout=0)

@@ -103,7 +103,7 @@ def test_a_job_that_has_committed_a_page_is_not_planned(producers: int) -> None:
     assert PlanningSource.asked_for_a_plan == 0
 
 
-def test_what_changed_since_the_last_run_is_one_chain() -> None:
+def test_a_run_that_fetches_what_changed_is_one_chain() -> None:
     bench = Bench([{"n": 0}])
     state = SourceIncrementalState.model_validate({"last_run": "2026-01-01T00:00:00Z"})
     assert bench.context(incremental=state).run.partitions == ()

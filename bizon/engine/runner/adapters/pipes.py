@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Plug(NamedTuple):
-    """What a child is started with, and what the main process keeps: ``events`` of the child, and ``take``, which
-    answers its requests for a partition on ``work``."""
+    """The wiring that a child is started with, and the ends that the main process keeps: ``events`` of the child, and
+    ``work``, where ``take`` answers its requests for a partition."""
 
     half: "Role"
     wiring: "ChildWiring"

@@ -18,12 +18,14 @@ def grouped(files: Sequence[FileInfo], smallest: int) -> list[Json]:
     than a plan can name. The first one has the state for the next run: that of all files, as they were listed."""
     if len(files) > _MOST_FILES:
         return []
-    target = max(sum(file.size for file in files) // _GROUPS, smallest)
+    target, filled = max(sum(file.size for file in files) // _GROUPS, smallest), 0
     groups: list[list[FileInfo]] = [[]]
     for file in files:
-        if groups[-1] and sum(each.size for each in groups[-1]) + file.size > target:
+        if groups[-1] and filled + file.size > target:
             groups.append([])
+            filled = 0
         groups[-1].append(file)
+        filled += file.size
     if len(groups) == 1:
         return []
     plans: list[Json] = [
