@@ -12,7 +12,7 @@ from bizon.engine.engine import load_config_dict
 from bizon.testing.source_partitions import PartitionBehaviours
 from bizon.testing.source_subject import Subject
 
-HISTORY = {"start": "2024-05-01", "window": "1d"}
+HISTORY = {"start": "2024-04-27", "window": "5d"}
 
 
 def plans(config, **http):
@@ -39,7 +39,7 @@ def test_the_windows_of_a_history_meet_and_the_last_one_is_open(api):
     serve(api)
     ends = [plan["window"] for plan in plans(history(api))]
     assert 2 <= len(ends) <= 100
-    assert datetime.fromisoformat(ends[0][0]) == datetime.fromisoformat("2024-05-01T00:00:00+00:00")
+    assert datetime.fromisoformat(ends[0][0]) == datetime.fromisoformat("2024-04-27T00:00:00+00:00")
     assert [end for _, end in ends[:-1]] == [begin for begin, _ in ends[1:]]
     assert ends[-1][1] is None
 
