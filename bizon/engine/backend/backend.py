@@ -67,8 +67,8 @@ class AbstractBackend(PartitionPlans, ABC):
 
     @abstractmethod
     def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:
-        """Remove a job, its plan and its resets. ``instead_of``: the job that was cancelled for it, as it was before; it gets
-        status and error back. False, and nothing changes, when ``epoch`` is superseded or the job has a cursor."""
+        """Remove a job, its plan and its resets. ``instead_of``: the job that was cancelled for it, as it was before;
+        it gets status and error back. False, without a change, when ``epoch`` is superseded or the job has a cursor."""
 
     @abstractmethod
     def get_last_stream_job(self, key: StreamKey) -> StreamJob | None:
