@@ -2,27 +2,14 @@
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bizon.source.source import AbstractSource
-from bizon.testing.source_rules import needs
 from bizon.testing.source_subject import Page, Subject, broken, ids_of, listed, shown
-
-if TYPE_CHECKING:
-    from bizon.source.config import SourceConfig
-
-
-def plans(source_class: type[AbstractSource], _config: "SourceConfig | None") -> str | None:
-    """A rule: the source plans partitions."""
-    if source_class.get_partitions is AbstractSource.get_partitions:
-        return "the source has no get_partitions"
-    return None
 
 
 class PartitionBehaviours:
-    """Part of ``SourceBehaviours``."""
+    """Part of ``SourceBehaviours``. A stream that its source plans in no partitions has them all."""
 
-    @needs(plans)
     def test_partitions_together_are_the_stream(self, subject: Subject) -> None:
         found = [ids_of(pages) for _, pages in _partitions(subject)]
         if not found:
@@ -37,7 +24,6 @@ class PartitionBehaviours:
                 "let each record belong to one partition: include one end of a range, and exclude the other",
             )
 
-    @needs(plans)
     def test_a_partition_is_json(self, subject: Subject) -> None:
         with subject.opened() as source:
             for plan in source.get_partitions():
@@ -48,7 +34,6 @@ class PartitionBehaviours:
                 if not is_same:
                     broken(f"the partition {shown(plan)} changes when the state keeps it", "use JSON objects")
 
-    @needs(plans)
     def test_a_partition_resumes_at_every_page(self, subject: Subject) -> None:
         for plan, pages in _partitions(subject):
             for number, page in enumerate(pages[1:], start=1):
@@ -61,7 +46,6 @@ class PartitionBehaviours:
                         "self.partition and the pagination together must find the page",
                     )
 
-    @needs(plans)
     def test_partitions_do_not_differ_in_the_state_for_the_next_run(self, subject: Subject) -> None:
         states: list[Any] = []
         for _, pages in _partitions(subject):
