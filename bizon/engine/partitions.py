@@ -67,7 +67,7 @@ class Positions(NamedTuple):
             at = {int(number): Position(pages, dict(following)) for number, (pages, following) in noted["at"].items()}
             done = frozenset(noted["done"])
             fits = known >= {*at, *done} and not at.keys() & done and noted["left"] == len(known) - len(done)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             fits = False
         if not fits:
             raise BackendError(
@@ -115,7 +115,11 @@ class Positions(NamedTuple):
 
 
 def paginations_in(pagination: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The paginations that a source has given: of one chain, or of the partitions that have begun."""
+    """The paginations that a source has given: of one chain, or of the partitions that have begun. None in places that
+    nobody can read, which ``Positions.of_checkpoint`` refuses."""
     if PARTITIONS not in pagination:
         return [pagination]
-    return [following for _, following in pagination[PARTITIONS]["at"].values()]
+    try:
+        return [dict(following) for _, following in pagination[PARTITIONS]["at"].values()]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []

@@ -59,8 +59,9 @@ def test_a_page_that_does_not_follow_the_last_one_of_its_partition_is_refused(pa
         {PARTITIONS: {"left": 2, "done": [0], "at": {"0": [1, {}]}}},
         {PARTITIONS: {"left": 3, "done": [], "at": {"1": 4}}},
         {PARTITIONS: None},
+        {PARTITIONS: {"left": 3, "done": [], "at": []}},
     ],
-    ids=["of one chain", "other count", "unknown", "done and begun", "no place", "nothing"],
+    ids=["of one chain", "other count", "unknown", "done and begun", "no place", "nothing", "a list"],
 )
 def test_a_checkpoint_of_other_partitions_is_refused(pagination: dict[str, Any]) -> None:
     with pytest.raises(BackendError, match="does not belong to the 3 partitions"):
@@ -71,3 +72,8 @@ def test_the_paginations_of_a_source_are_found_in_both_kinds_of_checkpoint() -> 
     assert paginations_in({"page": 3}) == [{"page": 3}]
     positions = advanced((0, 0, {"at": 1}), (2, 0, {"at": 2}))
     assert paginations_in(positions.as_pagination()) == [{"at": 1}, {"at": 2}]
+
+
+@pytest.mark.parametrize("places", [None, {"at": []}, {"at": {"1": 4}}, {}])
+def test_places_that_nobody_can_read_have_no_paginations(places: Any) -> None:
+    assert paginations_in({PARTITIONS: places}) == []

@@ -156,8 +156,11 @@ def _lost_place(backend: "AbstractBackend", job: "StreamJob | None") -> str | No
 
 
 def _cannot_take_partitions(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> str | None:
-    """Why this run cannot fetch the partitions of a job; None when it can, or when there are none."""
-    if job is None or not backend.get_partitions(job.id) or takes_partitions(config):
+    """Why this run cannot fetch the partitions of a job; None when it can, or when none is left."""
+    if job is None or takes_partitions(config) or not backend.get_partitions(job.id):
+        return None
+    cursor = backend.get_last_cursor_by_job_id(job.id)
+    if cursor is not None and not cursor.pagination:
         return None
     return (
         "it was planned in partitions, which need runner thread or process, queue python_queue, and a source that is "

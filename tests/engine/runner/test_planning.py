@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import pytest
 from fakes import ScriptedSource, memory_backend
 
-from bizon.common.errors.errors import BackendError
+from bizon.common.errors.errors import BackendError, ConfigError
 from bizon.common.models import BizonConfig
 from bizon.engine.backend.backend import AbstractBackend
-from bizon.engine.engine import load_config_dict
+from bizon.engine.engine import RunnerFactory, load_config_dict
 from bizon.engine.partitions import PARTITIONS
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, WorkerResult
+from bizon.engine.runner.config import RunnerTypes
 from bizon.engine.runner.jobs import OpenedJob, open_job
 from bizon.engine.runner.models import RunContext
 from bizon.engine.runner.planning import planned, shares
@@ -152,3 +153,44 @@ def test_a_job_whose_partition_can_only_be_continued_by_its_run_starts_over() ->
     places = {PARTITIONS: {"left": 2, "done": [], "at": {"0": [4, {"page": 5}], "1": [1, {RESTARTS: True}]}}}
     commit(bench.backend, run.job_id, 0, 4, epoch=run.epoch, pagination=places)
     assert bench.open().job.id != run.job_id
+
+
+def test_a_job_with_only_publishing_left_needs_no_runner_for_partitions() -> None:
+    bench = Bench([{"n": 0}])
+    run = bench.context().run
+    commit(bench.backend, run.job_id, 0, 4, epoch=run.epoch, pagination={})
+    engine = bench.config.engine
+    runner = engine.runner.model_copy(update={"type": RunnerTypes.STREAM})
+    bench.config = bench.config.model_copy(update={"engine": engine.model_copy(update={"runner": runner})})
+    opened = bench.open()
+    assert (opened.job.id, opened.run.resume.exhausted, opened.run.partitions) == (run.job_id, True, ())
+
+
+@pytest.mark.parametrize(
+    ("engine", "source"),
+    [
+        ({"runner": {"type": "stream"}}, {}),
+        ({"runner": {"type": "thread"}, "queue": {"type": "rabbitmq", "config": {"queue": {"host": "mq"}}}}, {}),
+        ({"runner": {"type": "thread"}}, {"sync_mode": "stream"}),
+    ],
+    ids=["runner stream", "a broker", "sync mode stream"],
+)
+def test_a_configuration_that_cannot_fetch_partitions_is_refused(
+    engine: dict[str, Any], source: dict[str, Any]
+) -> None:
+    runner = {**engine["runner"], "config": {"max_parallel_partitions": 2}}
+    document = {
+        "name": "pipe",
+        "source": {"name": "scripted", "stream": "items", **source},
+        "destination": {"name": "logger", "config": {}},
+        "engine": {**engine, "runner": runner},
+    }
+    with pytest.raises(ConfigError, match=r"max_parallel_partitions|has no partitions"):
+        RunnerFactory.create_from_config_dict(document, source=PlanningSource)
+
+
+def test_a_source_object_is_refused_because_each_partition_needs_its_own() -> None:
+    runner = {"type": "thread", "config": {"max_parallel_partitions": 2}}
+    document = {"name": "pipe", "destination": {"name": "logger", "config": {}}, "engine": {"runner": runner}}
+    with pytest.raises(ConfigError, match="give a class instead of an object"):
+        RunnerFactory.create_from_config_dict(document, source=ScriptedSource([[1]]))
