@@ -111,7 +111,7 @@ def ids_when_pages_arrive(pages: Pages) -> set[str]:
         producers=1,
     )
     for part, page in pages:
-        frame = records_to_frame([SourceRecord(id="same", data={})], NOW)
+        frame = records_to_frame([SourceRecord(id=f"{part} {page}", data={})], NOW)
         queue.put(QueueMessage(bench.job_id, 0, page, frame, NOW, following(page), partition=part), timeout=0)
     queue.put(end_of_stream(bench.run, 0, Signal.COMPLETE), timeout=0)
     assert consumer.run() is Outcome.PUBLISHED

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def grouped(files: Sequence[FileInfo], smallest: int) -> list[Json]:
     """Plans of groups with about as many bytes each, ``smallest`` at least; none for a single group, or for more files
-    than a plan can name. The first one has the state for the next run: that of all files, as they were listed."""
+    than a plan can name. The first one has the state for the next run, which names all files as they were listed."""
     if len(files) > _MOST_FILES:
         return []
     target, filled = max(sum(file.size for file in files) // _GROUPS, smallest), 0
