@@ -12,9 +12,9 @@ class PartitionPlans:
     plan: with it, every job is one chain of pages."""
 
     def keep_partitions(self, job_id: str, plans: Sequence[dict[str, Any]], *, epoch: int) -> "tuple[Partition, ...]":
-        """Keep the plan of a job: JSON objects, numbered from 0. Returns the partitions of the job. A plan that was kept
-        before stays, and a job that has a cursor and no plan gets none. Raises OvertakenError when ``epoch`` is not the
-        job's current one."""
+        """Keep the plan of a job: JSON objects, numbered from 0. Returns the partitions of the job. A plan that was
+        kept before stays, and a job that has a cursor and no plan gets none. Raises OvertakenError when ``epoch`` is
+        not the job's current one."""
         return ()
 
     def get_partitions(self, job_id: str) -> "tuple[Partition, ...]":
