@@ -9,17 +9,15 @@ if TYPE_CHECKING:
 
     from bizon.engine.backend.models import Role
     from bizon.engine.partitions import Partition
-    from bizon.engine.runner.adapters.wiring import ChildWiring
 
     End = Connection[Any, Any]
 
 
 class Plug(NamedTuple):
-    """The wiring that a child is started with, and the ends that the main process keeps: ``events`` of the child, and
-    ``work``, where ``take`` answers its requests for a partition."""
+    """The ends of a child's pipes that the main process keeps: ``events`` comes from the child, and each of its requests
+    for a partition is answered on ``work`` by what ``take`` returns."""
 
     half: "Role"
-    wiring: "ChildWiring"
     events: "End"
     work: "End | None" = None
     take: "Callable[[], Partition | None] | None" = None

@@ -50,8 +50,8 @@ class ProcessRunner(AbstractRunner):
         spawn = multiprocessing.get_context("spawn")
         pipes, children = Pipes(spawn), list[Child]()
         try:
-            for plug in self._plugs(context, pipes):
-                args = (plug.half, payload, plug.wiring)
+            for plug, wiring in self._plugs(context, pipes):
+                args = (plug.half, payload, wiring)
                 process = spawn.Process(target=child_main, args=args, name=f"{CHILD_NAME}{plug.half}")
                 with _signals_held_back():
                     process.start()
@@ -66,11 +66,11 @@ class ProcessRunner(AbstractRunner):
                 raise
         return _results(children)
 
-    def _plugs(self, context: "RunContext", pipes: Pipes) -> list[Plug]:
-        """A producer, or several that take partitions, and the consumer."""
+    def _plugs(self, context: "RunContext", pipes: Pipes) -> list[tuple[Plug, ChildWiring]]:
+        """Both ends of the connection to each child: a producer, or several that take partitions, and the consumer."""
         producing, consuming = self.halves
         take = taker(context) if context.run.partitions else None
-        plugs, data, gates = list[Plug](), [], []
+        plugs, data, gates = list[tuple[Plug, ChildWiring]](), [], []
         for most_pages in parts_of_the_cap(context):
             (data_out, data_in), (gate_out, gate_in) = pipes.between_children(), pipes.between_children()
             data.append(data_out)
@@ -78,16 +78,16 @@ class ProcessRunner(AbstractRunner):
             events_out, events_in = pipes.to_main()
             wiring = ChildWiring([data_in], [gate_out], events_in, self._flag, self._producer, self._slots)
             if take is None:
-                plugs.append(Plug(producing, wiring, events_out))
+                plugs.append((Plug(producing, events_out), wiring))
                 continue
             work_out, work_in = pipes.from_main()
             slots = shared_memory("q", Progress.SLOTS)
             self._progress.lane(slots)
             wiring = wiring._replace(counters=slots, work=work_out, most_pages=most_pages)
-            plugs.append(Plug(producing, wiring, events_out, work_in, take))
+            plugs.append((Plug(producing, events_out, work_in, take), wiring))
         events_out, events_in = pipes.to_main()
         wiring = ChildWiring(data, gates, events_in, self._flag, self._producer, self._slots)
-        return [*plugs, Plug(consuming, wiring, events_out)]
+        return [*plugs, (Plug(consuming, events_out), wiring)]
 
     def _wait(self, children: list[Child]) -> None:
         interval = min(self.bizon_config.engine.runner.config.is_alive_check_interval, _STOP_SEEN_WITHIN)
