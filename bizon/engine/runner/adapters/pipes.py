@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class Plug(NamedTuple):
-    """The ends of a child's pipes that the main process keeps: ``events`` comes from the child, and each of its requests
-    for a partition is answered on ``work`` by what ``take`` returns."""
+    """The ends of a child's pipes that the main process keeps: ``events`` comes from the child, and each of its
+    requests for a partition is answered on ``work`` by what ``take`` returns."""
 
     half: "Role"
     events: "End"
