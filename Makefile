@@ -54,8 +54,8 @@ test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" pic
 test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a part of them.
 	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
-chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it.
-	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE))
+chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it, WORKERS= fetches partitions.
+	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE)) $(if $(WORKERS),--workers $(WORKERS))
 
 chaos-mutants: $(STAMP) ## Switch off one guard after the other: a test must fail each time.
 	@$(BIN)/python tests/e2e/crash/mutants.py $(GUARDS)

@@ -61,6 +61,11 @@ TABLE: tuple[TableRow, ...] = (
         claims_engine.processes,
     ),
     TableRow(
+        "partitions",
+        "`sql` from a SQLite table of 2,000,000 rows into Parquet, process runner, two producers on 2 cores",
+        claims_engine.partitions,
+    ),
+    TableRow(
         "transform",
         "a transform of four lines on 1,000,000 records: the run with it, less the run without it",
         claims_engine.transform,

@@ -1,9 +1,12 @@
 """Claims about the engine: latency, a second processor, transforms, checkpoints."""
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import Claim
@@ -86,6 +89,41 @@ def processes(bench: Bench) -> list[Claim]:
     }
     samples = bench.compare(sides, bench.size.ground)
     return [bench.ratio("speed / thread runner", samples, ("thread runner", "process runner"), "wall", "at least", 1.5)]
+
+
+def partitions(bench: Bench) -> list[Claim]:
+    """The table is made once, in the folder of the benchmark."""
+    rows = 2 * bench.size.records
+    table = bench.folder / f"table-{rows}.db"
+    fill(table, rows)
+    source = {"name": "sql", "stream": "records", "url": f"sqlite:///{table}", "partitions": 2}
+
+    def with_producers(count: int, total: int) -> Command:
+        runner = {"type": "process", "config": {"max_parallel_partitions": count}}
+        return pipeline(total, source=source, destination={"format": "parquet"}, engine={"runner": runner})
+
+    sides: dict[str, Side] = {
+        "one partition": partial(with_producers, 1),
+        "two partitions": partial(with_producers, 2),
+    }
+    samples = bench.repeat(sides, rows)
+    return [bench.ratio("speed / one partition", samples, ("one partition", "two partitions"), "wall", "at least", 1.7)]
+
+
+def fill(file: Path, rows: int) -> None:
+    """A SQLite table with this many records of seven columns."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE records (id INTEGER PRIMARY KEY, name TEXT, email TEXT, score REAL, active INTEGER, "
+            "city TEXT, created_at TEXT)"
+        )
+        connection.executemany(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (id_, f"name {id_}", f"{id_}@example.com", id_ / 4, id_ % 2, f"city {id_ % 100}", "2024-05-01T10:00:00")
+                for id_ in range(rows)
+            ),
+        )
 
 
 def transform(bench: Bench) -> list[Claim]:

@@ -59,3 +59,17 @@ class EngineConfig(StrictModel):
                 "use backend type 'sqlite' or 'postgres', or runner type 'thread'"
             )
         return self
+
+    @model_validator(mode="after")
+    def _partitions_need_producers_in_the_run(self) -> "EngineConfig":
+        if self.runner.config.max_parallel_partitions > 1 and not self.takes_partitions:
+            raise ValueError(
+                "max_parallel_partitions needs runner type 'thread' or 'process', and queue type 'python_queue'; set "
+                "these, or leave max_parallel_partitions at 1"
+            )
+        return self
+
+    @property
+    def takes_partitions(self) -> bool:
+        """Whether several producers can fetch for one consumer."""
+        return self.runner.type is not RunnerTypes.STREAM and not self.queue.is_broker

@@ -80,6 +80,7 @@ class RunnerFactory:
         """The runner of a configuration with one stream."""
         config, secrets = loaded.config, loaded.secrets
         _check_source_can_travel(config)
+        _check_several_can_fetch(config)
         if config.runner_type is RunnerTypes.STREAM:
             from bizon.engine.runner.adapters.streaming import StreamingRunner
 
@@ -193,6 +194,16 @@ def _check_source_can_travel(config: "BizonConfig") -> None:
             "'thread'",
             key=("engine", "runner", "type"),
         )
+
+
+def _check_several_can_fetch(config: "BizonConfig") -> None:
+    key = ("engine", "runner", "config", "max_parallel_partitions")
+    if config.engine.runner.config.max_parallel_partitions == 1:
+        return
+    if config.source.is_endless:
+        raise ConfigError("sync_mode stream has no partitions: its source keeps one position; leave this at 1", key=key)
+    if isinstance(config.source.given_source, AbstractSource):
+        raise ConfigError("bizon makes a source for each partition: give a class instead of an object", key=key)
 
 
 def _check_halves_can_meet(config: "BizonConfig") -> None:

@@ -157,11 +157,13 @@ def empty_source_frame() -> pl.DataFrame:
 
 
 class SourcePage(NamedTuple):
-    """A source frame on its way to the destination, with the values that its rows take from their page."""
+    """A source frame on its way to the destination, with the values that its rows take from their page. ``mark``: the
+    page in the ids of its rows, unless that is its number."""
 
     iteration: int
     extracted_at: datetime
     frame: pl.DataFrame
+    mark: str | None = None
 
 
 def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: datetime | None = None) -> pl.DataFrame:
@@ -175,7 +177,7 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     # frames with rejected rows have two more columns
     how: ConcatMethod = "vertical" if len({page.frame.width for page in filled}) == 1 else "diagonal"
     source = pl.concat([page.frame for page in filled], how=how, rechunk=False)
-    prefix = _per_row(filled, pl.Series([page_mark(job_id, page.iteration) for page in filled]))
+    prefix = _per_row(filled, pl.Series([page_mark(job_id, page.mark or page.iteration) for page in filled]))
     frame = source.select(
         bizon_id=pl.concat_str(prefix, pl.lit("0-"), "id"),
         bizon_extracted_at=_per_row(filled, _from_microseconds([page.extracted_at for page in filled])),
@@ -192,9 +194,9 @@ def to_destination_frame(pages: Sequence[SourcePage], job_id: str, loaded_at: da
     return frame
 
 
-def page_mark(job_id: str, iteration: int) -> str:
+def page_mark(job_id: str, page: int | str) -> str:
     """The beginning of the ``bizon_id`` of all rows of a page."""
-    return f"{job_id[:_JOB_DIGITS]}-{iteration}."
+    return f"{job_id[:_JOB_DIGITS]}-{page}."
 
 
 def _per_row(pages: Sequence[SourcePage], values: pl.Series) -> pl.Series:

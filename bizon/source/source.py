@@ -21,10 +21,10 @@ ANY_STREAM = "*"
 class AbstractSource(ABC):
     """Fetches one stream, page by page.
 
-    One instance serves one run. The engine calls ``check_connection`` once, then ``get`` or ``get_records_after``
-    repeatedly on one thread (in the process runner: in a process of its own). A source knows pages, pagination and
-    its HTTP session; it never sees jobs, checkpoints or the destination. An exception from any method ends the run
-    as failed; earlier pages stay committed, and the next run resumes after them.
+    One instance serves one run, or one partition in it. The engine calls ``check_connection`` once, then ``get`` or
+    ``get_records_after`` repeatedly on one thread (in the process runner: in a process of its own). A source knows
+    pages, pagination and its HTTP session; it never sees jobs, checkpoints or the destination. An exception from any
+    method ends the run as failed; earlier pages stay committed, and the next run resumes after them.
     """
 
     resumes_streams: ClassVar[bool] = False
@@ -45,6 +45,10 @@ class AbstractSource(ABC):
     unfiltered_streams: ClassVar[Collection[str]] = ()
     """Streams that ``get_records_after`` fetches whole, because nothing in the API tells what changed. The conformance
     suite then expects all of their records in each incremental run, where it expects none of other streams."""
+
+    partition: dict[str, Any] | None = None
+    """The part of the stream that this instance fetches, one of ``get_partitions``; None = the whole stream. Set by the
+    engine before ``check_connection``."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
@@ -88,6 +92,19 @@ class AbstractSource(ABC):
         """The streams behind the connection, for ``bizon stream list CONFIG``; None = ``streams()`` names them all.
         Called without ``check_connection``, whatever stream is configured. Raises SourceError."""
         return None
+
+    def get_partitions(self) -> list[dict[str, Any]]:
+        """The parts of the stream that several workers may fetch at once, in any order; none = the stream is one chain
+        of pages. Each is a JSON object: a key range, a file, a window.
+
+        Called once per job, with ``engine.runner.config.max_parallel_partitions`` above 1, after ``check_connection``
+        and when the stream is fetched with ``get``, from its beginning. The state keeps the plan for all runs of the
+        job. The engine then makes an instance for each partition, with ``self.partition``, whose ``get({})`` is its
+        first page. Together the partitions have the records of the stream, each once; also those that appear after the
+        plan was made, or the same of them as the whole stream has. Pages return ``next_state`` in one partition only,
+        or the same in all of them.
+        """
+        return []
 
     def get_total_records_count(self) -> int | None:
         """Number of records of the stream, for the progress display only; None when unknown, 0 is a valid total."""

@@ -9,6 +9,7 @@ from bizon.testing.source_http import HttpBehaviours
 from bizon.testing.source_incremental import IncrementalBehaviours
 from bizon.testing.source_last_page import LastPageBehaviours
 from bizon.testing.source_paging import PagingBehaviours
+from bizon.testing.source_partitions import PartitionBehaviours
 from bizon.testing.source_secrets import SecretBehaviours
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class SourceBehaviours(
     LastPageBehaviours,
     HttpBehaviours,
     IncrementalBehaviours,
+    PartitionBehaviours,
     SecretBehaviours,
 ):
     """Every behaviour is a method whose name begins with ``test_``. It raises BehaviourError or an error of the source

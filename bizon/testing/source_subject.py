@@ -92,10 +92,13 @@ class Subject:
         return self.pipeline.model_copy(update={"source": config})
 
     @contextmanager
-    def opened(self, config: "SourceConfig | None" = None) -> Iterator["AbstractSource"]:
-        """Within: a new source, as in a new process. Its connection is not checked."""
+    def opened(
+        self, config: "SourceConfig | None" = None, partition: dict[str, Any] | None = None
+    ) -> Iterator["AbstractSource"]:
+        """Within: a new source, as in a new process, of the stream or of a partition. Its connection is not checked."""
         with self.masked():
             source = build_source(self.pipeline_of(config or self.config))
+            source.partition = partition
             try:
                 yield source
             finally:

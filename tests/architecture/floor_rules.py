@@ -21,6 +21,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (3, "engine/pipeline/producer.py engine/pipeline/consumer.py engine/pipeline/loader.py engine/queue/codec.py"),
     (3, "engine/queue/spool.py engine/queue/chunks.py engine/queue/deliveries.py engine/queue/ipc.py"),
     (3, "engine/pipeline/in_order.py engine/pipeline/watermark.py"),
+    (3, "engine/pipeline/partition_order.py engine/pipeline/marks.py"),
     (3, "engine/pipeline/failures.py engine/pipeline/fetcher.py engine/queue/flatbuffer.py"),
     (3, "destination/buffer.py transform/transform.py source/cursor*.py source/discover*.py destination/discover.py"),
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
@@ -32,11 +33,12 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "destination/fence.py destination/readable.py destination/column_receipts.py"),
     (2, "source/body.py source/answers.py source/retries.py source/redirects.py source/failures.py source/pages.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
+    (2, "engine/backend/partition_plans.py"),
     (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),
     (0, "rows/*.py common/*.py google/credentials.py discovery/*.py"),
     (0, "source/model_like.py source/models.py destination/models.py"),
     (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
-    (0, "engine/pipeline/run.py engine/patience.py"),
+    (0, "engine/pipeline/run.py engine/patience.py engine/partitions.py"),
     (0, "transform/snippet.py"),
 )
 DOORS = (  # files, and whose functions in them may import; "" = everybody's

@@ -58,4 +58,6 @@ def _checkpoint(report: "PipelineReport") -> str:
         return "none"
     if not report.next_pagination:
         return f"iteration {report.last_iteration}, the last one"
+    if report.partitions:
+        return f"{report.partitions_left:,} of {report.partitions:,} partitions are left"
     return f"iteration {report.last_iteration}, continues at {json.dumps(report.next_pagination)}"

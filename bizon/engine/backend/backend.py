@@ -17,6 +17,7 @@ from bizon.engine.backend.models import (
     StreamJob,
     StreamKey,
 )
+from bizon.engine.backend.partition_plans import PartitionPlans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
 
 
-class AbstractBackend(ABC):
-    """Keeps jobs and cursors. Every method is one transaction. Any thread of the process that built the backend may
-    call it. It raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
+class AbstractBackend(PartitionPlans, ABC):
+    """Keeps jobs and cursors. Each method is one transaction, called from any thread of the process that built the
+    backend. It raises :class:`~bizon.common.errors.errors.BackendError` when the database fails."""
 
     def __init__(self, config: "AbstractBackendConfigDetails", type: "BackendTypes") -> None:
         self.config = config
@@ -63,8 +64,8 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:
-        """Remove a job and its resets. ``instead_of``: the job that was cancelled for it, as it was before; it gets
-        status and error back. False, and nothing changes, when ``epoch`` is superseded or the job has a cursor."""
+        """Remove a job, its plan and its resets. ``instead_of``: the job that was cancelled for it, as it was before;
+        it gets status and error back. False, without a change, when ``epoch`` is superseded or the job has a cursor."""
 
     def get_stream_names(self, name: str, source_name: str) -> list[str]:
         """The streams of a pipeline that have jobs, by name; empty where the backend does not list them."""
@@ -104,8 +105,7 @@ class AbstractBackend(ABC):
 
     @abstractmethod
     def note_window(self, job_id: str, window: tuple[datetime, datetime]) -> None:
-        """Note where the window of an incremental job begins and ends, as aware times; the next window begins at the
-        end."""
+        """Note where the window of an incremental job begins and ends, as aware times; the next begins at the end."""
 
     @abstractmethod
     def note_output(self, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
@@ -181,7 +181,7 @@ class AbstractBackend(ABC):
         return None
 
     def prune_cursors(self, key: StreamKey, keep: Sequence[str]) -> None:
-        """Remove the cursors of the stream's succeeded and cancelled jobs, except the jobs with an id in ``keep``.
+        """Remove cursors and plans of the stream's succeeded and cancelled jobs, except those with an id in ``keep``.
         Called when a job is created. A backend may do nothing here."""
         return None
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 from bizon.common.errors.errors import OvertakenError, QueueError
 from bizon.common.safe_log import logger
 from bizon.engine.pipeline.in_order import InOrder
+from bizon.engine.pipeline.marks import Marks
 from bizon.engine.pipeline.models import Batch, PageMark
+from bizon.engine.pipeline.partition_order import PartitionOrder
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.rows.frames import SourcePage, to_destination_frame
 
@@ -56,7 +58,7 @@ class Consumer:
 
     ``is_newer_job`` decides whether a message of another job means that this job was replaced; it is called once per
     job. ``has_started`` decides whether the producer has had a start with this epoch; a message of a later epoch that
-    it has not had is forged or damaged.
+    it has not had is forged or damaged. ``producers``: how many send an end, in a job with partitions.
     """
 
     def __init__(
@@ -71,19 +73,20 @@ class Consumer:
         is_newer_job: Callable[[str], bool] = _never,
         has_started: Callable[[int], bool] = _always,
         watch: EndWatch | None = None,
+        producers: int = 1,
     ) -> None:
         self._queue = queue
         self._transform = transform
         self._buffer = buffer
         self._loader = loader
-        self._in_order = InOrder(loader.next_iteration)
+        self._in_order = PartitionOrder(run.positions, producers) if run.partitions else InOrder(loader.next_iteration)
         self._run = run
         self._poll_interval = poll_interval
         self._is_newer_job = is_newer_job
         self._has_started = has_started
         self._watch = watch or NeverOver()
         self._old_jobs: set[str] = set()
-        self._marks: list[PageMark] = []
+        self._marks = Marks()
         self.outcome: Outcome | None = None
         """None while the stream has not ended."""
 
@@ -115,8 +118,6 @@ class Consumer:
             where = f"page {message.iteration} of job '{message.job_id}'"
             logger.warning(f"{where} in the queue is skipped: the job had no start {message.epoch}")
             self._queue.discard(message)
-        elif message.signal is Signal.ABORTED:  # pages before it may be missing for good
-            self._end(message)
         elif self._in_order.is_repeat(message):
             self._queue.discard(message)
         else:
@@ -127,7 +128,7 @@ class Consumer:
         try:
             return self._watch.is_over(queue_was_empty=queue_was_empty)
         except QueueError as error:
-            raise QueueError(f"page {self._in_order.next_iteration} is missing: {error}") from error
+            raise QueueError(f"{self._in_order.what_is_missing}: {error}") from error
 
     def _skip_other_job(self, message: QueueMessage) -> None:
         if message.job_id not in self._old_jobs:
@@ -143,16 +144,10 @@ class Consumer:
         frame = self._transform.apply_transforms(message.frame)
         if not self._buffer.has_room_for(frame):
             self.flush()
-        keeps_all = self._loader.reports_every_page
-        page = SourcePage(message.iteration, message.extracted_at, frame)
+        origin, keeps_all = message.origin, self._loader.reports_every_page
+        page = SourcePage(message.page, message.extracted_at, frame, None if origin is None else str(origin))
         self._buffer.add(page, state_size=message.state_size if keeps_all else 0)
-        mark = PageMark(message.iteration, message.pagination, message.next_state)
-        if self._marks and not keeps_all:  # a checkpoint needs the last pagination and the last state of a batch
-            last = self._marks[-1]
-            self._marks[-1] = PageMark(last.iteration, {})
-            if mark.next_state is None:
-                mark = mark._replace(next_state=last.next_state)
-        self._marks.append(mark)
+        self._marks.add(PageMark(message.page, message.pagination, message.next_state, origin), keeps_all=keeps_all)
 
     def _end(self, message: QueueMessage) -> None:
         self.finish()
@@ -170,7 +165,7 @@ class Consumer:
         """Write and commit the buffered pages."""
         if self._buffer.is_empty:
             return
-        pages, marks, self._marks = self._buffer.take(), tuple(self._marks), []
+        pages, marks = self._buffer.take(), self._marks.take()
         self._loader.write(Batch(to_destination_frame(pages, self._run.job_id), marks))
 
     def publish(self) -> None:

@@ -29,12 +29,15 @@ class PageFetcher:
         run: "Run",
         incremental: SourceIncrementalState | None = None,
         on_error: OnError = OnError.FAIL,
+        partition: int | None = None,
     ) -> None:
+        """``partition``: the number of the one that the source fetches; None for the whole stream."""
         self._source = source
         self._monitor = monitor
         self._run = run
         self._incremental = incremental
         self._on_error = on_error
+        self._partition = partition
 
     def fetch(self, iteration: int, pagination: dict[str, Any]) -> QueueMessage:
         """One page. Raises SourceFetchError, which names stream and iteration, for any fault of the page.
@@ -76,13 +79,13 @@ class PageFetcher:
             extracted_at=extracted_at,
             pagination=pagination,
             next_state=next_state,
+            partition=self._partition,
             state_length=length + state_length,
         )
 
     def end(self, iteration: int, signal: Signal) -> QueueMessage:
         """The message that ends the stream."""
-        frame = empty_source_frame()
-        return QueueMessage(self._run.job_id, self._run.epoch, iteration, frame, utc_now(), signal=signal)
+        return end_of_stream(self._run, iteration, signal)
 
     def _ask(self, pagination: dict[str, Any]) -> Any:
         if self._incremental is None:
@@ -113,4 +116,10 @@ class PageFetcher:
 
     def _place(self, iteration: int) -> str:
         config = self._source.config
-        return f"stream '{config.name}.{config.stream}', iteration {iteration}"
+        part = "" if self._partition is None else f" partition {self._partition},"
+        return f"stream '{config.name}.{config.stream}',{part} iteration {iteration}"
+
+
+def end_of_stream(run: "Run", iteration: int, signal: Signal) -> QueueMessage:
+    """The message that ends the stream, or all that one of several producers sends."""
+    return QueueMessage(run.job_id, run.epoch, iteration, empty_source_frame(), utc_now(), signal=signal)

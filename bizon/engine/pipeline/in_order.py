@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import QueueError
 from bizon.engine.patience import MISSING_PAGE
+from bizon.engine.queue.models import Signal
 
 if TYPE_CHECKING:
     from bizon.engine.queue.models import QueueMessage
@@ -24,17 +25,20 @@ class InOrder:
         self._waiting_since = 0.0
 
     @property
-    def next_iteration(self) -> int:
-        """The first page that has not arrived."""
-        return self._next
+    def what_is_missing(self) -> str:
+        """The first page that has not arrived, in words."""
+        return f"page {self._next} is missing"
 
     def is_repeat(self, message: "QueueMessage") -> bool:
         """True for a page that has arrived before."""
-        return message.iteration < self._next or message.iteration in self._early
+        has_arrived = message.iteration < self._next or message.iteration in self._early
+        return has_arrived and message.signal is not Signal.ABORTED
 
     def take(self, message: "QueueMessage") -> list["QueueMessage"]:
         """The messages that are next in order now that ``message``, not a repeat, has arrived; empty while an earlier
-        one is missing."""
+        one is missing. An ABORTED end waits for no page: those before it may be missing for good."""
+        if message.signal is Signal.ABORTED:
+            return [message]
         if not self._early:
             self._waiting_since = self._clock()
         self._early[message.iteration] = message
@@ -50,6 +54,6 @@ class InOrder:
         """Raise QueueError when a page has been missing for too long."""
         if self._early and self._clock() - self._waiting_since > MISSING_PAGE:
             raise QueueError(
-                f"page {self._next} is missing, the queue delivered {min(self._early)} to {max(self._early)}; "
+                f"{self.what_is_missing}, the queue delivered {min(self._early)} to {max(self._early)}; "
                 "run the producer again to resume"
             )

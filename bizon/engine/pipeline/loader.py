@@ -19,8 +19,8 @@ To publish:
 7. Note which output was published: the next watermark belongs to it.
 
 Invariants: a cursor exists only for a batch whose write returned true and whose rows have landed (I1); the cursors of a
-job are contiguous, a gap is refused and a repeat skipped (I2); ``finalize`` runs only for an end that was complete
-(I3).
+job are contiguous, a gap is refused and a repeat skipped (I2), and so are the pages of each partition; ``finalize``
+runs only for an end that was complete (I3), when no partition is left.
 """
 
 from collections import deque
@@ -34,7 +34,6 @@ from bizon.common.errors.errors import DestinationWriteError, FinalizeError, Que
 from bizon.common.safe_log import logger
 from bizon.common.waiting import rest
 from bizon.destination.dead_letters import DeadLetters
-from bizon.engine.backend.models import CommitRecord
 from bizon.engine.pipeline.failures import publishing, with_retries, writing
 from bizon.engine.pipeline.models import Batch, Progress, TableRows, WrittenBatch
 from bizon.engine.pipeline.watermark import check_watermark, published_output
@@ -45,6 +44,7 @@ from bizon.source.models import SourceIteration
 if TYPE_CHECKING:
     from bizon.destination.destination import AbstractDestination
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.partitions import Positions
     from bizon.engine.pipeline.run import Run
     from bizon.monitoring.monitor import AbstractMonitor
     from bizon.source.callback import AbstractSourceCallback
@@ -65,10 +65,12 @@ class Loader:
     progress: Progress
     sleep: Callable[[float], None] = field(init=False, default_factory=lambda: rest)
     _next_iteration: int = field(init=False)
+    _positions: "Positions" = field(init=False)
     _waiting: deque[WrittenBatch] = field(init=False, default_factory=deque)
 
     def __post_init__(self) -> None:
         self._next_iteration = self.run.resume.next_iteration
+        self._positions = self.run.positions
 
     @property
     def next_iteration(self) -> int:
@@ -122,6 +124,8 @@ class Loader:
         """Steps 5 to 7. Raises FinalizeError, and OvertakenError in a superseded run."""
         self.commit(wait=True)
         self.backend.check_epoch(self.run.job_id, self.run.epoch)
+        if left := self._positions.left:
+            raise FinalizeError(f"nothing is published: {len(left)} partitions are not exhausted; run again to resume")
         cursors = self.backend.committed(self.run.job_id).cursors
         outputs = [(self.destination, [cursor.batch for cursor in cursors])]
         if self.dead_letters.destination is not None:
@@ -184,25 +188,11 @@ class Loader:
             raise DestinationWriteError(f"{where}: {reason or 'the destination gave no reason'}")
 
     def _record(self, batch: WrittenBatch) -> None:
-        last = batch.pages[-1]
-        states = [page.next_state for page in batch.pages if page.next_state is not None]
-        self.backend.create_destination_cursor(
-            CommitRecord(
-                job_id=self.run.job_id,
-                epoch=self.run.epoch,
-                key=self.run.key,
-                destination_name=self.destination.sync_metadata.destination_name,
-                from_source_iteration=batch.first,
-                to_source_iteration=batch.last,
-                rows_written=batch.written,
-                dead_letters=batch.dead_letters,
-                pagination=last.pagination,
-                next_state=states[-1] if states else None,
-                extends=self._is_stream,
-                receipt=batch.receipt,
-                letters_receipt=batch.letters_receipt,
-            )
-        )
+        positions = self._positions.advanced(batch.origins)
+        pagination = positions.as_pagination() if positions.partitions else batch.pages[-1].pagination
+        name = self.destination.sync_metadata.destination_name
+        self.backend.create_destination_cursor(batch.record(self.run, name, pagination, extends=self._is_stream))
+        self._positions = positions
 
     def _acknowledge(self, batch: WrittenBatch) -> None:
         self.ack(batch.last)

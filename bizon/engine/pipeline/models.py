@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from bizon.common.errors.errors import FailureClass
 from bizon.destination.models import BatchRange  # earlier guides import it from here
 from bizon.destination.models import ResumePoint as ResumePoint
+from bizon.engine.backend.models import CommitRecord
+from bizon.engine.partitions import PageOrigin
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from bizon.engine.pipeline.run import Run
     from bizon.monitoring.monitor import AbstractMonitor
 
 
@@ -36,11 +39,13 @@ class PipelineReturnStatus(StrEnum):
 
 
 class PageMark(NamedTuple):
-    """The rest of a page whose rows are in the buffer: its number, and where to go on after it."""
+    """The rest of a page whose rows are in the buffer: its number, and where to go on after it. ``origin``: its
+    partition, and its number there."""
 
     iteration: int
     pagination: dict[str, Any]
     next_state: dict[str, Any] | None = None
+    origin: PageOrigin | None = None
 
 
 class Batch(NamedTuple):
@@ -100,6 +105,29 @@ class WrittenBatch(NamedTuple):
     def last(self) -> int:
         """Last page, inclusive."""
         return self.pages[-1].iteration
+
+    def record(self, run: "Run", destination_name: str, pagination: dict[str, Any], *, extends: bool) -> CommitRecord:
+        """The destination cursor of the batch."""
+        return CommitRecord(
+            job_id=run.job_id,
+            epoch=run.epoch,
+            key=run.key,
+            destination_name=destination_name,
+            from_source_iteration=self.first,
+            to_source_iteration=self.last,
+            rows_written=self.written,
+            dead_letters=self.dead_letters,
+            pagination=pagination,
+            next_state=next((page.next_state for page in reversed(self.pages) if page.next_state is not None), None),
+            extends=extends,
+            receipt=self.receipt,
+            letters_receipt=self.letters_receipt,
+        )
+
+    @property
+    def origins(self) -> list[tuple[PageOrigin, dict[str, Any]]]:
+        """The pages of partitions, each with the pagination of the next one."""
+        return [(page.origin, page.pagination) for page in self.pages if page.origin is not None]
 
 
 class WorkerResult(NamedTuple):
@@ -170,6 +198,12 @@ class Progress:
         self._slots = [0] * self.SLOTS if slots is None else slots
         self._slots[_TOTAL] = self._slots[_TOTAL] or _UNKNOWN
         self._slots[_LAG] = self._slots[_LAG] or _UNKNOWN
+        self._lanes: list[MutableSequence[int]] = []
+
+    def lane(self, slots: MutableSequence[int] | None = None) -> "Progress":
+        """Counters for one of several producers, which ``snapshot`` adds to these."""
+        self._lanes.append([0] * self.SLOTS if slots is None else slots)
+        return Progress(self._lanes[-1])
 
     def expect(self, total_records: int | None) -> None:
         """The producing side knows how many records the stream has."""
@@ -201,9 +235,9 @@ class Progress:
         """The counters now."""
         total, lag = self._slots[_TOTAL], self._slots[_LAG]
         return ProgressSnapshot(
-            pages=self._slots[_PAGES],
-            records_fetched=self._slots[_FETCHED],
-            bytes_fetched=self._slots[_BYTES],
+            pages=self._total(_PAGES),
+            records_fetched=self._total(_FETCHED),
+            bytes_fetched=self._total(_BYTES),
             records_written=self._slots[_WRITTEN],
             total_records=None if total == _UNKNOWN else total,
             records_rejected=self._slots[_REJECTED],
@@ -212,3 +246,6 @@ class Progress:
             records_before=self._slots[_RECORDS_BEFORE],
             values_rescued=self._slots[_RESCUED],
         )
+
+    def _total(self, slot: int) -> int:
+        return sum(slots[slot] for slots in (self._slots, *self._lanes))

@@ -67,6 +67,13 @@ def deliver(queue: "AbstractQueue", stop: StopFlag) -> None:
         raise
 
 
+def put(queue: "AbstractQueue", stop: StopFlag, message: QueueMessage) -> None:
+    """Wait for room: the consumer is writing, or its host is unreachable. The wait is short once the run must end."""
+    patience = Patience(queue, stop)
+    while not queue.put(message, timeout=_PUT_TIMEOUT):
+        patience.check()
+
+
 class ProducerEnd(Enum):
     """Why the producer stopped fetching."""
 
@@ -82,7 +89,10 @@ class ProducerEnd(Enum):
 
 
 class Producer:
-    """The loop. Runs on one thread; raises the error that ends it: the worker then sends the ABORTED end."""
+    """The loop. Runs on one thread; raises the error that ends it: the worker then sends the ABORTED end.
+
+    ``note_every``: pages between two notes on how far the source was read; None = no notes, for a partition.
+    """
 
     def __init__(
         self,
@@ -96,7 +106,7 @@ class Producer:
         progress: Progress,
         stop: StopFlag,
         max_iterations: int | None,
-        note_every: int,
+        note_every: int | None,
     ) -> None:
         self._fetcher = fetcher
         self._queue = queue
@@ -108,6 +118,8 @@ class Producer:
         self._stop = stop
         self._max_iterations = max_iterations
         self._note_every = note_every
+        self.fetched = 0
+        """Pages that were asked of the source."""
 
     def run(self, exhausted: bool) -> ProducerEnd:
         """Fetch until the source is exhausted, the cap is reached or the stop flag is set, and send the end.
@@ -115,7 +127,7 @@ class Producer:
         Pages in the spool of an earlier run are sent first; they do not count for the cap. ``exhausted``: an earlier
         run committed the last page already, so only the COMPLETE end is sent.
         """
-        end = ProducerEnd.EXHAUSTED if exhausted else self._fetch_all()
+        end = ProducerEnd.EXHAUSTED if exhausted else self.fetch_all()
         self.send_end(Signal.COMPLETE if end is ProducerEnd.EXHAUSTED else Signal.ABORTED)
         return end
 
@@ -129,26 +141,26 @@ class Producer:
         with suppress(QueueError):
             self.send_end(Signal.ABORTED)
 
-    def _fetch_all(self) -> ProducerEnd:
+    def fetch_all(self) -> ProducerEnd:
+        """Fetch until the chain is exhausted, the cap is reached or the stop flag is set. No end is sent."""
         for message in self._replayed:
             self._hand_over(message)
-        fetched = 0
         while not self._cursor.is_finished:
             if self._stop.is_set():
                 return ProducerEnd.STOPPED
-            if fetched == self._max_iterations:
+            if self.fetched == self._max_iterations:
                 return ProducerEnd.CAPPED
             try:
                 message = self._fetcher.fetch(self._cursor.iteration, self._cursor.pagination)
             except BizonError as error:
                 if was_stopped(error):
                     return ProducerEnd.STOPPED
-                if fetched == 0 and self._cursor.iteration and (status := refused_by(error)) is not None:
+                if self.fetched == 0 and self._cursor.iteration and (status := refused_by(error)) is not None:
                     raise SourceFetchError(_CHECKPOINT_REFUSED.format(error=error, status=status)) from error
                 raise
             self._hand_over(message)
-            fetched += 1
-            if self._cursor.iteration % self._note_every == 0 and not self._cursor.is_finished:
+            self.fetched += 1
+            if self._note_every and not self._cursor.iteration % self._note_every and not self._cursor.is_finished:
                 self._note_position()
         return ProducerEnd.EXHAUSTED
 
@@ -158,11 +170,7 @@ class Producer:
         self._progress.fetched(message.frame.height, message.size)
 
     def _put(self, message: QueueMessage) -> None:
-        """Wait for room: the consumer is writing, or its host is unreachable. The wait is short once the run must
-        end."""
-        patience = Patience(self._queue, self._stop)
-        while not self._queue.put(message, timeout=_PUT_TIMEOUT):
-            patience.check()
+        put(self._queue, self._stop, message)
 
     def _note_position(self) -> None:
         self._backend.create_source_cursor(

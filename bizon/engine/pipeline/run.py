@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bizon.engine.partitions import Positions
+
 if TYPE_CHECKING:
     from bizon.engine.backend.models import StreamKey
+    from bizon.engine.partitions import Partition
     from bizon.engine.pipeline.models import ResumePoint
 
 
@@ -12,6 +15,7 @@ class Run(NamedTuple):
 
     ``epoch`` is the number of this start; commits of an earlier one are refused. ``producer_epoch`` is the start of the
     producer whose pages count, and differs from ``epoch`` only in a consumer that runs apart from its producer.
+    ``partitions``: all that the job was planned in; empty when it is one chain, or when nothing is left to fetch.
     """
 
     job_id: str
@@ -19,6 +23,12 @@ class Run(NamedTuple):
     epoch: int
     producer_epoch: int
     resume: "ResumePoint"
+    partitions: "tuple[Partition, ...]" = ()
+
+    @property
+    def positions(self) -> Positions:
+        """Where the partitions continue."""
+        return Positions.of_checkpoint(self.partitions, self.resume.pagination if self.partitions else {})
 
     @property
     def is_joined(self) -> bool:

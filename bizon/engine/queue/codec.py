@@ -55,6 +55,7 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
             "pagination": message.pagination,
             "next_state": message.next_state,
             "signal": message.signal,
+            **({} if message.partition is None else {"partition": message.partition}),
         }
     )
     if len(header) > LARGEST_HEADER:
@@ -101,8 +102,12 @@ def _message(header: dict[str, Any], frame: pl.DataFrame, length: int) -> QueueM
     extracted_at = datetime.fromisoformat(header["extracted_at"])
     if extracted_at.utcoffset() is None:
         raise ValueError("extracted_at has no time zone")
-    if min(header["epoch"], header["iteration"]) < 0 or max(header["epoch"], header["iteration"]) > _LARGEST_NUMBER:
-        raise ValueError(f"epoch is {header['epoch']}, iteration {header['iteration']}")
+    partition = header.get("partition")
+    if type(partition) not in (int, type(None)):
+        raise TypeError(f"partition is {type(partition).__name__}")
+    numbers = (header["epoch"], header["iteration"], partition or 0)
+    if min(numbers) < 0 or max(numbers) > _LARGEST_NUMBER:
+        raise ValueError(f"epoch is {header['epoch']}, iteration {header['iteration']}, partition {partition}")
     return QueueMessage(
         job_id=header["job_id"],
         epoch=header["epoch"],
@@ -112,5 +117,6 @@ def _message(header: dict[str, Any], frame: pl.DataFrame, length: int) -> QueueM
         pagination=header["pagination"],
         next_state=header["next_state"],
         signal=None if header["signal"] is None else Signal(header["signal"]),
+        partition=partition,
         state_length=length,
     )

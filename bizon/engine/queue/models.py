@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from bizon.engine.partitions import PageOrigin
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -25,7 +27,8 @@ class QueueMessage:
     ``frame`` is a source frame (:mod:`bizon.rows.frames`); a message with a ``signal`` carries no page. ``epoch``
     counts the starts of the producer: messages of another job or an older epoch are skipped. ``tag``: the number of the
     delivery, which a broker's queue sets on arrival; it does not travel. ``state_length``: bytes of pagination and
-    state as JSON, which each side measures for itself.
+    state as JSON, which each side measures for itself. ``partition``: the one that ``iteration`` counts the pages of;
+    the queue then gives the page its ``number`` among all pages of the job, which does not travel either.
     """
 
     job_id: str
@@ -36,8 +39,20 @@ class QueueMessage:
     pagination: dict[str, Any] = field(default_factory=dict)
     next_state: dict[str, Any] | None = None
     signal: Signal | None = None
+    partition: int | None = None
+    number: int | None = field(default=None, compare=False)
     tag: int = field(default=0, compare=False)
     state_length: int = field(default=0, compare=False)
+
+    @property
+    def page(self) -> int:
+        """The number of the page in its job."""
+        return self.iteration if self.number is None else self.number
+
+    @property
+    def origin(self) -> PageOrigin | None:
+        """The page in its partition; None in a job without partitions."""
+        return None if self.partition is None else PageOrigin(self.partition, self.iteration)
 
     @property
     def size(self) -> int:

@@ -35,15 +35,17 @@ def build_queue(config: "BizonConfig", role: "Role") -> AbstractQueue:
     return QueueFactory.get_queue(config.engine.queue, role=role, stream=stream, budget=memory_budget(config))
 
 
-def build_shared_queue(config: "BizonConfig", spool: Spool | None) -> AbstractQueue:
-    """The queue that both halves hold, inside the run."""
-    return QueueFactory.get_queue(config.engine.queue, budget=memory_budget(config), spool=spool)
+def build_shared_queue(config: "BizonConfig", spool: Spool | None, first_page: int) -> AbstractQueue:
+    """The queue that both halves hold, inside the run. ``first_page``: the number of the first page it will carry."""
+    budget = memory_budget(config)
+    return QueueFactory.get_queue(config.engine.queue, budget=budget, spool=spool, first_page=first_page)
 
 
 def spool_folder(config: "BizonConfig", backend: AbstractBackend, run: "Run") -> Path | None:
     """The folder for pages that wait long; it holds none of another job. None when pages are not spooled: a broker
-    keeps its own, and in sync mode ``stream`` none wait."""
-    if config.source.is_endless or config.engine.queue.is_broker:
+    keeps its own, in sync mode ``stream`` none wait, and the pages of partitions have no order that a spool could
+    keep."""
+    if config.source.is_endless or config.engine.queue.is_broker or run.partitions:
         return None
     folder = backend.spool_folder(run.key)
     if folder is not None:

@@ -44,6 +44,13 @@ class RunnerFuturesConfig(StrictModel):
     """``engine.runner.config``: how the two workers are watched."""
 
     max_workers: int = Field(default=2, ge=2, description="Workers; a run needs two, producer and consumer.")
+    max_parallel_partitions: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Producers that fetch the partitions of one stream at once, if its source plans any: threads of "
+        "the thread runner, processes of the process runner. 1 = a stream is fetched as one chain of pages.",
+    )
     consumer_start_delay: float = Field(
         default=0,
         ge=0,

@@ -13,9 +13,10 @@ The last line: a fresh start or a reset would cancel a job whose output may be p
 append its window again. A job that failed to publish is cancelled. Jobs for a window of the past: see ``windows.py``.
 
 A job must not continue when a reset was requested, when ``force_ignore_checkpoint`` is set, when its sync mode is not
-the configured one, when it is a full_refresh older than ``checkpoint_max_age``, or when it is incremental, has pages
-left to fetch, and its last checkpoint is older. The window of the last one then starts over, where the last succeeded
-job ended. A new job inherits the reset of the job it replaces.
+the configured one, when it was planned in partitions that this run cannot fetch, when it is a full_refresh older than
+``checkpoint_max_age``, or when it is incremental, has pages left to fetch, and its last checkpoint is older. The window
+of the last one then starts over, where the last succeeded job ended. A new job inherits the reset of the job it
+replaces.
 
 A consumer that runs apart from its producer opens no job of its own: it joins the newest one, once its producer has
 started. Each start of either half opens an epoch, and so overtakes an earlier start of the consumer.
@@ -43,6 +44,7 @@ from bizon.engine.runner.resuming import (
     candidates,
     decide,
     may_be_published,
+    partitions_of,
     resume_point,
 )
 from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
@@ -110,7 +112,7 @@ def open_job(
     backend.update_stream_job_status(job.id, JobStatus.RUNNING)
     opened = OpenedJob(
         job,
-        Run(job.id, key, epoch, epoch, resume),
+        Run(job.id, key, epoch, epoch, resume, partitions_of(backend, job, resume)),
         incremental=None if is_reset else incremental_state(backend, config, job, jobs.previous),
         replaces=is_reset and config.source.is_incremental,
         then_another=decision.then_another,
@@ -234,7 +236,5 @@ def _log_start(opened: OpenedJob) -> None:
     elif resume.exhausted:
         logger.info(f"Resuming job {job.id} of {stream}: all {resume.rows_written} records are committed, publishing")
     else:
-        logger.info(
-            f"Resuming job {job.id} of {stream} ({mode}) at iteration {resume.next_iteration}, "
-            f"{resume.rows_written} records are committed"
-        )
+        where = f"with {len(run.partitions)} partitions" if run.partitions else f"at iteration {resume.next_iteration}"
+        logger.info(f"Resuming job {job.id} of {stream} ({mode}) {where}, {resume.rows_written} records are committed")

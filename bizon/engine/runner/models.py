@@ -1,6 +1,6 @@
 """The parts of a run, and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
@@ -15,6 +15,7 @@ from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.partitions import Partition
     from bizon.engine.pipeline.consumer import EndWatch
     from bizon.engine.pipeline.producer import StopFlag
     from bizon.engine.queue.queue import AbstractQueue
@@ -28,7 +29,8 @@ class RunContext:
     """Everything a worker needs to know; threads and processes get the same. Picklable.
 
     ``replaces``: the output replaces the old one although the sync mode would append. ``spool``: folder for waiting
-    pages, None when they are not spooled. ``secrets``: values that no output may show.
+    pages, None when they are not spooled. ``producers``: how many fetch partitions at once. ``secrets``: values that no
+    output may show.
     """
 
     config: "BizonConfig"
@@ -36,6 +38,7 @@ class RunContext:
     incremental: "SourceIncrementalState | None"
     replaces: bool = False
     spool: Path | None = None
+    producers: int = 1
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
@@ -68,7 +71,7 @@ class Gate(Protocol):
 
 class Links(NamedTuple):
     """How a worker reaches the others: made by the runner for its kind of worker. ``watch``: for queues that do not
-    report that the other half is gone."""
+    report that the other half is gone. ``share``: the work of one of several producers."""
 
     queue: "AbstractQueue"
     backend: "AbstractBackend"
@@ -76,6 +79,15 @@ class Links(NamedTuple):
     gate: Gate
     progress: Progress
     watch: "EndWatch | None" = None
+    share: "Share | None" = None
+
+
+class Share(NamedTuple):
+    """``take``: the next partition that nobody has taken, None when there is none. ``most_pages``: how many pages the
+    producer may fetch; None = no limit."""
+
+    take: "Callable[[], Partition | None]"
+    most_pages: int | None = None
 
 
 class RunnerStatus(NamedTuple):

@@ -29,7 +29,10 @@ class PipelineReport:
     ``rows_fetched`` and ``fetched_iteration`` say how far the source was read, by its last note.
 
     ``lease`` is the producer's, ``consumer_lease`` the consumer's; a run with both halves holds both. A stream that
-    never ends notes ``records_per_second`` and ``lag`` (records that wait in the source), last at ``noted_at``."""
+    never ends notes ``records_per_second`` and ``lag`` (records that wait in the source), last at ``noted_at``.
+
+    ``partitions``: how many the job was planned in, 0 for one chain; ``partitions_left``: those that are not exhausted.
+    ``last_iteration`` and ``next_pagination`` are then about all of them."""
 
     pipeline: str
     source: str
@@ -55,6 +58,8 @@ class PipelineReport:
     records_per_second: float | None = None
     lag: int | None = None
     noted_at: str | None = None
+    partitions: int = 0
+    partitions_left: int = 0
 
     @property
     def is_running(self) -> bool:

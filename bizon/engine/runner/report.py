@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bizon.common.errors.errors import BackendError, ConfigError
 from bizon.destination.column_receipts import ColumnChanges, changes_of
+from bizon.engine.partitions import Positions
 from bizon.engine.runner.assembly import build_backend, existing_backend
 from bizon.engine.runner.jobs import Withdrawn, withdraw_reset
 from bizon.engine.runner.lease import both_held, is_dead, leases_of
@@ -63,7 +64,10 @@ def report_on(config: "BizonConfig") -> PipelineReport:
 
 def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJob") -> PipelineReport:
     committed, position = backend.committed(job.id), backend.get_source_position(job.id)
-    cursor, noted = committed.last, job.progress or {}
+    cursor, noted, partitions = committed.last, job.progress or {}, backend.get_partitions(job.id)
+    is_over = cursor is not None and not cursor.pagination
+    places = {} if cursor is None or is_over else cursor.pagination
+    left = [] if is_over else Positions.of_checkpoint(partitions, places if partitions else {}).left
     return replace(
         report,
         state=job.status.value,
@@ -84,6 +88,8 @@ def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJo
         records_per_second=noted.get("records_per_second"),
         lag=noted.get("lag"),
         noted_at=noted.get("at"),
+        partitions=len(partitions),
+        partitions_left=len(left),
     )
 
 

@@ -4,15 +4,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from bizon.engine.partitions import PARTITIONS, Positions, paginations_in
 from bizon.engine.pipeline.models import ResumePoint
 from bizon.engine.pipeline.watermark import recorded_output
 from bizon.engine.runner.windows import Scope, Span, reason_not_to_continue
 from bizon.source.models import RESTARTS
+from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import StreamJob, StreamKey
+    from bizon.engine.partitions import Partition
 
 ADOPTED = "adopted"
 """Noted on a job that was started with --adopt, so that its resumes need no flag."""
@@ -42,6 +45,11 @@ class Candidates(NamedTuple):
         return self.newest if self.newest is not None and self.newest.is_resumable else None
 
 
+def takes_partitions(config: "BizonConfig") -> bool:
+    """Whether a run can fetch partitions: a source object that a program gave cannot serve several of them."""
+    return config.engine.takes_partitions and not isinstance(config.source.given_source, AbstractSource)
+
+
 def candidates(backend: "AbstractBackend", key: "StreamKey") -> Candidates:
     """The jobs that a new run depends on."""
     newest = backend.get_last_stream_job(key)
@@ -67,7 +75,8 @@ def decide(
     if reason is None and (implied or is_requested):
         reason = "a full refresh was requested" if scope.everything else "a reset was requested"
     if reason is None:
-        reason = _lost_place(backend, job) or _outdated_checkpoint(backend, job, config, now)
+        reason = _cannot_take_partitions(backend, job, config) or _lost_place(backend, job)
+        reason = reason or _outdated_checkpoint(backend, job, config, now)
     then_another = reason is not None and may_be_published(backend, job, config)
     if then_another:
         reason = None
@@ -109,6 +118,17 @@ def resume_point(
     )
 
 
+def partitions_of(backend: "AbstractBackend", job: "StreamJob", resume: ResumePoint) -> "tuple[Partition, ...]":
+    """The partitions that a job fetches; none for one chain, or when nothing is left to fetch. Raises BackendError when
+    the last checkpoint is about others."""
+    if resume.exhausted:
+        return ()
+    partitions = backend.get_partitions(job.id)
+    if partitions or PARTITIONS in resume.pagination:
+        Positions.of_checkpoint(partitions, resume.pagination)
+    return partitions
+
+
 def _reason_not_to_resume(
     job: "StreamJob | None", config: "BizonConfig", now: datetime, span: Span | None
 ) -> str | None:
@@ -130,9 +150,22 @@ def _reason_not_to_resume(
 def _lost_place(backend: "AbstractBackend", job: "StreamJob | None") -> str | None:
     """Why nobody can fetch the page after the last checkpoint; None when somebody can."""
     cursor = None if job is None else backend.get_last_cursor_by_job_id(job.id)
-    if cursor is None or not (cursor.pagination or {}).get(RESTARTS):
+    if cursor is None or not any(each.get(RESTARTS) for each in paginations_in(cursor.pagination or {})):
         return None
     return "its source cannot continue in the middle of the stream"
+
+
+def _cannot_take_partitions(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> str | None:
+    """Why this run cannot fetch the partitions of a job; None when it can, or when none is left."""
+    if job is None or takes_partitions(config) or not backend.get_partitions(job.id):
+        return None
+    cursor = backend.get_last_cursor_by_job_id(job.id)
+    if cursor is not None and not cursor.pagination:
+        return None
+    return (
+        "it was planned in partitions, which need runner thread or process, queue python_queue, and a source that is "
+        "a class"
+    )
 
 
 def _outdated_checkpoint(

@@ -16,6 +16,7 @@ from bizon.engine.runner.extras import check_extras
 from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
 from bizon.engine.runner.lease import held_by_half
 from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
+from bizon.engine.runner.planning import planned
 from bizon.engine.runner.prerequisites import check_threads
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ class AbstractRunner(ABC):
         """Raise ConfigError when this process cannot host the workers, before anything is opened."""
         check_threads()
 
+    def _planned_work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
+        """The work, once it is known in which partitions."""
+        found = planned(context, backend, self._progress, self._stop)
+        return {Role.PRODUCER.value: found} if isinstance(found, WorkerResult) else self._work(found, backend)
+
     @abstractmethod
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         """Run the workers until all have ended: ``{"producer": ..., "consumer": ...}`` or ``{"stream": ...}``."""
@@ -151,7 +157,7 @@ class AbstractRunner(ABC):
             secrets=self.secrets.union(registry.learned(), iter_secrets(config)),
         )
         try:
-            status = self._status(opened, self._work(context, backend))
+            status = self._status(opened, self._planned_work(context, backend))
         except BaseException as error:
             _close(backend, opened, self._interrupted(opened, error))
             raise

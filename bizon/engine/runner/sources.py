@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import SourceConnectionError, StoppedError
 from bizon.common.waiting import stop_sign, within
@@ -26,9 +26,12 @@ def build_source(config: "BizonConfig") -> AbstractSource:
 
 
 @contextmanager
-def opened_source(config: "BizonConfig") -> Iterator[AbstractSource]:
-    """Within: the source of the pipeline, whose connection was checked. Raises SourceConnectionError."""
+def opened_source(config: "BizonConfig", partition: dict[str, Any] | None = None) -> Iterator[AbstractSource]:
+    """Within: the source of the pipeline, or of a partition, whose connection was checked. Raises
+    SourceConnectionError."""
     source = build_source(config)
+    if partition is not None:
+        source.partition = partition
     try:
         _check(source)
         yield source

@@ -24,7 +24,7 @@ from bizon.common.safe_log import FAILURE, logger
 from bizon.common.waiting import ends_with, was_stopped
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.pipeline.producer import StopFlag, deliver
-from bizon.engine.runner.fetching import produce
+from bizon.engine.runner.fetching import produce, produce_share
 from bizon.engine.runner.tokens import tokens_kept_in
 from bizon.engine.runner.writing import consume
 
@@ -39,8 +39,11 @@ _STATUS_OF = {status.failure_class: status for status in PipelineReturnStatus if
 
 
 def run_producer(context: "RunContext", links: "Links") -> WorkerResult:
-    """The producing half. Called once per run, in a separate thread or process."""
-    return _run(context, links, PipelineReturnStatus.SOURCE_ERROR, produce)
+    """The producing half, or one of the producers of partitions. Called once per run, in a separate thread or
+    process."""
+    share = links.share
+    work = produce if share is None else lambda context, links: produce_share(context, links, share)
+    return _run(context, links, PipelineReturnStatus.SOURCE_ERROR, work)
 
 
 def run_consumer(context: "RunContext", links: "Links") -> WorkerResult:

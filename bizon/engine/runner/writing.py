@@ -128,6 +128,7 @@ def _consumer(context: "RunContext", links: "Links", loader: Loader) -> Consumer
         is_newer_job=is_newest,
         has_started=has_started,
         watch=links.watch,
+        producers=context.producers,
     )
 
 

@@ -138,8 +138,11 @@ class Chaos:
         folder.mkdir()
         pages = self.options.pages
         keys = {"max_iterations": PHASES * pages + 2} if mode == STREAMED else {}
+        workers = self.options.workers if runner != STREAMED else 1
+        if workers > 1:
+            keys["partitions"] = 3 * workers
         rig = Rig(folder, mode, format, runner, pages=pages, delay=self.options.delay, **keys)
-        rig.lease_ttl = LEASE_TTL
+        rig.lease_ttl, rig.producers = LEASE_TTL, workers
         return rig
 
     def _phase(self, rig: Rig, phase: int, states: list[str | None], freezes: bool) -> None:
@@ -236,6 +239,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runner", choices=RUNNERS, help="any, when not given")
     parser.add_argument("--mode", choices=[*MODES, STREAMED], help="sync mode; any, when not given")
+    parser.add_argument("--workers", type=int, default=1, help="producers that fetch partitions at once")
     parser.add_argument("--progress", action="store_true", help="a line for each pipeline")
     parser.add_argument("--pages", type=int, default=30)
     parser.add_argument("--delay", type=float, default=0.1, help="seconds per page")

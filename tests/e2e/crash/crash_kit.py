@@ -44,6 +44,7 @@ class Rig:
         self.runner = runner
         self.state: str | None = "state"
         self.lease_ttl = 60.0
+        self.producers = 1
         self.micro_batch: dict[str, Any] = PAGE_BY_PAGE
         self.output = folder / f"out.{format}"
         self.source: dict[str, Any] = {
@@ -104,7 +105,12 @@ class Rig:
     @property
     def runner_block(self) -> dict[str, Any]:
         """Settings of the runner."""
-        return {"is_alive_check_interval": 0.2, "micro_batch": self.micro_batch, "lease_ttl": self.lease_ttl}
+        return {
+            "is_alive_check_interval": 0.2,
+            "micro_batch": self.micro_batch,
+            "lease_ttl": self.lease_ttl,
+            "max_parallel_partitions": self.producers,
+        }
 
     @property
     def backend_block(self) -> dict[str, Any]:

@@ -4,8 +4,11 @@ In sync mode ``stream`` it is a log that the pages of each version are appended 
 as a broker does, and continues from the pagination of the checkpoint where there is one.
 """
 
+import os
+import signal
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +26,8 @@ class PagedConfig(SourceConfig):
     page_size: int = Field(default=3, description="Items per page.")
     version: int = Field(default=1, description="Content of the items.")
     changed_at: datetime | None = Field(default=None, description="When all items got their version.")
+    partitions: int = Field(default=0, description="Ranges of pages that a job is planned in; 0 = one chain.")
+    dies_at: int | None = Field(default=None, description="Page at which the process that fetches it dies, once.")
     delay: float = Field(default=0, description="Seconds each page takes.")
     offset: str = Field(default="offset.txt", description="File with the offset of the consumer of a stream.")
     trace: str = Field(default="trace.txt", description="File that gets a line per page asked for and per page served.")
@@ -50,10 +55,15 @@ class PagedSource(AbstractSource):
     def get_total_records_count(self) -> int | None:
         return None
 
+    def get_partitions(self) -> list[dict[str, Any]]:
+        bounds = [self.config.pages * n // self.config.partitions for n in range(self.config.partitions + 1)]
+        return [{"first": first, "end": end} for first, end in pairwise(bounds) if first < end]
+
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         if self.config.sync_mode is SourceSyncModes.STREAM:
             return self._follow((pagination or {}).get("page"))
-        return self._page((pagination or {}).get("page", 0), self.config.version)
+        part = self.partition or {"first": 0, "end": self.config.pages}
+        return self._page((pagination or {}).get("page", part["first"]), self.config.version, part["end"])
 
     def commit(self) -> None:
         if self.config.sync_mode is SourceSyncModes.STREAM:
@@ -78,18 +88,20 @@ class PagedSource(AbstractSource):
         if number == pages * self.config.version:
             return SourceIteration(records=[], next_pagination={})
         self._position += 1
-        page = self._page(number % pages, number // pages + 1)
+        page = self._page(number % pages, number // pages + 1, pages)
         return SourceIteration(records=page.records, next_pagination={"page": self._position})
 
-    def _page(self, number: int, version: int) -> SourceIteration:
+    def _page(self, number: int, version: int, end: int) -> SourceIteration:
         self._note("asked", number)
+        if number == self.config.dies_at and not Path("died").exists():
+            Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(self.config.delay)
         first = number * self.config.page_size
         ids = range(first, first + self.config.page_size) if number != EMPTY_PAGE else range(0)
         records = [SourceRecord(id=id_, data={"id": id_, "version": version}) for id_ in ids]
         self._note("served", number)
-        more = number + 1 < self.config.pages
-        return SourceIteration(records=records, next_pagination={"page": number + 1} if more else {})
+        return SourceIteration(records=records, next_pagination={"page": number + 1} if number + 1 < end else {})
 
     def _note(self, what: str, number: int) -> None:
         with Path(self.config.trace).open("a") as trace:

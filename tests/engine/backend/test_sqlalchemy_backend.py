@@ -91,7 +91,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.sqlite3") as connection:
         columns = {
             table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            for table in ("stream_jobs", "source_cursors", "destination_cursors")
+            for table in ("stream_jobs", "source_cursors", "destination_cursors", "stream_partitions")
         }
     connection.close()
     stream = ["name", "source_name", "stream_name"]
@@ -103,6 +103,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
         *["id", "job_id", *stream, "iteration", "rows_fetched", "next_pagination", "attempt", "status"],
         *["error_message", "created_at", "updated_at"],
     ]
+    assert columns["stream_partitions"] == ["job_id", "number", "plan", "epoch", "created_at"]
     assert columns["destination_cursors"] == [
         *["id", "job_id", *stream, "destination_name", "from_source_iteration", "to_source_iteration"],
         *[
@@ -116,6 +117,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
             "dead_letters",
             "receipt",
             "letters_receipt",
+            "partition_number",
         ],
     ]
 
@@ -163,13 +165,32 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
         assert backend.committed(job_id).dead_letters == 2
 
 
+def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_partitions(tmp_path: Path) -> None:
+    with open_backend(tmp_path / "state") as backend:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        commit(backend, job_id, 0, 3, rows=8)
+    connection = sqlite3.connect(tmp_path / "state.sqlite3")
+    with connection:
+        connection.execute("ALTER TABLE destination_cursors DROP COLUMN partition_number")
+        connection.execute("DROP TABLE stream_partitions")
+        connection.execute("DELETE FROM bizon_schema")
+        connection.execute("INSERT INTO bizon_schema VALUES (5, '2026-01-01')")
+    connection.close()
+    with open_backend(tmp_path / "state") as backend:
+        assert backend.keep_partitions(job_id, [{"part": 1}], epoch=0) == ()
+        commit(backend, job_id, 4, 4, rows=1)
+        assert backend.get_number_of_written_rows_for_job(job_id) == 9
+        following = backend.create_stream_job(KEY, "full_refresh").id
+        assert len(backend.keep_partitions(following, [{"part": 1}], epoch=0)) == 1
+
+
 def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     open_backend(tmp_path / "state").close()
     connection = sqlite3.connect(tmp_path / "state.sqlite3")
     with connection:
         connection.execute("INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
     connection.close()
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 5: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 6: .*newer bizon"):
         open_backend(tmp_path / "state")
 
 

@@ -29,17 +29,24 @@ json_value = st.recursive(
     state=st.none() | st.dictionaries(text, json_value),
     signal=st.none() | st.sampled_from(Signal),
     iteration=st.integers(0, 2**40),
+    partition=st.none() | st.integers(0, 10_000),
     compressed=st.booleans(),
 )
 def test_an_encoded_message_is_decoded_unchanged(
-    records: Any, pagination: dict[str, Any], state: Any, signal: Signal | None, iteration: int, compressed: bool
+    records: Any,
+    pagination: dict[str, Any],
+    state: Any,
+    signal: Signal | None,
+    iteration: int,
+    partition: int | None,
+    compressed: bool,
 ) -> None:
     rows = [SourceRecord(id=id_, data=data, destination_id=table) for id_, data, table in records]
-    sent = QueueMessage("job", 3, iteration, records_to_frame(rows, NOW), NOW, pagination, state, signal)
+    sent = QueueMessage("job", 3, iteration, records_to_frame(rows, NOW), NOW, pagination, state, signal, partition)
     received = decode(encode(sent, compressed=compressed))
     assert received.frame.equals(sent.frame)
     assert received.frame.schema == sent.frame.schema
-    for name in ("job_id", "epoch", "iteration", "extracted_at", "pagination", "next_state", "signal"):
+    for name in ("job_id", "epoch", "iteration", "extracted_at", "pagination", "next_state", "signal", "partition"):
         assert getattr(received, name) == getattr(sent, name)
 
 

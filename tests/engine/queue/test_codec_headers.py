@@ -24,6 +24,8 @@ HEADERS: dict[str, Any] = {
     "a page beyond all": {"iteration": 2**63},
     "an epoch beyond all": {"epoch": 2**64 - 1},
     "a page that is a text": {"iteration": "1"},
+    "a negative partition": {"partition": -1},
+    "a partition that is a text": {"partition": "1"},
     "a pagination that is a list": {"pagination": [1]},
     "no pagination": {"pagination": None},
     "a state that is a text": {"next_state": "x"},

@@ -133,7 +133,7 @@ Ends = tuple[PipeSender, PipeReceiver]
 def ends() -> Iterator[Ends]:
     receiving, sending = multiprocessing.get_context("spawn").Pipe(duplex=False)
     config = PythonQueueConfigDetails(max_bytes=1000)
-    sender, receiver = PipeSender(config, sending), PipeReceiver(config, receiving, 1000)
+    sender, receiver = PipeSender(config, sending), PipeReceiver(config, [receiving], 1000)
     receiver.connect()
     yield sender, receiver
     sender.close()

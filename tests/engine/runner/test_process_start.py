@@ -9,6 +9,7 @@ from multiprocessing.context import SpawnProcess
 from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.adapters.children import Child
+from bizon.engine.runner.adapters.pipes import Plug
 from bizon.engine.runner.adapters.process import _signals_held_back
 from bizon.engine.runner.adapters.wiring import PipeGate
 
@@ -30,7 +31,7 @@ def child() -> tuple[Child, SpawnProcess]:
     context = get_context("spawn")
     process = context.Process(target=signal.pause, daemon=True)
     process.start()
-    return Child(Role.PRODUCER, process, context.Pipe(duplex=False)[0]), process
+    return Child(Plug(Role.PRODUCER, context.Pipe(duplex=False)[0]), process), process
 
 
 def test_a_half_that_is_still_starting_is_killed_at_once() -> None:

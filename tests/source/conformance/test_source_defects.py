@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from items_api import ItemsApi, items_block
 from pytest_httpserver import HTTPServer
-from source.conformance import broken_http, broken_paging, broken_promises
+from source.conformance import broken_http, broken_paging, broken_partitions, broken_promises
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.engine.engine import load_config_dict
@@ -59,6 +59,11 @@ DEFECTS = [
     (broken_promises.CountsWithoutATotal, "the_total_is_true_or_none"),
     (broken_promises.NeedsNoCredentials, "wrong_credentials_say_so_in_one_line"),
     (broken_promises.SaysNothingAboutCredentials, "wrong_credentials_say_so_in_one_line"),
+    (broken_partitions.LeavesAGap, "partitions_together_are_the_stream"),
+    (broken_partitions.Overlaps, "partitions_together_are_the_stream"),
+    (broken_partitions.PlansMoreThanJson, "a_partition_is_json"),
+    (broken_partitions.ForgetsItsPartitionWhenItResumes, "a_partition_resumes_at_every_page"),
+    (broken_partitions.DiffersInItsState, "partitions_do_not_differ_in_the_state_for_the_next_run"),
     (broken_promises.FailsOnAnEmptyList, "an_empty_stream_works"),
 ]
 
@@ -72,3 +77,14 @@ def test_a_breach_of_the_contract_fails_the_suite(httpserver: HTTPServer, kind: 
     with pytest.raises((BehaviourError, SourceFetchError, NotApplicable)) as found:
         getattr(SourceBehaviours(), f"test_{behaviour}")(Subject(loaded))
     assert not isinstance(found.value, NotApplicable), "a skip hides the defect"
+
+
+@pytest.mark.parametrize(
+    "behaviour", [name for name in dir(SourceBehaviours) if name.startswith("test_") and "partition" in name]
+)
+def test_partitions_that_divide_a_stream_correctly_pass(httpserver: HTTPServer, behaviour: str) -> None:
+    block = items_block(ItemsApi(httpserver))
+    loaded = load_config_dict(
+        {"name": "defects", "source": block, "destination": {"name": "logger"}}, broken_partitions.Divides
+    )
+    getattr(SourceBehaviours(), behaviour)(Subject(loaded))

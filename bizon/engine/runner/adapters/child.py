@@ -17,9 +17,9 @@ from bizon.destination.discover import load_custom_destination
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.runner.adapters.reporter import Reporter
-from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, Event, PipeGate
+from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, Event, PipeGate, RemoteTaker
 from bizon.engine.runner.assembly import build_backend, build_queue, open_spool
-from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.models import Links, RunContext, Share
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 from bizon.source.discover import load_custom_source
@@ -84,7 +84,9 @@ def _work(half: "Role", payload: Payload, wiring: ChildWiring, reporter: "Report
         spool = until_the_end.enter_context(open_spool(context)) if not half.fetches else None
         queue = _queue(half, context, wiring, spool)
         watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)
-        links = Links(queue, backend, wiring.stop, PipeGate(wiring.gate), Progress(wiring.counters), watch)
+        share = None if wiring.work is None else Share(RemoteTaker(wiring, reporter.send).take, wiring.most_pages)
+        progress = Progress(wiring.counters)
+        links = Links(queue, backend, wiring.stop, PipeGate(*wiring.gates), progress, watch, share)
         run = run_producer if half.fetches else run_consumer
         return run(context, links)
 
@@ -94,8 +96,9 @@ def _queue(half: "Role", context: RunContext, wiring: ChildWiring, spool: "Spool
     if config.engine.queue.is_broker:
         return build_queue(config, half)
     if half.fetches:
-        return PipeSender(config.engine.queue.config, wiring.data)
-    return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool)
+        return PipeSender(config.engine.queue.config, wiring.data[0])
+    first_page = context.run.resume.next_iteration
+    return PipeReceiver(config.engine.queue.config, wiring.data, memory_budget(config), spool, first_page)
 
 
 def _die_with_parent() -> None:

@@ -1,9 +1,9 @@
 """A child process as the main process sees it."""
 
 import signal
-from multiprocessing.connection import Connection
+from contextlib import suppress
 from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.safe_log import FAILURE, logger
@@ -13,17 +13,18 @@ from bizon.engine.runner.adapters.spawning import NO_GUARD, NO_GUARD_REASON
 from bizon.engine.runner.workers import status_of_half
 
 if TYPE_CHECKING:
-    from bizon.engine.backend.models import Role
+    from bizon.engine.runner.adapters.pipes import Plug
     from bizon.engine.runner.adapters.wiring import Event
 
 
 class Child:
     """One child: its process, its events, and its result once it has ended."""
 
-    def __init__(self, half: "Role", process: SpawnProcess, events: "Connection[Any, Any]") -> None:
-        self.half = half
+    def __init__(self, plug: "Plug", process: SpawnProcess) -> None:
+        self.half = plug.half
         self.process = process
-        self.events = events
+        self.events = plug.events
+        self._plug = plug
         self.result: WorkerResult | None = None
         self.is_running = False
 
@@ -32,6 +33,12 @@ class Child:
         if self.result is None:
             self.process.kill()
             self.result = WorkerResult(PipelineReturnStatus.KILLED_BY_RUNNER)
+
+    def close(self) -> None:
+        """Close the ends of its pipes that the main process holds."""
+        self.events.close()
+        if self._plug.work is not None:
+            self._plug.work.close()
 
     def listen(self) -> None:
         """Handle every event that the child has sent so far."""
@@ -47,6 +54,8 @@ class Child:
     def _take(self, event: "Event") -> None:
         if event.is_running:
             self.is_running = True
+        elif event.wants_partition:
+            self._give()
         elif event.result is not None:
             self.result = event.result
         elif event.learned:
@@ -55,6 +64,11 @@ class Child:
             place = {"name": event.name, "function": event.function, "line": event.line}
             bound = logger.bind(**{FAILURE: event.failure})
             bound.patch(lambda record: record.update(**place)).log(event.level, event.text)  # type: ignore[call-arg]  # a TypedDict takes them
+
+    def _give(self) -> None:
+        if self._plug.take is not None and self._plug.work is not None:
+            with suppress(OSError):  # the child has died; listen notices it
+                self._plug.work.send(self._plug.take())
 
     def _note_death(self) -> None:
         self.process.join()

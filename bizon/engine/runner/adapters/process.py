@@ -1,31 +1,36 @@
-"""Two spawned processes: the source's and the destination's CPU work do not share one interpreter."""
+"""Spawned processes: the source's and the destination's CPU work do not share one interpreter, and neither do producers
+of several partitions."""
 
 import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.runner.adapters.child import child_main, pack
 from bizon.engine.runner.adapters.children import Child
+from bizon.engine.runner.adapters.pipes import Pipes, Plug
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, check_children, shared_memory
 from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, SharedFlag
+from bizon.engine.runner.planning import parts_of_the_cap, taker
 from bizon.engine.runner.producer_watch import state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
+from bizon.engine.runner.worker_results import merged, merged_by_half
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
-    from bizon.engine.backend.models import Role
     from bizon.engine.runner.models import RunContext
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
 
 
 class ProcessRunner(AbstractRunner):
-    """The main process starts the two halves, forwards their events and waits. Each half builds its own parts.
+    """The main process starts the two halves, forwards their events and waits. Each process builds its own parts. A
+    producer of partitions asks the main process for the next one.
 
     The stop flag and the counters are plain shared memory without locks, so that a half that is killed at any moment
     leaves nothing locked.
@@ -41,36 +46,52 @@ class ProcessRunner(AbstractRunner):
         check_children()
 
     def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
-        spawn = multiprocessing.get_context("spawn")
-        data_out, data_in = spawn.Pipe(duplex=False)
-        gate_out, gate_in = spawn.Pipe(duplex=False)
         payload = pack(context)
-        children: dict[Role, Child] = {}
-        ends = dict(zip(self.halves, ((data_in, gate_out), (data_out, gate_in)), strict=True))
+        spawn = multiprocessing.get_context("spawn")
+        pipes, children = Pipes(spawn), list[Child]()
         try:
-            for half, (data, gate) in ends.items():
-                events_out, events_in = spawn.Pipe(duplex=False)
-                wiring = ChildWiring(data, gate, events_in, self._flag, self._producer, self._slots)
-                process = spawn.Process(target=child_main, args=(half, payload, wiring), name=f"{CHILD_NAME}{half}")
+            for plug, wiring in self._plugs(context, pipes):
+                args = (plug.half, payload, wiring)
+                process = spawn.Process(target=child_main, args=args, name=f"{CHILD_NAME}{plug.half}")
                 with _signals_held_back():
                     process.start()
-                events_in.close()
-                children[half] = Child(half, process, events_out)
+                children.append(Child(plug, process))
         finally:
-            # only the children may hold these ends: then one notices when the other dies
-            for end in (data_in, data_out, gate_in, gate_out):
-                end.close()
+            pipes.close_ends_of_children()
         with _reaped(children):
             try:
                 self._wait(children)
             except BaseException:
                 self._cut_short(children)
                 raise
-        return {half.value: child.result for half, child in children.items() if child.result is not None}
+        return _results(children)
 
-    def _wait(self, children: "dict[Role, Child]") -> None:
+    def _plugs(self, context: "RunContext", pipes: Pipes) -> list[tuple[Plug, ChildWiring]]:
+        """Both ends of the connection to each child: a producer, or several that take partitions, and the consumer."""
+        producing, consuming = self.halves
+        take = taker(context) if context.run.partitions else None
+        plugs, data, gates = list[tuple[Plug, ChildWiring]](), [], []
+        for most_pages in parts_of_the_cap(context):
+            (data_out, data_in), (gate_out, gate_in) = pipes.between_children(), pipes.between_children()
+            data.append(data_out)
+            gates.append(gate_in)
+            events_out, events_in = pipes.to_main()
+            wiring = ChildWiring([data_in], [gate_out], events_in, self._flag, self._producer, self._slots)
+            if take is None:
+                plugs.append((Plug(producing, events_out), wiring))
+                continue
+            work_out, work_in = pipes.from_main()
+            slots = shared_memory("q", Progress.SLOTS)
+            self._progress.lane(slots)
+            wiring = wiring._replace(counters=slots, work=work_out, most_pages=most_pages)
+            plugs.append((Plug(producing, events_out, work_in, take), wiring))
+        events_out, events_in = pipes.to_main()
+        wiring = ChildWiring(data, gates, events_in, self._flag, self._producer, self._slots)
+        return [*plugs, (Plug(consuming, events_out), wiring)]
+
+    def _wait(self, children: list[Child]) -> None:
         interval = min(self.bizon_config.engine.runner.config.is_alive_check_interval, _STOP_SEEN_WITHIN)
-        while running := [child for child in children.values() if child.result is None]:
+        while running := [child for child in children if child.result is None]:
             ready = wait_for_any([end for child in running for end in (child.events, child.process.sentinel)], interval)
             for child in running:
                 if child.events in ready or child.process.sentinel in ready:
@@ -78,25 +99,30 @@ class ProcessRunner(AbstractRunner):
                 if self._stop_requested and not child.is_running:
                     child.stop_starting()
                 if child.result is not None:
-                    self._note_end(child.half, child.result)
+                    self._note_end(child, children)
 
-    def _cut_short(self, children: "dict[Role, Child]") -> None:
+    def _cut_short(self, children: list[Child]) -> None:
         """End both halves: abandon the page in flight, and wait for a write in flight, since only it knows its
         result."""
         self._flag.set()
-        producer = next(child for half, child in children.items() if half.fetches)
-        if producer.result is None:
-            producer.process.join(PAGE_GRACE)
+        deadline = monotonic() + PAGE_GRACE
+        for producer in (child for child in children if child.half.fetches and child.result is None):
+            producer.process.join(max(deadline - monotonic(), 0))
             if producer.process.is_alive():
                 producer.process.kill()
         self._wait(children)
-        self._ended = {half.value: child.result for half, child in children.items() if child.result is not None}
+        self._ended = _results(children)
 
-    def _note_end(self, half: "Role", result: WorkerResult) -> None:
-        if half.fetches:
-            self._producer[0] = state_of(result)
-        if not result.is_success:
+    def _note_end(self, child: Child, children: list[Child]) -> None:
+        producers = [each.result for each in children if each.half.fetches]
+        if child.half.fetches and None not in producers:
+            self._producer[0] = state_of(merged([result for result in producers if result is not None]))
+        if child.result is not None and not child.result.is_success:
             self._flag.set()
+
+
+def _results(children: list[Child]) -> dict[str, WorkerResult]:
+    return merged_by_half((child.half, child.result) for child in children if child.result is not None)
 
 
 @contextmanager
@@ -114,13 +140,13 @@ def _signals_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _reaped(children: dict["Role", Child]) -> Iterator[None]:
+def _reaped(children: list[Child]) -> Iterator[None]:
     """Within: no child outlives the runner, even when the runner is interrupted."""
     try:
         yield
     finally:
-        for child in children.values():
+        for child in children:
             if child.result is None:
                 child.process.kill()
             child.process.join()
-            child.events.close()
+            child.close()

@@ -53,7 +53,7 @@ class StreamingRunner(AbstractRunner):
                     end = self._follow(context, links, source, fetcher, opened.consumer)
                 else:
                     with _good_pages_committed(opened.consumer):
-                        announce_total(context, links, source)
+                        announce_total(context, links.progress, backend, source)
                         end = build_producer(context, links, fetcher).run(context.run.resume.exhausted)
         return opened.result(end.status, capped=end is ProducerEnd.CAPPED).tracked_by(monitor)
 

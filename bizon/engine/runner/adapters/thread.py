@@ -1,4 +1,5 @@
-"""The default runner: one producing and one consuming thread; the main thread waits."""
+"""The default runner: one producing thread, or one for each of several partitions, and one consuming thread; the main
+thread waits."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -8,10 +9,14 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from bizon.engine.pipeline.models import WorkerResult
+from bizon.engine.queue.adapters.python_queue.lanes import lanes_of
+from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.runner.assembly import build_shared_queue
 from bizon.engine.runner.models import Links, RunContext
+from bizon.engine.runner.planning import shares
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
+from bizon.engine.runner.worker_results import merged, merged_by_half
 from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 
 if TYPE_CHECKING:
@@ -21,10 +26,11 @@ if TYPE_CHECKING:
     from bizon.engine.queue.spool import Spool
 
 _Worker = Callable[[RunContext, Links], WorkerResult]
+_Working = tuple["Role", Future[WorkerResult]]
 
 
 class ThreadRunner(AbstractRunner):
-    """Both halves share one queue and one backend in memory.
+    """All workers share one queue and one backend in memory.
 
     An exception in the main thread ends the run: the page in flight is abandoned, and a write in flight is waited for,
     since only it knows its result. Then the exception is re-raised.
@@ -33,43 +39,54 @@ class ThreadRunner(AbstractRunner):
     def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
         settings = context.config.engine.runner.config
         with self._open_spool(context) as spool:
-            sending, receiving = self._queues(spool)
-            links = self._links(sending, backend)
+            sending, receiving = self._queues(context, spool)
+            links = self._links(receiving, backend)
             is_cut_short = Event()
             producing, consuming = self.halves
             with self._ended_by_exceptions(is_cut_short) as workers:
-                producer = workers[producing] = _started(run_producer, context, links)
+                for each in self._producers(context, links, sending):
+                    workers.append((producing, _started(run_producer, context, each)))
+                producers = [future for _, future in workers]
                 self._stopping.wait(settings.consumer_start_delay)
                 watch = ProducerWatch(
-                    lambda: _state(producing, producer), is_drained=receiving.is_drained, cut_short=is_cut_short
+                    lambda: _state(producing, producers), is_drained=receiving.is_drained, cut_short=is_cut_short
                 )
-                workers[consuming] = _started(run_consumer, context, links._replace(queue=receiving, watch=watch))
-                waiting = set(workers.values())
+                workers.append((consuming, _started(run_consumer, context, links._replace(watch=watch))))
+                waiting = {future for _, future in workers}
                 while waiting:  # in slices, so that the main thread also gets to handle signals
                     _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
         return _results(workers)
 
-    def _queues(self, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
+    def _queues(self, context: RunContext, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
         """The producer's and the consumer's end: the same object unless a broker is between them."""
         if self.bizon_config.engine.queue.is_broker:
             sending, receiving = map(self._open_queue, self.halves)
             return sending, receiving
-        shared = build_shared_queue(self.bizon_config, spool)
+        shared = build_shared_queue(self.bizon_config, spool, context.run.resume.next_iteration)
         return shared, shared
 
+    def _producers(self, context: RunContext, links: Links, queue: "AbstractQueue") -> list[Links]:
+        """The links of each producer: one, or one for each share of the partitions."""
+        if not context.run.partitions or not isinstance(queue, PythonQueue):
+            return [links._replace(queue=queue)]
+        return [
+            links._replace(queue=lane, progress=self._progress.lane(), share=share)
+            for lane, share in zip(lanes_of(queue, context.producers), shares(context), strict=True)
+        ]
+
     @contextmanager
-    def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[dict["Role", Future[WorkerResult]]]:
-        """Within: an exception ends the workers in the dict, and their results are kept."""
-        workers: dict[Role, Future[WorkerResult]] = {}
+    def _ended_by_exceptions(self, is_cut_short: Event) -> Iterator[list[_Working]]:
+        """Within: an exception ends the workers in the list, and their results are kept."""
+        workers: list[_Working] = []
         try:
             yield workers
         except BaseException:
             self._stop.set()
             self._stopping.set()
-            wait(workers.values(), PAGE_GRACE)
+            wait([future for _, future in workers], PAGE_GRACE)
             is_cut_short.set()
-            wait([future for half, future in workers.items() if not half.fetches])
-            self._ended = _results({half: future for half, future in workers.items() if future.done()})
+            wait([future for half, future in workers if not half.fetches])
+            self._ended = _results([(half, future) for half, future in workers if future.done()])
             raise
 
 
@@ -88,14 +105,14 @@ def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerR
     return future
 
 
-def _state(half: "Role", producer: Future[WorkerResult]) -> ProducerState:
-    if not producer.done():
+def _state(half: "Role", producers: list[Future[WorkerResult]]) -> ProducerState:
+    if not all(producer.done() for producer in producers):
         return ProducerState.RUNNING
-    return state_of(_result(producer, half))
+    return state_of(merged([_result(producer, half) for producer in producers]))
 
 
-def _results(workers: dict["Role", Future[WorkerResult]]) -> dict[str, WorkerResult]:
-    return {half.value: _result(future, half) for half, future in workers.items()}
+def _results(workers: list[_Working]) -> dict[str, WorkerResult]:
+    return merged_by_half((half, _result(future, half)) for half, future in workers)
 
 
 def _result(future: Future[WorkerResult], half: "Role") -> WorkerResult:

@@ -9,6 +9,7 @@ from requests.auth import AuthBase
 from bizon.common.errors.errors import SourceError
 from bizon.connectors.sources.files.src.config import FilesSourceConfig
 from bizon.connectors.sources.files.src.known_files import KnownFiles, state_of
+from bizon.connectors.sources.files.src.partitions import files_in, grouped
 from bizon.connectors.sources.files.src.places import files_of, no_files, storage_of
 from bizon.connectors.sources.files.src.reading import FileQueue
 from bizon.source.config import SourceConfig
@@ -56,6 +57,11 @@ class FilesSource(AbstractSource):
             return False, str(error)
         return True, None
 
+    def get_partitions(self) -> list[dict[str, Any]]:
+        """Groups of files. A large file is one group: its records are read in order."""
+        found = files_of(self._storage, self.config.paths, may_be_none=self.config.allow_no_files)
+        return grouped(found, self.config.piece_size)
+
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         return self._page(pagination or {}, lambda found: found)
 
@@ -77,7 +83,10 @@ class FilesSource(AbstractSource):
         """The first page of a run has the state for the next one: the files as they are listed now. A file that changes
         later is therefore read by the next run."""
         next_state = None
-        if self._queue is None or not pagination:
+        if self.partition is not None:
+            self._queue = self._queue or FileQueue(self._storage, self.config, files_in(self.partition))
+            next_state = None if pagination else self.partition.get("state")
+        elif self._queue is None or not pagination:
             found = files_of(self._storage, self.config.paths, may_be_none=self.config.allow_no_files)
             self._queue = FileQueue(self._storage, self.config, chosen(found))
             next_state = None if pagination else state_of(found)

@@ -18,7 +18,7 @@ from bizon.connectors.sources.rest.src.lists import Lists
 from bizon.connectors.sources.rest.src.pace import pace_of
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
-from bizon.connectors.sources.rest.src.windows import Bounds, Window
+from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows, parts_of
 from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
 
@@ -64,14 +64,23 @@ class RestSource(AbstractSource):
     def check_connection(self) -> tuple[bool, Any | None]:
         """Asks for the first page, of the topmost parents where there are any. ``get`` uses the answer."""
         try:
-            self._reader.check(self._whole(self.config.stream))
+            self._reader.check(self._own)
         except (requests.RequestException, SourceError, ValueError) as error:
             return False, str(error)
         return True, None
 
+    def get_partitions(self) -> list[dict[str, Any]]:
+        """The windows of a history that begins at ``incremental.start``, for the first run of sync mode incremental: a
+        record that changes, and so moves to a window that was read before, comes with the next run. None for children
+        of parents, and none with ``http.rate``, which bounds the requests of a single process."""
+        endpoint = self.config.endpoint
+        if not self.config.is_incremental or endpoint.parent is not None or self._http.rate is not None:
+            return []
+        return parts_of(Windows(endpoint.incremental, self._whole(self.config.stream)))
+
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        """A page of the whole stream, since ``incremental.start`` if that is set."""
-        return self._page(pagination, self._whole(self.config.stream))
+        """A page of the whole stream, since ``incremental.start`` if that is set, or of a partition."""
+        return self._page(pagination, self._own)
 
     def get_records_after(
         self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
@@ -106,6 +115,12 @@ class RestSource(AbstractSource):
             for lists in self._lists:
                 lists.report()
         return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
+
+    @property
+    def _own(self) -> Bounds:
+        """The records of the stream, or of the partition."""
+        bounds = self._whole(self.config.stream)
+        return bounds if self.partition is None else bounds._replace(window=Window.from_json(self.partition["window"]))
 
     def _whole(self, stream: str) -> Bounds:
         """The records that a full refresh of an endpoint reads."""

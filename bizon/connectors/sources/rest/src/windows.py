@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.incremental_config import IncrementalConfig
 
 
+_MOST_PARTS = 100
+
+
 class Window(NamedTuple):
     """``since <= changed < until``; None = without this end."""
 
@@ -74,6 +77,17 @@ class Windows:
     def _cut(self, moment: datetime) -> datetime | None:
         stop = self._whole.until or self._now
         return moment if moment < stop else self._whole.until
+
+
+def parts_of(windows: Windows) -> list[dict[str, Any]]:
+    """Partitions of one window or several each; the last one has no end. None where a history is a single window."""
+    found, window = list[Window](), windows.first()
+    while window is not None:
+        found.append(window)
+        window = windows.after(window)
+    size = -(-len(found) // _MOST_PARTS)
+    groups = [found[first : first + size] for first in range(0, len(found), size)] if len(found) > 1 else []
+    return [{"window": Window(group[0].since, group[-1].until).as_json()} for group in groups]
 
 
 def written(window: Window, limits: "IncrementalConfig") -> dict[str, Any]:

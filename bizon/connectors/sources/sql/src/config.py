@@ -51,6 +51,13 @@ class SqlSourceConfig(SourceConfig):
         "Pages are ordered by them. Without a key the stream is read by one cursor, and cannot be resumed.",
     )
     page_size: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per page.")
+    partitions: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="Ranges of the key that a stream is planned in when "
+        "`engine.runner.config.max_parallel_partitions` is above 1; each has a page at least.",
+    )
     null_cursor: NullCursor = Field(
         default=NullCursor.INCLUDE,
         description="In sync_mode incremental, records whose cursor_field is null: include = read in every run, since "

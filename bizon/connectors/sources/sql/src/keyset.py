@@ -18,6 +18,15 @@ def after(columns: Sequence[Element], values: Sequence[Element], *, rows: bool) 
     return sa.and_(columns[0] >= values[0], _expanded(columns, values))
 
 
+def up_to(columns: Sequence[Element], values: Sequence[Element], *, rows: bool) -> "sa.ColumnElement[bool]":
+    """``(a, b) <= (x, y)``: exactly what ``after`` leaves out."""
+    if len(columns) == 1:
+        return columns[0] <= values[0]
+    if rows:
+        return sa.tuple_(*columns) <= sa.tuple_(*values)
+    return sa.and_(columns[0] <= values[0], sa.not_(_expanded(columns, values)))
+
+
 def _expanded(columns: Sequence[Element], values: Sequence[Element]) -> "sa.ColumnElement[bool]":
     is_greater = columns[0] > values[0]
     if len(columns) == 1:

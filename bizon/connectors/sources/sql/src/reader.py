@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.sql.src import checks
 from bizon.connectors.sources.sql.src.exact import decoded, encoded
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
-from bizon.connectors.sources.sql.src.keyset import after
+from bizon.connectors.sources.sql.src.keyset import after, up_to
 from bizon.connectors.sources.sql.src.rows import Row, RowWriter, identity
 from bizon.source.models import SourceIteration
 
@@ -33,7 +34,8 @@ _EVERYTHING, _WITHOUT_CURSOR, _CHANGED = "everything", "without_cursor", "change
 
 class KeyedReader:
     """Reads pages of ``size`` records. A pagination is ``{"part", "key", "after", "window"}``: the names of the columns
-    of the key, and their values, exactly."""
+    of the key, and their values, exactly. A partition has ``until`` too, the last key of its range; it looks like the
+    pagination of its first page."""
 
     def __init__(self, database: "Database", relation: "Relation", scope: "RunScope", size: int) -> None:
         self._database = database
@@ -43,6 +45,18 @@ class KeyedReader:
         self._size = size
         self._writer = RowWriter(relation.columns)
         self._key_names = [str.__str__(column.name) for column in relation.key]
+
+    def partitions(self, most: int) -> list[Json]:
+        """Ranges of the key with about as many records each, and a page at least; none for a stream that has no more.
+        All of them share the window of the run. Raises SourceFetchError."""
+
+        def plan(connection: "sa.Connection") -> list[Json]:
+            first = self._first(connection, None)
+            bounds = [None, *self._bounds(connection, first, most), None]
+            return [{**first, "after": after, "until": until} for after, until in pairwise(bounds)]
+
+        found = in_a_transaction(self._flavour, self._database.reading, plan)
+        return found if len(found) > 1 else []
 
     def page(self, pagination: Json, state: "SourceIncrementalState | None") -> SourceIteration:
         """The page at a pagination. Raises SourceFetchError."""
@@ -76,6 +90,25 @@ class KeyedReader:
         part = _EVERYTHING if state is None else _WITHOUT_CURSOR if self._scope.includes_nulls else _CHANGED
         return {"part": part, "key": self._key_names, "after": None, "window": scoped.as_json}
 
+    def _bounds(self, connection: "sa.Connection", first: Json, most: int) -> list[list[Any]]:
+        """The last keys of all ranges but the last one. Each is found after the one before, in an index of the key."""
+        keys = enumerate(self._relation.key)
+        columns = [self._flavour.keyed(column).label(f"bizon_{at}") for at, column in keys]
+        scoped, order = self._scope.restored(first["window"]), self._order(first["part"])
+        everything = self._restricted(sa.func.count(), at=first, scoped=scoped, order=order)
+        records = connection.execute(everything).scalar() or 0
+        step = max(-(-records // most), self._size)
+        bounds: list[list[Any]] = []
+        while (len(bounds) + 1) * step < records:
+            at = {**first, "after": bounds[-1] if bounds else None}
+            statement = self._restricted(*columns, at=at, scoped=scoped, order=order)
+            ordered = statement.order_by(*(self._flavour.ordered(column) for column in order))
+            row = connection.execute(ordered.limit(1).offset(step - 1)).first()
+            if row is None:  # records are gone since they were counted
+                break
+            bounds.append([encoded(value) for value in row])
+        return bounds
+
     def _order(self, part: str) -> "list[Column]":
         key, cursor = self._relation.key, self._relation.cursor
         if part != _CHANGED or cursor is None:
@@ -83,10 +116,16 @@ class KeyedReader:
         return [cursor, *(column for column in key if column.name != cursor.name)]
 
     def _statement(self, pagination: Json, scoped: "Scoped", order: "list[Column]") -> "sa.Select[Any]":
-        flavour, part = self._flavour, pagination["part"]
+        flavour = self._flavour
         selected = [flavour.selected(column) for column in self._relation.columns]
         keys = [flavour.keyed(column) for column in order]
-        statement = self._relation.select(*(each.label(f"bizon_{at}") for at, each in enumerate(selected + keys)))
+        labelled = (each.label(f"bizon_{at}") for at, each in enumerate(selected + keys))
+        statement = self._restricted(*labelled, at=pagination, scoped=scoped, order=order)
+        return statement.order_by(*(flavour.ordered(column) for column in order)).limit(self._size + 1)
+
+    def _restricted(self, *selected: Any, at: Json, scoped: "Scoped", order: "list[Column]") -> "sa.Select[Any]":
+        """A statement on the records after the place of a pagination, and in its partition."""
+        flavour, part, statement = self._flavour, at["part"], self._relation.select(*selected)
         condition = {
             _EVERYTHING: scoped.everything,
             _WITHOUT_CURSOR: scoped.without_cursor,
@@ -95,11 +134,12 @@ class KeyedReader:
         if condition is not None:
             statement = statement.where(condition)
         columns = [flavour.ordered(column) for column in order]
-        if pagination["after"] is not None:
-            values = map(decoded, pagination["after"])
-            bounds = [flavour.bound(column, value) for column, value in zip(order, values, strict=True)]
-            statement = statement.where(after(columns, bounds, rows=flavour.compares_rows))
-        return statement.order_by(*columns).limit(self._size + 1)
+        for key, compared in ((at["after"], after), (at.get("until"), up_to)):
+            if key is not None:
+                values = map(decoded, key)
+                bounds = [flavour.bound(column, value) for column, value in zip(order, values, strict=True)]
+                statement = statement.where(compared(columns, bounds, rows=flavour.compares_rows))
+        return statement
 
     def _rows(self, connection: "sa.Connection", statement: "sa.Select[Any]", order: "list[Column]") -> Sequence[Row]:
         """The rows of a page and the one after them, if there is one. Raises SourceFetchError when the next page would

@@ -49,8 +49,12 @@ class SqlSource(AbstractSource):
             return False, str(error)
         return True, None
 
+    def get_partitions(self) -> list[dict[str, Any]]:
+        """Ranges of the key, with about as many records each."""
+        return self._stream().partitions(self.config.partitions)
+
     def get(self, pagination: dict[str, Any] | None = None) -> "SourceIteration":
-        return self._stream().page(pagination or {}, None)
+        return self._stream().page(pagination or self.partition or {}, None)
 
     def get_records_after(
         self, source_state: "SourceIncrementalState", pagination: dict[str, Any] | None = None

@@ -37,6 +37,11 @@ class SqlStream:
         """One page."""
         return self._opened().page(pagination, state)
 
+    def partitions(self, most: int) -> list[dict[str, Any]]:
+        """Ranges of the key; none for a stream without a key."""
+        reader = self._opened()
+        return reader.partitions(most) if isinstance(reader, KeyedReader) else []
+
     def close(self) -> None:
         """End all connections."""
         if isinstance(self._reader, CursorReader):

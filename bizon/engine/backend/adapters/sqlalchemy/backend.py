@@ -9,6 +9,7 @@ from bizon.engine.backend.adapters.sqlalchemy.engines import open_database, sqli
 from bizon.engine.backend.adapters.sqlalchemy.job_table import JobTable
 from bizon.engine.backend.adapters.sqlalchemy.lease_table import LeaseTable
 from bizon.engine.backend.adapters.sqlalchemy.migrations import all_present, checked_version, upgraded
+from bizon.engine.backend.adapters.sqlalchemy.partition_table import PartitionTable
 from bizon.engine.backend.adapters.sqlalchemy.reset_table import ResetTable
 from bizon.engine.backend.adapters.sqlalchemy.source_cursor_table import SourceCursorTable
 from bizon.engine.backend.adapters.sqlalchemy.token_table import TokenTable
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 
 class SQLAlchemyBackend(
-    JobTable, DestinationCursorTable, SourceCursorTable, ResetTable, TokenTable, LeaseTable, AbstractBackend
+    JobTable,
+    DestinationCursorTable,
+    PartitionTable,
+    SourceCursorTable,
+    ResetTable,
+    TokenTable,
+    LeaseTable,
+    AbstractBackend,
 ):
     """Serves every backend type. The differences between the databases are in their ``Database``."""
 

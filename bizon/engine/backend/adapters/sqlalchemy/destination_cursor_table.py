@@ -21,7 +21,12 @@ from bizon.engine.backend.adapters.sqlalchemy.parts import (
     stream_values,
     to_text,
 )
-from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, source_cursors, stream_jobs
+from bizon.engine.backend.adapters.sqlalchemy.tables import (
+    destination_cursors,
+    source_cursors,
+    stream_jobs,
+    stream_partitions,
+)
 from bizon.engine.backend.models import CommitRecord, Committed, DestinationCursor, JobStatus, StreamKey
 
 _cursors = destination_cursors.c
@@ -86,7 +91,7 @@ class DestinationCursorTable(BackendPart):
         finished = select(stream_jobs.c.id).where(
             *of_stream(stream_jobs, key), stream_jobs.c.status.in_(over), stream_jobs.c.id.not_in(keep)
         )
-        for table in (source_cursors, destination_cursors):
+        for table in (source_cursors, destination_cursors, stream_partitions):
             connection.execute(delete(table).where(table.c.job_id.in_(finished)))
 
 

@@ -25,6 +25,7 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
     destination_cursors,
     source_cursors,
     stream_jobs,
+    stream_partitions,
     stream_resets,
 )
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
@@ -74,6 +75,8 @@ class JobTable(BackendPart):
     ) -> bool:
         unused = (stream_jobs.c.id.not_in(select(table.c.job_id)) for table in (destination_cursors, source_cursors))
         ours = (stream_jobs.c.id == job_id, stream_jobs.c.attempt == epoch, *unused)
+        mine = select(stream_jobs.c.id).where(*ours)
+        connection.execute(delete(stream_partitions).where(stream_partitions.c.job_id.in_(mine)))
         removed = connection.execute(delete(stream_jobs).where(*ours)).rowcount == 1
         if not removed and by_id(connection, job_id) is not None:
             return False

@@ -20,6 +20,7 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
     metadata,
     schema_version,
     stream_jobs,
+    stream_partitions,
 )
 
 if TYPE_CHECKING:
@@ -135,6 +136,12 @@ def _to_version_5(connection: Connection) -> None:
     kept_tokens.create(connection, checkfirst=True)
 
 
+def _to_version_6(connection: Connection) -> None:
+    """Keep the partitions of a job. ``partition_number`` is null: the cursors of a job are one chain."""
+    stream_partitions.create(connection, checkfirst=True)
+    _add_if_missing(connection, destination_cursors.c.partition_number)
+
+
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:
     if column.name not in _columns(connection, column.table):
         _add(connection, column)
@@ -174,5 +181,6 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _to_version_3,
     _to_version_4,
     _to_version_5,
+    _to_version_6,
 )
 CURRENT = len(STEPS)

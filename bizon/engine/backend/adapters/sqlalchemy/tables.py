@@ -88,6 +88,18 @@ kept_tokens = Table(
     Column("updated_at", DateTime, nullable=False),
 )
 
+stream_partitions = Table(
+    "stream_partitions",
+    metadata,
+    Column("job_id", String(ID_LENGTH), ForeignKey(stream_jobs.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("plan", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("created_at", DateTime, nullable=False),
+)
+"""The parts that a job was planned in. Their places are in the job's cursors. ``epoch``: the start that planned them. A
+lease of a part belongs into ``stream_leases``, under a name of its own, like the lease of a consumer."""
+
 destination_cursors = Table(
     "destination_cursors",
     metadata,
@@ -107,5 +119,6 @@ destination_cursors = Table(
     Column("dead_letters", BigInteger, nullable=False, server_default="0"),
     Column("receipt", Text),
     Column("letters_receipt", Text),
+    Column("partition_number", Integer),
     Index("ix_destination_cursors_job", "job_id", "to_source_iteration"),
 )

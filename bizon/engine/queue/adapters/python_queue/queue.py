@@ -1,6 +1,7 @@
 """The in-process queue: pages wait in memory, bounded by pages, records and bytes."""
 
 from collections import deque
+from dataclasses import replace
 from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -22,14 +23,19 @@ class PythonQueue(AbstractQueue):
     ``budget`` applies when the config sets no ``max_bytes``. It bounds the bytes of all unacknowledged pages, in the
     queue and in the buffer after it; paginations and states count only in the queue, since the consumer keeps only the
     last ones. An empty queue has room for any page. Nothing in memory survives the process; the ``spool`` keeps pages
-    that wait long.
+    that wait long. Pages of partitions are numbered in the order in which they find room, from ``first_page``.
     """
 
     def __init__(
-        self, config: "PythonQueueConfigDetails", budget: int = _SMALLEST_BUDGET, spool: "Spool | None" = None
+        self,
+        config: "PythonQueueConfigDetails",
+        budget: int = _SMALLEST_BUDGET,
+        spool: "Spool | None" = None,
+        first_page: int = 0,
     ) -> None:
         super().__init__(config)
         self._spool = spool
+        self._next_number = first_page
         self._max_bytes = config.max_bytes
         self._budget = max(budget, _SMALLEST_BUDGET)
         self._max_records = config.max_nb_messages
@@ -53,8 +59,9 @@ class PythonQueue(AbstractQueue):
                 raise QueueError("the queue is closed: the consumer has ended")
             if not self._has_room(message, size + state):
                 return False
+            message = self._numbered(message)
             self._waiting.append((message, size, state))
-            self._unacknowledged.append((message.iteration, size))
+            self._unacknowledged.append((message.page, size))
             self._bytes += size + state
             self._held += size + state
             self._records += message.frame.height
@@ -92,6 +99,12 @@ class PythonQueue(AbstractQueue):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _numbered(self, message: "QueueMessage") -> "QueueMessage":
+        if message.partition is None:
+            return message
+        self._next_number += 1
+        return replace(message, number=self._next_number - 1)
 
     def _has_room(self, message: "QueueMessage", size: int) -> bool:
         if not self._waiting or message.signal is not None:

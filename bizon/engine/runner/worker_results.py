@@ -1,0 +1,35 @@
+"""One result of several producers."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+
+if TYPE_CHECKING:
+    from bizon.engine.backend.models import Role
+
+_KILLED = PipelineReturnStatus.KILLED_BY_RUNNER
+
+
+def merged(results: Sequence[WorkerResult]) -> WorkerResult:
+    """How all of them ended: the first that failed tells why; one that was stopped only counts when none failed."""
+    if len(results) == 1:
+        return results[0]
+    failed = [each for each in results if not each.is_success]
+    first = next((each for each in failed if each.status is not _KILLED), failed[0] if failed else results[0])
+    errors = dict.fromkeys(each.error for each in failed if each.error is not None)
+    return first._replace(
+        error=" | ".join(errors) or None,
+        capped=any(each.capped for each in results),
+        overtaken=any(each.overtaken for each in results),
+        refused=any(each.refused for each in results),
+        misses_package=any(each.misses_package for each in results),
+    )
+
+
+def merged_by_half(results: "Iterable[tuple[Role, WorkerResult]]") -> dict[str, WorkerResult]:
+    """The result of each half, by its name."""
+    halves: dict[str, list[WorkerResult]] = {}
+    for half, result in results:
+        halves.setdefault(half.value, []).append(result)
+    return {half: merged(each) for half, each in halves.items()}
