@@ -28,10 +28,9 @@ pytest_plugins = (
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
-settings.load_profile("default")
-settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)  # the same examples each time
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=15)  # the same examples each time
+settings.register_profile("long", deadline=None, print_blob=True)  # other ones each time
+settings.load_profile("long" if matrices.is_long() else "ci" if os.environ.get("CI") else "default")
 
 # BIZON_TEST_* stays: the server fixtures read the addresses of servers from it.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
@@ -54,6 +53,17 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, value)
         with commands.forked():
             yield
+
+
+def pytest_configure() -> None:
+    """All processes of a run use one seed, even when a commit is made meanwhile."""
+    os.environ[matrices.SEED] = matrices.seed()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and matrices.is_sampled(session.config):
+        reporter.write_line(f"A part of the long matrices; to repeat this one: {matrices.SEED}={matrices.seed()}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

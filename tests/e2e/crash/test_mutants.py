@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 from e2e.crash import mutants
 from e2e.crash.mutants import CAUGHT, HOOK, NOT_JUDGED, ROOT, SURVIVED, Outcome, verdict
@@ -28,8 +29,8 @@ def run(*arguments: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize("name", guards())
 def test_a_guard_can_be_switched_off(name: str, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {guards()[name].module}"],
+    done = commands.run(
+        [*commands.CODE, f"import {guards()[name].module}"],
         env={**os.environ, "PYTHONPATH": str(HOOK), "GUARD_OFF": name, "GUARD_LOG": str(notes)},
         capture_output=True,
         text=True,
