@@ -1,10 +1,11 @@
 """Which cases of a test ``make test`` runs; ``make test-long`` and BIZON_TEST_LONG=1 run all.
 
 A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
-``pool``, a quarter of the cases of all of them together runs. Among them are as many functions and values of parameters
-as that number of cases can show. With ``covering=True`` each value of each parameter is among them, whatever the share.
-That holds too for an unmarked test with the fixture ``warehouse``: it sends a hundred requests to the BigQuery
-emulator, and each costs some ten milliseconds.
+``pool``, in any files, a quarter of the cases of all of them together runs. Among them are as many tests, classes and
+values of parameters as that number of cases can show.
+
+Of the tests of a module that use a server or run whole pipelines (``COSTLY``), and are not marked, so many cases run
+that each test and each value of each parameter is among them.
 
 BIZON_TEST_SEED picks the cases. By default it is taken from the tree of the commit, so each change of the code runs
 other cases, and a run of the same code the same ones.
@@ -14,13 +15,18 @@ import os
 import subprocess
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 SHARE = 3
+COSTLY = {"kafka_url", "mariadb", "postgres", "private_postgres", "rabbitmq", "warehouse"}
+"""Fixtures. A test in a warehouse, for example, sends a hundred requests to an emulator, which take ten milliseconds
+each."""
+PIPELINES = "tests/e2e/"
+"""A forked run takes a tenth of a second, in two processes twice as long."""
 SEED = "BIZON_TEST_SEED"
 WITHOUT_GIT = "1"
 
@@ -57,38 +63,37 @@ def _tree_of_the_commit() -> str:
 
 def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
     """The tests to run, in their order."""
-    shares: dict[tuple[str, str, int], list[pytest.Item]] = defaultdict(list)
+    shares: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
     coverings: dict[str, list[pytest.Item]] = defaultdict(list)
     ordered = sorted(items, key=lambda item: zlib.crc32(f"{seed()} {item.nodeid}".encode()))
     for item in ordered:
         mark = item.get_closest_marker("matrix")
         if mark is not None:
-            group = mark.kwargs.get("pool", item.originalname)
-            shares[item.nodeid.partition("::")[0], group, int(mark.kwargs.get("share", SHARE))].append(item)
-        if "warehouse" in item.fixturenames if mark is None else mark.kwargs.get("covering"):
-            coverings[item.nodeid.partition("[")[0]].append(item)
+            pool = mark.kwargs.get("pool") or f"{item.nodeid.partition('::')[0]} {item.originalname}"
+            shares[pool, int(mark.kwargs.get("share", SHARE))].append(item)
+        elif item.nodeid.startswith(PIPELINES) or COSTLY.intersection(item.fixturenames):
+            coverings[item.nodeid.partition("::")[0]].append(item)
     dropped = {item.nodeid for cases in (*shares.values(), *coverings.values()) for item in cases}
-    for (*_, share), cases in shares.items():
-        dropped.difference_update(chosen(cases, -(-len(cases) // share)))
+    for (_, share), cases in shares.items():
+        shown = {item.nodeid: frozenset([item.originalname, item.parent.nodeid, *_values(item)]) for item in cases}
+        dropped.difference_update(chosen(shown, -(-len(cases) // share)))
     for cases in coverings.values():
-        dropped.difference_update(chosen(cases))
+        shown = {item.nodeid: frozenset([item.nodeid.partition("[")[0], *_values(item)]) for item in cases}
+        dropped.difference_update(chosen(shown))
     return [item for item in items if item.nodeid not in dropped]
 
 
-def chosen(cases: list[pytest.Item], most: int | None = None) -> list[str]:
-    """That many of the cases, by id: those first whose function and values of parameters are new. None: until nothing
-    is new."""
-    values = {item.nodeid: frozenset(_values(item)) for item in cases}
-    missing = set().union(*values.values())
-    found: list[str] = []
-    while missing if most is None else len(found) < most:
-        best = max(values, key=lambda case: len(values[case] & missing) / len(values[case]))
-        found.append(best)
-        missing -= values.pop(best)
-    return found
-
-
 def _values(item: pytest.Item) -> Iterable[str]:
-    yield item.nodeid.partition("[")[0]
-    if hasattr(item, "callspec"):
-        yield from (f"{name}={value!r}" for name, value in item.callspec.params.items())
+    """The values of its parameters."""
+    return [f"{name}={value!r}" for name, value in item.callspec.params.items()] if hasattr(item, "callspec") else []
+
+
+def chosen(shown: Mapping[str, frozenset[str]], most: int | None = None) -> list[str]:
+    """That many cases, those first of which most is new; None: until nothing is new. ``shown``: what each one shows."""
+    left, everything = dict(shown), frozenset().union(*shown.values())
+    missing, found = everything, list[str]()
+    while missing if most is None else len(found) < most:
+        missing = missing or everything
+        found.append(max(left, key=lambda case: len(left[case] & missing) / len(left[case])))
+        missing -= left.pop(found[-1])
+    return found
