@@ -1,10 +1,10 @@
 """``subprocess`` for tests: ``Popen`` and ``run`` start ``python -m bizon ...`` by forking a process that has imported
 it already, see ``fork_server.py``. The child looks exactly like a new process.
 
-A command runs as a plain process wherever a fork might differ: it is neither ``-m bizon`` nor ``-c``; it has another value of a
-variable that is read at the start or on import; a module in its folder or PYTHONPATH would replace a loaded one; it has
-a terminal; it needs work between fork and exec (``preexec_fn`` and the like). The same holds for every command outside
-``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and on a system without the necessary calls.
+A command runs as a plain process wherever a fork might differ: it is neither ``-m bizon`` nor ``-c``; it has another
+value of a variable that is read at the start or on import; a module in its folder or PYTHONPATH would replace a loaded
+one; it has a terminal; it needs work between fork and exec (``preexec_fn`` and the like). The same holds for every
+command outside ``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and on a system without the necessary calls.
 
 A fork cannot show four things, and no test may be about them: another hash seed, a umask or limits that differ from the
 server's, ``/proc/PID/cmdline``, and faults that appear only on a first import. The server also forks the processes that

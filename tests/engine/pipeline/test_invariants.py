@@ -7,6 +7,7 @@ that touches it or the state; the next run gets what survived.
 from dataclasses import dataclass, field
 from typing import Any
 
+import matrices
 import polars as pl
 from fakes import KEY, ListDestination, ScriptedSource, memory_backend, pipeline, sync_metadata
 from hypothesis import given, settings
@@ -192,7 +193,7 @@ class _CountingBuffer(DestinationBuffer):
         return len(self._pages) >= self._most
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=matrices.examples(400), deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 3), min_size=1, max_size=8),
     crashes=st.lists(st.integers(1, 30), max_size=6),
