@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import commands
-import matrices
 import pytest
 import yaml
 from fakes import FakeClock
@@ -22,15 +21,16 @@ pytest_plugins = (
     "inner",
     "kafka",
     "mariadb",
+    "matrices",
     "postgres",
     "pytester",
-)  # fixtures: real servers, and pytest itself
+)  # fixtures: real servers, and pytest itself; and the choice of the cases
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=15)  # the same examples each time
 settings.register_profile("long", deadline=None, print_blob=True)  # other ones each time
-settings.load_profile("long" if matrices.is_long() else "ci" if os.environ.get("CI") else "default")
+settings.load_profile("long" if os.environ.get("BIZON_TEST_LONG") else "ci" if os.environ.get("CI") else "default")
 
 # BIZON_TEST_* stays: the server fixtures read the addresses of servers from it.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
@@ -53,23 +53,6 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, value)
         with commands.forked():
             yield
-
-
-def pytest_configure() -> None:
-    """All processes of a run use one seed, even when a commit is made meanwhile."""
-    os.environ[matrices.SEED] = matrices.seed()
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and matrices.is_sampled(session.config):
-        reporter.write_line(f"A part of the long matrices; to repeat this one: {matrices.SEED}={matrices.seed()}")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop most cases of long matrices."""
-    if matrices.is_sampled(config):
-        items[:] = matrices.sampled(items)
 
 
 @pytest.fixture(autouse=True)

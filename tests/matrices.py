@@ -1,4 +1,4 @@
-"""Which cases of a test ``make test`` runs; ``make test-long`` and BIZON_TEST_LONG=1 run all.
+"""A plugin that chooses the cases that ``make test`` runs; ``make test-long`` and BIZON_TEST_LONG=1 run all.
 
 A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
 ``pool``, in any files, a quarter of the cases of all of them together runs. Among them are as many tests, classes and
@@ -29,6 +29,22 @@ PIPELINES = "tests/e2e/"
 """A forked run takes a tenth of a second, in two processes twice as long."""
 SEED = "BIZON_TEST_SEED"
 WITHOUT_GIT = "1"
+
+
+def pytest_configure() -> None:
+    """All processes of a run use one seed, even when a commit is made meanwhile."""
+    os.environ[SEED] = seed()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and is_sampled(session.config):
+        reporter.write_line(f"Cases: a part of the long matrices. To run the same part again: {SEED}={seed()}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if is_sampled(config):
+        items[:] = sampled(items)
 
 
 def is_sampled(config: pytest.Config) -> bool:
