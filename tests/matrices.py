@@ -1,11 +1,11 @@
 """A plugin that chooses the cases that ``make test`` runs; ``make test-long`` and BIZON_TEST_LONG=1 run all.
 
 A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
-``pool``, in any files, a quarter of the cases of all of them together runs. Among them are as many tests, classes and
-values of parameters as that number of cases can show.
+``pool``, in any files, a quarter of the cases of all of them together runs. The cases are chosen to show many tests,
+classes and values of parameters.
 
-Of the tests of a module that use a server or run whole pipelines (``COSTLY``), and are not marked, so many cases run
-that each test and each value of each parameter is among them.
+Unmarked tests that use a server (``COSTLY``) or run whole pipelines (``PIPELINES``) run the cases that show each test
+and each value of each parameter of their module.
 
 BIZON_TEST_SEED picks the cases. By default it is taken from the tree of the commit, so each change of the code runs
 other cases, and a run of the same code the same ones.
@@ -59,7 +59,7 @@ def is_long() -> bool:
 
 
 def examples(number: int) -> int:
-    """``max_examples`` of a test by properties: so many in the long run, a quarter of them otherwise."""
+    """``max_examples`` of a test by properties: the number in the long run, a quarter of it otherwise."""
     return number if is_long() else -(-number // 4)
 
 

@@ -92,7 +92,7 @@ def test_tests_of_one_pool_share_the_cases_that_run(collected: Collected) -> Non
     assert sum(len(cases) for name, cases in found.items() if name.startswith("TestTogether")) == 2
 
 
-def test_cases_that_run_show_as_much_as_so_many_can(collected: Collected) -> None:
+def test_the_cases_that_run_show_each_value_that_their_number_allows(collected: Collected) -> None:
     cases = collected()["TestWide::test_two_parameters"]
     assert len(cases) == 3
     assert set("-".join(cases).split("-")) == {*"abcxyz"}

@@ -1,5 +1,5 @@
-"""What keeps CI short, without a clock: how many cases use a server or run pipelines, which matrices are sampled, and
-which commands start as new processes. A bound is raised together with a reason."""
+"""CI stays short, and no clock is needed to see it: the number of cases with a server or a pipeline is bounded, matrices
+are sampled, and commands are forked. Raise a bound together with a reason."""
 
 import ast
 import itertools
@@ -15,7 +15,7 @@ MOST_CASES = {
     **{"kafka_url": 210, "mariadb": 60, "postgres": 300, "private_postgres": 75, "rabbitmq": 85, "warehouse": 230},
     PIPELINES: 600,
 }
-"""Of each run of `make test`; a test in a warehouse takes more than a second of a processor, one of a pipeline half."""
+"""In each run of `make test`. A test in a warehouse takes more than a second of a processor, one of a pipeline half."""
 MOST_CASES_OF_A_TEST = 30
 PLAIN = {
     *("architecture/test_import_weight.py", "cli/test_cli_commands.py", "cli/test_cli_mistakes.py"),
