@@ -12,6 +12,8 @@ MATRICES = """
 import pytest
 
 @pytest.fixture
+def postgres(): ...
+@pytest.fixture
 def warehouse(): ...
 
 @pytest.mark.matrix
@@ -40,8 +42,11 @@ class TestWide:
 class Cases:
     @pytest.mark.parametrize("mode", "abc")
     @pytest.mark.parametrize("way", "xyz")
-    def test_in_a_warehouse(self, warehouse, mode, way): ...
-    def test_alone(self, warehouse): ...
+    def test_with_a_server(self, postgres, mode, way): ...
+    def test_alone(self, postgres): ...
+
+@pytest.mark.parametrize("number", range(6))
+def test_in_a_warehouse(warehouse, number): ...
 
 class TestFirst(Cases): ...
 class TestSecond(Cases): ...
@@ -98,12 +103,16 @@ def test_the_cases_that_run_show_each_value_that_their_number_allows(collected: 
     assert set("-".join(cases).split("-")) == {*"abcxyz"}
 
 
-def test_in_a_warehouse_each_test_and_each_value_occurs(collected: Collected) -> None:
+def test_with_a_server_each_test_and_each_value_of_a_module_occurs(collected: Collected) -> None:
     found = collected()
-    cases = [case for name in ("TestFirst", "TestSecond") for case in found[f"{name}::test_in_a_warehouse"]]
+    cases = [case for name in ("TestFirst", "TestSecond") for case in found[f"{name}::test_with_a_server"]]
     assert len(cases) == 3
     assert set("-".join(cases).split("-")) == {*"abcxyz"}
     assert found["TestFirst::test_alone"] == found["TestSecond::test_alone"] == [""]
+
+
+def test_in_a_warehouse_half_of_the_cases_runs(collected: Collected) -> None:
+    assert len(collected()["test_in_a_warehouse"]) == 3
 
 
 def test_a_pool_is_the_same_in_all_files(collected: Collected, pytester: pytest.Pytester) -> None:

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2)
+pytestmark = pytest.mark.matrix(share=2, pool="failures")
 
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))
