@@ -193,7 +193,7 @@ class _CountingBuffer(DestinationBuffer):
         return len(self._pages) >= self._most
 
 
-@settings(max_examples=matrices.examples(400), deadline=None)
+@settings(max_examples=matrices.examples(240), deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 3), min_size=1, max_size=8),
     crashes=st.lists(st.integers(1, 30), max_size=6),
