@@ -111,7 +111,7 @@ def test_with_a_server_each_test_and_each_value_of_a_module_occurs(collected: Co
     assert found["TestFirst::test_alone"] == found["TestSecond::test_alone"] == [""]
 
 
-def test_in_a_warehouse_a_third_of_the_cases_runs(collected: Collected) -> None:
+def test_in_a_warehouse_a_quarter_of_the_cases_runs(collected: Collected) -> None:
     assert len(collected()["test_in_a_warehouse"]) == 2
 
 
