@@ -5,7 +5,7 @@ A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at
 classes and values of parameters.
 
 Unmarked tests that use a server (``COSTLY``) or run whole pipelines (``PIPELINES``) run the cases that show each test
-and each value of each parameter of their module. Those in a ``DEAREST`` form a pool, of which a quarter runs.
+and each value of each parameter of their module. Those in a ``DEAREST`` form a pool, of which a sixth runs.
 
 BIZON_TEST_SEED picks the cases. By default it is taken from the tree of the commit, so each change of the code runs
 other cases, and a run of the same code the same ones.
@@ -88,7 +88,7 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
             pool = mark.kwargs.get("pool") or f"{item.nodeid.partition('::')[0]} {item.originalname}"
             shares[pool, int(mark.kwargs.get("share", SHARE))].append(item)
         elif DEAREST in item.fixturenames:
-            shares[DEAREST, 4].append(item)
+            shares[DEAREST, 6].append(item)
         elif item.nodeid.startswith(PIPELINES) or COSTLY.intersection(item.fixturenames):
             coverings[item.nodeid.partition("::")[0]].append(item)
     dropped = {item.nodeid for cases in (*shares.values(), *coverings.values()) for item in cases}

@@ -111,8 +111,8 @@ def test_with_a_server_each_test_and_each_value_of_a_module_occurs(collected: Co
     assert found["TestFirst::test_alone"] == found["TestSecond::test_alone"] == [""]
 
 
-def test_in_a_warehouse_a_quarter_of_the_cases_runs(collected: Collected) -> None:
-    assert len(collected()["test_in_a_warehouse"]) == 2
+def test_in_a_warehouse_a_sixth_of_the_cases_runs(collected: Collected) -> None:
+    assert len(collected()["test_in_a_warehouse"]) == 1
 
 
 def test_a_pool_is_the_same_in_all_files(collected: Collected, pytester: pytest.Pytester) -> None:
