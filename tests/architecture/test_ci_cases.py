@@ -12,11 +12,11 @@ from matrices import COSTLY, PIPELINES, is_sampled
 
 TESTS = Path(__file__).parents[1]
 MOST_CASES = {
-    **{"kafka_url": 210, "mariadb": 60, "postgres": 300, "private_postgres": 75, "rabbitmq": 85, "warehouse": 120},
-    PIPELINES: 570,
+    **{"kafka_url": 210, "mariadb": 60, "postgres": 300, "private_postgres": 90, "rabbitmq": 85, "warehouse": 120},
+    PIPELINES: 480,
 }
 """In each run of `make test`. A test in a warehouse takes more than a second of a processor, one of a pipeline half."""
-MOST_CASES_OF_A_TEST = 30
+MOST_CASES_OF_A_TEST = 40
 PLAIN = {
     *("architecture/test_import_weight.py", "cli/test_cli_commands.py", "cli/test_cli_mistakes.py"),
     *("cli/test_cli_preview.py", "cli/test_cli_signals.py", "e2e/test_real_api.py", "e2e/test_several_files.py"),
