@@ -1,10 +1,10 @@
 """``subprocess`` for tests: ``Popen`` and ``run`` start ``python -m bizon ...`` by forking a process that has imported
 it already, see ``fork_server.py``. The child looks exactly like a new process.
 
-A command runs as a plain process wherever a fork might differ: it is not ``-m bizon``; it has another value of a
-variable that is read at the start or on import; a module in its folder or PYTHONPATH would replace a loaded one; it has
-a terminal; it needs work between fork and exec (``preexec_fn`` and the like). The same holds for every command outside
-``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and on a system without the necessary calls.
+A command runs as a plain process wherever a fork might differ: it is neither ``-m bizon`` nor ``-c``; it has another
+value of a variable that is read at the start or on import; a module in its folder or PYTHONPATH would replace a loaded
+one; it has a terminal; it needs work between fork and exec (``preexec_fn`` and the like). The same holds for every
+command outside ``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and on a system without the necessary calls.
 
 A fork cannot show four things, and no test may be about them: another hash seed, a umask or limits that differ from the
 server's, ``/proc/PID/cmdline``, and faults that appear only on a first import. The server also forks the processes that
@@ -35,6 +35,7 @@ from typing import Any, AnyStr
 import fork_server
 
 BIZON = [sys.executable, "-m", "bizon"]
+CODE = [sys.executable, "-c"]
 STANDARD_STREAMS = (0, 1, 2)
 PLAIN = "BIZON_TEST_PLAIN_PROCESSES"
 MEANS = ((os, "fork"), (os, "pidfd_open"), (socket, "send_fds"))
@@ -156,7 +157,7 @@ def forked() -> Iterator[None]:
 
 
 def server_for(folder: str, variables: Mapping[str, str]) -> _Server | None:
-    """The server that forks ``-m bizon``; None for a plain process. A hook on PYTHONPATH may replace parts of bizon
+    """The server that forks a command; None for a plain process. A hook on PYTHONPATH may replace parts of bizon
     when they are loaded."""
     search = variables.get("PYTHONPATH", "")
     places = [folder, *filter(None, search.split(os.pathsep))]
@@ -183,9 +184,9 @@ class Popen(subprocess.Popen[AnyStr]):
             for number, stream in enumerate(("p2cread", "c2pwrite", "errwrite"))
         ]
         usual = all(asked[name] == value for name, value in UNUSUAL.items()) and os.path.isdir(folder)
-        is_bizon = isinstance(asked["args"], list) and asked["args"][: len(BIZON)] == BIZON
+        is_known = isinstance(asked["args"], list) and any(asked["args"][: len(each)] == each for each in (BIZON, CODE))
         server = None
-        if usual and is_bizon and not any(map(os.isatty, streams)):
+        if usual and is_known and not any(map(os.isatty, streams)):
             server = server_for(folder, variables)
         if server is None:
             super()._execute_child(*arguments)  # type: ignore[misc]

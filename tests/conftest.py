@@ -1,16 +1,16 @@
 """For every test: a clean environment, a separate folder, and fresh logging."""
 
+import gc
 import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import commands
-import matrices
 import pytest
 import yaml
 from fakes import FakeClock
@@ -22,16 +22,16 @@ pytest_plugins = (
     "inner",
     "kafka",
     "mariadb",
+    "matrices",
     "postgres",
     "pytester",
-)  # fixtures: real servers, and pytest itself
+)  # fixtures: real servers, and pytest itself; and the choice of the cases
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
-settings.load_profile("default")
-settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)  # the same examples each time
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=15)  # the same examples each time
+settings.register_profile("long", deadline=None, print_blob=True)  # other ones each time
+settings.load_profile("long" if os.environ.get("BIZON_TEST_LONG") else "ci" if os.environ.get("CI") else "default")
 
 # BIZON_TEST_* stays: the server fixtures read the addresses of servers from it.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
@@ -44,6 +44,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 3 // 2
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """The garbage collector never looks at what collecting tests makes: a million objects, which all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Commands are forked; the others share their compiled modules."""
@@ -54,12 +65,6 @@ def _quick_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, value)
         with commands.forked():
             yield
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop most cases of long matrices."""
-    if matrices.is_sampled(config):
-        items[:] = matrices.sampled(items)
 
 
 @pytest.fixture(autouse=True)

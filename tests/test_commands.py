@@ -60,9 +60,10 @@ def wait_for_end(handle: int) -> None:
     assert select.select([handle], [], [], BOUND)[0], "it is still there"
 
 
-def test_bizon_is_forked_and_other_programs_are_not() -> None:
+def test_bizon_and_code_are_forked_and_other_programs_are_not() -> None:
     assert is_forked()
-    assert not is_forked([sys.executable, "-c", "pass"])
+    assert is_forked([sys.executable, "-c", "pass"])
+    assert not is_forked([sys.executable, "-E", "-m", "bizon", "--version"])
     assert not is_forked([sys.executable, "-E", "-m", "bizon", "--version"])
 
 

@@ -1,13 +1,18 @@
 """``make test`` runs some cases of the long matrices: enough of them, and ``make test-long`` runs all."""
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import matrices
 import pytest
 
 Collected = Callable[..., dict[str, list[str]]]
 MATRICES = """
 import pytest
 
+@pytest.fixture
+def postgres(): ...
 @pytest.fixture
 def warehouse(): ...
 
@@ -28,11 +33,20 @@ class TestTogether:
     @pytest.mark.parametrize("number", range(2))
     def test_c(self, number): ...
 
+@pytest.mark.matrix
+class TestWide:
+    @pytest.mark.parametrize("mode", "abc")
+    @pytest.mark.parametrize("way", "xyz")
+    def test_two_parameters(self, mode, way): ...
+
 class Cases:
     @pytest.mark.parametrize("mode", "abc")
     @pytest.mark.parametrize("way", "xyz")
-    def test_in_a_warehouse(self, warehouse, mode, way): ...
-    def test_alone(self, warehouse): ...
+    def test_with_a_server(self, postgres, mode, way): ...
+    def test_alone(self, postgres): ...
+
+@pytest.mark.parametrize("number", range(6))
+def test_in_a_warehouse(warehouse, number): ...
 
 class TestFirst(Cases): ...
 class TestSecond(Cases): ...
@@ -40,24 +54,27 @@ class TestSecond(Cases): ...
 @pytest.mark.parametrize("mode", "abc")
 def test_elsewhere(mode): ...
 """
-CONFTEST = """
-import matrices
+MORE = """
+import pytest
 
-def pytest_collection_modifyitems(config, items):
-    if matrices.is_sampled(config):
-        items[:] = matrices.sampled(items)
+@pytest.mark.matrix(share=2, pool="few")
+class TestTogetherToo:
+    @pytest.mark.parametrize("number", range(4))
+    def test_a(self, number): ...
 """
+OPTIONS = ("-p", "no:cacheprovider", "--import-mode=importlib")
 
 
 @pytest.fixture
 def collected(pytester: pytest.Pytester) -> Collected:
     """``collected(*arguments)``: the ids of the cases that would run, by function."""
-    pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_it=MATRICES)
     pytester.makeini("[pytest]\nmarkers = matrix\n")
 
     def collect(*arguments: str) -> dict[str, list[str]]:
-        run = pytester.inline_run("--collect-only", "-p", "no:cacheprovider", "--import-mode=importlib", *arguments)
+        run = pytester.inline_run(
+            "--collect-only", "-p", "matrices", "-p", "no:cacheprovider", "--import-mode=importlib", *arguments
+        )
         found: dict[str, list[str]] = {}
         for item in run.getcall("pytest_collection_finish").session.items:
             name, _, case = item.nodeid.partition("::")[2].partition("[")
@@ -80,13 +97,29 @@ def test_tests_of_one_pool_share_the_cases_that_run(collected: Collected) -> Non
     assert sum(len(cases) for name, cases in found.items() if name.startswith("TestTogether")) == 2
 
 
-def test_in_a_warehouse_each_class_gets_each_value_of_each_parameter(collected: Collected) -> None:
+def test_the_cases_that_run_show_each_value_that_their_number_allows(collected: Collected) -> None:
+    cases = collected()["TestWide::test_two_parameters"]
+    assert len(cases) == 3
+    assert set("-".join(cases).split("-")) == {*"abcxyz"}
+
+
+def test_with_a_server_each_test_and_each_value_of_a_module_occurs(collected: Collected) -> None:
     found = collected()
-    for name in ("TestFirst", "TestSecond"):
-        cases = found[f"{name}::test_in_a_warehouse"]
-        assert len(cases) == 3
-        assert set("-".join(cases).split("-")) == {*"abcxyz"}
-        assert found[f"{name}::test_alone"] == [""]
+    cases = [case for name in ("TestFirst", "TestSecond") for case in found[f"{name}::test_with_a_server"]]
+    assert len(cases) == 3
+    assert set("-".join(cases).split("-")) == {*"abcxyz"}
+    assert found["TestFirst::test_alone"] == found["TestSecond::test_alone"] == [""]
+
+
+def test_in_a_warehouse_a_sixth_of_the_cases_runs(collected: Collected) -> None:
+    assert len(collected()["test_in_a_warehouse"]) == 1
+
+
+def test_a_pool_is_the_same_in_all_files(collected: Collected, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_more=MORE)
+    found = collected()
+    assert sum(len(cases) for name, cases in found.items() if name.startswith("TestTogether")) == 4
+    assert found["TestTogetherToo::test_a"], "a behaviour of a class that the other file lacks"
 
 
 def test_another_seed_picks_others(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +128,34 @@ def test_another_seed_picks_others(collected: Collected, monkeypatch: pytest.Mon
         monkeypatch.setenv("BIZON_TEST_SEED", seed)
         found.append(collected())
     assert found[0]["TestMarked::test_a_third"] != found[1]["TestMarked::test_a_third"]
+
+
+def test_every_case_runs_with_some_seed(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[str]] = {}
+    for seed in range(16):
+        monkeypatch.setenv("BIZON_TEST_SEED", str(seed))
+        for name, cases in collected().items():
+            seen.setdefault(name, set()).update(cases)
+    assert len(seen["TestMarked::test_few"]) > 5
+    assert len(seen["TestWide::test_two_parameters"]) == 9
+    assert {name for name in seen if name.startswith("TestTogether")} == {
+        f"TestTogether::test_{name}" for name in "abc"
+    }
+
+
+def test_the_seed_is_what_the_commit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(matrices.SEED)
+    tree = subprocess.run(
+        ["git", "rev-parse", "HEAD^{tree}"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert (tree.stdout or matrices.WITHOUT_GIT).startswith(matrices.seed())
+
+
+def test_a_run_says_how_to_repeat_its_choice(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIZON_TEST_SEED", "abc")
+    pytester.makepyfile(test_it="def test_one(): ...")
+    run = pytester.runpytest_inprocess("-p", "matrices", "-p", "no:cacheprovider", "-q")
+    run.stdout.fnmatch_lines(["*To run the same part again: BIZON_TEST_SEED=abc"])
 
 
 @pytest.mark.parametrize("how", ["all", "by name", "by keyword"])

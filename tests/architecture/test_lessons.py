@@ -15,7 +15,9 @@ GUARDED = [
 
 def named_lessons(text: str) -> set[str]:
     """The ids in the ``pytest.mark.lesson(...)`` of a test file."""
-    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    if "mark.lesson(" not in text:
+        return set()
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and node.args]
     marks = [call for call in calls if ast.unparse(call.func) == "pytest.mark.lesson"]
     return {argument.value for mark in marks for argument in mark.args if isinstance(argument, ast.Constant)}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import duckdb
+import matrices
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -108,7 +109,9 @@ def _may_replace(merge: Merge, old: Row | None, new: Row) -> bool:
 
 @pytest.mark.parametrize("deletes", ["ignore", "flag", "remove"])
 @pytest.mark.parametrize("version", ["version", None])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=matrices.examples(24), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     target=st.lists(ROW, max_size=5, unique_by=lambda row: row[:2]),
     staged=st.lists(ROW, max_size=12),

@@ -2,6 +2,7 @@
 
 import json
 
+import matrices
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,7 +104,7 @@ values = st.recursive(
 records = st.lists(objects(values), max_size=6)
 levels = st.integers(0, 2)
 types = st.sampled_from(TYPES)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=matrices.examples(40), deadline=None)
 
 
 def evolved(texts: list[str], flatten: int) -> list[Column]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.matrix(share=2, pool="executed code")
+
 SOURCE = """
 from pathlib import Path
 

@@ -88,7 +88,7 @@ def test_incremental_runs_append_the_files_that_are_new(pipeline: "Pipeline") ->
     assert [json.loads(line["source_data"])["n"] for line in pipeline.lines()] == [1, 2]
 
 
-@pytest.mark.matrix(share=2)
+@pytest.mark.matrix(share=5, pool="memory")
 @pytest.mark.parametrize("name", ["big.csv", "big.jsonl.gz", "big.json", "big.parquet"])
 def test_a_file_larger_than_the_memory_it_may_take(pipeline: "Pipeline", name: str) -> None:
     """300 MB of text; one piece and the queue are in memory, not the file."""

@@ -19,6 +19,8 @@ from bizon.engine.backend.adapters.sqlalchemy.migrations import CURRENT
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2, pool="lease and schema")
+
 RUNNERS = ["thread", "process"]
 COMMIT = "create_destination_cursor"
 WHO = r"is being run by process {pid} on host '{host}' \(owner \w{{8}}\), started \d+ s ago, last heartbeat \d+ s ago"

@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2, pool="on error")
+
 RUNNERS = ["thread", "process", "stream"]
 SEVENTHS = [0, 7, 14]
 OTHERS = [id_ for id_ in range(20) if id_ % 7]

@@ -1,4 +1,5 @@
-"""The flights example against a real API: 336,776 rows served by Datasette, moved by the real command."""
+"""The flights example against a real API: rows served by Datasette, moved by the real command. In the long run they are
+all 336,776, else the first days of the year."""
 
 import json
 import shutil
@@ -13,12 +14,20 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import matrices
 import polars as pl
 import pytest
 import yaml
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flights"
-ROWS = 336_776
+ROWS = 336_776 if matrices.is_long() else 25_000
+CHANGED = (1, ROWS // 2, ROWS)
+SHORTENED = f"""
+import csv, itertools, runpy
+read = csv.DictReader
+csv.DictReader = lambda text: itertools.islice(read(text), {ROWS})
+runpy.run_path("make_database.py", run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the example with its database, in the state after the first step."""
     copy = tmp_path_factory.mktemp("flights")
     shutil.copytree(EXAMPLE, copy, dirs_exist_ok=True)
-    subprocess.run([sys.executable, "make_database.py", "flights.db"], cwd=copy, check=True)
+    subprocess.run([sys.executable, "-c", SHORTENED, "flights.db"], cwd=copy, check=True)
     return copy
 
 
@@ -102,7 +111,7 @@ def test_every_row_once_then_exactly_the_changed_rows(folder: Path, base_url: st
 
     now = datetime.now(UTC).isoformat()
     with sqlite3.connect(folder / "flights.db") as database:
-        database.execute("UPDATE flights SET dep_delay = -1000, updated_at = ? WHERE id IN (1, 200000, 336776)", (now,))
+        database.execute(f"UPDATE flights SET dep_delay = -1000, updated_at = ? WHERE id IN {CHANGED}", (now,))
     database.close()
     assert "3 records" in run(folder, base_url, "flights.example.yml")
 
@@ -110,7 +119,7 @@ def test_every_row_once_then_exactly_the_changed_rows(folder: Path, base_url: st
     appended = second.tail(3)
     assert second.height == ROWS + 3
     assert second.head(ROWS).equals(first)
-    assert sorted(appended["source_record_id"]) == ["1", "200000", "336776"]
+    assert sorted(appended["source_record_id"], key=int) == [*map(str, CHANGED)]
     assert {json.loads(text)["dep_delay"] for text in appended["source_data"]} == {-1000}
 
     assert "0 records" in run(folder, base_url, "flights.example.yml")

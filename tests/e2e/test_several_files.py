@@ -14,6 +14,8 @@ import yaml
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2, pool="several files")
+
 EVERYTHING = list(range(20))
 
 

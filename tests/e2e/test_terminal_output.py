@@ -20,6 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2, pool="terminal output")
+
 RUNNERS = ["thread", "process", "stream"]
 WaitFor = Callable[[Callable[[], bool]], None]
 HIDE_CURSOR = "\x1b[?25l"

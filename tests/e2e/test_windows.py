@@ -8,6 +8,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
+pytestmark = pytest.mark.matrix(share=2, pool="windows")
+
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))
 CHANGES = {7: "2020-01-10T00:00:00+00:00", 8: "2020-01-20T00:00:00+00:00", 9: "2020-02-01T00:00:00+00:00"}

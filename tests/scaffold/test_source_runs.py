@@ -34,7 +34,7 @@ PLACES = {
     Place.PACKAGE: Choice(Style.HTTP, Paging.OFFSET, Incremental.FILTER),
 }
 OFFLINE = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
-MODES = ("incremental", pytest.param("full_refresh", marks=pytest.mark.matrix))
+MODES = ("incremental", "full_refresh")
 
 
 class Shop:
@@ -130,6 +130,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     yield from Shop(tmp_path, request.param).serve()
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_killed_run_resumes_and_nothing_is_lost_or_doubled(shop: Shop, mode: str) -> None:

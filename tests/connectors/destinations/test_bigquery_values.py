@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import matrices
 import orjson
 import polars as pl
 import pytest
@@ -131,7 +132,7 @@ def is_taken(kind: ColumnType, value: Any) -> bool:
 
 @pytest.mark.parametrize("mode", list(ColumnMode), ids=str)
 @pytest.mark.parametrize("kind", SCALARS, ids=str)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=matrices.examples(40), deadline=None)
 @given(value=VALUES)
 def test_any_value_in_any_column(kind: ColumnType, mode: ColumnMode, value: Any) -> None:
     sent = outcome(schema_of(type=kind, mode=mode), frame_of([value] if mode is ColumnMode.REPEATED else value))
@@ -140,7 +141,7 @@ def test_any_value_in_any_column(kind: ColumnType, mode: ColumnMode, value: Any)
             assert is_taken(kind, item), item
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=matrices.examples(40), deadline=None)
 @given(value=VALUES)
 def test_any_value_inside_a_record(value: Any) -> None:
     fields = [{"name": f"f{number}", "type": kind.value} for number, kind in enumerate(SCALARS)]

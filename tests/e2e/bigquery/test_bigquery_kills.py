@@ -1,11 +1,11 @@
 """Runs into BigQuery die by SIGKILL, at named points and at random; in the end each row is in the table once."""
 
-import os
 import random
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import matrices
 import pytest
 from e2e.bigquery.conftest import DESTINATIONS
 from e2e.crash.crash_kit import MODES
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Build = Callable[..., WarehouseRig]
 
-pytestmark = pytest.mark.matrix(share=8)
+pytestmark = pytest.mark.matrix(share=44, pool="kills")
 
 OLD = ["after_upload:2", "after_write:2", "after_cursor:2", "before_finalize"]
 NEW = ["after_publishing_job", "removing", "before_success", "after_success"]
@@ -26,7 +26,7 @@ POINTS = {
 }
 CASES = [(name, mode, point) for name in DESTINATIONS for mode in MODES for point in POINTS[name]]
 """Loads in the background publish as the others do."""
-KILLS = 13 if os.environ.get("BIZON_TEST_LONG") else 3  # each of four pipelines
+KILLS = 13 if matrices.is_long() else 3  # each of four pipelines
 LONGEST = 120.0  # seconds of a run that nobody kills
 
 

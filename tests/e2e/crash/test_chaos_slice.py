@@ -10,6 +10,7 @@ import pytest
 CHAOS = Path(__file__).with_name("chaos.py")
 
 
+@pytest.mark.matrix
 @pytest.mark.lesson("F-08", "F-09", "F-11")
 @pytest.mark.parametrize(("mode", "seed"), [("full_refresh", 3), ("incremental", 2), ("stream", 4)])
 def test_runs_killed_and_frozen_at_random_lose_nothing_and_bring_nothing_twice(

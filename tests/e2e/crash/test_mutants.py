@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 from e2e.crash import mutants
 from e2e.crash.mutants import CAUGHT, HOOK, NOT_JUDGED, ROOT, SURVIVED, Outcome, verdict
@@ -24,12 +25,12 @@ def run(*arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-@pytest.mark.matrix(share=6)
+@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("name", guards())
 def test_a_guard_can_be_switched_off(name: str, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {guards()[name].module}"],
+    done = commands.run(
+        [*commands.CODE, f"import {guards()[name].module}"],
         env={**os.environ, "PYTHONPATH": str(HOOK), "GUARD_OFF": name, "GUARD_LOG": str(notes)},
         capture_output=True,
         text=True,
@@ -40,10 +41,9 @@ def test_a_guard_can_be_switched_off(name: str, tmp_path: Path) -> None:
     assert {line.split()[0] for line in notes.read_text().splitlines()} == {"applied"}
 
 
-@pytest.mark.parametrize("name", guards())
-def test_a_guard_names_tests_that_exist(name: str) -> None:
-    assert guards()[name].caught_by
-    for test in guards()[name].caught_by:
+def test_each_guard_names_tests_that_exist() -> None:
+    assert all(guard.caught_by for guard in guards().values())
+    for test in {test for guard in guards().values() for test in guard.caught_by}:
         path, *inside = test.partition("[")[0].split("::")
         text = (ROOT / path).read_text()
         assert all(f"def {part}(" in text or f"class {part}:" in text for part in inside), test
@@ -53,6 +53,7 @@ def test_there_are_enough_guards() -> None:
     assert len(guards()) >= 12
 
 
+@pytest.mark.matrix(share=3, pool="the runner of mutants")
 def test_a_guard_whose_absence_fails_a_test_is_caught() -> None:
     code, lines = run("gaps_are_committed", "spool_is_never_truncated")
     assert [line.split()[:3] for line in lines[:2]] == [
@@ -63,6 +64,7 @@ def test_a_guard_whose_absence_fails_a_test_is_caught() -> None:
     assert code == 0
 
 
+@pytest.mark.matrix(share=3, pool="the runner of mutants")
 def test_a_guard_whose_absence_fails_no_test_is_a_survivor() -> None:
     other = "tests/engine/pipeline/test_loader.py::test_prepare_hands_over_the_resume_point"
     code, lines = run("gaps_are_committed", "--against", other)
@@ -71,6 +73,7 @@ def test_a_guard_whose_absence_fails_no_test_is_a_survivor() -> None:
     assert code == 1
 
 
+@pytest.mark.matrix(share=3, pool="the runner of mutants")
 def test_tests_that_cannot_run_catch_nothing() -> None:
     code, lines = run("gaps_are_committed", "--against", "tests/engine/pipeline/test_loader.py::test_gone")
     assert lines[0].split()[:3] == ["gaps_are_committed", "NOT", "JUDGED"]

@@ -2,7 +2,6 @@
 job, and every record is there once. In between a reader sees the old table or the new one. The points are in
 ``crash_cli.py``."""
 
-import os
 import random
 import signal
 import threading
@@ -13,21 +12,22 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
+import matrices
 import pytest
 from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Row, is_frozen, thaw
 from e2e.crash.table_rig import TableRig, check_between, finish
 from postgres import Place, PrivateServer
 
-pytestmark = pytest.mark.matrix(share=24)
+pytestmark = pytest.mark.matrix(share=40, pool="crashes of tables")
 
 STEPS = ["after_prepare", "after_write:2", "after_receipt:2", "after_cursor:3", "after_verify", "before_finalize"]
 MOST_COMMITS = 28
 """More transactions than a run has: later ones are never reached."""
 COMMITS = [f"{when}_commit:{number}" for number in range(1, MOST_COMMITS + 1) for when in ("before", "after")]
 FROZEN = [f"{when}_commit:{number}" for number in range(6, 22) for when in ("before", "after")]
-KILLS = 200 if os.environ.get("BIZON_TEST_LONG") else 6
-CRASHES = 20 if os.environ.get("BIZON_TEST_LONG") else 2
+KILLS = 200 if matrices.is_long() else 6
+CRASHES = 20 if matrices.is_long() else 2
 MOST_RUNS = 4
 LONGEST = 2.5  # seconds until a random kill
 PATIENCE = 30  # seconds
@@ -190,7 +190,7 @@ def test_a_server_that_is_killed_while_a_run_waits_loses_no_batch(
     finish(rig, MOST_RUNS)
 
 
-@pytest.mark.matrix(share=24)
+@pytest.mark.matrix(share=40, pool="crashes of tables")
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 @pytest.mark.parametrize("point", FROZEN)
 def test_a_run_that_was_frozen_past_its_lease_changes_nothing(build: Build, point: str, mode: str) -> None:

@@ -3,11 +3,14 @@
 import random
 import time
 
+import matrices
 import pytest
 from e2e.engines.kit import Engine
 
+pytestmark = pytest.mark.matrix(share=2, pool="halves")
+
 PAGES = 8
-KILLS = 20
+KILLS = 20 if matrices.is_long() else 5
 STARTING = 0.5  # seconds until a forked command is running
 
 

@@ -18,6 +18,8 @@ from bizon.engine.runner.adapters import spawning
 from bizon.engine.runner.adapters.spawning import check_children, shared_memory
 from bizon.engine.runner.prerequisites import check_threads
 
+pytestmark = pytest.mark.matrix(share=2, pool="hosts")
+
 BOUND = 60  # seconds; reached only when something hangs
 PIPELINE = """
 import os, sys

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bigquery import Warehouse
 
 
-@pytest.mark.matrix(share=8)
+@pytest.mark.matrix(share=8, pool="BigQuery as a destination")
 class TestBigQuery(InWarehouse):
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import matrices
 import polars as pl
 import pytest
 from connectors.destinations.file.file_runs import Job, ids_in, rows_of
@@ -61,7 +62,7 @@ def merged(folder: Path, paths: list[Path]) -> Path:
     return folder / "merged.parquet"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=matrices.examples(25), deadline=None)
 @given(sizes=st.lists(st.integers(0, 400), min_size=1, max_size=5), group=st.integers(1, 200))
 def test_merged_files_hold_the_rows_of_all_in_order(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], group: int

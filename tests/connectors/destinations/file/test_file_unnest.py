@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import matrices
 import polars as pl
 import pytest
 from connectors.destinations.file.file_runs import rows_of
@@ -235,7 +236,7 @@ _SCALARS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=matrices.examples(60), deadline=None)
 @given(st.lists(st.fixed_dictionaries({}, optional=_SCALARS), min_size=1, max_size=8))
 def test_values_survive_a_round_trip(records: list[dict[str, Any]]) -> None:
     texts = [encode_data(record) for record in records]

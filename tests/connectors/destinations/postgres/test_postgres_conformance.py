@@ -11,7 +11,7 @@ from postgres import PrivateServer
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.testing.destination import DestinationConformance
 
-pytestmark = pytest.mark.matrix(share=12)
+pytestmark = pytest.mark.matrix(share=8, pool="databases as destinations")
 
 
 class TestSixColumns(DestinationConformance):

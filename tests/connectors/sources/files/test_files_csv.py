@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import matrices
 import polars as pl
 import pytest
 from connectors.sources.files.files_kit import read
@@ -186,7 +187,7 @@ def test_the_path_comes_first(tmp_path: Path) -> None:
     assert read(path=path, include_path=True).texts == [f'{{"_file_path":"{path}","_file_name":"a.csv","a":"1"}}']
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=matrices.examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(ANY_VALUE, min_size=width, max_size=width), max_size=8)),
     st.integers(1, 40),
@@ -205,7 +206,7 @@ def test_every_text_of_a_writer_is_read_back(
     assert found.reasons == []
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=matrices.examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["a", "a,b"]), st.text(st.sampled_from('a"",\n\r'), max_size=30))
 @example("a,b", "\r,\na")
 @example("a,b", '"",\n"a"b,\n')

@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import matrices
 import orjson
 import pytest
 from hypothesis import example, given, settings
@@ -54,7 +55,7 @@ def test_a_value_that_is_not_valid_json_is_repaired_or_becomes_text(value: bytes
         assert b"\n" not in texts[0]
 
 
-@settings(max_examples=50)
+@settings(max_examples=matrices.examples(50))
 @given(st.lists(objects | broken, min_size=1, max_size=5))
 @example([b'{"a":1', b'"b":2}'])
 @example([b'{"a":[1}', b"{2]}"])

@@ -40,8 +40,9 @@ def test_windows_of_times_meet(database: Database) -> None:
     url = with_table(database, *(f"({each}, '2024-05-0{each} 10:00:00', {each})" for each in range(1, 6)))
     first = Reading(**incremental(url))
     assert first.ids == ["1", "2", "3", "4", "5"]
-    database[1](f"INSERT INTO t VALUES (6, '{ago(0)}', 6)")
-    database[1](f"UPDATE t SET seen = '{ago(0)}' WHERE id = 2")
+    now = ago(0)
+    database[1](f"INSERT INTO t VALUES (6, '{now}', 6)")
+    database[1](f"UPDATE t SET seen = '{now}' WHERE id = 2")
     time.sleep(TO_SETTLE)
     second = Reading(state=first.state, **incremental(url))
     assert second.ids == ["2", "6"]

@@ -54,7 +54,7 @@ def overtaken_runs_end_the_job(module: ModuleType) -> None:
 
 @guard("engine.runner.resuming", f"{FRESH}[before_success]")
 def jobs_that_may_be_published_are_cancelled(module: ModuleType) -> None:
-    swap(module, "_may_be_published", lambda _inner: lambda *_args: False)
+    swap(module, "may_be_published", lambda _inner: lambda *_args: False)
 
 
 @guard("engine.runner.lease", f"{FAILURES}::test_a_run_whose_predecessor_was_killed_starts_at_once")
