@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Row
-from e2e.crash.table_rig import TableRig, check_between, finish
+from e2e.crash.table_rig import KILLED, TableRig, check_between, finish
 
 pytestmark = pytest.mark.matrix(share=24)
 
@@ -27,7 +27,7 @@ MOST_COMMITS = 24
 """More transactions than a run has: later ones are never reached."""
 COMMITS = [f"{when}_commit:{number}" for number in range(1, MOST_COMMITS + 1) for when in ("before", "after")]
 KILLS = 8
-"""In one test, at random moments of a run; there are 25 such tests for each sync mode."""
+"""In one test, at random moments of a run; there are 25 such tests for each way to write."""
 MOST_RUNS = 3
 LARGE_PAGE = 20_000  # records
 HOLD = """
@@ -139,12 +139,14 @@ def test_a_copied_table_survives_kills_too(build: Build, mode: str) -> None:
         assert connection.execute("SELECT * FROM seen ORDER BY ALL").fetchall() == rig.expected()
 
 
-@pytest.mark.parametrize("mode", [*MODES, STREAMED])
+@pytest.mark.parametrize(("mode", "write_mode"), KILLED)
 @pytest.mark.parametrize("seed", range(25))
 def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(
-    build: Build, mode: str, seed: int
+    build: Build, mode: str, write_mode: str, seed: int
 ) -> None:
     rig, delays = build(mode), random.Random(seed)
+    if write_mode == "merge":
+        rig.merge_by_id()
     begun = time.monotonic()
     assert rig.run() == 0, rig.log()
     usual = time.monotonic() - begun

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Row, is_frozen, thaw
-from e2e.crash.table_rig import TableRig, check_between, finish
+from e2e.crash.table_rig import KILLED, TableRig, check_between, finish
 from postgres import Place, PrivateServer
 
 pytestmark = pytest.mark.matrix(share=24)
@@ -143,9 +143,13 @@ def test_a_copied_or_merged_table_survives_kills_too(build: Build, mode: str, wr
 
 
 @pytest.mark.timeout(1800)  # 200 kills on a busy machine
-@pytest.mark.parametrize("mode", [*MODES, STREAMED])
-def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(build: Build, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "write_mode"), KILLED)
+def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(
+    build: Build, mode: str, write_mode: str
+) -> None:
     rig, delays = build(mode), random.Random(17)
+    if write_mode == "merge":
+        rig.merge_by_id()
     for _ in range(KILLS):
         old = rig.rows()
         was_killed, code = rig.run_and_kill(delays.uniform(0.3, LONGEST))

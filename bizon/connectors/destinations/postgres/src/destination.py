@@ -18,6 +18,7 @@ from bizon.connectors.destinations.postgres.src.reading import PostgresReader, r
 from bizon.connectors.destinations.postgres.src.types import sql_type
 from bizon.destination.column_names import NameRules
 from bizon.destination.merging import merge_of, postgres_merge, run, unusable
+from bizon.destination.system_columns import REMOVED_AT
 from bizon.destination.typed_table import TypedTableDestination
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ class PostgresDestination(TypedTableDestination):
         if reason is not None:
             raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
         catalogue.ensure_key_index(within, self.config.schema_name, output, rule.key)
+        if rule.tombstones is not None:
+            catalogue.ensure_key_index(within, self.config.schema_name, rule.tombstones.name, rule.key, REMOVED_AT)
         run(within, postgres_merge(merge_of(staging, output, columns, rule)))
 
     def _check_name(self, table: str) -> None:
