@@ -1,7 +1,8 @@
 """Which cases of a test ``make test`` runs; ``make test-long`` and BIZON_TEST_LONG=1 run all.
 
 A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
-``pool``, a quarter of the cases of all of them together runs. Another test that uses the
+``pool``, a quarter of the cases of all of them together runs. With ``share=0`` none runs: it needs a program that the
+machines of ``make test`` need not have. Another test that uses the
 fixture ``warehouse`` runs the cases that bring each value of each parameter: it sends a hundred requests to the
 BigQuery emulator, and each costs some ten milliseconds. BIZON_TEST_SEED picks other cases.
 """
@@ -36,7 +37,8 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
         elif "warehouse" in item.fixturenames and hasattr(item, "callspec"):
             coverings[item.nodeid.partition("[")[0]].append(item)
     for (*_, share), cases in shares.items():
-        dropped |= {item.nodeid for item in cases[-(-len(cases) // share) :]}
+        few = -(-len(cases) // share) if share else 0
+        dropped |= {item.nodeid for item in cases[few:]}
     for cases in coverings.values():
         dropped |= {item.nodeid for item in cases} - {item.nodeid for item in covering(cases)}
     return [item for item in items if item.nodeid not in dropped]
