@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from connectors.destinations.postgres.kit import MODES, block, load, page, pipeline
+from connectors.destinations.postgres.kit import block, load
+from connectors.destinations.table_kit import MODES, page, pipeline
 from pgbouncer import SESSIONS, pooled
 from postgres import Place, PrivateServer
 
