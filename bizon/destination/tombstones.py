@@ -46,7 +46,7 @@ class Tombstones:
         return TombstoneTable(name, self._days)
 
     def forget(self, within: "Transaction", output: str) -> None:
-        """Forget what was removed from an output: it begins anew."""
+        """Forget the removed rows of an output that is new, or whose rows are all replaced."""
         within.run("DROP TABLE IF EXISTS {tombstones}", tombstones=self._name(output))
 
     def _name(self, output: str) -> str:

@@ -111,7 +111,7 @@ class TableMerges(TableClaims):
         assert self.by_key(config) == [("3", 6)]
 
     @in_modes((INCREMENTAL,), "merges")
-    def test_rule_8_a_removed_row_stays_away_in_later_runs_until_a_newer_one_comes(
+    def test_rule_8_only_a_newer_row_of_a_later_run_brings_a_removed_one_back(
         self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
     ) -> None:
         self.load(table(mode, **REMOVING), page('{"id":1,"n":1,"v":1}', '{"id":2,"n":1,"v":1}'))

@@ -34,7 +34,7 @@ class Engine:
         self._kind = "TEMP TABLE" if index else "TABLE"
 
     def merged(self, merge: Merge, target: list[Row], *staged: list[Row], times: int = 2) -> list[Row]:
-        """The rows of the target afterwards, sorted. Each list of staged rows is merged so many times."""
+        """The rows of the target afterwards, sorted. Each list of staged rows is merged ``times`` times."""
         columns = (*merge.columns, *merge.kept)
         with closing(self._connection.cursor()) as cursor:
             within = Transaction(cursor, self._style, '"')
@@ -152,7 +152,7 @@ def sent(rows: list[Row]) -> list[Row]:
     staged=st.lists(st.lists(ROW, max_size=6), min_size=1, max_size=4),
     times=st.integers(1, 2),
 )
-def test_with_tombstones_a_removed_row_stays_away_until_a_newer_one_comes(
+def test_with_tombstones_only_a_newer_row_brings_a_removed_one_back(
     engine: Engine, target: list[Row], staged: list[list[Row]], times: int
 ) -> None:
     there = [row[:4] for row in target]

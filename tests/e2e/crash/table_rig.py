@@ -17,7 +17,7 @@ class TableRig(Rig):
         return self.destination.get("primary_key") == ["id"]
 
     def expected(self, pages: int = 4, size: int = 3) -> list[Row]:
-        """Of merged items only the last version."""
+        """As for a file, but only the last version of merged items."""
         rows = super().expected(pages, size)
         return sorted(dict(rows).items()) if self.is_merged else rows
 

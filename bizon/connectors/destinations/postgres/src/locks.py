@@ -23,9 +23,9 @@ ORDER BY array_position(%s, c.relname::text), a.xact_start LIMIT 1
 
 
 def locked(config: "PostgresDetailsConfig", tables: Sequence[str], waiting: int) -> str:
-    """Which table another session holds, in words, with its process id. ``tables``: those of the run, the likeliest
-    first. ``waiting``: the process id of the session that has waited. Asked in a session of its own, so the answer may
-    be that nobody holds them any more."""
+    """Which table another session holds, in words, with its process id. ``tables``: the tables of the run, the
+    likeliest first. ``waiting``: the process id of our session, which has waited. Asked in a session of its own, so the
+    answer may be that nobody holds them any more."""
     names = [*tables, TABLE]
     try:
         with closing(connect(config)) as connection, connection.cursor() as cursor:
