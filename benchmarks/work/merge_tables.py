@@ -2,8 +2,8 @@
 would write for rows whose keys differ. Prints the seconds of both.
 
 ``merge_tables.py ENGINE TOTAL``: ``postgres``, ``duckdb`` or ``duckdb_swap``, and the number of staged rows; half of
-their keys are in the table. It has an index on the key in Postgres and none in DuckDB, for either side. Each side merges
-into a fresh copy of the same table.
+their keys are in the table. It has an index on the key in Postgres and none in DuckDB, for either side. Each side
+merges into a fresh copy of the same table.
 """
 
 import sys
