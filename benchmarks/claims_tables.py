@@ -31,8 +31,12 @@ def postgres_copy(bench: Bench) -> list[Claim]:
 def merges(bench: Bench) -> list[Claim]:
     total = _records(bench) // _OF_THEM_MERGED
     return [
-        _paired(bench, f"wall / bare {name}", "wall", 1.3, ("bizon", "bare"), "merge_tables.py", engine, total)
-        for engine, name in (("postgres", "Postgres"), ("duckdb", "DuckDB"))
+        _paired(bench, f"wall / {name}", "wall", limit, ("bizon", "bare"), "merge_tables.py", engine, total)
+        for engine, name, limit in (
+            ("postgres", "bare Postgres", 1.3),
+            ("duckdb", "bare DuckDB", 1.3),
+            ("duckdb_swap", "DELETE and INSERT in DuckDB", 1.5),
+        )
     ]
 
 

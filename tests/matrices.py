@@ -2,7 +2,8 @@
 
 A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
 ``pool``, in any files, a quarter of the cases of all of them together runs. The cases are chosen to show many tests,
-classes and values of parameters.
+classes and values of parameters. With ``share=0`` none runs: it needs a program that the machines of ``make test`` need
+not have.
 
 Unmarked tests that use a server (``COSTLY``) or run whole pipelines (``PIPELINES``) run the cases that show each test
 and each value of each parameter of their module. Those in a ``DEAREST`` form a pool, of which a sixth runs.
@@ -94,7 +95,7 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
     dropped = {item.nodeid for cases in (*shares.values(), *coverings.values()) for item in cases}
     for (_, share), cases in shares.items():
         shown = {item.nodeid: frozenset([item.originalname, item.parent.nodeid, *_values(item)]) for item in cases}
-        dropped.difference_update(chosen(shown, -(-len(cases) // share)))
+        dropped.difference_update(chosen(shown, -(-len(cases) // share) if share else 0))
     for cases in coverings.values():
         shown = {item.nodeid: frozenset([item.nodeid.partition("[")[0], *_values(item)]) for item in cases}
         dropped.difference_update(chosen(shown))

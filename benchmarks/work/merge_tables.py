@@ -1,9 +1,9 @@
 """Merges staged rows into a table of ten times as many, by the statements of bizon and by the bare ones that a person
 would write for rows whose keys differ. Prints the seconds of both.
 
-``merge_tables.py ENGINE TOTAL``: ``postgres`` or ``duckdb``, and the number of staged rows; half of their keys are in
-the table. The table has an index on the key in Postgres and none in DuckDB, for either side. Each side merges into a
-fresh copy of the same table.
+``merge_tables.py ENGINE TOTAL``: ``postgres``, ``duckdb`` or ``duckdb_swap``, and the number of staged rows; half of
+their keys are in the table. It has an index on the key in Postgres and none in DuckDB, for either side. Each side
+merges into a fresh copy of the same table.
 """
 
 import sys
@@ -88,13 +88,25 @@ def postgres(total: int) -> tuple[float, float]:
 
 
 def duckdb(total: int) -> tuple[float, float]:
-    import duckdb as driver  # only where it is installed
-
+    """Against a person's MERGE INTO."""
     names = ", ".join(_COLUMNS)
     sets = ", ".join(f"{name} = s.{name}" for name in _COLUMNS if name != "id")
     values = ", ".join(f"s.{name}" for name in _COLUMNS)
     bare = f"MERGE INTO items USING staging s ON items.id = s.id WHEN MATCHED THEN UPDATE SET {sets} "
     bare += f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+    return _duckdb(total, bare)
+
+
+def duckdb_swap(total: int) -> tuple[float, float]:
+    """Against a person's DELETE and INSERT."""
+    names = ", ".join(_COLUMNS)
+    delete = "DELETE FROM items USING staging s WHERE items.id = s.id"
+    return _duckdb(total, delete, f"INSERT INTO items ({names}) SELECT {names} FROM staging")
+
+
+def _duckdb(total: int, *bare: str) -> tuple[float, float]:
+    import duckdb as driver  # only where it is installed
+
     with tempfile.TemporaryDirectory() as folder, driver.connect(str(Path(folder) / "bench.duckdb")) as connection:
         within = Transaction(connection, "qmark", '"')
         fill(within, total, "range({}, {} + 1) r(i)")
@@ -105,8 +117,8 @@ def duckdb(total: int) -> tuple[float, float]:
             within.run("BEGIN")
             return timed(merge, lambda: within.run("COMMIT"))
 
-        return medians(side, lambda: run(within, duckdb_merge(_MERGE)), lambda: within.run(bare))
+        return medians(side, lambda: run(within, duckdb_merge(_MERGE)), lambda: [within.run(each) for each in bare])
 
 
 if __name__ == "__main__":
-    print(*{"postgres": postgres, "duckdb": duckdb}[sys.argv[1]](int(sys.argv[2])))
+    print(*{"postgres": postgres, "duckdb": duckdb, "duckdb_swap": duckdb_swap}[sys.argv[1]](int(sys.argv[2])))

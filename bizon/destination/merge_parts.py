@@ -4,7 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bizon.destination.system_columns import REMOVED_AT
+
 Deletes = Literal["ignore", "flag", "remove"]
+
+RANK = "_bizon_rank"
+"""The version of a staged row; of a deletion without one, the largest of its key that arrived before it."""
 
 
 class Statement(NamedTuple):
@@ -25,10 +30,11 @@ class Merge:
     * ``ignore``: such rows are left out. ``deleted`` may be None: no row says so.
     * ``flag``: the row of the table keeps its values, except for ``marks``, and has true in ``deleted``, which is
       one of ``columns``. A deletion without a version is as new as its key is when it arrives.
-    * ``remove``: the row leaves the table. An older row that arrives later brings it back, since nothing is left to
-      compare it with.
+    * ``remove``: the row leaves the table. An older row that arrives later brings it back, unless there are
+      ``tombstones``.
 
     ``kept``: columns of the target that somebody else has added; a row that is replaced keeps their values.
+    ``tombstones``: for ``remove`` and a version, the table that remembers removed keys, see ``merge_tombstones.py``.
     """
 
     target: str
@@ -41,6 +47,7 @@ class Merge:
     deleted: str | None = None
     marks: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    tombstones: "TombstoneTable | None" = None
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -48,10 +55,21 @@ class Merge:
         if self.deletes != "ignore" and self.deleted is None:
             raise ValueError(f"deletes: {self.deletes} needs the column that says which rows are deleted")
         flag = self.deleted if self.deletes == "flag" else None
+        if self.tombstones is not None and (self.deletes != "remove" or self.version is None):
+            raise ValueError("tombstones are for `deletes: remove` and rows with a version")
         needed = (*self.keys, *self.marks, *filter(None, (self.version, flag)))
         missing = [name for name in needed if name not in self.columns]
         if missing:
             raise ValueError(f"'{missing[0]}' is not a column that the merge writes")
+
+
+@dataclass(frozen=True)
+class TombstoneTable:
+    """A table with the keys, the version and ``REMOVED_AT`` of removed rows; its versions are never null. ``days``: the
+    age at which a merge deletes a tombstone."""
+
+    name: str
+    days: int
 
 
 class Parts:
@@ -62,6 +80,8 @@ class Parts:
         extra = (*merge.arrival, *filter(None, (merge.version, merge.deleted)), *merge.kept)
         columns = dict.fromkeys((*merge.columns, *extra))
         self._keys = {name: f"c{number}" for number, name in enumerate(columns)}
+        stones = merge.tombstones
+        self._aside = {} if stones is None else {"tombstones": stones.name, "removed_at": REMOVED_AT}
 
     def __getitem__(self, name: str) -> str:
         return f"{{{self._keys[name]}}}"
@@ -71,40 +91,32 @@ class Parts:
 
     def statement(self, text: str) -> Statement:
         names = {key: name for name, key in self._keys.items()}
-        return Statement(text, {**names, "target": self._merge.target, "staging": self._merge.staging})
+        return Statement(text, {**names, "target": self._merge.target, "staging": self._merge.staging, **self._aside})
 
-    @property
-    def live(self) -> str:
+    def live(self, row: str = "") -> str:
+        """The condition that a staged row is not deleted; empty: none is. ``row``: its alias with a dot."""
         deleted = self._merge.deleted
-        return "" if deleted is None else f"{self[deleted]} IS NOT TRUE"
+        return "" if deleted is None else f"{row}{self[deleted]} IS NOT TRUE"
 
-    @property
-    def dead(self) -> str:
-        return f"{self[str(self._merge.deleted)]} IS TRUE"
+    def dead(self, row: str = "") -> str:
+        """The condition that a staged row is deleted."""
+        return f"{row}{self[str(self._merge.deleted)]} IS TRUE"
 
-    def same(self, row: str) -> str:
-        return " AND ".join(f"t.{self[key]} = {row}.{self[key]}" for key in self._merge.keys)
+    def same(self, row: str, other: str = "t") -> str:
+        return " AND ".join(f"{other}.{self[key]} = {row}.{self[key]}" for key in self._merge.keys)
 
-    def distinct(self, where: str = "") -> str:
-        """The newest staged row of each key, among those that a condition allows."""
-        source, order, condition = self._ranked(where)
+    def distinct(self, where: str = "", more: str = "") -> str:
+        """The newest staged row of each key, among those that a condition allows. ``more``: further columns."""
+        source, order, condition = self.ranked(where)
         keys = self.all(self._merge.keys)
-        return f"(SELECT DISTINCT ON ({keys}) {self._chosen} FROM {source}{condition} ORDER BY {keys}, {order})"
-
-    def unbeaten(self, where: str = "") -> str:
-        """The same, as DuckDB does it fastest: only the rows of keys that come more than once are compared."""
-        source, order, condition = self._ranked(where)
-        keys, arrival = self.all(self._merge.keys), self.all(self._merge.arrival)
-        again = f"SELECT {keys} FROM {source}{condition} GROUP BY {keys} HAVING count(*) > 1"
-        place = f"row_number() OVER (PARTITION BY {keys} ORDER BY {order})"
-        beaten = f"SELECT {arrival} FROM {source} JOIN ({again}) a USING ({keys}){condition} QUALIFY {place} > 1"
-        return f"(SELECT {self._chosen} FROM {{staging}} ANTI JOIN ({beaten}) b USING ({arrival}){condition})"
+        return f"(SELECT DISTINCT ON ({keys}) {self.chosen}{more} FROM {source}{condition} ORDER BY {keys}, {order})"
 
     @property
-    def _chosen(self) -> str:
+    def chosen(self) -> str:
+        """The columns of a staged row that a merge needs."""
         return self.all(dict.fromkeys((*self._merge.columns, *filter(None, (self._merge.deleted,)))))
 
-    def _ranked(self, where: str) -> tuple[str, str, str]:
+    def ranked(self, where: str = "") -> tuple[str, str, str]:
         """Staged rows with their rank, the order of rows with the same key, and the condition."""
         merge = self._merge
         source, order = "{staging}", [f"{self[name]} DESC" for name in merge.arrival]
@@ -112,8 +124,8 @@ class Parts:
             rank = self[merge.version]
             if merge.deletes != "ignore":
                 seen = f"max({rank}) OVER (PARTITION BY {self.all(merge.keys)} ORDER BY {self.all(merge.arrival)})"
-                source = f"(SELECT *, CASE WHEN {self.dead} THEN coalesce({rank}, {seen}) ELSE {rank} END"
-                source, rank = f"{source} AS _bizon_rank FROM {{staging}}) r", "_bizon_rank"
+                source = f"(SELECT *, CASE WHEN {self.dead()} THEN coalesce({rank}, {seen}) ELSE {rank} END"
+                source, rank = f"{source} AS {RANK} FROM {{staging}}) r", RANK
             order.insert(0, f"{rank} DESC NULLS LAST")
         return source, ", ".join(order), f" WHERE {where}" if where else ""
 
@@ -126,14 +138,6 @@ class Parts:
         unknown = f" OR {row}.{version} IS NULL" if dead else ""
         return f"(t.{version} IS NULL OR {row}.{version} >= t.{version}{unknown})"
 
-    def unless_newer(self, row: str) -> str:
-        """The condition that no row of the target is newer; empty: always."""
-        if self._merge.version is None:
-            return ""
-        version = self[self._merge.version]
-        newer = f"(t.{version} > {row}.{version} OR t.{version} IS NOT NULL AND {row}.{version} IS NULL)"
-        return f" WHERE NOT EXISTS (SELECT 1 FROM {{target}} t WHERE {self.same(row)} AND {newer})"
-
     def flagged(self, row: str, target: str) -> str:
         """The changes to a row whose key is deleted."""
         merge = self._merge
@@ -142,20 +146,3 @@ class Parts:
             sets[merge.version] = f"coalesce({row}.{self[merge.version]}, {target}.{self[merge.version]})"
         sets[str(merge.deleted)] = "TRUE"
         return ", ".join(f"{self[name]} = {value}" for name, value in sets.items() if name not in merge.keys)
-
-    def swapped(self, rows: str) -> list[Statement]:
-        """Rows replace the old ones of their keys, by way of a temporary table."""
-        merge = self._merge
-        chosen, old = self.all(of="s."), ""
-        if merge.kept:
-            keys = self.all(merge.keys, "s.")
-            chosen = f"DISTINCT ON ({keys}) {chosen}, {self.all(merge.kept, 't.')}"
-            old = f" LEFT JOIN {{target}} t ON {self.same('s')}"
-        newest = f"SELECT {chosen} FROM {rows} s{old}{self.unless_newer('s')}"
-        written = self.all((*merge.columns, *merge.kept))
-        return [
-            self.statement(f"CREATE OR REPLACE TEMP TABLE _bizon_newest AS {newest}"),
-            self.statement(f"DELETE FROM {{target}} AS t USING _bizon_newest s WHERE {self.same('s')}"),
-            self.statement(f"INSERT INTO {{target}} ({written}) SELECT {written} FROM _bizon_newest"),
-            self.statement("DROP TABLE _bizon_newest"),
-        ]

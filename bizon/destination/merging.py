@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from bizon.destination.column_types import ColumnType, Kind
 from bizon.destination.merge_parts import Deletes, Merge, Parts, Statement
+from bizon.destination.merge_swaps import Swaps
+from bizon.destination.merge_tombstones import expired, returned, swapped_in, unless_forbidden, upserted
 from bizon.destination.system_columns import DELETED, SYSTEM_COLUMNS
 from bizon.destination.typed import RESCUED
 
@@ -40,6 +42,7 @@ def merge_of(staging: str, output: str, columns: Sequence[str], rule: "MergeRule
         DELETED if is_flagged else rule.removed,
         tuple(marks) if is_flagged else (),
         tuple(kept),
+        rule.tombstones,
     )
 
 
@@ -66,35 +69,44 @@ def postgres_merge(merge: Merge) -> list[Statement]:
         f"{conflict} DO UPDATE SET {sets}{f' WHERE {guard}' if guard else ''}" if sets else f"{conflict} DO NOTHING"
     )
     if merge.deletes == "ignore":
-        return [sql.statement(f"{into} {sql.distinct(sql.live)} s {upsert}")]
+        return [sql.statement(f"{into} {sql.distinct(sql.live())} s {upsert}")]
     if merge.deletes == "flag":
         dead = f"{conflict} DO UPDATE SET {sql.flagged('excluded', 't')} WHERE {sql.not_older('excluded', dead=True)}"
         return [
-            sql.statement(f"{into} {sql.distinct(sql.live)} s {upsert}"),
-            sql.statement(f"{into} {sql.distinct()} s WHERE {sql.dead} {dead}"),
+            sql.statement(f"{into} {sql.distinct(sql.live())} s {upsert}"),
+            sql.statement(f"{into} {sql.distinct()} s WHERE {sql.dead()} {dead}"),
         ]
-    gone = f"DELETE FROM {{target}} AS t USING {sql.distinct()} s WHERE {sql.dead} AND {sql.same('s')}"
+    gone = f"DELETE FROM {{target}} AS t USING {sql.distinct()} s WHERE {sql.dead('s.')} AND {sql.same('s')}"
     return [
-        sql.statement(f"{into} {sql.distinct()} s WHERE {sql.live} {upsert}"),
+        *expired(sql, merge),
+        *upserted(sql, merge),
+        sql.statement(f"{into} {sql.distinct()} s WHERE {sql.live()}{unless_forbidden(sql, merge)} {upsert}"),
         sql.statement(f"{gone} AND {sql.not_older('s', dead=True)}"),
+        *returned(sql, merge),
     ]
 
 
 def duckdb_merge(merge: Merge) -> list[Statement]:
     """The merge for DuckDB 1.4 and newer. It needs no index: rows are deleted and inserted, which takes DuckDB a tenth
     of the time of an update."""
-    sql = Parts(merge)
-    if merge.deletes == "ignore":
-        return sql.swapped(sql.unbeaten(sql.live))
+    sql = Swaps(merge)
     if merge.deletes == "remove":
-        gone = f"DELETE FROM {{target}} AS t USING {sql.unbeaten()} s WHERE {sql.dead} AND {sql.same('s')}"
-        live = sql.swapped(f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.live})")
-        return [*live, sql.statement(f"{gone} AND {sql.not_older('s', dead=True)}")]
-    dead = f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.dead})"
+        return [
+            *expired(sql, merge),
+            *sql.begun(only_live=False),
+            *swapped_in(sql, merge, sql.newest()),
+            *sql.swapped(only_live=False),
+            *returned(sql, merge),
+            *sql.ended(),
+        ]
+    live = [*sql.begun(only_live=True), *sql.swapped(only_live=True), *sql.ended()]
+    if merge.deletes == "ignore":
+        return live
+    dead = f"(SELECT * FROM {sql.unbeaten()} s WHERE {sql.dead()})"
     update = f"UPDATE {{target}} AS t SET {sql.flagged('s', 't')} FROM {dead} s WHERE {sql.same('s')}"
     absent = f"WHERE NOT EXISTS (SELECT 1 FROM {{target}} t WHERE {sql.same('s')})"
     return [
-        *sql.swapped(sql.unbeaten(sql.live)),
+        *live,
         sql.statement(f"{update} AND {sql.not_older('s', dead=True)}"),
         sql.statement(f"INSERT INTO {{target}} ({sql.all()}) SELECT {sql.all()} FROM {dead} s {absent}"),
     ]

@@ -9,6 +9,8 @@ from bizon.destination.column_names import NameRules
 from bizon.destination.column_types import column_type
 from bizon.destination.config import AbstractDestinationDetailsConfig, DestinationColumn, RecordSchemaConfig
 
+_MOST_DAYS = 36_500
+
 
 class SchemaMode(StrEnum):
     """How a table follows its records. ``evolve``: it gets new and wider columns. ``freeze``: its columns stay, and
@@ -160,6 +162,13 @@ class TypedTableDetailsConfig(AbstractDestinationDetailsConfig):
         min_length=1,
         description="Key that marks a record as deleted, for `deletes`: any value but null, false, 0 and their text.",
     )
+    tombstone_days: int = Field(
+        default=90,
+        ge=0,
+        le=_MOST_DAYS,
+        description="Days for which `deletes: remove` remembers the keys of removed rows, so that an older row that "
+        "arrives late does not come back; 0 = not at all.",
+    )
     schema_mode: SchemaMode = Field(
         default=SchemaMode.EVOLVE,
         description="evolve = the table gets new and wider columns | freeze = its columns stay, the rest goes to "
@@ -191,6 +200,8 @@ class TypedTableDetailsConfig(AbstractDestinationDetailsConfig):
             raise ValueError(f"`{merged[0]}` is for `write_mode: merge`")
         if (self.deletes is Deletes.IGNORE) != (self.deleted_field is None):
             raise ValueError("`deletes: flag` and `remove` need `deleted_field`, and it needs one of them")
+        if self.deletes is not Deletes.REMOVE and self.tombstone_days != _DEFAULT["tombstone_days"]:
+            raise ValueError("`tombstone_days` is for `deletes: remove`")
         twice = _first_twice(schema.destination_id for schema in self.record_schemas or ())
         if twice is not None:
             raise ValueError(f"`record_schemas` has more than one entry for destination_id '{twice}'")
@@ -205,7 +216,7 @@ class TypedTableDetailsConfig(AbstractDestinationDetailsConfig):
         return self.write_mode is RowWriteMode.MERGE
 
 
-_OF_MERGE = ("primary_key", "version", "deletes", "deleted_field")
+_OF_MERGE = ("primary_key", "version", "deletes", "deleted_field", "tombstone_days")
 _OF_COLUMNS = ("record_schemas", "write_mode", *_OF_MERGE, "schema_mode", "flatten", "naming")
 _DEFAULT = {name: field.default for name, field in TypedTableDetailsConfig.model_fields.items()}
 

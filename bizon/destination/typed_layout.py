@@ -13,6 +13,7 @@ from bizon.destination.columns import Column
 from bizon.destination.models import WriteMode
 from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
 from bizon.destination.system_columns import ID, PAGE, ROW, SYSTEM_COLUMNS
+from bizon.destination.tombstones import Tombstones
 from bizon.destination.typed_staging import TypedStaging
 from bizon.destination.typed_tables import apply, copy_rows, create
 
@@ -35,6 +36,7 @@ class TypedColumns(TableLayout):
 
     def __init__(self, tables: "TypedTables", rows: "TypedRows", commits: "Commits", verifies: "Verify") -> None:
         self._tables = tables
+        self._tombstones = Tombstones(tables, 0 if rows.keys is None else rows.keys.tombstone_days)
         self._rows = rows
         self._commits = commits
         self._verifies = verifies
@@ -52,6 +54,7 @@ class TypedColumns(TableLayout):
             if not there:
                 declared = {column.name: column.type for column in self._rows.planner.missing(output, {})}
                 create(within, self._tables, output, {**ours, **declared}, "TABLE")
+                self._tombstones.forget(within, output)
             elif ID not in there:
                 raise DestinationConnectionError(
                     f"table '{output}' has no column {ID}: bizon did not create it, or `unnest` was false then. Write "
@@ -107,6 +110,7 @@ class TypedColumns(TableLayout):
             if rule is None and self._swap(within, output, staging.name, staged, after):
                 return
             within.run("DELETE FROM {output}", output=output)
+            self._tombstones.forget(within, output)
         if rule is None:
             copy_rows(within, staging.name, output, columns)
         else:
@@ -140,7 +144,10 @@ class TypedColumns(TableLayout):
     def _merge(self, within: "Transaction", staging: str, output: str, columns: list[str], rule: "MergeRule") -> None:
         if self._tables.merge_into is None:
             raise DestinationConnectionError("this destination has no `write_mode: merge`")
-        self._tables.merge_into(within, staging, output, columns, rule)
+        there = self._tables.columns_of(within, output)
+        known = {name: kind for name, kind in there.items() if kind is not None}
+        tombstones = self._tombstones.ready(within, output, rule, known)
+        self._tables.merge_into(within, staging, output, columns, replace(rule, tombstones=tombstones))
 
 
 def _match(

@@ -25,12 +25,14 @@ class Rows(NamedTuple):
 @dataclass(frozen=True)
 class Keys:
     """How a pipeline merges. ``key``, ``version``: keys of records; without a key, the id of the record identifies the
-    row. ``deleted``: the key that marks a record as deleted; ``removes``: such rows are removed, not flagged."""
+    row. ``deleted``: the key that marks a record as deleted; ``removes``: such rows are removed, not flagged.
+    ``tombstone_days``: how long removed keys are remembered."""
 
     key: Sequence[str] = ()
     version: str | None = None
     deleted: str | None = None
     removes: bool = False
+    tombstone_days: int = 0
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,8 @@ class TypedTableDestination(SqlTableDestination):
         if not config.is_merged:
             return None
         version = config.version or self.sync_metadata.cursor_field
-        return Keys(config.primary_key or (), version, config.deleted_field, config.deletes is Deletes.REMOVE)
+        removes = config.deletes is Deletes.REMOVE
+        return Keys(config.primary_key or (), version, config.deleted_field, removes, config.tombstone_days)
 
 
 def _types(columns: "Sequence[DestinationColumn]") -> dict[str, ColumnType]:

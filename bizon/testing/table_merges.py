@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bizon.testing.destination_claims import INCREMENTAL, every_mode, in_modes
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, every_mode, in_modes
 from bizon.testing.table_claims import OpenTable, TableClaims, page
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MERGE: dict[str, Any] = {"write_mode": "merge", "primary_key": ["id"]}
 VERSIONED: dict[str, Any] = {**MERGE, "version": "v"}
+REMOVING: dict[str, Any] = {**VERSIONED, "deletes": "remove", "deleted_field": "gone"}
 
 
 class TableMerges(TableClaims):
@@ -93,8 +94,42 @@ class TableMerges(TableClaims):
             page('{"id":1,"n":1,"v":1}', '{"id":2,"n":2,"v":1}', '{"id":3,"n":3,"v":5}'),
             page('{"id":1,"n":1,"v":2,"gone":true}', '{"id":3,"n":3,"v":4,"gone":true}', '{"id":4,"v":1,"gone":true}'),
         ]
-        self.load(table(mode, **VERSIONED, deletes="remove", deleted_field="gone"), *pages)
+        self.load(table(mode, **REMOVING), *pages)
         assert [key for key, _ in self.by_key(config)] == ["2", "3"], "3 was changed after it was deleted"
+
+    @every_mode("merges")
+    def test_rule_8_a_late_row_does_not_bring_a_removed_one_back(
+        self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
+    ) -> None:
+        job = self.begin(table(mode, **REMOVING))
+        first = page('{"id":1,"n":1,"v":1}', '{"id":2,"n":1,"v":1}', '{"id":3,"n":1,"v":1}')
+        gone = page('{"id":1,"v":5,"gone":true}', '{"id":2,"gone":true}', '{"id":3,"v":5,"gone":true}')
+        late = page('{"id":1,"n":4,"v":4}', '{"id":2,"n":0,"v":0}', '{"id":3,"n":6,"v":6}')
+        for number, records in enumerate((first, gone, late)):
+            self.deliver(job, number, records)
+        job.end()
+        assert self.by_key(config) == [("3", 6)]
+
+    @in_modes((INCREMENTAL,), "merges")
+    def test_rule_8_only_a_newer_row_of_a_later_run_brings_a_removed_one_back(
+        self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
+    ) -> None:
+        self.load(table(mode, **REMOVING), page('{"id":1,"n":1,"v":1}', '{"id":2,"n":1,"v":1}'))
+        self.load(table(mode, **REMOVING), page('{"id":1,"v":5,"gone":true}'))
+        self.load(table(mode, **REMOVING), page('{"id":1,"n":4,"v":4}', '{"id":2,"n":2,"v":12345678901234567890}'))
+        assert [key for key, _ in self.by_key(config)] == ["2"], "of another type, the version is compared all the same"
+        self.load(table(mode, **REMOVING), page('{"id":1,"n":4,"v":4}'))
+        assert [key for key, _ in self.by_key(config)] == ["2"]
+        self.load(table(mode, **REMOVING), page('{"id":1,"n":6,"v":6}'))
+        assert self.by_key(config) == [("1", 6), ("2", 2)]
+
+    @in_modes((INCREMENTAL,), "merges")
+    def test_rule_8_a_full_refresh_brings_a_removed_row_back(
+        self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
+    ) -> None:
+        self.load(table(mode, **REMOVING), page('{"id":1,"v":5,"gone":true}', '{"id":2,"n":2,"v":1}'))
+        self.load(table(FULL_REFRESH, **REMOVING), page('{"id":1,"n":4,"v":4}'))
+        assert self.by_key(config) == [("1", 4)]
 
     @in_modes((INCREMENTAL,), "merges")
     def test_rule_8_a_deleted_record_may_stay_with_a_flag(

@@ -29,7 +29,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "destination/columns.py destination/evidence.py destination/fitting.py"),
     (2, "destination/leaves.py destination/moments.py destination/rescued.py destination/shaped.py"),
     (2, "destination/table_schema.py destination/typed*.py destination/commits.py destination/system_columns.py"),
-    (2, "destination/merge_rule.py destination/merging.py destination/merge_parts.py destination/rescue_tally.py"),
+    (2, "destination/merging.py destination/merge_*.py destination/tombstones.py destination/rescue_tally.py"),
     (2, "destination/fence.py destination/readable.py destination/column_receipts.py"),
     (2, "source/body.py source/answers.py source/retries.py source/redirects.py source/failures.py source/pages.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),

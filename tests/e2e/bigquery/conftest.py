@@ -11,7 +11,13 @@ from e2e.crash.crash_kit import Rig, Row
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-DESTINATIONS = ["bigquery", "bigquery_background", "bigquery_streaming_v2"]
+DESTINATIONS = [
+    "bigquery",
+    "bigquery_background",
+    "bigquery_streaming_v2",
+    "bigquery_inferred",
+    "bigquery_streaming_v2_inferred",
+]
 _ASIDE = {"async_load": True, "load_files_per_job": 2, "load_max_in_flight_jobs": 1}
 
 
@@ -22,9 +28,13 @@ class WarehouseRig(Rig):
         super().__init__(folder, mode, "json", **source)
         self.warehouse = warehouse
         self.destination = {**warehouse.keys, "destination_id": "out", "buffer_size": 0}
-        self.name = destination.removesuffix("_background")
+        self.name = destination.removesuffix("_background").removesuffix("_inferred")
+        self.infers = destination.endswith("_inferred")
+        self.destination |= {"unnest": True} if self.infers else {}
         if self.name == "bigquery":
-            self.destination |= {"gcs_buffer_bucket": warehouse.bucket, **(_ASIDE if destination != self.name else {})}
+            self.destination["gcs_buffer_bucket"] = warehouse.bucket
+        if destination.endswith("_background"):
+            self.destination |= _ASIDE
 
     @property
     def destination_block(self) -> dict[str, Any]:
@@ -33,13 +43,15 @@ class WarehouseRig(Rig):
     def rows(self) -> list[Row] | None:
         if "out" not in self.warehouse.tables():
             return None
-        found = []
-        for row in self.warehouse.records("out"):
-            item = json.loads(row["source_data"])
-            if str(item["id"]) != row["source_record_id"]:
-                raise ValueError(f"the content of another record: {row}")
-            found.append((int(item["id"]), int(item["version"])))
-        return sorted(found)
+        if self.infers:
+            found = [(row["_source_record_id"], row) for row in self.warehouse.rows("out")]
+        else:
+            rows = self.warehouse.records("out")
+            found = [(row["source_record_id"], json.loads(row["source_data"])) for row in rows]
+        foreign = [id_ for id_, item in found if str(item["id"]) != id_]
+        if foreign:
+            raise ValueError(f"the content of another record: {foreign}")
+        return sorted((int(item["id"]), int(item["version"])) for _, item in found)
 
     def leftovers(self) -> list[str]:
         return [name for name in self.warehouse.tables() if name != "out"] + self.warehouse.objects()

@@ -24,6 +24,7 @@ POINTS = {
     "bigquery_background": ["after_upload:2", "after_load:2", "after_cursor:2"],
     "bigquery_streaming_v2": [point for point in OLD if "upload" not in point] + ["after_append:2", *NEW],
 }
+POINTS |= {f"{name}_inferred": POINTS[name] for name in ("bigquery", "bigquery_streaming_v2")}
 CASES = [(name, mode, point) for name in DESTINATIONS for mode in MODES for point in POINTS[name]]
 """Loads in the background publish as the others do."""
 KILLS = 13 if matrices.is_long() else 3  # each of four pipelines

@@ -2,11 +2,28 @@
 
 from abc import abstractmethod
 
-from e2e.crash.crash_kit import Rig, Row
+from e2e.crash.crash_kit import MODES, STREAMED, Rig, Row
+
+KILLED = [*((mode, "append") for mode in (*MODES, STREAMED)), (MODES[1], "merge"), (STREAMED, "merge")]
+"""Sync mode and write mode of runs that are killed at random."""
 
 
 class TableRig(Rig):
     """A pipeline into a table."""
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether an item replaces the one with its id."""
+        return self.destination.get("primary_key") == ["id"]
+
+    def expected(self, pages: int = 4, size: int = 3) -> list[Row]:
+        """As for a file, but only the last version of merged items."""
+        rows = super().expected(pages, size)
+        return sorted(dict(rows).items()) if self.is_merged else rows
+
+    def merge_by_id(self) -> None:
+        """From now on an item replaces the one with its id."""
+        self.destination |= {"write_mode": "merge", "primary_key": ["id"], "version": "version"}
 
     @abstractmethod
     def tables(self) -> list[str]:
@@ -16,7 +33,10 @@ class TableRig(Rig):
 def check_between(rig: TableRig, old: list[Row] | None) -> None:
     """After a kill: the old table or the new one; a stream has some of the new rows, each once."""
     found = rig.rows() or []
-    if not rig.is_stream:
+    if rig.is_merged and rig.is_stream:
+        assert [id_ for id_, _ in found] == [id_ for id_, _ in rig.expected()]
+        assert set(found) <= {*(old or []), *rig.expected()}
+    elif not rig.is_stream:
         assert found in (old, rig.expected())
     else:
         assert len(set(found)) == len(found)

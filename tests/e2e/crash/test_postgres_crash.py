@@ -3,6 +3,7 @@ job, and every record is there once. In between a reader sees the old table or t
 ``crash_cli.py``."""
 
 import random
+import re
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ import matrices
 import pytest
 from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Row, is_frozen, thaw
-from e2e.crash.table_rig import TableRig, check_between, finish
+from e2e.crash.table_rig import KILLED, TableRig, check_between, finish
 from postgres import Place, PrivateServer
 
 pytestmark = pytest.mark.matrix(share=40, pool="crashes of tables")
@@ -28,8 +29,12 @@ COMMITS = [f"{when}_commit:{number}" for number in range(1, MOST_COMMITS + 1) fo
 FROZEN = [f"{when}_commit:{number}" for number in range(6, 22) for when in ("before", "after")]
 KILLS = 200 if matrices.is_long() else 6
 CRASHES = 20 if matrices.is_long() else 2
+LOCK_TIMEOUT = 30 if matrices.is_long() else 1
+MOST_WAITS = 6  # a write is tried again as often, and pauses in between
 MOST_RUNS = 4
 LONGEST = 2.5  # seconds until a random kill
+LARGE_PAGE = 20_000  # records
+LARGEST_FILE = 5 * 1024 * 1024
 PATIENCE = 30  # seconds
 DATABASE = "crash"
 
@@ -143,9 +148,13 @@ def test_a_copied_or_merged_table_survives_kills_too(build: Build, mode: str, wr
 
 
 @pytest.mark.timeout(1800)  # 200 kills on a busy machine
-@pytest.mark.parametrize("mode", [*MODES, STREAMED])
-def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(build: Build, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "write_mode"), KILLED)
+def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(
+    build: Build, mode: str, write_mode: str
+) -> None:
     rig, delays = build(mode), random.Random(17)
+    if write_mode == "merge":
+        rig.merge_by_id()
     for _ in range(KILLS):
         old = rig.rows()
         was_killed, code = rig.run_and_kill(delays.uniform(0.3, LONGEST))
@@ -206,16 +215,37 @@ def test_a_run_that_was_frozen_past_its_lease_changes_nothing(build: Build, poin
     finish(rig, MOST_RUNS)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_full_disk_of_the_server_ends_the_run_which_resumes(
+    build: Build, private_postgres: PrivateServer, mode: str
+) -> None:
+    rig = build(mode)
+    rig.source["page_size"] = LARGE_PAGE
+    old = rig.rows()
+    private_postgres.stop()
+    private_postgres.start(LARGEST_FILE)
+    assert rig.run() == 1
+    private_postgres.stop()
+    private_postgres.start()
+    assert re.search(r"schema public: could not extend file .*: File too large", rig.log()), rig.log()
+    assert "Traceback" not in rig.log()
+    assert rig.rows() == old
+    assert rig.run() == 0, rig.log()
+    assert len(rig.rows() or []) == len(old or []) * (mode == "incremental") + 3 * LARGE_PAGE
+
+
+@pytest.mark.timeout(600)  # with the real limit
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 def test_a_reader_that_holds_its_lock_ends_the_run_with_a_clear_error_and_the_run_resumes(
     build: Build, mode: str
 ) -> None:
-    rig = build(mode, lock_timeout=1)
+    rig = build(mode, lock_timeout=LOCK_TIMEOUT)
     with closing(rig.place.connect()) as reader:
         reader.execute("BEGIN")
         reader.execute("LOCK TABLE items IN SHARE MODE")
-        assert rig.run() == 1
-    assert "another session holds a lock on a table" in rig.log()
+        assert rig.run(timeout=60 + LOCK_TIMEOUT * MOST_WAITS) == 1
+        assert f"session {reader.info.backend_pid} (user 'bizon') holds ShareLock on table 'items'" in rig.log()
+    assert f"`lock_timeout` of {LOCK_TIMEOUT} s is over" in rig.log()
     assert "the run resumes" in rig.log()
     finish(rig, MOST_RUNS)
 

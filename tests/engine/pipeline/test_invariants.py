@@ -6,7 +6,7 @@ that touches it or the state; the next run gets what survived.
 
 from typing import Any
 
-<<<<<<< HEAD
+import matrices
 from engine.pipeline.world import (
     ROWS_BEFORE,
     CountingBuffer,
@@ -18,11 +18,6 @@ from engine.pipeline.world import (
     has_succeeded,
 )
 from fakes import ScriptedSource, memory_backend, pipeline, sync_metadata
-=======
-import matrices
-import polars as pl
-from fakes import KEY, ListDestination, ScriptedSource, memory_backend, pipeline, sync_metadata
->>>>>>> wt-ci
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,30 +93,7 @@ def run_once(world: World, backend: AbstractBackend, mode: str, pages: list[Any]
     return published
 
 
-<<<<<<< HEAD
-@settings(max_examples=150, deadline=None)
-=======
-class _Never:
-    def is_set(self) -> bool:
-        return False
-
-    def set(self) -> None:
-        return None
-
-
-class _CountingBuffer(DestinationBuffer):
-    """Due after ``pages`` pages, so that batches span pages."""
-
-    def __init__(self, pages: int) -> None:
-        super().__init__(1, 0)
-        self._most = pages
-
-    def is_due(self) -> bool:
-        return len(self._pages) >= self._most
-
-
 @settings(max_examples=matrices.examples(240), deadline=None)
->>>>>>> wt-ci
 @given(
     sizes=st.lists(st.integers(0, 3), min_size=1, max_size=8),
     crashes=st.lists(st.integers(1, 30), max_size=6),

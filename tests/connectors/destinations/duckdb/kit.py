@@ -1,21 +1,15 @@
-"""Pipelines into a DuckDB file, with the parts of the loader and of the state played by the test."""
+"""Pipelines into a DuckDB file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from connectors.destinations import table_kit
 
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
-from bizon.destination.destination import DestinationFactory
-from bizon.engine.backend.backend import BackendFactory
 from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceRecord
-from bizon.testing.destination_jobs import Pipeline
 
-FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
-MODES = [FULL_REFRESH, INCREMENTAL, STREAM]
 SYSTEM = (
     "_bizon_id",
     "_bizon_extracted_at",
@@ -30,29 +24,9 @@ def block(database: Path, **settings: Any) -> DuckdbConfig:
     return DuckdbConfig(name="duckdb", config={"database": str(database), "destination_id": "items", **settings})
 
 
-@contextmanager
-def pipeline(config: DuckdbConfig, mode: SourceSyncModes) -> Iterator[Pipeline]:
-    def build(metadata: Any, details: Any, backend: Any, callback: Any, monitor: Any) -> Any:
-        whole = config.model_copy(update={"config": details})
-        return DestinationFactory.get_destination(metadata, whole, backend, callback, monitor)
-
-    with BackendFactory.in_memory() as backend:
-        backend.create_all_tables()
-        into = Pipeline(build, config, mode, backend)
-        yield into
-        into.close()
-
-
 def load(database: Path, mode: SourceSyncModes, *pages: list[SourceRecord], **settings: Any) -> None:
     """Run a job that is not the first of its pipeline."""
-    with pipeline(block(database, **settings), mode) as into:
-        into.has_history = True
-        into.load(*pages)
-
-
-def page(*records: dict[str, Any]) -> list[SourceRecord]:
-    """A page of records; the key ``id`` is the id of the record, else its position."""
-    return [SourceRecord(id=str(data.get("id", place)), data=data) for place, data in enumerate(records)]
+    table_kit.load(block(database, **settings), mode, *pages)
 
 
 def sql(database: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -65,3 +39,22 @@ def columns(database: Path, table: str = "items") -> dict[str, str]:
     """The columns of the records, with their types."""
     query = f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{table}' ORDER BY column_index"
     return {name: kind for name, kind in sql(database, query) if name not in SYSTEM}
+
+
+class DuckdbTarget(table_kit.Target):
+    """A file."""
+
+    def __init__(self, database: Path) -> None:
+        self.database = database
+
+    def block(self, **settings: Any) -> DuckdbConfig:
+        return block(self.database, **{"destination_id": "items", **settings})
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        return sql(self.database, statement)
+
+    def columns(self, table: str = "items") -> dict[str, str]:
+        return columns(self.database, table)
+
+    def tables(self) -> list[str]:
+        return [name for (name,) in sql(self.database, "SELECT table_name FROM duckdb_tables()")]

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from connectors.destinations.duckdb.kit import block, page, pipeline, sql
+from connectors.destinations.duckdb.kit import block, sql
+from connectors.destinations.table_kit import page, pipeline
 from destinations import open_destination
 
 from bizon.common.errors.errors import DestinationConnectionError

@@ -7,20 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from connectors.destinations.duckdb.kit import (
-    FULL_REFRESH,
-    INCREMENTAL,
-    MODES,
-    STREAM,
-    block,
-    columns,
-    load,
-    page,
-    pipeline,
-    sql,
-)
+from connectors.destinations.duckdb.kit import DuckdbTarget, block, columns, load, sql
+from connectors.destinations.table_cases import TableCases
+from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, MODES, STREAM, page, pipeline
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, RowsRejectedError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
 from bizon.source.config import SourceSyncModes
 
 WIDE = 123456789012345678901234567890
@@ -29,6 +20,12 @@ WIDE = 123456789012345678901234567890
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "items.duckdb"
+
+
+class TestTables(TableCases):
+    @pytest.fixture
+    def target(self, database: Path) -> DuckdbTarget:
+        return DuckdbTarget(database)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -142,21 +139,6 @@ def test_objects_are_flattened_and_names_become_snake_case(database: Path) -> No
     assert columns(database, "snakes") == {"order_id": "BIGINT", "ship_to_zip_code": "VARCHAR"}
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_column_dropped_during_the_run_is_recreated(database: Path, mode: SourceSyncModes) -> None:
-    load(database, INCREMENTAL, page({"id": 0, "n": 0}))
-    with pipeline(block(database), mode) as into:
-        into.has_history = True
-        job = into.job()
-        job.start()
-        job.commit(0, page({"id": 1, "n": 1}))
-        sql(database, "ALTER TABLE items DROP COLUMN n")
-        job.commit(1, page({"id": 2, "n": 2}))
-        job.end()
-    assert columns(database) == {"id": "BIGINT", "n": "BIGINT"}
-    assert sql(database, "SELECT n FROM items WHERE id = 2") == [(2,)]
-
-
 def test_in_sync_mode_stream_a_retyped_column_takes_values_that_fit(database: Path) -> None:
     with pipeline(block(database), STREAM) as into:
         job = into.job()
@@ -165,24 +147,6 @@ def test_in_sync_mode_stream_a_retyped_column_takes_values_that_fit(database: Pa
         sql(database, "ALTER TABLE items ALTER COLUMN n TYPE VARCHAR")
         job.commit(1, page({"id": 2, "n": 2}))
     assert sql(database, "SELECT n, _bizon_rescued FROM items ORDER BY id") == [("1", None), (None, '{"n":2}')]
-
-
-@pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
-def test_staged_rows_are_not_published_into_a_column_that_was_retyped(database: Path, mode: SourceSyncModes) -> None:
-    load(database, INCREMENTAL, page({"id": 0, "n": 0}))
-    with pipeline(block(database), mode) as into:
-        into.has_history = True
-        job = into.job()
-        job.start()
-        job.commit(0, page({"id": 1, "n": 1}))
-        sql(database, "ALTER TABLE items ALTER COLUMN n TYPE VARCHAR")
-        with pytest.raises(FinalizeError, match="column 'n' of table 'items' has another type than when the run began"):
-            job.publish()
-        assert sql(database, "SELECT n FROM items") == [("0",)]
-        sql(database, "ALTER TABLE items ALTER COLUMN n TYPE BIGINT")
-        job.start()
-        job.publish()
-    assert (1,) in sql(database, "SELECT n FROM items")
 
 
 def test_a_column_of_a_type_that_bizon_does_not_write_is_left_alone(database: Path) -> None:
@@ -213,29 +177,6 @@ def test_a_full_refresh_keeps_what_depends_on_the_table(database: Path, create: 
     load(database, FULL_REFRESH, page({"id": 1, "new": 2}))
     assert sql(database, query) == before
     assert sql(database, "SELECT id, new FROM items") == [(1, 2)]
-
-
-def test_a_full_refresh_keeps_columns_that_no_record_has_now(database: Path) -> None:
-    load(database, FULL_REFRESH, page({"id": 1, "old": "x"}))
-    load(database, FULL_REFRESH, page({"id": 2}))
-    assert sql(database, "SELECT id, old FROM items") == [(2, None)]
-    tables = sql(database, "SELECT table_name FROM duckdb_tables() ORDER BY 1")
-    assert tables == [("_bizon_outputs",), ("items",)]
-
-
-def test_values_that_change_in_staging_are_not_published(database: Path) -> None:
-    with pipeline(block(database, verify="values"), FULL_REFRESH) as into:
-        job = into.job()
-        job.start()
-        job.commit(0, page({"id": 1, "n": 1, "t": "2024-01-01T00:00:00Z"}), page({"id": 2, "n": 2.5}))
-        job.commit(2, page({"id": 3, "n": WIDE}))  # the column widens, which changes no value
-        (staging,) = next(iter(sql(database, "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'items_%'")))
-        sql(database, f"UPDATE {staging} SET id = 9 WHERE id = 1")
-        with pytest.raises(DestinationError, match=r"pages 0-1 .* has other values in them"):
-            job.publish()
-        sql(database, f"UPDATE {staging} SET id = 1 WHERE id = 9")
-        job.publish()
-    assert sql(database, "SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,)]
 
 
 def test_rows_that_are_gone_from_staging_are_not_published_unless_nothing_is_verified(database: Path) -> None:

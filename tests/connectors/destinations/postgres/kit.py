@@ -1,22 +1,17 @@
-"""Pipelines into a schema of a Postgres server, with the parts of the loader and of the state played by the test."""
+"""Pipelines into a schema of a Postgres server."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import psycopg
+from connectors.destinations import table_kit
 from postgres import Place
 from psycopg.rows import dict_row
 
 from bizon.connectors.destinations.postgres.src.config import PostgresConfig
-from bizon.destination.destination import DestinationFactory
-from bizon.engine.backend.backend import BackendFactory
 from bizon.source.config import SourceSyncModes
 from bizon.source.models import SourceRecord
-from bizon.testing.destination_jobs import Pipeline
 
-FULL_REFRESH, INCREMENTAL, STREAM = SourceSyncModes.FULL_REFRESH, SourceSyncModes.INCREMENTAL, SourceSyncModes.STREAM
-MODES = [FULL_REFRESH, INCREMENTAL, STREAM]
 SYSTEM = {
     "_bizon_id": "bizon_id",
     "_bizon_extracted_at": "bizon_extracted_at",
@@ -37,33 +32,9 @@ def block(place: Place, **more: Any) -> PostgresConfig:
     return PostgresConfig(name="postgres", config=settings(place, **more))
 
 
-@contextmanager
-def pipeline(config: PostgresConfig, mode: SourceSyncModes, name: str = "conformance") -> Iterator[Pipeline]:
-    """Within: a pipeline whose state is in memory."""
-
-    def build(metadata: Any, details: Any, backend: Any, callback: Any, monitor: Any) -> Any:
-        whole = config.model_copy(update={"config": details})
-        return DestinationFactory.get_destination(metadata, whole, backend, callback, monitor)
-
-    with BackendFactory.in_memory() as backend:
-        backend.create_all_tables()
-        into = Pipeline(build, config, mode, backend, name)
-        try:
-            yield into
-        finally:
-            into.close()
-
-
 def load(place: Place, mode: SourceSyncModes, *pages: list[SourceRecord], **more: Any) -> None:
-    """One job from start to end."""
-    with pipeline(block(place, **more), mode) as into:
-        into.has_history = True
-        into.load(*pages)
-
-
-def page(*records: dict[str, Any]) -> list[SourceRecord]:
-    """A page of records; the key ``id`` is the id of the record, else its position."""
-    return [SourceRecord(id=str(data.get("id", place)), data=data) for place, data in enumerate(records)]
+    """Run a job that is not the first of its pipeline."""
+    table_kit.load(block(place, **more), mode, *pages)
 
 
 def rows_of(place: Place, table: str = "items") -> list[dict[str, Any]]:
@@ -90,3 +61,22 @@ def columns(place: Place, table: str = "items") -> dict[str, str]:
 def tables(place: Place) -> list[str]:
     """The names of all tables of the schema."""
     return [name for (name,) in place.rows("SELECT tablename FROM pg_tables WHERE schemaname = %s", place.schema)]
+
+
+class PostgresTarget(table_kit.Target):
+    """A schema of a server."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def block(self, **settings: Any) -> PostgresConfig:
+        return block(self.place, **settings)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        return self.place.rows(statement)
+
+    def columns(self, table: str = "items") -> dict[str, str]:
+        return columns(self.place, table)
+
+    def tables(self) -> list[str]:
+        return tables(self.place)

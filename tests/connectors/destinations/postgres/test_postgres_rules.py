@@ -1,12 +1,13 @@
 """Postgres claims the rules of typed tables."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
 import pytest
 from connectors.destinations.postgres.kit import block, rows_of, tables
+from pgbouncer import pooled
 from postgres import PrivateServer
 
 from bizon.connectors.destinations.postgres.src.config import PostgresConfig
@@ -54,6 +55,17 @@ class TestPostgres(TableConformance):
     def view(self, config: Any) -> Callable[[], Sequence[str]]:
         self.at.rows("CREATE VIEW seen AS SELECT _source_record_id FROM items")
         return lambda: [str(id_) for (id_,) in self.at.rows("SELECT * FROM seen")]
+
+
+@pytest.mark.matrix(share=0)
+class TestPooled(TestPostgres):
+    """The same by way of a pooler."""
+
+    @pytest.fixture
+    def config(self, private_postgres: PrivateServer) -> Iterator[PostgresConfig]:
+        self.at = private_postgres.place
+        with pooled(self.at) as through:
+            yield block(through)
 
 
 TO_TEXT = {"dropped": "", "text": " TYPE text"}

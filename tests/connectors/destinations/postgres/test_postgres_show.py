@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from connectors.destinations.postgres.kit import FULL_REFRESH, INCREMENTAL, block, load, page, pipeline, rows_of
+from connectors.destinations.postgres.kit import block, load, rows_of
+from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, page, pipeline
 from destinations import open_destination
 from postgres import Place
 

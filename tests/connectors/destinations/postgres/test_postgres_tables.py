@@ -7,26 +7,22 @@ from typing import Any
 
 import orjson
 import pytest
-from connectors.destinations.postgres.kit import (
-    FULL_REFRESH,
-    INCREMENTAL,
-    MODES,
-    STREAM,
-    block,
-    columns,
-    load,
-    page,
-    pipeline,
-    rows_of,
-    tables,
-)
+from connectors.destinations.postgres.kit import PostgresTarget, block, columns, load, rows_of, tables
+from connectors.destinations.table_cases import TableCases
+from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, MODES, STREAM, page, pipeline
 from postgres import Place
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError
+from bizon.common.errors.errors import DestinationConnectionError, FinalizeError
 from bizon.source.config import SourceSyncModes
 
 WIDE = 123456789012345678901234567890
 LONG = "ü" * 31 + "ab"  # 64 bytes
+
+
+class TestTables(TableCases):
+    @pytest.fixture
+    def target(self, postgres: Place) -> PostgresTarget:
+        return PostgresTarget(postgres)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -127,21 +123,6 @@ def test_a_table_with_a_name_that_postgres_would_cut_is_refused(postgres: Place)
             job.write(0, page({"id": 1}), table="ü" * 32)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_column_dropped_during_the_run_is_recreated(postgres: Place, mode: SourceSyncModes) -> None:
-    load(postgres, INCREMENTAL, page({"id": 0, "n": 0}))
-    with pipeline(block(postgres), mode) as into:
-        into.has_history = True
-        job = into.job()
-        job.start()
-        job.commit(0, page({"id": 1, "n": 1}))
-        postgres.rows("ALTER TABLE items DROP COLUMN n")
-        job.commit(1, page({"id": 2, "n": 2}))
-        job.end()
-    assert columns(postgres) == {"id": "bigint", "n": "bigint"}
-    assert postgres.rows("SELECT n FROM items WHERE id = 2") == [(2,)]
-
-
 @pytest.mark.parametrize(
     ("change", "value"),
     [
@@ -190,24 +171,6 @@ def test_a_column_that_the_database_fills_is_left_alone(postgres: Place) -> None
     load(postgres, INCREMENTAL, page({"id": 2, "twice": 5, "number": 7}))
     load(postgres, FULL_REFRESH, page({"id": 3, "twice": 5}))
     assert postgres.rows("SELECT id, twice, number, _bizon_rescued FROM items") == [(3, 6, 3, '{"twice":5}')]
-
-
-@pytest.mark.parametrize("mode", [FULL_REFRESH, INCREMENTAL])
-def test_staged_rows_are_not_published_into_a_column_that_was_retyped(postgres: Place, mode: SourceSyncModes) -> None:
-    load(postgres, INCREMENTAL, page({"id": 0, "n": 0}))
-    with pipeline(block(postgres), mode) as into:
-        into.has_history = True
-        job = into.job()
-        job.start()
-        job.commit(0, page({"id": 1, "n": 1}))
-        postgres.rows("ALTER TABLE items ALTER COLUMN n TYPE text")
-        with pytest.raises(FinalizeError, match="column 'n' of table 'items' has another type than when the run began"):
-            job.publish()
-        assert postgres.rows("SELECT n FROM items") == [("0",)]
-        postgres.rows("ALTER TABLE items ALTER COLUMN n TYPE bigint USING n::bigint")
-        job.start()
-        job.publish()
-    assert (1,) in postgres.rows("SELECT n FROM items")
 
 
 DEPENDENTS = {
@@ -300,22 +263,6 @@ def test_a_view_on_a_column_that_must_widen_is_named_and_the_run_resumes_without
         job.start()
         job.publish()
     assert postgres.rows("SELECT n FROM items ORDER BY id") == [(1,), (Decimal(WIDE),)]
-
-
-def test_values_that_change_in_staging_are_not_published(postgres: Place) -> None:
-    hard = {"t": "2024-01-01T00:00:00.000001Z", "d": "0001-01-01", "f": 0.1, "x": 'q"\n\\', "j": {"a": 1.10}, "b": True}
-    with pipeline(block(postgres, verify="values"), FULL_REFRESH) as into:
-        job = into.job()
-        job.start()
-        job.commit(0, page({"id": 1, "n": 1, "e": "", **hard}), page({"id": 2, "n": 2.5}))
-        job.commit(2, page({"id": 3, "n": WIDE}))  # the column widens, which changes no value
-        (staging,) = (name for name in tables(postgres) if name.startswith("items_"))
-        postgres.rows(f"UPDATE {staging} SET id = 9 WHERE id = 1")
-        with pytest.raises(DestinationError, match=r"pages 0-1 .* has other values in them"):
-            job.publish()
-        postgres.rows(f"UPDATE {staging} SET id = 1 WHERE id = 9")
-        job.publish()
-    assert postgres.rows("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,)]
 
 
 def test_a_view_in_the_place_of_the_table_is_refused(postgres: Place) -> None:

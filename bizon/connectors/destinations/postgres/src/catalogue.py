@@ -99,9 +99,10 @@ def depends(within: "Transaction", schema: str, table: str) -> bool:
     return bool(within.rows(f"{_DEPENDS} LIMIT 1", find(within, schema, table)))
 
 
-def ensure_key_index(within: "Transaction", schema: str, table: str, keys: Sequence[str]) -> None:
+def ensure_key_index(within: "Transaction", schema: str, table: str, keys: Sequence[str], *more: str) -> None:
     """Create the unique index that a merge needs, unless the table has one on these columns. One that was created for
-    other keys would refuse rows, and is dropped. Raises psycopg.errors.UniqueViolation when rows have the same key."""
+    other keys would refuse rows, and is dropped. ``more``: columns that get an index each with it. Raises
+    psycopg.errors.UniqueViolation when rows have the same key."""
     oid = find(within, schema, table)
     if within.rows(_KEY_INDEX, oid, list(keys), list(keys)):
         return
@@ -113,3 +114,5 @@ def ensure_key_index(within: "Transaction", schema: str, table: str, keys: Seque
     within.run(
         f"CREATE UNIQUE INDEX {{index}} ON {{table}} ({columns})", index=f"_bizon_key_{digest}", table=table, **names
     )
+    for column in more:
+        within.run("CREATE INDEX ON {table} ({column})", table=table, column=column)

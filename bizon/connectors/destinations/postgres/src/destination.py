@@ -13,11 +13,13 @@ from bizon.connectors.destinations.postgres.src import catalogue
 from bizon.connectors.destinations.postgres.src.config import LONGEST_NAME, PostgresDetailsConfig, checked_name
 from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
 from bizon.connectors.destinations.postgres.src.copying import copy_text, frame_of
-from bizon.connectors.destinations.postgres.src.errors import explained, is_transient, lost_a_race
+from bizon.connectors.destinations.postgres.src.errors import explained, is_transient, lost_a_race, waited_in_vain
+from bizon.connectors.destinations.postgres.src.locks import locked
 from bizon.connectors.destinations.postgres.src.reading import PostgresReader, reading
 from bizon.connectors.destinations.postgres.src.types import sql_type
 from bizon.destination.column_names import NameRules
 from bizon.destination.merging import merge_of, postgres_merge, run, unusable
+from bizon.destination.system_columns import REMOVED_AT
 from bizon.destination.typed_table import TypedTableDestination
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class PostgresDestination(TypedTableDestination):
     driver = psycopg
     names = NameRules(LONGEST_NAME, "bytes")
     most_columns = _MOST_COLUMNS
+    _session = 0
+    """The process id of the session of the last connection."""
 
     @property
     def place(self) -> str:
@@ -51,15 +55,26 @@ class PostgresDestination(TypedTableDestination):
 
     def connect(self) -> BoundConnection:
         """A new connection."""
-        return connect(self.config)
+        made = connect(self.config)
+        self._session = made.info.backend_pid
+        return made
 
     def is_transient(self, error: Exception) -> bool:
         """By its SQLSTATE."""
         return is_transient(error)
 
     def text_of(self, error: Exception) -> str:
-        """With a remedy."""
-        return explained(error, self.config)
+        """With a remedy; of a lock, with the table and the session that holds it."""
+        text = explained(error, self.config)
+        if not waited_in_vain(error):
+            return text
+        held = locked(
+            self.config, list(dict.fromkeys((self.destination_id, self.default_destination_id))), self._session
+        )
+        return (
+            f"{text}: {held}, and `lock_timeout` of {self.config.lock_timeout} s is over. Let it end, or end it with "
+            f"pg_terminate_backend, or raise `lock_timeout`, and run again: the run resumes"
+        )
 
     def columns_of(self, within: "Transaction", table: str) -> "Mapping[str, ColumnType | None]":
         """The columns of a table, which nobody changes until the transaction ends."""
@@ -140,6 +155,8 @@ class PostgresDestination(TypedTableDestination):
         if reason is not None:
             raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
         catalogue.ensure_key_index(within, self.config.schema_name, output, rule.key)
+        if rule.tombstones is not None:
+            catalogue.ensure_key_index(within, self.config.schema_name, rule.tombstones.name, rule.key, REMOVED_AT)
         run(within, postgres_merge(merge_of(staging, output, columns, rule)))
 
     def _check_name(self, table: str) -> None:

@@ -21,7 +21,7 @@ _PASSING = (
 )
 _CREATED_TWICE = ("42P06", "42P07")  # a schema, a table
 _CATALOGUE = "pg_catalog"
-_REFUSED = "FATAL:"
+_REFUSED = ("FATAL:", "certificate")
 _MAY_PASS = ("the database system is ", "too many connections", "connection slots", "too many clients")
 
 
@@ -34,7 +34,7 @@ def is_transient(error: Exception) -> bool:
     if error.sqlstate is not None:
         return error.sqlstate.startswith(_PASSING)
     text = str(error)
-    is_refused = _REFUSED in text and not any(sign in text for sign in _MAY_PASS)
+    is_refused = any(sign in text for sign in _REFUSED) and not any(sign in text for sign in _MAY_PASS)
     return isinstance(error, psycopg.OperationalError) and not is_refused
 
 
@@ -44,17 +44,25 @@ def lost_a_race(error: psycopg.Error) -> bool:
     return unique or error.sqlstate in _CREATED_TWICE
 
 
+def waited_in_vain(error: Exception) -> bool:
+    """Whether a lock was not available in time."""
+    return getattr(error, "sqlstate", None) == "55P03"
+
+
 def explained(error: Exception, config: "PostgresDetailsConfig") -> str:
     """The text of the server or its driver on one line, with a remedy for the frequent causes."""
     text = " ".join(str(error).partition("\nLINE ")[0].split()) or type(error).__name__
     state = getattr(error, "sqlstate", None)
     schema = config.schema_name
-    if state == "55P03":
+    if "certificate verify failed" in text:
         return (
-            f"{text}: another session holds a lock on a table of schema '{schema}', and `lock_timeout` of "
-            f"{config.lock_timeout} s is over. Find the session in pg_locks, or raise `lock_timeout`, and run again: "
-            f"the run resumes"
+            f"{text}: the certificate of the server is not signed by an authority of `sslrootcert`, which is "
+            f"{config.sslrootcert or '~/.postgresql/root.crt'}. Name the file of its authority there"
         )
+    if "does not match host name" in text:
+        return f"{text}; set `host` to a name in the certificate: `sslmode: {config.sslmode}` compares it"
+    if "root certificate file" in text:
+        return f"{text}; name the file with `sslrootcert`, or `system` for the authorities of this machine"
     if state == "57014":
         return (
             f"{text}; raise `statement_timeout`, which is {config.statement_timeout} s, and run again: the run resumes"
