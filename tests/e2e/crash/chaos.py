@@ -16,6 +16,9 @@ One line is printed:
 * ``fetched again``, of pipelines with one state whose runs were only killed: pages that had been served and were
   requested again, and how long before the kill the oldest of them had been served; a page in flight is counted apart.
 
+With ``--workers`` the streams are planned in partitions, which that many producers fetch at once; changes of an
+incremental pipeline, sync mode ``stream`` and the runner of that name have none.
+
 A run with two states may find that a run of the other state has removed its staged rows. It says so and asks for
 ``--fresh``, which then has to succeed.
 """
