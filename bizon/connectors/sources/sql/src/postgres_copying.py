@@ -8,17 +8,15 @@ from psycopg.postgres import types
 from psycopg.pq import Format
 from sqlalchemy.exc import DBAPIError
 
-from bizon.connectors.sources.sql.src.copied import CopiedPage, Kind
+from bizon.connectors.sources.sql.src.copied import CopiedPage
+from bizon.connectors.sources.sql.src.copied_values import rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import sqlalchemy as sa
 
+    from bizon.connectors.sources.sql.src.copied import Rule
     from bizon.connectors.sources.sql.src.flavour import Column
     from bizon.connectors.sources.sql.src.rows import Layout
-
-_NUMBERS = ("int2", "int4", "int8", "oid")
 
 
 class NoCopyError(Exception):
@@ -29,8 +27,8 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
     """The rows of a statement. Raises NoCopyError, DBAPIError."""
     compiled = statement.compile(dialect=connection.dialect)
     driver: Any = connection.connection.driver_connection
-    kinds = [_kind(driver, column) for column in layout.columns]
-    kinds += [_kind(driver, column, is_key=True) for column in layout.order]
+    rules = [_rule(driver, column) for column in layout.columns]
+    rules += [_rule(driver, column._replace(convert=None), is_key=True) for column in layout.order]
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY ({compiled}) TO STDOUT", compiled.params) as copy:
             text = b"".join(copy)
@@ -41,18 +39,15 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
         if is_lost:
             connection.invalidate(error)
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
-    return CopiedPage(text, layout, kinds)
+    return CopiedPage(text, layout, rules)
 
 
-def _kind(driver: Any, column: "Column", *, is_key: bool = False) -> Kind:
-    """How the values of a column travel. An array in a key is text."""
+def _rule(driver: Any, column: "Column", *, is_key: bool = False) -> "Rule":
+    """An array is loaded as in a row; in a key it is text."""
     kind = types.get(column.kind) if column.kind else None
     if kind is None:
-        return Kind()
-    if kind.array_oid == column.kind:
-        return Kind() if is_key else Kind(load=_loader(driver, column.kind))
-    return Kind(is_number=kind.name in _NUMBERS, is_bool=kind.name == "bool")
-
-
-def _loader(driver: Any, oid: int) -> "Callable[[bytes], Any]":
-    return Transformer(driver).get_loader(oid, Format.TEXT).load
+        return rule_of(None, column.convert)
+    if kind.array_oid != column.kind:
+        return rule_of(kind.name, column.convert)
+    load = None if is_key else Transformer(driver).get_loader(column.kind, Format.TEXT).load
+    return rule_of(None, column.convert, load)

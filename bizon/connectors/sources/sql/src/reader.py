@@ -112,9 +112,7 @@ class KeyedReader:
                 raise checks.not_unique(self._relation.key)
         return page
 
-    def _are_equal(
-        self, connection: "sa.Connection", order: "Sequence[Column]", last: "Row", following: "Row"
-    ) -> bool:
+    def _are_equal(self, connection: "sa.Connection", order: "Sequence[Column]", last: "Row", following: "Row") -> bool:
         """Whether no record with the second key is after the first one."""
         flavour = self._flavour
         columns = [flavour.ordered(column) for column in order]

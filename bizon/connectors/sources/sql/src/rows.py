@@ -17,8 +17,8 @@ Row = Sequence[Any]
 
 
 class Layout(NamedTuple):
-    """The values of a row: of ``columns``, and after them of those in ``order``. ``own``: where in ``order`` the columns
-    of the key are. ``moment``: where in the row the cursor is, if it is there."""
+    """The values of a row: of ``columns``, and after them of those in ``order``. ``own``: where in ``order`` the
+    columns of the key are. ``moment``: where in the row the cursor is, if it is there."""
 
     columns: "Sequence[Column]"
     order: "Sequence[Column]"
