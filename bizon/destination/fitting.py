@@ -58,7 +58,9 @@ def _fitted(values: Sequence[Any], column: ColumnType) -> Fitted:
             return Fitted(pl.Series(values, dtype=_at_first(column)), [])
         except TypeError:  # an integer that needs 64 bits without a sign
             return _one_by_one(values, column)
-    if column.kind is Kind.JSON and Sent not in kinds:
+    if column.kind is Kind.JSON and kinds == {bytes}:
+        return Fitted(pl.Series(values, dtype=pl.Binary).cast(pl.String), [])
+    if column.kind is Kind.JSON and not kinds & {Sent, bytes}:
         dumps = orjson.dumps
         texts = [None if value is None else dumps(value) for value in values]
         return Fitted(pl.Series(texts, dtype=pl.Binary).cast(pl.String), [])
@@ -154,6 +156,8 @@ def _bytes(value: Any, _: ColumnType) -> _Fit:
 
 
 def _json(value: Any, _: ColumnType) -> _Fit:
+    if isinstance(value, bytes):
+        return value.decode(), True
     if not isinstance(value, Sent):
         return orjson.dumps(value).decode(), True
     if not value.is_json:

@@ -3,6 +3,7 @@
 A leaf is a scalar, an array, an empty object, or an object below the levels that are flattened. A leaf is a plain
 Python value when that value says exactly what the text said: encoded again, the record gives the text that it came
 from. Otherwise it is ``Sent``, which keeps the text. So nothing downstream can lose a digit that it does not see.
+A leaf of a column of type json may be ``bytes``, the text itself.
 """
 
 import json
@@ -14,10 +15,13 @@ from itertools import chain
 from json.decoder import scanstring  # type: ignore[attr-defined]  # documented for its errors only
 from math import isfinite
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
+
+if TYPE_CHECKING:
+    from bizon.destination.shaped import Shapes
 
 Path = tuple[str, ...]
 _RECORDS_AT_ONCE = 1024  # their objects are still in the cache of the processor when they become columns
@@ -62,12 +66,18 @@ class Leaves:
     faults: dict[int, str] = field(default_factory=dict)
 
 
-def leaves(texts: pl.Series, flatten: int = 0) -> Iterator[Leaves]:
+def leaves(texts: pl.Series, flatten: int = 0, shapes: "Shapes | None" = None) -> Iterator[Leaves]:
     """The leaves of JSON texts, some records at a time, in order. ``flatten``: levels of nested objects whose keys
-    become columns of their own. Every record is read."""
+    become columns of their own. ``shapes``: reads the records that fit the columns. Every record is read."""
     for first in range(0, texts.len(), _RECORDS_AT_ONCE):
         some = texts.slice(first, _RECORDS_AT_ONCE)
         raw = some.cast(pl.Binary).to_list()
+        if shapes is not None and (fitting := shapes.read(raw)) is not None:
+            found = Leaves(first, len(raw), fitting.columns)
+            for position in fitting.odd:
+                _add(found, position, raw[position], flatten)
+            yield found
+            continue
         records, others = _decoded(raw)
         found = Leaves(first, len(raw), _columns(records, (), flatten))
         if others:

@@ -15,6 +15,7 @@ from bizon.destination.evidence import Evidence, evidence_of
 from bizon.destination.fitting import finished, fitted
 from bizon.destination.leaves import Leaves, Path, leaves
 from bizon.destination.rescued import Entry, rescued_text
+from bizon.destination.shaped import Shapes
 
 if TYPE_CHECKING:
     from bizon.destination.typed_engine import JsonMisfits
@@ -71,11 +72,11 @@ def typed(
     refused instead, each with a reason. A text that is not a JSON object, or is nested too deeply, is always refused.
     ``json_misfits``: values that no column of type json holds, where the engine stores less than any JSON.
 
-    Not promised: a difference between null and a missing key; the spelling of numbers in columns of numbers (1.50 is
-    1.5), of escapes, and spaces.
+    Not promised: a difference between null and a missing key; the spelling of numbers that are leaves (1.50 is 1.5), of
+    escapes, and spaces.
     """
     batch = _Batch(columns, texts.len(), json_misfits)
-    for some in leaves(texts, flatten):
+    for some in leaves(texts, flatten, Shapes(columns, flatten, json_values=json_misfits is not None)):
         batch.add(some)
     return batch.finish(strict=strict)
 
