@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.sql.src.rows import Layout
 
 _NULL = r"\N"
+_AT_ONCE = 5_000  # rows: parsing them takes several times the memory of their text
+_NONE = pl.Series([], dtype=pl.String)
 _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -34,30 +36,51 @@ class Rule(NamedTuple):
 
 
 class CopiedPage:
-    """Rows as COPY wrote them: the columns of a stream, then those of the order. ``rules``: of all of them."""
+    """Rows as COPY wrote them, a line each: the columns of a stream, then those of the order. ``rules``: of all of
+    them."""
 
-    def __init__(self, text: bytes, layout: "Layout", rules: Sequence[Rule]) -> None:
+    def __init__(self, rows: Sequence[bytes], layout: "Layout", rules: Sequence[Rule]) -> None:
+        self._rows = rows
         self._layout = layout
         self._rules = rules
-        self._frame = _frame(text, len(rules))
 
     def __len__(self) -> int:
-        return self._frame.height
+        return len(self._rows)
 
     def key(self, row: int) -> list[Any]:
         """The values that order a row."""
-        texts = self._frame.row(row)[len(self._layout.columns) :]
-        rules = self._rules[len(self._layout.columns) :]
-        return [None if text is None else rule.load(unescaped(text)) for text, rule in zip(texts, rules, strict=True)]
+        before = len(self._layout.columns)
+        texts = self._frame(row, row + 1).row(0)[before:]
+        rules = zip(texts, self._rules[before:], strict=True)
+        return [None if text is None else rule.load(unescaped(text)) for text, rule in rules]
 
     def lines(self, count: int) -> JsonLines:
         """The first rows as a page."""
-        frame = self._frame[:count]
+        count = min(count, len(self))
+        frames = (self._frame(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
+        parts = [(self._objects(frame), self._ids(frame), self._moments(frame)) for frame in frames]
+        return JsonLines(
+            pl.concat([_NONE, *(texts for texts, _, _ in parts)]),
+            ids=pl.concat([_NONE, *(ids for _, ids, _ in parts)]),
+            timestamps=None if self._layout.moment is None else [each for *_, moments in parts for each in moments],
+        )
+
+    def _frame(self, start: int, end: int) -> pl.DataFrame:
+        return pl.read_csv(
+            b"".join(self._rows[start:end]),
+            schema={f"column_{at}": pl.String() for at in range(len(self._rules))},
+            has_header=False,
+            separator="\t",
+            quote_char=None,
+            null_values=_NULL,
+            empty_string_is_null=False,
+        )
+
+    def _objects(self, frame: pl.DataFrame) -> pl.Series:
         marks = [f"{',' if at else '{'}{orjson.dumps(name).decode()}:" for at, name in enumerate(self._layout.names)]
         frame, values = self._as_json(frame, range(len(marks)))
         parts = [part for mark, value in zip(marks, values, strict=True) for part in (pl.lit(mark), value)]
-        lines = frame.select(pl.concat_str([*parts, pl.lit("}")])).to_series()
-        return JsonLines(lines, ids=self._ids(self._frame[:count]), timestamps=self._moments(frame))
+        return frame.select(pl.concat_str([*parts, pl.lit("}")])).to_series()
 
     def _as_json(self, frame: pl.DataFrame, positions: Sequence[int]) -> tuple[pl.DataFrame, list[pl.Expr]]:
         """Values as expressions on a frame. Columns with texts that need it are converted text by text before."""
@@ -83,9 +106,9 @@ class CopiedPage:
         listed = pl.concat_str(values, separator=",")
         return frame.select(pl.concat_str([pl.lit("["), listed, pl.lit("]")])).to_series()
 
-    def _moments(self, frame: pl.DataFrame) -> list[Any] | None:
+    def _moments(self, frame: pl.DataFrame) -> list[Any]:
         position = self._layout.moment
-        return None if position is None else [moment_of(text) for text in self._frame[: frame.height, position]]
+        return [] if position is None else [moment_of(text) for text in frame.to_series(position)]
 
 
 def bool_of(text: str) -> bool:
@@ -100,18 +123,3 @@ def unescaped(text: str) -> str:
 def _one_by_one(texts: pl.Series, rule: Rule) -> pl.Series:
     found = [None if text is None else rule.slow(unescaped(text)) for text in texts]
     return pl.Series(texts.name, found, dtype=pl.String)
-
-
-def _frame(text: bytes, width: int) -> pl.DataFrame:
-    schema = {f"column_{at + 1}": pl.String() for at in range(width)}
-    if not text:
-        return pl.DataFrame(schema=schema)
-    return pl.read_csv(
-        text,
-        schema=schema,
-        has_header=False,
-        separator="\t",
-        quote_char=None,
-        null_values=_NULL,
-        empty_string_is_null=False,
-    )

@@ -31,7 +31,7 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
     rules += [_rule(driver, column._replace(convert=None), is_key=True) for column in layout.order]
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY ({compiled}) TO STDOUT", compiled.params) as copy:
-            text = b"".join(copy)
+            rows = [bytes(row) for row in copy]
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.SyntaxError) as error:
         raise NoCopyError(str(error)) from error
     except psycopg.Error as error:
@@ -39,7 +39,7 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
         if is_lost:
             connection.invalidate(error)
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
-    return CopiedPage(text, layout, rules)
+    return CopiedPage(rows, layout, rules)
 
 
 def _rule(driver: Any, column: "Column", *, is_key: bool = False) -> "Rule":
