@@ -102,7 +102,7 @@ DLT = Environment("dlt", "dlt[filesystem]==1.31.0")
 DLT_POSTGRES = Environment("dlt-postgres", "dlt[postgres]==1.31.0")
 DLT_DUCKDB = Environment("dlt-duckdb", "dlt[duckdb,parquet]==1.31.0")
 DLT_SQL = Environment(
-    "dlt-sql", "dlt[sql_database,filesystem,parquet]==1.31.0 psycopg2-binary==2.9.12 connectorx==0.4.6"
+    "dlt-sql", "dlt[filesystem,parquet]==1.31.0 sqlalchemy<2.1 psycopg2-binary==2.9.12 connectorx==0.4.6"
 )
 CHART = Environment("chart", "matplotlib")
 

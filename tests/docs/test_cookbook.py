@@ -30,7 +30,7 @@ XML = b"<orders>%s</orders>" % b"".join(b'<order number="%d"><total>1</total></o
 
 
 class Recipe(NamedTuple):
-    """What the server answers, whom it admits, and the requests that a run takes; 0 = they depend on the day, or on
+    """The answers of the server, the requests it admits, and how many a run takes; 0 = that depends on the day, or on
     threads."""
 
     routes: dict[str, Callable[[Asked, RestStandIn], Any]]

@@ -41,7 +41,7 @@ def encodings(text: str) -> set[str]:
 
 
 def everything(pipeline: "Pipeline", runner: str) -> str:
-    """What a failing run, the commands about it, and the files that they leave say."""
+    """The output of a failing run and of the commands about it, and the files that they leave."""
     run = pipeline.run("--runner", runner, "--log-level", "DEBUG", "--result-json", "result.json", expect=None)
     assert run.returncode not in (0, 2), run.stderr
     texts = [run.stdout, run.stderr]
@@ -68,6 +68,10 @@ def token(kind: str = "api_key", **keys: Any) -> Callable[[str], dict[str, Any]]
     return lambda hidden: {"authentication": {"type": kind, "params": {"token": hidden, **keys}}}
 
 
+def in_a_template(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def endpoint(**keys: Any) -> dict[str, Any]:
     return {"endpoints": {"items": {"path": "/items", "records": "items", **keys}}}
 
@@ -82,8 +86,8 @@ PLACES: dict[str, tuple[Callable[[str], dict[str, Any]], str]] = {
         lambda hidden: {"authentication": {"type": "basic", "params": {"username": "u", "password": hidden}}},
         SPECIAL,
     ),
-    "own header": (lambda hidden: endpoint(headers={"X-Api-Key": hidden}), IN_HEADERS),
-    "own param": (lambda hidden: endpoint(params={"api_key": hidden}), SPECIAL),
+    "own header": (lambda hidden: endpoint(headers={"X-Api-Key": in_a_template(hidden)}), IN_HEADERS),
+    "own param": (lambda hidden: endpoint(params={"api_key": in_a_template(hidden)}), SPECIAL),
     "body": (lambda hidden: endpoint(method="POST", json={"auth": {"password": hidden}}), SPECIAL),
     "variable": (
         lambda hidden: {"variables": {"secret": hidden}, **endpoint(params={"q": "{variables.secret}"})},
@@ -97,6 +101,11 @@ def said(asked: Asked) -> str:
     return f"{asked.path} {quote(asked.path)} {asked.key} {asked.params} {asked.headers} {json.dumps(asked.params)}"
 
 
+def texts_of(asked: Asked) -> dict[str, str]:
+    """The parameters that a link can repeat."""
+    return {name: value for name, value in asked.params.items() if isinstance(value, str)}
+
+
 FAILURES: dict[str, Callable[[Asked, RestStandIn], Reply]] = {
     "refused": lambda asked, api: Reply({"message": f"not allowed: {said(asked)}"}, 401),
     "broken": lambda asked, api: Reply({"error": said(asked), "sent": asked.params}, 500),
@@ -105,7 +114,9 @@ FAILURES: dict[str, Callable[[Asked, RestStandIn], Reply]] = {
     "no id": lambda asked, api: Reply({"items": [{"echo": said(asked), "sent": asked.params}]}),
     "moved": lambda asked, api: Reply({}, 302, {"Location": f"http://127.0.0.1:1{quote(asked.path)}?{asked.key}"}),
     "second page": lambda asked, api: (
-        Reply({"message": said(asked)}, 400) if "from" in asked.params else Reply(by_url(items(9), asked, api.url))
+        Reply({"message": said(asked)}, 400)
+        if "from" in asked.params
+        else Reply(by_url(items(9), asked._replace(params=texts_of(asked)), api.url))
     ),
 }
 
@@ -130,6 +141,15 @@ def test_no_output_of_a_failing_api_has_the_secret(
     http = {"retries": {"total": 1, "backoff_factor": 0}}
     pipeline.source(source_file_path=None, name="rest", stream="items", base_url=api.url, http=http, **source)
     assert_nowhere(everything(pipeline, random.Random(hidden).choice(RUNNERS)), hidden)
+
+
+@pytest.mark.parametrize(("group", "name"), [("headers", "X-Any"), ("params", "api_key")])
+def test_a_mistake_in_a_secret_text_is_named_and_not_shown(pipeline: "Pipeline", group: str, name: str) -> None:
+    source = endpoint(**{group: {name: "Open-{-Brace-11"}})
+    pipeline.source(source_file_path=None, name="rest", stream="items", base_url="http://127.0.0.1:1", **source)
+    shown = pipeline_command(pipeline, *commands_of(pipeline)[-1])
+    assert "a brace without its partner" in shown
+    assert "Brace-11" not in shown
 
 
 URLS = {

@@ -97,7 +97,7 @@ class TestGithub:
     def test_commits_of_an_empty_repository(self, api):
         assert len(ids(preset(api, "github", "commits", **self.ORG))) == 4 * 6
 
-    def test_commits_that_are_new_and_those_of_the_week_before(self, api):
+    def test_new_commits_with_an_overlap_of_a_week(self, api):
         source = preset(api, "github", "commits", **self.ORG)
         assert len(ids(source, window("2024-05-08T02:00:00", "2024-05-08T05:00:00"))) == 4 * 4
         assert {asked.params["since"] for asked in api.served if "/commits" in asked.path} == {"2024-05-01T02:00:00Z"}

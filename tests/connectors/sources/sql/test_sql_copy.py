@@ -1,4 +1,4 @@
-"""Pages of PostgreSQL that come by COPY: records, ids, times and keys are those of pages that come as rows."""
+"""Pages of PostgreSQL by COPY have the same records, ids, times and keys as pages of rows."""
 
 import json
 from contextlib import closing
@@ -57,7 +57,7 @@ def pages(place: Place, **keys: Any) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: "-".join(key))
-def test_pages_by_copy_equal_those_of_a_server_without_copy(
+def test_a_server_without_copy_gives_the_same_pages(
     filled: Place, key: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:

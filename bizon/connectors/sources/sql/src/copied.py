@@ -1,7 +1,7 @@
 """A page of PostgreSQL as the text of COPY: its columns become JSON as a whole, not value by value.
 
-COPY writes a line per row and a tab between two values, and puts a backslash before what would break these. Its escapes
-are those of JSON, but for quotes, and for control characters without a letter of their own.
+COPY writes a line per row and a tab between two values, and puts a backslash before what would break these. JSON has
+the same escapes, and more: for quotes, and for control characters without a letter of their own.
 """
 
 import re
@@ -36,8 +36,8 @@ class Rule(NamedTuple):
 
 
 class CopiedPage:
-    """Rows as COPY wrote them, a line each: the columns of a stream, then those of the order. ``rules``: of all of
-    them."""
+    """Rows as COPY wrote them, a line each: first the columns of the stream, then the columns that order the pages.
+    ``rules``: of all of them."""
 
     def __init__(self, rows: Sequence[bytes], layout: "Layout", rules: Sequence[Rule]) -> None:
         self._rows = rows
