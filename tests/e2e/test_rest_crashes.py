@@ -85,7 +85,7 @@ def api() -> Iterator[RestStandIn]:
         yield server
 
 
-@pytest.mark.matrix(share=10)
+@pytest.mark.matrix(share=20)
 @pytest.mark.parametrize("runner", ["thread", "process", "stream"])
 @pytest.mark.parametrize("page", [3, 7])
 @pytest.mark.parametrize("style", STYLES)

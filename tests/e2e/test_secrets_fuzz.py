@@ -17,7 +17,7 @@ from standins.rest.server import Asked, Reply, RestStandIn, by_url, items
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=16)
+pytestmark = pytest.mark.matrix(share=35)
 SPECIAL = "/+=%&?#@:;,~!*'()[]{}<>|^`\"\\ $é"
 IN_HEADERS = "/+=%&?#@:,~!*'()[]{}<>|^`$"  # what a header may hold on its own
 RUNNERS = ("thread", "process", "stream")
