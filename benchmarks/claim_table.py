@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import claims_bigquery, claims_brokers, claims_engine, claims_records, claims_start, claims_tables
+from benchmarks import (
+    claims_bigquery,
+    claims_brokers,
+    claims_engine,
+    claims_records,
+    claims_sources,
+    claims_start,
+    claims_tables,
+)
 from benchmarks.claims import Claim
 from benchmarks.workload import Bench
 
@@ -85,6 +93,18 @@ TABLE: tuple[TableRow, ...] = (
         "1,000,000 messages of about 450 bytes in a topic of two partitions, JSON: the `kafka` source, full refresh, "
         "into NDJSON. Bare loop: `consume`, and each value is written to a file",
         claims_brokers.kafka_source,
+    ),
+    TableRow(
+        "sql",
+        "1,000,000 rows of 12 columns of PostgreSQL into Parquet, by the source `sql`. Against: "
+        "`COPY (...) TO STDOUT`, read into Polars and written; dlt with its defaults, and with its fastest backends",
+        claims_sources.sql,
+    ),
+    TableRow(
+        "files",
+        "1 GB of NDJSON (2,135,000 records) into Parquet, by the source `files`. Against: "
+        "`pl.scan_ndjson().sink_parquet()`",
+        claims_sources.files,
     ),
     TableRow(
         "typed-frames",

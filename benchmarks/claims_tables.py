@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from statistics import median
 from typing import Any
-from urllib.parse import quote
 
 from benchmarks.claims import Claim
 from benchmarks.environments import DLT_DUCKDB, DLT_POSTGRES, CannotInstallError, Environment
@@ -45,11 +44,8 @@ def into_postgres(bench: Bench) -> list[Claim]:
         DLT_POSTGRES.prepare(bench.may_install)
     except CannotInstallError as error:
         return [Claim("CPU / dlt", None, "at most", 0.3, reason=str(error))]
-    at = postgres.place()
-    user, password = quote(str(at["username"])), quote(str(at["password"]), safe="")
-    url = f"postgresql://{user}:{password}@{at['host']}:{at['port']}/{at['database']}"
-    dlt = partial(_dlt, DLT_POSTGRES, "postgres", url)
-    config = {**at, "schema": "bizon_bench_run", "destination_id": "records"}
+    dlt = partial(_dlt, DLT_POSTGRES, "postgres", postgres.url())
+    config = {**postgres.place(), "schema": "bizon_bench_run", "destination_id": "records"}
     return _against_dlt(bench, {"name": "postgres", "config": config}, dlt, "csv", (0.3, 0.3))
 
 

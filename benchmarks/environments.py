@@ -22,7 +22,8 @@ class CannotInstallError(RuntimeError):
 
 @dataclass(frozen=True)
 class Environment:
-    """``requirement``: for pip. ``made_of``: a text that changes with the content; None = the requirement."""
+    """``requirement``: for pip, several with blanks between them. ``made_of``: a text that changes with the content;
+    None = the requirement."""
 
     name: str
     requirement: str
@@ -60,7 +61,9 @@ class Environment:
             raise CannotInstallError("not installed; make bench does that")
         shutil.rmtree(self.folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", "--without-pip", str(self.folder)])
-        _run([_pip(), "--python", self.python, "install", "-q", "--disable-pip-version-check", self.requirement])
+        _run(
+            [_pip(), "--python", self.python, "install", "-q", "--disable-pip-version-check", *self.requirement.split()]
+        )
         (self.folder / _STAMP).write_text(self._wanted, encoding="utf-8")
 
     def packages(self) -> dict[str, str]:
@@ -98,6 +101,9 @@ PUBLIC_BIZON = Environment("public-bizon", "bizon==0.6.4")
 DLT = Environment("dlt", "dlt[filesystem]==1.31.0")
 DLT_POSTGRES = Environment("dlt-postgres", "dlt[postgres]==1.31.0")
 DLT_DUCKDB = Environment("dlt-duckdb", "dlt[duckdb,parquet]==1.31.0")
+DLT_SQL = Environment(
+    "dlt-sql", "dlt[filesystem,parquet]==1.31.0 sqlalchemy<2.1 psycopg2-binary==2.9.12 connectorx==0.4.6"
+)
 CHART = Environment("chart", "matplotlib")
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 
@@ -22,9 +22,16 @@ def place() -> dict[str, str | int]:
     }
 
 
+def url() -> str:
+    """The same as an address."""
+    at = place()
+    user, password = quote(str(at["username"]), safe=""), quote(str(at["password"]), safe="")
+    return f"postgresql://{user}:{password}@{at['host']}:{at['port']}/{at['database']}"
+
+
 @contextmanager
-def schema(name: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
-    """Within: a connection to an empty schema, which is dropped afterwards."""
+def connected(*, autocommit: bool = False) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    """Within: a connection to the server."""
     at = place()
     with closing(
         psycopg.connect(
@@ -33,8 +40,16 @@ def schema(name: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
             user=str(at["username"]),
             password=str(at["password"]) or None,
             dbname=str(at["database"]),
+            autocommit=autocommit,
         )
     ) as connection:
+        yield connection
+
+
+@contextmanager
+def schema(name: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    """Within: a connection to an empty schema, which is dropped afterwards."""
+    with connected() as connection:
         named = psycopg.sql.Identifier(name)
         drop = psycopg.sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(named)
         connection.execute(drop)

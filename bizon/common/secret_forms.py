@@ -41,6 +41,7 @@ def _in_urls(text: str) -> Iterator[str]:
     encoded = [quote(text, safe=safe, errors="replace") for safe in _SAFE]
     for each in (*encoded, quote_plus(text, errors="replace")):
         yield each
+        yield each.replace("%", "%25")  # a path that a server quotes again
         yield _ESCAPE.sub(lambda escape: escape.group().lower(), each)
 
 

@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
+from bizon.common.secret import Secret
+
 MOST_SECONDS = 3_155_760_000
 """A hundred years: effectively forever, and still within the limits of timers, sockets and calendars. The upper bound
 of every setting that is a time."""
@@ -82,8 +84,9 @@ def stated(text: str) -> PydanticCustomError:
 
 
 def pointed(text: str, position: int, problem: str) -> PydanticCustomError:
-    """The error for an expression: the problem, and below it the expression with a caret at a position, from 0."""
-    line = " ".join(text.split("\n"))
+    """The error for an expression: the problem, and below it the expression with a caret at a position, from 0. A
+    secret is not shown."""
+    line = "" if isinstance(text, Secret) else " ".join(text.split("\n"))
     return stated(f"{problem}\n    {line}\n    {' ' * position}^" if line else problem)
 
 

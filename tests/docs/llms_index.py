@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "llms.txt"
 SECTIONS = (
-    ("Start here", ("README.md", "docs/architecture.md", "docs/guarantees.md")),
+    ("Start here", ("README.md", "docs/tutorial.md", "docs/architecture.md", "docs/guarantees.md")),
     ("Write a connector", ("docs/ai-*.md", "docs/reference-connector.md", "docs/contributing/adding-*.md")),
     ("Use it", ("docs/guides/*.md", "docs/deployment.md", "docs/security.md", "docs/performance.md")),
     ("Connectors", ("docs/sources/*.md", "docs/destinations/*.md")),

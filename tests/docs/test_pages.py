@@ -127,7 +127,12 @@ def test_every_pipeline_on_a_page_is_valid(pages, tmp_path, monkeypatch):
     """Most of the documented configurations used to be invalid. The tests of the guides run theirs."""
     monkeypatch.setenv("MYAPI_URL", "http://localhost")
     monkeypatch.setenv("BIZON_ENV_MYAPI_TOKEN", "t")
-    for name in ("BIZON_ENV_PG_PASSWORD", "BIZON_ENV_ACCESS_KEY_ID", "BIZON_ENV_SECRET_ACCESS_KEY"):
+    for name in (
+        "BIZON_ENV_PG_PASSWORD",
+        "BIZON_ENV_ACCESS_KEY_ID",
+        "BIZON_ENV_SECRET_ACCESS_KEY",
+        "BIZON_ENV_API_TOKEN",
+    ):
         monkeypatch.setenv(name, "p@ss/w:rd")
     checked, wrong = 0, []
     for page in pages:

@@ -1,7 +1,9 @@
 """The files source through the command: killed inside of a file, with broken lines, with more bytes than memory."""
 
+import bz2
 import gzip
 import json
+import lzma
 import random
 import subprocess
 import sys
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 KILLED = Path(__file__).with_name("killed_files.py")
 ROWS = [{"id": f"{number}", "text": f'"{number}"\n, é' * (number % 5)} for number in range(2000)]
-FORMATS = ["big.jsonl", "big.csv", "big.csv.gz", "big.json", "big.parquet"]
+FORMATS = ["big.jsonl", "big.csv", "big.csv.gz", "big.csv.bz2", "big.csv.xz", "big.json", "big.parquet"]
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
 def write(path: Path) -> None:
@@ -29,7 +32,7 @@ def write(path: Path) -> None:
         pl.DataFrame(ROWS).write_parquet(path, row_group_size=300)
     else:
         text = pl.DataFrame(ROWS).write_csv().encode()
-        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+        path.write_bytes(PACKED[path.suffix](text) if path.suffix in PACKED else text)
 
 
 def of_files(pipeline: "Pipeline", path: str, **keys: object) -> "Pipeline":

@@ -18,7 +18,8 @@ Json = dict[str, Any]
 
 
 class Asked(NamedTuple):
-    """A request: its path without query, its parameters (of the query, and of a JSON body), and its headers."""
+    """A request: its path without query, its parameters (of the query, and of a body of JSON or of a form), and its
+    headers."""
 
     path: str
     params: Json
@@ -99,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self._answer(json.loads(body) if body else {})
+        is_form = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        self._answer(dict(parse_qsl(body.decode())) if is_form else json.loads(body) if body else {})
 
     def _answer(self, body: Json) -> None:
         url = urlsplit(self.path)

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from connectors.sources.rest.conftest import NO_WAITS, ids, records_of, window
+from connectors.sources.rest.conftest import NO_WAITS, ids, opened, records_of, window
 from standins.rest.server import TOKEN, Reply, by_link
+
+from bizon.common.errors.errors import ConfigError
 
 BEARER = {"type": "bearer", "params": {"token": TOKEN}}
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -62,9 +64,16 @@ class TestGithub:
                 return Reply({"message": "You have exceeded a secondary rate limit. Please wait."}, 403)
             if name == "r1":
                 return Reply({"message": "Git Repository is empty."}, 409 if what == "commits" else 410)
+            since, until = asked.params.get("since", ""), asked.params.get("until", "9")
             if what == "commits":
-                return by_link([{"sha": f"{name}-{each['id']}"} for each in issues], asked, api.url, 4)
-            since = asked.params.get("since", "")
+                times = [each for each in issues if since <= each["updated_at"] < until]
+                commits = [
+                    {"sha": f"{name}-{each['id']}", "commit": {"committer": {"date": each["updated_at"]}}}
+                    for each in times
+                ]
+                return by_link(commits, asked, api.url, 4)
+            if what == "pulls":
+                since = ""
             found = [{**each, "id": f"{name}-{each['id']}"} for each in issues if each["updated_at"] >= since]
             return by_link(found, asked, api.url, 4)
 
@@ -87,6 +96,17 @@ class TestGithub:
 
     def test_commits_of_an_empty_repository(self, api):
         assert len(ids(preset(api, "github", "commits", **self.ORG))) == 4 * 6
+
+    def test_new_commits_with_an_overlap_of_a_week(self, api):
+        source = preset(api, "github", "commits", **self.ORG)
+        assert len(ids(source, window("2024-05-08T02:00:00", "2024-05-08T05:00:00"))) == 4 * 4
+        assert {asked.params["since"] for asked in api.served if "/commits" in asked.path} == {"2024-05-01T02:00:00Z"}
+
+    def test_pull_requests_and_those_that_changed(self, api):
+        source = preset(api, "github", "pull_requests", **self.ORG)
+        assert len(ids(source)) == 4 * 6
+        found = ids(source, window("2024-05-01T03:00:00", "2024-05-01T05:00:00"))
+        assert found == [f"r{number}-{hour}" for number in (0, 2, 3, 4) for hour in (3, 4)]
 
     def test_a_refusal_that_is_not_a_limit_is_an_error(self, api):
         api.before = lambda asked: Reply({"message": "Resource not accessible by integration"}, 403)
@@ -156,6 +176,20 @@ class TestHubspot:
             return page
 
         archived = [{"id": str(number), "properties": {}, "archived": True} for number in range(3)]
+
+        def custom(asked):
+            filters = asked.params["filterGroups"][0]["filters"]
+            assert {each["propertyName"] for each in filters} == {"hs_lastmodifieddate"}
+            page = search(asked)
+            times = [each["properties"].get("lastmodifieddate") for each in page["results"]]
+            found = [
+                {**each, "properties": {"hs_lastmodifieddate": moment}}
+                for each, moment in zip(page["results"], times, strict=True)
+            ]
+            return {**page, "results": found}
+
+        api.routes["/crm/v3/objects/p_cars/search"] = custom
+        api.routes["/crm/v3/objects/p_cars"] = lambda asked: {"results": archived}
         api.routes["/crm/v3/objects/contacts/search"] = search
         api.routes["/crm/v3/objects/contacts"] = lambda asked: {
             "results": archived if asked.params["archived"] == "true" else []
@@ -173,3 +207,13 @@ class TestHubspot:
     def test_archived_contacts_are_tombstones(self, api):
         found = records_of(preset(api, "hubspot", "contacts_archived", authentication=BEARER))
         assert [each.data["_deleted"] for each in found] == [True, True, True]
+
+    def test_custom_objects_and_archived_ones(self, api):
+        keys = {"authentication": BEARER, "variables": {"object": "p_cars"}}
+        source = preset(api, "hubspot", "custom_objects", **keys)
+        assert len(ids(source, window("2024-05-01T01:00:00", "2024-05-01T02:00:00"), restarts=False)) == 600
+        assert len(ids(preset(api, "hubspot", "custom_objects_archived", **keys))) == 3
+
+    def test_custom_objects_need_their_name(self, api):
+        with pytest.raises(ConfigError, match=r"variables\.object"):
+            opened(preset(api, "hubspot", "custom_objects", authentication=BEARER))

@@ -228,13 +228,13 @@ def test_a_server_that_goes_away_in_the_middle_is_waited_for(far: tuple[Proxy, s
     ids: list[str] = []
     with closing(source_of(url=url, stream="t", page_size=6)) as source:
         page = source.get({})
-        ids += page.records.ids
+        ids += list(page.records.ids)
         proxy.cut()
         back = threading.Timer(0.3, proxy.restore)
         back.start()
         while page.next_pagination:
             page = source.get(page.next_pagination)
-            ids += page.records.ids
+            ids += list(page.records.ids)
         back.join()
     assert ids == [str(each) for each in range(20)]
 

@@ -1,12 +1,13 @@
 """Files with one JSON object per line. Good lines are passed on as they are; nothing encodes them again."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import only_value
-from bizon.connectors.sources.files.src.rows import Rows, broken
+from bizon.connectors.sources.files.src.rows import Rows, broken, joined
 from bizon.rows.frames import text_series
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.line_shape import LineShape
 
 _BLANK = " \t\r"
+_AT_ONCE = 1_048_576  # bytes: parsing takes several times the memory of its text
 
 
 class NdjsonReader:
@@ -26,10 +28,13 @@ class NdjsonReader:
 
     def read(self, size: int) -> Rows:
         block = whole_lines(self._content, size, self._line)
-        first = self._line + 1
         self._content.consume(len(block))
-        self._line += block.count(b"\n") + (not block.endswith(b"\n")) if block else 0
-        return self._quickly(block, first) or self._one_by_one(block.removesuffix(b"\n").split(b"\n"), first)
+        return joined([self._rows(part) for part in _parts(block)])
+
+    def _rows(self, part: bytes) -> Rows:
+        first = self._line + 1
+        self._line += part.count(b"\n") + (not part.endswith(b"\n")) if part else 0
+        return self._quickly(part, first) or self._one_by_one(part.removesuffix(b"\n").split(b"\n"), first)
 
     def is_at_end(self) -> bool:
         return self._content.is_at_end()
@@ -71,6 +76,19 @@ class NdjsonReader:
             texts.append(text)
             ids.append(id_)
         return Rows(text_series("data", texts), text_series("id", ids), faults)
+
+
+def _parts(block: bytes) -> Iterator[bytes]:
+    """A block of whole lines in parts of whole lines; one part of an empty block."""
+    start = 0
+    while len(block) - start > _AT_ONCE:
+        end = block.find(b"\n", start + _AT_ONCE) + 1
+        if not end:
+            break
+        yield block[start:end]
+        start = end
+    if start < len(block) or not start:
+        yield block[start:]
 
 
 def _are_objects(lines: pl.Series) -> bool:

@@ -58,12 +58,19 @@ def broken(path: str, line: int, given: bytes, encoding: str) -> str:
     return orjson.dumps({"file": path, "line_number": line, **found, **cut}).decode()
 
 
-def page_of(parts: Sequence[Rows]) -> JsonLines:
-    """The records of several pieces as one page."""
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The records of several parts in order."""
+    if len(parts) == 1:
+        return parts[0]
     faults, height = {}, 0
     for part in parts:
         faults.update({row + height: reason for row, reason in part.faults.items()})
         height += part.texts.len()
     texts = pl.concat([NO_ROWS.texts, *(part.texts for part in parts)])
-    ids = pl.concat([NO_ROWS.ids, *(part.ids for part in parts)])
+    return Rows(texts, pl.concat([NO_ROWS.ids, *(part.ids for part in parts)]), faults)
+
+
+def page_of(parts: Sequence[Rows]) -> JsonLines:
+    """The records of several pieces as one page."""
+    texts, ids, faults = joined(parts)
     return JsonLines(texts, ids=ids, faults=faults)

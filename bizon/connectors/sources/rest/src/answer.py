@@ -1,7 +1,7 @@
 """An answer that is a page: its list, its total, and its link to the next page."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from bizon.common.secret import MASK
 from bizon.connectors.sources.rest.src.request import is_same_host
@@ -26,12 +26,15 @@ class Api(NamedTuple):
     token: str | None = None
 
     def masked(self, text: str) -> str:
-        """A text without the token."""
-        return text.replace(self.token, MASK) if self.token else text
+        """A text without the token, as it is or percent-encoded."""
+        forms = {self.token, quote(self.token), quote(self.token, safe="")} if self.token else ()
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, MASK)
+        return text
 
     def unmasked(self, url: str) -> str:
         """The URL to ask."""
-        return url.replace(MASK, self.token) if self.token else url
+        return url.replace(MASK, quote(self.token, safe="")) if self.token else url
 
 
 class Answer:

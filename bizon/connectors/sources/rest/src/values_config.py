@@ -33,8 +33,8 @@ def _statuses(value: Any) -> Any:
 
 Params = Annotated[
     dict[str, str | int | float | bool | list[str | int | float | bool] | None],
-    AfterValidator(checked_within),
     AfterValidator(_hidden),
+    AfterValidator(checked_within),
 ]
 Variables = Annotated[dict[str, str | int | None], AfterValidator(_hidden)]
 Headers = Annotated[
@@ -49,7 +49,7 @@ Headers = Annotated[
         }
     ),
 ]
-Body = Annotated[dict[str, Any], AfterValidator(checked_body), AfterValidator(_hidden)]
+Body = Annotated[dict[str, Any], AfterValidator(_hidden), AfterValidator(checked_body)]
 Statuses = Annotated[
     list[Annotated[int, Field(ge=_LOWEST, le=_HIGHEST)]],
     BeforeValidator(_statuses),

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from bizon.common.clock import utc_now
+from bizon.connectors.sources.sql.src.rows import RowPage
 from bizon.connectors.sources.sql.src.values import Convert, plain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
+    from bizon.connectors.sources.sql.src.rows import Layout, Page
 
 
 class Clock(Enum):
@@ -98,6 +100,10 @@ class Flavour:
     ) -> list[Column]:
         """The columns of a statement. ``table``: where they come from; None for a query."""
         return [Column(name) for name in result.keys()]  # noqa: SIM118 - no mapping
+
+    def read(self, connection: "Connection", statement: "sa.Select[Any]", layout: "Layout") -> "Page":
+        """The rows of a statement that selects the values of a layout."""
+        return RowPage(connection.execute(statement).all(), layout)
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
         """The expression that is selected for a column. The reader gives it another name: pages are ordered by the

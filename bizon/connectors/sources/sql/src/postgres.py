@@ -10,12 +10,14 @@ from psycopg.types.string import TextLoader
 
 from bizon.connectors.sources.sql.src import values
 from bizon.connectors.sources.sql.src.flavour import CREDENTIALS, TOO_SLOW, Clock, Column, Failure, Flavour, Table
+from bizon.connectors.sources.sql.src.postgres_copying import NoCopyError, copied
 from bizon.connectors.sources.sql.src.postgres_transactions import OpenTransactions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from bizon.connectors.sources.sql.src.config import SqlSourceConfig
+    from bizon.connectors.sources.sql.src.rows import Layout, Page
 
 _AS_THEY_ARE = ("bool", "int2", "int4", "int8", "oid", "text", "varchar", "bpchar", "name", '"char"')
 _CONVERSIONS: dict[str, values.Convert] = {
@@ -60,6 +62,7 @@ class Postgres(Flavour):
 
     def __init__(self, config: "SqlSourceConfig") -> None:
         super().__init__(config)
+        self._copies: bool | None = None
         self._transactions = OpenTransactions(has_lookback=bool(config.overlap))
 
     def engine(self, url: "URL", *, reads: bool) -> "Engine":
@@ -88,6 +91,19 @@ class Postgres(Flavour):
         unknown = [oid for _, oid in found if types.get(oid) is None]
         as_json = self._without_a_type(connection, unknown) if unknown else set()
         return [_column(name, oid, oid in as_json) for name, oid in found]
+
+    def read(self, connection: "Connection", statement: "sa.Select[Any]", layout: "Layout") -> "Page":
+        """By COPY, unless the server does not know it, which the first page tells."""
+        if self._copies is None:
+            try:
+                with connection.begin_nested():
+                    page = copied(connection, statement, layout)
+            except NoCopyError:
+                self._copies = False
+            else:
+                self._copies = True
+                return page
+        return copied(connection, statement, layout) if self._copies else super().read(connection, statement, layout)
 
     def selected(self, column: Column) -> "sa.ColumnElement[Any]":
         if column.convert is values.json and column.kind is None:

@@ -7,7 +7,6 @@
 | changed            | those in the window                       | cursor, key |
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,16 @@ from bizon.connectors.sources.sql.src import checks
 from bizon.connectors.sources.sql.src.exact import decoded, encoded
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
 from bizon.connectors.sources.sql.src.keyset import after, up_to
-from bizon.connectors.sources.sql.src.rows import Row, RowWriter, identity
+from bizon.connectors.sources.sql.src.rows import layout_of
 from bizon.source.models import SourceIteration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bizon.connectors.sources.sql.src.databases import Database
     from bizon.connectors.sources.sql.src.flavour import Column
     from bizon.connectors.sources.sql.src.relation import Relation
+    from bizon.connectors.sources.sql.src.rows import Layout, Page, Row
     from bizon.connectors.sources.sql.src.scope import RunScope, Scoped
     from bizon.source.models import SourceIncrementalState
 
@@ -43,7 +45,6 @@ class KeyedReader:
         self._relation = relation
         self._scope = scope
         self._size = size
-        self._writer = RowWriter(relation.columns)
         self._key_names = [str.__str__(column.name) for column in relation.key]
 
     def partitions(self, most: int) -> list[Json]:
@@ -72,16 +73,16 @@ class KeyedReader:
         scoped = self._scope.restored(pagination["window"])
         order = self._order(pagination["part"])
         statement = self._statement(pagination, scoped, order)
-        rows = in_a_transaction(
-            self._flavour, self._database.reading, lambda connection: self._rows(connection, statement, order)
+        layout = layout_of(self._relation, order)
+        page = in_a_transaction(
+            self._flavour, self._database.reading, lambda connection: self._read(connection, statement, layout)
         )
-        page, keys = rows[: self._size], [list(row[-len(order) :]) for row in rows]
         following: Json = {}
-        if len(rows) > self._size:
-            following = {**pagination, "after": [encoded(value) for value in keys[self._size - 1]]}
+        if len(page) > self._size:
+            following = {**pagination, "after": [encoded(value) for value in page.key(self._size - 1)]}
         elif pagination["part"] == _WITHOUT_CURSOR:
             following = {**pagination, "part": _CHANGED, "after": None}
-        return SourceIteration(following, self._lines(page, keys[: self._size], order), scoped.next_state)
+        return SourceIteration(following, page.lines(self._size), scoped.next_state)
 
     def _first(self, connection: "sa.Connection", state: "SourceIncrementalState | None") -> Json:
         """The place of the first page. It is in the checkpoint of each page, so a window keeps its end."""
@@ -141,17 +142,17 @@ class KeyedReader:
                 statement = statement.where(compared(columns, bounds, rows=flavour.compares_rows))
         return statement
 
-    def _rows(self, connection: "sa.Connection", statement: "sa.Select[Any]", order: "list[Column]") -> Sequence[Row]:
+    def _read(self, connection: "sa.Connection", statement: "sa.Select[Any]", layout: "Layout") -> "Page":
         """The rows of a page and the one after them, if there is one. Raises SourceFetchError when the next page would
         leave that one out, because the database takes its key for the same."""
-        rows = connection.execute(statement).all()
-        if len(rows) > self._size and not self._relation.is_unique:
-            last, following = (list(row[-len(order) :]) for row in rows[self._size - 1 :])
-            if checks.may_be_equal(last, following) and self._are_equal(connection, order, last, following):
+        page = self._flavour.read(connection, statement, layout)
+        if len(page) > self._size and not self._relation.is_unique:
+            last, following = page.key(self._size - 1), page.key(self._size)
+            if checks.may_be_equal(last, following) and self._are_equal(connection, layout.order, last, following):
                 raise checks.not_unique(self._relation.key)
-        return rows
+        return page
 
-    def _are_equal(self, connection: "sa.Connection", order: "list[Column]", last: Row, following: Row) -> bool:
+    def _are_equal(self, connection: "sa.Connection", order: "Sequence[Column]", last: "Row", following: "Row") -> bool:
         """Whether no record with the second key is after the first one."""
         flavour = self._flavour
         columns = [flavour.ordered(column) for column in order]
@@ -163,17 +164,3 @@ class KeyedReader:
             is_other, after(columns, one, rows=flavour.compares_rows)
         )
         return connection.execute(statement.limit(1)).first() is None
-
-    def _lines(self, page: Sequence[Row], keys: Sequence[Row], order: "list[Column]") -> Any:
-        cursor = self._relation.cursor
-        names = [column.name for column in order]
-        own = [names.index(column.name) for column in self._relation.key]
-        ids = [identity([key[position] for position in own]) for key in keys]
-        shown = [column.name for column in self._relation.columns]
-        moments = None
-        if cursor is not None and cursor.name in names:
-            moments = [key[names.index(cursor.name)] for key in keys]
-        elif cursor is not None and cursor.name in shown:
-            position = shown.index(cursor.name)
-            moments = [row[position] for row in page]
-        return self._writer.lines(page, ids, moments)

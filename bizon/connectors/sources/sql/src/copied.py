@@ -1,0 +1,125 @@
+"""A page of PostgreSQL as the text of COPY: its columns become JSON as a whole, not value by value.
+
+COPY writes a line per row and a tab between two values, and puts a backslash before what would break these. JSON has
+the same escapes, and more: for quotes, and for control characters without a letter of their own.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+import polars as pl
+
+from bizon.connectors.sources.sql.src.rows import moment_of
+from bizon.source.models import JsonLines
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.sql.src.rows import Layout
+
+_NULL = r"\N"
+_AT_ONCE = 5_000  # rows: parsing them takes several times the memory of their text
+_NONE = pl.Series([], dtype=pl.String)
+_LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+class Rule(NamedTuple):
+    """How the texts of a column become JSON. ``quick``: all at once. ``is_slow``: whether a text needs ``slow``, which
+    takes one text, without the escapes of COPY; None = each does."""
+
+    quick: Callable[[pl.Expr], pl.Expr]
+    slow: Callable[[str], str]
+    is_slow: Callable[[pl.Expr], pl.Expr] | None
+    load: Callable[[str], Any] = str
+    """From a text to the value of a key."""
+
+
+class CopiedPage:
+    """Rows as COPY wrote them, a line each: first the columns of the stream, then the columns that order the pages.
+    ``rules``: of all of them."""
+
+    def __init__(self, rows: Sequence[bytes], layout: "Layout", rules: Sequence[Rule]) -> None:
+        self._rows = rows
+        self._layout = layout
+        self._rules = rules
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def key(self, row: int) -> list[Any]:
+        """The values that order a row."""
+        before = len(self._layout.columns)
+        texts = self._frame(row, row + 1).row(0)[before:]
+        rules = zip(texts, self._rules[before:], strict=True)
+        return [None if text is None else rule.load(unescaped(text)) for text, rule in rules]
+
+    def lines(self, count: int) -> JsonLines:
+        """The first rows as a page."""
+        count = min(count, len(self))
+        frames = (self._frame(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
+        parts = [(self._objects(frame), self._ids(frame), self._moments(frame)) for frame in frames]
+        return JsonLines(
+            pl.concat([_NONE, *(texts for texts, _, _ in parts)]),
+            ids=pl.concat([_NONE, *(ids for _, ids, _ in parts)]),
+            timestamps=None if self._layout.moment is None else [each for *_, moments in parts for each in moments],
+        )
+
+    def _frame(self, start: int, end: int) -> pl.DataFrame:
+        return pl.read_csv(
+            b"".join(self._rows[start:end]),
+            schema={f"column_{at}": pl.String() for at in range(len(self._rules))},
+            has_header=False,
+            separator="\t",
+            quote_char=None,
+            null_values=_NULL,
+            empty_string_is_null=False,
+        )
+
+    def _objects(self, frame: pl.DataFrame) -> pl.Series:
+        marks = [f"{',' if at else '{'}{orjson.dumps(name).decode()}:" for at, name in enumerate(self._layout.names)]
+        frame, values = self._as_json(frame, range(len(marks)))
+        parts = [part for mark, value in zip(marks, values, strict=True) for part in (pl.lit(mark), value)]
+        return frame.select(pl.concat_str([*parts, pl.lit("}")])).to_series()
+
+    def _as_json(self, frame: pl.DataFrame, positions: Sequence[int]) -> tuple[pl.DataFrame, list[pl.Expr]]:
+        """Values as expressions on a frame. Columns with texts that need it are converted text by text before."""
+        rules = {frame.columns[at]: self._rules[at] for at in positions}
+        tests = [
+            (pl.lit(True) if rule.is_slow is None else rule.is_slow(pl.col(name)).any()).alias(name)
+            for name, rule in rules.items()
+        ]
+        slow = [name for name, is_slow in frame.select(tests).row(0, named=True).items() if is_slow]
+        frame = frame.with_columns(_one_by_one(frame[name], rules[name]) for name in slow)
+        values = [pl.col(name) if name in slow else rule.quick(pl.col(name)) for name, rule in rules.items()]
+        return frame, [value.fill_null("null") for value in values]
+
+    def _ids(self, frame: pl.DataFrame) -> pl.Series:
+        positions = [len(self._layout.columns) + at for at in self._layout.own]
+        if len(positions) == 1 and self._rules[positions[0]].load is not bool_of:
+            texts = frame.to_series(positions[0])
+            is_plain = not texts.str.contains("\\", literal=True).any()
+            return texts if is_plain else pl.Series([unescaped(text) for text in texts], dtype=pl.String)
+        frame, values = self._as_json(frame, positions)
+        if len(positions) == 1:
+            return frame.select(values).to_series()
+        listed = pl.concat_str(values, separator=",")
+        return frame.select(pl.concat_str([pl.lit("["), listed, pl.lit("]")])).to_series()
+
+    def _moments(self, frame: pl.DataFrame) -> list[Any]:
+        position = self._layout.moment
+        return [] if position is None else [moment_of(text) for text in frame.to_series(position)]
+
+
+def bool_of(text: str) -> bool:
+    return text == "t"
+
+
+def unescaped(text: str) -> str:
+    """A text without the escapes of COPY."""
+    return _ESCAPED.sub(lambda found: _LETTERS.get(found[1], found[1]), text)
+
+
+def _one_by_one(texts: pl.Series, rule: Rule) -> pl.Series:
+    found = [None if text is None else rule.slow(unescaped(text)) for text in texts]
+    return pl.Series(texts.name, found, dtype=pl.String)

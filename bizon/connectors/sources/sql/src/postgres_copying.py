@@ -1,0 +1,53 @@
+"""Pages of PostgreSQL by COPY, which costs the client less than rows of values."""
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.adapt import Transformer
+from psycopg.postgres import types
+from psycopg.pq import Format
+from sqlalchemy.exc import DBAPIError
+
+from bizon.connectors.sources.sql.src.copied import CopiedPage
+from bizon.connectors.sources.sql.src.copied_values import rule_of
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from bizon.connectors.sources.sql.src.copied import Rule
+    from bizon.connectors.sources.sql.src.flavour import Column
+    from bizon.connectors.sources.sql.src.rows import Layout
+
+
+class NoCopyError(Exception):
+    """The server has no COPY for this statement."""
+
+
+def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "Layout") -> CopiedPage:
+    """The rows of a statement. Raises NoCopyError, DBAPIError."""
+    compiled = statement.compile(dialect=connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    rules = [_rule(driver, column) for column in layout.columns]
+    rules += [_rule(driver, column._replace(convert=None), is_key=True) for column in layout.order]
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY ({compiled}) TO STDOUT", compiled.params) as copy:
+            rows = [bytes(row) for row in copy]
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.SyntaxError) as error:
+        raise NoCopyError(str(error)) from error
+    except psycopg.Error as error:
+        is_lost = driver.closed
+        if is_lost:
+            connection.invalidate(error)
+        raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
+    return CopiedPage(rows, layout, rules)
+
+
+def _rule(driver: Any, column: "Column", *, is_key: bool = False) -> "Rule":
+    """An array is loaded as in a row; in a key it is text."""
+    kind = types.get(column.kind) if column.kind else None
+    if kind is None:
+        return rule_of(None, column.convert)
+    if kind.array_oid != column.kind:
+        return rule_of(kind.name, column.convert)
+    load = None if is_key else Transformer(driver).get_loader(column.kind, Format.TEXT).load
+    return rule_of(None, column.convert, load)
