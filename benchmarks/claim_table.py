@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import claims_bigquery, claims_brokers, claims_engine, claims_records, claims_start, claims_tables
+from benchmarks import (
+    claims_bigquery,
+    claims_brokers,
+    claims_engine,
+    claims_records,
+    claims_rest,
+    claims_start,
+    claims_tables,
+)
 from benchmarks.claims import Claim
 from benchmarks.workload import Bench
 
@@ -48,6 +56,12 @@ TABLE: tuple[TableRow, ...] = (
         "200 pages of 100 records from a local HTTP server that answers in 50 ms. Bare fetch loop: one "
         "`requests.Session`, keep-alive, decodes the answers, no loading",
         claims_engine.latency,
+    ),
+    TableRow(
+        "rest",
+        "100,000 records of about 450 bytes in pages of 1,000 from a local HTTP server, by the source `rest`, into "
+        "NDJSON. Against: a custom source that makes its records from `response.json()`",
+        claims_rest.rest,
     ),
     TableRow(
         "processes",
