@@ -44,8 +44,8 @@ def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
     In addition to orjson, a Decimal is written as an exact number, a KeptNumber as it was sent, an integer of any size
-    in full, a lone surrogate as U+FFFD. NaN and infinities become null. ``default`` returns a substitute for any other value without a JSON form;
-    without ``default`` such a value raises TypeError.
+    in full, a lone surrogate as U+FFFD. NaN and infinities become null. ``default`` returns a substitute for any other
+    value without a JSON form; without ``default`` such a value raises TypeError.
     """
     extra = default or encode_extra
     with suppress(TypeError):

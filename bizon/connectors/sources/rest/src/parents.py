@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.rest.src.lists import NOBODY, Lists, Parent, Place, Step
 from bizon.connectors.sources.rest.src.selector import selected
-from bizon.rows.kept_json import loads_kept
 from bizon.rows.frames import encode_data
+from bizon.rows.kept_json import loads_kept
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.endpoint_config import ParentConfig

@@ -33,7 +33,8 @@ class RecordMaker:
         self._moments = Moments(layout, zone)
         self._ids = endpoint.ids
         rules = (endpoint.where, endpoint.deleted, endpoint.timestamp, limits)
-        self._plain_id = endpoint.id if rules == (None,) * 4 and str(endpoint.id).isidentifier() else None
+        is_plain = rules == (None,) * 4 and len(self._ids) == 1 and self._ids[0].isidentifier()
+        self._plain_id = self._ids[0] if is_plain else None
         self.refused = 0
 
     def found(self, item: dict[str, Any], included: dict[str, Any], window: "Window") -> Found | None:
