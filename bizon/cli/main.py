@@ -150,6 +150,7 @@ def source_test(
 
 
 _source.command("new", cls=_Command)(authors.new_source)
+_source.command("guess", cls=_Command)(authors.guess_source)
 
 
 @_stream.command("list", cls=_Command)

@@ -1,0 +1,204 @@
+"""How an API divides a list into pages: what its answer shows, and what its parameters do. Only a paging whose second
+page the source has read counts as confirmed."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from requests.utils import parse_header_links
+
+from bizon.scaffold.guess.fields import ids_of
+from bizon.scaffold.guess.shape import named, values_in
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.rest.src.answer import Answer
+    from bizon.scaffold.guess.probe import Probe
+
+Pages = dict[str, Any]
+
+_SIZES = (
+    "limit", "per_page", "page_size", "size", "pageSize", "perPage", "_limit", "_size", "count", "first",
+    "page[size]", "page[limit]", "max_results", "maxResults", "$top", "rows",
+)  # fmt: skip
+_NUMBERS = ("page", "page[number]", "pageNumber", "page_number", "_page", "p", "pageIndex")
+_OFFSETS = ("offset", "skip", "start", "startAt", "start_index", "page[offset]", "from", "_start", "$skip")
+_KEYS = ("starting_after", "after", "after_id", "since_id", "start_after", "last_id")
+_CURSORS = (
+    "cursor", "page_token", "pageToken", "next_token", "nextToken", "NextToken", "after", "starting_after", "next",
+    "_next", "marker", "page[cursor]", "start_cursor", "continuation", "bookmark", "page", "offset", "scroll_id",
+)  # fmt: skip
+_NEXT = re.compile(r"(?i).*(next|cursor|after|continuation|bookmark|marker|scroll_?id|pagetoken|page_token).*")
+_MORE = re.compile(
+    r"(?i)(has_?(more|next)(_?(page|items|results))?|more|is_?truncated|more_?(available|results|items))"
+)
+_LAST = re.compile(r"(?i)(is_?)?last(_?page)?|end_?of_?(list|records)")
+_TOTAL = re.compile(
+    r"(?i)(total|count|num_?found|hits)(_?(count|results|records|items|size|elements|rows|entries))?|.*_(total|count)"
+)
+
+
+class Paging(NamedTuple):
+    """``pages``: the key of the configuration. ``why``: how that is known, for people."""
+
+    pages: Pages
+    why: str
+    is_confirmed: bool
+
+
+class Seen(NamedTuple):
+    """The first answer, and the place and the ids of its records."""
+
+    answer: "Answer"
+    records: list[dict[str, Any]]
+    endpoint: dict[str, Any]
+    params: dict[str, Any]
+
+    @property
+    def around(self) -> dict[tuple[str, ...], Any]:
+        """The values around the records, by their keys."""
+        return dict(values_in(self.answer.value, self.records))
+
+
+def paging_of(seen: Seen, probe: "Probe") -> Paging:
+    """The first paging that is confirmed; else what the answer shows, or none."""
+    size, others = _size_in(seen.params)
+    seen = seen._replace(endpoint={**seen.endpoint, "params": others})
+    shown = list(_shown(seen, size))
+    for pages, why in shown:
+        if _leads_on(seen, pages, probe):
+            return Paging({**pages, **_total(seen)}, f"{why}; the second page was read", is_confirmed=True)
+    if not size:
+        size = _size_that_works(seen, probe)
+    for pages, why in [] if _are_ignored(seen, size, probe) else _tried(seen, size):
+        if _leads_on(seen, pages, probe):
+            lasting = {**pages, **_lasting(size, seen.params)}
+            return Paging({**lasting, **_total(seen)}, f"{why}; the second page was read", is_confirmed=True)
+    if shown:
+        pages, why = shown[0]
+        return Paging(pages, f"{why}; its second page could not be read", is_confirmed=False)
+    return Paging({"type": "none"}, "no sign of pages; no usual parameter changed the answer", is_confirmed=False)
+
+
+def _shown(seen: Seen, size: Pages) -> Iterator[tuple[Pages, str]]:
+    """What the answer itself says about its next page."""
+    links = parse_header_links(seen.answer.headers.get("Link") or "")
+    if any("next" in each.get("rel", "").lower().split() for each in links):
+        yield {"type": "link_header"}, "the header Link has rel=next"
+    more = _more(seen)
+    signs = [(keys, value) for keys, value in seen.around.items() if any(map(_NEXT.fullmatch, keys)) and _names(value)]
+    for keys, value in sorted(signs, key=lambda sign: len(sign[0])):
+        place = named(keys)
+        if isinstance(value, str) and re.match(r"https?://|/|\?", value):
+            yield {"type": "next_url", "next": place}, f"'{place}' is the address of the next page"
+    for keys, value in sorted(signs, key=lambda sign: len(sign[0])):
+        place = named(keys)
+        if not (isinstance(value, str) and "://" in value):
+            for param in _params_for(keys[-1]):
+                pages = {"type": "cursor", "param": param, "next": place, **more, **size}
+                yield pages, f"'{place}' is sent as '{param}'"
+
+
+def _tried(seen: Seen, size: Pages) -> Iterator[tuple[Pages, str]]:
+    """Parameters that many APIs have. ``size``: a size that leaves more than one page, if one is known."""
+    more = _more(seen)
+    if more and isinstance(seen.endpoint["id"], str):
+        for param in _KEYS:
+            yield _keyset(param, seen, {**more, **size}), f"the last id is sent as '{param}'"
+    given = [name for name in seen.params if name in (*_NUMBERS, *_OFFSETS)]
+    for param in dict.fromkeys([*given, *_NUMBERS, *_OFFSETS]):
+        if param in _NUMBERS:
+            for start in (1, 0):
+                pages = {"type": "page", "param": param, "start": start, **more, **size}
+                yield pages, f"'{param}' is the number of a page"
+        elif param in _OFFSETS:
+            yield (
+                {"type": "offset", "param": param, **more, **size},
+                f"'{param}' is the number of records before a page",
+            )
+    if not more and isinstance(seen.endpoint["id"], str):
+        for param in _KEYS:
+            yield _keyset(param, seen, size), f"the last id is sent as '{param}'"
+
+
+def _keyset(param: str, seen: Seen, more: Pages) -> Pages:
+    return {"type": "keyset", "param": param, "key": seen.endpoint["id"], **more}
+
+
+def _leads_on(seen: Seen, pages: Pages, probe: "Probe") -> bool:
+    """Whether the source reads the same first page with this paging, and then other records."""
+    own = {name: value for name, value in seen.endpoint["params"].items() if name != pages.get("param")}
+    found = probe.pages({**seen.endpoint, "params": own, "pages": pages})
+    if found is None or len(found) < 2 or not found[1]:
+        return False
+    id_ = seen.endpoint["id"]
+    known, first, second = (ids_of(records, id_) for records in (seen.records, *found))
+    expected = known[len(first) :][: len(second)]
+    return first == known[: len(first)] and set(first).isdisjoint(second) and second[: len(expected)] == expected
+
+
+def _size_in(params: dict[str, Any]) -> tuple[Pages, dict[str, Any]]:
+    """The size of a page that the address names, and the other parameters."""
+    for name, value in params.items():
+        if name in _SIZES and str(value).isdecimal() and int(value) > 0:
+            return {"size_param": name, "size": int(value)}, {key: params[key] for key in params if key != name}
+    return {}, params
+
+
+def _size_that_works(seen: Seen, probe: "Probe") -> Pages:
+    """A parameter that makes pages smaller, so that even a short list has two."""
+    if len(seen.records) < 2:
+        return {}
+    half = max(len(seen.records) // 2, 1)
+    together = probe.first_page(seen.endpoint, dict.fromkeys(_SIZES, half))
+    if together is not None and len(together) == len(seen.records):
+        return {}
+    for name in _SIZES:
+        found = probe.first_page(seen.endpoint, {name: half})
+        if found is not None and len(found) == half:
+            return {"size_param": name, "size": half}
+    return {}
+
+
+def _are_ignored(seen: Seen, size: Pages, probe: "Probe") -> bool:
+    """Whether all parameters that may name a page change nothing when they are sent together."""
+    id_, known = seen.endpoint["id"], ids_of(seen.records, seen.endpoint["id"])
+    every: dict[str, Any] = {**dict.fromkeys(_NUMBERS, 2), **dict.fromkeys(_OFFSETS, size.get("size", len(known)))}
+    every |= dict.fromkeys(_KEYS, known[size.get("size", len(known)) - 1][-1])
+    if size:
+        every[size["size_param"]] = size["size"]
+    found = probe.first_page(seen.endpoint, every)
+    return found is not None and ids_of(found, id_) == known[: len(found)]
+
+
+def _lasting(size: Pages, params: dict[str, Any]) -> Pages:
+    """The size for the pipeline: the one of the address, or a usual one in place of the one that was tried."""
+    return size if not size or size["size_param"] in params else {**size, "size": 100}
+
+
+def _more(seen: Seen) -> Pages:
+    for keys, value in seen.around.items():
+        if isinstance(value, bool) and _MORE.fullmatch(keys[-1]):
+            return {"more": named(keys)}
+        if isinstance(value, bool) and _LAST.fullmatch(keys[-1]):
+            return {"more": f"!{named(keys)}"}
+    return {}
+
+
+def _total(seen: Seen) -> Pages:
+    """The number of records that the API says there are. One below the records of this page is something else."""
+    for keys, value in seen.around.items():
+        if type(value) is int and value > len(seen.records) and _TOTAL.fullmatch(keys[-1]):
+            return {"total": named(keys)}
+    return {}
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+
+
+def _params_for(key: str) -> list[str]:
+    """The parameters that a cursor with this key may be sent as, the likeliest first."""
+    own = re.sub(r"(?i)^next[_-]?", "", key)
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", own)] or ["next"]
+    spellings = ["_".join(words), words[0] + "".join(word.title() for word in words[1:]), "-".join(words)]
+    return list(dict.fromkeys([*spellings, key, f"page[{spellings[0]}]", *_CURSORS]))
