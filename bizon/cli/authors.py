@@ -44,6 +44,15 @@ AsPackage = Annotated[
     bool, typer.Option("--package", help="Create a package with an entry point, to install next to bizon.")
 ]
 
+SourceName = Annotated[
+    str | None, typer.Option("--source", metavar="SOURCE", help="A built-in source, or a preset of `rest`.")
+]
+StreamName = Annotated[
+    str | None, typer.Option("--stream", metavar="STREAM", help="A stream of the source. Default: its usual one.")
+]
+DestinationName = Annotated[
+    str | None, typer.Option("--destination", metavar="DESTINATION", help="A built-in destination.")
+]
 Url = Annotated[
     str, typer.Argument(metavar="URL", help="Address of a list, for example https://api.example.com/v2/orders.")
 ]
@@ -98,6 +107,22 @@ def new_source(
 
     with guarded():
         create_source(name, (style, paging, incremental), into=into, package=package)
+
+
+def init(
+    source: SourceName = None,
+    stream: StreamName = None,
+    destination: DestinationName = None,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """Print a pipeline file with comments, to begin with. On a terminal it asks for what the options leave open; in a
+    script the source is dummy and the destination file."""
+    from bizon.cli.commands import beginning
+    from bizon.cli.output import guarded
+
+    with guarded():
+        beginning.init(source, stream, destination, output, force=force)
 
 
 def guess_source(

@@ -113,6 +113,7 @@ def run(
     raise typer.Exit(run_pipeline(config, options))
 
 
+cli.command(cls=_Command)(authors.init)
 cli.command(cls=_Command)(authors.check)
 cli.command(cls=_Command)(authors.preview)
 cli.command(cls=_Command)(authors.show)

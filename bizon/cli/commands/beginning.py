@@ -1,5 +1,6 @@
 """``bizon source guess`` and ``bizon init``: a pipeline file to begin with."""
 
+import sys
 from pathlib import Path
 
 from bizon.cli.output import complain, say
@@ -17,6 +18,30 @@ def guess(url: str, headers: list[str], auth: str | None, output: str | None, *,
     with console_logs("ERROR", Scrubber()):
         text = guessed(asked_for(url, headers, auth))
     hand_over(text, free)
+
+
+def init(source: str | None, stream: str | None, destination: str | None, output: str | None, *, force: bool) -> None:
+    """Print or write a first pipeline. On a terminal, what no option says is asked for. Raises ConfigError."""
+    from bizon.scaffold import first_pipeline as first
+
+    free = free_file(output, force=force)
+    asks = sys.stdin.isatty() and source is None
+    if source is None:
+        source = _asked("Source", first.source_names(), "dummy") if asks else "dummy"
+    if stream is None and asks and source in first.source_names():
+        streams = first.streams_of(source)
+        stream = _asked("Stream", streams, streams[0])
+    if destination is None:
+        destination = _asked("Destination", first.destination_names(), "file") if asks else "file"
+    hand_over(first.pipeline(source, stream, destination), free)
+
+
+def _asked(what: str, names: list[str], usual: str) -> str:
+    """An answer from the terminal; the question goes to stderr, so that the YAML can be redirected."""
+    import typer
+
+    found: str = typer.prompt(f"{what} ({', '.join(names)})", default=usual, err=True)
+    return found.strip()
 
 
 def free_file(output: str | None, *, force: bool) -> Path | None:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.scaffold.guess.changes import Changes, changes_of
-from bizon.scaffold.guess.fields import change_field, id_of
+from bizon.scaffold.guess.fields import change_field, id_of, ids_of
 from bizon.scaffold.guess.paging import Paging, Seen, paging_of
 from bizon.scaffold.guess.probe import Probe
-from bizon.scaffold.guess.shape import Found, lists_of_others, records_in
+from bizon.scaffold.guess.shape import Found, is_usual, lists_of_others, records_in
 from bizon.scaffold.guess.written import pipeline_of
 
 if TYPE_CHECKING:
@@ -20,20 +20,22 @@ _ONE = "[@]"  # a list of an answer that is one object
 def guessed(asked: "Asked") -> str:
     """The YAML. Asks for a few dozen pages at most. Raises ConfigError and SourceFetchError, both on one line."""
     probe = Probe(asked)
-    answer = probe.answer()
+    answer = probe.answer(asked.params)
     found = _records(answer)
     id_ = id_of(found.records, asked.stream)
     if id_ is None:
         raise answer.refused(f"the records at '{found.selector}' have no field, and no two fields, that identify them")
     basis = {"records": found.selector, "id": id_}
-    seen = Seen(answer, found.records, {**basis, "params": asked.params}, asked.params)
+    known = ids_of(found.records, id_)
+    seen = Seen(answer, found.records, known, {**basis, "params": asked.params}, asked.params)
     if found.selector == _ONE:
-        paging = Paging({"type": "none"}, "the answer is one object", is_confirmed=True)
+        paging = Paging({"type": "none"}, {}, "the answer is one object", is_confirmed=True)
     else:
         paging = paging_of(seen, probe)
     field = change_field(found.records)
     changes = changes_of(seen, field, probe)
-    params = {name: value for name, value in asked.params.items() if name not in _names_of(paging.pages)}
+    given = {name: value for name, value in asked.params.items() if name not in _names_of(paging.pages)}
+    params = {**given, **paging.params}
     endpoint: dict[str, Any] = {"path": asked.path, **({"params": params} if params else {}), **basis}
     endpoint["pages"] = paging.pages
     if field is not None and field.format == "iso8601":
@@ -44,17 +46,16 @@ def guessed(asked: "Asked") -> str:
     notes = {
         "records": f"{len(found.records)} records came in the first answer",
         "pages": f"{'Seen' if paging.is_confirmed else 'Not certain'}: {paging.why}",
-        "incremental": "Seen: a date in the future leaves no record",
+        "incremental": "Seen: it leaves out what is older, and nothing for an early date",
     }
     return pipeline_of(asked, _rehearsed(endpoint, probe), notes, changes)
 
 
 def _records(answer: "Answer") -> Found:
     """The list of records. Raises SourceFetchError for an answer without one."""
-    found = records_in(answer.value)
-    if found is not None and found.records:
+    found, others = records_in(answer.value), lists_of_others(answer.value)
+    if found is not None and found.records and (others is None or is_usual(found.selector) or not is_usual(others)):
         return found
-    others = lists_of_others(answer.value)
     if others is not None:
         raise answer.refused(f"the list at '{others}' does not hold objects, which records are")
     if found is not None or not isinstance(answer.value, dict) or _has_an_empty_list(answer.value):

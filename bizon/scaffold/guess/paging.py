@@ -2,13 +2,13 @@
 page the source has read counts as confirmed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests.utils import parse_header_links
 
 from bizon.scaffold.guess.fields import ids_of
-from bizon.scaffold.guess.shape import named, values_in
+from bizon.scaffold.guess.shape import named, records_in, values_in
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.answer import Answer
@@ -20,6 +20,7 @@ _SIZES = (
     "limit", "per_page", "page_size", "size", "pageSize", "perPage", "_limit", "_size", "count", "first",
     "page[size]", "page[limit]", "max_results", "maxResults", "$top", "rows",
 )  # fmt: skip
+_USUAL_SIZE = 100  # records per page, where the address names no size
 _NUMBERS = ("page", "page[number]", "pageNumber", "page_number", "_page", "p", "pageIndex")
 _OFFSETS = ("offset", "skip", "start", "startAt", "start_index", "page[offset]", "from", "_start", "$skip")
 _KEYS = ("starting_after", "after", "after_id", "since_id", "start_after", "last_id")
@@ -38,18 +39,21 @@ _TOTAL = re.compile(
 
 
 class Paging(NamedTuple):
-    """``pages``: the key of the configuration. ``why``: how that is known, for people."""
+    """``pages``: the key of the configuration. ``params``: the size of a page, for a style that does not send it.
+    ``why``: how that is known, for people."""
 
     pages: Pages
+    params: dict[str, Any]
     why: str
     is_confirmed: bool
 
 
 class Seen(NamedTuple):
-    """The first answer, and the place and the ids of its records."""
+    """An answer, its records, and the ids of all records that the first answer had. ``params``: of the address."""
 
     answer: "Answer"
     records: list[dict[str, Any]]
+    known: list[Any]
     endpoint: dict[str, Any]
     params: dict[str, Any]
 
@@ -64,19 +68,38 @@ def paging_of(seen: Seen, probe: "Probe") -> Paging:
     size, others = _size_in(seen.params)
     seen = seen._replace(endpoint={**seen.endpoint, "params": others})
     shown = list(_shown(seen, size))
-    for pages, why in shown:
-        if _leads_on(seen, pages, probe):
-            return Paging({**pages, **_total(seen)}, f"{why}; the second page was read", is_confirmed=True)
-    if not size:
+    found = _confirmed(seen, shown, size, probe)
+    if found is None and not size:
         size = _size_that_works(seen, probe)
-    for pages, why in [] if _are_ignored(seen, size, probe) else _tried(seen, size):
-        if _leads_on(seen, pages, probe):
-            lasting = {**pages, **_lasting(size, seen.params)}
-            return Paging({**lasting, **_total(seen)}, f"{why}; the second page was read", is_confirmed=True)
-    if shown:
+        shorter = _with_size(seen, size, probe)
+        found = None if shorter is None else _confirmed(shorter, _shown(shorter, size), size, probe)
+    if found is None and not _are_ignored(seen, size, probe):
+        found = _confirmed(seen, _tried(seen, size), size, probe)
+    if found is None and shown:
         pages, why = shown[0]
-        return Paging(pages, f"{why}; its second page could not be read", is_confirmed=False)
-    return Paging({"type": "none"}, "no sign of pages; no usual parameter changed the answer", is_confirmed=False)
+        return Paging(pages, {}, f"{why}; its second page could not be read", is_confirmed=False)
+    return found or Paging({"type": "none"}, {}, "no sign of pages; no usual parameter changed the answer", False)
+
+
+def _confirmed(seen: Seen, candidates: Iterable[tuple[Pages, str]], size: Pages, probe: "Probe") -> Paging | None:
+    """The first of some ways of paging whose second page the source reads."""
+    lasting = size if not size or size["size_param"] in seen.params else {**size, "size": _USUAL_SIZE}
+    for pages, why in candidates:
+        if _leads_on(seen, pages, size, probe):
+            is_sized = "size_param" in pages
+            params = {} if is_sized or not size else {size["size_param"]: lasting["size"]}
+            every = {**pages, **(lasting if is_sized else {}), **_total(seen)}
+            return Paging(every, params, f"{why}; the second page was read", is_confirmed=True)
+    return None
+
+
+def _with_size(seen: Seen, size: Pages, probe: "Probe") -> Seen | None:
+    """A shorter page, which may name a next one where the whole list did not."""
+    if not size:
+        return None
+    answer = probe.answer({**seen.endpoint["params"], size["size_param"]: size["size"]})
+    found = records_in(answer.value)
+    return None if found is None else seen._replace(answer=answer, records=found.records)
 
 
 def _shown(seen: Seen, size: Pages) -> Iterator[tuple[Pages, str]]:
@@ -84,6 +107,9 @@ def _shown(seen: Seen, size: Pages) -> Iterator[tuple[Pages, str]]:
     links = parse_header_links(seen.answer.headers.get("Link") or "")
     if any("next" in each.get("rel", "").lower().split() for each in links):
         yield {"type": "link_header"}, "the header Link has rel=next"
+    for name, value in seen.answer.headers.items():
+        if _NEXT.fullmatch(name) and re.match(r"https?://|/|\?", value):
+            yield {"type": "link_header", "header": name}, f"the header {name} is the address of the next page"
     more = _more(seen)
     signs = [(keys, value) for keys, value in seen.around.items() if any(map(_NEXT.fullmatch, keys)) and _names(value)]
     for keys, value in sorted(signs, key=lambda sign: len(sign[0])):
@@ -124,16 +150,17 @@ def _keyset(param: str, seen: Seen, more: Pages) -> Pages:
     return {"type": "keyset", "param": param, "key": seen.endpoint["id"], **more}
 
 
-def _leads_on(seen: Seen, pages: Pages, probe: "Probe") -> bool:
+def _leads_on(seen: Seen, pages: Pages, size: Pages, probe: "Probe") -> bool:
     """Whether the source reads the same first page with this paging, and then other records."""
     own = {name: value for name, value in seen.endpoint["params"].items() if name != pages.get("param")}
+    if size and "size_param" not in pages:
+        own[size["size_param"]] = size["size"]
     found = probe.pages({**seen.endpoint, "params": own, "pages": pages})
     if found is None or len(found) < 2 or not found[1]:
         return False
-    id_ = seen.endpoint["id"]
-    known, first, second = (ids_of(records, id_) for records in (seen.records, *found))
-    expected = known[len(first) :][: len(second)]
-    return first == known[: len(first)] and set(first).isdisjoint(second) and second[: len(expected)] == expected
+    first, second = (ids_of(records, seen.endpoint["id"]) for records in found)
+    expected = seen.known[len(first) :][: len(second)]
+    return first == seen.known[: len(first)] and set(first).isdisjoint(second) and second[: len(expected)] == expected
 
 
 def _size_in(params: dict[str, Any]) -> tuple[Pages, dict[str, Any]]:
@@ -161,18 +188,13 @@ def _size_that_works(seen: Seen, probe: "Probe") -> Pages:
 
 def _are_ignored(seen: Seen, size: Pages, probe: "Probe") -> bool:
     """Whether all parameters that may name a page change nothing when they are sent together."""
-    id_, known = seen.endpoint["id"], ids_of(seen.records, seen.endpoint["id"])
+    id_, known = seen.endpoint["id"], seen.known
     every: dict[str, Any] = {**dict.fromkeys(_NUMBERS, 2), **dict.fromkeys(_OFFSETS, size.get("size", len(known)))}
     every |= dict.fromkeys(_KEYS, known[size.get("size", len(known)) - 1][-1])
     if size:
         every[size["size_param"]] = size["size"]
     found = probe.first_page(seen.endpoint, every)
     return found is not None and ids_of(found, id_) == known[: len(found)]
-
-
-def _lasting(size: Pages, params: dict[str, Any]) -> Pages:
-    """The size for the pipeline: the one of the address, or a usual one in place of the one that was tried."""
-    return size if not size or size["size_param"] in params else {**size, "size": 100}
 
 
 def _more(seen: Seen) -> Pages:

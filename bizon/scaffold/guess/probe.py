@@ -32,9 +32,9 @@ class Probe:
         self._asked = asked
         self._requests = 0
 
-    def answer(self) -> Answer:
-        """The answer to the address as it was given. Raises SourceFetchError, on one line."""
-        with closing(self._source({})) as source:
+    def answer(self, params: dict[str, Any]) -> Answer:
+        """The answer to a request with these parameters. Raises SourceFetchError, on one line."""
+        with closing(self._source({"params": params})) as source:
             config = source.config
             client = Client(
                 source.session,

@@ -39,12 +39,17 @@ def records_in(value: Any) -> Found | None:
 
 
 def lists_of_others(value: Any) -> str | None:
-    """The place of a list whose items are not objects, for an error."""
+    """The place of a list that holds something else than objects, of one with a usual name if there is one."""
     if isinstance(value, list):
         return "@" if value else None
-    if isinstance(value, dict):
-        return next((named((key,)) for key, item in value.items() if isinstance(item, list) and item), None)
-    return None
+    items = value.items() if isinstance(value, dict) else ()
+    found = [named((key,)) for key, item in items if isinstance(item, list) and item and not _are_objects(item)]
+    return max(found, key=is_usual, default=None)
+
+
+def is_usual(selector: str) -> bool:
+    """Whether a place has a name that APIs give to the list of their records."""
+    return re.split(r"[.\[]", selector)[-1] in _USUAL
 
 
 def named(keys: tuple[str, ...]) -> str:
@@ -81,5 +86,4 @@ def _are_objects(items: list[Any]) -> bool:
 
 
 def _likeliness(found: Found) -> tuple[bool, int, int]:
-    last = re.split(r"[.\[]", found.selector)[-1]
-    return last in _USUAL, -found.selector.count("."), len(found.records)
+    return is_usual(found.selector), -found.selector.count("."), len(found.records)
