@@ -51,6 +51,8 @@ def pipeline(source: str, stream: str | None, destination: str) -> str:
         if name not in names:
             raise ConfigError(f"{option} {name}: no such {option[2:]}; allowed: {', '.join(names)}")
     is_preset = source in presets.names()
+    if is_preset and stream is not None and stream not in streams_of(source):
+        raise ConfigError(f"--stream {stream}: no such stream; allowed: {', '.join(streams_of(source))}")
     block = _of_preset(source) if is_preset else _block("sources", source, "source")
     stream = stream or _stream_in(block)
     block = re.sub(r"(?m)^(  stream: )\S+", lambda line: f"{line[1]}{stream}", block, count=1)
@@ -58,7 +60,7 @@ def pipeline(source: str, stream: str | None, destination: str) -> str:
     target = _without(_block("destinations", destination, "destination"), _DECLARED)
     target = _OF_CREATURES.sub(rf"\g<1>{table}\g<2>", target)
     texts = [_PLACEHOLDER.sub(r"BIZON_ENV_\1", text) for text in (block, target)]
-    variables = sorted(set(re.findall(r"BIZON_ENV_(\w+)", "".join(texts))))
+    variables = sorted(set(re.findall(r"BIZON_ENV_\w+", "\n".join(texts))))
     notes = [f"# Set {name} in the environment, or in a file .env next to this one.\n" for name in variables]
     return "".join([_HEAD, *notes, f"name: {table}_to_{destination}\n", *(f"\n{text}\n" for text in texts)])
 

@@ -25,7 +25,7 @@ def init(source: str | None, stream: str | None, destination: str | None, output
     from bizon.scaffold import first_pipeline as first
 
     free = free_file(output, force=force)
-    asks = sys.stdin.isatty() and source is None
+    asks = is_a_terminal() and source is None
     if source is None:
         source = _asked("Source", first.source_names(), "dummy") if asks else "dummy"
     if stream is None and asks and source in first.source_names():
@@ -34,6 +34,11 @@ def init(source: str | None, stream: str | None, destination: str | None, output
     if destination is None:
         destination = _asked("Destination", first.destination_names(), "file") if asks else "file"
     hand_over(first.pipeline(source, stream, destination), free)
+
+
+def is_a_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _asked(what: str, names: list[str], usual: str) -> str:

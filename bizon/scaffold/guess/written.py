@@ -22,7 +22,7 @@ def pipeline_of(asked: Asked, endpoint: Endpoint, notes: Mapping[str, str], chan
     lines = [
         "# yaml-language-server: $schema=bizon.schema.json",
         "# A guess by `bizon source guess`, to begin with. The schema: `bizon config schema > bizon.schema.json`.",
-        *(f"# Set {name.removeprefix('BIZON_ENV_')} in the environment, or in a file .env." for name in asked.secrets),
+        *(f"# Set {name} in the environment, or in a file .env." for name in asked.secrets),
         f"name: {stream}_to_file",
         "",
         "source:",
