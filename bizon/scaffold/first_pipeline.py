@@ -22,18 +22,18 @@ _DECLARED = "record_schemas"  # columns of the records of one example
 
 
 def source_names() -> list[str]:
-    """What ``--source`` takes: the built-in sources, and the presets of ``rest``."""
+    """The values of ``--source``: the built-in sources, and the presets of ``rest``."""
     found = {info.name for info in find_sources(_CONNECTORS / "sources", "bizon.connectors.sources")}
     return [*sorted(found), *presets.names()]
 
 
 def destination_names() -> list[str]:
-    """What ``--destination`` takes."""
+    """The values of ``--destination``: all but `custom`."""
     return sorted(name for name in DESTINATIONS.all() if name != "custom")
 
 
 def streams_of(source: str) -> list[str]:
-    """The streams to choose from; the first is the usual one. Empty where a name of one's own is due."""
+    """The streams to choose from; the first is the usual one."""
     if source in presets.names():
         return list(presets.read(source)["endpoints"])
     usual = _stream_in(_block("sources", source, "source"))

@@ -146,7 +146,7 @@ HTML = Reply(b"<!DOCTYPE html><p>Welcome", headers={"Content-Type": "text/html"}
         ("/nameless", [{"tag": "a"}, {"tag": "a"}], "no field, and no two fields, that identify them"),
     ],
 )
-def test_what_cannot_be_guessed_is_one_line(api, bizon, path, answer, says):
+def test_an_answer_that_cannot_be_guessed_is_one_line(api, bizon, path, answer, says):
     api.routes[path] = lambda asked: answer
     done = bizon("source", "guess", f"{api.url}{path}")
     assert done.exit_code == 1

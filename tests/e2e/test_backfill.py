@@ -30,8 +30,18 @@ class Api:
         server.routes["/items"] = lambda asked: by_page(changed_within(RECORDS, asked), asked)
 
     def source(self) -> dict[str, Any]:
-        limits = {"cursor_field": "updated_at", "since": {"param": "since"}, "until": {"param": "until"}, "window": "31d"}
-        items = {"path": "/items", "records": "items", "pages": {"type": "page", "param": "page"}, "incremental": limits}
+        limits = {
+            "cursor_field": "updated_at",
+            "since": {"param": "since"},
+            "until": {"param": "until"},
+            "window": "31d",
+        }
+        items = {
+            "path": "/items",
+            "records": "items",
+            "pages": {"type": "page", "param": "page"},
+            "incremental": limits,
+        }
         keys = {"base_url": self._server.url, "http": {"retries": {"total": 0}}, "endpoints": {"items": items}}
         return {"name": "rest", "stream": "items", **keys}
 
@@ -116,7 +126,7 @@ def test_a_window_comes_again_once_and_the_next_run_begins_where_it_would_have(
     assert sorted(found(pipeline)) == [*MONTHS]
     origin.heal()
     resumed = pipeline.run(*SPRING)
-    assert "Resuming job" in resumed.stderr or kind == "sql"  # which found no database to begin with
+    assert ("Resuming job" in resumed.stderr) == (kind == "rest")  # the others fail before anything is committed
     assert Counter(found(pipeline)) == Counter([*MONTHS, *AGAIN])
 
     last = pipeline.run()

@@ -1,4 +1,4 @@
-"""What the command line says about an API: its address, its headers, its credentials. Secrets become references."""
+"""The options of ``bizon source guess``: the API's address, its headers, its credentials. Secrets become references."""
 
 import re
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What the fields of records are for: which identifies a record, and which says when it changed."""
+"""The fields with a purpose: the one that identifies a record, and the one that says when it changed."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -109,7 +109,7 @@ def _format_of(values: list[Any]) -> str | None:
 
 
 def _is_written(values: list[Any], layout: str) -> bool:
-    """Whether the values have the type of the format: a text of digits is no date."""
+    """Whether the values have the type of the format. A text of digits alone does not count as a date."""
     if layout == "iso8601":
         return all(isinstance(value, str) and "-" in value for value in values)
     return all(isinstance(value, int | float) for value in values)

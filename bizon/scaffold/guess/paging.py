@@ -103,7 +103,7 @@ def _with_size(seen: Seen, size: Pages, probe: "Probe") -> Seen | None:
 
 
 def _shown(seen: Seen, size: Pages) -> Iterator[tuple[Pages, str]]:
-    """What the answer itself says about its next page."""
+    """Signs of the next page in the answer itself."""
     links = parse_header_links(seen.answer.headers.get("Link") or "")
     if any("next" in each.get("rel", "").lower().split() for each in links):
         yield {"type": "link_header"}, "the header Link has rel=next"
