@@ -206,3 +206,17 @@ def guess(bizon: Any, api: RestStandIn, path: str) -> dict[str, Any]:
     assert done.exit_code == 0, done.output
     (endpoint,) = yaml.safe_load(done.stdout)["source"]["endpoints"].values()
     return endpoint
+
+
+def test_braces_and_repeated_parameters_of_the_address_are_kept(api, bizon):
+    api.routes["/things"] = lambda asked: ALL
+    endpoint = guess(bizon, api, "/things?filter=%7B%22a%22:1%7D&field=id&field=name")
+    assert endpoint["params"] == {"filter": '{{"a":1}}', "field": ["id", "name"]}
+    assert all(asked.params["filter"] == '{"a":1}' for asked in api.served)
+
+
+def test_an_endless_choice_of_answers_still_ends(api, bizon):
+    """Each answer differs: no parameter can be ruled out, and none leads on."""
+    api.routes["/things"] = lambda asked: {"next": "x", "items": [{"id": len(api.served), "more": True}]}
+    guess(bizon, api, "/things")
+    assert len(api.served) <= 210

@@ -44,7 +44,8 @@ def asked_for(url: str, headers: list[str], auth: str | None) -> Asked:
     given = {name: _kept(name, value, secrets) for name, value in map(_header, headers)}
     params: dict[str, Any] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        params[name] = _reference(name, value, secrets) if _is_credential(name) else value
+        each = _reference(name, value, secrets) if _is_credential(name) else _plain(value)
+        params[name] = [*_as_list(params[name]), each] if name in params else each
     if auth is None and parts.username:
         auth = f"basic:{unquote(parts.username)}:{unquote(parts.password or '')}"
     base, path, stream, parent = _divided(parts.path)
@@ -84,8 +85,17 @@ def _header(text: str) -> tuple[str, str]:
     return name, value.strip()
 
 
+def _plain(text: str) -> str:
+    """A text whose braces are no template."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _kept(name: str, value: str, secrets: dict[str, str]) -> str:
-    return value if _PUBLIC_HEADER.fullmatch(name) else _reference(name, value, secrets)
+    return _plain(value) if _PUBLIC_HEADER.fullmatch(name) else _reference(name, value, secrets)
 
 
 def _is_credential(name: str) -> bool:
@@ -130,7 +140,7 @@ def _divided(path: str) -> tuple[str, str, str, Parent | None]:
 
 
 def _joined(steps: list[str]) -> str:
-    return "".join(f"/{unquote(step)}" for step in steps)
+    return "".join(f"/{_plain(step)}" for step in steps)
 
 
 def _name_of(step: str) -> str:

@@ -84,6 +84,6 @@ def _rehearsed(endpoint: dict[str, Any], probe: Probe) -> dict[str, Any]:
     smaller = {key: value for key, value in pages.items() if key not in ("size", "size_param")}
     plain = {key: value for key, value in endpoint.items() if key not in ("timestamp", "incremental")}
     for each in (endpoint, {**endpoint, "pages": smaller}, plain, {**plain, "pages": smaller}):
-        if probe.pages(each, 1):
+        if probe.pages(each, 1, is_last=True):
             return each
     raise SourceFetchError("the list cannot be read as it was guessed: ask again, with the address of another list")

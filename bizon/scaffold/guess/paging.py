@@ -209,7 +209,8 @@ def _more(seen: Seen) -> Pages:
 def _total(seen: Seen) -> Pages:
     """The number of records that the API says there are. One below the records of this page is something else."""
     for keys, value in seen.around.items():
-        if type(value) is int and value > len(seen.records) and _TOTAL.fullmatch(keys[-1]):
+        is_count = _TOTAL.fullmatch(keys[-1]) and "page" not in keys[-1].lower()
+        if is_count and type(value) is int and value > len(seen.records):
             return {"total": named(keys)}
     return {}
 

@@ -56,9 +56,12 @@ class Probe:
         found = self.pages({**endpoint, "params": {**endpoint["params"], **params}}, 1)
         return found[0] if found else None
 
-    def pages(self, endpoint: dict[str, Any], count: int = 2) -> list[list[dict[str, Any]]] | None:
-        """The records of the first pages, as the source reads them; None when that fails, and after too many."""
-        if self._requests >= _MOST_REQUESTS:
+    def pages(
+        self, endpoint: dict[str, Any], count: int = 2, *, is_last: bool = False
+    ) -> list[list[dict[str, Any]]] | None:
+        """The records of the first pages, as the source reads them; None when that fails, and after too many requests
+        unless they are the last ones."""
+        if self._requests >= _MOST_REQUESTS and not is_last:
             return None
         found: list[list[dict[str, Any]]] = []
         place: dict[str, Any] = {}
