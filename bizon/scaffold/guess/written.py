@@ -52,7 +52,7 @@ def _hints(asked: Asked, endpoint: Endpoint, changes: "Changes | None") -> list[
     if asked.parent is not None:
         stream, path, children = asked.parent
         hints += [
-            f"# This is the list of one record of {_scalar(path)}. For all of them, describe an endpoint `{stream}`, and:",
+            f"# The list of one record of {_scalar(path)}. For all of them, describe an endpoint `{stream}`, and:",
             f"# path: {_scalar(children)}",
             f"# parent: {{ stream: {stream}, include: {{ {stream.removesuffix('s')}_id: id }} }}",
         ]
