@@ -86,7 +86,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _plain(text: str) -> str:
-    """A text whose braces are no template."""
+    """A text in which braces stand for themselves."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
