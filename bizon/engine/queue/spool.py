@@ -46,7 +46,8 @@ class Spool:
         self._spooled_to = -1
         self._state = 0
         self._file: BinaryIO | None = None
-        self._lock = Lock()
+        self._lock = Lock()  # of what waits; held for moments, because ``note`` is called for each page
+        self._file_lock = Lock()  # of the file; taken before the other
         self._given_up = False
 
     def note(self, message: "QueueMessage") -> None:
@@ -61,7 +62,7 @@ class Spool:
 
     def committed(self, to_iteration: int) -> None:
         """Forget the pages up to ``to_iteration``."""
-        with self._lock:
+        with self._file_lock, self._lock:
             while self._waiting and self._waiting[0][1].iteration <= to_iteration:
                 self._take()
             if self._file is not None and self._spooled_to <= to_iteration:
@@ -81,14 +82,18 @@ class Spool:
         """Write the oldest pages while ``is_due``, which gets the time since when a page waits. A full disk, or a page
         that cannot be encoded, only ends the spooling."""
         try:
-            with self._lock:
-                while self._waiting and is_due(self._waiting[0][0]):
-                    self._append(self._take())
+            with self._file_lock:
+                while (message := self._next(is_due)) is not None:
+                    self._append(message)
                 if self._file is not None:
                     self._file.flush()
         except (OSError, QueueError) as error:  # QueueError: a pagination is too large to encode
             logger.warning(f"waiting pages are no longer spooled to disk: {error}")
             self._give_up()
+
+    def _next(self, is_due: Callable[[float], bool]) -> "QueueMessage | None":
+        with self._lock:
+            return self._take() if self._waiting and is_due(self._waiting[0][0]) else None
 
     def _take(self) -> "QueueMessage":
         message = self._waiting.popleft()[1]
@@ -97,7 +102,7 @@ class Spool:
 
     def _give_up(self) -> None:
         """Spool nothing from now on. The file stays: its pages before the torn one are good."""
-        with self._lock:
+        with self._file_lock, self._lock:
             self._given_up = True
             self._waiting.clear()
             file, self._file = self._file, None
@@ -107,7 +112,7 @@ class Spool:
 
     def close(self) -> None:
         """Stop writing; the spooled pages stay for the next start."""
-        with self._lock:
+        with self._file_lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None

@@ -2,10 +2,12 @@
 
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from fakes import FakeClock, run_of
 from loguru import logger
 
 from bizon.engine.queue import codec
+from bizon.engine.queue import spool as spool_module
 from bizon.engine.queue.models import QueueMessage, Signal
 from bizon.engine.queue.spool import LONGEST_WAIT, Spool, discard, replay
 from bizon.rows.frames import records_to_frame
@@ -65,6 +68,30 @@ def test_a_page_that_waits_long_survives_a_kill(tmp_path: Path, spooled: Spooled
     assert first.frame.equals(page(0).frame)
     assert (first.pagination, first.next_state, first.extracted_at) == ({"page": 1}, {"high": 0}, NOW)
     assert first.epoch == 9, "it is delivered as of the new start"
+
+
+def test_a_page_is_noted_while_another_is_written(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, noted = Event(), Event()
+
+    def slow(message: QueueMessage) -> bytes:
+        writing.set()
+        assert noted.wait(10), "the page that follows is not noted"
+        return codec.encode(message)
+
+    spool = Spool(tmp_path, run_of("job", 1), clock)
+    spool.note(page(0))
+    clock.advance(LONGEST_WAIT)
+    monkeypatch.setattr(spool_module, "encode", slow)
+    with ThreadPoolExecutor() as threads:
+        ticking = threads.submit(spool.tick)
+        assert writing.wait(10)
+        spool.note(page(1))
+        noted.set()
+        ticking.result()
+    spool.close()
+    assert replayed(tmp_path) == [0]
 
 
 def test_a_spool_is_private_to_its_user_and_follows_no_link(tmp_path: Path, spooled: Spooled) -> None:
