@@ -53,7 +53,7 @@ def pipeline(source: str, stream: str | None, destination: str) -> str:
     is_preset = source in presets.names()
     if is_preset and stream is not None and stream not in streams_of(source):
         raise ConfigError(f"--stream {stream}: no such stream; allowed: {', '.join(streams_of(source))}")
-    block = _of_preset(source) if is_preset else _block("sources", source, "source")
+    block = _of_preset(source, stream) if is_preset else _block("sources", source, "source")
     stream = stream or _stream_in(block)
     block = re.sub(r"(?m)^(  stream: )\S+", lambda line: f"{line[1]}{stream}", block, count=1)
     table = re.sub(r"\W+", "_", stream).strip("_").lower() or "records"
@@ -83,10 +83,11 @@ def _without(block: str, key: str) -> str:
     return re.sub(rf"(?m)^( +){key}:.*(?:\n\1[ -].*)*\n?", "", block).rstrip()
 
 
-def _of_preset(name: str) -> str:
+def _of_preset(name: str, stream: str | None) -> str:
     preset: dict[str, Any] = presets.read(name)
-    first, *others = preset["endpoints"]
-    lines = ["source:", "  name: rest", f"  preset: {name}", f"  stream: {first} # or: {', '.join(others)}"]
+    chosen = stream or next(iter(preset["endpoints"]))
+    others = [each for each in preset["endpoints"] if each != chosen]
+    lines = ["source:", "  name: rest", f"  preset: {name}", f"  stream: {chosen} # or: {', '.join(others)}"]
     missing = [key for key, value in preset.get("variables", {}).items() if value is None]
     if missing:
         lines += ["  variables:", *(f"    {key}: my-{key}" for key in missing)]
