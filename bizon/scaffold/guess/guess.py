@@ -18,7 +18,7 @@ _ONE = "[@]"  # a list of an answer that is one object
 
 
 def guessed(asked: "Asked") -> str:
-    """The YAML. Asks for a few dozen pages at most. Raises ConfigError and SourceFetchError, both on one line."""
+    """The YAML. Asks for about a hundred pages at most. Raises ConfigError and SourceFetchError, both on one line."""
     probe = Probe(asked)
     answer = probe.answer(asked.params)
     found = _records(answer)

@@ -69,7 +69,8 @@ class Children:
         if not waiting:
             return Step([], _next_page(place))
         first, *later = waiting
-        found, child = self._lists.step(Parent(*loads_kept(first)), place.get("child", {}), bounds)
+        parent = Parent(*(loads_kept(first) if isinstance(first, str) else first))  # a pair: of an older checkpoint
+        found, child = self._lists.step(parent, place.get("child", {}), bounds)
         if child is not None:
             return Step(found, {**place, "child": child})
         rest = {key: value for key, value in place.items() if key not in ("child", "waiting")}
