@@ -8,6 +8,7 @@ from benchmarks import (
     claims_brokers,
     claims_engine,
     claims_records,
+    claims_rest,
     claims_sources,
     claims_start,
     claims_tables,
@@ -62,6 +63,12 @@ TABLE: tuple[TableRow, ...] = (
         "20 streams of 50 pages from the server of `latency`, `max_parallel_streams: 8`. Bare fetch loops: the loop of "
         "`latency` for each stream, on 8 threads",
         claims_engine.streams,
+    ),
+    TableRow(
+        "rest",
+        "100,000 records of about 450 bytes in pages of 1,000 from a local HTTP server, by the source `rest`, into "
+        "NDJSON. Against: a custom source that makes its records from `response.json()`",
+        claims_rest.rest,
     ),
     TableRow(
         "processes",

@@ -74,11 +74,11 @@ def streams(bench: Bench) -> list[Claim]:
     ]
 
 
-def from_server(pages: int, url: str, **how: Any) -> Command:
+def from_server(pages: int, url: str, per_page: int = PER_PAGE, **how: Any) -> Command:
     """A run over all pages of the slow server; ``how`` goes to ``pipeline``."""
     file = str(WORK / "bench_http_source.py")
     source = {"name": "bench", "stream": "records", "source_file_path": file, "url": url}
-    return pipeline(pages * PER_PAGE, source=source, **how)
+    return pipeline(pages * per_page, source=source, **how)
 
 
 def processes(bench: Bench) -> list[Claim]:

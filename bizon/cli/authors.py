@@ -44,6 +44,36 @@ AsPackage = Annotated[
     bool, typer.Option("--package", help="Create a package with an entry point, to install next to bizon.")
 ]
 
+SourceName = Annotated[
+    str | None, typer.Option("--source", metavar="SOURCE", help="A built-in source, or a preset of `rest`.")
+]
+StreamName = Annotated[
+    str | None, typer.Option("--stream", metavar="STREAM", help="A stream of the source. Default: its usual one.")
+]
+DestinationName = Annotated[
+    str | None, typer.Option("--destination", metavar="DESTINATION", help="A built-in destination.")
+]
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="Address of a list, for example https://api.example.com/v2/orders.")
+]
+Header = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="NAME:VALUE", help="Header of every request; may be given several times."),
+]
+Auth = Annotated[
+    str | None,
+    typer.Option(
+        "--auth",
+        metavar="KIND:VALUE",
+        help="bearer:TOKEN or basic:USER:PASSWORD. The value may be a reference, such as BIZON_ENV_API_TOKEN, which "
+        "keeps it out of the history of the shell.",
+    ),
+]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: print the YAML.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")]
+
 Count = Annotated[int, typer.Option("-n", "--records", min=1, metavar="N", help="Number of records to show.")]
 Stream = Annotated[
     str | None,
@@ -81,6 +111,35 @@ def new_source(
 
     with guarded():
         create_source(name, (style, paging, incremental), into=into, package=package)
+
+
+def init(
+    source: SourceName = None,
+    stream: StreamName = None,
+    destination: DestinationName = None,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """Print a pipeline file with comments, to begin with. On a terminal it asks for what the options leave open; in a
+    script the source is dummy and the destination file."""
+    from bizon.cli.commands import beginning
+    from bizon.cli.output import guarded
+
+    with guarded():
+        beginning.init(source, stream, destination, output, force=force)
+
+
+def guess_source(
+    url: Url, header: Header = None, auth: Auth = None, output: Output = None, force: Force = False
+) -> None:
+    """Look at a few live answers of URL, the address of a list of an API, and print a `rest` pipeline to begin with:
+    records, id, paging, timestamp, changes. Secrets become references to variables. Exit code 1 when it cannot be read.
+    """
+    from bizon.cli.commands.beginning import guess
+    from bizon.cli.output import guarded
+
+    with guarded():
+        guess(url, header or [], auth, output, force=force)
 
 
 def new_destination(

@@ -115,6 +115,7 @@ def run(
     raise typer.Exit(run_pipeline(config, options))
 
 
+cli.command(cls=_Command)(authors.init)
 cli.command(cls=_Command)(authors.check)
 cli.command(cls=_Command)(authors.preview)
 cli.command(cls=_Command)(authors.show)
@@ -153,6 +154,7 @@ def source_test(
 
 
 _source.command("new", cls=_Command)(authors.new_source)
+_source.command("guess", cls=_Command)(authors.guess_source)
 
 
 @_stream.command("list", cls=_Command)

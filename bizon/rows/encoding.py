@@ -2,14 +2,38 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 ENCODE_OPTIONS = orjson.OPT_NON_STR_KEYS
 _LARGEST_INTEGER, _SMALLEST_INTEGER = 2**64 - 1, -(2**63)
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class KeptNumber(float):
+    """A JSON number that Python would write differently: 1.10, 1e400, 0.1000000000000000055. A float for code that
+    computes, or compares. ``encode_data`` and ``str`` write its text; what is computed from it has none."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """``text``: a JSON number. One beyond the range of a float is an infinity with a text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeptNumber, (self.text,)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+KeptNumber.__name__ = "float"  # JMESPath, and errors that people see, know types by their name
 
 
 class NestingError(TypeError):
@@ -19,12 +43,14 @@ class NestingError(TypeError):
 def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """JSON text of one record, as ``orjson.dumps`` writes it.
 
-    In addition to orjson, a Decimal is written as an exact number, an integer of any size in full, a lone surrogate as
-    U+FFFD. NaN and infinities become null. ``default`` returns a substitute for any other value without a JSON form;
-    without ``default`` such a value raises TypeError.
+    In addition to orjson, a Decimal is written as an exact number, a KeptNumber as it was sent, an integer of any size
+    in full, a lone surrogate as U+FFFD. NaN and infinities become null. ``default`` returns a substitute for any other
+    value without a JSON form; without ``default`` such a value raises TypeError.
     """
     extra = default or encode_extra
-    try:
+    with suppress(TypeError):
+        return orjson.dumps(data, extra)
+    try:  # keys that are not texts: looking for them costs half as much again
         return orjson.dumps(data, default=extra, option=ENCODE_OPTIONS)
     except TypeError:  # rare: walk the record and repair it where possible
         try:
@@ -35,6 +61,8 @@ def encode_data(data: Any, default: Callable[[Any], Any] | None = None) -> bytes
 
 def encode_extra(value: Any) -> Any:
     """A substitute for a value that ``orjson`` does not know. Raises TypeError when there is none."""
+    if isinstance(value, KeptNumber):
+        return orjson.Fragment(value.text)
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value)) if value.is_finite() else None
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -29,6 +29,11 @@ def loads_exact(text: str) -> Any:
     return json.loads(text, parse_float=Decimal) if _MANY_DIGITS.search(text) else orjson.loads(text)
 
 
+def is_usual(value: float, text: str) -> bool:
+    """Whether ``orjson`` writes a float with this text."""
+    return repr(value) == text and "e" not in text
+
+
 class SentNumbers:
     """A JSON document that is read, perhaps changed, and written. Numbers that did not change are written as sent.
 
@@ -78,7 +83,7 @@ class SentNumbers:
 
     def _float(self, text: str) -> float:
         value = float(text)
-        return value if repr(value) == text and "e" not in text else self._remembered(value, text)
+        return value if is_usual(value, text) else self._remembered(value, text)
 
     def _int(self, text: str) -> float:
         if text == "-0":

@@ -6,8 +6,9 @@ import json
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE, lookup
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,9 +52,13 @@ class Response(requests.Response):
     def json(self, **kwargs: Any) -> Any:
         """The decoded body; takes the arguments of ``json.loads``. Raises the JSONDecodeError of requests when the body
         is not valid JSON."""
+        return self.decoded(partial(json.loads, **kwargs))
+
+    def decoded(self, loads: Callable[[str], Any]) -> Any:
+        """The body by another decoder, such as ``loads_kept``, which may raise JSONDecodeError."""
         text = self._decoded()
         try:
-            return json.loads(text, **kwargs)
+            return loads(text)
         except json.JSONDecodeError as error:
             reason = (
                 f"{self._place()}: {self._labelled()}: the body is not valid JSON: {self._begins(text)}; {error.msg}"

@@ -68,7 +68,7 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
     ("__main__.py", "main"),
 )
 OPEN_TO_GUESTS = (
-    "source/* destination/* config/strict.py config/streams.py rows/frames.py rows/exact_json.py "
+    "source/* destination/* config/strict.py config/streams.py rows/frames.py rows/exact_json.py rows/kept_json.py "
     "rows/json_text.py rows/thrift.py "
     "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/clock.py "
     "common/errors/errors.py common/private_files.py "

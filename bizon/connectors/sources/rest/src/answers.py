@@ -6,13 +6,15 @@ import json
 import zlib
 from collections.abc import Callable
 from io import StringIO
-from typing import Any
-
-import requests
+from typing import TYPE_CHECKING, Any
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.rest.src.xml import ParseError, parsed
+from bizon.rows.kept_json import decoder_for, loads_kept
 from bizon.source.body import declared_charset, decode_json, shown_url
+
+if TYPE_CHECKING:
+    from bizon.source.body import Response
 
 _GZIP = b"\x1f\x8b"
 _NOT_A_NAME = ("{", "[", "<")  # an error as JSON or HTML would be a header without rows, and so an empty list
@@ -23,9 +25,9 @@ _TYPES = (
 )
 
 
-def value_of(answer: requests.Response, layout: str) -> Any:
-    """The answer as a JSON value. ``layout``: the configured format, or ``auto``. Lines and rows become a list of
-    objects; an XML document an object with the name of its root.
+def value_of(answer: "Response", layout: str) -> Any:
+    """The answer as a JSON value, whose numbers keep their text. ``layout``: the configured format, or ``auto``. Lines
+    and rows become a list of objects; an XML document an object with the name of its root.
 
     Raises SourceFetchError, which names the path, for a body in another format.
     """
@@ -33,7 +35,7 @@ def value_of(answer: requests.Response, layout: str) -> Any:
     body = answer.content or b""
     is_packed = body.startswith(_GZIP)
     if layout == "json" and not is_packed:
-        return answer.json()
+        return answer.decoded(loads_kept)
     try:
         body = gzip.decompress(body) if is_packed else body
         charset = declared_charset(answer)
@@ -46,17 +48,17 @@ def value_of(answer: requests.Response, layout: str) -> Any:
         raise SourceFetchError(f"{place}: the body is not valid {layout}: {why}") from None
 
 
-def _by_label(answer: requests.Response) -> str:
+def _by_label(answer: "Response") -> str:
     label = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return next((layout for layout, signs in _TYPES if any(sign in label for sign in signs)), "json")
 
 
 def _lines(text: str) -> list[Any]:
-    found = []
+    found, loads = [], decoder_for(text)
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                found.append(json.loads(line))
+                found.append(loads(line))
             except json.JSONDecodeError as error:
                 raise ValueError(f"line {number}: {error.msg}") from None
     return found
@@ -82,4 +84,4 @@ def _rows(text: str) -> list[dict[str, str]]:
     return found
 
 
-_READERS: dict[str, Callable[[str], Any]] = {"json": json.loads, "ndjson": _lines, "csv": _rows}
+_READERS: dict[str, Callable[[str], Any]] = {"json": loads_kept, "ndjson": _lines, "csv": _rows}

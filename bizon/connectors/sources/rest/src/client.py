@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bizon.common.waiting import StopSign
     from bizon.connectors.sources.rest.src.endpoint_config import ErrorRule
     from bizon.connectors.sources.rest.src.request import Parts
+    from bizon.source.body import Response
     from bizon.source.config import HttpRetriesConfig
 
 _NO_CONTENT = 204
@@ -67,24 +68,22 @@ class Client:
             f"a rule of `errors` says to ask again, and {attempt.number} attempts were made"
         )
 
-    def _sent(self, parts: "Parts") -> tuple[requests.Response, requests.HTTPError | None]:
+    def _sent(self, parts: "Parts") -> tuple["Response", requests.HTTPError | None]:
         """The answer, and the error that its status is. Neither has a token in its URL."""
         failure: requests.HTTPError | None = None
         try:
-            response: requests.Response = self._session.request(
-                parts.method, self._api.unmasked(parts.url), **parts.arguments()
-            )
+            response = self._session.request(parts.method, self._api.unmasked(parts.url), **parts.arguments())
         except requests.HTTPError as error:
             if error.response is None:
                 raise
-            response, failure = error.response, self._safe(error)
+            response, failure = cast("Response", error.response), self._safe(error)
         except requests.RequestException as error:
             raise self._safe(error) from None
         response.url = self._api.masked(response.url)
         response.request.url = self._api.masked(response.request.url or "")
         return response, failure
 
-    def _value(self, response: requests.Response, failure: Exception | None, layout: str) -> Any:
+    def _value(self, response: "Response", failure: Exception | None, layout: str) -> Any:
         """The JSON value of an answer. An error is decoded for the rules alone: None when it is not JSON."""
         if failure is None:
             return value_of(response, layout)

@@ -42,7 +42,12 @@ class NextUrl(_Linked):
 class LinkHeader(_Linked):
     """``link_header``."""
 
+    def __init__(self, header: str) -> None:
+        self._header = header
+
     def following(self, token: Token, answer: "Answer", records: list[dict[str, Any]]) -> Token:
+        if self._header.lower() != "link":
+            return self._link(answer, answer.headers.get(self._header))
         links = parse_header_links(answer.headers.get("Link") or "")
         following = [each["url"] for each in links if "next" in each.get("rel", "").lower().split()]
         return self._link(answer, following[0] if following else None)

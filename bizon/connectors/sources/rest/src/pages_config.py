@@ -73,9 +73,13 @@ class NextUrlPages(PagesConfig):
 
 
 class LinkHeaderPages(PagesConfig):
-    """The header ``Link`` of the answer holds the URL of the next page, with ``rel="next"`` (RFC 8288)."""
+    """A header of the answer holds the URL of the next page: ``Link`` with ``rel="next"`` (RFC 8288), or a header that
+    is the URL."""
 
     type: Literal["link_header"] = Field(description="link_header.")
+    header: str = Field(
+        default="Link", min_length=1, description="Name of the header. Any other than Link is the URL itself."
+    )
 
 
 class NumberPages(SizedConfig):

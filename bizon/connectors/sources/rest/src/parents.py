@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.rest.src.lists import NOBODY, Lists, Parent, Place, Step
 from bizon.connectors.sources.rest.src.selector import selected
+from bizon.rows.frames import encode_data
+from bizon.rows.kept_json import loads_kept
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.endpoint_config import ParentConfig
@@ -67,7 +69,8 @@ class Children:
         if not waiting:
             return Step([], _next_page(place))
         first, *later = waiting
-        found, child = self._lists.step(Parent(*first), place.get("child", {}), bounds)
+        parent = Parent(*(loads_kept(first) if isinstance(first, str) else first))  # a pair: of an older checkpoint
+        found, child = self._lists.step(parent, place.get("child", {}), bounds)
         if child is not None:
             return Step(found, {**place, "child": child})
         rest = {key: value for key, value in place.items() if key not in ("child", "waiting")}
@@ -91,7 +94,8 @@ class Children:
             return {"next": page.following, "waiting": waiting}
         return {"parents": at, "taken": end, "last": str(part[-1].record.id), "waiting": waiting}
 
-    def _needed(self, parent: "Found") -> list[dict[str, Any]]:
+    def _needed(self, parent: "Found") -> str:
+        """Keys and included fields of a parent, as JSON text: a checkpoint keeps each number as it was sent."""
         data = parent.record.data
         keys = {key: _value_at(data, key) for key in self._keys}
         for key, value in keys.items():
@@ -101,7 +105,7 @@ class Children:
                     f"'{self._config.stream}'"
                 )
         included = {name: selected(selector, data) for name, selector in self._config.include.items()}
-        return [keys, included]
+        return encode_data([keys, included]).decode()
 
 
 def _next_page(place: Place) -> Place | None:

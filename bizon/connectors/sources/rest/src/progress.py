@@ -1,10 +1,10 @@
 """How far a list has been read. Guards against pages that never end, and against lists that are cut off."""
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import orjson
+import xxhash
+
+from bizon.rows.frames import encode_data
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.answer import Answer
@@ -62,8 +62,4 @@ def _digest(items: list[Any]) -> str | None:
     """Identifies the records of a page; None for an empty page."""
     if not items:
         return None
-    try:
-        text = orjson.dumps(items)
-    except TypeError:  # an integer beyond 64 bits, half a surrogate pair
-        text = json.dumps(items).encode()
-    return hashlib.blake2b(text, digest_size=9).hexdigest()
+    return xxhash.xxh3_128_hexdigest(encode_data(items))

@@ -32,11 +32,18 @@ class RecordMaker:
         layout, zone = ("iso8601", "UTC") if limits is None else (limits.cursor_format, limits.zone)
         self._moments = Moments(layout, zone)
         self._ids = endpoint.ids
+        rules = (endpoint.where, endpoint.deleted, endpoint.timestamp, limits)
+        is_plain = rules == (None,) * 4 and len(self._ids) == 1 and self._ids[0].isidentifier()
+        self._plain_id = self._ids[0] if is_plain else None
         self.refused = 0
 
     def found(self, item: dict[str, Any], included: dict[str, Any], window: "Window") -> Found | None:
         """The record in an object; None for one that ``where`` refuses, or that is outside of the window. ``included``:
         fields of the parent. Raises SourceFetchError for an object that is not a record."""
+        if self._plain_id is not None and not included:  # the usual case, and records are many
+            usual = item.get(self._plain_id)
+            if usual.__class__ is int or (usual.__class__ is str and usual):
+                return Found(SourceRecord(usual, item), False)
         endpoint = self._endpoint
         if included and not included.keys().isdisjoint(item):
             name = next(name for name in included if name in item)

@@ -19,7 +19,7 @@ def style_of(pages: config.PagesConfig) -> "PageStyle":
         case config.NextUrlPages():
             return NextUrl(pages.next)
         case config.LinkHeaderPages():
-            return LinkHeader()
+            return LinkHeader(pages.header)
         case config.NumberPages():
             return Numbered(pages)
         case config.OffsetPages():
