@@ -2,12 +2,14 @@
 it, the source reads all of them as one, in sync mode ``stream``: each entry is an input and its table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from bizon.config.document import KeyPath
 from bizon.config.strict import StrictModel
+
+if TYPE_CHECKING:
+    from bizon.config.document import KeyPath
 
 _OPEN = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 _PARTS_OF_A_TABLE = 3
@@ -119,7 +121,7 @@ def with_record_schemas(data: Mapping[str, Any], streams: Sequence[StreamConfig]
     return {**data, "destination": {**destination, "config": config}}
 
 
-def place_in_streams(path: KeyPath, data: Mapping[str, Any], streams: Sequence[StreamConfig]) -> KeyPath:
+def place_in_streams(path: "KeyPath", data: Mapping[str, Any], streams: Sequence[StreamConfig]) -> "KeyPath":
     """The path that the user wrote: below ``streams`` for a schema that was copied from there."""
     index = path[len(_SCHEMAS)] if len(path) > len(_SCHEMAS) else None
     if path[: len(_SCHEMAS)] != _SCHEMAS or not isinstance(index, int) or not _lacks_schemas(data):

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
@@ -20,12 +20,17 @@ from bizon.common.errors.errors import (
     DestinationWriteError,
     RowsRejectedError,
 )
-from bizon.destination.models import OutputState, ResumePoint, WriteMode
-from bizon.destination.sql_claims import Claim, Claims
-from bizon.destination.sql_layout import SqlStaging, TableLayout
+from bizon.destination.models import OutputState, WriteMode
+from bizon.destination.sql_claims import Claims
 from bizon.destination.sql_rows import SixColumns, check_columns, drop_table, staging_name
-from bizon.destination.sql_target import Dialect, SqlTarget, Transaction
+from bizon.destination.sql_target import Dialect, SqlTarget
 from bizon.destination.staged import StagedDestination, Step
+
+if TYPE_CHECKING:
+    from bizon.destination.models import ResumePoint
+    from bizon.destination.sql_claims import Claim
+    from bizon.destination.sql_layout import SqlStaging, TableLayout
+    from bizon.destination.sql_target import Transaction
 
 _SUFFIXES = {WriteMode.REPLACE: "temp", WriteMode.APPEND: "incremental"}
 
@@ -42,9 +47,9 @@ class SqlTableDestination(StagedDestination):
 
     driver: Any
     dialect: ClassVar[Dialect] = Dialect()
-    _staging: SqlStaging
-    _resume: ResumePoint
-    _claim: Claim | None = None
+    _staging: "SqlStaging"
+    _resume: "ResumePoint"
+    _claim: "Claim | None" = None
 
     @abstractmethod
     def connect(self) -> Any:
@@ -65,7 +70,7 @@ class SqlTableDestination(StagedDestination):
         """An error of the driver in one line, for people. By default the first line of its text."""
         return next(iter(str(error).splitlines()), type(error).__name__)
 
-    def load(self, within: Transaction, table: str, frame: pl.DataFrame) -> None:
+    def load(self, within: "Transaction", table: str, frame: pl.DataFrame) -> None:
         """Insert the rows of a frame, at least one; its columns have the names of the table's. By default with one
         INSERT for each row: override it where the driver has something faster."""
         names = {f"c{number}": name for number, name in enumerate(frame.columns)}
@@ -127,14 +132,14 @@ class SqlTableDestination(StagedDestination):
     def _place(self) -> str:
         return f"{self.place}, table {self.default_destination_id}"
 
-    def _prepare_in_place(self, resume: ResumePoint) -> None:
+    def _prepare_in_place(self, resume: "ResumePoint") -> None:
         self._open(resume)
         self._take_over(resume)
         with self.target.transaction() as within:
             self._claims.check(within, self.default_destination_id, resume)
             self._layout.trim_in_place(within, resume.last_iteration)
 
-    def _open(self, resume: ResumePoint) -> None:
+    def _open(self, resume: "ResumePoint") -> None:
         output, self._resume = self.default_destination_id, resume
         self._set_up(output)
         with self.target.transaction() as within:
@@ -146,7 +151,7 @@ class SqlTableDestination(StagedDestination):
         claim = self._claim
         return self._filled and claim is not None and self._claims.is_owner(claim) and claim.published_by is not None
 
-    def _take_over(self, resume: ResumePoint) -> None:
+    def _take_over(self, resume: "ResumePoint") -> None:
         output = self.default_destination_id
         with self.target.transaction() as within:
             self._claim = self._claims.take(within, output, resume, has_rows=self._layout.has_rows(within, output))
@@ -167,7 +172,7 @@ class SqlTableDestination(StagedDestination):
             self._claims.check(within, self.default_destination_id, self._resume)
         yield
 
-    def _trim(self, resume: ResumePoint) -> None:
+    def _trim(self, resume: "ResumePoint") -> None:
         left = self._claim.staging if self._claim is not None else None
         if left is not None and left != self._staging.name:
             drop_table(self.target, left)
@@ -179,7 +184,7 @@ class SqlTableDestination(StagedDestination):
             self._claims.check(within, self.default_destination_id, resume)
             self._staging.trim(within, resume.last_iteration)
 
-    def _check(self, within: Transaction) -> None:
+    def _check(self, within: "Transaction") -> None:
         self._claims.check(within, self.default_destination_id, self._resume)
 
     def _publish(self, mode: WriteMode) -> None:
@@ -222,7 +227,7 @@ class SqlTableDestination(StagedDestination):
         return Claims(self.sync_metadata.owner, lambda job_id: self.backend.get_stream_job_by_id(job_id) is not None)
 
     @cached_property
-    def _layout(self) -> TableLayout:
+    def _layout(self) -> "TableLayout":
         return SixColumns(self, self.sync_metadata.owner.mark, self.sync_metadata.job_id)
 
     @cached_property

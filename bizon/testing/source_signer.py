@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from requests import PreparedRequest
 
-from bizon.source.retries import Signer
+if TYPE_CHECKING:
+    from bizon.source.retries import Signer
 
 
 class SignerOfTheOrigin:
     """The authenticator of a request that takes the detour. It sees the URL that the request was meant for: it may
     sign the host, or treat the URL of its login in another way."""
 
-    def __init__(self, signer: Signer, origin: str, here: str) -> None:
+    def __init__(self, signer: "Signer", origin: str, here: str) -> None:
         self._signer = signer
         self._origin, self._here = origin, here
 

@@ -8,11 +8,11 @@ from bizon.common.errors.errors import FailureClass
 from bizon.destination.models import BatchRange  # earlier guides import it from here
 from bizon.destination.models import ResumePoint as ResumePoint
 from bizon.engine.backend.models import CommitRecord
-from bizon.engine.partitions import PageOrigin
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from bizon.engine.partitions import PageOrigin
     from bizon.engine.pipeline.run import Run
     from bizon.monitoring.monitor import AbstractMonitor
 
@@ -45,7 +45,7 @@ class PageMark(NamedTuple):
     iteration: int
     pagination: dict[str, Any]
     next_state: dict[str, Any] | None = None
-    origin: PageOrigin | None = None
+    origin: "PageOrigin | None" = None
 
 
 class Batch(NamedTuple):
@@ -125,7 +125,7 @@ class WrittenBatch(NamedTuple):
         )
 
     @property
-    def origins(self) -> list[tuple[PageOrigin, dict[str, Any]]]:
+    def origins(self) -> list[tuple["PageOrigin", dict[str, Any]]]:
         """The pages of partitions, each with the pagination of the next one."""
         return [(page.origin, page.pagination) for page in self.pages if page.origin is not None]
 

@@ -5,9 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bizon.scaffold.guess.asked import Asked
-
 if TYPE_CHECKING:
+    from bizon.scaffold.guess.asked import Asked
     from bizon.scaffold.guess.changes import Changes
 
 _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|https?://[\w.:/-]*\w")
@@ -16,7 +15,7 @@ _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 Endpoint = Mapping[str, Any]
 
 
-def pipeline_of(asked: Asked, endpoint: Endpoint, notes: Mapping[str, str], changes: "Changes | None") -> str:
+def pipeline_of(asked: "Asked", endpoint: Endpoint, notes: Mapping[str, str], changes: "Changes | None") -> str:
     """The text of the file. ``notes``: comments by key of the endpoint."""
     stream = asked.stream
     lines = [
@@ -41,7 +40,7 @@ def pipeline_of(asked: Asked, endpoint: Endpoint, notes: Mapping[str, str], chan
     return "\n".join(lines) + "\n"
 
 
-def _hints(asked: Asked, endpoint: Endpoint, changes: "Changes | None") -> list[str]:
+def _hints(asked: "Asked", endpoint: Endpoint, changes: "Changes | None") -> list[str]:
     """Keys that the answers alone cannot decide, as comments."""
     hints = []
     if changes is not None and "incremental" not in endpoint:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -13,12 +13,15 @@ from requests import PreparedRequest
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceConnectionError
-from bizon.common.kept_tokens import TokenKeeper, token_keeper
+from bizon.common.kept_tokens import token_keeper
 from bizon.common.secret import Secret, learn
 from bizon.source.auth.authenticators.header import HeaderAuthenticator
 from bizon.source.auth.authenticators.oauth_answer import fields_of, replacement_time
 from bizon.source.auth.authenticators.oauth_params import Oauth2AuthParams
 from bizon.source.auth.authenticators.sealing import Seal
+
+if TYPE_CHECKING:
+    from bizon.common.kept_tokens import TokenKeeper
 
 __all__ = ["Oauth2AuthParams", "Oauth2Authenticator"]
 
@@ -135,7 +138,7 @@ class Oauth2Authenticator(HeaderAuthenticator):
                 self._refresh_token = Secret(learn(opened))
             yield
 
-    def _found_keeper(self) -> TokenKeeper | None:
+    def _found_keeper(self) -> "TokenKeeper | None":
         """The keeper of the run that created the authenticator, or else of the run that uses it."""
         return self._keeper or token_keeper()
 

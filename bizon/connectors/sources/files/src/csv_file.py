@@ -9,12 +9,14 @@ import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.csv_blocks import regular_block, whole_records
-from bizon.connectors.sources.files.src.csv_records import Dialect, Record, is_blank
-from bizon.connectors.sources.files.src.frame_rows import FrameShape
-from bizon.connectors.sources.files.src.rows import NO_ROWS, Rows, broken
+from bizon.connectors.sources.files.src.csv_records import is_blank
+from bizon.connectors.sources.files.src.rows import NO_ROWS, broken
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.content import Content
+    from bizon.connectors.sources.files.src.csv_records import Dialect, Record
+    from bizon.connectors.sources.files.src.frame_rows import FrameShape
+    from bizon.connectors.sources.files.src.rows import Rows
 
 _HEADER_SIZE = 65_536  # bytes that are read for the header first
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -32,7 +34,7 @@ class CsvReader:
     """A reader of rows. Rows are counted without the header; lines with it."""
 
     def __init__(
-        self, content: "Content", dialect: Dialect, columns: list[str], shape: FrameShape, *, row: int, line: int
+        self, content: "Content", dialect: "Dialect", columns: list[str], shape: "FrameShape", *, row: int, line: int
     ) -> None:
         self._content = content
         self._dialect = dialect
@@ -41,7 +43,7 @@ class CsvReader:
         self._row = row  # before the position
         self._line = line
 
-    def read(self, size: int) -> Rows:
+    def read(self, size: int) -> "Rows":
         data = b""
         for data in self._content.growing(size):
             records = partial(self._dialect.records, is_whole=self._content.has_all)
@@ -63,7 +65,7 @@ class CsvReader:
     def position(self) -> dict[str, int]:
         return {"offset": self._content.position, "row": self._row, "line": self._line}
 
-    def _quickly(self, data: bytes) -> Rows | None:
+    def _quickly(self, data: bytes) -> "Rows | None":
         quote = self._dialect.quote
         length = len(data) if self._content.has_all else whole_records(data, quote.encode() if quote else None)
         if not length:
@@ -81,7 +83,7 @@ class CsvReader:
         self._passed(block)
         return rows
 
-    def _one_by_one(self, data: bytes, records: Callable[[str], Iterable[Record]]) -> Rows | None:
+    def _one_by_one(self, data: bytes, records: Callable[[str], Iterable["Record"]]) -> "Rows | None":
         """The rows of a block in which some line is not a record. None when it has no whole record."""
         encoding = self._content.encoding
         text = data.decode(encoding, "surrogateescape")
@@ -106,7 +108,7 @@ class CsvReader:
         self._passed(text[:end].encode(encoding, "surrogateescape"))
         return rows
 
-    def _fault(self, record: Record, given: str) -> str | None:
+    def _fault(self, record: "Record", given: str) -> str | None:
         if _UNDECODED.search(given):
             return f"it is not valid {self._content.encoding}"
         if record.fault is None and len(record.fields) != len(self._columns):
@@ -118,7 +120,7 @@ class CsvReader:
         self._line += block.count(b"\n")
 
 
-def read_header(content: "Content", dialect: Dialect, *, has_header: bool, names: tuple[str, ...] | None) -> Header:
+def read_header(content: "Content", dialect: "Dialect", *, has_header: bool, names: tuple[str, ...] | None) -> Header:
     """The columns of a file, read from its start. ``names`` replace the names in the header. A file without a line has
     no columns. Raises SourceFetchError for a header that cannot be used."""
     first = _first_record(content, dialect)
@@ -136,7 +138,7 @@ def read_header(content: "Content", dialect: Dialect, *, has_header: bool, names
     return Header(columns, length, lines)
 
 
-def _first_record(content: "Content", dialect: Dialect) -> tuple[Record, int, int] | None:
+def _first_record(content: "Content", dialect: "Dialect") -> tuple["Record", int, int] | None:
     """The first record that is not an empty line, with the bytes and lines up to its end."""
     data = b""
     for data in content.growing(_HEADER_SIZE):

@@ -1,20 +1,23 @@
 """The rows of a frame as records of a file."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.exact_values import joined_id
-from bizon.connectors.sources.files.src.path_columns import PathColumns
 from bizon.connectors.sources.files.src.rows import NO_ROWS, Rows, row_ids
 from bizon.rows.json_text import column_without_json, rows_as_json
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.files.src.path_columns import PathColumns
 
 
 class FrameShape:
     """How the rows of one file become records: their ids and the columns of its path."""
 
-    def __init__(self, path: str, id_fields: Sequence[str], added: PathColumns) -> None:
+    def __init__(self, path: str, id_fields: Sequence[str], added: "PathColumns") -> None:
         self.path = path
         self._id_fields = id_fields
         self._added = added

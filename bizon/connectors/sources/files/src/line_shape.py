@@ -1,19 +1,21 @@
 """How the JSON text of objects becomes records: their ids, and the fields of their path."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from bizon.connectors.sources.files.src.exact_values import id_of
-from bizon.connectors.sources.files.src.path_columns import PathColumns
 from bizon.connectors.sources.files.src.quick_ids import quick_ids
 from bizon.connectors.sources.files.src.rows import Rows
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.files.src.path_columns import PathColumns
 
 
 class LineShape:
     """The same for all objects of one file. ``path``: of the file."""
 
-    def __init__(self, path: str, id_fields: tuple[str, ...], added: PathColumns) -> None:
+    def __init__(self, path: str, id_fields: tuple[str, ...], added: "PathColumns") -> None:
         self.path = path
         self._id_fields = id_fields
         self._added = added

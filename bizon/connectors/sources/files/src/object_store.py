@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 import polars as pl
@@ -12,10 +12,13 @@ from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionErr
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from bizon.common.errors.errors import SourceConnectionError
-from bizon.connectors.sources.files.src.config import StorageConfig
 from bizon.connectors.sources.files.src.patterns import fixed_prefix, is_wild, path_matcher
-from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo, OpenFile, without_queries
+from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo, without_queries
 from bizon.connectors.sources.files.src.store_options import allows_http, store_options
+
+if TYPE_CHECKING:
+    from bizon.connectors.sources.files.src.config import StorageConfig
+    from bizon.connectors.sources.files.src.storage import OpenFile
 
 _STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 _DENIED = re.compile(r"status code: 40[13]\b")
@@ -28,7 +31,7 @@ _NOT_RETRIED_AFTER = timedelta(seconds=180)
 class ObjectStore:
     """A storage. The version of an object is its etag; each request asks for that version only."""
 
-    def __init__(self, scheme: str, storage: StorageConfig) -> None:
+    def __init__(self, scheme: str, storage: "StorageConfig") -> None:
         self._scheme = scheme
         self._storage = storage
         self._stores: dict[str, S3Store | GCSStore | AzureStore] = {}
@@ -48,7 +51,7 @@ class ObjectStore:
             return found
         raise ChangedError(path, "was removed")
 
-    def open(self, info: FileInfo) -> OpenFile:
+    def open(self, info: FileInfo) -> "OpenFile":
         return _OpenObject(self, info)
 
     def read(self, info: FileInfo, start: int, end: int) -> bytes:

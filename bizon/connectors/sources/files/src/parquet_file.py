@@ -9,12 +9,13 @@ import polars as pl
 
 from bizon.common.errors.errors import SourceFetchError
 from bizon.connectors.sources.files.src.binary_text import with_binary_as_text
-from bizon.connectors.sources.files.src.frame_rows import FrameShape
 from bizon.connectors.sources.files.src.parquet_footer import rows_of_groups
-from bizon.connectors.sources.files.src.rows import NO_ROWS, Rows
+from bizon.connectors.sources.files.src.rows import NO_ROWS
 from bizon.connectors.sources.files.src.storage import without_queries
 
 if TYPE_CHECKING:
+    from bizon.connectors.sources.files.src.frame_rows import FrameShape
+    from bizon.connectors.sources.files.src.rows import Rows
     from bizon.connectors.sources.files.src.storage import OpenFile
 
 _Part = TypeVar("_Part")
@@ -25,7 +26,7 @@ class ParquetReader:
     """A reader of rows. The rest of the row group, or of several small ones, is in memory. The number of rows
     per page is measured once, and is part of the position."""
 
-    def __init__(self, file: "OpenFile", shape: FrameShape, *, row: int, at_once: int, piece_size: int) -> None:
+    def __init__(self, file: "OpenFile", shape: "FrameShape", *, row: int, at_once: int, piece_size: int) -> None:
         self._file = file
         self._shape = shape
         self._row = row
@@ -36,7 +37,7 @@ class ParquetReader:
         self._held = pl.DataFrame()
         shape.check(self._read(lambda: self._whole.collect_schema().names()))
 
-    def read(self, _size: int) -> Rows:
+    def read(self, _size: int) -> "Rows":
         if self.is_at_end():
             return NO_ROWS
         if not self._held.height:

@@ -12,12 +12,13 @@ from bizon.connectors.sources.files.src.known_files import KnownFiles, state_of
 from bizon.connectors.sources.files.src.partitions import files_in, grouped
 from bizon.connectors.sources.files.src.places import files_of, no_files, storage_of
 from bizon.connectors.sources.files.src.reading import FileQueue
-from bizon.source.config import SourceConfig
-from bizon.source.models import SourceIncrementalState, SourceIteration
+from bizon.source.models import SourceIteration
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.storage import FileInfo
+    from bizon.source.config import SourceConfig
+    from bizon.source.models import SourceIncrementalState
 
 
 class FilesSource(AbstractSource):
@@ -37,7 +38,7 @@ class FilesSource(AbstractSource):
         return ["*"]
 
     @staticmethod
-    def get_config_class() -> type[SourceConfig]:
+    def get_config_class() -> type["SourceConfig"]:
         return FilesSourceConfig
 
     def get_authenticator(self) -> AuthBase | None:
@@ -66,7 +67,7 @@ class FilesSource(AbstractSource):
         return self._page(pagination or {}, lambda found: found)
 
     def get_records_after(
-        self, source_state: SourceIncrementalState, pagination: dict[str, Any] | None = None
+        self, source_state: "SourceIncrementalState", pagination: dict[str, Any] | None = None
     ) -> SourceIteration:
         """The records of files that are new or changed since the last run. A window of the past has no state: it takes
         the files that were modified in it."""
@@ -94,7 +95,7 @@ class FilesSource(AbstractSource):
         return SourceIteration(next_pagination=following, records=records, next_state=next_state)
 
 
-def _changed(found: "list[FileInfo]", source_state: SourceIncrementalState) -> "list[FileInfo]":
+def _changed(found: "list[FileInfo]", source_state: "SourceIncrementalState") -> "list[FileInfo]":
     if not source_state.state:
         return [file for file in found if source_state.covers(file.modified)]
     known = KnownFiles(source_state.state)

@@ -1,8 +1,9 @@
 """The configuration of an object store in the names that obstore and Polars share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bizon.connectors.sources.files.src.config import StorageConfig
+if TYPE_CHECKING:
+    from bizon.connectors.sources.files.src.config import StorageConfig
 
 _S3 = {
     "endpoint": "aws_endpoint",
@@ -27,13 +28,13 @@ _AZURE = {
 _NAMES = {"s3": _S3, "gs": _GCS, "az": _AZURE}
 
 
-def store_options(scheme: str, storage: StorageConfig) -> dict[str, str]:
+def store_options(scheme: str, storage: "StorageConfig") -> dict[str, str]:
     """The settings of a store that are configured; the environment provides the others."""
     found = {name: _text(getattr(storage, key)) for key, name in _NAMES[scheme].items()}
     return {name: value for name, value in found.items() if value}
 
 
-def allows_http(storage: StorageConfig) -> bool:
+def allows_http(storage: "StorageConfig") -> bool:
     """Whether the configured address is without TLS, such as an emulator's."""
     return (storage.endpoint or "").startswith("http://")
 

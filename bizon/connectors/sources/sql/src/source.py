@@ -6,12 +6,12 @@ from requests.auth import AuthBase
 
 from bizon.common.errors.errors import SourceError
 from bizon.connectors.sources.sql.src.config import SqlSourceConfig
-from bizon.source.config import SourceConfig
 from bizon.source.models import OfferedStream
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.sql.src.stream import SqlStream
+    from bizon.source.config import SourceConfig
     from bizon.source.models import SourceIncrementalState, SourceIteration
 
 
@@ -31,7 +31,7 @@ class SqlSource(AbstractSource):
         return ["*"]
 
     @staticmethod
-    def get_config_class() -> type[SourceConfig]:
+    def get_config_class() -> type["SourceConfig"]:
         return SqlSourceConfig
 
     def get_authenticator(self) -> AuthBase | None:
