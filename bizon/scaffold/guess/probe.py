@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from bizon.common.errors.errors import BizonError, SourceFetchError
-from bizon.common.waiting import Closing
-from bizon.connectors.sources.rest.src.answer import Answer, Api
-from bizon.connectors.sources.rest.src.build import Builder
-from bizon.connectors.sources.rest.src.client import Client
-from bizon.connectors.sources.rest.src.config import RestHttpConfig
-from bizon.connectors.sources.rest.src.lists import NOBODY
 from bizon.connectors.sources.rest.src.source import RestSource
-from bizon.connectors.sources.rest.src.windows import Window
 from bizon.engine.engine import load_config_dict
 from bizon.scaffold.guess.asked import resolved
 
 if TYPE_CHECKING:
+    from bizon.connectors.sources.rest.src.answer import Answer
     from bizon.connectors.sources.rest.src.config import RestSourceConfig
     from bizon.scaffold.guess.asked import Asked
 
@@ -32,19 +26,11 @@ class Probe:
         self._asked = asked
         self._requests = 0
 
-    def answer(self, params: dict[str, Any]) -> Answer:
+    def answer(self, params: dict[str, Any]) -> "Answer":
         """The answer to a request with these parameters. Raises SourceFetchError, on one line."""
         with closing(self._source({"params": params})) as source:
-            config = source.config
-            client = Client(
-                source.session,
-                Api(config.base_url, config.hidden_params),
-                RestHttpConfig.model_validate(_HTTP).retries,
-                Closing(),
-            )
-            parts = Builder(config, config.endpoint)(NOBODY, Window()).finished()
             try:
-                found = client.send(parts, [], "auto")
+                found = source.first_answer()
             except (requests.RequestException, ValueError) as error:
                 raise SourceFetchError(str(error)) from None
         if isinstance(found, str):

@@ -14,7 +14,7 @@ from bizon.connectors.sources.rest.src.answer import Api
 from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
 from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
-from bizon.connectors.sources.rest.src.lists import Lists
+from bizon.connectors.sources.rest.src.lists import NOBODY, Lists
 from bizon.connectors.sources.rest.src.pace import pace_of
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
@@ -23,6 +23,7 @@ from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIte
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
+    from bizon.connectors.sources.rest.src.answer import Answer
     from bizon.source.config import SourceConfig
     from bizon.source.session import Session
 
@@ -68,6 +69,12 @@ class RestSource(AbstractSource):
         except (requests.RequestException, SourceError, ValueError) as error:
             return False, str(error)
         return True, None
+
+    def first_answer(self) -> "Answer | str":
+        """The whole answer to the first request of the stream, or a text about one that is refused. `bizon source guess`
+        looks at it. Raises as `requests` does, and ValueError for a body that cannot be read."""
+        parts = Builder(self.config, self.config.endpoint)(NOBODY, Window()).finished()
+        return self._client.send(parts, [], "auto")
 
     def get_partitions(self) -> list[dict[str, Any]]:
         """The windows of a history that begins at ``incremental.start``, for the first run of sync mode incremental: a
