@@ -62,7 +62,7 @@ def test_a_matrix_names_a_share_and_a_pool_has_one() -> None:
                 keys = {key.arg: ast.literal_eval(key.value) for key in node.keywords}
                 assert not node.args, f"{name}:{node.lineno}"
                 assert keys.keys() <= {"share", "pool"}, f"{name}:{node.lineno}"
-                assert keys["share"] > 1, f"{name}:{node.lineno}"
+                assert keys["share"] != 1, f"{name}:{node.lineno}"
                 shares[keys.get("pool", "")].add(keys["share"])
     assert {pool: found for pool, found in shares.items() if pool and len(found) > 1} == {}
     assert len(shares) > 5

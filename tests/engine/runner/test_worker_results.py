@@ -13,11 +13,11 @@ def test_a_producer_that_failed_counts_before_those_that_were_stopped_for_it() -
     assert merged([SUCCESS, STOPPED, FAILED]) == FAILED
 
 
-def test_a_producer_that_was_stopped_is_no_success() -> None:
+def test_a_producer_that_was_stopped_has_not_succeeded() -> None:
     assert merged([SUCCESS, STOPPED]).status is PipelineReturnStatus.KILLED_BY_RUNNER
 
 
-def test_different_errors_are_all_told_and_the_same_one_once() -> None:
+def test_each_error_appears_once() -> None:
     other = FAILED._replace(error="partition 4 is gone")
     assert merged([FAILED, other, FAILED]).error == "partition 3 is gone | partition 4 is gone"
 

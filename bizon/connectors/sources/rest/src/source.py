@@ -71,8 +71,8 @@ class RestSource(AbstractSource):
         return True, None
 
     def first_answer(self) -> "Answer | str":
-        """The whole answer to the first request of the stream, or a text about one that is refused. `bizon source guess`
-        looks at it. Raises as `requests` does, and ValueError for a body that cannot be read."""
+        """The whole answer to the first request of the stream, or why it was refused, for `bizon source guess`. Raises
+        as `requests` does, and ValueError for a body that cannot be read."""
         parts = Builder(self.config, self.config.endpoint)(NOBODY, Window()).finished()
         return self._client.send(parts, [], "auto")
 
