@@ -270,8 +270,9 @@ def test_endpoints_of_a_preset_are_changed_key_by_key(api):
 def test_every_stream_of_a_preset_is_valid(name, tmp_path):
     for stream in presets.read(name)["endpoints"]:
         file = tmp_path / "c.yml"
+        variables = "{org: o, object: p_cars}"
         file.write_text(
-            f"name: x\nsource: {{name: rest, preset: {name}, stream: {stream}, variables: {{org: o}}}}\n{TAIL}"
+            f"name: x\nsource: {{name: rest, preset: {name}, stream: {stream}, variables: {variables}}}\n{TAIL}"
         )
         assert load_config(file).config.source.stream == stream
 
