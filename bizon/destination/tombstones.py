@@ -34,8 +34,11 @@ class Tombstones:
         merge needs none: rows without a version are never late. Tombstones of another key are forgotten."""
         if not self._days or rule.removed is None or rule.version is None or rule.version in rule.key:
             return None
+        compared = (*rule.key, rule.version)
+        if not columns.keys() >= {*compared}:
+            return None  # the merge refuses the table
         name = self._name(output)
-        wanted = {**{each: columns[each] for each in (*rule.key, rule.version)}, REMOVED_AT: TIMESTAMP}
+        wanted = {**{each: columns[each] for each in compared}, REMOVED_AT: TIMESTAMP}
         there = self._tables.columns_of(within, name)
         wide = [Column((), each, kind) for each, kind in wanted.items() if there.get(each) != kind]
         if there.keys() != wanted.keys() or not all(_holds(each.type, there[each.name]) for each in wide):

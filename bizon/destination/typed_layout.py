@@ -107,10 +107,10 @@ class TypedColumns(TableLayout):
         columns = [column for column in staged if column not in self._rows.marks]
         rule = self._rows.rule({name: kind for name, kind in after.items() if kind is not None})
         if mode is WriteMode.REPLACE:
+            self._tombstones.forget(within, output)
             if rule is None and self._swap(within, output, staging.name, staged, after):
                 return
             within.run("DELETE FROM {output}", output=output)
-            self._tombstones.forget(within, output)
         if rule is None:
             copy_rows(within, staging.name, output, columns)
         else:

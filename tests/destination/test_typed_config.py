@@ -28,6 +28,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "the same key twice": ({"write_mode": "merge", "primary_key": ["id", "id"]}, "`primary_key` names 'id' twice"),
     "no key": ({"write_mode": "merge", "primary_key": []}, "at least 1 item"),
     "deletes without a field": ({"write_mode": "merge", "deletes": "flag"}, "need `deleted_field`"),
+    "tombstones without deletes": ({"write_mode": "merge", "tombstone_days": 7}, "is for `deletes: remove`"),
     "a field without deletes": ({"write_mode": "merge", "deleted_field": "gone"}, "need `deleted_field`"),
     "a table twice": ({"record_schemas": [SCHEMA, SCHEMA]}, "more than one entry for destination_id 'items'"),
     "unknown type": (schema_of({"name": "a", "type": "varchar"}), "column 'a': 'varchar' is not a column type"),
