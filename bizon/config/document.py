@@ -18,6 +18,12 @@ else:
 KeyPath = tuple[str | int, ...]
 """The path to a value from the top: keys of mappings and indexes of lists."""
 
+PUBLIC_KEYS = frozenset(
+    {"name", "id", "stream", "type", "sync_mode", "format", "mode", "alias", "label", "database", "schema"}
+    | {"destination_id", "cursor_field", "log_level", "source_file_path", "destination_file_path"}
+)
+"""Keys whose values are shown in messages and logs, also when they come from a variable."""
+
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 _AS_WRITTEN = {  # numbers that keep their spelling when they are converted to text and back, and fractions
     _INT: re.compile(r"(?:0|-?[1-9][0-9]*)$"),

@@ -10,8 +10,7 @@ from pydantic_core import ErrorDetails
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.scrub import Scrubber
-from bizon.config.document import Document, KeyPath, dotted
-from bizon.config.references import PUBLIC_KEYS
+from bizon.config.document import PUBLIC_KEYS, Document, KeyPath, dotted
 from bizon.config.selected import UNUSABLE
 from bizon.config.shapes import Place, find_place
 from bizon.config.strict import STATED, UNKNOWN_KEY, allowed, nearest

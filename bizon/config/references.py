@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bizon.common.errors.errors import ConfigError
-from bizon.config.document import Document, KeyPath, dotted
+from bizon.config.document import PUBLIC_KEYS, Document, KeyPath, dotted
 
 WHOLE_VALUE = "BIZON_ENV_"
 """A text with this prefix is, as a whole, the name of a variable."""
 
-PUBLIC_KEYS = frozenset(
-    {"name", "id", "stream", "type", "sync_mode", "format", "mode", "alias", "label", "database", "schema"}
-    | {"destination_id", "cursor_field", "log_level", "source_file_path", "destination_file_path"}
-)
-"""Keys whose values are shown in messages and logs, also when they come from a variable."""
 
 _PLAIN_URL = re.compile(r"https?://[\w.-]+(?::\d+)?(?:/(?:[a-z]{1,12}|v\d+(?:\.\d+)*))*/?", re.ASCII)
 """The address of a service: a host, and words like ``api`` and ``v2``. Nothing in it can be a key."""
