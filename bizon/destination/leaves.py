@@ -9,6 +9,7 @@ A leaf of a column of type json may be ``bytes``, the text itself.
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from itertools import chain
@@ -74,6 +75,8 @@ def leaves(texts: pl.Series, flatten: int = 0, shapes: "Shapes | None" = None) -
         raw = some.cast(pl.Binary).to_list()
         if shapes is not None and (fitting := shapes.read(raw)) is not None:
             found = Leaves(first, len(raw), fitting.columns)
+            for path in shapes.read_further:
+                found.columns[path] = list(map(_json_value, found.columns.get(path, ())))
             for position in fitting.odd:
                 _add(found, position, raw[position], flatten)
             yield found
@@ -83,6 +86,15 @@ def leaves(texts: pl.Series, flatten: int = 0, shapes: "Shapes | None" = None) -
         if others:
             _add_others(found, raw, records, others, flatten)
         yield found
+
+
+def _json_value(text: bytes | None) -> Any:
+    """The value of a JSON text that is valid, if it says exactly what the text says."""
+    with suppress(ValueError, TypeError):  # nested too deeply, or a number that does not fit
+        value = orjson.loads(text or b"null")
+        if text is None or orjson.dumps(value) == text:
+            return value
+    return Sent(text.decode()) if text else None
 
 
 def _decoded(texts: list[bytes | None]) -> tuple[list[Any], list[int]]:

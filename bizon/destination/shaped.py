@@ -45,12 +45,13 @@ class Shaped(NamedTuple):
 
 
 class Shapes:
-    """Reads portions of a batch. ``json_values``: the values of JSON columns become Python values, too."""
+    """Reads portions of a batch. ``json_values``: the values of JSON columns are wanted as such, not as text."""
 
     def __init__(self, columns: "Sequence[Column]", flatten: int = 0, *, json_values: bool = False) -> None:
         self._known = tuple((column.path, column.type.kind) for column in columns if len(column.path) <= flatten + 1)
         self._flatten = flatten
-        self._json = Any if json_values else msgspec.Raw
+        self.read_further = [path for path, kind in self._known if json_values and kind is Kind.JSON]
+        """Columns whose JSON text has to become values."""
         self._reader: _Reader | None = None
         self._refused = 0
 
@@ -61,7 +62,7 @@ class Shapes:
             return None
         found = None if self._reader is None else self._reader.read(texts)
         if found is None:
-            self._reader = _reader(self._known, self._flatten, self._json, _order(texts))
+            self._reader = _reader(self._known, self._flatten, _order(texts))
             found = self._reader.read(texts)
         self._refused = 0 if found else self._refused + 1
         return found
@@ -92,19 +93,18 @@ def _merge(order: "list[Path]", record: dict[str, Any], path: "Path") -> None:
 
 
 @lru_cache(maxsize=_READERS)
-def _reader(known: "tuple[tuple[Path, Kind], ...]", flatten: int, json: Any, order: "tuple[Path, ...]") -> "_Reader":
+def _reader(known: "tuple[tuple[Path, Kind], ...]", flatten: int, order: "tuple[Path, ...]") -> "_Reader":
     places = {path: place for place, path in enumerate(order)}
     in_order = sorted(known, key=lambda column: places.get(column[0], len(places)))
-    return _Reader(
-        _Object(dict(in_order), (), json), [path for path, _ in known if len(path) <= flatten], bool(flatten)
-    )
+    open_paths = [path for path, kind in known if kind is Kind.JSON and len(path) <= flatten]
+    return _Reader(_Object(dict(in_order), ()), open_paths, bool(flatten))
 
 
 class _Object:
     """An object whose keys have columns, or are objects of this kind. A column at the path of such an object, and a key
     that JSON escapes, are left out: records that have them are odd."""
 
-    def __init__(self, known: "dict[Path, Kind]", path: "Path", json: Any) -> None:
+    def __init__(self, known: "dict[Path, Kind]", path: "Path") -> None:
         depth = len(path)
         self.type: type[msgspec.Struct]
         self._inner: dict[str, _Object] = {}
@@ -115,20 +115,20 @@ class _Object:
             name, here = f"f{number}", (*path, key)
             names[name] = key
             if any(column[: depth + 1] == here and len(column) > depth + 1 for column in known):
-                self._inner[name] = _Object(known, here, json)
+                self._inner[name] = _Object(known, here)
                 fields.append((name, self._inner[name].type | None | UnsetType, UNSET))
                 continue
-            is_raw = known[here] is Kind.JSON and json is msgspec.Raw
-            self._values[name] = here, is_raw
-            kind = json if known[here] is Kind.JSON else _TYPES.get(known[here], str)
-            fields.append((name, kind if kind in (Any, msgspec.Raw) else kind | None | UnsetType, UNSET))
+            is_json = known[here] is Kind.JSON
+            self._values[name] = here, is_json
+            kind = msgspec.Raw if is_json else _TYPES.get(known[here], str) | None | UnsetType
+            fields.append((name, kind, UNSET))
         self.type = msgspec.defstruct("Record", fields, rename=names, forbid_unknown_fields=True, gc=False)
 
     def gather(self, objects: list[Any], columns: "dict[Path, list[Any]]") -> None:
         """Add the values of the objects to the columns. None and UNSET stand for objects that are not there."""
-        for name, (path, is_raw) in self._values.items():
+        for name, (path, is_json) in self._values.items():
             values = _of_each(objects, attrgetter(name))
-            columns[path] = _json_texts(values) if is_raw else _without_unset(values)
+            columns[path] = _json_texts(values) if is_json else _without_unset(values)
         for name, inner in self._inner.items():
             inner.gather(_of_each(objects, attrgetter(name)), columns)
 
@@ -215,5 +215,5 @@ class _Reader:
             at
             for path in self._open_paths
             for at, value in enumerate(columns.get(path, ()))
-            if value.__class__ is dict or (value.__class__ is bytes and value.startswith(b"{"))
+            if value is not None and value.startswith(b"{")
         }

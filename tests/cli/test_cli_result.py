@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bizon.cli import result as result_module
-from bizon.cli.result import ResultFile
+from bizon.cli.result import ResultFile, described
 from bizon.common.errors.errors import ConfigError
 from bizon.engine.pipeline.models import PipelineReturnStatus
 from bizon.engine.runner.models import RunnerStatus
@@ -24,7 +24,7 @@ def written(path: Path) -> str:
     """The status in the file after a whole run."""
     file = ResultFile(str(path))
     file.start()
-    file.finish(STATUS, None)
+    file.finish(described(STATUS, None))
     return str(json.loads(path.read_text())["status"])
 
 
@@ -32,7 +32,7 @@ def test_a_file_says_running_until_the_end(tmp_path: Path) -> None:
     file = ResultFile(str(tmp_path / "r.json"))
     file.start()
     assert json.loads((tmp_path / "r.json").read_text())["status"] == "running"
-    file.finish(STATUS, None)
+    file.finish(described(STATUS, None))
     assert json.loads((tmp_path / "r.json").read_text())["status"] == "success"
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
@@ -64,7 +64,7 @@ def test_a_device_stays_a_device(tmp_path: Path) -> None:
         pytest.skip("needs the right to make a device, and a file system that allows one")
     file = ResultFile(str(device))
     file.start()
-    file.finish(STATUS, None)
+    file.finish(described(STATUS, None))
     assert stat.S_ISCHR(device.lstat().st_mode)
 
 
@@ -76,7 +76,7 @@ def test_a_named_pipe_gets_the_end_alone(tmp_path: Path) -> None:
     reader.start()
     file = ResultFile(str(pipe))
     file.start()
-    file.finish(STATUS, None)
+    file.finish(described(STATUS, None))
     os.close(file._descriptor or -1)  # as the end of the process does
     reader.join()
     assert json.loads(read[0])["status"] == "success"
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_run(
 def test_the_reported_end_stays(tmp_path: Path) -> None:
     file = ResultFile(str(tmp_path / "r.json"))
     file.start()
-    file.finish(STATUS, None)
+    file.finish(described(STATUS, None))
     file.fail(KeyboardInterrupt(), "a signal, after the end")
     assert json.loads((tmp_path / "r.json").read_text())["status"] == "success"
 

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from itertools import pairwise
 from time import monotonic
 
 from requests import PreparedRequest
@@ -62,6 +63,7 @@ SNIPPETS = (
     Snippet("Tokens", "next_sync_token"),
     Snippet("FilteredHere", "source_state.covers(moment)"),
     Snippet("Tombstones", "deleted_at"),
+    Snippet("Days", "def get_partitions"),
 )
 BY_NAME = {snippet.name: snippet for snippet in SNIPPETS}
 

@@ -23,7 +23,7 @@ from bizon.engine.engine import load_config
 
 TABLES = [
     *["bizon_schema", "destination_cursors", "kept_tokens", "source_cursors", "stream_jobs", "stream_leases"],
-    "stream_resets",
+    *["stream_partitions", "stream_resets"],
 ]
 TABLES_OF = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY table_name"
 FIRST, SECOND = (
@@ -164,7 +164,7 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
 def test_tables_of_a_newer_release_are_refused(postgres: Place, opened: Open) -> None:
     opened(postgres)
     postgres.rows("INSERT INTO bizon_schema VALUES (99, now())")
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 5: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 6: .*newer bizon"):
         opened(postgres)
 
 

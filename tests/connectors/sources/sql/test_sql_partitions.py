@@ -36,7 +36,7 @@ def ids_of(url: str, partition: dict[str, Any] | None, **config: Any) -> list[st
     try:
         while True:
             page = reading.get(pagination)
-            ids += page.records.ids  # type: ignore[union-attr, arg-type]
+            ids += list(page.records.ids)  # type: ignore[union-attr, arg-type]
             if not page.next_pagination:
                 return ids
             pagination = page.next_pagination

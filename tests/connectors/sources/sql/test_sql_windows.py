@@ -87,7 +87,7 @@ def test_a_window_keeps_its_end_when_a_run_is_resumed(database: Database) -> Non
             ids = list(page.records.ids)
             while page.next_pagination:
                 page = source.get(page.next_pagination)
-                ids += page.records.ids
+                ids += list(page.records.ids)
         assert ids == ["1", "2", "3", "4", "5"]
         assert Reading(state=page.next_state, **block).ids == ["9"]
         database[1]("DELETE FROM t WHERE id = 9")
