@@ -19,7 +19,7 @@ from proxy import Proxy
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError, FinalizeError
 from bizon.connectors.destinations.postgres.src import connection
 from bizon.connectors.destinations.postgres.src.config import PostgresDetailsConfig
-from bizon.connectors.destinations.postgres.src.errors import explained, is_transient
+from bizon.connectors.destinations.postgres.src.errors import explained, is_transient, lost_a_race
 from bizon.source.config import SourceSyncModes
 
 
@@ -136,6 +136,13 @@ def test_pipelines_that_create_the_same_schema_at_once_all_succeed(postgres: Pla
         thread.join()
     assert not failures
     assert [rows_of(postgres, f"t{number}")[0]["id"] for number in range(6)] == list(range(6))
+
+
+def test_a_table_whose_row_type_another_session_has_created_is_a_lost_race(postgres: Place) -> None:
+    postgres.rows("CREATE TYPE twice AS (n int)")
+    with pytest.raises(psycopg.Error, match="already exists") as found:
+        postgres.rows("CREATE TYPE twice AS (n int)")
+    assert lost_a_race(found.value)
 
 
 def test_a_role_without_rights_learns_which_it_needs(private_postgres: PrivateServer) -> None:

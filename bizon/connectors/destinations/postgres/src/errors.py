@@ -19,7 +19,7 @@ _PASSING = (
     "53300",  # too many connections
     "55P03",  # a lock was not available in time
 )
-_CREATED_TWICE = ("42P06", "42P07")  # a schema, a table
+_CREATED_TWICE = ("42P06", "42P07", "42710")  # a schema, a table, the type of the rows of a table
 _CATALOGUE = "pg_catalog"
 _REFUSED = ("FATAL:", "certificate")
 _MAY_PASS = ("the database system is ", "too many connections", "connection slots", "too many clients")
