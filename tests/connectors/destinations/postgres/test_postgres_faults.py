@@ -139,6 +139,7 @@ def test_pipelines_that_create_the_same_schema_at_once_all_succeed(postgres: Pla
 
 
 def test_a_table_whose_row_type_another_session_has_created_is_a_lost_race(postgres: Place) -> None:
+    postgres.rows(f"CREATE SCHEMA {postgres.quoted_schema}")
     postgres.rows("CREATE TYPE twice AS (n int)")
     with pytest.raises(psycopg.Error, match="already exists") as found:
         postgres.rows("CREATE TYPE twice AS (n int)")
