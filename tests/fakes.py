@@ -45,14 +45,8 @@ class FakeClock:
 Page = Sequence[int] | Exception | Callable[[], object]
 
 
-class ScriptedSource(AbstractSource):
-    """Serves a script: each page is a list of record ids, an exception to raise, or a function to call."""
-
-    def __init__(self, pages: Sequence[Page], config: SourceConfig | None = None) -> None:
-        self.pages = list(pages)
-        self.asked: list[dict[str, Any]] = []
-        self.commits = 0
-        super().__init__(config or SourceConfig(name="scripted", stream="items"))
+class EmptySource(AbstractSource):
+    """Serves one page without records."""
 
     @staticmethod
     def streams() -> list[str]:
@@ -67,6 +61,19 @@ class ScriptedSource(AbstractSource):
 
     def check_connection(self) -> tuple[bool, None]:
         return True, None
+
+    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
+        return SourceIteration(next_pagination={}, records=[])
+
+
+class ScriptedSource(EmptySource):
+    """Serves a script: each page is a list of record ids, an exception to raise, or a function to call."""
+
+    def __init__(self, pages: Sequence[Page], config: SourceConfig | None = None) -> None:
+        self.pages = list(pages)
+        self.asked: list[dict[str, Any]] = []
+        self.commits = 0
+        super().__init__(config or SourceConfig(name="scripted", stream="items"))
 
     def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
         self.asked.append(dict(pagination or {}))

@@ -55,12 +55,15 @@ class SeparateStreams:
     def config_of(self, name: str) -> "BizonConfig":
         """The configuration of one stream. Raises ConfigError, for a stream that does not exist, too."""
         if self.names is not None and name not in self.names:
-            raise ConfigError(
-                f"there is no stream '{name}'; the pipeline has {', '.join(self.names)}", key=("streams",)
-            )
+            raise no_such_stream(name, self.names)
         if name not in self._known:
             self._known |= self._make([name])
         return self._known[name]
+
+
+def no_such_stream(name: str, names: Iterable[str]) -> ConfigError:
+    """The error for a stream that a pipeline with these streams does not have."""
+    return ConfigError(f"there is no stream '{name}'; the pipeline has {', '.join(names)}", key=("streams",))
 
 
 class _Block(BaseModel):

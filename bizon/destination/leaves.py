@@ -75,8 +75,8 @@ def leaves(texts: pl.Series, flatten: int = 0, shapes: "Shapes | None" = None) -
         raw = some.cast(pl.Binary).to_list()
         if shapes is not None and (fitting := shapes.read(raw)) is not None:
             found = Leaves(first, len(raw), fitting.columns)
-            for path in shapes.read_further:
-                found.columns[path] = list(map(_json_value, found.columns.get(path, ())))
+            for path in found.columns.keys() & shapes.read_further:
+                found.columns[path] = [None if text is None else _json_value(text) for text in found.columns[path]]
             for position in fitting.odd:
                 _add(found, position, raw[position], flatten)
             yield found
@@ -88,13 +88,13 @@ def leaves(texts: pl.Series, flatten: int = 0, shapes: "Shapes | None" = None) -
         yield found
 
 
-def _json_value(text: bytes | None) -> Any:
-    """The value of a JSON text that is valid, if it says exactly what the text says."""
+def _json_value(text: bytes) -> Any:
+    """The leaf for a JSON text that is valid."""
     with suppress(ValueError, TypeError):  # nested too deeply, or a number that does not fit
-        value = orjson.loads(text or b"null")
-        if text is None or orjson.dumps(value) == text:
+        value = orjson.loads(text)
+        if orjson.dumps(value) == text:
             return value
-    return Sent(text.decode()) if text else None
+    return Sent(text.decode())
 
 
 def _decoded(texts: list[bytes | None]) -> tuple[list[Any], list[int]]:

@@ -103,7 +103,7 @@ class Positions(NamedTuple):
             at[partition] = Position(before.pages + 1, pagination)
         exhausted = {number for number, position in at.items() if position.is_exhausted}
         at = {number: position for number, position in at.items() if number not in exhausted}
-        return self._replace(at=at, done=self.done | exhausted)
+        return self._replace(at=at, done=self.done | exhausted if exhausted else self.done)
 
     def as_pagination(self) -> dict[str, Any]:
         """The pagination of a cursor; ``{}`` when no partition is left."""

@@ -5,14 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
+from fakes import EmptySource
 
 from bizon.common.errors.errors import ConfigError
 from bizon.common.models import BizonConfig
 from bizon.engine.engine import load_config, load_config_dict
 from bizon.engine.runner.shares import in_share
-from bizon.source.config import SourceConfig
-from bizon.source.models import SourceIteration
-from bizon.source.source import AbstractSource
 
 DUMMY: dict[str, Any] = {
     "name": "zoo",
@@ -125,23 +123,10 @@ def destination() -> dict[str, Any]:
 
 
 def test_a_class_that_a_program_passes_is_the_source_of_every_stream() -> None:
-    class Two(AbstractSource):
+    class Two(EmptySource):
         @staticmethod
         def streams() -> list[str]:
             return ["a", "b"]
-
-        @staticmethod
-        def get_config_class() -> type[SourceConfig]:
-            return SourceConfig
-
-        def get_authenticator(self) -> None:
-            return None
-
-        def check_connection(self) -> tuple[bool, None]:
-            return True, None
-
-        def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-            return SourceIteration(next_pagination={}, records=[])
 
     config = load_config_dict({"name": "two", "streams": "*", "destination": {"name": "logger"}}, Two).config
     assert config.stream_names == ("a", "b")

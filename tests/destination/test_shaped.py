@@ -167,6 +167,13 @@ def test_an_object_that_would_be_flattened_makes_its_record_odd() -> None:
     assert found.odd == [20]
 
 
+def test_a_key_that_json_escapes_has_its_value_where_json_is_read_further() -> None:
+    columns = [Column(('a"b',), "a_b", JSON), Column(("k",), "k", INT64)]
+    texts = pl.Series([orjson.dumps({"k": n, 'a"b': [n]} if n == 20 else {"k": n}).decode() for n in range(21)])
+    result = typed(texts, columns, json_misfits=lambda values, texts: [])
+    assert result.frame["a_b"].to_list() == [None] * 20 + ["[20]"]
+
+
 def test_a_key_that_json_escapes_makes_its_records_odd() -> None:
     columns = [Column(('a"b',), "a_b", INT64), Column(("k",), "k", INT64)]
     found = Shapes(columns).read(encoded(*({"k": n} for n in range(20)), {'a"b': 1}))

@@ -93,7 +93,7 @@ class ItemsSource(AbstractSource):
     def _page(self, number: int) -> SourceIteration:
         self._note(f"page {number}")
         time.sleep(self.config.delay)
-        while self.config.gated and number >= int(Path("allowed.txt").read_text()):
+        while self.config.gated and number >= int(Path("allowed.txt").read_text() or 0):  # empty while it is written
             time.sleep(0.02)
         if number == self.config.fail_at:
             raise RuntimeError("the API is down")

@@ -109,7 +109,7 @@ def texts_of(asked: Asked) -> dict[str, str]:
 FAILURES: dict[str, Callable[[Asked, RestStandIn], Reply]] = {
     "refused": lambda asked, api: Reply({"message": f"not allowed: {said(asked)}"}, 401),
     "broken": lambda asked, api: Reply({"error": said(asked), "sent": asked.params}, 500),
-    "no JSON": lambda asked, api: Reply(f"<p>{html.escape(said(asked))}</p>{said(asked)}".encode()),
+    "HTML": lambda asked, api: Reply(f"<p>{html.escape(said(asked))}</p>{said(asked)}".encode()),
     "no list": lambda asked, api: Reply({"items": said(asked)}),
     "no id": lambda asked, api: Reply({"items": [{"echo": said(asked), "sent": asked.params}]}),
     "moved": lambda asked, api: Reply({}, 302, {"Location": f"http://127.0.0.1:1{quote(asked.path)}?{asked.key}"}),

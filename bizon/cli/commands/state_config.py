@@ -42,14 +42,14 @@ def state_configs(config: str, env_file: str | None, stream: str | None = None) 
 
 
 def _of_separate(document: "Document", environ: Mapping[str, str], stream: str | None) -> "list[BizonConfig]":
-    from bizon.config.many import entries_of
+    from bizon.config.many import entries_of, no_such_stream
 
     streams = entries_of(document, lambda _block: None)
     if streams is not None:
         configs = [_of_one(replace(document, data=each.data), environ) for each in streams.values()]
         names = [config.source.stream for config in configs]
         if stream is not None and stream not in names:
-            raise ConfigError(f"there is no stream '{stream}'; the pipeline has {', '.join(names)}", key=("streams",))
+            raise no_such_stream(stream, names)
         return [config for config in configs if stream in (None, config.source.stream)]
     any_stream = _of_one(_with_stream(document, "*"), environ)
     names = streams_in_state(any_stream) if stream is None else [stream]

@@ -21,6 +21,13 @@ from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import CommitRecord, CursorStatus, LeaseHolder
 
 
+def edit(folder: Path, *statements: str) -> None:
+    """Change the state file of a folder in one transaction, as another release would have left it."""
+    with closing(sqlite3.connect(folder / "state.sqlite3")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 def open_backend(path: Path) -> SQLAlchemyBackend:
     backend = SQLAlchemyBackend(SQLiteConfigDetails(database=str(path)), BackendTypes.SQLITE)
     backend.create_all_tables()
@@ -154,11 +161,11 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
     with open_backend(tmp_path / "state") as backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         commit(backend, job_id, 0, 3, rows=8)
-    connection = sqlite3.connect(tmp_path / "state.sqlite3")
-    with connection:
-        connection.execute("ALTER TABLE destination_cursors DROP COLUMN dead_letters")
-        connection.execute("UPDATE bizon_schema SET version = 1")
-    connection.close()
+    edit(
+        tmp_path,
+        "ALTER TABLE destination_cursors DROP COLUMN dead_letters",
+        "UPDATE bizon_schema SET version = 1",
+    )
     with open_backend(tmp_path / "state") as backend:
         commit(backend, job_id, 4, 4, rows=1, dead_letters=2)
         assert backend.get_number_of_written_rows_for_job(job_id) == 9
@@ -169,13 +176,13 @@ def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_parti
     with open_backend(tmp_path / "state") as backend:
         job_id = backend.create_stream_job(KEY, "full_refresh").id
         commit(backend, job_id, 0, 3, rows=8)
-    connection = sqlite3.connect(tmp_path / "state.sqlite3")
-    with connection:
-        connection.execute("ALTER TABLE destination_cursors DROP COLUMN partition_number")
-        connection.execute("DROP TABLE stream_partitions")
-        connection.execute("DELETE FROM bizon_schema")
-        connection.execute("INSERT INTO bizon_schema VALUES (5, '2026-01-01')")
-    connection.close()
+    edit(
+        tmp_path,
+        "ALTER TABLE destination_cursors DROP COLUMN partition_number",
+        "DROP TABLE stream_partitions",
+        "DELETE FROM bizon_schema",
+        "INSERT INTO bizon_schema VALUES (5, '2026-01-01')",
+    )
     with open_backend(tmp_path / "state") as backend:
         assert backend.keep_partitions(job_id, [{"part": 1}], epoch=0) == ()
         commit(backend, job_id, 4, 4, rows=1)
@@ -186,10 +193,7 @@ def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_parti
 
 def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     open_backend(tmp_path / "state").close()
-    connection = sqlite3.connect(tmp_path / "state.sqlite3")
-    with connection:
-        connection.execute("INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
-    connection.close()
+    edit(tmp_path, "INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
     with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 6: .*newer bizon"):
         open_backend(tmp_path / "state")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import EmptySource
 
 from bizon.common.errors.errors import ConfigError, JobLockedError, RunFailedError
 from bizon.config.loading import LoadedConfig
@@ -14,32 +15,16 @@ from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
 from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.streams import StreamsRunner
 from bizon.engine.runner.windows import Scope
-from bizon.source.config import SourceConfig
-from bizon.source.models import SourceIteration
-from bizon.source.source import AbstractSource
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
 SUCCESS = PipelineReturnStatus.SUCCESS
 BOUND = 30  # seconds; reached only when something hangs
 
 
-class Six(AbstractSource):
+class Six(EmptySource):
     @staticmethod
     def streams() -> list[str]:
         return NAMES
-
-    @staticmethod
-    def get_config_class() -> type[SourceConfig]:
-        return SourceConfig
-
-    def get_authenticator(self) -> None:
-        return None
-
-    def check_connection(self) -> tuple[bool, None]:
-        return True, None
-
-    def get(self, pagination: dict[str, Any] | None = None) -> SourceIteration:
-        return SourceIteration(next_pagination={}, records=[])
 
 
 class One:
