@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -133,6 +133,12 @@ class ResumePoint:
         The fence of a worker grows with every start of its part. It is compared with fences of the same part only.
         """
         return self.job_created_us, self.epoch
+
+    @property
+    def of_job(self) -> "ResumePoint":
+        """The start that claims the output: this one, or for the worker of a part, its job. All workers of a job claim
+        it alike, with epoch 0, so they leave each other alone. A publisher, whose epoch is higher, supersedes them."""
+        return self if self.partition is None else replace(self, partition=None, epoch=0)
 
     @property
     def next_iteration(self) -> int:
