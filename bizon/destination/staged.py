@@ -155,9 +155,11 @@ class StagedDestination(AbstractDestination):
 
     def _take_part(self, resume: ResumePoint) -> None:
         """Step 3 of a worker. Raises OvertakenError when a later start has claimed the part, or when the output was
-        claimed by a publisher of the job or by a later job. A destination that overrides it sets ``single_writer`` to
-        False; ``--join`` is refused with the others."""
-        raise DestinationError(f"'{self._place}' takes no parts of a job: run without --join")
+        claimed by a publisher of the job or by a later job. By default ``_take_over``, which then looks at
+        ``resume.partition``; a destination with one writer takes no parts."""
+        if self.single_writer:
+            raise DestinationError(f"'{self._place}' takes no parts of a job: run without --join")
+        self._take_over(resume)
 
     @abstractmethod
     def _is_published(self) -> bool:
@@ -165,7 +167,8 @@ class StagedDestination(AbstractDestination):
 
     @abstractmethod
     def _fenced(self) -> AbstractContextManager[object]:
-        """Within: this start holds its claim, a worker that of its part. Raises OvertakenError when it does not."""
+        """Within: this start holds its claim, a worker the claim to its part. Raises OvertakenError when it does
+        not."""
 
     @abstractmethod
     def _trim(self, resume: ResumePoint) -> None:
