@@ -98,41 +98,17 @@ class ResumePoint:
     ``dead_letters`` counts. Both are empty in sync mode ``stream``, whose single checkpoint moves on. ``published``:
     the output that the watermark of an incremental run belongs to, None when there is no such watermark.
 
-
-    """
-
-    job_id: str
-    identity: Mapping[str, str]
-    has_rows: bool | None
-    also: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """Where a run starts: read once from the last destination cursor.
-
-    ``last_iteration``: the last committed page, None for a fresh job. ``pagination`` leads to the page after it.
-    ``exhausted``: no page is left, only publishing remains. ``rows_written`` counts committed rows, ``dead_letters``
-    committed dead letters.
-    ``has_history``: some run of the stream, in this job or an earlier one, has committed something; without it, an
-    output that this pipeline wrote means that the state was lost. ``adopt``: take an output over all the same.
-    ``epoch``: number of this start of the job, from 1; nothing that an earlier start does from now on is committed.
-    ``job_created_us``: when the job was created, in microseconds since 1970; later for each job of a stream.
-    ``committed``: the batches that ``rows_written`` counts, in page order; ``committed_letters``: the batches that
-    ``dead_letters`` counts. Both are empty in sync mode ``stream``, whose single checkpoint moves on. ``published``:
-    the output that the watermark of an incremental run belongs to, None when there is no such watermark.
-
     In a joined job (``bizon run --join``) several commands deliver one output, part by part. ``partition``: this
     instance is the worker of that part; ``epoch``, ``last_iteration``, ``committed`` and ``committed_letters`` belong
-    to the part alone, and ``job_id`` is the job. ``parts``: how many parts the job has, 0 in other jobs. An
-    instance with parts and without a partition is the publisher: ``committed`` lists the batches of all parts, ordered
-    by partition and page, and ``epoch`` is the job's.
+    to the part alone, and ``job_id`` is the job. ``parts``: how many parts the job has, 0 in other jobs. An instance
+    with parts and without a partition is the publisher: ``committed`` lists the batches of all parts, ordered by
+    partition and page, and ``epoch`` is the job's.
 
-    ``prepare`` of a worker looks at the output and at whose it is, claims the staging of its part, and the output
-    for the job (``of_job``), and trims its part. A later epoch of the part supersedes an earlier one; other parts and
-    the rows of the output are left alone. A worker never calls
-    ``verify`` and ``finalize``. ``prepare`` of the publisher claims the output and trims nothing, ``verify`` compares
-    the batches of all parts, and ``finalize`` publishes their union once, then discards the staging of every part.
+    ``prepare`` of a worker looks at the output and at whose it is, claims the staging of its part, and the output for
+    the job (``of_job``), and trims its part. A later epoch of the part supersedes an earlier one; other parts and the
+    rows of the output are left alone. A worker never calls ``verify`` and ``finalize``. ``prepare`` of the publisher
+    claims the output and trims nothing, ``verify`` compares the batches of all parts, and ``finalize`` publishes their
+    union once, then discards the staging of every part.
     """
 
     job_id: str
