@@ -15,6 +15,7 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import schema_version
 from bizon.engine.backend.config import BackendTypes
 from bizon.testing.backend import BackendConformance, SharedBackendConformance
 from bizon.testing.backend_fixtures import OpenBackend
+from bizon.testing.backend_partitions import PartBehaviours
 
 
 @pytest.mark.lesson("F-22", "F-47")
@@ -25,14 +26,14 @@ class TestSQLiteInMemory(BackendConformance):
 
 
 @pytest.mark.lesson("F-08", "F-12")
-class TestSQLite(SharedBackendConformance):
+class TestSQLite(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
 
 
 @pytest.mark.lesson("F-08", "F-12")
-class TestPostgres(SharedBackendConformance):
+class TestPostgres(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
     def open_backend(self, postgres: Place) -> OpenBackend:
         return partial(SQLAlchemyBackend, postgres.details(), BackendTypes.POSTGRES)
