@@ -176,19 +176,20 @@ class SharedLease(NamedTuple):
                 raise JobLockedError(_locked(key, standing))
 
     @contextmanager
-    def kept(self, on_lost: Callable[[str], None]) -> Iterator[None]:
-        """Within: it is renewed. ``on_lost`` is called when another run has taken over, unless the job is over."""
+    def kept(self) -> Iterator[None]:
+        """Within: it is renewed, and taken back when it was lost while all who share it were silent. A command that
+        lost it goes on: its commits are refused once its part was taken over, or its job is over."""
 
         def renew() -> None:
             try:
-                if not self._renew():
-                    heartbeat.stop()
-                    self._report(on_lost)
+                if not self._renew() and self._is_under_way():
+                    self.take()
+            except JobLockedError:
+                logger.debug("another run holds the lease of the stream; trying again")
             except BackendError as error:
                 logger.warning(f"the lease could not be renewed, retrying: {error}")
 
-        heartbeat = Ticker(renew, self.backend.heartbeat_interval(self._ttl), name="bizon-lease")
-        with heartbeat:
+        with Ticker(renew, self.backend.heartbeat_interval(self._ttl), name="bizon-lease"):
             yield
 
     def release(self) -> None:
@@ -201,10 +202,9 @@ class SharedLease(NamedTuple):
         keys = (lease_key(self.config.stream_key, half) for half in Role)
         return all([self.backend.renew_lease(key, self._owner, self._ttl) for key in keys])
 
-    def _report(self, on_lost: Callable[[str], None]) -> None:
+    def _is_under_way(self) -> bool:
         job = self.backend.get_stream_job_by_id(self.job_id)
-        if job is not None and job.is_resumable:
-            on_lost("another run has taken over: all commands that joined were silent for longer than their lease")
+        return job is not None and job.is_resumable
 
     @property
     def _owner(self) -> str:

@@ -50,7 +50,7 @@ class JoinedRunner(AbstractRunner):
         opened, job_id = joined.opened, joined.opened.job.id
         if joined.failed is not None:
             return self._closed(backend, opened, split_by_half(joined.failed))
-        with joined.lease.kept(self._lose):
+        with joined.lease.kept():
             try:
                 results = self._work(self._context_of(opened), backend)
             except BaseException as error:
