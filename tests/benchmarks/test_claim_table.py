@@ -25,7 +25,7 @@ ABSENT = {
 """The reason that a row gives when its server is not available."""
 
 
-@pytest.mark.matrix
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("row", [row for row in TABLE if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
 def test_a_row_does_its_work(row: TableRow, tmp_path: Path) -> None:
     bench = Bench(TINY, 1, tmp_path, may_install=False, short_runs=1)
