@@ -11,12 +11,12 @@ from bizon.connectors.sources.rest.src.styles import style_of
 from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.rest.src.ahead import Ahead
     from bizon.connectors.sources.rest.src.answer import Answer
     from bizon.connectors.sources.rest.src.client import Client
     from bizon.connectors.sources.rest.src.endpoint_config import EndpointConfig
     from bizon.connectors.sources.rest.src.pages_config import PagesConfig
     from bizon.connectors.sources.rest.src.request import Parts
+    from bizon.source.ahead import Ahead
 
 Place = dict[str, Any]
 """Where to continue, as JSON; {} = at the beginning."""
@@ -54,7 +54,7 @@ class Lists:
         pages: "PagesConfig",
         rules: list[Any],
         client: "Client",
-        ahead: "Ahead",
+        ahead: "Ahead[Any, Answer | str]",
         build: Build,
     ) -> None:
         self.maker = RecordMaker(stream, endpoint)
@@ -67,6 +67,7 @@ class Lists:
         self._client = client
         self._ahead = ahead
         self._build = build
+        self._kept: tuple[Any, Answer | str] | None = None
 
     def step(self, parent: Parent, place: Place, bounds: Bounds) -> Step:
         """One page of the list of a parent."""
@@ -100,12 +101,14 @@ class Lists:
             answer = self._answer(parent, window, None)
             if not isinstance(answer, str):
                 answer.items(self._endpoint.records)
-            self._ahead.keep((self._stream, parent.keys, window), answer)
+            self._kept = (parent.keys, window), answer
 
     def _answer(self, parent: Parent, window: Window, token: Any) -> "Answer | str":
-        key = (self._stream, parent.keys, window)
-        answer: Answer | str = self._ahead.get(key, token, partial(self._fetch, parent, window), self._style.ahead)
-        return answer
+        kept, self._kept = self._kept, None
+        fetch = partial(self._fetch, parent, window)
+        if kept is not None and token is None and kept[0] == (parent.keys, window):
+            fetch = partial(_already, kept[1])
+        return self._ahead.get(token, fetch, self._style.ahead, of=(self._stream, parent.keys, window))
 
     def _fetch(self, parent: Parent, window: Window, token: Any) -> "Answer | str":
         parts = self._build(parent, window)
@@ -140,3 +143,8 @@ class Lists:
         if difference is not None:
             explained = "records that change while they are read explain a few"
             logger.warning(f"endpoint '{self._stream}': {difference}; {explained}")
+
+
+def _already(answer: "Answer | str", _token: Any) -> "Answer | str":
+    """Fetches nothing: the answer has come before."""
+    return answer
