@@ -1,4 +1,4 @@
-"""Claims about the source `rest`: a description in YAML against the same source in Python, and pages asked for ahead."""
+"""Claims about the source `rest`: against the same source in Python, and pages asked for ahead."""
 
 from functools import partial
 from typing import Any

@@ -12,7 +12,7 @@ from benchmarks.work.bench_records import record
 
 @contextmanager
 def serving(pages: int, delay: float, records_per_page: int = 100) -> Iterator[str]:
-    """Serve ``/0``, ``/1`` ... on a free port, each ``delay`` seconds late, and 404 after the last. Yields the address."""
+    """Serve ``/0``, ``/1`` ... on a free port, each ``delay`` seconds late; 404 after the last. Yields the address."""
     bodies = [
         json.dumps(
             {

@@ -33,10 +33,14 @@ NOBODY = Parent({}, {})
 """The parent of a list without a parent."""
 
 
+NOTHING = Found([], set())
+"""A page without records."""
+
+
 class Step(NamedTuple):
     """A page, and where to continue; None at the end."""
 
-    found: list[Found]
+    found: Found
     following: Place | None
 
 
@@ -74,21 +78,21 @@ class Lists:
         windows = Windows(self._endpoint.incremental, bounds)
         window = Window.from_json(place["window"]) if "window" in place else windows.first()
         if window is None:
-            return Step([], None)
+            return Step(NOTHING, None)
         token = place.get("page")
         answer = self._answer(parent, window, token)
         if isinstance(answer, str):
             self._skipped += 1
             logger.warning(f"endpoint '{self._stream}': skipped, {self._skipped} so far: {answer}")
-            return Step([], self._after(windows, window))
+            return Step(NOTHING, self._after(windows, window))
         items = answer.items(self._endpoint.records)
         total = answer.total(self._pages.total)
         cap = self._pages.cap
         if token is None and cap is not None and total is not None and total >= cap:
-            return Step([], {"window": self._half(windows, window, total, answer).as_json()})
+            return Step(NOTHING, {"window": self._half(windows, window, total, answer).as_json()})
         following = self._style.following(token, answer, items)
         progress = Progress.from_json(place.get("past")).after(answer, items, token, following, total)
-        found = [each for item in items if (each := self.maker.found(item, parent.included, window)) is not None]
+        found = self.maker.found(items, parent.included, window)
         if following is not None:
             return Step(found, {"window": window.as_json(), "page": following, "past": list(progress)})
         self._reconcile(progress.difference(answer, cap), answer)

@@ -117,7 +117,7 @@ class RestSource(AbstractSource):
         if following is None:
             for lists in self._lists:
                 lists.report()
-        return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
+        return SourceIteration(records=found.records, next_pagination=following or {})
 
     @property
     def _own(self) -> Bounds:
