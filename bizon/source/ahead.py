@@ -31,7 +31,7 @@ class Ahead(Generic[Token, Page]):
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._tasks: SimpleQueue[Callable[[], bool]] = SimpleQueue()
-        self._threads = 0
+        self._threads: list[Thread] = []
         self._waiting: dict[Token, Future[Page]] = {}
         self._list: tuple[Any] | None = None
         self._closing = Closing()
@@ -60,12 +60,22 @@ class Ahead(Generic[Token, Page]):
                 self._waiting[each] = self._asked(fetch, each)
         return self._waiting.pop(token).result()
 
-    def close(self) -> None:
-        """End the threads. Waits before a retry end now; requests under way end by themselves, and keep no process."""
+    def ask(self, token: Token, fetch: Callable[[Token], Page]) -> None:
+        """Ask for the next page of a list as soon as its token is known, for a source that has work to do until then.
+        Every other page that waits is dropped."""
+        self._keep([token])
+        if self._workers > 1 and token not in self._waiting:
+            self._waiting[token] = self._asked(fetch, token)
+
+    def close(self, *, wait: bool = False) -> None:
+        """End the threads. Waits before a retry end now; requests under way end by themselves, and keep no process.
+        ``wait``: until they have ended, for connections that must not be closed under them."""
         self._closing.close()
         self._keep([])
-        for _ in range(self._threads):
+        for _ in self._threads:
             self._tasks.put(lambda: False)
+        for thread in self._threads if wait else ():
+            thread.join()
 
     def _chain(self, token: Token | None, following: Callable[[Token], Token | None]) -> Iterator[Token]:
         for _ in range(_REACH * self._workers):
@@ -82,9 +92,10 @@ class Ahead(Generic[Token, Page]):
     def _asked(self, fetch: Callable[[Token], Page], token: Token) -> Future[Page]:
         future: Future[Page] = Future()
         self._tasks.put(partial(copy_context().run, self._answer, future, fetch, token))
-        if self._threads < self._workers:
-            self._threads += 1
-            Thread(target=self._work, name=f"bizon-ahead-{self._threads}", daemon=True).start()
+        if len(self._threads) < self._workers:
+            thread = Thread(target=self._work, name=f"bizon-ahead-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         return future
 
     def _work(self) -> None:
