@@ -67,7 +67,7 @@ def test_nothing_is_asked_for_after_the_last_token(ahead):
     assert sorted(asked) == [1, 2, 3, 4]
 
 
-def test_an_error_is_raised_when_its_turn_comes_and_that_of_a_page_nobody_wants_never(ahead):
+def test_an_error_is_raised_when_its_turn_comes_and_never_for_a_page_nobody_wants(ahead):
     def fetch(token: int) -> int:
         if token in (3, 4):
             raise ValueError(token)
