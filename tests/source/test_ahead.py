@@ -67,6 +67,32 @@ def test_nothing_is_asked_for_after_the_last_token(ahead):
     assert sorted(asked) == [1, 2, 3, 4]
 
 
+def test_a_token_that_has_just_become_known_is_asked_for_before_its_page_is_wanted(ahead):
+    asked: list[int] = []
+    ahead.get(1, asked.append, lambda _: None)
+    ahead.ask(2, asked.append)
+    wait(ahead._waiting.values())
+    assert asked == [1, 2]
+    ahead.get(2, asked.append, lambda _: None)
+    assert asked == [1, 2]
+
+
+def test_closing_may_wait_until_requests_have_ended(ahead):
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def fetch(_token: int) -> int:
+        begun.set()
+        return int(goes_on.wait(timeout=30))
+
+    ahead.get(1, lambda _: 1, lambda _: None)
+    ahead.ask(2, fetch)
+    assert begun.wait(timeout=30)
+    threading.Timer(0.05, goes_on.set).start()
+    ahead.close(wait=True)
+    assert goes_on.is_set()
+    assert [each for each in ahead._threads if each.is_alive()] == []
+
+
 def test_an_error_is_raised_when_its_turn_comes_and_never_for_a_page_nobody_wants(ahead):
     def fetch(token: int) -> int:
         if token in (3, 4):

@@ -12,6 +12,7 @@ import orjson
 import polars as pl
 
 from bizon.connectors.sources.sql.src.rows import moment_of
+from bizon.connectors.sources.sql.src.text_parts import Parts, in_a_row
 from bizon.source.models import JsonLines
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ AT_ONCE = 5_000
 _NONE = pl.Series([], dtype=pl.String)
 _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-
-
-Parts = Sequence[str | pl.Expr]
-"""Pieces of text that follow each other. Each piece that is not made on its own saves a copy of the column."""
 
 
 class Rule(NamedTuple):
@@ -88,7 +85,7 @@ class CopiedPage:
         marks = [f"{',' if at else '{'}{orjson.dumps(name).decode()}:" for at, name in enumerate(self._layout.names)]
         frame, values = self._as_json(frame, range(len(marks)))
         parts = [part for mark, value in zip(marks, values, strict=True) for part in (mark, *value)]
-        return frame.select(_in_a_row([*parts, "}"])).to_series()
+        return frame.select(in_a_row([*parts, "}"])).to_series()
 
     def _as_json(self, frame: pl.DataFrame, positions: Sequence[int]) -> tuple[pl.DataFrame, list[Parts]]:
         """Values as parts of a text. Columns with texts that need it are converted text by text before."""
@@ -102,7 +99,7 @@ class CopiedPage:
         values = {name: [pl.col(name)] if name in slow else rule.quick(pl.col(name)) for name, rule in rules.items()}
         is_whole = {name: not frame[name].null_count() for name in values}
         return frame, [
-            parts if is_whole[name] else [_in_a_row(parts).fill_null("null")] for name, parts in values.items()
+            parts if is_whole[name] else [in_a_row(parts).fill_null("null")] for name, parts in values.items()
         ]
 
     def _ids(self, frame: pl.DataFrame) -> pl.Series:
@@ -113,24 +110,13 @@ class CopiedPage:
             return texts if is_plain else pl.Series([unescaped(text) for text in texts], dtype=pl.String)
         frame, values = self._as_json(frame, positions)
         if len(positions) == 1:
-            return frame.select(_in_a_row(values[0])).to_series()
+            return frame.select(in_a_row(values[0])).to_series()
         listed = [part for value in values for part in (",", *value)][1:]
-        return frame.select(_in_a_row(["[", *listed, "]"])).to_series()
+        return frame.select(in_a_row(["[", *listed, "]"])).to_series()
 
     def _moments(self, frame: pl.DataFrame) -> list[Any]:
         position = self._layout.moment
         return [] if position is None else [moment_of(text) for text in frame.to_series(position)]
-
-
-def _in_a_row(parts: Parts) -> pl.Expr:
-    """The parts as one text; null where one of them is. Texts that meet are joined first."""
-    found: list[str | pl.Expr] = []
-    for part in parts:
-        if isinstance(part, str) and found and isinstance(found[-1], str):
-            found[-1] += part
-        else:
-            found.append(part)
-    return pl.concat_str([pl.lit(part) if isinstance(part, str) else part for part in found])
 
 
 def _cut(lines: bytes, count: int) -> bytes:

@@ -10,7 +10,7 @@ from bizon.connectors.sources.sql.src import values
 from bizon.connectors.sources.sql.src.copied import Rule, bool_of
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.sql.src.copied import Parts
+    from bizon.connectors.sources.sql.src.text_parts import Parts
     from bizon.connectors.sources.sql.src.values import Convert
 
 _UNLIKE_JSON = r"[\x00-\x1f]|\\v"  # without a letter in COPY, or with one that JSON lacks
