@@ -123,7 +123,7 @@ class Session(requests.Session):
 
         if limited is None:
             return Page.of(send())
-        attempts = self._policy.attempts(self._sign or stop_sign(), method)
+        attempts = self._policy.attempts(stop_sign() or self._sign, method)
         return page_once_served(send, limited, attempts, self._policy.wait_max)
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
