@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import orjson
-import polars as pl
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
 from bizon.destination.column_types import LARGEST_INT64, SMALLEST_INT64, Kind
+from bizon.destination.shaped_values import Field, json_texts
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from bizon.destination.columns import Column
     from bizon.destination.leaves import Path
 
@@ -28,17 +30,11 @@ _TYPES: dict[Kind, Any] = {
     Kind.DECIMAL: _INTEGER | float,
 }
 """The values of a kind, besides JSON, whose text stays as it is. Text for every other kind."""
-_AS_READ: dict[Kind, pl.DataType] = {
-    Kind.BOOLEAN: pl.Boolean(),
-    Kind.INT64: pl.Int64(),
-    **dict.fromkeys((Kind.TEXT, Kind.TIMESTAMP, Kind.DATE), pl.String()),
-}
-"""The kinds whose values need no second look, and the type of their column."""
 _SAMPLES = 32  # records of a portion whose keys show the order
 _ODD = 8  # a portion is refused when more than an eighth of its records are odd
 _PATIENCE = 3  # portions that are refused in a row
 _READERS = 32  # kept
-_ESCAPE, _EMPTY, _NULL = b"\\u", b"{}", b"null"
+_ESCAPE, _EMPTY = b"\\u", b"{}"
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, TypeError)
 _encoder = msgspec.json.Encoder()
 
@@ -118,7 +114,7 @@ class _Object:
     def __init__(self, known: "dict[Path, Kind]", path: "Path") -> None:
         depth = len(path)
         self.type: type[msgspec.Struct]
-        self._fields: list[_Object | _Field] = []
+        self._fields: list[_Object | Field] = []
         keys = dict.fromkeys(column[depth] for column in known if column[:depth] == path and len(column) > depth)
         fields, names = [], {}
         for number, key in enumerate(key for key in keys if _is_plain(key)):
@@ -129,13 +125,13 @@ class _Object:
                 self._fields.append(inner)
                 fields.append((name, inner.type | None | UnsetType, UNSET))
                 continue
-            self._fields.append(_Field(here, known[here]))
+            self._fields.append(Field(here, known[here]))
             is_json = known[here] is Kind.JSON
             kind = msgspec.Raw if is_json else _TYPES.get(known[here], str) | None | UnsetType
             fields.append((name, kind, UNSET))
         self.type = msgspec.defstruct("Record", fields, rename=names, forbid_unknown_fields=True, gc=False)
 
-    def gathered(self, objects: Sequence[Any]) -> "Iterator[tuple[_Field, Sequence[Any]]]":
+    def gathered(self, objects: Sequence[Any]) -> "Iterator[tuple[Field, Sequence[Any]]]":
         """The values of the objects in each column. None and UNSET stand for objects that are not there."""
         try:
             columns = list(zip(*map(astuple, objects), strict=True))
@@ -150,42 +146,8 @@ class _Object:
                 yield field, values
 
 
-class _Field(NamedTuple):
-    path: "Path"
-    kind: Kind
-
-    def listed(self, values: Sequence[Any]) -> list[Any]:
-        """The values, None for null and for what is missing."""
-        return _json_texts(values) if self.kind is Kind.JSON else _without_unset(values)
-
-    def series(self, values: Sequence[Any]) -> pl.Series | None:
-        """The column, if all its values fit as they are."""
-        if self.kind is Kind.JSON:
-            return pl.Series(_json_texts(values), dtype=pl.Binary).cast(pl.String)
-        if self.kind is Kind.FLOAT64 and {*map(type, values)} == {float}:  # an integer may be too large for a float
-            return pl.Series(values, dtype=pl.Float64)
-        if self.kind not in _AS_READ:
-            return None
-        try:
-            return pl.Series(values, dtype=_AS_READ[self.kind])
-        except (TypeError, ValueError):  # from UNSET
-            return pl.Series(_without_unset(values), dtype=_AS_READ[self.kind])
-
-
 def _is_plain(key: str) -> bool:
     return key.isprintable() and '"' not in key and "\\" not in key
-
-
-def _without_unset(values: Sequence[Any]) -> list[Any]:
-    return [None if value is UNSET else value for value in values]
-
-
-def _json_texts(values: Sequence[Any]) -> list[bytes | None]:
-    try:
-        texts: list[bytes | None] = list(map(b"".__add__, values))  # faster than ``bytes``
-    except TypeError:  # from None or UNSET
-        texts = [None if value is None or value is UNSET else bytes(value) for value in values]
-    return [None if text == _NULL else text for text in texts] if _NULL in texts else texts
 
 
 class _Reader:
@@ -255,12 +217,12 @@ class _Reader:
         """Whether the text may hold NUL or half a surrogate pair, or an empty object where objects are flattened."""
         return (b"\\" in text and _ESCAPE in text) or (self._is_flattened and _EMPTY in text)
 
-    def _flattened(self, columns: "Sequence[tuple[_Field, Sequence[Any]]]") -> set[int]:
+    def _flattened(self, columns: "Sequence[tuple[Field, Sequence[Any]]]") -> set[int]:
         """The positions of the records with an object in a JSON column that should be flattened."""
         return {
             at
             for field, values in columns
             if field.path in self._open_paths
-            for at, text in enumerate(_json_texts(values))
+            for at, text in enumerate(json_texts(values))
             if text is not None and text.startswith(b"{")
         }

@@ -27,7 +27,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "source/source.py source/callback.py source/session.py source/auth/builder.py destination/destination.py"),
     (2, "destination/staged.py destination/receipts.py destination/sql_*.py destination/part_*.py destination/http.py"),
     (2, "destination/columns.py destination/evidence.py destination/fitting.py"),
-    (2, "destination/leaves.py destination/moments.py destination/rescued.py destination/shaped.py"),
+    (2, "destination/leaves.py destination/moments.py destination/rescued.py destination/shaped.py destination/shaped_values.py"),
     (2, "destination/table_schema.py destination/typed*.py destination/commits.py destination/system_columns.py"),
     (2, "destination/merging.py destination/merge_*.py destination/tombstones.py destination/rescue_tally.py"),
     (2, "destination/fence.py destination/readable.py destination/column_receipts.py"),
