@@ -99,6 +99,9 @@ class _Batch:
         for row, path, value in some.surplus:
             self._rescue(path, [(row, value)])
         for column in self.columns:
+            if (series := some.series.get(column.path)) is not None:
+                self.parts[column.path].append(series)
+                continue
             values = some.columns.get(column.path)
             if values is None:
                 self.parts[column.path].append(pl.Series([None], dtype=pl.Null).new_from_index(0, some.height))
