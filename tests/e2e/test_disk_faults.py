@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 from e2e.faults import EVERYTHING, Mount, assert_clear_failure, fault, finished, noted, read_only, release, small_disk
 
@@ -85,6 +86,32 @@ def test_a_disk_without_room_for_both_outputs_publishes_later_without_fetching(
     assert "publishing" in disk.run(large, "--runner", runner).stderr
     assert large.trace() == asked
     assert large.ids(str(disk.outside / f"out.{format}")) == EVERYTHING + [3] * (sync_mode == "incremental")
+
+
+@pytest.mark.parametrize("room", [PAGE // 20, PAGE * 3 // 2])
+def test_a_full_disk_under_a_duckdb_file_keeps_the_table_and_the_run_resumes(
+    large: "Pipeline", disk: Mount, room: int
+) -> None:
+    config = {"database": "disk/warehouse.duckdb", "destination_id": "items", "buffer_size": 0}
+    large.set("destination", {"name": "duckdb", "config": config})
+    disk.run(large.source(pages=1))
+    database = disk.outside / "warehouse.duckdb"
+    assert numbers(database) == EVERYTHING[:5]
+    disk.fill(leaving=room)
+    failed = disk.run(large.source(pages=4), expect=1)
+    assert_clear_failure(failed, "warehouse.duckdb: ")
+    assert FULL in failed.stderr
+    assert "Traceback" not in failed.stdout
+    assert numbers(database) == EVERYTHING[:5]
+    disk.make_room()
+    assert "Resuming job" in disk.run(large).stderr
+    assert numbers(database) == EVERYTHING
+
+
+def numbers(database: Path) -> list[int]:
+    """The ids of the items in a file."""
+    with duckdb.connect(str(database)) as connection:
+        return sorted(int(id_) for (id_,) in connection.execute("SELECT _source_record_id FROM items").fetchall())
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

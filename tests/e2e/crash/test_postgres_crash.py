@@ -148,13 +148,10 @@ def test_a_copied_or_merged_table_survives_kills_too(build: Build, mode: str, wr
 
 
 @pytest.mark.timeout(1800)  # 200 kills on a busy machine
-@pytest.mark.parametrize(("mode", "write_mode"), KILLED)
-def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(
-    build: Build, mode: str, write_mode: str
-) -> None:
+@pytest.mark.parametrize(("mode", "how"), KILLED)
+def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(build: Build, mode: str, how: str) -> None:
     rig, delays = build(mode), random.Random(17)
-    if write_mode == "merge":
-        rig.merge_by_id()
+    rig.write_by(how)
     for _ in range(KILLS):
         old = rig.rows()
         was_killed, code = rig.run_and_kill(delays.uniform(0.3, LONGEST))

@@ -3,13 +3,16 @@
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pooler
 import pytest
 from connectors.destinations.postgres.kit import block, load
 from connectors.destinations.table_kit import MODES, page, pipeline
-from pgbouncer import SESSIONS, pooled
+from pooler import SESSIONS
+from poolers import POOLED, poolers
 from postgres import Place, PrivateServer
 
 from bizon.common.errors.errors import DestinationConnectionError
@@ -85,13 +88,23 @@ WHERE locktype = 'advisory' OR c.relnamespace = current_schema()::regnamespace
 """
 
 
-@pytest.fixture
-def pool(private_postgres: PrivateServer) -> Iterator[Place]:
-    with pooled(private_postgres.place) as through:
+@pytest.fixture(params=poolers(2, "pipelines by way of a pooler"))
+def pool(private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[Place]:
+    with POOLED[request.param](private_postgres.place) as through:
         yield through
 
 
-@pytest.mark.matrix(share=0)
+def test_the_pooler_of_the_tests_gives_each_transaction_another_session(private_postgres: PrivateServer) -> None:
+    """Else the tests below would prove nothing."""
+    with pooler.pooled(private_postgres.place) as through, closing(through.connect()) as client:
+        sessions = [client.execute("SELECT pg_backend_pid()").fetchone() for _ in range(SESSIONS * 2)]
+        client.execute("BEGIN")
+        within = {client.execute("SELECT pg_backend_pid()").fetchone() for _ in range(3)}
+    assert len({*sessions[:SESSIONS]}) == SESSIONS
+    assert sessions[:SESSIONS] == sessions[SESSIONS:]
+    assert len(within) == 1
+
+
 @pytest.mark.parametrize("write_mode", ["append", "merge"])
 def test_pipelines_share_the_sessions_of_a_pooler(
     pool: Place, private_postgres: PrivateServer, write_mode: str
