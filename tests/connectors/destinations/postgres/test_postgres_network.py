@@ -84,7 +84,7 @@ def test_a_certificate_that_does_not_fit_is_refused_with_the_remedy(
 
 LOCKS = """
 SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
-WHERE locktype = 'advisory' OR c.relnamespace = current_schema()::regnamespace
+WHERE locktype = 'advisory' OR c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
 """
 
 
