@@ -14,7 +14,14 @@ from benchmarks.workload import TINY, Bench, lines_are, pipeline
 NEED_INSTALLATION = {"duckdb", "install", "peers", "postgres"}
 PEERS_BESIDE = {"sql"}
 """Rows some of whose sides need installation."""
-ABSENT = {"bigquery-memory": "BigQuery: its emulator is not installed", "queues": "no RabbitMQ at "}
+NO_POSTGRES = "accepting TCP/IP connections"
+ABSENT = {
+    "bigquery-memory": "BigQuery: its emulator is not installed",
+    "merges": NO_POSTGRES,
+    "postgres-copy": NO_POSTGRES,
+    "queues": "no RabbitMQ at ",
+    "sql": NO_POSTGRES,
+}
 """The reason that a row gives when its server is not available."""
 
 
