@@ -37,7 +37,7 @@ class Session:
         self._rest = b""
 
     def greeting(self) -> bytes:
-        """What a client expects to hear from a server that lets it in."""
+        """The messages that a client expects from a server that lets it in."""
         told = ((name, self._login.parameter_status(name) or b"") for name in _TOLD)
         parts = [_message(b"R", struct.pack("!i", 0)), *(_message(b"S", b"%b\0%b\0" % pair) for pair in told)]
         return b"".join([*parts, _message(b"K", struct.pack("!ii", 0, 0)), _message(b"Z", b"I")])

@@ -232,7 +232,7 @@ def test_tombstones_of_other_columns_are_forgotten(
     assert graves(target) == []
 
 
-def test_what_was_removed_is_forgotten_with_the_rows_it_was_removed_from(target: Target) -> None:
+def test_removed_rows_are_forgotten_with_their_table(target: Target) -> None:
     late, first = page({"id": 1, "v": 1}), page({"id": 1, "v": 2, "gone": True}, {"id": 2, "v": 1})
     target.load(INCREMENTAL, first, **REMOVING)
     target.load(INCREMENTAL, late, **REMOVING)

@@ -92,10 +92,14 @@ def test_a_column_that_a_torn_batch_has_added_is_in_the_receipt_of_the_next_one(
 
 @pytest.mark.parametrize(
     ("sql_text", "reason"),
-    [("SELECT 1; SELECT 2", "has 2 statements, .* write one"), ("-- nothing", "nothing to show"), (" ; ", "nothing to")],
+    [
+        ("SELECT 1; SELECT 2", "has 2 statements, .* write one"),
+        ("-- nothing", "nothing to show"),
+        (" ; ", "nothing to"),
+    ],
 )
 def test_one_statement_is_shown(tmp_path: Path, sql_text: str, reason: str) -> None:
-    """Of two statements the answer to the last one was shown."""
+    """DuckDB ran two statements, and the answer to the last one was shown."""
     sql(tmp_path / "w.duckdb", "CREATE TABLE items AS SELECT 1 AS n")
     with opened(tmp_path / "w.duckdb") as reader:
         with pytest.raises(NotReadError, match=reason):

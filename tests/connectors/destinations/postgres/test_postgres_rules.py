@@ -57,6 +57,7 @@ class TestPostgres(TableConformance):
         return lambda: [str(id_) for (id_,) in self.at.rows("SELECT * FROM seen")]
 
 
+@pytest.mark.timeout(600)  # twenty kills take minutes on a busy machine
 class TestPooled(TestPostgres):
     """The same by way of a pooler."""
 
