@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 import pgbouncer
 import pooler
@@ -14,10 +13,8 @@ POOLED: dict[str, Callable[[Place], AbstractContextManager[Place]]] = {
     "each transaction another session": pooler.pooled,
 }
 """``POOLED[name](place)``. Within: the same place by way of the pooler."""
-
-
-def poolers(share: int, pool: str) -> list[Any]:
-    """The names, as ``params`` of a fixture. ``share`` and ``pool``: of the mark ``matrix``; PgBouncer is for the long
-    tests."""
-    marks = (pytest.mark.matrix(share=0), pytest.mark.matrix(share=share, pool=pool))
-    return [pytest.param(name, marks=mark) for name, mark in zip(POOLED, marks, strict=True)]
+POOLERS = [
+    pytest.param("pgbouncer", marks=pytest.mark.matrix(share=0)),
+    pytest.param("each transaction another session", marks=pytest.mark.matrix(share=25, pool="by way of a pooler")),
+]
+"""The names, as ``params`` of a fixture. PgBouncer is for the long tests."""

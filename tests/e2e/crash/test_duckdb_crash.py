@@ -21,7 +21,7 @@ from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Row
 from e2e.crash.table_rig import KILLED, TableRig, check_between, finish
 
-pytestmark = pytest.mark.matrix(share=40, pool="crashes of tables")
+pytestmark = pytest.mark.matrix(share=55, pool="crashes of tables")
 
 STEPS = ["after_prepare", "after_write:2", "after_receipt:2", "after_cursor:3", "after_verify", "before_finalize"]
 MOST_COMMITS = 24

@@ -20,7 +20,7 @@ from e2e.crash.crash_kit import MODES, STREAMED, Row, is_frozen, thaw
 from e2e.crash.table_rig import KILLED, TableRig, check_between, finish
 from postgres import Place, PrivateServer
 
-pytestmark = pytest.mark.matrix(share=40, pool="crashes of tables")
+pytestmark = pytest.mark.matrix(share=55, pool="crashes of tables")
 
 STEPS = ["after_prepare", "after_write:2", "after_receipt:2", "after_cursor:3", "after_verify", "before_finalize"]
 MOST_COMMITS = 28
@@ -196,7 +196,7 @@ def test_a_server_that_is_killed_while_a_run_waits_loses_no_batch(
     finish(rig, MOST_RUNS)
 
 
-@pytest.mark.matrix(share=40, pool="crashes of tables")
+@pytest.mark.matrix(share=55, pool="crashes of tables")
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 @pytest.mark.parametrize("point", FROZEN)
 def test_a_run_that_was_frozen_past_its_lease_changes_nothing(build: Build, point: str, mode: str) -> None:

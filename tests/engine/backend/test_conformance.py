@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bigquery import Warehouse
 from emulator.serve import Google
-from poolers import POOLED, poolers
+from poolers import POOLED, POOLERS
 from postgres import Place, PrivateServer
 
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
@@ -42,7 +42,7 @@ class TestPostgres(SharedBackendConformance):
 class TestPooledPostgres(SharedBackendConformance):
     """By way of a pooler that gives each transaction another session."""
 
-    @pytest.fixture(params=poolers(8, "state by way of a pooler"))
+    @pytest.fixture(params=POOLERS)
     def open_backend(self, private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[OpenBackend]:
         with POOLED[request.param](private_postgres.place) as through:
             yield partial(SQLAlchemyBackend, through.details(), BackendTypes.POSTGRES)

@@ -12,7 +12,7 @@ import pytest
 from connectors.destinations.postgres.kit import block, load
 from connectors.destinations.table_kit import MODES, page, pipeline
 from pooler import SESSIONS
-from poolers import POOLED, poolers
+from poolers import POOLED, POOLERS
 from postgres import Place, PrivateServer
 from servers import server_or_skip
 
@@ -93,7 +93,7 @@ WHERE locktype = 'advisory' OR c.relnamespace = (SELECT oid FROM pg_namespace WH
 """
 
 
-@pytest.fixture(params=poolers(2, "pipelines by way of a pooler"))
+@pytest.fixture(params=POOLERS)
 def pool(private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[Place]:
     with POOLED[request.param](private_postgres.place) as through:
         yield through

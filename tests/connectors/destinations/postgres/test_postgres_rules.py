@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from connectors.destinations.postgres.kit import block, rows_of, tables
-from poolers import POOLED, poolers
+from poolers import POOLED, POOLERS
 from postgres import PrivateServer
 
 from bizon.connectors.destinations.postgres.src.config import PostgresConfig
@@ -61,7 +61,7 @@ class TestPostgres(TableConformance):
 class TestPooled(TestPostgres):
     """The same by way of a pooler."""
 
-    @pytest.fixture(params=poolers(40, "rules by way of a pooler"))
+    @pytest.fixture(params=POOLERS)
     def config(self, private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[PostgresConfig]:
         self.at = private_postgres.place
         with POOLED[request.param](self.at) as through:
