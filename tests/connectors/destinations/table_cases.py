@@ -51,6 +51,7 @@ class TableCases:
             job.publish()
         assert (1,) in target.rows("SELECT n FROM items")
 
+    @pytest.mark.matrix(share=3)
     @pytest.mark.parametrize("mode", MODES)
     def test_a_table_dropped_during_the_run_is_created_again_by_the_next_start(
         self, target: Target, mode: SourceSyncModes
@@ -189,6 +190,7 @@ class MergeCases:
         target.load(FULL_REFRESH, twice, **MERGED, primary_key=["id"])
         assert target.rows("SELECT id, t FROM seen") == [(2, "c")]
 
+    @pytest.mark.matrix(share=2)
     @pytest.mark.parametrize("mode", [INCREMENTAL, STREAM])
     def test_a_key_column_dropped_during_the_run_is_recreated_and_rows_are_merged_by_it(
         self, target: Target, mode: SourceSyncModes

@@ -32,6 +32,7 @@ class TestSQLite(SharedBackendConformance):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
 
 
+@pytest.mark.matrix(share=2, pool="state in Postgres")
 @pytest.mark.lesson("F-08", "F-12")
 class TestPostgres(SharedBackendConformance):
     @pytest.fixture

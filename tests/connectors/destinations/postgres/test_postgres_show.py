@@ -106,10 +106,10 @@ def test_receipts_name_the_columns_that_a_job_adds_and_widens(postgres: Place) -
     assert [batch.receipt is None for batch in committed] == [False, False, True]
 
 
-@pytest.mark.parametrize("sql", ["SET search_path = elsewhere", "-- nothing", ";"])
-def test_a_statement_without_rows_says_so(reader: TableReader, sql: str) -> None:
-    with pytest.raises(NotReadError, match="returns nothing to show"):
-        reader.query(sql, 1)
+def test_a_statement_without_rows_says_so(reader: TableReader) -> None:
+    for sql in ("SET search_path = elsewhere", "-- nothing", ";"):
+        with pytest.raises(NotReadError, match="returns nothing to show"):
+            reader.query(sql, 1)
     assert reader.count() == 2
 
 
