@@ -14,10 +14,12 @@ from bizon.connectors.sources.rest.src.answer import Api
 from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
 from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
+from bizon.connectors.sources.rest.src.hidden import Hidden
 from bizon.connectors.sources.rest.src.lists import NOBODY, Lists
 from bizon.connectors.sources.rest.src.pace import pace_of
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
+from bizon.connectors.sources.rest.src.tokens import Tokens
 from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows, parts_of
 from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
 from bizon.source.source import AbstractSource
@@ -41,6 +43,7 @@ class RestSource(AbstractSource):
         self._ahead = Ahead(http.concurrency)
         api = Api(config.base_url, config.hidden_params, config.token_in_path)
         self._client = Client(self.session, api, http.retries, self._closing)
+        self._tokens = Tokens(Hidden(config))
         self._reader = self._reader_of(config.stream)
 
     @staticmethod
@@ -138,7 +141,8 @@ class RestSource(AbstractSource):
         config, endpoint = self.config, self.config.endpoints[stream]
         rules = [*endpoint.errors, *config.defaults.errors]
         build = Builder(config, endpoint)
-        lists = Lists(stream, endpoint, config.pages_of(endpoint), rules, self._client, self._ahead, build)
+        pages = config.pages_of(endpoint)
+        lists = Lists(stream, endpoint, pages, rules, self._client, self._ahead, build, self._tokens)
         self._lists.append(lists)
         if endpoint.parent is None:
             return Alone(lists)
