@@ -1,6 +1,5 @@
 """The ``rest`` source: any JSON API, described in YAML."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -99,9 +98,8 @@ class RestSource(AbstractSource):
         limits = self.config.endpoint.incremental
         if limits is None:
             raise SourceError(f"endpoint '{self.config.stream}' has no key `incremental`: it cannot tell what changed")
-        since = source_state.last_run - timedelta(seconds=limits.lookback or 0)
         until = source_state.run_started_at
-        return self._page(pagination, Bounds(Window(since, until), until or utc_now()))
+        return self._page(pagination, Bounds(Window(source_state.last_run, until), until or utc_now()))
 
     def offered_streams(self) -> list[OfferedStream]:
         """The endpoints of the configuration. Nothing is asked for."""
