@@ -140,7 +140,10 @@ class Session(requests.Session):
         return prepared
 
     def _with_exact_json(self, request: requests.Request) -> requests.Request:
-        body = None if request.data or request.json is None else exact_json(request.json)
+        body = None
+        if not request.data and request.json is not None:
+            with suppress(ValueError, TypeError):  # requests raises the error for what is not JSON
+                body = exact_json(request.json)
         if body is None:
             return request
         exact = copy(request)
