@@ -15,9 +15,9 @@ from http_proxy import http_proxy
 if TYPE_CHECKING:
     from connectors.sources.files.conftest import Bucket
 
-ROWS = [{"id": str(number), "text": f"{number:0100}"} for number in range(3_000)]
-PIECE = 20_000  # bytes
-GROUP = 200  # rows of a row group, of about as many bytes
+ROWS = [{"id": str(number), "text": f"{number:0180}"} for number in range(30_000)]
+PIECE = 200_000  # bytes; a start also reads up to 64 KB that tell the format
+GROUP = 1_000  # rows of a row group, of about as many bytes
 KILLS = (1, 6, 9)  # pages, of one process each
 
 

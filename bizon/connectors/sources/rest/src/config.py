@@ -93,7 +93,8 @@ class RestSourceConfig(SourceConfig):
     def window_overlap(self) -> float:
         """The lookback of the endpoint, or else of the source."""
         limits = self.endpoint.incremental
-        return (limits and limits.lookback) or self.incremental_lookback
+        own = None if limits is None else limits.lookback
+        return own or self.incremental_lookback
 
     def pages_of(self, endpoint: EndpointConfig) -> Pages:
         """The paging of an endpoint: its own, or the usual one."""
