@@ -39,7 +39,7 @@ def of_preset(pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str, 
 
 
 @pytest.mark.matrix(share=6)
-@pytest.mark.parametrize(("preset", "stream"), STREAMS, ids="-".join)
+@pytest.mark.parametrize(("preset", "stream"), STREAMS)
 def test_a_preset_keeps_the_contract_of_sources_and_its_recording_replays(
     pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str
 ) -> None:
@@ -71,7 +71,7 @@ BACKFILLS: dict[tuple[str, str], tuple[dict[str, float], dict[str, float], list[
 
 
 @pytest.mark.matrix(share=3)
-@pytest.mark.parametrize(("preset", "stream"), BACKFILLS, ids="-".join)
+@pytest.mark.parametrize(("preset", "stream"), BACKFILLS)
 def test_a_window_of_the_past_comes_again_and_the_watermark_stays(
     pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str
 ) -> None:
