@@ -156,7 +156,7 @@ class SourceConfig(StrictModel):
     @property
     def window_overlap(self) -> float:
         """Seconds by which the window of an incremental run begins before the end of the last one. A source with a key
-        of its own for it overrides this. It is no part of a window of the past."""
+        of its own for it overrides this. A window of the past is taken as it is."""
         return self.incremental_lookback
 
     def in_share(self, count: int) -> Self:
