@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bizon.rows.encoding import KeptNumber
+from bizon.rows.frames import encode_data
+from bizon.rows.kept_json import loads_kept
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.hidden import Hidden
@@ -22,15 +23,11 @@ class Tokens:
     def kept(self, token: "Token") -> Any:
         if isinstance(token, str):
             return self._hidden.kept(token)
-        is_large = isinstance(token, int) and abs(token) > _IN_CHECKPOINTS
-        return {_NUMBER: str(token)} if is_large or isinstance(token, KeptNumber) else token
+        needs_text = isinstance(token, float) or (isinstance(token, int) and abs(token) > _IN_CHECKPOINTS)
+        return {_NUMBER: encode_data(token).decode()} if needs_text else token
 
     def sent(self, kept: Any) -> "Token":
         """Raises SourceError for a token with a secret that the configuration no longer has."""
         if isinstance(kept, str | list):
             return self._hidden.sent(kept)
-        return _number(kept[_NUMBER]) if isinstance(kept, dict) else kept
-
-
-def _number(text: str) -> int | float:
-    return int(text) if text.lstrip("-").isdecimal() and text != "-0" else KeptNumber(text)
+        return loads_kept(f"[{kept[_NUMBER]}]")[0] if isinstance(kept, dict) else kept
