@@ -33,7 +33,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "destination/merging.py destination/merge_*.py destination/tombstones.py destination/rescue_tally.py"),
     (2, "destination/fence.py destination/readable.py destination/column_receipts.py"),
     (2, "source/body.py source/answers.py source/retries.py source/redirects.py source/failures.py source/pages.py"),
-    (2, "source/ahead.py source/pace.py"),
+    (2, "source/ahead.py source/pace.py source/sent_json.py"),
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (2, "engine/backend/partition_plans.py"),
     (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),

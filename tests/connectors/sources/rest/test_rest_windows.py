@@ -159,12 +159,6 @@ def test_an_incremental_run_is_read_in_windows_up_to_its_end(api):
     assert api.served[-1].params["until"] == "2024-05-04T10:00:00Z"
 
 
-def test_a_lookback_begins_earlier(api):
-    serve(api)
-    source = block(api, endpoint(lookback="1d"))
-    assert ids(source, window("2024-05-03T10:00:00", "2024-05-04T10:00:00")) == ["3", "4", "5", "6"]
-
-
 def test_without_a_parameter_the_run_reads_everything_and_leaves_out_the_rest(api):
     api.routes["/items"] = lambda asked: by_page(items(), asked)
     source = block(api, {"pages": PAGES, "incremental": {"cursor_field": "updated_at"}})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.endpoint_config import EndpointConfig
     from bizon.connectors.sources.rest.src.pages_config import PagesConfig
     from bizon.connectors.sources.rest.src.request import Parts
+    from bizon.connectors.sources.rest.src.tokens import Tokens
     from bizon.source.ahead import Ahead
 
 Place = dict[str, Any]
@@ -60,6 +61,7 @@ class Lists:
         client: "Client",
         ahead: "Ahead[Any, Answer | str]",
         build: Build,
+        tokens: "Tokens",
     ) -> None:
         self.maker = RecordMaker(stream, endpoint)
         self._skipped = 0
@@ -72,6 +74,7 @@ class Lists:
         self._ahead = ahead
         self._build = build
         self._kept: tuple[Any, Answer | str] | None = None
+        self._tokens = tokens
 
     def step(self, parent: Parent, place: Place, bounds: Bounds) -> Step:
         """One page of the list of a parent."""
@@ -79,7 +82,8 @@ class Lists:
         window = Window.from_json(place["window"]) if "window" in place else windows.first()
         if window is None:
             return Step(NOTHING, None)
-        token = place.get("page")
+        page = place.get("page")
+        token = self._tokens.sent(page)
         answer = self._answer(parent, window, token)
         if isinstance(answer, str):
             self._skipped += 1
@@ -90,8 +94,8 @@ class Lists:
         cap = self._pages.cap
         if token is None and cap is not None and total is not None and total >= cap:
             return Step(NOTHING, {"window": self._half(windows, window, total, answer).as_json()})
-        following = self._style.following(token, answer, items)
-        progress = Progress.from_json(place.get("past")).after(answer, items, token, following, total)
+        following = self._tokens.kept(self._style.following(token, answer, items))
+        progress = Progress.from_json(place.get("past")).after(answer, items, page, following, total)
         found = self.maker.found(items, parent.included, window)
         if following is not None:
             return Step(found, {"window": window.as_json(), "page": following, "past": list(progress)})

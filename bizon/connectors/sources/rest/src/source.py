@@ -1,6 +1,5 @@
 """The ``rest`` source: any JSON API, described in YAML."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -12,9 +11,11 @@ from bizon.connectors.sources.rest.src.answer import Api
 from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
 from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
+from bizon.connectors.sources.rest.src.hidden import Hidden
 from bizon.connectors.sources.rest.src.lists import NOBODY, Lists
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
+from bizon.connectors.sources.rest.src.tokens import Tokens
 from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows, parts_of
 from bizon.source.ahead import Ahead
 from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
@@ -40,6 +41,7 @@ class RestSource(AbstractSource):
         self._ahead: Ahead[Any, Answer | str] = Ahead(http.concurrency)
         api = Api(config.base_url, config.hidden_params, config.token_in_path)
         self._client = Client(self.session, api, http.retries)
+        self._tokens = Tokens(Hidden(config))
         self._reader = self._reader_of(config.stream)
 
     @staticmethod
@@ -93,9 +95,8 @@ class RestSource(AbstractSource):
         limits = self.config.endpoint.incremental
         if limits is None:
             raise SourceError(f"endpoint '{self.config.stream}' has no key `incremental`: it cannot tell what changed")
-        since = source_state.last_run - timedelta(seconds=limits.lookback or 0)
         until = source_state.run_started_at
-        return self._page(pagination, Bounds(Window(since, until), until or utc_now()))
+        return self._page(pagination, Bounds(Window(source_state.last_run, until), until or utc_now()))
 
     def offered_streams(self) -> list[OfferedStream]:
         """The endpoints of the configuration. Nothing is asked for."""
@@ -134,7 +135,8 @@ class RestSource(AbstractSource):
         config, endpoint = self.config, self.config.endpoints[stream]
         rules = [*endpoint.errors, *config.defaults.errors]
         build = Builder(config, endpoint)
-        lists = Lists(stream, endpoint, config.pages_of(endpoint), rules, self._client, self._ahead, build)
+        pages = config.pages_of(endpoint)
+        lists = Lists(stream, endpoint, pages, rules, self._client, self._ahead, build, self._tokens)
         self._lists.append(lists)
         if endpoint.parent is None:
             return Alone(lists)
