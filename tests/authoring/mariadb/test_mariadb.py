@@ -21,7 +21,7 @@ MariadbDestination = load_custom_destination(FILE)
 
 
 class TestMariadb(DestinationConformance):
-    exactly_once_in_stream = True
+    exactly_once_in_stream = takes_parts = True
     client = ("pymysql",)
     misfit = SourceRecord(id="large", data={"text": "x" * 1_000_000})
 
