@@ -102,7 +102,7 @@ docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the page
 	@$(BIN)/python tests/docs/llms_index.py --write
 
 clean: ## Remove everything make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
+	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) .mypy_cache .mypy_cache.new .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.claims import Claim
 from benchmarks.latency_server import serving
-from benchmarks.measure import Command, Samples
+from benchmarks.measure import Command, Samples, fresh_folder
 from benchmarks.workload import WORK, Bench, Side, lines_are, pipeline, script
 
 LATENCY = 0.05  # seconds per answer
@@ -92,21 +92,22 @@ def processes(bench: Bench) -> list[Claim]:
 
 
 def partitions(bench: Bench) -> list[Claim]:
-    """The table is made once, in the folder of the benchmark."""
+    """The table is made once, and all runs read it."""
     rows = 2 * bench.size.records
-    table = bench.folder / f"table-{rows}.db"
-    fill(table, rows)
-    source = {"name": "sql", "stream": "records", "url": f"sqlite:///{table}", "partitions": 2}
+    with fresh_folder(bench.folder) as folder:
+        table = folder / "table.db"
+        fill(table, rows)
+        source = {"name": "sql", "stream": "records", "url": f"sqlite:///{table}", "partitions": 2}
 
-    def with_producers(count: int, total: int) -> Command:
-        runner = {"type": "process", "config": {"max_parallel_partitions": count}}
-        return pipeline(total, source=source, destination={"format": "parquet"}, engine={"runner": runner})
+        def with_producers(count: int, total: int) -> Command:
+            runner = {"type": "process", "config": {"max_parallel_partitions": count}}
+            return pipeline(total, source=source, destination={"format": "parquet"}, engine={"runner": runner})
 
-    sides: dict[str, Side] = {
-        "one partition": partial(with_producers, 1),
-        "two partitions": partial(with_producers, 2),
-    }
-    samples = bench.repeat(sides, rows)
+        sides: dict[str, Side] = {
+            "one partition": partial(with_producers, 1),
+            "two partitions": partial(with_producers, 2),
+        }
+        samples = bench.repeat(sides, rows)
     return [bench.ratio("speed / one partition", samples, ("one partition", "two partitions"), "wall", "at least", 1.7)]
 
 

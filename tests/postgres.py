@@ -131,7 +131,9 @@ class PrivateServer:
         while True:
             with suppress(psycopg.OperationalError):
                 return self.place.connect().close()
-            assert self._process.poll() is None, (self._folder / "log").read_text()
+            if self._process.poll() is not None:
+                self._process = None
+                raise AssertionError((self._folder / "log").read_text())
             assert time.monotonic() < deadline, "the private server does not start"
             time.sleep(0.02)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from servers import server_or_skip
 
@@ -9,18 +10,30 @@ from benchmarks import stages
 from benchmarks.claim_table import TABLE, TableRow
 from benchmarks.claims_records import bare_loop
 from benchmarks.measure import CommandFailed, fresh_folder, run
+from benchmarks.work.postgres import url
 from benchmarks.workload import TINY, Bench, lines_are, pipeline
 
 NEED_INSTALLATION = {"duckdb", "install", "peers", "postgres"}
 PEERS_BESIDE = {"sql"}
 """Rows some of whose sides need installation."""
+ON_POSTGRES = {"merges", "postgres-copy", "sql", "tables-memory"}
 ABSENT = {"bigquery-memory": "BigQuery: its emulator is not installed", "queues": "no RabbitMQ at "}
 """The reason that a row gives when its server is not available."""
 
 
-@pytest.mark.matrix
+def postgres_or_skip() -> None:
+    """Skip the test where no Postgres accepts the connections of the benchmarks."""
+    try:
+        psycopg.connect(url(), connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        server_or_skip("Postgres", str(error))
+
+
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("row", [row for row in TABLE if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
 def test_a_row_does_its_work(row: TableRow, tmp_path: Path) -> None:
+    if row.name in ON_POSTGRES:
+        postgres_or_skip()
     bench = Bench(TINY, 1, tmp_path, may_install=False, short_runs=1)
     claims = row.measure(bench)
     absent = next((claim.reason for claim in claims if claim.figure is None), "")

@@ -149,7 +149,9 @@ def sent(rows: list[Row]) -> list[Row]:
     return [(*row, number // 3, number % 3) for number, row in enumerate(rows)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=matrices.examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     target=st.lists(ROW, max_size=4, unique_by=lambda row: row[:2]),
     staged=st.lists(st.lists(ROW, max_size=6), min_size=1, max_size=4),

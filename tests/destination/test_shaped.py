@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+import matrices
 import orjson
 import polars as pl
 import pytest
@@ -82,7 +83,7 @@ def values_of(result: Typed, columns: Sequence[Column]) -> dict[str, list[object
 
 
 @given(batches())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=matrices.examples(300), deadline=None)
 def test_the_quick_way_gives_the_frame_of_the_thorough_one(batch: tuple[list[Column], int, list[str]]) -> None:
     columns, flatten, rows = batch
     texts = pl.Series(rows, dtype=pl.String)

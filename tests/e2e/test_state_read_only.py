@@ -70,12 +70,12 @@ def test_a_role_that_may_only_select_sees_the_state_and_cannot_run(
     pipeline.set("engine.backend", postgres.config()).run()
     reader = f"reader_{os.getpid()}"
     with postgres.connect() as connection:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(reader)))
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'read'").format(sql.Identifier(reader)))
         for right in ("USAGE ON SCHEMA {}", "SELECT ON ALL TABLES IN SCHEMA {}"):
             granted = sql.SQL(f"GRANT {right} TO {{}}")
             connection.execute(granted.format(sql.Identifier(postgres.schema), sql.Identifier(reader)))
     try:
-        pipeline.set("engine.backend", postgres.config(username=reader, password="not-asked-for"))
+        pipeline.set("engine.backend", postgres.config(username=reader, password="read"))
         assert pipeline.command
         command = [*commands.BIZON, words, "config.yml"]
         shown = commands.run(command, cwd=pipeline.folder, capture_output=True, text=True, timeout=60)

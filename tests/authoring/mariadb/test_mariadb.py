@@ -20,6 +20,7 @@ FILE = Path(__file__).with_name("mariadb_destination.py")
 MariadbDestination = load_custom_destination(FILE)
 
 
+@pytest.mark.matrix(share=8, pool="databases as destinations")
 class TestMariadb(DestinationConformance):
     exactly_once_in_stream = takes_parts = True
     client = ("pymysql",)

@@ -24,6 +24,7 @@ class TestSQLiteInMemory(BackendConformance):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(), BackendTypes.SQLITE_IN_MEMORY)
 
 
+@pytest.mark.matrix(share=2, pool="states")
 @pytest.mark.lesson("F-08", "F-12")
 class TestSQLite(SharedBackendConformance):
     @pytest.fixture
@@ -31,6 +32,7 @@ class TestSQLite(SharedBackendConformance):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
 
 
+@pytest.mark.matrix(share=2, pool="states")
 @pytest.mark.lesson("F-08", "F-12")
 class TestPostgres(SharedBackendConformance):
     @pytest.fixture

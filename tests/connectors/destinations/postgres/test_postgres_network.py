@@ -11,6 +11,7 @@ from connectors.destinations.postgres.kit import block, load
 from connectors.destinations.table_kit import MODES, page, pipeline
 from pgbouncer import SESSIONS, pooled
 from postgres import Place, PrivateServer
+from servers import server_or_skip
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.source.config import SourceSyncModes
@@ -40,12 +41,16 @@ def certify(folder: Path, name: str, subject: str, *more: str) -> None:
 @pytest.fixture
 def encrypted(private_postgres: PrivateServer, authorities: Path) -> Iterator[Place]:
     """A place on a server with TLS."""
+    if private_postgres.place.rows("SHOW ssl_library") == [("",)]:
+        server_or_skip("Postgres with TLS", "this server was built without it")
     certificate, key = (private_postgres.give(authorities / f"server.{end}") for end in ("crt", "key"))
     private_postgres.stop()
-    private_postgres.start(ssl="on", ssl_cert_file=certificate, ssl_key_file=key)
-    yield replace(private_postgres.place, host=HOST)
-    private_postgres.stop()
-    private_postgres.start()
+    try:
+        private_postgres.start(ssl="on", ssl_cert_file=certificate, ssl_key_file=key)
+        yield replace(private_postgres.place, host=HOST)
+    finally:
+        private_postgres.stop()
+        private_postgres.start()
 
 
 def test_a_certificate_is_verified(encrypted: Place, authorities: Path) -> None:

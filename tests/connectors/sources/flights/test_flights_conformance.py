@@ -77,6 +77,7 @@ def wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:
     pytest.fail("datasette did not answer")
 
 
+@pytest.mark.matrix(share=3, pool="sources")
 class TestFlights(SourceConformance):
     source_class = load_custom_source(EXAMPLE / "flights_source.py")
     not_applicable: ClassVar = {
