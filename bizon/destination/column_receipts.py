@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.destination.column_types import column_type
+from bizon.destination.column_types import column_type, holds
 
 if TYPE_CHECKING:
     from bizon.destination.models import BatchRange, CommittedBatch
@@ -22,12 +22,22 @@ class ColumnChanges(NamedTuple):
     widened: Mapping[str, tuple[str, str]]
 
 
+def widest(known: "There", there: "There") -> "There":
+    """Known columns, each with the type that it has in ``there`` if that one holds its values."""
+    wide = {name: kind for name, kind in there.items() if kind is not None}
+    return {
+        name: wide[name] if kind and name in wide and holds(wide[name], kind) else kind for name, kind in known.items()
+    }
+
+
 def columns_after(there: "There", committed: Iterable["CommittedBatch"]) -> "There":
     """The columns of an output once the batches that count are in it. Raises ValueError for an unknown type."""
     columns = dict(there)
     for batch in committed:
-        changes = (batch.receipt or {}).get(_KEY, {})
-        columns.update({name: column_type(kind) for name, kind in changes.items()})
+        for name, kind in (batch.receipt or {}).get(_KEY, {}).items():
+            noted, before = column_type(kind), columns.get(name)
+            if before is None or not holds(before, noted):  # else another part had widened it already
+                columns[name] = noted
     return columns
 
 

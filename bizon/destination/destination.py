@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bizon.common.errors.errors import DestinationError, MissingDependencyError
 from bizon.destination.config import AbstractDestinationConfig, AbstractDestinationDetailsConfig, DestinationTypes
@@ -33,7 +33,10 @@ class AbstractDestination(ABC):
     Set by the loader before each ``write_records``: ``destination_id``, the table the rows belong to, and ``batch``,
     the range of pages they come from. ``only_looks`` is true in ``bizon check``, which calls ``check_connection`` and
     ``close`` alone: nothing may be created then.
+    ``single_writer``: only one process at a time can stage. A class that takes parts (see ``ResumePoint``) says False.
     """
+
+    single_writer: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -83,11 +86,9 @@ class AbstractDestination(ABC):
         return self.batch.to_iteration
 
     def receipt(self) -> Mapping[str, Any] | None:
-        """How to recognise the rows of the last ``write_records`` call in staging: where they are, and a checksum.
-
-        A small JSON object. The checkpoint of the batch keeps it, and ``prepare`` and ``verify`` get it back. None, the
-        default, for destinations that do not stage, or that count their rows in another way.
-        """
+        """How to recognise the rows of the last ``write_records`` call in staging: where they are, and a checksum, as a
+        small JSON object. The checkpoint of the batch keeps it, and ``prepare`` and ``verify`` get it back. None, the
+        default, for destinations that do not stage, or that count their rows in another way."""
         return None
 
     def rescued(self) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -44,12 +44,16 @@ class BatchRange(NamedTuple):
 
 
 class CommittedBatch(NamedTuple):
-    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt."""
+    """A batch as its checkpoint records it: pages, inclusive at both ends, rows, and the destination's receipt.
+
+    ``partition``: the part of a joined job that the pages belong to, which numbers them from 0; None in other jobs.
+    """
 
     from_iteration: int
     to_iteration: int
     rows: int
     receipt: Mapping[str, Any] | None = None
+    partition: int | None = None
 
 
 class OutputState(NamedTuple):
@@ -93,6 +97,18 @@ class ResumePoint:
     ``committed``: the batches that ``rows_written`` counts, in page order; ``committed_letters``: the batches that
     ``dead_letters`` counts. Both are empty in sync mode ``stream``, whose single checkpoint moves on. ``published``:
     the output that the watermark of an incremental run belongs to, None when there is no such watermark.
+
+    In a joined job (``bizon run --join``) several commands deliver one output, part by part. ``partition``: this
+    instance is the worker of that part; ``epoch``, ``last_iteration``, ``committed`` and ``committed_letters`` belong
+    to the part alone, and ``job_id`` is the job. ``parts``: how many parts the job has, 0 in other jobs. An instance
+    with parts and without a partition is the publisher: ``committed`` lists the batches of all parts, ordered by
+    partition and page, and ``epoch`` is the job's.
+
+    ``prepare`` of a worker looks at the output and at whose it is, claims the staging of its part, and the output for
+    the job (``of_job``), and trims its part. A later epoch of the part supersedes an earlier one; other parts and the
+    rows of the output are left alone. A worker never calls ``verify`` and ``finalize``. ``prepare`` of the publisher
+    claims the output and trims nothing, ``verify`` compares the batches of all parts, and ``finalize`` publishes their
+    union once, then discards the staging of every part.
     """
 
     job_id: str
@@ -108,11 +124,22 @@ class ResumePoint:
     committed: tuple[CommittedBatch, ...] = ()
     committed_letters: tuple[CommittedBatch, ...] = ()
     published: PublishedOutput | None = None
+    partition: int | None = None
+    parts: int = 0
 
     @property
     def fence(self) -> tuple[int, int]:
-        """Grows with every start: a destination refuses a start whose fence is lower than one it has seen."""
+        """Grows with every start: a destination refuses a start whose fence is lower than one it has seen.
+
+        The fence of a worker grows with every start of its part. It is compared with fences of the same part only.
+        """
         return self.job_created_us, self.epoch
+
+    @property
+    def of_job(self) -> "ResumePoint":
+        """The start that claims the output: this one, or for the worker of a part, its job. All workers of a job claim
+        it alike, with epoch 0, so they leave each other alone. A publisher, whose epoch is higher, supersedes them."""
+        return self if self.partition is None else replace(self, partition=None, epoch=0)
 
     @property
     def next_iteration(self) -> int:

@@ -57,4 +57,5 @@ def _not_staged(batch: "CommittedBatch", place: str) -> DestinationError:
 
 
 def _pages(batch: "CommittedBatch") -> str:
-    return f"pages {batch.from_iteration}-{batch.to_iteration}"
+    pages = f"pages {batch.from_iteration}-{batch.to_iteration}"
+    return pages if batch.partition is None else f"{pages} of part {batch.partition}"

@@ -24,6 +24,16 @@ changes the output. Where the target has no lock that can be held for a step, ``
 request that removes something compares again. A step may also fail because the later start has removed its staging: the
 error is OvertakenError then, too.
 
+In a joined job several instances stage at once, each the rows of one part, and one publishes them all.
+
+- The *worker* of a part (``ResumePoint.partition``) does steps 1 and 2. Then, instead of 3, ``_take_part``: it claims
+  the staging of its part for this start, and the output for the job, which any number of workers do alike
+  (``ResumePoint.of_job``). Then step 5, for the rows of its part. An earlier epoch of the part is superseded from here
+  on, and so is every older job. Other parts go on.
+- The *publisher* (``ResumePoint.parts``) does steps 1 to 4. Its claim supersedes all workers: the parts are complete,
+  so a worker that wakes up now is late. There is nothing to trim. Steps 6 to 8 are about the staging of all parts:
+  their union, ordered by part and page, is published in one visible step.
+
 In write mode ``in_place`` nothing is staged, and only ``_prepare_in_place`` is called.
 """
 
@@ -83,9 +93,12 @@ class StagedDestination(AbstractDestination):
                 return
             self._open(resume)
             self._refuse_to_append_again(resume)
-            self._take_over(resume)
-            if resume.exhausted and self._is_published():
-                return
+            if resume.partition is not None:
+                self._take_part(resume)
+            else:
+                self._take_over(resume)
+                if resume.parts or (resume.exhausted and self._is_published()):
+                    return
             with self._fenced():
                 self._trim(resume)
 
@@ -137,7 +150,16 @@ class StagedDestination(AbstractDestination):
 
     @abstractmethod
     def _take_over(self, resume: ResumePoint) -> None:
-        """Step 3. Raises OvertakenError when a later start has claimed the output or its staging."""
+        """Step 3, of a publisher also for the staging of every part. Raises OvertakenError when a later start has
+        claimed the output or its staging."""
+
+    def _take_part(self, resume: ResumePoint) -> None:
+        """Step 3 of a worker. Raises OvertakenError when a later start has claimed the part, or when the output was
+        claimed by a publisher of the job or by a later job. By default ``_take_over``, which then looks at
+        ``resume.partition``; a destination with one writer takes no parts."""
+        if self.single_writer:
+            raise DestinationError(f"'{self._place}' takes no parts of a job: run without --join")
+        self._take_over(resume)
 
     @abstractmethod
     def _is_published(self) -> bool:
@@ -145,11 +167,13 @@ class StagedDestination(AbstractDestination):
 
     @abstractmethod
     def _fenced(self) -> AbstractContextManager[object]:
-        """Within: this start holds the claim. Raises OvertakenError when it does not."""
+        """Within: this start holds its claim, a worker the claim to its part. Raises OvertakenError when it does
+        not."""
 
     @abstractmethod
     def _trim(self, resume: ResumePoint) -> None:
-        """Step 5, for a fresh job and for a resumed one. Raises DestinationError when committed rows are missing."""
+        """Step 5, for a fresh job and for a resumed one; of a worker, for its part alone. Raises DestinationError when
+        committed rows are missing."""
 
     @abstractmethod
     def _publish(self, mode: WriteMode) -> None:
@@ -161,7 +185,7 @@ class StagedDestination(AbstractDestination):
 
     @abstractmethod
     def _discard(self) -> None:
-        """Step 8: remove the staging of this job; staging that is gone is not an error."""
+        """Step 8: remove the staging of this job, of all its parts; staging that is gone is not an error."""
 
     def _explained(self, step: Step) -> AbstractContextManager[None]:
         """Within: turns errors of the target into errors of the tree. By default they pass as they are."""

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
 
 
 class TestBigQuery(TablesInWarehouse):
+    takes_parts = True
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
         self.warehouse = warehouse

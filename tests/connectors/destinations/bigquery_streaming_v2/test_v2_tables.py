@@ -14,6 +14,8 @@ pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
 
 
 class TestStorageWrite(TablesInWarehouse):
+    takes_parts = True
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryStreamingV2Config:
         self.warehouse = warehouse

@@ -25,7 +25,7 @@ _TYPES = (
 
 
 class TestPostgres(TableConformance):
-    merges = True
+    merges = takes_parts = True
     alters = True
     has_views = True
     damages = True
@@ -44,9 +44,9 @@ class TestPostgres(TableConformance):
         return {name: kind_of(kind) for name, kind in self.at.rows(_TYPES)}
 
     def damage(self, config: Any, how: str) -> None:
-        (staging,) = (name for name in tables(self.at) if name.startswith("items_"))
-        change = f"DELETE FROM {staging}" if how == "removed" else f"UPDATE {staging} SET c = '[]'"
-        self.at.rows(f"{change} WHERE _source_record_id = 'r0'")
+        for staging in [name for name in tables(self.at) if name.startswith("items_")]:
+            change = f"DELETE FROM {staging}" if how == "removed" else f"UPDATE {staging} SET c = '[]'"
+            self.at.rows(f"{change} WHERE _source_record_id = 'r0'")
 
     def alter(self, config: Any, how: str, column: str) -> None:
         quoted = psycopg.sql.Identifier(column).as_string()
