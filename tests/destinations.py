@@ -97,5 +97,9 @@ class InWarehouse(DestinationConformance):
     )
     warehouse: "Warehouse"
 
+    def leftovers(self, config: Any) -> list[str]:
+        """Staging tables and objects."""
+        return [*(name for name in self.warehouse.tables() if name != "items"), *self.warehouse.objects()]
+
     def read(self, config: Any, destination_id: str | None) -> list[dict[str, Any]]:
         return self.warehouse.records((destination_id or config.config.destination_id).rpartition(".")[2])

@@ -232,6 +232,9 @@ def main(stage: str, descriptor: str) -> None:
         importlib.import_module(name)
     compile_models(sys.modules["pydantic.main"].BaseModel)
     sysconfig.get_path = functools.cache(sysconfig.get_path)  # loguru calls it often for each sink: 10 ms of a run
+    for scheme in sysconfig.get_scheme_names():
+        for name in ("stdlib", "platstdlib", "platlib", "purelib"):
+            sysconfig.get_path(name, scheme)
     added = dict(os.environ.items() - before.items())
     LOADED.update(sys.modules)
     for name in ("__main__", "builtins", "sys"):

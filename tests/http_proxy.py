@@ -1,6 +1,7 @@
 """An HTTP proxy that passes requests on, and fails some on purpose."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,12 +31,14 @@ class Fault:
 
 
 class HttpProxy:
-    """``url`` leads to ``target``. ``seen``: method and path of every request, in order."""
+    """``url`` leads to ``target``. ``seen``: method and path of every request, in order; ``returned``: the bytes of
+    bodies that each path has returned."""
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.faults: list[Fault] = []
         self.seen: list[str] = []
+        self.returned: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
@@ -89,6 +92,8 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
                 self._answer(fault.status, {"Content-Type": "application/json", **fault.headers}, fault.body.encode())
             elif answer is not None:
                 kept = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON}
+                with proxy.lock:
+                    proxy.returned[self.path] += len(answer.content)
                 self._answer(answer.status_code, kept, answer.content)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on

@@ -60,8 +60,8 @@ def is_long() -> bool:
 
 
 def examples(number: int) -> int:
-    """``max_examples`` of a test by properties: the number in the long run, a quarter of it otherwise."""
-    return number if is_long() else -(-number // 4)
+    """``max_examples`` of a test by properties: the number in the long run, an eighth of it otherwise."""
+    return number if is_long() else -(-number // 8)
 
 
 def seed() -> str:

@@ -1,6 +1,6 @@
 """Typed tables of a destination that writes to BigQuery, as a reader finds them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +26,7 @@ class TablesInWarehouse(TableConformance):
     decimals = tuple(map(str, DECIMALS))
     not_here: ClassVar[Mapping[str, str]] = {"an integer of 30 digits": _SMALL, "a decimal of 30 digits": _SMALL}
     exactly_once_in_stream = False
+    has_views = True
     warehouse: "Warehouse"
 
     def build(self, *arguments: Any) -> Any:
@@ -44,6 +45,11 @@ class TablesInWarehouse(TableConformance):
 
     def types(self, config: Any) -> Mapping[str, str]:
         return {field.name: str(kind_of(field)) for field in self.fields()}
+
+    def view(self, config: Any) -> Callable[[], Sequence[str]]:
+        seen, items = (f"`{self.warehouse.project}.{self.warehouse.dataset}.{name}`" for name in ("seen", "items"))
+        self.warehouse.ask(f"CREATE VIEW {seen} AS SELECT _source_record_id FROM {items}")
+        return lambda: [str(row[0]) for row in self.warehouse.client.query(f"SELECT * FROM {seen}").result()]
 
     def fields(self) -> Sequence[SchemaField]:
         """The columns of the table; none when there is no table."""

@@ -51,18 +51,25 @@ SecretText = Annotated[
 
 def iter_secrets(value: Any) -> Iterator[str]:
     """Every non-empty secret inside a model, dict, list or tuple, depth first."""
-    if isinstance(value, Secret) and value:
-        yield value.get_secret_value()
-    for item in _parts(value):
-        yield from iter_secrets(item)
+    return (text.get_secret_value() for _, text in placed_texts(value) if isinstance(text, Secret))
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def placed_texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every non-empty text inside a model, dict, list or tuple with its place: keys and positions, with dots between
+    them."""
+    if isinstance(value, str) and value:
+        yield place, value
+    for key, item in _parts(value):
+        yield from placed_texts(item, f"{place}.{key}" if place else str(key))
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, BaseModel):
-        return (item for _, item in value)
+        fields = type(value).model_fields
+        return ((fields[name].alias or name if name in fields else name, item) for name, item in value)
     if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list | tuple | set) else ()
+        return value.items()
+    return enumerate(value) if isinstance(value, list | tuple | set) else ()
 
 
 class SecretRegistry:

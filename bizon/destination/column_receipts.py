@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.destination.column_types import column_type, common_type
+from bizon.destination.column_types import column_type, common_type, holds
 
 if TYPE_CHECKING:
     from bizon.destination.column_types import ColumnType
@@ -22,6 +22,14 @@ class ColumnChanges(NamedTuple):
 
     added: Noted
     widened: Mapping[str, tuple[str, str]]
+
+
+def widest(known: "There", there: "There") -> "There":
+    """Known columns, each with the type that it has in ``there`` if that one holds its values."""
+    wide = {name: kind for name, kind in there.items() if kind is not None}
+    return {
+        name: wide[name] if kind and name in wide and holds(wide[name], kind) else kind for name, kind in known.items()
+    }
 
 
 def columns_after(there: "There", committed: Iterable["CommittedBatch"]) -> "There":

@@ -26,7 +26,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _UNSTORABLE_ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 )
-_REPLACEMENT = "\ufffd"
+REPLACEMENT = "\ufffd"
 _SURROGATE_PAIR = 12  # characters
 _STRINGS = {Kind.TIMESTAMP: moments, Kind.DATE: dates}
 _PLAIN: dict[Kind, type] = {Kind.BOOLEAN: bool, Kind.INT64: int, Kind.FLOAT64: float, Kind.TEXT: str}
@@ -134,7 +134,7 @@ def _text(value: Any, _: ColumnType) -> _Fit:
     if isinstance(value, str):
         return value, True
     if isinstance(value, Sent) and value.text.startswith('"') and value.is_json:
-        return _UNSTORABLE.sub(_REPLACEMENT, json.loads(value.text)), False
+        return _UNSTORABLE.sub(REPLACEMENT, json.loads(value.text)), False
     return _MISFIT
 
 
@@ -168,7 +168,7 @@ def _json(value: Any, _: ColumnType) -> _Fit:
 
 def _storable(escape: re.Match[str]) -> str:
     text = escape[0]
-    return text if len(text) in (2, _SURROGATE_PAIR) else _REPLACEMENT
+    return text if len(text) in (2, _SURROGATE_PAIR) else REPLACEMENT
 
 
 def _number(value: Any) -> Decimal | None:

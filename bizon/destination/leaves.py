@@ -57,12 +57,14 @@ class Sent:
 @dataclass(slots=True)
 class Leaves:
     """The leaves of some records. A column has a value per record, None where it is null or missing. ``first``: the
-    number of the first record. ``surplus``: record, path and value of a key that its record has once more later on.
-    ``faults``: why a record cannot be read; all its leaves are None. Records are numbered from ``first``."""
+    number of the first record. ``series``: columns that need not be fitted, since they have their type. ``surplus``:
+    record, path and value of a key that its record has once more later on. ``faults``: why a record cannot be read; all
+    its leaves are None. Records are numbered from ``first``."""
 
     first: int
     height: int
     columns: dict[Path, list[Any]] = field(default_factory=dict)
+    series: dict[Path, pl.Series] = field(default_factory=dict)
     surplus: list[tuple[int, Path, Any]] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
 
@@ -74,7 +76,7 @@ def leaves(texts: pl.Series, flatten: int = 0, shapes: "Shapes | None" = None) -
         some = texts.slice(first, _RECORDS_AT_ONCE)
         raw = some.cast(pl.Binary).to_list()
         if shapes is not None and (fitting := shapes.read(raw)) is not None:
-            found = Leaves(first, len(raw), fitting.columns)
+            found = Leaves(first, len(raw), fitting.columns, fitting.series)
             for path in found.columns.keys() & shapes.read_further:
                 found.columns[path] = [None if text is None else _json_value(text) for text in found.columns[path]]
             for position in fitting.odd:

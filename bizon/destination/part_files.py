@@ -4,6 +4,11 @@ A table is a manifest, ``<table>.manifest.json``, and the part files that it nam
 The protocol is in ``staged.py``, the fence in ``part_manifest.py``. A part that no manifest names is staged, or left
 over. Publishing replaces the manifest in one step. The parts that it does not name any more stay until the next job
 begins, so that a reader who has opened the manifest before can finish.
+
+Several commands may write one job: the manifest then names the job, and each of them writes files of its part of the
+job (``ResumePoint.partition``). A part needs no manifest of its own. Its files have its number and its epoch in their
+names, and a file counts only if a checkpoint names it, which the state refuses to a worker whose part has gone to
+another one.
 """
 
 import hashlib
@@ -37,8 +42,9 @@ class PartFilesDestination(StagedDestination):
     """A JSON object per line and a file per batch, exactly once in every sync mode, also when a run is frozen and
     another takes over.
 
-    A subclass writes ``store`` and ``place``, and sets ``failures`` to the errors of the store. A table belongs to the
-    pipeline that writes it; another pipeline is refused.
+    A subclass writes ``store`` and ``place``, and sets ``failures`` to the errors of the store; and ``single_writer``
+    to False where every host sees the same store, so that several can join one job. A table belongs to the pipeline
+    that writes it; another pipeline is refused.
     """
 
     failures = (OSError,)
@@ -76,9 +82,8 @@ class PartFilesDestination(StagedDestination):
             if self._in_place and table not in self._taken:
                 self._manifests.take(table, self._resume)
                 self._taken.add(table)
-            self._manifests.checked(self._manifests.find(self.default_destination_id), self._resume)
-            created, epoch = self._resume.fence
-            name = f"{table}/{created:016d}-{epoch:06d}-{first:0{_DIGITS}d}-{last:0{_DIGITS}d}.jsonl"
+            self._manifests.checked(self._manifests.find(self.default_destination_id), self._resume.of_job)
+            name = f"{_start_of(table, self._resume)}-{first:0{_DIGITS}d}-{last:0{_DIGITS}d}.jsonl"
             content = _lines(df_destination_records)
             self.store.write(name, content)
             self._last = _Written(name, hashlib.sha256(content).hexdigest())
@@ -143,22 +148,28 @@ class PartFilesDestination(StagedDestination):
     def _take_over(self, resume: ResumePoint) -> None:
         self._found = self._manifests.take(self.default_destination_id, resume)
 
+    def _take_part(self, resume: ResumePoint) -> None:
+        self._found = self._manifests.take(self.default_destination_id, resume.of_job)
+
     def _is_published(self) -> bool:
         found = self._manifests.find(self.default_destination_id)
         return found is not None and self._manifests.is_owner(found) and found.published_by == self._resume.job_id
 
     @contextmanager
     def _fenced(self) -> Iterator[None]:
-        self._manifests.checked(self._manifests.find(self.default_destination_id), self._resume)
+        self._manifests.checked(self._manifests.find(self.default_destination_id), self._resume.of_job)
         yield
 
     def _trim(self, resume: ResumePoint) -> None:
-        """Delete parts that nothing names. Names begin with a fence; parts of later starts stay."""
-        table, (created, epoch) = self.default_destination_id, resume.fence
+        """Delete files that nothing names. Names begin with a fence; files of later starts stay, and files of other
+        parts of this job."""
+        table = self.default_destination_id
         named = {part.name for part in self._found.parts} if self._found is not None else set()
         named |= {part.name for _, part in self._counted(resume.committed)}
         for name in sorted(self.store.names(f"{table}/")):
-            if name not in named and name < f"{table}/{created:016d}-{epoch + 1:06d}":
+            is_older = name < _job_of(table, resume)
+            is_earlier = _start_of(table, replace(resume, epoch=0)) <= name < _start_of(table, resume, later=1)
+            if name not in named and (is_older or is_earlier):
                 self.store.delete(name)
 
     def _publish(self, mode: WriteMode) -> None:
@@ -206,6 +217,17 @@ class PartFilesDestination(StagedDestination):
         """The manifest without the parts of this job after a page, and with ``more``."""
         kept = (part for part in now.parts if part.job_id != self._resume.job_id or part.last_page <= last_page)
         return replace(now, parts=(*kept, *more))
+
+
+def _job_of(table: str, resume: ResumePoint) -> str:
+    """How the names of all files of a job begin; the names of older jobs are smaller."""
+    return f"{table}/{resume.job_created_us:016d}-"
+
+
+def _start_of(table: str, resume: ResumePoint, later: int = 0) -> str:
+    """How the names of the files of a start begin, or of a later one of the same part."""
+    part = "" if resume.partition is None else f"part{resume.partition:06d}-"
+    return f"{_job_of(table, resume)}{part}{resume.epoch + later:06d}"
 
 
 def _lines(frame: pl.DataFrame) -> bytes:

@@ -129,7 +129,10 @@ class Manifests:
     def _changed(self, table: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
         for _ in range(_MOST_TRIES):
             content = self._store.read(table + SUFFIX)
-            new = change(None if content is None else Manifest.of(content, table + SUFFIX))
+            found = None if content is None else Manifest.of(content, table + SUFFIX)
+            new = change(found)
+            if new == found:
+                return new
             if self._store.replace(table + SUFFIX, content, new.to_bytes()):
                 return new
         raise DestinationError(f"'{table}{SUFFIX}' keeps being changed by others")

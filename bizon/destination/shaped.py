@@ -4,18 +4,21 @@ Most records fit, and msgspec reads them several times as fast as ``leaves.py`` 
 read, encoded again, gives its text byte for byte. ``leaves.py`` reads the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
+from msgspec.structs import astuple
 
 from bizon.destination.column_types import LARGEST_INT64, SMALLEST_INT64, Kind
+from bizon.destination.shaped_values import Field, json_texts
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from bizon.destination.columns import Column
     from bizon.destination.leaves import Path
 
@@ -31,15 +34,17 @@ _SAMPLES = 32  # records of a portion whose keys show the order
 _ODD = 8  # a portion is refused when more than an eighth of its records are odd
 _PATIENCE = 3  # portions that are refused in a row
 _READERS = 32  # kept
-_ESCAPE, _EMPTY, _NULL = b"\\u", b"{}", b"null"
+_ESCAPE, _EMPTY = b"\\u", b"{}"
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, TypeError)
 _encoder = msgspec.json.Encoder()
 
 
 class Shaped(NamedTuple):
-    """``columns``: by path, a value per record: a Python value, or the ``bytes`` of JSON text; None where it is null or
+    """A value per record, by path. ``series``: the columns whose values fit as they are. ``columns``: all others, and
+    every column when some records are odd: Python values, or the ``bytes`` of JSON text; None where a value is null or
     missing. ``odd``: the positions of the records that are left to others; their values are None."""
 
+    series: "dict[Path, pl.Series]"
     columns: "dict[Path, list[Any]]"
     odd: list[int]
 
@@ -62,7 +67,7 @@ class Shapes:
             return None
         found = None if self._reader is None else self._reader.read(texts)
         if found is None:
-            self._reader = _reader(self._known, self._flatten, _order(texts))
+            self._reader = _reader(self._known, self._flatten, _order(texts), bool(self.read_further))
             found = self._reader.read(texts)
         self._refused = 0 if found else self._refused + 1
         return found
@@ -93,11 +98,13 @@ def _merge(order: "list[Path]", record: dict[str, Any], path: "Path") -> None:
 
 
 @lru_cache(maxsize=_READERS)
-def _reader(known: "tuple[tuple[Path, Kind], ...]", flatten: int, order: "tuple[Path, ...]") -> "_Reader":
+def _reader(
+    known: "tuple[tuple[Path, Kind], ...]", flatten: int, order: "tuple[Path, ...]", json_values: bool
+) -> "_Reader":
     places = {path: place for place, path in enumerate(order)}
     in_order = sorted(known, key=lambda column: places.get(column[0], len(places)))
     open_paths = [path for path, kind in known if kind is Kind.JSON and len(path) <= flatten]
-    return _Reader(_Object(dict(in_order), ()), open_paths, bool(flatten))
+    return _Reader(_Object(dict(in_order), ()), open_paths, bool(flatten), json_values)
 
 
 class _Object:
@@ -107,76 +114,77 @@ class _Object:
     def __init__(self, known: "dict[Path, Kind]", path: "Path") -> None:
         depth = len(path)
         self.type: type[msgspec.Struct]
-        self._inner: dict[str, _Object] = {}
-        self._values: dict[str, tuple[Path, bool]] = {}
+        self._fields: list[_Object | Field] = []
         keys = dict.fromkeys(column[depth] for column in known if column[:depth] == path and len(column) > depth)
         fields, names = [], {}
         for number, key in enumerate(key for key in keys if _is_plain(key)):
             name, here = f"f{number}", (*path, key)
             names[name] = key
             if any(column[: depth + 1] == here and len(column) > depth + 1 for column in known):
-                self._inner[name] = _Object(known, here)
-                fields.append((name, self._inner[name].type | None | UnsetType, UNSET))
+                inner = _Object(known, here)
+                self._fields.append(inner)
+                fields.append((name, inner.type | None | UnsetType, UNSET))
                 continue
+            self._fields.append(Field(here, known[here]))
             is_json = known[here] is Kind.JSON
-            self._values[name] = here, is_json
             kind = msgspec.Raw if is_json else _TYPES.get(known[here], str) | None | UnsetType
             fields.append((name, kind, UNSET))
         self.type = msgspec.defstruct("Record", fields, rename=names, forbid_unknown_fields=True, gc=False)
 
-    def gather(self, objects: list[Any], columns: "dict[Path, list[Any]]") -> None:
-        """Add the values of the objects to the columns. None and UNSET stand for objects that are not there."""
-        for name, (path, is_json) in self._values.items():
-            values = _of_each(objects, attrgetter(name))
-            columns[path] = _json_texts(values) if is_json else _without_unset(values)
-        for name, inner in self._inner.items():
-            inner.gather(_of_each(objects, attrgetter(name)), columns)
+    def gathered(self, objects: Sequence[Any]) -> "Iterator[tuple[Field, Sequence[Any]]]":
+        """The values of the objects in each column. None and UNSET stand for objects that are not there."""
+        try:
+            columns = list(zip(*map(astuple, objects), strict=True))
+        except TypeError:
+            nothing = (None,) * len(self._fields)
+            rows = [nothing if each is None or each is UNSET else astuple(each) for each in objects]
+            columns = list(zip(*rows, strict=True))
+        for field, values in zip(self._fields, columns, strict=True):
+            if isinstance(field, _Object):
+                yield from field.gathered(values)
+            else:
+                yield field, values
 
 
 def _is_plain(key: str) -> bool:
     return key.isprintable() and '"' not in key and "\\" not in key
 
 
-def _of_each(objects: list[Any], value_of: Callable[[Any], Any]) -> list[Any]:
-    try:
-        return list(map(value_of, objects))
-    except AttributeError:
-        return [None if each is None or each is UNSET else value_of(each) for each in objects]
-
-
-def _without_unset(values: list[Any]) -> list[Any]:
-    return [None if value is UNSET else value for value in values] if UnsetType in {*map(type, values)} else values
-
-
-def _json_texts(values: list[Any]) -> list[bytes | None]:
-    try:
-        texts: list[bytes | None] = list(map(bytes, values))
-    except TypeError:  # from None or UNSET
-        texts = [None if value is None or value is UNSET else bytes(value) for value in values]
-    return [None if text == _NULL else text for text in texts] if _NULL in texts else texts
-
-
 class _Reader:
     """Reads records of one shape. ``open_paths``: paths at which an object that is not empty would be flattened."""
 
-    def __init__(self, record: _Object, open_paths: "Sequence[Path]", is_flattened: bool) -> None:
+    def __init__(self, record: _Object, open_paths: "Sequence[Path]", is_flattened: bool, json_values: bool) -> None:
         self._record = record
         self._open_paths = open_paths
         self._is_flattened = is_flattened
+        self._json_values = json_values
         self._all = msgspec.json.Decoder(record.type).decode_lines
         self._one = msgspec.json.Decoder(record.type).decode
 
     def read(self, texts: Sequence[bytes | None]) -> Shaped | None:
-        records = self._together(texts) or self._one_by_one(texts)
+        records: Sequence[Any] | None = self._together(texts)
+        odd: list[int] = []
         if records is None:
+            records = self._one_by_one(texts)
+            if records is None:
+                return None
+            odd = [at for at, record in enumerate(records) if record is None]
+        values = list(self._record.gathered(records))
+        if nested := self._flattened(values):
+            odd = sorted({*odd, *nested})
+            left = {*odd}
+            values = list(self._record.gathered([None if at in left else each for at, each in enumerate(records)]))
+        if len(odd) * _ODD > len(texts):
             return None
-        columns: dict[Path, list[Any]] = {}
-        self._record.gather(records, columns)
-        if nested := self._flattened(columns):
-            records = [None if at in nested else record for at, record in enumerate(records)]
-            self._record.gather(records, columns)
-        odd = [at for at, record in enumerate(records) if record is None]
-        return None if len(odd) * _ODD > len(texts) else Shaped(columns, odd)
+        found = Shaped({}, {}, odd)
+        for field, column in values:
+            is_listed = odd or (self._json_values and field.kind is Kind.JSON)
+            series = None if is_listed else field.series(column)
+            if series is None:
+                found.columns[field.path] = field.listed(column)
+            else:
+                found.series[field.path] = series
+        return found
 
     def _together(self, texts: Sequence[bytes | None]) -> list[Any] | None:
         """The records of texts that are all as they should be. Where records and line breaks are as many as texts, and
@@ -209,11 +217,12 @@ class _Reader:
         """Whether the text may hold NUL or half a surrogate pair, or an empty object where objects are flattened."""
         return (b"\\" in text and _ESCAPE in text) or (self._is_flattened and _EMPTY in text)
 
-    def _flattened(self, columns: "dict[Path, list[Any]]") -> set[int]:
+    def _flattened(self, columns: "Sequence[tuple[Field, Sequence[Any]]]") -> set[int]:
         """The positions of the records with an object in a JSON column that should be flattened."""
         return {
             at
-            for path in self._open_paths
-            for at, value in enumerate(columns.get(path, ()))
-            if value is not None and value.startswith(b"{")
+            for field, values in columns
+            if field.path in self._open_paths
+            for at, text in enumerate(json_texts(values))
+            if text is not None and text.startswith(b"{")
         }

@@ -4,6 +4,10 @@ A start claims its table with its fence (``ResumePoint.fence``). Each transactio
 first updates the row of the table, which locks it until the transaction ends, and then compares owner, job and fence.
 A start that was frozen and wakes up after another has taken over finds the other's fence, and its transaction does
 nothing. The row also names the job that published last, and the staging table, so that the next job can drop it.
+
+In a joined job the staging table of each part has a row of its own, which names itself as the staging table. The worker
+of the part claims it with the fence of the part. A publisher closes all of them: their epoch is then higher than the
+epoch of any worker.
 """
 
 from collections.abc import Callable
@@ -17,10 +21,12 @@ if TYPE_CHECKING:
     from bizon.destination.sql_target import Dialect, Transaction
 
 TABLE = "_bizon_outputs"
+_CLOSED = 2**62  # the epoch of a part that no worker may claim any more
 
 
 class Claim(NamedTuple):
-    """The row of one table. ``pipeline``: its owner in words. ``staging``: a table that may exist."""
+    """The row of one table. ``pipeline``: its owner in words. ``staging``: a table that may exist, for a part
+    itself."""
 
     owner: str
     pipeline: str
@@ -111,6 +117,27 @@ class Claims:
     def note_published(self, within: "Transaction", output: str, job_id: str) -> None:
         """Name the job whose rows the table has now."""
         within.run("UPDATE {claims} SET published_by = ? WHERE output = ?", job_id, output, claims=TABLE)
+
+    def take_part(self, within: "Transaction", table: str, resume: "ResumePoint") -> None:
+        """Claim the staging table of a part, in the transaction that has claimed the output for the job. Raises
+        OvertakenError in a superseded worker, and when the parts are closed."""
+        self.take(within, table, resume, has_rows=False)
+        self.note_staging(within, table, table)
+
+    def close_parts(self, within: "Transaction", created_us: int) -> list[str]:
+        """Supersede the workers of the jobs of this pipeline that were created at this moment or before; waits for
+        those that write now. Returns the staging tables of their parts. Locks rows by their key: without it, some
+        databases lock the rows of all pipelines. Called once the output is claimed, in a transaction of its own: there
+        are no new parts then."""
+        query = "SELECT output FROM {claims} WHERE owner = ? AND staging = output AND created_us <= ? ORDER BY output"
+        found = [str(table) for (table,) in within.rows(query, self._fence.owner.mark, created_us, claims=TABLE)]
+        for table in found:
+            within.run("UPDATE {claims} SET epoch = ? WHERE output = ?", _CLOSED, table, claims=TABLE)
+        return found
+
+    def forget_part(self, within: "Transaction", table: str) -> None:
+        """Remove the claim to the staging table of a part, which is gone."""
+        within.run("DELETE FROM {claims} WHERE output = ? AND staging = output", table, claims=TABLE)
 
     def _lock(self, within: "Transaction", output: str) -> None:
         within.run("UPDATE {claims} SET steps = steps + 1 WHERE output = ?", output, claims=TABLE)

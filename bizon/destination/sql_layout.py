@@ -30,19 +30,9 @@ class SqlTables(Protocol):
 
 
 class SqlStaging(Protocol):
-    """The staging table of a job. Methods with ``within`` run in a transaction that has checked the claim."""
+    """The staging of a job as it is published, from the table ``name``."""
 
     name: str
-
-    def create(self, check: "Write") -> None:
-        """Create it if there is none, in a transaction by itself, after ``check``: a start that was superseded since
-        creates none that nobody would drop."""
-
-    def trim(self, within: "Transaction", last_page: int | None) -> None:
-        """Delete the rows after a page; None: all rows."""
-
-    def write(self, batch: "BatchRange", rows: "pl.DataFrame") -> Write:
-        """Prepare a write without touching the table. The same batch written again replaces the first write."""
 
     def receipt(self) -> Mapping[str, Any] | None:
         """The receipt of the last write."""
@@ -54,10 +44,28 @@ class SqlStaging(Protocol):
         """Drop it; it may be gone."""
 
 
+class SqlStagingTable(SqlStaging, Protocol):
+    """The staging table of a job, or of a part of a joined one. Methods with ``within`` run in a transaction that has
+    checked the claim."""
+
+    def create(self, check: "Write") -> None:
+        """Create it if there is none, in a transaction by itself, after ``check``: a start that was superseded since
+        creates none that nobody would drop."""
+
+    def trim(self, within: "Transaction", last_page: int | None) -> None:
+        """Delete the rows after a page; None: all rows."""
+
+    def write(self, batch: "BatchRange", rows: "pl.DataFrame") -> Write:
+        """Prepare a write without touching the table. The same batch written again replaces the first write."""
+
+    def add(self, within: "Transaction", part: str, number: int) -> None:
+        """Add the rows that the staging table of a part has. Called for the parts in the order of their numbers."""
+
+
 class TableLayout(ABC):
     """The rows of a destination in its tables. ``SqlTableDestination`` creates one, and calls it in this order:
-    ``set_up`` for each table, then ``staging``, or ``trim_in_place`` and ``write_in_place`` where nothing is staged;
-    ``publish`` last. Methods with ``within`` run in a transaction that has checked the claim."""
+    ``set_up`` for each table, then ``staging`` or ``part``, or ``trim_in_place`` and ``write_in_place`` where nothing
+    is staged; ``publish`` last. Methods with ``within`` run in a transaction that has checked the claim."""
 
     @abstractmethod
     def set_up(self, output: str, *, in_place: bool) -> None:
@@ -69,8 +77,14 @@ class TableLayout(ABC):
         """Whether a table that is set up has rows."""
 
     @abstractmethod
-    def staging(self, name: str, output: str) -> SqlStaging:
+    def staging(self, name: str, output: str) -> SqlStagingTable:
         """The staging table of this name for the rows of an output. Nothing is created yet."""
+
+    @abstractmethod
+    def part(self, name: str, output: str, joined: str, lock: Write) -> SqlStagingTable:
+        """The staging table of this name for the rows of one part. Nothing is created yet. ``joined``: the staging
+        table of the whole job. ``lock``: checks the claim to the part; no two transactions of the job that begin with
+        it run at once."""
 
     @abstractmethod
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:

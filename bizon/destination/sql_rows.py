@@ -9,7 +9,7 @@ import polars as pl
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError
 from bizon.destination.models import WriteMode
 from bizon.destination.receipts import differs
-from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
+from bizon.destination.sql_layout import SqlStaging, SqlStagingTable, TableLayout, Write
 
 if TYPE_CHECKING:
     from bizon.destination.models import BatchRange, CommittedBatch
@@ -95,8 +95,12 @@ class SixColumns(TableLayout):
         """Whether a table with the six columns has rows."""
         return bool(within.rows(f"SELECT {COLUMNS} FROM {{table}} LIMIT 1", table=output))
 
-    def staging(self, name: str, output: str) -> SqlStaging:
+    def staging(self, name: str, output: str) -> SqlStagingTable:
         """Its rows have the six columns and ``bizon_page``."""
+        return StagingTable(self._tables, name)
+
+    def part(self, name: str, output: str, joined: str, lock: Write) -> SqlStagingTable:
+        """The same: parts have nothing in common."""
         return StagingTable(self._tables, name)
 
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
@@ -119,7 +123,7 @@ class SixColumns(TableLayout):
 
 
 class StagingTable:
-    """The staging table of a job. Each row has the last page of its batch, ``bizon_page``."""
+    """The staging table of a job, or of a part. Each row has the last page of its batch, ``bizon_page``."""
 
     def __init__(self, tables: "SqlTables", name: str) -> None:
         self.name = name
@@ -150,6 +154,11 @@ class StagingTable:
             self._tables.load(within, self.name, marked)
 
         return write
+
+    def add(self, within: "Transaction", part: str, number: int) -> None:
+        """In the order in which they were inserted."""
+        columns = f"{COLUMNS}, bizon_page"
+        within.run(f"INSERT INTO {{staging}} ({columns}) SELECT {columns} FROM {{part}}", staging=self.name, part=part)
 
     def receipt(self) -> Mapping[str, Any] | None:
         """None: the checkpoint has the page, and the staging table has it, too."""

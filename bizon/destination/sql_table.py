@@ -1,9 +1,9 @@
 """Destinations that write tables of a SQL database: everything but the connection.
 
-The protocol is in ``staged.py``, the fence in ``sql_claims.py``. Rows wait in a staging table of the job, and one
-transaction publishes them: it checks the claim, replaces the old rows or adds the staged ones, and names the job. How
-rows lie in tables is in the layout (``sql_layout.py``). No step here relies on DDL that can be rolled back: tables are
-created before their transaction and dropped after it.
+The protocol is in ``staged.py``, the fence in ``sql_claims.py``. Rows wait in a staging table of the job, or of each
+part of a joined one (``sql_parts.py``), and one transaction publishes them: it checks the claim, replaces the old rows
+or adds the staged ones, and names the job. How rows lie in tables is in the layout (``sql_layout.py``). No step here
+relies on DDL that can be rolled back: tables are created before their transaction and dropped after it.
 """
 
 from abc import abstractmethod
@@ -22,14 +22,15 @@ from bizon.common.errors.errors import (
 )
 from bizon.destination.models import OutputState, WriteMode
 from bizon.destination.sql_claims import Claims
-from bizon.destination.sql_rows import SixColumns, check_columns, drop_table, staging_name
+from bizon.destination.sql_parts import Stagings, UnitedStaging
+from bizon.destination.sql_rows import SixColumns, check_columns
 from bizon.destination.sql_target import Dialect, SqlTarget
 from bizon.destination.staged import StagedDestination, Step
 
 if TYPE_CHECKING:
     from bizon.destination.models import ResumePoint
     from bizon.destination.sql_claims import Claim
-    from bizon.destination.sql_layout import SqlStaging, TableLayout
+    from bizon.destination.sql_layout import SqlStaging, SqlStagingTable, TableLayout
     from bizon.destination.sql_target import Transaction
 
 _SUFFIXES = {WriteMode.REPLACE: "temp", WriteMode.APPEND: "incremental"}
@@ -40,14 +41,17 @@ class SqlTableDestination(StagedDestination):
     another takes over.
 
     A subclass sets ``driver``, the module of its DB-API 2.0 driver, and ``dialect``, and writes ``connect`` and
-    ``place``. The database has tables ``_bizon_outputs`` (who writes which table) and ``_bizon_last_rows`` besides its
-    own. The output is created, empty, when the first run starts. A table belongs to the pipeline that writes it;
-    another pipeline is refused, as is a table with rows that bizon did not write.
+    ``place``; and ``single_writer`` to False where several processes may write to the database at once, so that they
+    can join one job. The database has tables ``_bizon_outputs`` (who writes which table) and ``_bizon_last_rows``
+    besides its own. The output is created, empty, when the first run starts. A table belongs to the pipeline that
+    writes it; another pipeline is refused, as is a table with rows that bizon did not write.
     """
 
     driver: Any
     dialect: ClassVar[Dialect] = Dialect()
     _staging: "SqlStaging"
+    _table: "SqlStagingTable"
+    _claimed: str
     _resume: "ResumePoint"
     _claim: "Claim | None" = None
 
@@ -101,9 +105,9 @@ class SqlTableDestination(StagedDestination):
                 self._set_up(output)
                 write = self._layout.write_in_place(output, self.batch, df_destination_records)
             else:
-                write = self._staging.write(self.batch, df_destination_records)
+                write = self._table.write(self.batch, df_destination_records)
             with self.target.transaction() as within:
-                self._claims.check(within, self.default_destination_id, self._resume)
+                self._check(within)
                 if self._in_place and output != self.default_destination_id:
                     self._claims.take(within, output, self._resume, has_rows=self._layout.has_rows(within, output))
                 write(within)
@@ -136,11 +140,13 @@ class SqlTableDestination(StagedDestination):
         self._open(resume)
         self._take_over(resume)
         with self.target.transaction() as within:
-            self._claims.check(within, self.default_destination_id, resume)
+            self._check(within)
             self._layout.trim_in_place(within, resume.last_iteration)
 
     def _open(self, resume: "ResumePoint") -> None:
         output, self._resume = self.default_destination_id, resume
+        suffix, self._claimed = _SUFFIXES.get(self.write_mode, ""), output
+        self._stagings = Stagings(self.target, self._layout, self._claims, output, suffix, resume)
         self._set_up(output)
         with self.target.transaction() as within:
             self._claim, is_filled = self._claims.find(within, output), self._layout.has_rows(within, output)
@@ -155,9 +161,17 @@ class SqlTableDestination(StagedDestination):
         output = self.default_destination_id
         with self.target.transaction() as within:
             self._claim = self._claims.take(within, output, resume, has_rows=self._layout.has_rows(within, output))
-        if not self._in_place:
-            name = staging_name(output, _SUFFIXES[self.write_mode], resume.job_id, self.dialect)
-            self._staging = self._layout.staging(name, output)
+        if resume.parts:
+            self._staging = self._stagings.united()
+        elif not self._in_place:
+            self._staging = self._table = self._stagings.own()
+
+    def _take_part(self, resume: "ResumePoint") -> None:
+        def may_pass(error: Exception) -> bool:
+            return isinstance(error, self.driver.IntegrityError) or self.is_transient(error)
+
+        self._claim, part = self._stagings.take_part(resume.partition or 0, may_pass)
+        self._staging, self._table, self._claimed = part, part, part.name
 
     def _is_published(self) -> bool:
         with self.target.transaction() as within:
@@ -169,26 +183,24 @@ class SqlTableDestination(StagedDestination):
         """A step that follows touches rows in a transaction that checks the claim again, or drops staging of a job
         that needs it no more."""
         with self.target.transaction() as within:
-            self._claims.check(within, self.default_destination_id, self._resume)
+            self._check(within)
         yield
 
     def _trim(self, resume: "ResumePoint") -> None:
-        left = self._claim.staging if self._claim is not None else None
-        if left is not None and left != self._staging.name:
-            drop_table(self.target, left)
+        self._stagings.begin(self._claim)
+        self._table.create(self._check)
         with self.target.transaction() as within:
-            self._claims.check(within, self.default_destination_id, resume)
-            self._claims.note_staging(within, self.default_destination_id, self._staging.name)
-        self._staging.create(self._check)
-        with self.target.transaction() as within:
-            self._claims.check(within, self.default_destination_id, resume)
-            self._staging.trim(within, resume.last_iteration)
+            self._check(within)
+            self._table.trim(within, resume.last_iteration)
 
     def _check(self, within: "Transaction") -> None:
-        self._claims.check(within, self.default_destination_id, self._resume)
+        """Lock the claim of this start: to the output, or of a worker to its part."""
+        self._claims.check(within, self._claimed, self._resume)
 
     def _publish(self, mode: WriteMode) -> None:
         output = self.default_destination_id
+        if isinstance(self._staging, UnitedStaging):
+            self._staging.gather(self.target, self._check)
         with self.target.transaction() as within:
             self._claims.check(within, output, self._resume)
             self._layout.publish(within, output, self._staging, mode)
@@ -199,9 +211,7 @@ class SqlTableDestination(StagedDestination):
 
     def _discard(self) -> None:
         self._staging.drop()
-        with self.target.transaction() as within:
-            self._claims.check(within, self.default_destination_id, self._resume)
-            self._claims.note_staging(within, self.default_destination_id, None)
+        self._stagings.end()
 
     @contextmanager
     def _explained(self, step: Step) -> Iterator[None]:

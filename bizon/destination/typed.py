@@ -4,6 +4,7 @@ A table's destination calls ``typed`` once per batch. When the result has ``unme
 its table (``table_schema.py``) and call ``typed`` again with the new columns; nothing is kept between calls.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import polars as pl
 
 from bizon.destination.columns import Column, frame_type
 from bizon.destination.evidence import Evidence, evidence_of
-from bizon.destination.fitting import finished, fitted
+from bizon.destination.fitting import REPLACEMENT, finished, fitted
 from bizon.destination.leaves import Leaves, Path, leaves
 from bizon.destination.rescued import Entry, rescued_text
 from bizon.destination.shaped import Shapes
@@ -81,6 +82,18 @@ def typed(
     return batch.finish(strict=strict)
 
 
+def unheld(frame: pl.DataFrame, column: str | None, key: str) -> list[int]:
+    """The rows of a typed frame that have a value for a key of the record in ``_bizon_rescued`` alone, or with U+FFFD
+    in its column, where other values may look the same. ``column``: of the key; None: it has none."""
+    rescued = frame[RESCUED]
+    found = rescued.is_not_null()
+    if column is not None:
+        values = frame[column]
+        is_text = values.dtype == pl.String
+        found &= values.is_null() | values.str.contains(REPLACEMENT, literal=True) if is_text else values.is_null()
+    return [row for row in found.arg_true() if key in json.loads(rescued[row])]
+
+
 @dataclass
 class _Batch:
     columns: Sequence[Column]
@@ -99,6 +112,9 @@ class _Batch:
         for row, path, value in some.surplus:
             self._rescue(path, [(row, value)])
         for column in self.columns:
+            if (series := some.series.get(column.path)) is not None:
+                self.parts[column.path].append(series)
+                continue
             values = some.columns.get(column.path)
             if values is None:
                 self.parts[column.path].append(pl.Series([None], dtype=pl.Null).new_from_index(0, some.height))

@@ -14,7 +14,7 @@ from bizon.common.errors.errors import RowsRejectedError
 from bizon.destination.column_names import RESERVED, NameRules, folded
 from bizon.destination.system_columns import with_system_columns
 from bizon.destination.table_schema import TableSchema, table_schema
-from bizon.destination.typed import Typed, inferred, typed
+from bizon.destination.typed import Typed, inferred, typed, unheld
 
 if TYPE_CHECKING:
     from bizon.destination.column_types import ColumnType
@@ -96,6 +96,10 @@ class Planner:
         """The column of a key in the table as it was planned last; None when it has none."""
         _, schema = self._schemas[output]
         return next((column.name for column in schema.columns if column.path == (key,)), None)
+
+    def unheld(self, output: str, key: str, frame: pl.DataFrame) -> Sequence[int]:
+        """The rows whose record has a value for a key that its column does not hold as it is."""
+        return unheld(frame, self.column(output, key), key)
 
     def missing(self, output: str, there: There) -> "tuple[Column, ...]":
         """The declared columns that the table lacks."""

@@ -11,9 +11,10 @@ from bizon.destination.column_names import folded
 from bizon.destination.column_types import ColumnType, holds
 from bizon.destination.columns import Column
 from bizon.destination.models import WriteMode
-from bizon.destination.sql_layout import SqlStaging, TableLayout, Write
+from bizon.destination.sql_layout import SqlStaging, SqlStagingTable, TableLayout, Write
 from bizon.destination.system_columns import ID, PAGE, ROW, SYSTEM_COLUMNS
 from bizon.destination.tombstones import Tombstones
+from bizon.destination.typed_parts import TypedPart
 from bizon.destination.typed_staging import TypedStaging
 from bizon.destination.typed_tables import apply, copy_rows, create
 
@@ -69,9 +70,13 @@ class TypedColumns(TableLayout):
         """Whether a table with the columns of bizon has rows."""
         return bool(within.rows("SELECT {id} FROM {table} LIMIT 1", id=ID, table=output))
 
-    def staging(self, name: str, output: str) -> SqlStaging:
+    def staging(self, name: str, output: str) -> SqlStagingTable:
         """It begins with the columns of the output."""
         return TypedStaging(self._tables, name, output, self._rows, self._verifies)
+
+    def part(self, name: str, output: str, joined: str, lock: Write) -> SqlStagingTable:
+        """Its columns are among those on which all parts agree."""
+        return TypedPart(self._tables, name, output, self._rows, self._verifies, joined, lock)
 
     def trim_in_place(self, within: "Transaction", last_page: int | None) -> None:
         """From each table of the job."""

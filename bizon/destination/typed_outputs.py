@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bizon.destination.column_names import RESERVED, folded
-from bizon.destination.column_receipts import ColumnReceipts, columns_after, noted
+from bizon.destination.column_receipts import ColumnReceipts, columns_after, noted, widest
 from bizon.destination.rescue_tally import RescueTally
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ class TypedOutputs:
         own = {name: kind for name, kind in there.items() if not folded(name).startswith(RESERVED)}
         declared = {column.name: column.type for column in self._planner.missing(key, own)}
         self._columns[key] = {**own, **declared}
+
+    def follow(self, output: str, there: "There") -> "There":
+        """The columns that are known of an output, as wide as those ``there``, which several workers share."""
+        key = self._key(output)
+        self._columns[key] = widest(self._columns[key], there)
+        return self._columns[key]
+
+    def go_back(self, output: str, known: "There") -> None:
+        """Know these columns of an output again: the last rows were not written."""
+        self._columns[self._key(output)] = known
 
     def resume(self, output: str, there: "There", committed: "Iterable[CommittedBatch]") -> None:
         """:meth:`begin`, with the columns of the batches that count."""

@@ -14,6 +14,9 @@ from bizon.destination.system_columns import DELETED, PAGE, RECORD_ID, ROW, dele
 if TYPE_CHECKING:
     from bizon.destination.typed_batch import Plan, Planner, There
 
+_NUL = "\0"
+_NOT_HELD = "that its column does not hold, so rows cannot be compared by it"
+
 
 class Rows(NamedTuple):
     """``frame``: the rows of the plan, with their marks."""
@@ -84,13 +87,18 @@ class TypedRows:
         return self.planner.rules.name((key,)).casefold()
 
     def _check_keys(self, output: str, plan: "Plan", rows: pl.DataFrame) -> None:
-        reasons: dict[int, str] = {}
-        for key in self.keys.key if self.keys is not None else ():
-            column = self.planner.column(output, key)
-            nulls = range(rows.height) if column is None else plan.frame[column].is_null().arg_true()
-            reasons.update(dict.fromkeys(nulls, key))
+        """Refuse rows that a merge would take for another one, or for an older one than they are."""
+        ids, reasons, keys = rows["source_record_id"], dict[int, str](), self.keys or Keys()
+        for name, key in [*(("primary_key", key) for key in keys.key), ("version", keys.version)]:
+            column = None if key is None else self.planner.column(output, key)
+            if name == "primary_key":
+                nulls = range(rows.height) if column is None else plan.frame[column].is_null().arg_true()
+                reasons.update(dict.fromkeys(nulls, f"has no value for '{key}' of `{name}`"))
+            if key is not None and (column is not None or name == "primary_key"):
+                unheld = self.planner.unheld(output, key, plan.frame)
+                reasons.update(dict.fromkeys(unheld, f"has a value for '{key}' of `{name}` {_NOT_HELD}"))
+        if not keys.key:
+            named = ids.str.contains(_NUL, literal=True).arg_true()
+            reasons.update(dict.fromkeys(named, f"is identified by its id, with a NUL {_NOT_HELD}"))
         if reasons:
-            ids = rows["source_record_id"]
-            raise RowsRejectedError(
-                {row: f"record '{ids[row]}' has no value for '{key}' of `primary_key`" for row, key in reasons.items()}
-            )
+            raise RowsRejectedError({row: f"record '{ids[row]}' {why}" for row, why in sorted(reasons.items())})

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bizon.destination.typed_rows import Rows, TypedRows
     from bizon.destination.typed_tables import TypedTables
 
+_PAGES = 2**40  # more than a part of a job ever has
+
 
 class TypedStaging:
     """It begins with the columns of its output, and grows with the batches. Each row has the last page of its batch,
@@ -44,13 +46,7 @@ class TypedStaging:
         """Create it if there is none."""
         with self._tables.target.transaction() as within:
             check(within)
-            output = self._tables.columns_of(within, self._output)
-            self._receipts = ColumnReceipts(noted(output))
-            self._closed = {name: None for name, kind in output.items() if kind is None}
-            if not self._tables.columns_of(within, self.name):
-                columns = {name: kind for name, kind in output.items() if kind is not None}
-                create(within, self._tables, self.name, {**columns, **self._rows.marks}, self._tables.staging_kind)
-            self._there = self._columns(within)
+            self._there = self._begun(within, self.name)
 
     def trim(self, within: "Transaction", last_page: int | None) -> None:
         """Delete the rows after a page; None: all rows."""
@@ -64,17 +60,26 @@ class TypedStaging:
         self._receipts.begin(batch)
 
         def write(within: "Transaction") -> None:
-            there = self._columns(within)
+            there = self._columns(within, self.name)
             ready = planned if there == planned.plan.there else self._rows.plan(self._output, there, rows)
             apply(within, self._tables, self.name, ready.plan.add, ready.plan.widen)
-            if batch == self._tried:
-                self.trim(within, batch.from_iteration - 1)
-            self._tried = batch
-            marked = ready.frame.with_columns(pl.lit(batch.to_iteration, dtype=pl.Int64).alias(PAGE))
-            self._tables.load(within, self.name, marked)
-            self._written, self._there = ready, ready.plan.after
+            self._load(within, batch, ready)
 
         return write
+
+    def add(self, within: "Transaction", part: str, number: int) -> None:
+        """Its pages get higher numbers than the pages of earlier parts: a merge needs the order of arrival."""
+        columns = [name for name in self._tables.columns_of(within, part) if name != PAGE]
+        names = {f"c{place}": name for place, name in enumerate(columns)}
+        listed = "".join(f"{{{key}}}, " for key in names)
+        within.run(
+            f"INSERT INTO {{staging}} ({listed}{{page}}) SELECT {listed}{{page}} + ? FROM {{part}}",
+            number * _PAGES,
+            staging=self.name,
+            part=part,
+            page=PAGE,
+            **names,
+        )
 
     @property
     def written(self) -> "Rows | None":
@@ -110,9 +115,28 @@ class TypedStaging:
         """Drop it; it may be gone."""
         drop_table(self._tables.target, self.name)
 
-    def _columns(self, within: "Transaction") -> "There":
-        """Its columns, and the columns of the output that take no values."""
-        return {**self._closed, **self._tables.columns_of(within, self.name)}
+    def _begun(self, within: "Transaction", name: str) -> "There":
+        """Create a staging table with the columns of the output if there is none. Its columns, see ``_columns``."""
+        output = self._tables.columns_of(within, self._output)
+        self._receipts = ColumnReceipts(noted(output))
+        self._closed = {column: None for column, kind in output.items() if kind is None}
+        if not self._tables.columns_of(within, name):
+            columns = {column: kind for column, kind in output.items() if kind is not None}
+            create(within, self._tables, name, {**columns, **self._rows.marks}, self._tables.staging_kind)
+        return self._columns(within, name)
+
+    def _columns(self, within: "Transaction", name: str) -> "There":
+        """The columns of a staging table, and the columns of the output that take no values."""
+        return {**self._closed, **self._tables.columns_of(within, name)}
+
+    def _load(self, within: "Transaction", batch: "BatchRange", ready: "Rows") -> None:
+        """Load rows whose columns the table has. The same batch written again replaces the first write."""
+        if batch == self._tried:
+            self.trim(within, batch.from_iteration - 1)
+        self._tried = batch
+        marked = ready.frame.with_columns(pl.lit(batch.to_iteration, dtype=pl.Int64).alias(PAGE))
+        self._tables.load(within, self.name, marked)
+        self._written, self._there = ready, ready.plan.after
 
     def _check_values(self, within: "Transaction", batch: "CommittedBatch", there: "There") -> None:
         wanted = Digest.received(batch.receipt or {})

@@ -31,13 +31,13 @@ from bizon.destination.typed_batch import Planner
 from bizon.destination.typed_config import Deletes, Naming, TypedTableDetailsConfig
 from bizon.destination.typed_layout import TypedColumns
 from bizon.destination.typed_rows import Keys, TypedRows
-from bizon.destination.typed_staging import TypedStaging
 
 if TYPE_CHECKING:
     from bizon.destination.config import DestinationColumn
     from bizon.destination.merge_rule import MergeInto
     from bizon.destination.sql_layout import TableLayout
     from bizon.destination.sql_target import Transaction
+    from bizon.destination.typed_rows import Rows
 
 
 class TypedTableDestination(SqlTableDestination):
@@ -105,9 +105,9 @@ class TypedTableDestination(SqlTableDestination):
         RowsRejectedError for records that are not JSON objects, that lack their key, or, with ``schema_mode: strict``,
         that do not fit."""
         answer = super().write_records(df_destination_records)
-        holder = self._layout if self._in_place else self._staging
-        if isinstance(holder, TypedColumns | TypedStaging) and holder.written is not None:
-            plan = holder.written.plan
+        written: Rows | None = getattr(self._layout if self._in_place else self._table, "written", None)
+        if written is not None:  # there are columns
+            plan = written.plan
             self.tally.note(self.destination_id, plan.rescued, plan.refused)
             self._rescued = sum(plan.rescued.values())
         return answer

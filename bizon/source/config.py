@@ -153,6 +153,12 @@ class SourceConfig(StrictModel):
         ``streams()`` is ``["*"]``, before the block is validated. None, the default: only the connection knows."""
         return None
 
+    @property
+    def window_overlap(self) -> float:
+        """Seconds by which the window of an incremental run begins before the end of the last one. A source with a key
+        of its own for it overrides this. A window of the past is taken as it is."""
+        return self.incremental_lookback
+
     def in_share(self, count: int) -> Self:
         """This configuration for one of ``count`` processes that read streams of the source at the same time. A source
         with a limit of requests overrides it, and takes a part of the limit: threads share it without this."""

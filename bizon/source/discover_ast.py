@@ -5,6 +5,7 @@ source is listed without streams: an import is needed.
 """
 
 import ast
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,28 +36,34 @@ def find_sources(root: Path, package: str) -> list[SourceInfo]:
 
 def inspect_source(folder: Path, package: str) -> list[SourceInfo]:
     """The source classes in ``folder/src``, the most derived first. When there are none, one entry with ``error``."""
+    files = tuple((path, path.read_bytes()) for path in sorted((folder / "src").rglob("*.py")))
+    return list(_inspected(folder, package, files))
+
+
+@lru_cache(maxsize=64)  # reading the files of a source takes a millisecond, parsing them a hundred
+def _inspected(folder: Path, package: str, files: tuple[tuple[Path, bytes], ...]) -> tuple[SourceInfo, ...]:
     name = folder.name
     modules: dict[str, SourceModule] = {}
     prefix = f"{package}.{name}.src"
-    for path in sorted((folder / "src").rglob("*.py")):
+    for path, text in files:
         parts = path.relative_to(folder / "src").with_suffix("").parts
         dotted = ".".join((prefix, *(part for part in parts if part != "__init__")))
         try:
-            tree = ast.parse(path.read_bytes(), filename=str(path))
+            tree = ast.parse(text, filename=str(path))
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None) or 1
             reason = getattr(error, "msg", None) or str(error)
-            return [SourceInfo(name, error=f"{path}:{line}: {reason}")]
+            return (SourceInfo(name, error=f"{path}:{line}: {reason}"),)
         modules[dotted] = SourceModule(dotted, tree, modules, is_package=path.stem == "__init__")
     classes = [each for module in modules.values() for each in module.classes() if each.extends("AbstractSource")]
     classes.sort(key=lambda each: -len(list(each.ancestors())))
     infos = [_described(name, each) for each in classes if not each.is_abstract()]
     if infos:
-        return infos
+        return tuple(infos)
     found = "no class in it extends AbstractSource"
     if classes:
         found = f"no class in it is complete: {', '.join(each.node.name for each in classes)} must define streams()"
-    return [SourceInfo(name, error=f"{folder / 'src'}: {found}")]
+    return (SourceInfo(name, error=f"{folder / 'src'}: {found}"),)
 
 
 def is_stub_text(text: str) -> bool:

@@ -128,7 +128,7 @@ class RetryingAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """As in requests. Raises StoppedError when the run ends while the request waits for its next attempt."""
         signer, is_renewed = signer_of(request), False
-        sign = self._sign or stop_sign()
+        sign = stop_sign() or self._sign
         for attempt in self.policy.attempts(sign):
             if signer is not None and attempt.number > 1:
                 signer.sign_again(request)
@@ -156,7 +156,7 @@ class RetryingAdapter(HTTPAdapter):
 
     def _outcome(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response | requests.RequestException:
         if self.pace is not None:
-            self.pace.wait(self._sign or stop_sign())
+            self.pace.wait(stop_sign() or self._sign)
         try:
             return self._send_once(request, *args, **kwargs)
         except requests.RequestException as error:

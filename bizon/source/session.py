@@ -23,6 +23,7 @@ from bizon.source.failures import brief
 from bizon.source.pages import Limited, Page, page_once_served
 from bizon.source.redirects import note_signer, rebuild_credentials
 from bizon.source.retries import CappedRetry, Pace, RetryingAdapter
+from bizon.source.sent_json import exact_json
 
 __all__ = ["CappedRetry", "Session", "refused_by"]
 
@@ -123,11 +124,13 @@ class Session(requests.Session):
 
         if limited is None:
             return Page.of(send())
-        attempts = self._policy.attempts(self._sign or stop_sign(), method)
+        attempts = self._policy.attempts(stop_sign() or self._sign, method)
         return page_once_served(send, limited, attempts, self._policy.wait_max)
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
-        """As in requests, but without ``~/.netrc``, which would replace a header of the source."""
+        """As in requests, but without ``~/.netrc``, which would replace a header of the source; and a KeptNumber in
+        ``json`` goes out with its text."""
+        request = self._with_exact_json(request)
         signer = request.auth or self.auth
         if not signer:
             request = copy(request)
@@ -135,6 +138,20 @@ class Session(requests.Session):
         prepared = super().prepare_request(request)
         note_signer(prepared, signer, (*self.headers, *(request.headers or {})))
         return prepared
+
+    def _with_exact_json(self, request: requests.Request) -> requests.Request:
+        body = None
+        if not request.data and request.json is not None:
+            with suppress(ValueError, TypeError):  # requests raises the error for what is not JSON
+                body = exact_json(request.json)
+        if body is None:
+            return request
+        exact = copy(request)
+        exact.data, exact.json = body, None
+        exact.headers = CaseInsensitiveDict(request.headers or {})
+        if "Content-Type" not in self.headers:
+            exact.headers.setdefault("Content-Type", "application/json")
+        return exact
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """As in requests, but ``proxies`` and ``verify`` of the session win over the environment."""

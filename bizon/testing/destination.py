@@ -13,9 +13,9 @@ import pytest
 from bizon.destination.destination import AbstractDestination, DestinationFactory
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
 from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, every_mode, in_modes, staged
-from bizon.testing.destination_crashes import DestinationCrashes
 from bizon.testing.destination_guards import DestinationGuards
 from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
+from bizon.testing.destination_parts import DestinationParts
 from bizon.testing.destination_rows import HOSTILE, comparable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FULL_REFRESH", "INCREMENTAL", "STREAM", "DestinationConformance"]
 
 
-class DestinationConformance(DestinationCrashes, DestinationGuards):
+class DestinationConformance(DestinationParts, DestinationGuards):
     """Behaviours of every destination. Override the fixture ``config`` and the method ``read``, and set ``client`` (see
     ``DestinationCrashes``). The claims are in ``ClaimedBehaviours``.
     """

@@ -70,6 +70,9 @@ class ClaimedBehaviours:
     ``survives_interruptions``: the process may die after any call to the target, and any call may fail.
     ``retries``: a failure that may pass is repeated, or raised with ``retryable`` set, so that the loader repeats it.
 
+    ``takes_parts`` (false unless claimed): several workers may stage parts of one job at once (``single_writer`` is
+    False), and one start publishes them all.
+
     ``modes``: the sync modes it knows.
     """
 
@@ -82,6 +85,7 @@ class ClaimedBehaviours:
     exactly_once_in_stream: ClassVar[bool] = False
     survives_interruptions: ClassVar[bool] = True
     retries: ClassVar[bool] = True
+    takes_parts: ClassVar[bool] = False
     modes: ClassVar[Sequence[SourceSyncModes]] = (FULL_REFRESH, INCREMENTAL, STREAM)
 
     def __init_subclass__(cls) -> None:

@@ -1,6 +1,6 @@
 """Behaviours of destinations that are interrupted: the process dies after a call to the target, or a call fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, ClassVar
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bizon.source.models import SourceRecord
 
 _PAGES = 2  # of a job that is interrupted
+_MOST_KILLS = 20  # of one job
 
 
 class DestinationCrashes(ClaimedBehaviours):
@@ -134,6 +135,14 @@ class DestinationCrashes(ClaimedBehaviours):
         with watching(calls):
             pipeline(self.modes[0]).load(records("a"))
         assert calls.seen, "set `client` to the modules through which the destination reaches its target"
+
+    def _kills(self, work: Callable[[], object]) -> Iterator[Calls]:
+        """Calls that kill whoever makes them: each of those that the work makes, or some, spread over all of them."""
+        with watching(Calls(self.client)) as whole:
+            work()
+        with leaving_things_open():
+            for number in range(1, whole.seen + 1, max(1, whole.seen // _MOST_KILLS)):
+                yield Calls(self.client, number)
 
     def _interrupt_jobs(self, config: "AbstractDestinationConfig", into: Pipeline, calls: Calls) -> None:
         """Run one job, and as many others as it makes calls: the first is interrupted at its first call, and so on."""

@@ -86,16 +86,19 @@ class Pipeline:
 
 
 class Job:
-    """A job over its starts, as the state knows it. Every start but the latest counts as dead, not as closed."""
+    """A job over its starts, as the state knows it. Every start but the latest counts as dead, not as closed. ``of``:
+    the job that this is a part of."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, of: "Job | None" = None) -> None:
         self._pipeline = pipeline
-        job = pipeline.backend.create_stream_job(
-            StreamKey(pipeline.name, SOURCE_NAME, STREAM_NAME), pipeline.sync_mode.value
-        )
-        self.id, self._created = job.id, job.created_us
+        if of is None:
+            key = StreamKey(pipeline.name, SOURCE_NAME, STREAM_NAME)
+            job = pipeline.backend.create_stream_job(key, pipeline.sync_mode.value)
+            self.id, self.created_us = job.id, job.created_us
+        else:
+            self.id, self.created_us = of.id, of.created_us
         self._last: int | None = None
-        self._committed: list[CommittedBatch] = []
+        self.committed: list[CommittedBatch] = []
         self._receipt: Mapping[str, Any] | None = None
         self._exhausted = False
         self._starts = 0
@@ -126,17 +129,18 @@ class Job:
         return ResumePoint(
             self.id,
             last_iteration=self._last,
-            rows_written=sum(batch.rows for batch in self._committed),
+            rows_written=sum(batch.rows for batch in self.committed),
             exhausted=self._exhausted,
             has_history=self._pipeline.has_history,
             epoch=self._starts,
-            job_created_us=self._created,
-            committed=() if is_stream else tuple(self._committed),
+            job_created_us=self.created_us,
+            committed=() if is_stream else tuple(self.committed),
         )
 
     def write(self, first: int, *pages: Page | RawPage, table: str | None = None) -> pl.DataFrame:
         """One call of the loader, not recorded: these pages, numbered from ``first``. Gives the rows."""
-        found = [SourcePage(first + place, EXTRACTED, _frame(page)) for place, page in enumerate(pages)]
+        numbered = enumerate(pages, first)
+        found = [SourcePage(number, EXTRACTED, _frame(page), self._mark(number)) for number, page in numbered]
         rows = to_destination_frame(found, self.id, LOADED)[DESTINATION_COLUMNS]
         self.destination.batch = BatchRange(first, first + len(pages) - 1)
         self.destination.destination_id = table or self.destination.default_destination_id
@@ -148,7 +152,7 @@ class Job:
     def record(self, last: int, rows: int) -> None:
         """The checkpoint: pages up to ``last`` are safe, ``rows`` more than before."""
         first = 0 if self._last is None else self._last + 1
-        self._committed.append(CommittedBatch(first, last, rows, self._receipt if rows else None))
+        self.committed.append(CommittedBatch(first, last, rows, self._receipt if rows else None))
         self._last, self._pipeline.has_history = last, True
 
     def forget_receipt(self) -> None:
@@ -165,7 +169,7 @@ class Job:
     def as_it_is(self) -> "Job":
         """The same start with the checkpoints it knows now; what the job does from here on does not change it."""
         frozen = copy(self)
-        self._committed = list(self._committed)
+        self.committed = list(self.committed)
         return frozen
 
     def exhaust(self) -> None:
@@ -175,7 +179,7 @@ class Job:
     def publish(self) -> None:
         """The loader's last calls of a job."""
         self.exhaust()
-        self.destination.verify(self._committed)
+        self.destination.verify(self.committed)
         assert self.destination.finalize() is True, "finalize did not answer True"
 
     def restart_and_publish(self) -> None:
@@ -203,6 +207,10 @@ class Job:
         for batch in [following] if together and following else [[page] for page in following]:
             self.commit(self.resume_point().next_iteration, *batch)
         self.end()
+
+    def _mark(self, page: int) -> str | None:
+        """The page in the ids of its rows, unless that is its number."""
+        return None
 
     def bury(self) -> None:
         """The latest start is dead, and nothing holds what it had opened."""

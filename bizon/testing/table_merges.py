@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, every_mode, in_modes
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, every_mode, in_modes
 from bizon.testing.table_claims import OpenTable, TableClaims, page
 
 if TYPE_CHECKING:
@@ -76,6 +76,31 @@ class TableMerges(TableClaims):
         self.deliver(job, 0, records)
         job.end()
         assert self.by_key(config) == [("1", 1)]
+
+    @in_modes((INCREMENTAL, STREAM), "merges")
+    def test_rule_8_keys_that_a_column_cannot_tell_apart_are_refused(
+        self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
+    ) -> None:
+        """Each of them is U+FFFD in the column, so one row would replace the others."""
+        job = self.begin(table(mode, **MERGE))
+        records = page(r'{"id":"\u0000","n":1}', '{"id":"\ufffd","n":2}', r'{"id":"\ud800","n":3}', '{"id":"x","n":4}')
+        assert self.refused(job, 0, records) == [0, 2]
+        self.deliver(job, 0, records)
+        job.end()
+        assert self.by_key(config) == [("x", 4), ("\ufffd", 2)]
+
+    @in_modes((INCREMENTAL, STREAM), "merges")
+    def test_rule_8_a_version_that_cannot_be_compared_is_refused(
+        self, config: "AbstractDestinationConfig", table: OpenTable, mode: "SourceSyncModes"
+    ) -> None:
+        """Without its version, the record would count as the oldest one, and never reach the table."""
+        job = self.begin(table(mode, **VERSIONED))
+        self.deliver(job, 0, page('{"id":1,"n":1,"v":1}', prefix="x"))
+        records = page('{"id":1,"n":2,"v":"soon"}', '{"id":2,"n":2}', '{"id":3,"n":3,"v":1e400}', prefix="y")
+        assert self.refused(job, 1, records) == [0, 2]
+        self.deliver(job, 1, records)
+        job.end()
+        assert self.by_key(config) == [("1", 1), ("2", 2)]
 
     @in_modes((INCREMENTAL,), "merges")
     def test_rule_8_without_a_key_the_id_of_the_record_is_it(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, claimed_by, every_mode
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, claimed_by, every_mode, in_modes
 from bizon.testing.table_claims import OpenTable, TableClaims, page, types_declared
 from bizon.testing.table_values import HARD, LONG_KEY, Hard
 
@@ -55,13 +55,14 @@ class TableTypes(TableClaims):
         assert self.rescued(config) == {"0": {"a": 1}}
         self.expect_kept(config, sent)
 
+    @in_modes((INCREMENTAL, STREAM))
     def test_rule_2_a_hard_value_is_kept_rescued_or_refused(
-        self, config: "AbstractDestinationConfig", table: OpenTable, hard: Hard
+        self, config: "AbstractDestinationConfig", table: OpenTable, hard: Hard, mode: "SourceSyncModes"
     ) -> None:
         wanted = {self.names.name((key,)): kind for key, kind in hard.types.items()}
         sent = []
         for run in range(2):  # into a new table, then into one that has the columns
-            job = self.begin(table(INCREMENTAL))
+            job = self.begin(table(mode))
             texts = page(*hard.texts, prefix=f"{run}.")
             taken = self.deliver(job, 0, texts)
             assert [id_ for id_, _ in texts if id_ not in dict(taken)] == [texts[at][0] for at in hard.refused]

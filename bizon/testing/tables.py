@@ -6,11 +6,11 @@ a run. Records are compared with their rows digit by digit. No test measures tim
 next to it, for the six columns.
 """
 
-from bizon.testing.table_merges import TableMerges
+from bizon.testing.table_parts import TableParts
 from bizon.testing.table_runs import TableRuns
 from bizon.testing.table_types import TableTypes
 
 
-class TableConformance(TableTypes, TableMerges, TableRuns):
+class TableConformance(TableTypes, TableParts, TableRuns):
     """Behaviours of every destination with typed tables. Override the fixture ``config`` and the methods ``rows`` and
     ``types``; the claims are in ``TableClaims``."""

@@ -160,7 +160,7 @@ MUTANTS = {
     "makes text of mixed values": Mutant(
         replacing(Evidence, "column_type", _mixed_is_text),
         "rule_2_a_hard_value_is_kept_rescued_or_refused",
-        {"hard": "text, numbers and truth"},
+        {"hard": "text, numbers and truth", **STAGED},
     ),
     "loses what does not fit": Mutant(
         replacing(typed_batch, "with_system_columns", _loses_what_does_not_fit),
@@ -191,7 +191,7 @@ MUTANTS = {
     "minds the case of names": Mutant(
         replacing(table_schema, "folded", lambda _: lambda name: name),
         "rule_2_a_hard_value_is_kept_rescued_or_refused",
-        {"hard": "keys that differ in case"},
+        {"hard": "keys that differ in case", **STAGED},
     ),
     "gives a long key another name each time": Mutant(
         replacing(NameRules, "name", _ever_another_column), "rule_5_a_key_has_the_same_column_in_every_run"
@@ -278,6 +278,12 @@ MUTANTS = {
     ),
     "takes rows without their key": Mutant(
         doing_nothing(TypedRows, "_check_keys"), "rule_8_a_record_without_its_key_is_refused", STAGED, "duckdb"
+    ),
+    "takes keys that it cannot tell apart": Mutant(
+        replacing(typed_batch, "unheld", lambda _: lambda frame, column, key: []),
+        "rule_8_keys_that_a_column_cannot_tell_apart_are_refused",
+        STREAM,
+        "duckdb",
     ),
     "reverses arrival": Mutant(
         replacing(TypedRows, "plan", _reversed),

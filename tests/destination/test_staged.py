@@ -68,6 +68,9 @@ class Noted(StagedDestination):
     def _take_over(self, resume: ResumePoint) -> None:
         self.note("take over")
 
+    def _take_part(self, resume: ResumePoint) -> None:
+        self.note(f"take part {resume.partition}")
+
     def _is_published(self) -> bool:
         return self.published
 
@@ -97,6 +100,44 @@ def test_a_start_claims_before_it_trims_and_trims_within_the_fence() -> None:
     destination = Noted()
     destination.prepare(ResumePoint("job"))
     assert destination.calls == ["open", "take over", "(", "trim", ")"]
+
+
+def test_a_worker_claims_its_part_and_leaves_the_output_alone() -> None:
+    destination = Noted("incremental")
+    destination.published = True
+    destination.prepare(ResumePoint("job", partition=3, exhausted=True))
+    assert destination.calls == ["open", "take part 3", "(", "trim", ")"]
+
+
+def test_a_worker_does_not_append_again_when_its_state_was_lost() -> None:
+    destination = Noted("incremental")
+    destination.has_own_rows = True
+    with pytest.raises(DestinationError, match="knows of no run"):
+        destination.prepare(ResumePoint("job", partition=0, has_history=False))
+    assert destination.calls == ["open"]
+
+
+def test_a_publisher_of_parts_claims_the_output_and_trims_nothing() -> None:
+    destination = Noted()
+    destination.prepare(ResumePoint("job", parts=2, exhausted=True))
+    assert destination.calls == ["open", "take over"]
+
+
+def test_a_destination_without_parts_says_so() -> None:
+    class Plain(Noted):
+        _take_part = StagedDestination._take_part
+
+    assert Plain.single_writer
+    with pytest.raises(DestinationError, match="'out' takes no parts of a job: run without --join"):
+        Plain().prepare(ResumePoint("job", partition=0))
+
+
+def test_the_workers_of_a_job_claim_the_output_alike_and_before_its_publisher() -> None:
+    first, second = (ResumePoint("job", partition=part, epoch=part + 7, job_created_us=5).of_job for part in (0, 1))
+    assert (first.fence, first.partition) == (second.fence, second.partition) == ((5, 0), None)
+    publisher = ResumePoint("job", parts=2, job_created_us=5)
+    assert publisher.of_job is publisher
+    assert publisher.fence > first.fence
 
 
 def test_committed_batches_are_verified_in_staging_which_gives_the_receipts() -> None:
@@ -200,6 +241,11 @@ def test_rows_without_a_part_are_refused(receipt: Mapping[str, Any] | None) -> N
     foreign: Sequence[CommittedBatch] = [CommittedBatch(3, 4, 7, receipt)]
     with pytest.raises(DestinationError, match=r"pages 3-4 were not staged for 'out': .*--fresh"):
         parts_that_count(foreign, located, "out")
+
+
+def test_a_batch_of_a_joined_job_names_its_part() -> None:
+    error = differs(CommittedBatch(3, 4, 7, partition=2), "'a' is missing")
+    assert "pages 3-4 of part 2 (7 rows): 'a' is missing" in str(error)
 
 
 def test_a_part_that_differs_names_its_pages_and_rows() -> None:

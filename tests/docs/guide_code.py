@@ -21,6 +21,7 @@ from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
 from bizon.common.secret import learn
 from bizon.common.waiting import back_off, rest
+from bizon.source.ahead import Ahead
 from bizon.source.auth.authenticators.basic import BasicHttpAuthParams
 from bizon.source.config import HttpRetriesConfig
 from bizon.source.models import SourceIncrementalState
@@ -47,6 +48,7 @@ class Snippet:
 SNIPPETS = (
     Snippet("Objects", "class MyObjectSource("),
     Snippet("Posted", "/search"),
+    Snippet("Numbered", "class NumberedSource("),
     Snippet("Children", "_page_of_users"),
     Snippet("Graph", "/graphql"),
     Snippet("NestedGraph", "def _with_all_orders", extends="Graph"),

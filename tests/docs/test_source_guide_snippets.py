@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -192,6 +193,16 @@ def test_the_position_of_a_page_is_in_the_body_of_the_request(reader, api):
     reader("Posted").ids()
     assert [request.get("cursor") for request in api.requests] == [None, str(SIZE), str(2 * SIZE)]
     assert all(request["sort"] == ["id"] for request in api.requests)
+
+
+def test_numbered_pages_are_asked_for_ahead_and_come_in_order(reader, api):
+    api.paging = "page"
+    assert reader("Numbered").ids() == IDS
+    with closing(reader("Numbered", at_once=2).source()) as source:
+        first = source.get({})
+        second = source.get(first.next_pagination)
+        assert [record.id for record in (*first.records, *second.records)] == IDS[: 2 * SIZE]
+        assert list(source._ahead._waiting) == [3, 4, 5]
 
 
 def test_children_are_read_parent_by_parent_and_each_page_says_where_it_stands(reader, httpserver: HTTPServer):

@@ -35,6 +35,7 @@ class Api:
             "since": {"param": "since"},
             "until": {"param": "until"},
             "window": "31d",
+            "lookback": "40d",  # of runs that continue, not of a window of the past
         }
         items = {
             "path": "/items",

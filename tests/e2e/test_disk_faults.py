@@ -1,12 +1,15 @@
 """A disk that is full or read-only: a clear error, the old output unchanged, and the next run finishes the job."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 from e2e.faults import EVERYTHING, Mount, assert_clear_failure, fault, finished, noted, read_only, release, small_disk
 
@@ -85,6 +88,35 @@ def test_a_disk_without_room_for_both_outputs_publishes_later_without_fetching(
     assert "publishing" in disk.run(large, "--runner", runner).stderr
     assert large.trace() == asked
     assert large.ids(str(disk.outside / f"out.{format}")) == EVERYTHING + [3] * (sync_mode == "incremental")
+
+
+@pytest.mark.parametrize("room", [PAGE // 20, PAGE * 3])
+def test_a_full_disk_under_a_duckdb_file_keeps_the_table_and_the_run_resumes(
+    large: "Pipeline", disk: Mount, room: int
+) -> None:
+    config = {"database": "disk/warehouse.duckdb", "destination_id": "items", "buffer_size": 0}
+    large.set("destination", {"name": "duckdb", "config": config})
+    disk.run(large.source(pages=1))
+    assert numbers(disk) == EVERYTHING[:5]
+    disk.fill(leaving=room)
+    failed = disk.run(large.source(pages=4), expect=1)
+    assert_clear_failure(failed, "warehouse.duckdb: ")
+    assert FULL in failed.stderr
+    assert "Traceback" not in failed.stdout
+    assert numbers(disk) == EVERYTHING[:5]
+    disk.make_room()
+    assert ("Resuming job" in disk.run(large).stderr) is (room > PAGE), "it resumes from the checkpoint of a page"
+    assert numbers(disk) == EVERYTHING
+
+
+def numbers(disk: Mount) -> list[int]:
+    """The ids of the items in the DuckDB file. DuckDB does not find its way into the mount, so it reads a copy."""
+    with TemporaryDirectory() as folder:
+        for path in disk.outside.glob("warehouse.duckdb*"):
+            shutil.copy(path, folder)
+        with duckdb.connect(f"{folder}/warehouse.duckdb") as connection:
+            found = connection.execute("SELECT _source_record_id FROM items").fetchall()
+    return sorted(int(id_) for (id_,) in found)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

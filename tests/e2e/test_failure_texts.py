@@ -51,7 +51,14 @@ def answering(status: int, body: str, content_type: str = "application/json") ->
 
 
 def _asks(pipeline: "Pipeline", url: str) -> None:
-    pipeline.config["source"] = {"name": "api", "stream": "things", "source_file_path": str(API), "url": url}
+    once = {"retries": {"total": 0}}
+    pipeline.config["source"] = {
+        "name": "api",
+        "stream": "things",
+        "source_file_path": str(API),
+        "url": url,
+        "http": once,
+    }
 
 
 def _no_such_host(pipeline: "Pipeline", _: Fixtures) -> None:

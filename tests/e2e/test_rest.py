@@ -122,6 +122,18 @@ def test_an_increment_appends_what_changed_and_a_window_is_fetched_again(
     assert pipeline.ids() == [1, 2, 3, 4, 5, 6, 7, 4, 3]
 
 
+def test_a_lookback_brings_the_records_of_the_overlap_again(pipeline: "Pipeline", api: RestStandIn) -> None:
+    now = datetime.now(UTC)
+    records = [{"id": hours, "updated_at": (now - timedelta(hours=hours)).isoformat()} for hours in (1, 3)]
+    api.routes["/items"] = lambda asked: {"items": changed_within(records, asked)}
+    limits = {"cursor_field": "updated_at", "since": {"param": "since"}, "lookback": "2h"}
+    endpoints = {"items": {"path": "/items", "records": "items", "incremental": limits}}
+    keys = {"name": "rest", "stream": "items", "base_url": api.url, "sync_mode": "incremental"}
+    pipeline.source(source_file_path=None, endpoints=endpoints, **keys).run()
+    pipeline.run()
+    assert pipeline.ids() == [1, 3, 1]
+
+
 def test_the_endpoints_of_a_configuration_are_listed_and_nothing_is_asked_for(
     issues: "Pipeline", api: RestStandIn
 ) -> None:

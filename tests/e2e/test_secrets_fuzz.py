@@ -101,9 +101,11 @@ def said(asked: Asked) -> str:
     return f"{asked.path} {quote(asked.path)} {asked.key} {asked.params} {asked.headers} {json.dumps(asked.params)}"
 
 
-def texts_of(asked: Asked) -> dict[str, str]:
-    """The parameters that a link can repeat."""
-    return {name: value for name, value in asked.params.items() if isinstance(value, str)}
+def texts_of(value: Any, name: str = "") -> dict[str, str]:
+    """The parameters that a link can repeat, those deep in a body included."""
+    if isinstance(value, str):
+        return {name: value}
+    return {key: text for name, item in value.items() for key, text in texts_of(item, name).items()}
 
 
 FAILURES: dict[str, Callable[[Asked, RestStandIn], Reply]] = {
@@ -116,7 +118,7 @@ FAILURES: dict[str, Callable[[Asked, RestStandIn], Reply]] = {
     "second page": lambda asked, api: (
         Reply({"message": said(asked)}, 400)
         if "from" in asked.params
-        else Reply(by_url(items(9), asked._replace(params=texts_of(asked)), api.url))
+        else Reply(by_url(items(9), asked._replace(params=texts_of(asked.params)), api.url))
     ),
 }
 

@@ -223,6 +223,21 @@ def test_circular_base_classes_are_handled(folder, text):
     assert "extends AbstractSource" in only(folder(source=text)).error
 
 
+@pytest.mark.parametrize("path", ["source.py", "more.py"])
+def test_a_folder_is_read_again_when_a_file_in_it_was_changed(folder, path):
+    """It is parsed once for each content, since that takes a tenth of a second."""
+    shop = folder(source=source("return ['a']"), more="x = 1")
+    assert only(shop).streams == ["a"]
+    (shop / "src" / path).write_text("class Broken(:")
+    assert only(shop).error.startswith(f"{shop / 'src' / path}:1: ")
+
+
+def test_a_reader_that_changes_its_answer_changes_no_other_one(folder):
+    shop = folder(source=source("return ['a']"))
+    inspect_source(shop, PACKAGE).clear()
+    assert only(shop).streams == ["a"]
+
+
 def test_every_folder_with_src_is_a_source_in_order_of_names(folder, tmp_path):
     folder("zoo", source=source("return ['a']"))
     folder("ark", source=source("return ['a']"))

@@ -1,5 +1,6 @@
 """From one request for a page to one message on the queue."""
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -46,6 +47,7 @@ class PageFetcher:
         A record that cannot be encoded is a fault only with ``on_error: fail``; otherwise the page carries it as
         refused.
         """
+        began = monotonic()
         try:
             with self._monitor.trace("source.get"):
                 page = self._ask(pagination)
@@ -81,6 +83,7 @@ class PageFetcher:
             pagination=pagination,
             next_state=next_state,
             partition=self._partition if self._run.part is None else None,
+            fetch_seconds=monotonic() - began,
             state_length=length + state_length,
         )
 

@@ -56,6 +56,7 @@ def encode(message: QueueMessage, *, compressed: bool = True) -> bytes:
             "next_state": message.next_state,
             "signal": message.signal,
             **({} if message.partition is None else {"partition": message.partition}),
+            "fetch_seconds": message.fetch_seconds,
         }
     )
     if len(header) > LARGEST_HEADER:
@@ -105,9 +106,12 @@ def _message(header: dict[str, Any], frame: pl.DataFrame, length: int) -> QueueM
     partition = header.get("partition")
     if type(partition) not in (int, type(None)):
         raise TypeError(f"partition is {type(partition).__name__}")
-    numbers = (header["epoch"], header["iteration"], partition or 0)
+    seconds = header.get("fetch_seconds", 0.0)  # older releases do not send it
+    if type(seconds) is not float:
+        raise TypeError(f"fetch_seconds is {type(seconds).__name__}")
+    numbers = (header["epoch"], header["iteration"], partition or 0, seconds)
     if min(numbers) < 0 or max(numbers) > _LARGEST_NUMBER:
-        raise ValueError(f"epoch is {header['epoch']}, iteration {header['iteration']}, partition {partition}")
+        raise ValueError("epoch is {}, iteration {}, partition {}, fetch_seconds {}".format(*numbers))
     return QueueMessage(
         job_id=header["job_id"],
         epoch=header["epoch"],
@@ -118,5 +122,6 @@ def _message(header: dict[str, Any], frame: pl.DataFrame, length: int) -> QueueM
         next_state=header["next_state"],
         signal=None if header["signal"] is None else Signal(header["signal"]),
         partition=partition,
+        fetch_seconds=seconds,
         state_length=length,
     )

@@ -29,6 +29,7 @@ class QueueMessage:
     delivery, which a broker's queue sets on arrival; it does not travel. ``state_length``: bytes of pagination and
     state as JSON, which each side measures for itself. ``partition``: the one that ``iteration`` counts the pages of;
     the queue then gives the page its ``number`` among all pages of the job, which does not travel either.
+    ``fetch_seconds``: how long the source took to make the page, so about what fetching it again would take.
     """
 
     job_id: str
@@ -40,6 +41,7 @@ class QueueMessage:
     next_state: dict[str, Any] | None = None
     signal: Signal | None = None
     partition: int | None = None
+    fetch_seconds: float = field(default=0.0, compare=False)
     number: int | None = field(default=None, compare=False)
     tag: int = field(default=0, compare=False)
     state_length: int = field(default=0, compare=False)

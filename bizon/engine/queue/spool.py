@@ -4,8 +4,10 @@ A spool is a cache of the source, never a second ledger: only destination cursor
 spool only costs fetching. So nothing here is synced to disk, and torn or damaged pages are skipped.
 
 Each start of a job has one file, ``<folder>/<job id>.<epoch>.spool``: encoded messages, each after its length (4 bytes,
-big endian). A page is written once it has waited ``LONGEST_WAIT`` seconds, so a source whose pages are committed sooner
-pays nothing. A file is removed when all its pages are committed.
+big endian). Spooling pays where fetching again takes longer. The oldest page is written once it has waited for
+``LONGEST_WAIT`` seconds and fetching all pages that are only in memory has taken longer than that. So a source whose
+pages are committed sooner pays nothing, nor does one that makes a whole buffer of pages in a second. A file is removed
+when all its pages are committed.
 """
 
 import struct
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from bizon.engine.pipeline.run import Run
     from bizon.engine.queue.models import QueueMessage
 
-LONGEST_WAIT = 1.3  # seconds
-_TICK = 0.2  # seconds; with LONGEST_WAIT, a killed run fetches less than two seconds of pages again
+LONGEST_WAIT = 1.3  # seconds, of a page in memory and of fetching such pages
+_TICK = 0.2  # seconds; with LONGEST_WAIT, a killed run fetches again for less than two seconds, and the page in flight
 _MOST_STATE = 8 * 1024 * 1024  # bytes of paginations and states waiting in memory
 _LENGTH = struct.Struct(">I")
 _SUFFIX = ".spool"
@@ -45,6 +47,7 @@ class Spool:
         self._older = _older_files(self._path)
         self._spooled_to = -1
         self._state = 0
+        self._fetching = 0.0
         self._file: BinaryIO | None = None
         self._lock = Lock()  # of what waits; held for moments, because ``note`` is called for each page
         self._file_lock = Lock()  # of the file; taken before the other
@@ -56,6 +59,7 @@ class Spool:
             with self._lock:
                 self._waiting.append((self._clock(), message))
                 self._state += message.state_size
+                self._fetching += message.fetch_seconds
                 is_too_much = self._state > _MOST_STATE
             if is_too_much:
                 self._write(lambda _since: self._state > _MOST_STATE // 2)
@@ -74,9 +78,9 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def tick(self) -> None:
-        """Write the pages that have waited long enough."""
+        """Write the pages that have waited long enough, unless fetching them again is quick."""
         due = self._clock() - LONGEST_WAIT
-        self._write(lambda since: since <= due)
+        self._write(lambda since: since <= due and self._fetching > LONGEST_WAIT)
 
     def _write(self, is_due: Callable[[float], bool]) -> None:
         """Write the oldest pages while ``is_due``, which gets the time since when a page waits. A full disk, or a page
@@ -98,6 +102,7 @@ class Spool:
     def _take(self) -> "QueueMessage":
         message = self._waiting.popleft()[1]
         self._state -= message.state_size
+        self._fetching = self._fetching - message.fetch_seconds if self._waiting else 0.0  # sums of floats drift
         return message
 
     def _give_up(self) -> None:
@@ -105,6 +110,7 @@ class Spool:
         with self._file_lock, self._lock:
             self._given_up = True
             self._waiting.clear()
+            self._fetching = 0.0
             file, self._file = self._file, None
         if file is not None:
             with suppress(OSError):  # closing flushes the buffer and may fail; the handle closes anyway

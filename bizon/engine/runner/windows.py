@@ -139,7 +139,7 @@ def incremental_state(
 def _window(backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", previous: "StreamJob") -> Span:
     """Where the window of an incremental job begins and ends. With ``cursor_resolution`` it is noted in the state: a
     resumed job has the same window, and the next one begins where it ended, even if the configuration changed."""
-    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.incremental_lookback)
+    unit, lookback = cursor_resolution(config.source), timedelta(seconds=config.source.window_overlap)
     begin, end = floored(watermark(config.source, previous) - lookback, unit), floored(job.created_at, unit)
     if unit:
         backend.note_window(job.id, (begin, end))

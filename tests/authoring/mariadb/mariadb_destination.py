@@ -45,6 +45,7 @@ class MariadbDestination(SqlTableDestination):
     config: MariadbDestinationConfig
     driver = pymysql
     dialect = MARIADB
+    single_writer = False
 
     @staticmethod
     def get_config_class() -> type[MariadbDestinationConfig]:

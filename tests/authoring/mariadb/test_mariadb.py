@@ -20,8 +20,9 @@ FILE = Path(__file__).with_name("mariadb_destination.py")
 MariadbDestination = load_custom_destination(FILE)
 
 
+@pytest.mark.matrix(share=8, pool="databases as destinations")
 class TestMariadb(DestinationConformance):
-    exactly_once_in_stream = True
+    exactly_once_in_stream = takes_parts = True
     client = ("pymysql",)
     misfit = SourceRecord(id="large", data={"text": "x" * 1_000_000})
 

@@ -116,6 +116,7 @@ def api() -> Iterator[StandIn]:
         thread.join()
 
 
+@pytest.mark.matrix(share=3, pool="sources")
 class TestTracker(SourceConformance):
     """The behaviours of every source."""
 

@@ -4,7 +4,7 @@ class of an engine inherits them, and has the fixture ``target``."""
 from typing import Any
 
 import pytest
-from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, MODES, Target, page
+from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, MODES, STREAM, Target, page
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, FinalizeError, RowsRejectedError
 from bizon.source.config import SourceSyncModes
@@ -50,6 +50,25 @@ class TableCases:
             job.start()
             job.publish()
         assert (1,) in target.rows("SELECT n FROM items")
+
+    @pytest.mark.matrix(share=3)
+    @pytest.mark.parametrize("mode", MODES)
+    def test_a_table_dropped_during_the_run_is_created_again_by_the_next_start(
+        self, target: Target, mode: SourceSyncModes
+    ) -> None:
+        target.load(INCREMENTAL, page({"id": 0}))
+        with target.pipeline(mode) as into:
+            into.has_history = True
+            job = into.job()
+            job.start()
+            job.commit(0, page({"id": 1}))
+            target.rows("DROP TABLE items")
+            with pytest.raises(DestinationError, match=r"(?i)\bitems\b.* does not exist"):
+                job.commit(1, page({"id": 2})) if mode is STREAM else job.publish()
+            job.start()
+            job.commit(1, page({"id": 2}))
+            job.end()
+        assert target.rows("SELECT id FROM items ORDER BY id") == ([(2,)] if mode is STREAM else [(1,), (2,)])
 
     @pytest.mark.parametrize("settings", [{}, {**MERGED, "primary_key": ["id"]}], ids=["append", "merge"])
     def test_a_full_refresh_keeps_columns_that_no_record_has_now(
@@ -163,6 +182,46 @@ class MergeCases:
         assert target.rows("SELECT id, _bizon_deleted FROM items") == [(1, True)]
         (grave,) = (name for name in target.tables() if name.startswith("items_removed_"))
         assert target.rows(f"SELECT id, v FROM {grave}") == [(2, 2)]
+
+    def test_a_full_refresh_that_merges_keeps_a_view_on_the_table(self, target: Target) -> None:
+        target.load(FULL_REFRESH, page({"id": 1, "t": "a"}), **MERGED, primary_key=["id"])
+        target.rows("CREATE VIEW seen AS SELECT id, t FROM items")
+        twice = page({"id": 2, "t": "b"}, {"id": 2, "t": "c"})
+        target.load(FULL_REFRESH, twice, **MERGED, primary_key=["id"])
+        assert target.rows("SELECT id, t FROM seen") == [(2, "c")]
+
+    @pytest.mark.matrix(share=2)
+    @pytest.mark.parametrize("mode", [INCREMENTAL, STREAM])
+    def test_a_key_column_dropped_during_the_run_is_recreated_and_rows_are_merged_by_it(
+        self, target: Target, mode: SourceSyncModes
+    ) -> None:
+        settings = {**MERGED, "primary_key": ["id"], "version": "v"}
+        target.load(mode, page({"id": 1, "v": 1}), **settings)
+        with target.pipeline(mode, **settings) as into:
+            into.has_history = True
+            job = into.job()
+            job.start()
+            job.commit(0, page({"id": 2, "v": 2}))
+            target.rows("ALTER TABLE items DROP COLUMN id")
+            job.commit(1, page({"id": 3, "v": 3}, {"id": 3, "v": 2}), page({"id": 2, "v": 1}))
+            job.end()
+        found = target.rows("SELECT id, v FROM items ORDER BY v, id NULLS FIRST")
+        lost = [(None, 1), (2, 1), (None, 2)] if mode is STREAM else [(None, 1), (2, 2)]
+        assert found == [*lost, (3, 3)], "rows that have lost their key are met by no other"
+
+    def test_in_sync_mode_stream_a_key_column_that_was_retyped_refuses_what_it_does_not_hold(
+        self, target: Target
+    ) -> None:
+        with target.pipeline(STREAM, **MERGED, primary_key=["id"]) as into:
+            job = into.job()
+            job.start()
+            job.commit(0, page({"id": 1, "n": 1}))
+            target.rows("ALTER TABLE items ALTER COLUMN id TYPE VARCHAR")
+            with pytest.raises(
+                RowsRejectedError, match="has a value for 'id' of `primary_key` that its column does not"
+            ):
+                job.write(1, page({"id": 1, "n": 2}))
+        assert target.rows("SELECT id, n FROM items") == [("1", 1)]
 
     def test_a_table_that_was_recreated_knows_of_no_removed_row(self, target: Target) -> None:
         settings = {**MERGED, "primary_key": ["id"], "version": "v", "deletes": "remove", "deleted_field": "gone"}

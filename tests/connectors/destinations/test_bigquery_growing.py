@@ -244,6 +244,19 @@ def test_a_column_that_its_owner_drops_while_a_stream_runs_comes_back(
 
 
 @STAGED
+def test_a_column_that_its_owner_drops_before_publishing_comes_back(
+    warehouse: "Warehouse", config_of: Configure
+) -> None:
+    load(config_of(warehouse, unnest=True), [{"a": 1, "b": 1}])
+    with open_destination(config_of(warehouse, unnest=True), "incremental") as destination:
+        destination.prepare(ResumePoint(destination.sync_metadata.job_id))
+        batch = write(destination, rows_of([{"a": 2, "b": 2}], 1))
+        warehouse.ask(f"ALTER TABLE `{warehouse.project}.{warehouse.dataset}.items` DROP COLUMN b")
+        publish(destination, batch)
+    assert own(warehouse) == [{"a": 1}, {"a": 2, "b": 2}]
+
+
+@STAGED
 def test_a_staging_column_that_a_superseded_start_has_widened_takes_the_rows(
     warehouse: "Warehouse", config_of: Configure
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from e2e.crash.conftest import MOST_PAGES
 from e2e.crash.crash_kit import MODES, STREAMED, Rig, Row
 
-pytestmark = pytest.mark.matrix(share=40, pool="crashes of tables")
+pytestmark = pytest.mark.matrix(share=55, pool="crashes of tables")
 
 FORMATS = ["json", "parquet", "csv"]
 POINTS = [

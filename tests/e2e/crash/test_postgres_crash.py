@@ -20,7 +20,7 @@ from e2e.crash.crash_kit import MODES, STREAMED, Row, is_frozen, thaw
 from e2e.crash.table_rig import KILLED, TableRig, check_between, finish
 from postgres import Place, PrivateServer
 
-pytestmark = pytest.mark.matrix(share=40, pool="crashes of tables")
+pytestmark = pytest.mark.matrix(share=55, pool="crashes of tables")
 
 STEPS = ["after_prepare", "after_write:2", "after_receipt:2", "after_cursor:3", "after_verify", "before_finalize"]
 MOST_COMMITS = 28
@@ -148,13 +148,10 @@ def test_a_copied_or_merged_table_survives_kills_too(build: Build, mode: str, wr
 
 
 @pytest.mark.timeout(1800)  # 200 kills on a busy machine
-@pytest.mark.parametrize(("mode", "write_mode"), KILLED)
-def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(
-    build: Build, mode: str, write_mode: str
-) -> None:
+@pytest.mark.parametrize(("mode", "how"), KILLED)
+def test_runs_that_are_killed_at_random_lose_nothing_and_bring_nothing_twice(build: Build, mode: str, how: str) -> None:
     rig, delays = build(mode), random.Random(17)
-    if write_mode == "merge":
-        rig.merge_by_id()
+    rig.write_by(how)
     for _ in range(KILLS):
         old = rig.rows()
         was_killed, code = rig.run_and_kill(delays.uniform(0.3, LONGEST))
@@ -199,7 +196,7 @@ def test_a_server_that_is_killed_while_a_run_waits_loses_no_batch(
     finish(rig, MOST_RUNS)
 
 
-@pytest.mark.matrix(share=40, pool="crashes of tables")
+@pytest.mark.matrix(share=55, pool="crashes of tables")
 @pytest.mark.parametrize("mode", [*MODES, STREAMED])
 @pytest.mark.parametrize("point", FROZEN)
 def test_a_run_that_was_frozen_past_its_lease_changes_nothing(build: Build, point: str, mode: str) -> None:

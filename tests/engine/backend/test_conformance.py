@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from bigquery import Warehouse
 from emulator.serve import Google
-from postgres import Place
+from poolers import POOLED, POOLERS
+from postgres import Place, PrivateServer
 
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails, SQLiteConfigDetails
@@ -25,6 +26,7 @@ class TestSQLiteInMemory(BackendConformance):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(), BackendTypes.SQLITE_IN_MEMORY)
 
 
+@pytest.mark.matrix(share=2, pool="states")
 @pytest.mark.lesson("F-08", "F-12")
 class TestSQLite(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
@@ -32,11 +34,21 @@ class TestSQLite(SharedBackendConformance, PartBehaviours):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
 
 
+@pytest.mark.matrix(share=2, pool="state in Postgres")
 @pytest.mark.lesson("F-08", "F-12")
 class TestPostgres(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
     def open_backend(self, postgres: Place) -> OpenBackend:
         return partial(SQLAlchemyBackend, postgres.details(), BackendTypes.POSTGRES)
+
+
+class TestPooledPostgres(SharedBackendConformance):
+    """By way of a pooler that gives each transaction another session."""
+
+    @pytest.fixture(params=POOLERS)
+    def open_backend(self, private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[OpenBackend]:
+        with POOLED[request.param](private_postgres.place) as through:
+            yield partial(SQLAlchemyBackend, through.details(), BackendTypes.POSTGRES)
 
 
 @pytest.fixture(scope="module")

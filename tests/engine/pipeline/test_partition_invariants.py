@@ -7,6 +7,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+import matrices
 from engine.pipeline.world import (
     ROWS_BEFORE,
     CountingBuffer,
@@ -128,7 +129,7 @@ def run_once(
     return published
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=matrices.examples(120), deadline=None)
 @given(
     sizes=st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), min_size=1, max_size=4),
     crashes=st.lists(st.integers(1, 30), max_size=5),

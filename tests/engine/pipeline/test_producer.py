@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import requests
-from fakes import Page, ScriptedSource, memory_backend, new_job, run_of
+from fakes import FakeClock, Page, ScriptedSource, memory_backend, new_job, run_of
 
 from bizon.common.errors.errors import QueueError, SourceFetchError, StoppedError
+from bizon.engine.pipeline import fetcher as fetcher_module
 from bizon.engine.pipeline.fetcher import PageFetcher
 from bizon.engine.pipeline.models import Progress
 from bizon.engine.pipeline.producer import Producer, ProducerEnd, deliver
@@ -101,6 +102,20 @@ def test_every_page_is_sent_and_the_end_is_complete() -> None:
     assert [message.signal for message in messages] == [None, None, None, Signal.COMPLETE]
     snapshot = bench.progress.snapshot()
     assert (snapshot.pages, snapshot.records_fetched) == (3, 3)
+
+
+def test_a_page_says_how_long_it_took_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, bench = FakeClock(), Bench([[1], [2]])
+    monkeypatch.setattr(fetcher_module, "monotonic", clock)
+    answer = bench.source.get
+
+    def slow(pagination: dict[str, Any] | None = None) -> SourceIteration:
+        clock.advance(0.5)
+        return answer(pagination)
+
+    monkeypatch.setattr(bench.source, "get", slow)
+    bench.producer.run(exhausted=False)
+    assert [message.fetch_seconds for message in bench.messages()] == [0.5, 0.5, 0.0]
 
 
 def test_an_exhausted_job_fetches_nothing_and_still_says_complete() -> None:

@@ -1,5 +1,6 @@
 """The wire format of a queue message."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ json_value = st.recursive(
     signal=st.none() | st.sampled_from(Signal),
     iteration=st.integers(0, 2**40),
     partition=st.none() | st.integers(0, 10_000),
+    seconds=st.floats(0, 2**53),
     compressed=st.booleans(),
 )
 def test_an_encoded_message_is_decoded_unchanged(
@@ -39,15 +41,19 @@ def test_an_encoded_message_is_decoded_unchanged(
     signal: Signal | None,
     iteration: int,
     partition: int | None,
+    seconds: float,
     compressed: bool,
 ) -> None:
     rows = [SourceRecord(id=id_, data=data, destination_id=table) for id_, data, table in records]
-    sent = QueueMessage("job", 3, iteration, records_to_frame(rows, NOW), NOW, pagination, state, signal, partition)
+    frame = records_to_frame(rows, NOW)
+    sent = QueueMessage("job", 3, iteration, frame, NOW, pagination, state, signal, partition, seconds)
     received = decode(encode(sent, compressed=compressed))
     assert received.frame.equals(sent.frame)
     assert received.frame.schema == sent.frame.schema
-    for name in ("job_id", "epoch", "iteration", "extracted_at", "pagination", "next_state", "signal", "partition"):
-        assert getattr(received, name) == getattr(sent, name)
+    names = [
+        field.name for field in fields(QueueMessage) if field.name not in ("frame", "number", "tag", "state_length")
+    ]
+    assert [getattr(received, name) for name in names] == [getattr(sent, name) for name in names]
 
 
 @pytest.mark.parametrize("compressed", [True, False])

@@ -26,9 +26,13 @@ from bizon.source.models import SourceRecord
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def page(iteration: int, signal: Signal | None = None) -> QueueMessage:
+SLOW = 2 * LONGEST_WAIT
+
+
+def page(iteration: int, signal: Signal | None = None, seconds: float = SLOW) -> QueueMessage:
     frame = records_to_frame([SourceRecord(id=iteration, data={"n": iteration})], NOW)
-    return QueueMessage("job", 1, iteration, frame, NOW, {"page": iteration + 1}, {"high": iteration}, signal)
+    found = QueueMessage("job", 1, iteration, frame, NOW, {"page": iteration + 1}, {"high": iteration}, signal)
+    return replace(found, fetch_seconds=seconds)
 
 
 @pytest.fixture
@@ -111,6 +115,35 @@ def test_a_page_that_is_committed_soon_is_never_written(tmp_path: Path, clock: F
     spool.committed(0)
     clock.advance(LONGEST_WAIT)
     spool.tick()
+    assert not (tmp_path / "spool").exists()
+
+
+def test_pages_that_are_fetched_again_quickly_are_never_written(tmp_path: Path, clock: FakeClock) -> None:
+    spool = Spool(tmp_path / "spool", run_of("job", 1), clock)
+    for iteration in range(100):
+        spool.note(page(iteration, seconds=LONGEST_WAIT / 101))
+        clock.advance(LONGEST_WAIT)
+        spool.tick()
+    assert not (tmp_path / "spool").exists()
+
+
+def test_only_the_pages_that_are_fetched_again_quickly_stay_in_memory(tmp_path: Path, clock: FakeClock) -> None:
+    spool = Spool(tmp_path, run_of("job", 1), clock)
+    for iteration in range(5):
+        spool.note(page(iteration, seconds=LONGEST_WAIT * 0.4))
+    clock.advance(LONGEST_WAIT)
+    spool.tick()
+    spool.close()
+    assert replayed(tmp_path) == [0, 1, 2]
+
+
+def test_committed_pages_do_not_count_as_waiting(tmp_path: Path, clock: FakeClock) -> None:
+    spool = Spool(tmp_path / "spool", run_of("job", 1), clock)
+    for iteration in range(5):
+        spool.note(page(iteration, seconds=LONGEST_WAIT * 0.4))
+        spool.committed(iteration - 1)
+        clock.advance(LONGEST_WAIT)
+        spool.tick()
     assert not (tmp_path / "spool").exists()
 
 

@@ -20,7 +20,7 @@ from bizon.engine.runner.prerequisites import check_threads
 
 pytestmark = pytest.mark.matrix(share=2, pool="hosts")
 
-BOUND = 60  # seconds; reached only when something hangs
+BOUND = 110  # seconds; reached only when something hangs
 PIPELINE = """
 import os, sys
 import polars

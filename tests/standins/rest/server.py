@@ -18,13 +18,14 @@ Json = dict[str, Any]
 
 
 class Asked(NamedTuple):
-    """A request: its path without query, its parameters (of the query, and of a body of JSON or of a form), and its
-    headers."""
+    """A request: its path without query, its parameters (of the query, and of a body of JSON or of a form), its
+    headers, and its body as it was sent."""
 
     path: str
     params: Json
     headers: dict[str, str]
     method: str = "GET"
+    body: bytes = b""
 
     @property
     def key(self) -> str:
@@ -94,20 +95,20 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer({})
+        self._answer({}, b"")
 
     do_HEAD = do_GET
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         is_form = self.headers.get_content_type() == "application/x-www-form-urlencoded"
-        self._answer(dict(parse_qsl(body.decode())) if is_form else json.loads(body) if body else {})
+        self._answer(dict(parse_qsl(body.decode())) if is_form else json.loads(body) if body else {}, body)
 
-    def _answer(self, body: Json) -> None:
+    def _answer(self, params: Json, body: bytes) -> None:
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.answer(Asked(url.path, {**query, **body}, headers, self.command))
+        reply = self.server.answer(Asked(url.path, {**query, **params}, headers, self.command, body))
         content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         self.send_response(reply.status)
         given = {"Content-Type": "application/json", **reply.headers}

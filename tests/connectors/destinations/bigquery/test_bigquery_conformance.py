@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 @pytest.mark.matrix(share=8, pool="BigQuery as a destination")
 class TestBigQuery(InWarehouse):
+    takes_parts = True
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
         self.warehouse = warehouse

@@ -10,10 +10,12 @@ from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-pytestmark = pytest.mark.matrix(share=16, pool="tables in BigQuery")
+pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
 
 
 class TestBigQuery(TablesInWarehouse):
+    takes_parts = True
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryConfig:
         self.warehouse = warehouse

@@ -10,12 +10,13 @@ from bizon.connectors.destinations.bigquery_streaming.src.config import BigQuery
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-pytestmark = pytest.mark.matrix(share=16, pool="tables in BigQuery")
+pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
 
 
 class TestInserts(TablesInWarehouse):
     stages = False
     exactly_once = False
+    has_views = False  # a full refresh appends
 
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryStreamingConfig:

@@ -28,6 +28,8 @@ def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = Non
 
 @pytest.mark.matrix(share=8, pool="BigQuery as a destination")
 class TestStreamingV2(InWarehouse):
+    takes_parts = True
+
     @pytest.fixture(autouse=True)
     def short_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A superseded start tries for a minute to append to staging that is gone: a new table may be found late."""

@@ -10,10 +10,12 @@ from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQu
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-pytestmark = pytest.mark.matrix(share=16, pool="tables in BigQuery")
+pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
 
 
 class TestStorageWrite(TablesInWarehouse):
+    takes_parts = True
+
     @pytest.fixture
     def config(self, warehouse: "Warehouse") -> BigQueryStreamingV2Config:
         self.warehouse = warehouse

@@ -93,6 +93,26 @@ def test_strict_skips_records_that_do_not_fit(tmp_path: Path) -> None:
     assert sql(tmp_path / "numbers.duckdb", "SELECT n FROM numbers ORDER BY n") == [(1,), (2,)]
 
 
+@pytest.mark.matrix(share=2)
+@pytest.mark.parametrize("mode", ["full_refresh", "stream"])
+def test_pipelines_that_run_at_once_share_the_file_and_wait_for_each_other(tmp_path: Path, mode: str) -> None:
+    names = ["one", "two", "three"]
+    for name in names:
+        write(tmp_path, mode, destination_id=name)
+        config = yaml.safe_load((tmp_path / "numbers.yml").read_text())
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump({**config, "name": name}))
+    started = [
+        commands.Popen([*commands.BIZON, "run", f"{name}.yml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for name in names
+    ]
+    for each in started:
+        _, errors = each.communicate(timeout=120)
+        assert each.returncode == 0, errors
+    for name in names:
+        found = sql(tmp_path / "numbers.duckdb", f"SELECT count(*), count(DISTINCT _bizon_id) FROM {name}")
+        assert found == [(4, 4)]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_the_examples_run_twice(tmp_path: Path, example: Path) -> None:
     (tmp_path / "pipeline.yml").write_text(example.read_text())

@@ -15,7 +15,7 @@ from destinations import open_destination
 
 from bizon.common.errors.errors import DestinationConnectionError
 from bizon.destination.column_receipts import changes_of
-from bizon.destination.readable import NoTableError, TableReader
+from bizon.destination.readable import NoTableError, NotReadError, TableReader
 from bizon.source.config import SourceSyncModes
 
 WRITER = """
@@ -88,3 +88,20 @@ def test_a_column_that_a_torn_batch_has_added_is_in_the_receipt_of_the_next_one(
         job.record(0, job.write(0, page({"id": 1, "more": "x"})).height)
         committed = job.resume_point().committed
     assert changes_of(committed) == ({"id": "int64", "more": "text"}, {})
+
+
+@pytest.mark.parametrize(
+    ("sql_text", "reason"),
+    [
+        ("SELECT 1; SELECT 2", "has 2 statements, .* write one"),
+        ("-- nothing", "nothing to show"),
+        (" ; ", "nothing to"),
+    ],
+)
+def test_one_statement_is_shown(tmp_path: Path, sql_text: str, reason: str) -> None:
+    """DuckDB ran two statements, and the answer to the last one was shown."""
+    sql(tmp_path / "w.duckdb", "CREATE TABLE items AS SELECT 1 AS n")
+    with opened(tmp_path / "w.duckdb") as reader:
+        with pytest.raises(NotReadError, match=reason):
+            reader.query(sql_text, 1)
+        assert reader.query("SELECT n FROM items;", 1).rows == [["1"]]

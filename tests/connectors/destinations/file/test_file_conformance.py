@@ -10,6 +10,8 @@ import pytest
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.testing.destination import DestinationConformance
 
+pytestmark = pytest.mark.matrix(share=3, pool="files as destinations")
+
 
 class TestLines(DestinationConformance):
     exactly_once_in_stream = True

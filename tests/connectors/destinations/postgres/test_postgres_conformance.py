@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from connectors.destinations.postgres.kit import SYSTEM, block, rows_of
+from connectors.destinations.postgres.kit import SYSTEM, block, rows_of, tables
 from postgres import PrivateServer
 
 from bizon.destination.config import AbstractDestinationConfig
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.matrix(share=8, pool="databases as destinations")
 
 
 class TestSixColumns(DestinationConformance):
-    exactly_once_in_stream = True
+    exactly_once_in_stream = takes_parts = True
     client = ("psycopg", "bizon.connectors.destinations.postgres.src.connection")
     unnest = False
 
@@ -27,6 +27,11 @@ class TestSixColumns(DestinationConformance):
         """The ``destination`` block, with a new place for each test, on a server that does not wait for its disk."""
         self.at = private_postgres.place
         return block(self.at, unnest=self.unnest)
+
+    def leftovers(self, config: AbstractDestinationConfig) -> list[str]:
+        """Staging tables, and claims to parts."""
+        claims = [name for (name,) in self.at.rows("SELECT output FROM _bizon_outputs") if name != "items"]
+        return [*claims, *(name for name in tables(self.at) if name.startswith("items_"))]
 
     def read(self, config: AbstractDestinationConfig, destination_id: str | None) -> list[dict[str, Any]]:
         """The rows of a published table."""

@@ -3,13 +3,16 @@
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pooler
 import pytest
 from connectors.destinations.postgres.kit import block, load
 from connectors.destinations.table_kit import MODES, page, pipeline
-from pgbouncer import SESSIONS, pooled
+from pooler import SESSIONS
+from poolers import POOLED, POOLERS
 from postgres import Place, PrivateServer
 from servers import server_or_skip
 
@@ -86,17 +89,27 @@ def test_a_certificate_that_does_not_fit_is_refused_with_the_remedy(
 
 LOCKS = """
 SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
-WHERE locktype = 'advisory' OR c.relnamespace = current_schema()::regnamespace
+WHERE locktype = 'advisory' OR c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
 """
 
 
-@pytest.fixture
-def pool(private_postgres: PrivateServer) -> Iterator[Place]:
-    with pooled(private_postgres.place) as through:
+@pytest.fixture(params=POOLERS)
+def pool(private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[Place]:
+    with POOLED[request.param](private_postgres.place) as through:
         yield through
 
 
-@pytest.mark.matrix(share=0)
+def test_the_pooler_of_the_tests_gives_each_transaction_another_session(private_postgres: PrivateServer) -> None:
+    """Else the tests below would prove nothing."""
+    with pooler.pooled(private_postgres.place) as through, closing(through.connect()) as client:
+        sessions = [client.execute("SELECT pg_backend_pid()").fetchone() for _ in range(SESSIONS * 2)]
+        client.execute("BEGIN")
+        within = {client.execute("SELECT pg_backend_pid()").fetchone() for _ in range(3)}
+    assert len({*sessions[:SESSIONS]}) == SESSIONS
+    assert sessions[:SESSIONS] == sessions[SESSIONS:]
+    assert len(within) == 1
+
+
 @pytest.mark.parametrize("write_mode", ["append", "merge"])
 def test_pipelines_share_the_sessions_of_a_pooler(
     pool: Place, private_postgres: PrivateServer, write_mode: str

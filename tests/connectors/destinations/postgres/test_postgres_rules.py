@@ -7,14 +7,14 @@ from typing import Any
 import psycopg
 import pytest
 from connectors.destinations.postgres.kit import block, rows_of, tables
-from pgbouncer import pooled
+from poolers import POOLED, POOLERS
 from postgres import PrivateServer
 
 from bizon.connectors.destinations.postgres.src.config import PostgresConfig
 from bizon.destination.column_names import NameRules
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=8, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=11, pool="rules of tables")
 
 _KINDS = {"boolean": "boolean", "bigint": "int64", "double precision": "float64", "date": "date", "text": "text"}
 _KINDS |= {"json": "json", "timestamp with time zone": "timestamp"}
@@ -25,7 +25,7 @@ _TYPES = (
 
 
 class TestPostgres(TableConformance):
-    merges = True
+    merges = takes_parts = True
     alters = True
     has_views = True
     damages = True
@@ -44,9 +44,9 @@ class TestPostgres(TableConformance):
         return {name: kind_of(kind) for name, kind in self.at.rows(_TYPES)}
 
     def damage(self, config: Any, how: str) -> None:
-        (staging,) = (name for name in tables(self.at) if name.startswith("items_"))
-        change = f"DELETE FROM {staging}" if how == "removed" else f"UPDATE {staging} SET c = '[]'"
-        self.at.rows(f"{change} WHERE _source_record_id = 'r0'")
+        for staging in [name for name in tables(self.at) if name.startswith("items_")]:
+            change = f"DELETE FROM {staging}" if how == "removed" else f"UPDATE {staging} SET c = '[]'"
+            self.at.rows(f"{change} WHERE _source_record_id = 'r0'")
 
     def alter(self, config: Any, how: str, column: str) -> None:
         quoted = psycopg.sql.Identifier(column).as_string()
@@ -57,14 +57,14 @@ class TestPostgres(TableConformance):
         return lambda: [str(id_) for (id_,) in self.at.rows("SELECT * FROM seen")]
 
 
-@pytest.mark.matrix(share=0)
+@pytest.mark.timeout(600)  # twenty kills take minutes on a busy machine
 class TestPooled(TestPostgres):
     """The same by way of a pooler."""
 
-    @pytest.fixture
-    def config(self, private_postgres: PrivateServer) -> Iterator[PostgresConfig]:
+    @pytest.fixture(params=POOLERS)
+    def config(self, private_postgres: PrivateServer, request: pytest.FixtureRequest) -> Iterator[PostgresConfig]:
         self.at = private_postgres.place
-        with pooled(self.at) as through:
+        with POOLED[request.param](self.at) as through:
             yield block(through)
 
 

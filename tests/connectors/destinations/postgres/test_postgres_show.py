@@ -107,6 +107,15 @@ def test_receipts_name_the_columns_that_a_job_adds_and_widens(postgres: Place) -
 
 
 def test_a_statement_without_rows_says_so(reader: TableReader) -> None:
-    with pytest.raises(NotReadError, match="returns nothing to show"):
-        reader.query("SET search_path = elsewhere", 1)
+    for sql in ("SET search_path = elsewhere", "-- nothing", ";"):
+        with pytest.raises(NotReadError, match="returns nothing to show"):
+            reader.query(sql, 1)
     assert reader.count() == 2
+
+
+def test_a_query_names_types_as_the_table_does(reader: TableReader) -> None:
+    """`bizon show` said int8 where `bizon schema show` said bigint."""
+    assert reader.rows(1).columns == reader.columns()
+    cast = reader.query("SELECT 'x'::varchar(3) AS a, now()::timestamptz(0) AS b, ARRAY[1] AS c, NULL AS d", 1)
+    kinds = ["character varying(3)", "timestamp(0) with time zone", "integer[]", "text"]
+    assert [field.type for field in cast.columns] == kinds

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 import requests
+import yaml
+from e2e.conftest import Pipeline
 from ports import free_port
 
 from bizon.source.discover import load_custom_source
@@ -77,6 +79,28 @@ def wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:
     pytest.fail("datasette did not answer")
 
 
+@pytest.mark.matrix(share=0)
+def test_a_recording_of_the_example_replays_and_a_window_of_the_past_comes_again(
+    database: Path, url: str, tmp_path: Path
+) -> None:
+    fill(database)
+    pipeline = Pipeline(tmp_path)
+    pipeline.config["source"] = yaml.safe_load((EXAMPLE / "flights.example.yml").read_text())["source"]
+    pipeline.source(base_url=url, source_file_path=str(EXAMPLE / "flights_source.py"), page_size=PAGE).run()
+    assert pipeline.ids() == [*range(1, ROWS + 1)]
+    pipeline.run("--since", "2013-01-01T06:00:00Z", "--until", "2013-01-01T07:00:00Z")
+    assert pipeline.ids() == [*range(1, ROWS + 1), 4, 5, 6, 7]
+    assert "0 records" in pipeline.run().stdout
+    recorded = pipeline.bizon("source", "test", "config.yml", "--record", "tape")
+    assert recorded.stdout.count("\nok ") > 15
+    with sqlite3.connect(database) as emptied:  # a replay asks nobody
+        emptied.execute("DELETE FROM flights")
+    emptied.close()
+    replayed = pipeline.bizon("source", "test", "config.yml", "--replay", "tape")
+    assert replayed.stdout == recorded.stdout
+
+
+@pytest.mark.matrix(share=3, pool="sources")
 class TestFlights(SourceConformance):
     source_class = load_custom_source(EXAMPLE / "flights_source.py")
     not_applicable: ClassVar = {

@@ -9,8 +9,7 @@ from standins.rest.server import Reply, by_cursor, by_offset, by_page, items
 
 from bizon.common.errors.errors import SourceFetchError, StoppedError
 from bizon.common.waiting import ends_with
-from bizon.connectors.sources.rest.src.ahead import Ahead
-from bizon.connectors.sources.rest.src.pace import EvenPace, pace_of
+from bizon.source.pace import EvenPace
 
 MANY = [str(number) for number in range(1, 41)]
 PAGE = {"pages": {"type": "page", "param": "page"}}
@@ -71,7 +70,7 @@ def test_a_source_that_is_closed_leaves_no_request_waiting(api):
     http = {"concurrency": 4, "retries": {"retry_after_max": None}}
     source = opened(block(api, PAGE, http=http))
     source.get(source.get({}).next_pagination)
-    threads = [each for each in threading.enumerate() if each.name.startswith("rest")]
+    threads = [each for each in threading.enumerate() if each.name.startswith("bizon-ahead")]
     assert threads
     source.close()
     for each in threads:
@@ -91,46 +90,6 @@ def test_a_run_that_must_end_ends_the_waits_of_all_threads(api):
         third = source.get(second).next_pagination
         with pytest.raises(StoppedError):
             source.get(third)
-
-
-def test_no_more_requests_are_under_way_than_allowed():
-    running, most, lock = set[int](), [0], threading.Lock()
-
-    def fetch(token):
-        with lock:
-            running.add(token)
-            most[0] = max(most[0], len(running))
-        with lock:
-            running.discard(token)
-        return token
-
-    ahead = Ahead(3)
-    assert [ahead.get("list", token, fetch, lambda token: token + 1) for token in range(1, 50)] == list(range(1, 50))
-    assert most[0] <= 3
-    ahead.close()
-
-
-def test_a_rate_spaces_requests_out():
-    now = [0.0]
-    sleeps: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        sleeps.append(seconds)
-        now[0] += seconds
-
-    pace = EvenPace(5, clock=lambda: now[0], sleep=sleep)
-    for _ in range(11):
-        pace.wait(None)
-    assert now[0] == pytest.approx(2)
-    pace.hold(10)
-    pace.wait(None)
-    assert now[0] == pytest.approx(12)
-
-
-def test_sources_of_one_api_share_their_rate():
-    one, same, other = pace_of("https://a", 5), pace_of("https://a", 5), pace_of("https://b", 5)
-    assert one is same
-    assert one is not other
 
 
 def test_every_attempt_keeps_the_pace(api, monkeypatch):

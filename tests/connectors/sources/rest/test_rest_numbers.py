@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from connectors.sources.rest.conftest import block, records_of
+from connectors.sources.rest.conftest import block, opened, records_of
 from standins.rest.server import Reply
 
 from bizon.connectors.sources.rest.src.progress import _digest
@@ -78,6 +78,48 @@ def test_a_cursor_goes_back_with_the_text_it_had(api, pages):
     api.routes["/items"] = lambda asked: Reply(last if asked.params else first)
     assert len(records_of(block(api, {"pages": pages}))) == 1
     assert [asked.params for asked in api.served][-1] == {"after": "17.10"}
+
+
+@pytest.mark.parametrize("number", ["1.10", "12345678901234567890", "123456789012345678901234567890", "-0.10", "1e400"])
+@pytest.mark.parametrize("style", ["cursor", "keyset"])
+def test_a_number_in_a_body_is_the_one_that_was_sent_after_a_restart_too(api, style, number):
+    """It was a float: the API got 1.1, 1.2345678901234567e19, or nothing that is JSON."""
+    pages = {"type": style, "where": "json", "param": "page.after"}
+    pages |= {"next": "next"} if style == "cursor" else {"key": "at"}
+    first, last = f'{{"items":[{{"id":1,"at":{number}}}],"next":{number}}}', '{"items":[],"next":null}'
+    api.routes["/items"] = lambda asked: Reply((last if "page" in asked.params else first).encode())
+    assert len(records_of(block(api, {"method": "POST", "json": {"size": 10}, "pages": pages}))) == 1
+    asked = api.served[-1]
+    assert asked.body.decode() == f'{{"size": 10, "page": {{"after": {number}}}}}'
+    assert asked.headers["content-type"] == "application/json"
+
+
+def test_two_cursors_that_differ_in_a_digit_beyond_a_float_are_two_pages(api):
+    pages = {"type": "cursor", "where": "json", "param": "after", "next": "next"}
+    tokens = ["0.1000000000000000055", "0.1000000000000000056", "null"]
+    answers = iter(f'{{"items":[{{"id":{number}}}],"next":{token}}}' for number, token in enumerate(tokens))
+    api.routes["/items"] = lambda asked: Reply(next(answers).encode())
+    assert len(records_of(block(api, {"method": "POST", "pages": pages}))) == 3
+
+
+@pytest.mark.parametrize("number", ["1.10", "12345678901234567890", "123456789012345678901234567890"])
+def test_a_body_has_the_number_of_the_parent_as_it_was_sent_after_a_restart_too(api, number):
+    answering(api, f'[{{"id":1,"code":{number}}}]'.encode(), path="/shops")
+    answering(api, b'{"items":[{"id":7}]}')
+    shops = {"path": "/shops"}
+    body = {"shop": "{parent.code}", "text": "of {parent.code}"}
+    items = {"path": "/items", "method": "POST", "json": body, "parent": {"stream": "shops"}, "records": "items"}
+    records_of(block(api, {}, endpoints={"shops": shops, "items": items}))
+    assert api.served[-1].body.decode() == f'{{"shop": {number}, "text": "of {number}"}}'
+
+
+def test_a_cursor_of_an_older_checkpoint_is_sent_as_it_was_kept(api):
+    answering(api, b'{"items":[],"next":null}')
+    pages = {"type": "cursor", "param": "after", "next": "next"}
+    opened(block(api, {"pages": pages})).get(
+        {"window": [None, None], "page": "17.10", "past": [1, 1, 0, None, None, "17.10"]}
+    )
+    assert api.served[-1].params == {"after": "17.10"}
 
 
 def test_pages_that_differ_in_a_digit_beyond_a_float_are_two_pages():

@@ -1,11 +1,13 @@
 """Windows of a history as partitions: the suite's behaviours, and where there are none."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from connectors.sources.rest.conftest import block
 from connectors.sources.rest.test_rest_windows import endpoint, serve
 
+from bizon.common.clock import fixed_at
+from bizon.connectors.sources.rest.src import windows
 from bizon.connectors.sources.rest.src.config import RestSourceConfig
 from bizon.connectors.sources.rest.src.source import RestSource
 from bizon.engine.engine import load_config_dict
@@ -28,11 +30,21 @@ def history(api, **incremental):
 
 
 class TestWindows(PartitionBehaviours):
+    """Partitions of three windows each. The clock stands still: windows up to today are more of them each day."""
+
     @pytest.fixture
-    def subject(self, api):
+    def subject(self, api, monkeypatch):
         serve(api)
+        monkeypatch.setattr(windows, "_MOST_PARTS", 4)
         pipeline = {"name": "suite", "source": history(api), "destination": {"name": "logger"}}
-        return Subject(load_config_dict(pipeline))
+        with fixed_at(datetime(2024, 6, 10, tzinfo=UTC)):
+            yield Subject(load_config_dict(pipeline))
+
+    def test_a_partition_has_several_windows(self, subject):
+        with subject.opened() as source:
+            first, *_, last = [plan["window"] for plan in source.get_partitions()]
+        assert [end[:10] for end in first] == ["2024-04-27", "2024-05-12"]
+        assert last[1] is None
 
 
 def test_the_windows_of_a_history_meet_and_the_last_one_is_open(api):

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -69,6 +70,13 @@ class Reading:
         self.timestamps += frame["timestamp"].to_list()
         self.paginations.append(page.next_pagination)
         self.state = page.next_state
+
+
+def settle() -> None:
+    """Wait until a window includes what was written before this call: it ends at a whole second, at least one before
+    the run."""
+    now = time.time()
+    time.sleep(int(now) + 2.1 - now)
 
 
 def incremental_state(state: Json, last_run: datetime | None = None, until: datetime | None = None) -> Any:

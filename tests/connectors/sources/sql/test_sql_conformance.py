@@ -1,13 +1,12 @@
 """The sql source keeps the contract of sources: in a SQLite file, in DuckDB, in PostgreSQL and in MariaDB."""
 
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
 import pytest
-from connectors.sources.sql.sql_kit import created, postgres_url, sqlite_file
+from connectors.sources.sql.sql_kit import created, postgres_url, settle, sqlite_file
 from mariadb import MariaDb
 from postgres import Place
 
@@ -20,7 +19,6 @@ TABLE = "CREATE TABLE items (id INTEGER PRIMARY KEY, name VARCHAR(100), updated_
 EMPTY = "CREATE TABLE empty_items (id INTEGER PRIMARY KEY)"
 ROWS = [(number, f"name {number}", f"2024-05-{number // 2 + 1:02d} 10:00:00") for number in range(1, 12)]
 CHANGED = ("3", "7")
-TO_A_SECOND = 2.1  # seconds; windows end at whole ones, and a second before now in PostgreSQL
 
 
 class SqlSuite(SourceConformance):
@@ -53,7 +51,7 @@ class TestSqliteThatChanges(TestSqlite):
     def change(self, config: dict[str, Any]) -> Collection[str]:
         path = Path(config["url"].removeprefix("sqlite:///"))
         sqlite_file(path, f"UPDATE items SET updated_at = CURRENT_TIMESTAMP WHERE id IN ({', '.join(CHANGED)})")
-        time.sleep(TO_A_SECOND)
+        settle()
         return CHANGED
 
     not_applicable: ClassVar = {
@@ -95,7 +93,7 @@ class TestPostgresThatChanges(TestPostgres):
 
     def change(self, config: dict[str, Any]) -> Collection[str]:
         self.place.rows(f"UPDATE items SET updated_at = now() WHERE id IN ({', '.join(CHANGED)})")
-        time.sleep(TO_A_SECOND)
+        settle()
         return CHANGED
 
     not_applicable = TestSqliteThatChanges.not_applicable

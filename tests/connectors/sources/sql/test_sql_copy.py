@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postgres import Place
 
+from bizon.connectors.sources.sql.src import copied, postgres_copying
 from bizon.connectors.sources.sql.src.copied import unescaped
 
 HOSTILE = [
@@ -63,10 +64,25 @@ def test_a_server_without_copy_gives_the_same_pages(
     def refused(*_: object, **__: object) -> None:
         raise psycopg.errors.FeatureNotSupported("COPY is not supported")
 
-    copied = pages(filled, primary_key=key)
-    assert sum(len(page[0]) for page in copied) == len(HOSTILE) + 1
+    by_copy = pages(filled, primary_key=key)
+    assert sum(len(page[0]) for page in by_copy) == len(HOSTILE) + 1
     monkeypatch.setattr(psycopg.Cursor, "copy", refused)
-    assert copied == pages(filled, primary_key=key)
+    assert by_copy == pages(filled, primary_key=key)
+
+
+def test_rows_in_several_blocks_give_the_same_pages(filled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pages(filled)
+    for module in (copied, postgres_copying):
+        monkeypatch.setattr(module, "AT_ONCE", 3)
+    assert pages(filled) == whole
+
+
+def test_the_next_page_is_read_while_a_page_becomes_json(filled: Place) -> None:
+    with closing(source_of(url=postgres_url(filled), stream="t", page_size=7)) as source:
+        second = source.get(source.get({}).next_pagination)
+        assert [json.loads(token)["after"] for token in source._opened._reader._ahead._waiting] == [
+            second.next_pagination["after"]
+        ]
 
 
 def test_a_timestamp_is_read_from_the_cursor(filled: Place) -> None:

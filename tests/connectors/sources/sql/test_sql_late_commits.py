@@ -1,7 +1,6 @@
 """Rows of transactions that began earlier and commit later are not lost in PostgreSQL, each comes once."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -9,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from connectors.sources.sql.sql_kit import Reading, created, postgres_url
+from connectors.sources.sql.sql_kit import Reading, created, postgres_url, settle
 from postgres import Place
 
 from bizon.common.errors.errors import SourceFetchError
@@ -17,7 +16,6 @@ from bizon.connectors.sources.sql.src import postgres_transactions
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-TO_SETTLE = 2.1  # seconds; a window ends at a whole second, at least one before now
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, seq bigserial, at {kind} DEFAULT now())"
 
 
@@ -60,15 +58,15 @@ class Pipeline:
 
 def test_a_transaction_that_began_earlier_and_commits_later(place: Place, early: Connection) -> None:
     """`updated_at > max(updated_at)` loses row 2, which was there last and has the older time."""
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline = Pipeline(place)
     assert pipeline.run() == ["1"]
     early.execute("INSERT INTO t (id) VALUES (2)")
     place.rows("INSERT INTO t (id) VALUES (3)")
-    time.sleep(TO_SETTLE)
+    settle()
     assert pipeline.run() == []
     early.commit()
-    time.sleep(TO_SETTLE)
+    settle()
     assert pipeline.run() == ["2", "3"]
     assert pipeline.run() == []
 
@@ -76,26 +74,26 @@ def test_a_transaction_that_began_earlier_and_commits_later(place: Place, early:
 def test_a_transaction_that_has_not_written_yet_when_the_run_looks(place: Place, early: Connection) -> None:
     early.execute("SELECT now()")
     place.rows("INSERT INTO t (id) VALUES (3)")
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline = Pipeline(place)
     pipeline.run()
     early.execute("INSERT INTO t (id) VALUES (2)")
     early.commit()
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline.run()
     assert sorted(pipeline.found) == ["1", "2", "3"]
 
 
 def test_an_update_that_commits_late(place: Place, early: Connection) -> None:
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline = Pipeline(place)
     pipeline.run()
     early.execute("UPDATE t SET at = now() WHERE id = 1")
-    time.sleep(TO_SETTLE)
+    settle()
     place.rows("INSERT INTO t (id) VALUES (2)")
     pipeline.run()
     early.commit()
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline.run()
     assert sorted(pipeline.found) == ["1", "1", "2"]
 
@@ -105,11 +103,11 @@ def test_a_stream_without_a_key(place: Place, early: Connection) -> None:
     pipeline = Pipeline(place)
     pipeline.block["fresh"] = False
     early.execute("INSERT INTO t (id) VALUES (2)")
-    time.sleep(TO_SETTLE)
+    settle()
     place.rows("INSERT INTO t (id) VALUES (3)")
     first = Reading(**pipeline.block)
     early.commit()
-    time.sleep(TO_SETTLE)
+    settle()
     second = Reading(state=first.state, **pipeline.block)
     assert sorted(first.column("id") + second.column("id")) == [1, 2, 3]
 
@@ -122,14 +120,14 @@ def test_times_without_a_zone_are_in_the_zone_of_the_database(postgres: Place) -
     with closing(postgres.connect()) as writer:
         writer.execute("SET TimeZone = 'America/New_York'")
         writer.execute("INSERT INTO t (id) VALUES (1)")
-        time.sleep(TO_SETTLE)
+        settle()
         assert pipeline.run() == ["1"]
         writer.autocommit = False
         writer.execute("INSERT INTO t (id) VALUES (2)")
-        time.sleep(TO_SETTLE)
+        settle()
         assert pipeline.run() == []
         writer.commit()
-    time.sleep(TO_SETTLE)
+    settle()
     assert pipeline.run() == ["2"]
 
 
@@ -186,18 +184,18 @@ def test_a_role_that_does_not_see_open_transactions_is_an_error(
         Pipeline(stranger).run()
     place.rows(f"GRANT pg_read_all_stats TO {stranger.username}")
     place.rows("INSERT INTO t (id) VALUES (3)")
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline = Pipeline(stranger)
     pipeline.run()
     early.commit()
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline.run()
     assert sorted(pipeline.found) == ["1", "2", "3"]
 
 
 def test_with_a_lookback_such_a_role_may_read(stranger: Place, early: Connection, capfd: Any) -> None:
     early.execute("INSERT INTO t (id) VALUES (2)")
-    time.sleep(TO_SETTLE)
+    settle()
     pipeline = Pipeline(stranger, lookback="1m")
     assert pipeline.run() == ["1"]
     early.commit()

@@ -1,13 +1,12 @@
 """Incremental runs: windows that meet, by times, numbers and texts; nulls; lookback; windows of the past."""
 
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from connectors.sources.sql.sql_kit import Reading, incremental_state, source_of, sqlite_file
+from connectors.sources.sql.sql_kit import Reading, incremental_state, settle, source_of, sqlite_file
 from connectors.sources.sql.test_sql_pages import Database
 from connectors.sources.sql.test_sql_pages import database as database  # a fixture
 from mariadb import MariaDb
@@ -16,7 +15,6 @@ from bizon.common.errors.errors import SourceFetchError
 
 pytestmark = pytest.mark.matrix(share=3)
 
-TO_SETTLE = 2.1  # seconds
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, seen {kind}, n INTEGER)"
 STAMPS = {"sqlite": "TEXT", "duckdb": "TIMESTAMPTZ", "postgresql": "TIMESTAMPTZ", "mariadb": "DATETIME"}
 
@@ -43,7 +41,7 @@ def test_windows_of_times_meet(database: Database) -> None:
     now = ago(0)
     database[1](f"INSERT INTO t VALUES (6, '{now}', 6)")
     database[1](f"UPDATE t SET seen = '{now}' WHERE id = 2")
-    time.sleep(TO_SETTLE)
+    settle()
     second = Reading(state=first.state, **incremental(url))
     assert second.ids == ["2", "6"]
     assert Reading(state=second.state, **incremental(url)).ids == []
@@ -69,7 +67,7 @@ def test_an_empty_table_leaves_everything_to_the_next_run(database: Database) ->
         empty = Reading(**block)
         assert empty.ids == []
         run("INSERT INTO t VALUES (1, CURRENT_TIMESTAMP, 1)")
-        time.sleep(TO_SETTLE)
+        settle()
         assert Reading(state=empty.state, **block).ids == ["1"]
         run("DELETE FROM t")
 
@@ -82,7 +80,7 @@ def test_a_window_keeps_its_end_when_a_run_is_resumed(database: Database) -> Non
             page = source.get({})
         later = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         database[1](f"INSERT INTO t VALUES (9, '{later}', 9)")
-        time.sleep(TO_SETTLE)
+        settle()
         with closing(source_of(**block)) as source:
             ids = list(page.records.ids)
             while page.next_pagination:

@@ -2,7 +2,8 @@
 
 Several starts may believe that staging is theirs: one that was frozen, and the one that has taken over from it. Labels
 of the staging table name the right one: a start claims the table with its fence (``ResumePoint.fence``) before it does
-anything else, and BigQuery refuses a change of labels when another start has changed them first (ETag).
+anything else, and BigQuery refuses a change of labels when another start has changed them first (ETag). The workers of
+a joined job claim it alike, for the job (``ResumePoint.of_job``).
 
 A script removes the table, or publishes from it, and compares the label first: the script of a start that wakes up too
 late does nothing. BigQuery compares and acts in one job.
@@ -37,8 +38,9 @@ class StagingClaim:
         self._fence = (0, 0)
         self.is_new = False
 
-    def take(self, resume: "ResumePoint", target: Target, like: bigquery.Table | None) -> None:
-        """Claim the table; create it if there is none (``is_new``), partitioned like ``like``.
+    def take(self, resume: "ResumePoint", target: Target, like: bigquery.Table | None, *, afresh: bool = False) -> None:
+        """Claim the table; create it if there is none (``is_new``), partitioned like ``like``. ``afresh``: recreate one
+        of an older job, for a claim that others of this job share: it cannot be emptied once they write.
 
         Raises DestinationConnectionError for any other table than staging of this pipeline, and OvertakenError in a
         superseded start.
@@ -54,6 +56,11 @@ class StagingClaim:
             self._check_owner(found)
             if self._is_superseded_by(found):
                 raise OvertakenError(self._job_id)
+            if self._is_mine(found):
+                return
+            if afresh and _FENCE in found.labels:
+                self._drop(found)
+                continue
             with suppress(exceptions.NotFound):
                 if self._tables.relabel(found, self._labels) is not None:
                     return  # else another start was faster
@@ -67,8 +74,11 @@ class StagingClaim:
 
     def fenced(self, script: str) -> str:
         """A script that does nothing, and fails, unless the table is claimed by this start."""
+        return self._fenced_by(self._labels[_FENCE], script)
+
+    def _fenced_by(self, fence: str, script: str) -> str:
         project, dataset, name = self.table_id.rsplit(".", 2)
-        label = f'"{_FENCE}", "{self._labels[_FENCE]}"'
+        label = f'"{_FENCE}", "{fence}"'
         return (
             f"ASSERT EXISTS (SELECT 1 FROM `{project}.{dataset}`.{_OPTIONS} WHERE table_name = '{name}' "
             f"AND option_name = 'labels' AND STRPOS(option_value, '{label}') > 0) "
@@ -99,6 +109,12 @@ class StagingClaim:
                 continue
             return
         raise self._contested() from refused
+
+    def _drop(self, found: bigquery.Table) -> None:
+        """Remove the table of an older start, unless somebody claims it meanwhile."""
+        script = self._fenced_by(found.labels[_FENCE], f"DROP TABLE IF EXISTS `{self.table_id}`;")
+        with suppress(exceptions.BadRequest):
+            self._tables.query(script, repeats=False)
 
     @property
     def _labels(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from bizon.connectors.destinations.bigquery.src.background_loads import Backgrou
 from bizon.connectors.destinations.bigquery.src.content import Content
 from bizon.connectors.destinations.bigquery.src.loads import Loads
 from bizon.connectors.destinations.bigquery.src.locations import check_bucket
+from bizon.connectors.destinations.bigquery.src.object_parts import PartOfObjects
 from bizon.connectors.destinations.bigquery.src.object_staging import ObjectStaging
 from bizon.connectors.destinations.bigquery.src.objects import Objects
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
@@ -99,7 +100,7 @@ class BigQueryDestination(BigQueryStagedDestination):
             self._objects.remove_earlier_starts(resume.epoch)
 
     def _open(self, resume: "ResumePoint") -> None:
-        self._objects.begin(resume.job_created_us)
+        self._objects.begin(resume.job_created_us, resume.partition)
         super()._open(resume)
 
     def _take_over(self, resume: "ResumePoint") -> None:
@@ -112,7 +113,10 @@ class BigQueryDestination(BigQueryStagedDestination):
         staged = self._staged_target(wanted)
         written = self._target(self.default_destination_id).schema
         loaded = staged._replace(schema=narrowed(staged.schema, written))
-        return ObjectStaging(self._tables, self._loads, self._objects, self._claim, staged, loaded)
+        kind = PartOfObjects if self._is_part else ObjectStaging
+        return kind(
+            self._tables, self._loads, self._objects, self._claim, staged, loaded, like=self._final, epoch=self._epoch
+        )
 
     def _staged_target(self, wanted: "Target") -> "Target":
         return wanted._replace(table_id=self.temp_table_id)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
     from bizon.destination.column_types import ColumnType
     from bizon.destination.models import CommittedBatch
-    from bizon.destination.typed_batch import Plan
+    from bizon.destination.typed_batch import Plan, There
 
 Fields = Sequence[bigquery.SchemaField]
 
@@ -49,6 +49,11 @@ class InferredTables(TypedOutputs):
         """The table as it is now."""
         self._there[table] = found.schema
         self.look_again(table, kinds_of(found.schema))
+
+    def followed(self, table: str, there: Fields) -> "There":
+        """The columns that are known of a table, with the types to which others have widened them. ``there``: the
+        columns of the staging table that they share."""
+        return self.follow(table, kinds_of(there))
 
     def target(self, table: str) -> Target:
         """A table as it should be, by what is known of it."""

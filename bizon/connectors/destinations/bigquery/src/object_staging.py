@@ -29,7 +29,8 @@ _URIS_AT_ONCE = 10_000  # what one load job takes
 
 
 class ObjectStaging:
-    """The staging table of one job, ``target``. ``loaded``: the same with only the columns of the objects."""
+    """The staging table of one job, ``target``. ``loaded``: the same with only the columns of the objects. ``like``:
+    the final table. ``epoch``: of this start."""
 
     def __init__(
         self,
@@ -39,6 +40,8 @@ class ObjectStaging:
         claim: "StagingClaim",
         target: "Target",
         loaded: "Target",
+        like: bigquery.Table | None,
+        epoch: int,
     ) -> None:
         self._tables = tables
         self._loads = loads
@@ -46,15 +49,14 @@ class ObjectStaging:
         self._claim = claim
         self.target = target
         self.loaded = loaded
-        self._like: bigquery.Table | None = None
+        self._like = like
         self._receipt: dict[str, Any] | None = None
         self._rows: int | None = None
-        self._epoch = 1
+        self._epoch = epoch
         self._rebuilds = 0
 
     def trim(self, resume: "ResumePoint", like: bigquery.Table | None) -> None:
         """Make the table hold exactly the committed rows. Raises DestinationError when some are missing."""
-        self._like, self._epoch = like, resume.epoch
         self._objects.remove_older_jobs()
         parts = self._checked(resume.committed)
         names = {part.name for part in parts}
@@ -82,12 +84,11 @@ class ObjectStaging:
 
     def write(self, part: Part, content: bytes, background: "BackgroundLoads | None") -> None:
         """Add the rows of a batch; returns once they are in the table or, with ``background``, in the bucket."""
-        stored = self._objects.write(part, content)
+        self._store(part, content)
         if background is None:
             self._loads.load([part], self.loaded, part.label)
         else:
             background.add(part)
-        self._receipt = {"object": part.name, "bytes": stored.size, "crc32c": stored.crc32c}
 
     def receipt(self) -> Mapping[str, Any] | None:
         """The receipt of the last write."""
@@ -109,9 +110,15 @@ class ObjectStaging:
         return Staged(self.target.table_id, schema, self._rows)
 
     def remove(self) -> None:
-        """Remove the table and the objects: the rows are published."""
+        """Remove the table and the objects: the rows are published. Frozen workers of older jobs may have added
+        some."""
         self._claim.remove()
         self._objects.remove_job()
+        self._objects.remove_older_jobs()
+
+    def _store(self, part: Part, content: bytes) -> None:
+        stored = self._objects.write(part, content)
+        self._receipt = {"object": part.name, "bytes": stored.size, "crc32c": stored.crc32c}
 
     def _fit(self, there: bigquery.Table) -> None:
         self._tables.fit(there, self.target)

@@ -1,6 +1,7 @@
 """Objects in the bucket: rows that wait to be loaded, and the truth about the content of staging.
 
-An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``.
+An object is named ``<source>/<stream>/<pipeline>/<created>-<job>/<epoch>-<load>-<from>-<to>-<table>.<format>``. The
+objects of a part of a joined job are in a folder of that, ``part-<number>/``, and their epoch is the part's.
 ``created``: when the job was created, in microseconds since 1970. ``epoch``: the start of the job that wrote it.
 ``load``: the load job that takes it, named by its first page. ``from`` and ``to``: the pages it holds. The names are
 ordered: a start removes objects of older jobs and of earlier starts of its own job. So a frozen start that wakes up
@@ -36,14 +37,17 @@ class Objects:
         self._pipeline = f"{source}/{stream}/{metadata.owner.mark}/"
         self._job_id = metadata.job_id
         self._created_us = 0
+        self._folder = ""
 
     @property
     def _job(self) -> str:
-        return f"{self._pipeline}{self._created_us:016d}-{self._job_id}/"
+        return f"{self._pipeline}{self._created_us:016d}-{self._job_id}/{self._folder}"
 
-    def begin(self, created_us: int) -> None:
-        """Note when the job was created, in microseconds since 1970."""
+    def begin(self, created_us: int, part: int | None = None) -> None:
+        """Note when the job was created, in microseconds since 1970. ``part``: only the objects of this part of the job
+        are meant from now on."""
         self._created_us = created_us
+        self._folder = "" if part is None else f"part-{part}/"
 
     def check(self) -> None:
         """List the bucket, which needs the permissions that a run needs."""

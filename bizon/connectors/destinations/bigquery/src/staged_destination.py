@@ -10,7 +10,7 @@ import polars as pl
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.base import BigQueryFamilyDestination
 from bizon.connectors.destinations.bigquery.src.claim import StagingClaim
 from bizon.connectors.destinations.bigquery.src.publish import Staged, publishing
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.inferred_tables import InferredTables
     from bizon.connectors.destinations.bigquery.src.tables import Target
     from bizon.connectors.destinations.bigquery.src.typed_values import TypedRows
+
+_TRIES = 5  # of a batch, while other parts add columns, too
 
 
 class StagingTable(Staging, Protocol):
@@ -49,13 +51,16 @@ class StagingTable(Staging, Protocol):
 
 class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
     """In sync modes full_refresh and incremental, rows wait in a staging table. Its labels are the fence, see
-    ``claim.py``. One BigQuery job publishes, and is done once."""
+    ``claim.py``. One BigQuery job publishes, and is done once. The parts of a joined job share the staging table; their
+    receipts tell their rows apart."""
 
     config: "StagingDetails"
+    single_writer = False
     _staging: StagingTable
     _final: bigquery.Table | None = None
     _published = False
     _is_behind = False  # staging lacks columns of the last batch
+    _is_part = False  # other workers stage, too
 
     @property
     def temp_table_id(self) -> str:
@@ -92,14 +97,27 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         return self._final is not None and self._labels.has_rows_in(self._final)
 
     def _take_over(self, resume: ResumePoint) -> None:
+        self._claim.take(resume, self._staged_target(self._begun(resume)), self._final)
+        is_complete = resume.exhausted or resume.parts > 0
+        self._published = is_complete and self._jobs.is_done(self._publish_name)
+
+    def _take_part(self, resume: ResumePoint) -> None:
+        published = None if self._final is None else self._labels.publication(self._final)
+        is_late = published is not None and published.created_us >= resume.job_created_us
+        if published is not None and is_late and self._knows(published.job_id):
+            raise OvertakenError(resume.job_id)
+        self._is_part = True
+        self._claim.take(resume.of_job, self._staged_target(self._begun(resume)), self._final, afresh=True)
+
+    def _begun(self, resume: ResumePoint) -> "Target":
+        """Open staging. Returns the table once it is published."""
         if self._final is not None:
             self._tables.check_partitioning(self._final)
         if self._inferred is not None:
             self._inferred.see(self.default_destination_id, self._final, resume.committed)
         wanted = self._wanted(self._final)
         self._staging = self._open_staging(wanted)
-        self._claim.take(resume, self._staged_target(wanted), self._final)
-        self._published = resume.exhausted and self._jobs.is_done(self._publish_name)
+        return wanted
 
     def _is_published(self) -> bool:
         return self._published
@@ -110,7 +128,7 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         yield
 
     def _trim(self, resume: ResumePoint) -> None:
-        if self._final is not None:
+        if self._final is not None and not self._is_part:
             self._finals.claim(self._final)
         self._staging.trim(resume, self._final)
 
@@ -135,14 +153,25 @@ class BigQueryStagedDestination(StagedDestination, BigQueryFamilyDestination):
         if self._in_place:
             return super()._typed(inferred, table, rows)
         inferred.begin_batch(self.batch)
-        found = inferred.typed(table, rows, self._staging.columns)
-        self._is_behind |= found.grows
+        for left in reversed(range(_TRIES if self._is_part else 1)):
+            known = inferred.followed(table, self._staging.columns()) if self._is_part else None
+            found = inferred.typed(table, rows, self._staging.columns)
+            self._is_behind |= found.grows
+            try:
+                self._grow()
+                break
+            except DestinationError:  # another part has just added a column of this name, of another type
+                if known is None or not left:
+                    raise
+                inferred.go_back(table, known)
+        return found
+
+    def _grow(self) -> None:
         if self._is_behind:
             self._settle()
             wanted = self._wanted(self._final)
             self._staging.grow(self._staged_target(wanted), wanted)
             self._is_behind = False
-        return found
 
     def _settle(self) -> None:
         """Wait for rows in flight, before staging gets other columns."""

@@ -1,10 +1,11 @@
 """Staging of a job: a table whose rows carry the mark of the write that brought them.
 
 Each try of a write has its own mark, ``<job>-<epoch>-<try>``: a digest of the job's id, the start of the job that wrote
-it, and the number of the try. The receipt of each batch is the mark of the try that succeeded, and only rows with these
-marks are published. Rows of a try that failed half-way, of a batch torn by a crash, of an abandoned job, or of a
-superseded start stay in the table and are never selected. So the table is replaced only when its columns no longer fit
-the job.
+it, and the number of the try. In a joined job it is ``<job>-p<part>-<epoch>-<try>``, with the epoch of the part. The
+receipt of each batch is the mark of the try that succeeded, and only rows with these marks are published. Rows of a try
+that failed half-way, of a batch torn by a crash, of an abandoned job, or of a superseded start stay in the table and
+are never selected. So the table is replaced only when its columns no longer fit the job, and never by the worker of a
+part.
 """
 
 import hashlib
@@ -42,7 +43,8 @@ class MarkedStaging:
 
     def trim(self, resume: "ResumePoint", like: bigquery.Table | None) -> None:
         """Check that the committed rows are there; other rows do not matter. Raises DestinationError."""
-        self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{resume.epoch}"
+        part = "" if resume.partition is None else f"p{resume.partition}-"
+        self._start = f"{hashlib.sha256(resume.job_id.encode()).hexdigest()[:_DIGEST]}-{part}{resume.epoch}"
         self._check(resume.committed)
         there = self._tables.find(self.table.table_id)
         if there is None or self._claim.is_new:
@@ -50,7 +52,7 @@ class MarkedStaging:
         try:
             self._tables.fit(there, self.table)  # by columns that the final table has gained since
         except DestinationError:
-            if resume.last_iteration is not None:
+            if resume.last_iteration is not None or resume.partition is not None:
                 raise
             self._claim.replace(self.table, like)
 

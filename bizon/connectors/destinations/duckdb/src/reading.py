@@ -67,7 +67,10 @@ class DuckdbReader(TableReader):
     def query(self, sql: str, limit: int) -> Answer:
         """DuckDB stops when it has the rows."""
         try:
-            found = self._raw.sql(sql)
+            count = len(self._raw.extract_statements(sql))
+            if count > 1:
+                raise NotReadError(f"the SQL has {count} statements, and the answer to one is shown: write one")
+            found = self._raw.sql(sql) if count else None
             if found is None:
                 raise NotReadError("the SQL returns nothing to show")
             fields = [Field(name, str(kind)) for name, kind in zip(found.columns, found.types, strict=True)]

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from bizon.destination.readable import TableReader
 
 _BYTES_AT_ONCE = 3_000_000  # rendered in memory at once; more than this falls out of the processor's cache
-_ROWS_PER_GROUP = 32_768  # Polars encodes a group in memory as a whole
+_ROWS_PER_GROUP = 32_768
+_BYTES_PER_GROUP = 4_000_000  # Polars encodes groups in memory as a whole, some at once
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
 
 
@@ -33,7 +34,8 @@ def write_rows(frame: pl.DataFrame, format: FileFormat, target: BinaryIO) -> Non
     """Write a frame. NDJSON and CSV: timestamps are RFC 3339 text in UTC with microseconds, decimals are numbers with
     all digits. Parquet: zstd, native types."""
     if format is FileFormat.PARQUET:
-        frame.write_parquet(target, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+        rows = max(1, min(_ROWS_PER_GROUP, frame.height * _BYTES_PER_GROUP // max(1, frame_bytes(frame))))
+        frame.write_parquet(target, compression="zstd", compression_level=1, row_group_size=rows)
         return
     if format is FileFormat.CSV:
         write_csv_rows(frame, target)

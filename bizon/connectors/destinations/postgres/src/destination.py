@@ -37,6 +37,7 @@ class PostgresDestination(TypedTableDestination):
 
     config: PostgresDetailsConfig
     driver = psycopg
+    single_writer = False
     names = NameRules(LONGEST_NAME, "bytes")
     most_columns = _MOST_COLUMNS
     _session = 0

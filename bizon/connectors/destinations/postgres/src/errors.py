@@ -19,7 +19,8 @@ _PASSING = (
     "53300",  # too many connections
     "55P03",  # a lock was not available in time
 )
-_CREATED_TWICE = ("42P06", "42P07", "42710")  # a schema, a table, the type of the rows of a table
+_CREATED_TWICE = ("42P06", "42P07", "42710", "42701")  # a schema, a table, the type of its rows, a column
+_DEADLOCK = "40P01"
 _CATALOGUE = "pg_catalog"
 _REFUSED = ("FATAL:", "certificate")
 _MAY_PASS = ("the database system is ", "too many connections", "connection slots", "too many clients")
@@ -39,9 +40,10 @@ def is_transient(error: Exception) -> bool:
 
 
 def lost_a_race(error: psycopg.Error) -> bool:
-    """Whether another session has just created the same table or schema: ``IF NOT EXISTS`` does not wait for it."""
+    """Whether another session has just created the same schema, table or column: ``IF NOT EXISTS`` does not wait for
+    it, and two sessions that have both read a table wait for each other before they change it."""
     unique = isinstance(error, psycopg.errors.UniqueViolation) and error.diag.schema_name == _CATALOGUE
-    return unique or error.sqlstate in _CREATED_TWICE
+    return unique or error.sqlstate in (*_CREATED_TWICE, _DEADLOCK)
 
 
 def waited_in_vain(error: Exception) -> bool:

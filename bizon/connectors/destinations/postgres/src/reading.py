@@ -31,6 +31,12 @@ _COLUMNS = (
     "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
     "WHERE attrelid = ? AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
 )
+_TYPES = """
+SELECT pg_catalog.format_type(kind, size)
+FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.oid[]), pg_catalog.unnest(%s::pg_catalog.int4[]))
+    WITH ORDINALITY AS types (kind, size, place)
+ORDER BY place
+"""
 _NUMBERS = frozenset({"int2", "int4", "int8", "oid", "numeric", "float4", "float8"})
 _JSON = frozenset({"json", "jsonb"})
 
@@ -64,17 +70,26 @@ class PostgresReader(TableReader):
                         cursor.adapters.register_loader(kind, TextLoader)
                 with closing(cursor.stream(sql)) as rows:
                     texts = list(islice(rows, limit))
-                    found = cursor.description or ()
+                    found, result = cursor.description or (), cursor.pgresult
                 types = [cursor.adapters.types.get(column.type_code) for column in found]
-        except psycopg.ProgrammingError as error:
-            if error.sqlstate is None:  # it does not come from the server
+                sizes = [] if result is None else [result.fmod(place) for place in range(len(found))]
+        except psycopg.Error as error:
+            if error.sqlstate is None and not self._connection.broken:  # it does not come from the server
                 raise NotReadError("the SQL returns nothing to show") from error
             raise
         finally:
             self._connection.rollback()
         read = [_reader("" if info is None else info.name) for info in types]
-        fields = [Field(column.name, column.type_display) for column in found]
+        kinds = self._named([column.type_code for column in found], sizes)
+        fields = [Field(column.name, kind) for column, kind in zip(found, kinds, strict=True)]
         return Answer(fields, [cells(read, row) for row in texts])
+
+    def _named(self, types: Sequence[int], sizes: Sequence[int]) -> list[str]:
+        """The types as the server names them, also after a query that was broken off."""
+        with self._connection.cursor() as cursor:
+            found = [str(kind) for (kind,) in cursor.execute(_TYPES, (list(types), list(sizes)))]
+        self._connection.rollback()
+        return found
 
     @property
     def _quoted(self) -> str:

@@ -1,6 +1,5 @@
 """Files with one JSON object per line. Good lines are passed on as they are; nothing encodes them again."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from bizon.connectors.sources.files.src.line_shape import LineShape
 
 _BLANK = " \t\r"
-_AT_ONCE = 1_048_576  # bytes: parsing takes several times the memory of its text
+_AT_ONCE = 1_048_576  # bytes: reading and parsing them takes several times their memory
 
 
 class NdjsonReader:
@@ -27,14 +26,19 @@ class NdjsonReader:
         self._line = line  # lines before the position
 
     def read(self, size: int) -> Rows:
-        block = whole_lines(self._content, size, self._line)
-        self._content.consume(len(block))
-        return joined([self._rows(part) for part in _parts(block)])
+        step = min(size, _AT_ONCE)
+        found: list[Rows] = []
+        while not found or size >= step:
+            block = whole_lines(self._content, step, self._line)
+            self._content.consume(len(block))
+            found.append(self._rows(block))
+            size = size - len(block) if block else 0
+        return joined(found)
 
-    def _rows(self, part: bytes) -> Rows:
+    def _rows(self, block: bytes) -> Rows:
         first = self._line + 1
-        self._line += part.count(b"\n") + (not part.endswith(b"\n")) if part else 0
-        return self._quickly(part, first) or self._one_by_one(part.removesuffix(b"\n").split(b"\n"), first)
+        self._line += block.count(b"\n") + (not block.endswith(b"\n")) if block else 0
+        return self._quickly(block, first) or self._one_by_one(block.removesuffix(b"\n").split(b"\n"), first)
 
     def is_at_end(self) -> bool:
         return self._content.is_at_end()
@@ -76,19 +80,6 @@ class NdjsonReader:
             texts.append(text)
             ids.append(id_)
         return Rows(text_series("data", texts), text_series("id", ids), faults)
-
-
-def _parts(block: bytes) -> Iterator[bytes]:
-    """A block of whole lines in parts of whole lines; one part of an empty block."""
-    start = 0
-    while len(block) - start > _AT_ONCE:
-        end = block.find(b"\n", start + _AT_ONCE) + 1
-        if not end:
-            break
-        yield block[start:end]
-        start = end
-    if start < len(block) or not start:
-        yield block[start:]
 
 
 def _are_objects(lines: pl.Series) -> bool:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from bizon.common.secret import MASK
+from bizon.common.secret import MASK, registry
 from bizon.connectors.sources.rest.src.request import is_same_host
 from bizon.connectors.sources.rest.src.selector import selected
 from bizon.connectors.sources.rest.src.xml import XmlDocument, as_list
@@ -76,14 +76,13 @@ class Answer:
         return found
 
     def checked_link(self, url: str) -> str:
-        """A link to another page, without credentials, which each request gets again: checkpoints keep it. Raises
-        SourceFetchError when it leads to another host, which would get them."""
+        """A link to another page, without credentials in its query, which each request gets again: checkpoints keep it.
+        Raises SourceFetchError when it leads to another host, which would get them."""
         url = self._api.masked(url)
         parts = urlsplit(url)
         if not is_same_host(url, self._api.base_url):
             raise self.refused(f"the link to the next page leads to another host, {parts.hostname}")
         given = parse_qsl(parts.query, keep_blank_values=True)
-        if self._api.hidden.isdisjoint(name for name, _ in given):
-            return url
-        kept = [each for each in given if each[0] not in self._api.hidden]
-        return urlunsplit(parts._replace(query=urlencode(kept)))
+        received = registry.learned()
+        kept = [(name, value) for name, value in given if name not in self._api.hidden and value not in received]
+        return url if len(kept) == len(given) else urlunsplit(parts._replace(query=urlencode(kept)))

@@ -8,14 +8,13 @@ import requests
 
 from bizon.common.errors.errors import SourceError
 from bizon.common.safe_log import logger
-from bizon.common.waiting import is_in_time
+from bizon.common.waiting import is_in_time, stop_sign
 from bizon.connectors.sources.rest.src.answer import Answer, Api
 from bizon.connectors.sources.rest.src.answers import value_of
 from bizon.source.body import shown_url
 from bizon.source.session import CappedRetry, Session
 
 if TYPE_CHECKING:
-    from bizon.common.waiting import StopSign
     from bizon.connectors.sources.rest.src.endpoint_config import ErrorRule
     from bizon.connectors.sources.rest.src.request import Parts
     from bizon.source.body import Response
@@ -25,26 +24,19 @@ _NO_CONTENT = 204
 
 
 class Client:
-    """Used by one source, on the threads that fetch. ``sign`` ends waits."""
+    """Used by one source, on the threads that fetch."""
 
-    def __init__(
-        self,
-        session: Session,
-        api: Api,
-        retries: "HttpRetriesConfig",
-        sign: "StopSign",
-    ) -> None:
+    def __init__(self, session: Session, api: Api, retries: "HttpRetriesConfig") -> None:
         self._session = session
         self._api = api
         self._policy = CappedRetry.from_config(retries)
-        self._sign = sign
 
     def send(self, parts: "Parts", rules: Sequence["ErrorRule"], layout: str) -> Answer | str:
         """The page that a request asks for; or, where a rule says to skip it, the reason as a text.
 
         Raises SourceFetchError, an error of requests, and StoppedError when the run must end.
         """
-        for attempt in self._policy.attempts(self._sign, parts.method):
+        for attempt in self._policy.attempts(stop_sign(), parts.method):
             response, failure = self._sent(parts)
             value = None if response.status_code == _NO_CONTENT else self._value(response, failure, layout)
             answer = Answer(value, response, self._api)

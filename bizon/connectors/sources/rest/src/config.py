@@ -89,6 +89,13 @@ class RestSourceConfig(SourceConfig):
         """Whether the endpoint says how to ask for changes."""
         return self.endpoint.incremental is not None
 
+    @property
+    def window_overlap(self) -> float:
+        """The lookback of the endpoint, or else of the source."""
+        limits = self.endpoint.incremental
+        own = None if limits is None else limits.lookback
+        return own or self.incremental_lookback
+
     def pages_of(self, endpoint: EndpointConfig) -> Pages:
         """The paging of an endpoint: its own, or the usual one."""
         return endpoint.pages or self.defaults.pages or NoPages(type="none")

@@ -11,12 +11,13 @@ from bizon.connectors.sources.rest.src.styles import style_of
 from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows
 
 if TYPE_CHECKING:
-    from bizon.connectors.sources.rest.src.ahead import Ahead
     from bizon.connectors.sources.rest.src.answer import Answer
     from bizon.connectors.sources.rest.src.client import Client
     from bizon.connectors.sources.rest.src.endpoint_config import EndpointConfig
     from bizon.connectors.sources.rest.src.pages_config import PagesConfig
     from bizon.connectors.sources.rest.src.request import Parts
+    from bizon.connectors.sources.rest.src.tokens import Tokens
+    from bizon.source.ahead import Ahead
 
 Place = dict[str, Any]
 """Where to continue, as JSON; {} = at the beginning."""
@@ -33,10 +34,14 @@ NOBODY = Parent({}, {})
 """The parent of a list without a parent."""
 
 
+NOTHING = Found([], set())
+"""A page without records."""
+
+
 class Step(NamedTuple):
     """A page, and where to continue; None at the end."""
 
-    found: list[Found]
+    found: Found
     following: Place | None
 
 
@@ -54,8 +59,9 @@ class Lists:
         pages: "PagesConfig",
         rules: list[Any],
         client: "Client",
-        ahead: "Ahead",
+        ahead: "Ahead[Any, Answer | str]",
         build: Build,
+        tokens: "Tokens",
     ) -> None:
         self.maker = RecordMaker(stream, endpoint)
         self._skipped = 0
@@ -67,27 +73,30 @@ class Lists:
         self._client = client
         self._ahead = ahead
         self._build = build
+        self._kept: tuple[Any, Answer | str] | None = None
+        self._tokens = tokens
 
     def step(self, parent: Parent, place: Place, bounds: Bounds) -> Step:
         """One page of the list of a parent."""
         windows = Windows(self._endpoint.incremental, bounds)
         window = Window.from_json(place["window"]) if "window" in place else windows.first()
         if window is None:
-            return Step([], None)
-        token = place.get("page")
+            return Step(NOTHING, None)
+        page = place.get("page")
+        token = self._tokens.sent(page)
         answer = self._answer(parent, window, token)
         if isinstance(answer, str):
             self._skipped += 1
             logger.warning(f"endpoint '{self._stream}': skipped, {self._skipped} so far: {answer}")
-            return Step([], self._after(windows, window))
+            return Step(NOTHING, self._after(windows, window))
         items = answer.items(self._endpoint.records)
         total = answer.total(self._pages.total)
         cap = self._pages.cap
         if token is None and cap is not None and total is not None and total >= cap:
-            return Step([], {"window": self._half(windows, window, total, answer).as_json()})
-        following = self._style.following(token, answer, items)
-        progress = Progress.from_json(place.get("past")).after(answer, items, token, following, total)
-        found = [each for item in items if (each := self.maker.found(item, parent.included, window)) is not None]
+            return Step(NOTHING, {"window": self._half(windows, window, total, answer).as_json()})
+        following = self._tokens.kept(self._style.following(token, answer, items))
+        progress = Progress.from_json(place.get("past")).after(answer, items, page, following, total)
+        found = self.maker.found(items, parent.included, window)
         if following is not None:
             return Step(found, {"window": window.as_json(), "page": following, "past": list(progress)})
         self._reconcile(progress.difference(answer, cap), answer)
@@ -100,12 +109,14 @@ class Lists:
             answer = self._answer(parent, window, None)
             if not isinstance(answer, str):
                 answer.items(self._endpoint.records)
-            self._ahead.keep((self._stream, parent.keys, window), answer)
+            self._kept = (parent.keys, window), answer
 
     def _answer(self, parent: Parent, window: Window, token: Any) -> "Answer | str":
-        key = (self._stream, parent.keys, window)
-        answer: Answer | str = self._ahead.get(key, token, partial(self._fetch, parent, window), self._style.ahead)
-        return answer
+        kept, self._kept = self._kept, None
+        fetch = partial(self._fetch, parent, window)
+        if kept is not None and token is None and kept[0] == (parent.keys, window):
+            fetch = partial(_already, kept[1])
+        return self._ahead.get(token, fetch, self._style.ahead, of=(self._stream, parent.keys, window))
 
     def _fetch(self, parent: Parent, window: Window, token: Any) -> "Answer | str":
         parts = self._build(parent, window)
@@ -140,3 +151,8 @@ class Lists:
         if difference is not None:
             explained = "records that change while they are read explain a few"
             logger.warning(f"endpoint '{self._stream}': {difference}; {explained}")
+
+
+def _already(answer: "Answer | str", _token: Any) -> "Answer | str":
+    """Fetches nothing: the answer has come before."""
+    return answer

@@ -7,15 +7,15 @@ wait, with what their children need of them, so that a run that resumes asks for
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.rest.src.lists import NOBODY, Lists, Parent, Place, Step
+from bizon.connectors.sources.rest.src.lists import NOBODY, NOTHING, Lists, Parent, Place, Step
 from bizon.connectors.sources.rest.src.selector import selected
 from bizon.rows.frames import encode_data
 from bizon.rows.kept_json import loads_kept
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.endpoint_config import ParentConfig
-    from bizon.connectors.sources.rest.src.records import Found
     from bizon.connectors.sources.rest.src.windows import Bounds
+    from bizon.source.models import SourceRecord
 
 _MOST_WAITING = 50  # parents in a place; a page with more is asked for again when these are done, after a restart only
 
@@ -67,7 +67,7 @@ class Children:
             place = self._next_parents(place)
             waiting = place["waiting"]
         if not waiting:
-            return Step([], _next_page(place))
+            return Step(NOTHING, _next_page(place))
         first, *later = waiting
         parent = Parent(*(loads_kept(first) if isinstance(first, str) else first))  # a pair: of an older checkpoint
         found, child = self._lists.step(parent, place.get("child", {}), bounds)
@@ -85,23 +85,24 @@ class Children:
         if self._page is None or self._page[0] != at:
             self._page = (at, self._parents.step(at, self._whole))
         page = self._page[1]
-        parents = [each for each in page.found if not each.is_deleted]
+        records, deleted = page.found
+        parents = [record for position, record in enumerate(records) if position not in deleted]
         begin = _position_after(parents, place.get("taken", 0), place.get("last"))
         part = parents[begin : begin + _MOST_WAITING]
         end = begin + len(part)
         waiting = [self._needed(each) for each in part]
         if end >= len(parents):
             return {"next": page.following, "waiting": waiting}
-        return {"parents": at, "taken": end, "last": str(part[-1].record.id), "waiting": waiting}
+        return {"parents": at, "taken": end, "last": str(part[-1].id), "waiting": waiting}
 
-    def _needed(self, parent: "Found") -> str:
+    def _needed(self, parent: "SourceRecord") -> str:
         """Keys and included fields of a parent, as JSON text: a checkpoint keeps each number as it was sent."""
-        data = parent.record.data
+        data = parent.data
         keys = {key: _value_at(data, key) for key in self._keys}
         for key, value in keys.items():
             if value is None or isinstance(value, dict | list):
                 raise SourceFetchError(
-                    f"endpoint '{self._stream}': {{parent.{key}}} has no value in record {parent.record.id!r} of "
+                    f"endpoint '{self._stream}': {{parent.{key}}} has no value in record {parent.id!r} of "
                     f"'{self._config.stream}'"
                 )
         included = {name: selected(selector, data) for name, selector in self._config.include.items()}
@@ -120,10 +121,10 @@ def _value_at(data: Any, key: str) -> Any:
     return data
 
 
-def _position_after(parents: list["Found"], taken: int, last: str | None) -> int:
+def _position_after(parents: list["SourceRecord"], taken: int, last: str | None) -> int:
     """Where to continue on a page of parents of which ``taken`` were taken, ``last`` the last of them. The page may
     have been asked for again, and have changed: after that parent, or one earlier than before when it has gone."""
     if not taken or last is None:
         return taken
-    ids = [str(each.record.id) for each in parents]
+    ids = [str(each.id) for each in parents]
     return ids.index(last) + 1 if last in ids else max(taken - 1, 0)

@@ -16,10 +16,10 @@ DELETED = "_deleted"
 
 
 class Found(NamedTuple):
-    """An object that is a record."""
+    """The records of a page. ``deleted``: the positions of tombstones among them."""
 
-    record: SourceRecord
-    is_deleted: bool
+    records: list[SourceRecord]
+    deleted: set[int]
 
 
 class RecordMaker:
@@ -37,13 +37,25 @@ class RecordMaker:
         self._plain_id = self._ids[0] if is_plain else None
         self.refused = 0
 
-    def found(self, item: dict[str, Any], included: dict[str, Any], window: "Window") -> Found | None:
-        """The record in an object; None for one that ``where`` refuses, or that is outside of the window. ``included``:
+    def found(self, items: list[dict[str, Any]], included: dict[str, Any], window: "Window") -> Found:
+        """The records in objects, without those that ``where`` refuses, and those outside of the window. ``included``:
         fields of the parent. Raises SourceFetchError for an object that is not a record."""
-        if self._plain_id is not None and not included:  # the usual case, and records are many
-            usual = item.get(self._plain_id)
-            if usual.__class__ is int or (usual.__class__ is str and usual):
-                return Found(SourceRecord(usual, item), False)
+        records, deleted = list[SourceRecord](), set[int]()
+        plain = None if included else self._plain_id
+        for item in items:
+            usual = None if plain is None else item.get(plain)
+            if usual.__class__ is int or (usual.__class__ is str and usual):  # records are many, and most are such
+                records.append(SourceRecord(usual, item))
+            elif (made := self._made(item, included, window)) is not None:
+                record, is_deleted = made
+                deleted.update([len(records)] if is_deleted else [])
+                records.append(record)
+        return Found(records, deleted)
+
+    def _made(
+        self, item: dict[str, Any], included: dict[str, Any], window: "Window"
+    ) -> tuple[SourceRecord, bool] | None:
+        """A record, and whether it is a tombstone."""
         endpoint = self._endpoint
         if included and not included.keys().isdisjoint(item):
             name = next(name for name in included if name in item)
@@ -60,7 +72,7 @@ class RecordMaker:
             if DELETED in data:
                 raise self._wrong(f"record {id_!r} has a field '{DELETED}' of its own; leave out `deleted` and use it")
             data[DELETED] = True
-        return Found(SourceRecord(id=id_, data=data, timestamp=self._timestamp(data, id_)), is_deleted)
+        return SourceRecord(id=id_, data=data, timestamp=self._timestamp(data, id_)), is_deleted
 
     def _id(self, data: dict[str, Any]) -> str | int:
         if len(self._ids) == 1 and (usual := selected(self._ids[0], data)).__class__ in (str, int) and usual != "":

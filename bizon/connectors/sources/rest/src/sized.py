@@ -29,10 +29,6 @@ class _Sized(PageStyle):
         """The token of the first page, if it has to be named."""
         return None
 
-    def _token(self, found: Any) -> Token:
-        """The token that an answer gives. A parameter repeats the text of a number."""
-        return str(found) if isinstance(found, float) and self._keys.where != "json" else found
-
     def _ends(self, answer: "Answer", records: list[dict[str, Any]]) -> bool:
         """Whether this is the last page: as ``more`` says, else when it is empty. A short page never is by itself."""
         if self._keys.more is None:
@@ -52,7 +48,7 @@ class Cursor(_Sized):
             return None
         if isinstance(found, bool) or not isinstance(found, str | int | float):
             raise answer.refused("`pages.next` finds no text or number")
-        return self._token(found)
+        return found
 
 
 class Numbered(_Sized):
@@ -100,4 +96,4 @@ class Keyset(_Sized):
         found = selected(self._keys.key, records[-1]) if records else None
         if isinstance(found, bool) or not isinstance(found, str | int | float):
             raise answer.refused("`pages.key` finds no text or number in the last record")
-        return self._token(found)
+        return found

@@ -1,6 +1,5 @@
 """The ``rest`` source: any JSON API, described in YAML."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -8,18 +7,19 @@ from requests.auth import AuthBase
 
 from bizon.common.clock import utc_now
 from bizon.common.errors.errors import SourceError
-from bizon.common.waiting import Closing, ends_with
-from bizon.connectors.sources.rest.src.ahead import Ahead
 from bizon.connectors.sources.rest.src.answer import Api
 from bizon.connectors.sources.rest.src.build import Builder
 from bizon.connectors.sources.rest.src.client import Client
 from bizon.connectors.sources.rest.src.config import RestHttpConfig, RestSourceConfig
+from bizon.connectors.sources.rest.src.hidden import Hidden
 from bizon.connectors.sources.rest.src.lists import NOBODY, Lists
-from bizon.connectors.sources.rest.src.pace import pace_of
 from bizon.connectors.sources.rest.src.parents import Alone, Children, Reader
 from bizon.connectors.sources.rest.src.placement import authenticator_of
+from bizon.connectors.sources.rest.src.tokens import Tokens
 from bizon.connectors.sources.rest.src.windows import Bounds, Window, Windows, parts_of
+from bizon.source.ahead import Ahead
 from bizon.source.models import OfferedStream, SourceIncrementalState, SourceIteration
+from bizon.source.pace import pace_of
 from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ class RestSource(AbstractSource):
         super().__init__(config)
         self._lists: list[Lists] = []
         http = self._http
-        self._ahead = Ahead(http.concurrency)
+        self._ahead: Ahead[Any, Answer | str] = Ahead(http.concurrency)
         api = Api(config.base_url, config.hidden_params, config.token_in_path)
-        self._client = Client(self.session, api, http.retries, self._closing)
+        self._client = Client(self.session, api, http.retries)
+        self._tokens = Tokens(Hidden(config))
         self._reader = self._reader_of(config.stream)
 
     @staticmethod
@@ -55,9 +56,7 @@ class RestSource(AbstractSource):
         return authenticator_of(self.config.authentication, self.config.signing)
 
     def get_session(self) -> "Session":
-        self._closing = Closing()
-        with ends_with(self._closing):
-            session = super().get_session()
+        session = super().get_session()
         if self._http.rate is not None:
             session.keep_pace(pace_of(self.config.base_url, self._http.rate))
         return session
@@ -96,9 +95,8 @@ class RestSource(AbstractSource):
         limits = self.config.endpoint.incremental
         if limits is None:
             raise SourceError(f"endpoint '{self.config.stream}' has no key `incremental`: it cannot tell what changed")
-        since = source_state.last_run - timedelta(seconds=limits.lookback or 0)
         until = source_state.run_started_at
-        return self._page(pagination, Bounds(Window(since, until), until or utc_now()))
+        return self._page(pagination, Bounds(Window(source_state.last_run, until), until or utc_now()))
 
     def offered_streams(self) -> list[OfferedStream]:
         """The endpoints of the configuration. Nothing is asked for."""
@@ -108,7 +106,6 @@ class RestSource(AbstractSource):
         ]
 
     def close(self) -> None:
-        self._closing.close()
         self._ahead.close()
         super().close()
 
@@ -121,7 +118,7 @@ class RestSource(AbstractSource):
         if following is None:
             for lists in self._lists:
                 lists.report()
-        return SourceIteration(records=[each.record for each in found], next_pagination=following or {})
+        return SourceIteration(records=found.records, next_pagination=following or {})
 
     @property
     def _own(self) -> Bounds:
@@ -138,7 +135,8 @@ class RestSource(AbstractSource):
         config, endpoint = self.config, self.config.endpoints[stream]
         rules = [*endpoint.errors, *config.defaults.errors]
         build = Builder(config, endpoint)
-        lists = Lists(stream, endpoint, config.pages_of(endpoint), rules, self._client, self._ahead, build)
+        pages = config.pages_of(endpoint)
+        lists = Lists(stream, endpoint, pages, rules, self._client, self._ahead, build, self._tokens)
         self._lists.append(lists)
         if endpoint.parent is None:
             return Alone(lists)

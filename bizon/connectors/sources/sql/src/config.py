@@ -50,7 +50,7 @@ class SqlSourceConfig(SourceConfig):
         description="Columns that together identify a record, none of them null; default the table's own primary key. "
         "Pages are ordered by them. Without a key the stream is read by one cursor, and cannot be resumed.",
     )
-    page_size: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per page.")
+    page_size: int = Field(default=10_000, ge=1, le=1_000_000, description="Records per page.")
     partitions: int = Field(
         default=8,
         ge=1,

@@ -12,23 +12,25 @@ import orjson
 import polars as pl
 
 from bizon.connectors.sources.sql.src.rows import moment_of
+from bizon.connectors.sources.sql.src.text_parts import Parts, in_a_row
 from bizon.source.models import JsonLines
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.sql.src.rows import Layout
 
 _NULL = r"\N"
-_AT_ONCE = 5_000  # rows: parsing them takes several times the memory of their text
+AT_ONCE = 5_000
+"""Rows that are parsed at once, which takes several times the memory of their text."""
 _NONE = pl.Series([], dtype=pl.String)
 _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 class Rule(NamedTuple):
-    """How the texts of a column become JSON. ``quick``: all at once. ``is_slow``: whether a text needs ``slow``, which
-    takes one text, without the escapes of COPY; None = each does."""
+    """How the texts of a column become JSON. ``quick``: all at once, in parts. ``is_slow``: whether a text needs
+    ``slow``, which takes one text, without the escapes of COPY; None = each does."""
 
-    quick: Callable[[pl.Expr], pl.Expr]
+    quick: Callable[[pl.Expr], Parts]
     slow: Callable[[str], str]
     is_slow: Callable[[pl.Expr], pl.Expr] | None
     load: Callable[[str], Any] = str
@@ -37,27 +39,30 @@ class Rule(NamedTuple):
 
 class CopiedPage:
     """Rows as COPY wrote them, a line each: first the columns of the stream, then the columns that order the pages.
-    ``rules``: of all of them."""
+    ``blocks``: ``AT_ONCE`` rows each, the last one perhaps fewer; ``rules``: of all columns."""
 
-    def __init__(self, rows: Sequence[bytes], layout: "Layout", rules: Sequence[Rule]) -> None:
-        self._rows = rows
+    def __init__(self, blocks: Sequence[bytes], layout: "Layout", rules: Sequence[Rule]) -> None:
+        self._blocks = blocks
         self._layout = layout
         self._rules = rules
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return (len(self._blocks) - 1) * AT_ONCE + self._blocks[-1].count(b"\n") if self._blocks else 0
 
     def key(self, row: int) -> list[Any]:
         """The values that order a row."""
         before = len(self._layout.columns)
-        texts = self._frame(row, row + 1).row(0)[before:]
+        line = self._blocks[row // AT_ONCE].split(b"\n")[row % AT_ONCE] + b"\n"
+        texts = self._frame(line).row(0)[before:]
         rules = zip(texts, self._rules[before:], strict=True)
         return [None if text is None else rule.load(unescaped(text)) for text, rule in rules]
 
     def lines(self, count: int) -> JsonLines:
         """The first rows as a page."""
         count = min(count, len(self))
-        frames = (self._frame(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
+        whole, rest = divmod(count, AT_ONCE)
+        blocks = [*self._blocks[:whole], *([_cut(self._blocks[whole], rest)] if rest else [])]
+        frames = map(self._frame, blocks)
         parts = [(self._objects(frame), self._ids(frame), self._moments(frame)) for frame in frames]
         return JsonLines(
             pl.concat([_NONE, *(texts for texts, _, _ in parts)]),
@@ -65,9 +70,9 @@ class CopiedPage:
             timestamps=None if self._layout.moment is None else [each for *_, moments in parts for each in moments],
         )
 
-    def _frame(self, start: int, end: int) -> pl.DataFrame:
+    def _frame(self, lines: bytes) -> pl.DataFrame:
         return pl.read_csv(
-            b"".join(self._rows[start:end]),
+            lines,
             schema={f"column_{at}": pl.String() for at in range(len(self._rules))},
             has_header=False,
             separator="\t",
@@ -79,11 +84,11 @@ class CopiedPage:
     def _objects(self, frame: pl.DataFrame) -> pl.Series:
         marks = [f"{',' if at else '{'}{orjson.dumps(name).decode()}:" for at, name in enumerate(self._layout.names)]
         frame, values = self._as_json(frame, range(len(marks)))
-        parts = [part for mark, value in zip(marks, values, strict=True) for part in (pl.lit(mark), value)]
-        return frame.select(pl.concat_str([*parts, pl.lit("}")])).to_series()
+        parts = [part for mark, value in zip(marks, values, strict=True) for part in (mark, *value)]
+        return frame.select(in_a_row([*parts, "}"])).to_series()
 
-    def _as_json(self, frame: pl.DataFrame, positions: Sequence[int]) -> tuple[pl.DataFrame, list[pl.Expr]]:
-        """Values as expressions on a frame. Columns with texts that need it are converted text by text before."""
+    def _as_json(self, frame: pl.DataFrame, positions: Sequence[int]) -> tuple[pl.DataFrame, list[Parts]]:
+        """Values as parts of a text. Columns with texts that need it are converted text by text before."""
         rules = {frame.columns[at]: self._rules[at] for at in positions}
         tests = [
             (pl.lit(True) if rule.is_slow is None else rule.is_slow(pl.col(name)).any()).alias(name)
@@ -91,8 +96,11 @@ class CopiedPage:
         ]
         slow = [name for name, is_slow in frame.select(tests).row(0, named=True).items() if is_slow]
         frame = frame.with_columns(_one_by_one(frame[name], rules[name]) for name in slow)
-        values = [pl.col(name) if name in slow else rule.quick(pl.col(name)) for name, rule in rules.items()]
-        return frame, [value.fill_null("null") for value in values]
+        values = {name: [pl.col(name)] if name in slow else rule.quick(pl.col(name)) for name, rule in rules.items()}
+        is_whole = {name: not frame[name].null_count() for name in values}
+        return frame, [
+            parts if is_whole[name] else [in_a_row(parts).fill_null("null")] for name, parts in values.items()
+        ]
 
     def _ids(self, frame: pl.DataFrame) -> pl.Series:
         positions = [len(self._layout.columns) + at for at in self._layout.own]
@@ -102,13 +110,18 @@ class CopiedPage:
             return texts if is_plain else pl.Series([unescaped(text) for text in texts], dtype=pl.String)
         frame, values = self._as_json(frame, positions)
         if len(positions) == 1:
-            return frame.select(values).to_series()
-        listed = pl.concat_str(values, separator=",")
-        return frame.select(pl.concat_str([pl.lit("["), listed, pl.lit("]")])).to_series()
+            return frame.select(in_a_row(values[0])).to_series()
+        listed = [part for value in values for part in (",", *value)][1:]
+        return frame.select(in_a_row(["[", *listed, "]"])).to_series()
 
     def _moments(self, frame: pl.DataFrame) -> list[Any]:
         position = self._layout.moment
         return [] if position is None else [moment_of(text) for text in frame.to_series(position)]
+
+
+def _cut(lines: bytes, count: int) -> bytes:
+    """The first lines."""
+    return b"".join(line + b"\n" for line in lines.split(b"\n", count)[:count])
 
 
 def bool_of(text: str) -> bool:

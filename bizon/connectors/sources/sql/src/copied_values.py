@@ -10,6 +10,7 @@ from bizon.connectors.sources.sql.src import values
 from bizon.connectors.sources.sql.src.copied import Rule, bool_of
 
 if TYPE_CHECKING:
+    from bizon.connectors.sources.sql.src.text_parts import Parts
     from bizon.connectors.sources.sql.src.values import Convert
 
 _UNLIKE_JSON = r"[\x00-\x1f]|\\v"  # without a letter in COPY, or with one that JSON lacks
@@ -46,23 +47,23 @@ def _dumped(value: Any, convert: "Convert | None") -> str:
     return orjson.dumps(value if convert is None else convert(value)).decode()
 
 
-def _as_it_is(text: pl.Expr) -> pl.Expr:
-    return text
+def _as_it_is(text: pl.Expr) -> "Parts":
+    return [text]
 
 
 def _never(text: pl.Expr) -> pl.Expr:
     return pl.lit(False)
 
 
-def _bools(text: pl.Expr) -> pl.Expr:
-    return pl.when(text == "t").then(pl.lit("true")).when(text == "f").then(pl.lit("false"))
+def _bools(text: pl.Expr) -> "Parts":
+    return [pl.when(text == "t").then(pl.lit("true")).when(text == "f").then(pl.lit("false"))]
 
 
-def _in_quotes(text: pl.Expr) -> pl.Expr:
-    return pl.concat_str([pl.lit('"'), text, pl.lit('"')])
+def _in_quotes(text: pl.Expr) -> "Parts":
+    return ['"', text, '"']
 
 
-def _quoted(text: pl.Expr) -> pl.Expr:
+def _quoted(text: pl.Expr) -> "Parts":
     return _in_quotes(text.str.replace_all('"', r"\"", literal=True))
 
 
@@ -70,10 +71,10 @@ def _is_unlike_json(text: pl.Expr) -> pl.Expr:
     return text.str.contains(_UNLIKE_JSON)
 
 
-def _moments(text: pl.Expr) -> pl.Expr:
+def _moments(text: pl.Expr) -> "Parts":
     """``2024-05-01 10:00:00+00``, cut at fixed places."""
     end = pl.when(text.str.ends_with("+00")).then(pl.lit(':00"')).otherwise(pl.lit('"'))
-    return pl.concat_str([pl.lit('"'), text.str.head(10), pl.lit("T"), text.str.slice(11), end])
+    return ['"', text.str.head(10), "T", text.str.slice(11), end]
 
 
 def _is_unusual(text: pl.Expr) -> pl.Expr:

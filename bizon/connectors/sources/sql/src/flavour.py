@@ -70,6 +70,8 @@ class Flavour:
     Values come as the driver makes them, and go back as parameters of the same type.
     """
 
+    reads_ahead = False
+    """Whether the next page may be read on another thread while a page becomes JSON."""
     compares_rows = False
     """Whether ``(a, b) > (x, y)`` finds its place in an index."""
     hidden_columns: Sequence[str] = ()

@@ -59,6 +59,8 @@ class CursorReader:
         with suppress(DBAPIError):  # the server has ended it
             if connection is not None and result is not None and self._ahead:
                 self._database.flavour.abandon(connection, result)
+            elif result is not None:
+                result.close()
         if connection is not None:
             connection.close()
 

@@ -58,6 +58,7 @@ class Postgres(Flavour):
     """PostgreSQL, and what speaks its protocol."""
 
     quotes = True
+    reads_ahead = True
     compares_rows = True
 
     def __init__(self, config: "SqlSourceConfig") -> None:

@@ -4,15 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.adapt import Transformer
+from psycopg.generators import fetch_many
 from psycopg.postgres import types
-from psycopg.pq import Format
+from psycopg.pq import ExecStatus, Format
+from psycopg.waiting import Wait
 from sqlalchemy.exc import DBAPIError
 
-from bizon.connectors.sources.sql.src.copied import CopiedPage
+from bizon.connectors.sources.sql.src.copied import AT_ONCE, CopiedPage
 from bizon.connectors.sources.sql.src.copied_values import rule_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn
 
     from bizon.connectors.sources.sql.src.copied import Rule
     from bizon.connectors.sources.sql.src.flavour import Column
@@ -30,8 +34,8 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
     rules = [_rule(driver, column) for column in layout.columns]
     rules += [_rule(driver, column._replace(convert=None), is_key=True) for column in layout.order]
     try:
-        with driver.cursor() as cursor, cursor.copy(f"COPY ({compiled}) TO STDOUT", compiled.params) as copy:
-            rows = [bytes(row) for row in copy]
+        with driver.cursor() as cursor, cursor.copy(f"COPY ({compiled}) TO STDOUT", compiled.params):
+            blocks = driver.wait(_rows(driver.pgconn))
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.SyntaxError) as error:
         raise NoCopyError(str(error)) from error
     except psycopg.Error as error:
@@ -39,7 +43,31 @@ def copied(connection: "sa.Connection", statement: "sa.Select[Any]", layout: "La
         if is_lost:
             connection.invalidate(error)
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
-    return CopiedPage(rows, layout, rules)
+    return CopiedPage(blocks, layout, rules)
+
+
+def _rows(session: "PGconn") -> "PQGen[list[bytes]]":
+    """The rows of a COPY that has begun, in blocks. As psycopg's ``Copy`` reads them, but with one wait for all of
+    them: a wait for each row costs the client more than everything else that becomes of it."""
+    blocks: list[bytes] = []
+    rows: list[bytes] = []
+    while True:
+        size, row = session.get_copy_data(1)
+        if size > 0:
+            rows.append(bytes(row))
+            if len(rows) == AT_ONCE:
+                blocks.append(b"".join(rows))
+                rows.clear()
+        elif size == 0:
+            while not (yield Wait.R):
+                pass  # it is asked again from time to time, so that signals are seen
+            session.consume_input()
+        else:
+            break
+    (result,) = yield from fetch_many(session)
+    if result.status != ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result)
+    return [*blocks, b"".join(rows)] if rows else blocks
 
 
 def _rule(driver: Any, column: "Column", *, is_key: bool = False) -> "Rule":

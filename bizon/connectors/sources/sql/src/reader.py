@@ -10,6 +10,7 @@
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 
 from bizon.common.errors.errors import SourceFetchError
@@ -18,6 +19,7 @@ from bizon.connectors.sources.sql.src.exact import decoded, encoded
 from bizon.connectors.sources.sql.src.failures import in_a_transaction
 from bizon.connectors.sources.sql.src.keyset import after, up_to
 from bizon.connectors.sources.sql.src.rows import layout_of
+from bizon.source.ahead import Ahead
 from bizon.source.models import SourceIteration
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class KeyedReader:
         self._relation = relation
         self._scope = scope
         self._size = size
+        self._ahead: Ahead[bytes, Page] = Ahead(2 if self._flavour.reads_ahead else 1)
         self._key_names = [str.__str__(column.name) for column in relation.key]
 
     def partitions(self, most: int) -> list[Json]:
@@ -70,19 +73,31 @@ class KeyedReader:
                 f"the checkpoint continues after a value of ({', '.join(pagination['key'])}), and the key is now "
                 f"({', '.join(self._key_names)}): start with --fresh"
             )
-        scoped = self._scope.restored(pagination["window"])
-        order = self._order(pagination["part"])
-        statement = self._statement(pagination, scoped, order)
-        layout = layout_of(self._relation, order)
-        page = in_a_transaction(
-            self._flavour, self._database.reading, lambda connection: self._read(connection, statement, layout)
-        )
+        page = self._ahead.get(_token(pagination), self._rows, _unknown)
         following: Json = {}
         if len(page) > self._size:
             following = {**pagination, "after": [encoded(value) for value in page.key(self._size - 1)]}
         elif pagination["part"] == _WITHOUT_CURSOR:
             following = {**pagination, "part": _CHANGED, "after": None}
-        return SourceIteration(following, page.lines(self._size), scoped.next_state)
+        if following and pagination["after"] is not None:  # the first page may be all that is wanted
+            self._ahead.ask(_token(following), self._rows)
+        next_state = self._scope.restored(pagination["window"]).next_state
+        return SourceIteration(following, page.lines(self._size), next_state)
+
+    def close(self) -> None:
+        """Forget the page that is read ahead, once its statement has ended."""
+        self._ahead.close(wait=True)
+
+    def _rows(self, token: bytes) -> "Page":
+        """The rows at a pagination. Called on a thread of its own where the flavour allows it: the database makes the
+        next rows while these become JSON."""
+        pagination = orjson.loads(token)
+        order = self._order(pagination["part"])
+        statement = self._statement(pagination, self._scope.restored(pagination["window"]), order)
+        layout = layout_of(self._relation, order)
+        return in_a_transaction(
+            self._flavour, self._database.reading, lambda connection: self._read(connection, statement, layout)
+        )
 
     def _first(self, connection: "sa.Connection", state: "SourceIncrementalState | None") -> Json:
         """The place of the first page. It is in the checkpoint of each page, so a window keeps its end."""
@@ -164,3 +179,12 @@ class KeyedReader:
             is_other, after(columns, one, rows=flavour.compares_rows)
         )
         return connection.execute(statement.limit(1)).first() is None
+
+
+def _token(pagination: Json) -> bytes:
+    """Names the page at a pagination."""
+    return orjson.dumps(pagination)
+
+
+def _unknown(_token: bytes) -> None:
+    """Only a page tells where the next one begins."""

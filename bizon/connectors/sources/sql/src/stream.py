@@ -44,7 +44,7 @@ class SqlStream:
 
     def close(self) -> None:
         """End all connections."""
-        if isinstance(self._reader, CursorReader):
+        if self._reader is not None:
             self._reader.close()
         self._database.close()
 

@@ -1,0 +1,59 @@
+"""A run that is killed inside of an object of S3: the server counts what it is asked for again."""
+
+import io
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from e2e.conftest import Pipeline
+from e2e.test_files import KILLED
+from http_proxy import http_proxy
+
+if TYPE_CHECKING:
+    from connectors.sources.files.conftest import Bucket
+
+ROWS = [{"id": str(number), "text": f"{number:0180}"} for number in range(30_000)]
+PIECE = 200_000  # bytes; a start also reads up to 64 KB that tell the format
+GROUP = 1_000  # rows of a row group, of about as many bytes
+KILLS = (1, 6, 9)  # pages, of one process each
+
+
+def ndjson() -> bytes:
+    return "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
+
+
+def csv() -> bytes:
+    return pl.DataFrame(ROWS).write_csv().encode()
+
+
+def parquet() -> bytes:
+    data = io.BytesIO()
+    pl.DataFrame(ROWS).write_parquet(data, row_group_size=GROUP, compression="uncompressed")
+    return data.getvalue()
+
+
+@pytest.mark.matrix(share=3)
+@pytest.mark.parametrize("make", [ndjson, csv, parquet], ids=["a.jsonl", "a.csv", "a.parquet"])
+def test_a_kill_inside_of_an_object_costs_one_piece(
+    tmp_path: Path, s3: "Bucket", make: object, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline(tmp_path)
+    content = make()  # type: ignore[operator]
+    key = request.node.callspec.id
+    s3.put(key, content)
+    with http_proxy(s3.storage["endpoint"]) as proxy:
+        keys = {**s3.keys(key), "storage": {**s3.storage, "endpoint": proxy.url}}
+        pipeline.config["source"] = {"name": "files", "stream": "rows", "id": "id", "piece_size": PIECE, **keys}
+        pipeline.source(source_file_path=str(KILLED)).destination(buffer_size=0)
+        for kill in KILLS:
+            monkeypatch.setenv("KILL_AT", str(kill))
+            pipeline.run("--runner", "stream", expect=-signal.SIGKILL)
+        monkeypatch.delenv("KILL_AT")
+        pipeline.run("--runner", "stream")
+        assert [json.loads(line["source_data"]) for line in pipeline.lines()] == ROWS
+        returned = sum(size for path, size in proxy.returned.items() if path.partition("?")[0].endswith(f"/{key}"))
+    again = returned - len(content)
+    assert 0 < again <= len(KILLS) * 2 * PIECE, f"{again} of {len(content)} bytes came again"

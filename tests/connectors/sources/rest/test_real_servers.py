@@ -1,0 +1,162 @@
+"""The source ``rest`` on servers of others, through the real command: everything once, then what changed."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from connectors.sources.rest import real_servers
+from connectors.sources.rest.real_servers import PASSWORD, USER, Collection, Parameters, Table
+from e2e.conftest import Pipeline
+
+pytestmark = pytest.mark.matrix(share=3, pool="real servers")
+
+COUNT = 250
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    return Pipeline(tmp_path)
+
+
+def reading(pipeline: Pipeline, base_url: str, endpoint: Mapping[str, Any], **keys: Any) -> Pipeline:
+    """The pipeline, which reads one endpoint."""
+    pipeline.config["source"] = {
+        **{"name": "rest", "stream": "items", "base_url": base_url, "sync_mode": "incremental"},
+        **{"endpoints": {"items": endpoint}, **keys},
+    }
+    return pipeline
+
+
+def records(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return [json.loads(line["source_data"]) for line in pipeline.lines()]
+
+
+def run(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The records that a run has appended."""
+    before = len(records(pipeline)) if (pipeline.folder / "out.json").exists() else 0
+    pipeline.run()
+    return records(pipeline)[before:]
+
+
+@pytest.fixture(scope="module")
+def datasette(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
+    with real_servers.datasette(tmp_path_factory.mktemp("datasette")) as table:
+        yield table
+
+
+FILTERED = {
+    "timestamp": "updated_at",
+    "incremental": {
+        "cursor_field": "updated_at",
+        "since": {"param": "updated_at__gte", "inclusive": True},
+        "until": {"param": "updated_at__lt"},
+    },
+}
+STYLES: dict[str, dict[str, Any]] = {
+    "link_header": {"params": {"_shape": "array"}, "pages": {"type": "link_header"}},
+    "next_url": {"params": {"_shape": "objects"}, "records": "rows", "pages": {"type": "next_url", "next": "next_url"}},
+    "cursor": {
+        "params": {"_shape": "objects"},
+        **{"records": "rows", "pages": {"type": "cursor", "param": "_next", "next": "next"}},
+    },
+    "keyset": {
+        "params": {"_shape": "array", "_sort": "id"},
+        "pages": {"type": "keyset", "param": "id__gt"},
+    },
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_datasette(pipeline: Pipeline, datasette: Table, style: str) -> None:
+    """Rows of a table, 40 on a page. Lists have a Link header, and filters compare texts."""
+    datasette.run("DELETE FROM items")
+    number = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+    rows = "SELECT i, 'item ' || i, i * 1.25, strftime('%Y-%m-%dT%H:%M:%SZ', '2024-05-01', i || ' minutes') FROM n"
+    datasette.run(f"INSERT INTO items {number}{rows}", COUNT)
+    params = {"_size": 40, **STYLES[style]["params"]}
+    reading(pipeline, datasette.url, {"path": "/items.json", **FILTERED, **STYLES[style], "params": params})
+    pipeline.source(cursor_resolution=1)  # the times are whole seconds
+    assert run(pipeline) == datasette.run("SELECT * FROM items ORDER BY id")
+    assert run(pipeline) == []
+    now = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')"
+    datasette.run(f"UPDATE items SET price = -1, updated_at = {now} WHERE id IN (1, 41, 250)")
+    time.sleep(1.05)  # until this second is over: in it a run cannot tell before from after
+    assert run(pipeline) == datasette.run("SELECT * FROM items WHERE price = -1 ORDER BY id")
+    assert run(pipeline) == []
+
+
+@pytest.fixture(scope="module")
+def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    with real_servers.kinto(tmp_path_factory.mktemp("kinto")) as collection:
+        yield collection
+
+
+def test_kinto(pipeline: Pipeline, kinto: Collection) -> None:
+    """The next page is a URL in the header ``Next-Page``; ``_since`` finds what changed, and the tombstones of what was
+    deleted."""
+    for number in range(25):
+        kinto.put(f"item-{number}", name=f"item {number}", price=number * 1.25)
+    limits = {"since": {"param": "_since", "format": "epoch_ms"}, "until": {"param": "_before", "format": "epoch_ms"}}
+    endpoint = {
+        "path": "/records",
+        "params": {"_limit": 10, "_sort": "id"},
+        "records": "data",
+        "timestamp": "last_modified",
+        "deleted": "deleted == `true`",
+        "pages": {"type": "link_header", "header": "Next-Page"},
+        "incremental": {"cursor_field": "last_modified", "cursor_format": "epoch_ms", **limits},
+    }
+    account = {"type": "basic", "params": {"username": USER, "password": PASSWORD}}
+    reading(pipeline, kinto.url, endpoint, authentication=account)
+    found = run(pipeline)
+    assert sorted(each["id"] for each in found) == sorted(f"item-{number}" for number in range(25))
+    assert {each["id"]: each["price"] for each in found} == {f"item-{number}": number * 1.25 for number in range(25)}
+    assert run(pipeline) == []
+    kinto.put("item-3", name="changed", price=2)
+    kinto.put("item-99", name="new", price=3)
+    kinto.delete("item-24")
+    changed = {each["id"]: each for each in run(pipeline)}
+    assert {id_: each.get("name") for id_, each in changed.items()} == {
+        **{"item-3": "changed", "item-99": "new"},
+        "item-24": None,
+    }
+    assert [id_ for id_, each in changed.items() if each.get("_deleted")] == ["item-24"]
+    assert run(pipeline) == []
+    assert PASSWORD not in (pipeline.folder / "state.sqlite3").read_bytes().decode("latin-1")
+
+
+@pytest.fixture(scope="module")
+def parameters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parameters]:
+    with real_servers.systems_manager(tmp_path_factory.mktemp("moto")) as found:
+        yield found
+
+
+def test_a_token_in_the_body_of_signed_requests(pipeline: Pipeline, parameters: Parameters) -> None:
+    """AWS Systems Manager as moto plays it: ten parameters on a page, the token of the next one in the answer, and
+    nothing to ask for what changed."""
+    names = [f"/shop/{number:02}" for number in range(25)]
+    for name in names:
+        parameters.put(name, "1")
+    (pipeline.folder / "signer.py").write_text(real_servers.SIGNER)
+    endpoint = {
+        "path": "/",
+        "method": "POST",
+        "headers": {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "AmazonSSM.DescribeParameters"},
+        "json": {"MaxResults": 10},
+        "records": "Parameters",
+        "id": "Name",
+        "timestamp": "LastModifiedDate",
+        "pages": {"type": "cursor", "where": "json", "param": "NextToken", "next": "NextToken"},
+        "incremental": {"cursor_field": "LastModifiedDate", "cursor_format": "epoch"},
+    }
+    signing = {"file": "signer.py", "params": {"key_id": "a-key-id", "key": "a-secret-key-of-aws"}}
+    reading(pipeline, parameters.url, endpoint, signing=signing)
+    assert [each["Name"] for each in run(pipeline)] == names
+    assert run(pipeline) == []
+    parameters.put(names[7], "2")
+    (changed,) = run(pipeline)
+    assert (changed["Name"], changed["Version"]) == (names[7], 2)
+    assert run(pipeline) == []
