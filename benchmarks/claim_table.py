@@ -87,6 +87,12 @@ TABLE: tuple[TableRow, ...] = (
         claims_engine.partitions,
     ),
     TableRow(
+        "join",
+        "100 partitions of 10 records into an NDJSON file, one command with `--join`, against the same pages in one "
+        "partition",
+        claims_engine.join,
+    ),
+    TableRow(
         "transform",
         "a transform of four lines on 1,000,000 records: the run with it, less the run without it",
         claims_engine.transform,

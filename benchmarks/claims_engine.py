@@ -17,6 +17,8 @@ from benchmarks.workload import WORK, Bench, Side, lines_are, pipeline, script
 LATENCY = 0.05  # seconds per answer
 PER_PAGE = 100
 STREAMS, AT_ONCE = 20, 8
+MANY_PARTS, PER_PART = 100, 10
+PER_PARTITION = "a partition more"
 ROUNDS = 400  # steps of processor work per record, in the source and again in the transform
 GRIND = f"""\
 n = data["id"]
@@ -109,6 +111,25 @@ def partitions(bench: Bench) -> list[Claim]:
         }
         samples = bench.repeat(sides, rows)
     return [bench.ratio("speed / one partition", samples, ("one partition", "two partitions"), "wall", "at least", 1.7)]
+
+
+def join(bench: Bench) -> list[Claim]:
+    """The same pages in one partition and in many, each with a checkpoint at its end."""
+    rows = MANY_PARTS * PER_PART
+    table = bench.folder / "parts.db"
+    fill(table, rows)
+    source = {"name": "sql", "stream": "records", "url": f"sqlite:///{table}", "page_size": PER_PART}
+
+    def in_parts(count: int, total: int) -> Command:
+        return pipeline(total, source={**source, "partitions": count}, arguments=("--join",))
+
+    sides: dict[str, Side] = {"one": partial(in_parts, 1), "many": partial(in_parts, MANY_PARTS)}
+    samples = bench.repeat(sides, rows)
+    table.unlink(missing_ok=True)
+    if {*samples} != {*sides}:
+        return [Claim(PER_PARTITION, None, "at most", 100, "ms", reason=str(bench.failures))]
+    one, many = (samples[name].median("wall") for name in sides)
+    return [Claim(PER_PARTITION, 1_000 * (many - one) / (MANY_PARTS - 1), "at most", 100, "ms")]
 
 
 def fill(file: Path, rows: int) -> None:

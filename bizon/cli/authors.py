@@ -184,8 +184,9 @@ def preview(
     Nothing is written, and no state is needed."""
     from bizon.cli.commands import preview as command
     from bizon.cli.output import guarded
+    from bizon.cli.run_options import RunOptions
 
-    options = given.RunOptions(custom_source=custom_source, env_file=env_file)
+    options = RunOptions(custom_source=custom_source, env_file=env_file)
     with guarded():
         code = command.preview(config, count, options, stream=stream, as_json=as_json)
     raise typer.Exit(code)
@@ -205,8 +206,9 @@ def show(
     Nothing is created or changed, and no state is needed. Exit code 1 when there is no table."""
     from bizon.cli.commands import show as command
     from bizon.cli.output import guarded
+    from bizon.cli.run_options import RunOptions
 
-    options = given.RunOptions(custom_source=custom_source, env_file=env_file)
+    options = RunOptions(custom_source=custom_source, env_file=env_file)
     with guarded():
         code = command.show(config, count, options, stream=stream, sql=sql, as_json=as_json)
     raise typer.Exit(code)
@@ -223,8 +225,9 @@ def schema_show(
     or inference. Nothing is created or changed."""
     from bizon.cli.commands import show as command
     from bizon.cli.output import guarded
+    from bizon.cli.run_options import RunOptions
 
-    options = given.RunOptions(custom_source=custom_source, env_file=env_file)
+    options = RunOptions(custom_source=custom_source, env_file=env_file)
     with guarded():
         code = command.show_schema(config, options, stream=stream, as_json=as_json)
     raise typer.Exit(code)
@@ -241,8 +244,9 @@ def schema_diff(
     Exit code 1 when the state does not say."""
     from bizon.cli.commands import show as command
     from bizon.cli.output import guarded
+    from bizon.cli.run_options import RunOptions
 
-    options = given.RunOptions(custom_source=custom_source, env_file=env_file)
+    options = RunOptions(custom_source=custom_source, env_file=env_file)
     with guarded():
         code = command.diff(config, options, stream=stream, as_json=as_json)
     raise typer.Exit(code)

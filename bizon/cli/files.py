@@ -10,8 +10,8 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bizon.cli.options import RunOptions
 from bizon.cli.output import report_error, say
+from bizon.cli.run_options import RunOptions
 from bizon.common.errors.errors import ConfigError, ExitCode
 from bizon.config.document import load_yaml
 

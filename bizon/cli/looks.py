@@ -10,7 +10,7 @@ from bizon.common.errors.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bizon.cli.options import RunOptions
+    from bizon.cli.run_options import RunOptions
     from bizon.common.scrub import Scrubber
     from bizon.config.loading import LoadedConfig
 

@@ -85,6 +85,8 @@ def run(
     custom_source: given.CustomSource = None,
     runner: given.Runner = None,
     role: given.Role = None,
+    join: given.Join = False,
+    join_id: given.JoinId = None,
     log_level: given.Level = None,
     env_file: given.EnvFile = None,
     result_json: given.ResultJson = None,
@@ -97,8 +99,9 @@ def run(
 ) -> None:
     """See ``help`` above."""
     from bizon.cli.commands.run import run_pipeline
+    from bizon.cli.run_options import RunOptions
 
-    options = given.RunOptions(
+    options = RunOptions(
         custom_source=custom_source,
         runner=runner and runner.value,
         role=role,
@@ -111,6 +114,8 @@ def run(
         until=until,
         adopt=adopt,
         streams=tuple(stream or ()),
+        join=join,
+        join_id=join_id,
     )
     raise typer.Exit(run_pipeline(config, options))
 

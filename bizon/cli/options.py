@@ -1,7 +1,7 @@
-"""The options of the commands, each declared once, and the part of the configuration that they set."""
+"""The options of the commands, each declared once."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import typer
 
@@ -94,6 +94,23 @@ Role = Annotated[
         "both can reach.",
     ),
 ]
+Join = Annotated[
+    bool,
+    typer.Option(
+        "--join",
+        help="Work on one job together with all other commands that are started like this, on any hosts: each takes "
+        "parts of the stream, and one of them publishes. Needs backend postgres, or sqlite for commands on one host.",
+    ),
+]
+JoinId = Annotated[
+    str | None,
+    typer.Option(
+        "--join-id",
+        metavar="NAME",
+        help="With --join: a name that all commands of one job are given, such as the id of a scheduled run. A command "
+        "that starts when the job of this name is published already does nothing, instead of beginning the next one.",
+    ),
+]
 Level = Annotated[
     LogLevel | None,
     typer.Option(
@@ -166,34 +183,3 @@ OneStream = Annotated[
     str | None,
     typer.Option("--stream", metavar="STREAM", help="This stream alone, of several in CONFIG."),
 ]
-
-
-class RunOptions(NamedTuple):
-    """The options of ``bizon run``; None for an option that was not given."""
-
-    custom_source: str | None = None
-    runner: str | None = None
-    role: str | None = None
-    log_level: str | None = None
-    env_file: str | None = None
-    result_json: str | None = None
-    fresh: bool = False
-    full_refresh: bool = False
-    since: str | None = None
-    until: str | None = None
-    adopt: bool = False
-    streams: tuple[str, ...] = ()
-
-    def overrides(self) -> dict[str, Any]:
-        """A dict of the shape of the YAML with the options that were given; an absent option never beats the file."""
-        given = (("type", self.runner), ("log_level", self.log_level))
-        runner = {key: value for key, value in given if value is not None}
-        source: dict[str, Any] = {}
-        if self.custom_source is not None:
-            source["source_file_path"] = self.custom_source
-        if self.fresh:
-            source["force_ignore_checkpoint"] = True
-        if self.adopt:
-            source["adopt_output"] = True
-        blocks = {"engine": {"runner": runner} if runner else {}, "source": source}
-        return {name: block for name, block in blocks.items() if block}

@@ -26,6 +26,7 @@ UNKNOWN: dict[str, Any] = {
     "values_rescued": 0,
     "dead_letters": None,
     "published": False,
+    "partitions": None,
 }
 """The content of the file as long as nothing is known."""
 _MOST_LINKS = 40  # the limit of the Linux kernel
@@ -126,6 +127,7 @@ def described(status: "RunnerStatus", error: str | None) -> dict[str, Any]:
         "values_rescued": status.values_rescued,
         "dead_letters": status.dead_letters,
         "published": status.published,
+        "partitions": None if status.parts is None else status.parts._asdict(),
         "error": error,
     }
 

@@ -1,11 +1,13 @@
 """The inferred columns of staged rows: each receipt says which ones its batch has added or widened."""
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.destination.column_types import column_type, holds
+from bizon.destination.column_types import column_type, common_type, holds
 
 if TYPE_CHECKING:
+    from bizon.destination.column_types import ColumnType
     from bizon.destination.models import BatchRange, CommittedBatch
     from bizon.destination.typed_batch import There
 
@@ -31,14 +33,32 @@ def widest(known: "There", there: "There") -> "There":
 
 
 def columns_after(there: "There", committed: Iterable["CommittedBatch"]) -> "There":
-    """The columns of an output once the batches that count are in it. Raises ValueError for an unknown type."""
+    """The columns of an output once the batches that count are in it. The batches of each part of a joined job have
+    inferred their columns apart; the output gets every column. Raises ValueError for an unknown type, and for two types
+    of a column in different parts that have none in common."""
     columns = dict(there)
-    for batch in committed:
-        for name, kind in (batch.receipt or {}).get(_KEY, {}).items():
-            noted, before = column_type(kind), columns.get(name)
-            if before is None or not holds(before, noted):  # else another part had widened it already
-                columns[name] = noted
+    for _, batches in groupby(committed, key=lambda batch: batch.partition):
+        own: dict[str, ColumnType | None] = {}
+        for batch in batches:
+            changes = (batch.receipt or {}).get(_KEY, {})
+            own.update({name: column_type(kind) for name, kind in changes.items()})
+            if batch.partition is None:
+                columns.update(own)
+        for name, kind in own.items():
+            columns[name] = _united(name, columns.get(name), kind)
     return columns
+
+
+def _united(name: str, left: "ColumnType | None", right: "ColumnType | None") -> "ColumnType | None":
+    if left is None or right is None:
+        return left or right
+    wide = common_type(left, right)
+    if wide is None:
+        raise ValueError(
+            f"column '{name}' is {left} in one part of the job and {right} in another: declare its type in "
+            "`record_schemas` and run with --fresh, or run without --join"
+        )
+    return wide
 
 
 def changes_of(committed: Iterable["CommittedBatch"]) -> ColumnChanges:

@@ -89,3 +89,19 @@ def holds(wide: ColumnType, narrow: ColumnType) -> bool:
     is_decimal = narrow.kind is Kind.DECIMAL
     whole = wide.precision - wide.scale >= narrow.precision - narrow.scale
     return is_decimal and whole and wide.scale >= narrow.scale
+
+
+def common_type(left: ColumnType, right: ColumnType) -> ColumnType | None:
+    """The narrowest type that equals every value of both, as numbers are equal; None when there is none."""
+    if holds(left, right):
+        return left
+    if holds(right, left):
+        return right
+    if {left, right} == {INT64, FLOAT64}:
+        return FLOAT64
+    sizes = [
+        (INT64_DIGITS, 0) if kind == INT64 else (kind.precision - kind.scale, kind.scale) for kind in (left, right)
+    ]
+    whole, scale = max(size[0] for size in sizes), max(size[1] for size in sizes)
+    are_exact = {left.kind, right.kind} <= {Kind.INT64, Kind.DECIMAL}
+    return decimal(whole + scale, scale) if are_exact and whole + scale <= WIDEST_DECIMAL else None

@@ -111,7 +111,7 @@ class StagedDestination(AbstractDestination):
         if self._in_place or self._is_published():
             return
         with self._explained(Step.VERIFY), self._unless_superseded():
-            self._staging.verify(committed)
+            self._verify(committed)
 
     def finalize(self) -> bool:
         """Steps 7 and 8. Raises FinalizeError, after which it can be called again, and OvertakenError in a superseded
@@ -174,6 +174,10 @@ class StagedDestination(AbstractDestination):
     def _trim(self, resume: ResumePoint) -> None:
         """Step 5, for a fresh job and for a resumed one; of a worker, for its part alone. Raises DestinationError when
         committed rows are missing."""
+
+    def _verify(self, committed: Sequence[CommittedBatch]) -> None:
+        """Step 6. The publisher of a joined job has the batches of all parts here. Raises DestinationError."""
+        self._staging.verify(committed)
 
     @abstractmethod
     def _publish(self, mode: WriteMode) -> None:

@@ -41,39 +41,47 @@ class RunnerFactory:
         overrides: Mapping[str, Any] | None = None,
         role: str | None = None,
         streams: Sequence[str] = (),
+        join: bool = False,
     ) -> "AbstractRunner | StreamsRunner":
         """The runner for a YAML file. ``overrides``: a dict of the same shape as the YAML that wins over the file.
-        ``role``: ``producer`` or ``consumer`` for one half by itself. ``streams``: run these alone."""
+        ``role``: ``producer`` or ``consumer`` for one half by itself. ``streams``: run these alone. ``join``: work on a
+        job together with all other runs that join it."""
         loaded = load_config(filepath, env_file=env_file, overrides=overrides)
         if role is None:
-            return RunnerFactory.create_from_loaded(loaded, streams)
+            return RunnerFactory.create_from_loaded(loaded, streams, join=join)
+        if join:
+            raise ConfigError("--join runs both halves: leave --role out")
         if loaded.config.has_separate_streams and len(streams) != 1:
             raise ConfigError("--role runs a half of one stream: choose it with --stream", key=("streams",))
         return RunnerFactory.create_half(loaded.of_stream(streams[0]) if streams else loaded, role)
 
     @staticmethod
     def create_from_config_dict(
-        config: Mapping[str, Any], *, source: GivenSource | None = None
+        config: Mapping[str, Any], *, source: GivenSource | None = None, join: bool = False
     ) -> "AbstractRunner | StreamsRunner":
         """The runner for a dict of the same shape as the YAML. The dict is not changed.
 
         ``source``: a source class or a source object to read, instead of the source that the ``source`` block names.
-        An object has its configuration, so the block may be left out. bizon closes it after the run.
+        An object has its configuration, so the block may be left out. bizon closes it after the run. ``join``: as for a
+        file.
         """
-        return RunnerFactory.create_from_loaded(load_config_dict(config, source))
+        return RunnerFactory.create_from_loaded(load_config_dict(config, source), join=join)
 
     @staticmethod
-    def create_from_loaded(loaded: LoadedConfig, streams: Sequence[str] = ()) -> "AbstractRunner | StreamsRunner":
+    def create_from_loaded(
+        loaded: LoadedConfig, streams: Sequence[str] = (), *, join: bool = False
+    ) -> "AbstractRunner | StreamsRunner":
         """The runner that a validated configuration asks for; only its module is imported. ``streams``: run these
-        alone."""
+        alone. ``join``: as for a file."""
+        create = RunnerFactory.create_joined if join else RunnerFactory.create_for_one_stream
         if loaded.config.has_separate_streams:
             from bizon.engine.looking import offered_names
             from bizon.engine.runner.streams import StreamsRunner
 
-            return StreamsRunner(loaded, RunnerFactory.create_for_one_stream, offered_names, streams)
+            return StreamsRunner(loaded, create, offered_names, streams)
         for name in streams:
             loaded.config.for_stream(name)
-        return RunnerFactory.create_for_one_stream(loaded)
+        return create(loaded)
 
     @staticmethod
     def create_for_one_stream(loaded: LoadedConfig) -> "AbstractRunner":
@@ -92,6 +100,22 @@ class RunnerFactory:
         from bizon.engine.runner.adapters.thread import ThreadRunner
 
         return ThreadRunner(config, secrets)
+
+    @staticmethod
+    def create_joined(loaded: LoadedConfig) -> "AbstractRunner":
+        """The runner that works on the job of one stream together with others. Raises ConfigError when its job cannot
+        be divided among them."""
+        _check_source_can_travel(loaded.config)
+        from bizon.engine.looking import destination_alone
+        from bizon.engine.runner.joining.refusals import check_can_join
+        from bizon.engine.runner.joining.runner import JoinedRunner
+
+        check_can_join(loaded.config, destination_alone)
+        if loaded.config.runner_type is RunnerTypes.PROCESS:
+            from bizon.engine.runner.joining.processes import JoinedProcessRunner
+
+            return JoinedProcessRunner(loaded.config, loaded.secrets)
+        return JoinedRunner(loaded.config, loaded.secrets)
 
     @staticmethod
     def create_half(loaded: LoadedConfig, role: str) -> "AbstractRunner":

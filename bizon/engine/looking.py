@@ -57,7 +57,7 @@ def attempts(loaded: "LoadedConfig") -> Iterator[Attempt]:
         yield _tried("source", f"{source.name}.{source.stream}", lambda: _try_source(config))
         yield _tried("destination", f"{target.shown_name}{table}", lambda: _try_destination(config))
         if config.keeps_dead_letters:
-            with closing(_destination(config)) as destination:
+            with closing(destination_alone(config)) as destination:
                 place = config.dead_letter_path or destination.dead_letter_id
             yield _tried("dead letter", f"file {place}", lambda: _try_dead_letters(config))
         yield _tried("state", config.engine.backend.type, lambda: _try_state(config))
@@ -111,7 +111,7 @@ def open_table(loaded: "LoadedConfig") -> Iterator["OpenTable"]:
     """Within: the table of the destination can be read. Nothing is created or changed, and no state is opened. Raises
     DestinationError, also for a destination that keeps nothing that can be read."""
     config = loaded.config
-    with loaded.masked(), closing(_destination(config)) as destination:
+    with loaded.masked(), closing(destination_alone(config)) as destination:
         destination.only_looks = True
         with _explained(DestinationConnectionError, "the table cannot be read"), destination.reading() as reader:
             yield OpenTable(destination, reader)
@@ -145,7 +145,7 @@ class OpenTable(NamedTuple):
 def changed_columns(loaded: "LoadedConfig") -> ColumnReport:
     """The columns that the last run has added or widened, from the state alone. Raises DestinationError for a
     destination that notes none, and what ``columns_of_last_run`` raises."""
-    with loaded.masked(), closing(_destination(loaded.config)) as destination:
+    with loaded.masked(), closing(destination_alone(loaded.config)) as destination:
         if not destination.infers_columns:
             name = loaded.config.destination.shown_name
             raise DestinationError(
@@ -172,7 +172,7 @@ def _try_destination(config: "BizonConfig") -> None:
     replaces = next_run_replaces(config)
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
-        closing(_destination(config, replaces=replaces)) as destination,
+        closing(destination_alone(config, replaces=replaces)) as destination,
     ):
         try:
             _look(destination)
@@ -183,7 +183,7 @@ def _try_destination(config: "BizonConfig") -> None:
 def _try_dead_letters(config: "BizonConfig") -> None:
     with (
         _explained(DestinationConnectionError, "check_connection failed"),
-        closing(_destination(config)) as destination,
+        closing(destination_alone(config)) as destination,
     ):
         letters = DeadLetters.beside(destination, config, str, has_some=True).destination
         if letters is not None:
@@ -216,7 +216,7 @@ def _explained(error_class: type[BizonError], what: str) -> Iterator[None]:
         raise error_class(f"{what}: {in_words(error)}") from error
 
 
-def _destination(config: "BizonConfig", *, replaces: bool = False) -> AbstractDestination:
+def destination_alone(config: "BizonConfig", *, replaces: bool = False) -> AbstractDestination:
     """The destination, with a state in memory: it is asked nothing that needs the state of the pipeline."""
     context = replace(RunContext.without_job(config, None), replaces=replaces)
     return DestinationFactory.get_destination(

@@ -4,7 +4,7 @@ import pytest
 from fakes import FakeClock
 from loguru import logger
 
-from bizon.cli.options import RunOptions
+from bizon.cli.run_options import RunOptions
 from bizon.cli.text.conclusion import conclusion
 from bizon.cli.text.progress import LineProgress, progress_line
 from bizon.cli.text.words import counted, size

@@ -11,7 +11,7 @@ from bizon.engine.looking import first_records
 from bizon.rows.inferred import InferredColumn, inferred_columns
 
 if TYPE_CHECKING:
-    from bizon.cli.options import RunOptions
+    from bizon.cli.run_options import RunOptions
     from bizon.common.errors.errors import ExitCode
     from bizon.common.scrub import Scrubber
     from bizon.config.loading import LoadedConfig

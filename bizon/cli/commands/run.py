@@ -22,7 +22,7 @@ from bizon.engine.runner.windows import Scope
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from bizon.cli.options import RunOptions
+    from bizon.cli.run_options import RunOptions
     from bizon.cli.text.progress import Write
     from bizon.common.models import BizonConfig
     from bizon.engine.runner.runner import AbstractRunner
@@ -54,8 +54,9 @@ def _run(config: str, options: "RunOptions") -> ExitCode:
                 overrides=options.overrides(),
                 role=options.role,
                 streams=options.streams,
+                join=options.join,
             )
-            runner.scope = scope
+            runner.scope, runner.join_id = scope, options.join_id or ""
             settings = runner.bizon_config
             scrub = Scrubber.of_config(settings, runner.secrets)
             level = settings.engine.runner.log_level.value
@@ -80,6 +81,8 @@ def _scope(options: "RunOptions") -> Scope:
         raise ConfigError("--until needs --since")
     if since is not None and everything:
         raise ConfigError("--since and --full-refresh exclude each other; give one of them")
+    if options.join_id is not None and not options.join:
+        raise ConfigError("--join-id names the job that commands with --join share: give --join too")
     return Scope(_moment("--since", since), _moment("--until", until), everything)
 
 

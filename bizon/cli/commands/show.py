@@ -12,7 +12,7 @@ from bizon.destination.readable import Answer, is_ours
 from bizon.engine.looking import changed_columns, open_table
 
 if TYPE_CHECKING:
-    from bizon.cli.options import RunOptions
+    from bizon.cli.run_options import RunOptions
     from bizon.common.errors.errors import ExitCode
     from bizon.common.scrub import Scrubber
     from bizon.config.loading import LoadedConfig

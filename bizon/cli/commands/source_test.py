@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.cli.files import in_folder_of_paths
-from bizon.cli.options import RunOptions
 from bizon.cli.output import say
+from bizon.cli.run_options import RunOptions
 from bizon.cli.text.console_logs import console_logs
 from bizon.common.clock import fixed_at
 from bizon.common.errors.errors import ConfigError, ExitCode, MissingDependencyError

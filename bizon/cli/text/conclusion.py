@@ -60,6 +60,9 @@ def notes_on(status: "RunnerStatus", *, publishes: bool, max_iterations: int | N
         lines.append("All pages are on the queue; the consumer publishes them.")
     elif status.where:
         lines.append(f"Records: {status.where}")
+    if status.parts is not None and not status.capped:
+        who = "this command" if status.published else "another command"
+        lines.append(f"Joined: {counted(status.parts.finished, 'part')} finished here, published by {who}.")
     return lines
 
 

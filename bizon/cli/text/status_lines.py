@@ -35,6 +35,11 @@ def status_lines(report: "PipelineReport") -> list[str]:
         lag = "unknown" if report.lag is None else counted(report.lag, "record")
         lines.append(f"Stream: {report.records_per_second:,} records/s, lag {lag}, as noted at {report.noted_at}")
     lines += _leases(report)
+    lines += [
+        f"Part {part.partition}: {'held' if part.alive else 'left behind'} by process {part.pid} on host "
+        f"'{part.host}', last heard from {duration(part.idle_seconds)} ago"
+        for part in report.parts
+    ]
     if report.reset_pending:
         lines.append("Reset: requested, the next run fetches everything and replaces the output")
     if report.error is not None:
@@ -54,6 +59,9 @@ def _leases(report: "PipelineReport") -> list[str]:
 
 
 def _checkpoint(report: "PipelineReport") -> str:
+    if report.joined:
+        done, held = report.partitions - report.partitions_left, sum(part.alive for part in report.parts)
+        return f"{done:,} of {report.partitions:,} parts are done, {held:,} held"
     if report.last_iteration is None:
         return "none"
     if not report.next_pagination:

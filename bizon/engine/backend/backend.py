@@ -149,12 +149,12 @@ class AbstractBackend(PartitionPlans, ABC):
         """Record a committed batch, and ``record.next_state`` on its job if there is one, in one transaction.
 
         Raises OvertakenError when ``record.epoch`` is not the job's current epoch: another run has taken the job over
-        while this one was frozen. Raises BackendError when a page of the batch is committed already.
-        """
+        while this one was frozen. Raises BackendError when a page of the batch is committed already. With
+        ``record.partition`` both are about that part of a joined job; its last page makes the part done."""
 
     @abstractmethod
-    def committed(self, job_id: str) -> Committed:
-        """All that the job has committed, in page order."""
+    def committed(self, job_id: str, partition: int | None = None) -> Committed:
+        """All that the job has committed, in page order; of a joined job, all that one part has."""
 
     def get_last_cursor_by_job_id(self, job_id: str) -> DestinationCursor | None:
         """The destination cursor with the highest ``to_source_iteration``, or None."""

@@ -70,7 +70,7 @@ class StreamJob(NamedTuple):
 
     ``attempt`` counts the starts of either role. ``producer_epoch`` is its value at the last start of the producer, 0
     before the first. ``progress`` and ``window``: the last notes. ``output``: the note on the output that the job
-    adopts or has published.
+    adopts or has published. ``joined``: the name that the commands of a joined job were given for it, or an empty text.
     """
 
     id: str
@@ -87,6 +87,7 @@ class StreamJob(NamedTuple):
     progress: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     window: tuple[datetime, datetime] | None = None
+    joined: str | None = None
 
     @property
     def created_us(self) -> int:
@@ -99,6 +100,11 @@ class StreamJob(NamedTuple):
         return utc_now() - self.created_at
 
     @property
+    def is_joined(self) -> bool:
+        """True for a job that several commands work on."""
+        return self.joined is not None
+
+    @property
     def is_under_way(self) -> bool:
         """True while no run has ended the job."""
         return self.status in (JobStatus.STARTED, JobStatus.RUNNING)
@@ -107,6 +113,11 @@ class StreamJob(NamedTuple):
     def has_failed(self) -> bool:
         """True when a run has ended the job without success."""
         return self.status is JobStatus.FAILED
+
+    @property
+    def has_succeeded(self) -> bool:
+        """True once the job is published."""
+        return self.status is JobStatus.SUCCEEDED
 
     @property
     def is_resumable(self) -> bool:
@@ -133,7 +144,7 @@ class DestinationCursor(NamedTuple):
     """Everything up to and including page ``to_source_iteration`` is safe in the destination.
 
     ``pagination`` comes from the last page of the batch and fetches the next one; ``{}`` when the source was exhausted.
-    ``receipt`` and ``letters_receipt`` are as in :class:`CommitRecord`.
+    ``receipt``, ``letters_receipt`` and ``partition`` are as in :class:`CommitRecord`.
     """
 
     id: str
@@ -146,21 +157,24 @@ class DestinationCursor(NamedTuple):
     dead_letters: int = 0
     receipt: dict[str, Any] | None = None
     letters_receipt: dict[str, Any] | None = None
+    partition: int | None = None
 
     @property
     def batch(self) -> CommittedBatch:
         """The rows that were delivered."""
-        return CommittedBatch(self.from_source_iteration, self.to_source_iteration, self.rows_written, self.receipt)
+        return self._batch(self.rows_written, self.receipt)
 
     @property
     def letters(self) -> CommittedBatch:
         """The dead letters."""
-        first, last = self.from_source_iteration, self.to_source_iteration
-        return CommittedBatch(first, last, self.dead_letters, self.letters_receipt)
+        return self._batch(self.dead_letters, self.letters_receipt)
+
+    def _batch(self, rows: int, receipt: dict[str, Any] | None) -> CommittedBatch:
+        return CommittedBatch(self.from_source_iteration, self.to_source_iteration, rows, receipt, self.partition)
 
 
 class Committed(NamedTuple):
-    """All that a job has committed: its destination cursors, in page order."""
+    """All that a job has committed: its destination cursors, in page order; in a joined job by part and page."""
 
     cursors: tuple[DestinationCursor, ...]
 
@@ -227,7 +241,7 @@ class CommitRecord(NamedTuple):
 
     ``extends``: the last cursor of the job moves on, and no new one is created; for jobs that never end, which keep no
     receipts. ``receipt``: how the destination recognises the rows of the batch while they are staged;
-    ``letters_receipt``: the same for its dead letters.
+    ``letters_receipt``: the same for its dead letters. ``partition``: the part of a joined job that has them.
     """
 
     job_id: str
@@ -243,3 +257,4 @@ class CommitRecord(NamedTuple):
     extends: bool = False
     receipt: Mapping[str, Any] | None = None
     letters_receipt: Mapping[str, Any] | None = None
+    partition: int | None = None

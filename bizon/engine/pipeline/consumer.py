@@ -25,6 +25,8 @@ class Outcome(Enum):
     """How the consuming side ended."""
 
     PUBLISHED = "published"
+    EXHAUSTED = "exhausted"
+    """All of its part is committed; another run publishes the job."""
     ABORTED = "aborted"
 
 
@@ -144,17 +146,21 @@ class Consumer:
         frame = self._transform.apply_transforms(message.frame)
         if not self._buffer.has_room_for(frame):
             self.flush()
-        origin, keeps_all = message.origin, self._loader.reports_every_page
-        page = SourcePage(message.page, message.extracted_at, frame, None if origin is None else str(origin))
+        keeps_all = self._loader.reports_every_page
+        page = SourcePage(message.page, message.extracted_at, frame, self._run.mark_of(message))
         self._buffer.add(page, state_size=message.state_size if keeps_all else 0)
-        self._marks.add(PageMark(message.page, message.pagination, message.next_state, origin), keeps_all=keeps_all)
+        mark = PageMark(message.page, message.pagination, message.next_state, message.origin)
+        self._marks.add(mark, keeps_all=keeps_all)
 
     def _end(self, message: QueueMessage) -> None:
         self.finish()
+        outcome = Outcome.ABORTED
         if message.signal is Signal.COMPLETE:
+            outcome = Outcome.PUBLISHED if self._run.part is None else Outcome.EXHAUSTED
+        if outcome is Outcome.PUBLISHED:
             self._loader.publish()
         self._queue.discard(message)
-        self.outcome = Outcome.PUBLISHED if message.signal is Signal.COMPLETE else Outcome.ABORTED
+        self.outcome = outcome
 
     def flush_if_due(self) -> None:
         """Write and commit the buffered pages if the buffer is full or old enough."""

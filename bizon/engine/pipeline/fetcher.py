@@ -32,7 +32,8 @@ class PageFetcher:
         on_error: OnError = OnError.FAIL,
         partition: int | None = None,
     ) -> None:
-        """``partition``: the number of the one that the source fetches; None for the whole stream."""
+        """``partition``: the number of the one that the source fetches; None for the whole stream. The pages of a part
+        of a joined job are a chain of their own, and do not name it."""
         self._source = source
         self._monitor = monitor
         self._run = run
@@ -81,7 +82,7 @@ class PageFetcher:
             extracted_at=extracted_at,
             pagination=pagination,
             next_state=next_state,
-            partition=self._partition,
+            partition=self._partition if self._run.part is None else None,
             fetch_seconds=monotonic() - began,
             state_length=length + state_length,
         )

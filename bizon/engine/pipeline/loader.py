@@ -20,7 +20,8 @@ To publish:
 
 Invariants: a cursor exists only for a batch whose write returned true and whose rows have landed (I1); the cursors of a
 job are contiguous, a gap is refused and a repeat skipped (I2), and so are the pages of each partition; ``finalize``
-runs only for an end that was complete (I3), when no partition is left.
+runs only for an end that was complete (I3), when no partition is left. The loader of a part of a joined job never
+publishes: one run does that for all parts (``ResumePoint.parts``).
 """
 
 from collections import deque
@@ -124,8 +125,9 @@ class Loader:
         """Steps 5 to 7. Raises FinalizeError, and OvertakenError in a superseded run."""
         self.commit(wait=True)
         self.backend.check_epoch(self.run.job_id, self.run.epoch)
-        if left := self._positions.left:
-            raise FinalizeError(f"nothing is published: {len(left)} partitions are not exhausted; run again to resume")
+        left = self.backend.count_parts_left(self.run.job_id) if self.run.resume.parts else len(self._positions.left)
+        if left:
+            raise FinalizeError(f"nothing is published: {left} partitions are not exhausted; run again to resume")
         cursors = self.backend.committed(self.run.job_id).cursors
         outputs = [(self.destination, [cursor.batch for cursor in cursors])]
         if self.dead_letters.destination is not None:

@@ -122,12 +122,20 @@ class WrittenBatch(NamedTuple):
             extends=extends,
             receipt=self.receipt,
             letters_receipt=self.letters_receipt,
+            partition=run.part,
         )
 
     @property
     def origins(self) -> list[tuple["PageOrigin", dict[str, Any]]]:
         """The pages of partitions, each with the pagination of the next one."""
         return [(page.origin, page.pagination) for page in self.pages if page.origin is not None]
+
+
+class Parts(NamedTuple):
+    """The parts of a joined job that one command, or one of its workers, has taken, and those that it has finished."""
+
+    taken: int = 0
+    finished: int = 0
 
 
 class WorkerResult(NamedTuple):
@@ -138,7 +146,7 @@ class WorkerResult(NamedTuple):
     records and of the dead letters, in words. ``overtaken``: another start has taken the job over.
     ``watermark_refused``: the output is not the one that the watermark belongs to; nothing was fetched.
     ``refused``: a destination's ``check_connection`` raised ConfigError; nothing was fetched or staged.
-    ``misses_package``: an optional package turned out not to be installed.
+    ``misses_package``: an optional package turned out not to be installed. ``parts``: of a worker of a joined job.
     """
 
     status: PipelineReturnStatus
@@ -151,6 +159,7 @@ class WorkerResult(NamedTuple):
     watermark_refused: bool = False
     refused: bool = False
     misses_package: bool = False
+    parts: Parts = Parts()
 
     @property
     def is_success(self) -> bool:
@@ -201,7 +210,7 @@ class Progress:
         self._lanes: list[MutableSequence[int]] = []
 
     def lane(self, slots: MutableSequence[int] | None = None) -> "Progress":
-        """Counters for one of several producers, which ``snapshot`` adds to these."""
+        """Counters for one of several producers or workers, which ``snapshot`` adds to these."""
         self._lanes.append([0] * self.SLOTS if slots is None else slots)
         return Progress(self._lanes[-1])
 
@@ -238,13 +247,13 @@ class Progress:
             pages=self._total(_PAGES),
             records_fetched=self._total(_FETCHED),
             bytes_fetched=self._total(_BYTES),
-            records_written=self._slots[_WRITTEN],
+            records_written=self._total(_WRITTEN),
             total_records=None if total == _UNKNOWN else total,
-            records_rejected=self._slots[_REJECTED],
+            records_rejected=self._total(_REJECTED),
             lag=None if lag == _UNKNOWN else lag,
             pages_before=self._slots[_PAGES_BEFORE],
             records_before=self._slots[_RECORDS_BEFORE],
-            values_rescued=self._slots[_RESCUED],
+            values_rescued=self._total(_RESCUED),
         )
 
     def _total(self, slot: int) -> int:

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.engine.partitions import Positions
+from bizon.engine.partitions import PageOrigin, Positions
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import StreamKey
     from bizon.engine.partitions import Partition
     from bizon.engine.pipeline.models import ResumePoint
+    from bizon.engine.queue.models import QueueMessage
 
 
 class Run(NamedTuple):
@@ -29,6 +30,16 @@ class Run(NamedTuple):
     def positions(self) -> Positions:
         """Where the partitions continue."""
         return Positions.of_checkpoint(self.partitions, self.resume.pagination if self.partitions else {})
+
+    @property
+    def part(self) -> int | None:
+        """The part of a joined job that this run works on; None for the whole job."""
+        return self.resume.partition
+
+    def mark_of(self, message: "QueueMessage") -> str | None:
+        """The page of a partition as the ids of its rows name it; None in a job that is one chain."""
+        origin = message.origin if self.part is None else PageOrigin(self.part, message.iteration)
+        return None if origin is None else str(origin)
 
     @property
     def is_joined(self) -> bool:

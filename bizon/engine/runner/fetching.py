@@ -28,9 +28,10 @@ def produce(context: "RunContext", links: "Links") -> WorkerResult:
     """Fetch until the stream ends or the run does, once the gate is open."""
     links.queue.connect()
     monitor = context.new_monitor()
-    with opened_source(context.config) as source:
-        announce_total(context, links.progress, links.backend, source)
-        producer = build_producer(context, links, build_fetcher(context, source, monitor))
+    with opened_source(context.config, context.plan) as source:
+        if context.run.part is None:
+            announce_total(context, links.progress, links.backend, source)
+        producer = build_producer(context, links, build_fetcher(context, source, monitor, context.run.part))
         while not links.gate.wait(_GATE_TIMEOUT):
             if links.stop.is_set():
                 return WorkerResult(ProducerEnd.STOPPED.status).tracked_by(monitor)

@@ -25,6 +25,9 @@ A reset belongs to the job that is made for it: that job fetches everything and 
 also when it is resumed. ``force_ignore_checkpoint`` on an incremental stream that never succeeded is a reset too. A job
 in sync mode ``stream`` never ends: it stays RUNNING, and an empty pagination does not mean exhausted.
 
+A joined job (``bizon run --join``) is opened by the first of its commands, and the others join it. Only ``--join`` goes
+on with it, and ``--join`` goes on with no job that is one chain and has a cursor.
+
 A reset can be withdrawn until it may be published: its job is cancelled. When the destination refuses a run before
 anything is fetched, and only that run asked for the reset, the job is removed and the one before it is as it was.
 """
@@ -37,6 +40,7 @@ from bizon.common.clock import utc_now
 from bizon.common.safe_log import logger
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
 from bizon.engine.pipeline.run import Run
+from bizon.engine.runner.opened_job import OpenedJob
 from bizon.engine.runner.resuming import (
     ADOPTED,
     Candidates,
@@ -47,32 +51,16 @@ from bizon.engine.runner.resuming import (
     partitions_of,
     resume_point,
 )
-from bizon.engine.runner.windows import Scope, Span, asked_window, incremental_state
+from bizon.engine.runner.windows import Scope, Span, asked_window, check_may_go_on, incremental_state
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.runner.models import RunnerStatus
-    from bizon.source.models import SourceIncrementalState
 
 
 _REFUSED_RESET = "nothing was fetched, and the full refresh is withdrawn: the next run continues as before"
 HOW_TO_WITHDRAW = "`bizon stream reset CONFIG --cancel` withdraws the full refresh that was requested"
-
-
-class OpenedJob(NamedTuple):
-    """A job that is ready to run. ``incremental`` is None when the stream is fetched from its beginning. ``replaces``:
-    the output replaces the old one although the sync mode would append. ``then_another``: once this job is published,
-    the run continues with the job it was started for. ``implies_reset``: this run has created the job for a reset that
-    only it asks for; ``instead_of``: the job that was cancelled for it, as it was before."""
-
-    job: StreamJob
-    run: Run
-    incremental: "SourceIncrementalState | None"
-    replaces: bool
-    then_another: bool = False
-    implies_reset: bool = False
-    instead_of: StreamJob | None = None
 
 
 class Withdrawn(NamedTuple):
@@ -90,20 +78,28 @@ def open_job(
     now: datetime | None = None,
     half: Role | None = None,
     scope: Scope | None = None,
+    *,
+    joined: str | None = None,
 ) -> OpenedJob:
     """Find or create the job of this run, by the table above, and mark it RUNNING. Called once per run, or by its
-    producing ``half``. ``scope``: the part of the stream to fetch. Raises ConfigError for a window that cannot be
-    fetched."""
+    producing ``half``. ``scope``: the part of the stream to fetch. ``joined``: several commands work on the job,
+    which they know by this name. Raises ConfigError for a window that cannot be fetched, and for a job that a run like
+    this must not go on with."""
     key = config.stream_key
     scope = scope or Scope()
-    span = asked_window(backend, config, key, scope)
+    span = asked_window(backend, config, key, scope, joins=joined is not None)
     jobs = candidates(backend, key)
     decision = decide(backend, config, key, jobs, scope, span, now or utc_now())
     if decision.then_another:
         logger.info("The previous job was killed when only publishing was left; it is finished first")
     resumed = jobs.unfinished if decision.new_job_because is None else None
+    if resumed is not None:
+        check_may_go_on(backend, resumed, joins=joined is not None)
     job = resumed or _new_job(backend, config, key, jobs, decision, span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
+    if joined is not None:
+        backend.join_job(job.id, epoch=epoch, name=joined)
+        job = job._replace(joined=joined)
     resume = resume_point(backend, config, job, jobs.previous, epoch)
     resume = replace(resume, adopt=resume.adopt or decision.adopts)
     is_reset = backend.is_reset(job.id)
@@ -119,7 +115,7 @@ def open_job(
         implies_reset=decision.implies_reset,
         instead_of=jobs.unfinished if decision.implies_reset else None,
     )
-    _log_start(opened)
+    opened.log_start()
     return opened
 
 
@@ -165,6 +161,7 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
     newest = backend.get_last_stream_job(key)
     if newest is None or not newest.is_resumable or not newest.producer_epoch:
         return None
+    check_may_go_on(backend, newest, joins=False)
     epoch = backend.open_epoch(newest.id, Role.CONSUMER)
     job = backend.get_stream_job_by_id(newest.id) or newest
     resume = resume_point(backend, config, job, backend.get_last_successful_stream_job(key), epoch)
@@ -174,7 +171,7 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
         backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=epoch)
     opened = OpenedJob(job, run, incremental=None, replaces=backend.is_reset(job.id) and job.is_incremental)
     if not joined_before:
-        _log_start(opened)
+        opened.log_start()
     return opened
 
 
@@ -194,6 +191,38 @@ def close_job(backend: "AbstractBackend", opened: OpenedJob, status: "RunnerStat
         status = status._replace(error=f"{status.error}; {HOW_TO_WITHDRAW}")
     backend.update_stream_job_status(job_id, JobStatus.FAILED, status.error or status.to_string(), epoch=epoch)
     return status
+
+
+def shared_job(backend: "AbstractBackend", config: "BizonConfig") -> OpenedJob | None:
+    """The newest job of the stream, if commands share it, for one that did not open it; None otherwise."""
+    job = backend.get_last_stream_job(config.stream_key)
+    partitions = () if job is None else backend.get_partitions(job.id)
+    if job is None or not (job.is_joined and partitions):
+        return None
+    resume = resume_point(backend, config, job, backend.get_last_successful_stream_job(job.key), job.attempt)
+    run = Run(job.id, job.key, job.attempt, job.producer_epoch, resume, partitions)
+    return OpenedJob(job, run, None, replaces=backend.is_reset(job.id) and config.source.is_incremental)
+
+
+def reopen(backend: "AbstractBackend", job: StreamJob) -> None:
+    """A command joins a job: it is RUNNING again if another command has failed it."""
+    if job.has_failed:
+        backend.update_stream_job_status(job.id, JobStatus.RUNNING, epoch=job.attempt)
+
+
+def note_published(backend: "AbstractBackend", run: Run) -> None:
+    """A joined job is published, by the run that still holds its epoch."""
+    backend.update_stream_job_status(run.job_id, JobStatus.SUCCEEDED, epoch=run.epoch)
+
+
+def close_shared_job(backend: "AbstractBackend", job_id: str, status: "RunnerStatus", *, goes_on: bool) -> None:
+    """Write how a command that worked on a joined job ended, unless the job is over. A failure fails the job unless it
+    ``goes_on`` in other commands, which may succeed where this one did not; the error is noted in any case."""
+    job = backend.get_stream_job_by_id(job_id)
+    if status.is_success or status.interrupted or status.overtaken or job is None or not job.is_under_way:
+        return
+    next_status = JobStatus.RUNNING if goes_on else JobStatus.FAILED
+    backend.update_stream_job_status(job.id, next_status, status.error or status.to_string(), epoch=job.attempt)
 
 
 def withdraw_reset(backend: "AbstractBackend", config: "BizonConfig") -> Withdrawn:
@@ -225,16 +254,3 @@ def _nothing_to_discard(config: "BizonConfig", previous: StreamJob | None) -> st
 def _has_failed_by_a_consumer(job: StreamJob) -> bool:
     """True when the job failed after a consumer had joined it."""
     return job.has_failed and job.attempt != job.producer_epoch
-
-
-def _log_start(opened: OpenedJob) -> None:
-    job, run = opened.job, opened.run
-    stream, resume = f"{run.key.source_name}.{run.key.stream_name}", run.resume
-    mode = f"{job.sync_mode}, loads everything and replaces the output" if opened.replaces else job.sync_mode
-    if resume.last_iteration is None:
-        logger.info(f"Starting job {job.id} of {stream} ({mode})")
-    elif resume.exhausted:
-        logger.info(f"Resuming job {job.id} of {stream}: all {resume.rows_written} records are committed, publishing")
-    else:
-        where = f"with {len(run.partitions)} partitions" if run.partitions else f"at iteration {resume.next_iteration}"
-        logger.info(f"Resuming job {job.id} of {stream} ({mode}) {where}, {resume.rows_written} records are committed")

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from bizon.common.errors.errors import FailureClass, RunFailedError
 from bizon.common.scrub import Scrubber
 from bizon.common.sync import SyncMetadata
-from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ResumePoint
+from bizon.engine.pipeline.models import Parts, PipelineReturnStatus, Progress, ResumePoint
 from bizon.engine.pipeline.run import Run
 from bizon.monitoring.monitor import AbstractMonitor, MonitorFactory
 
@@ -29,8 +29,8 @@ class RunContext:
     """Everything a worker needs to know; threads and processes get the same. Picklable.
 
     ``replaces``: the output replaces the old one although the sync mode would append. ``spool``: folder for waiting
-    pages, None when they are not spooled. ``producers``: how many fetch partitions at once. ``secrets``: values that no
-    output may show.
+    pages, None when they are not spooled. ``producers``: how many fetch partitions at once. ``plan``: of the part that
+    this worker of a joined job fetches. ``secrets``: values that no output may show.
     """
 
     config: "BizonConfig"
@@ -39,6 +39,7 @@ class RunContext:
     replaces: bool = False
     spool: Path | None = None
     producers: int = 1
+    plan: dict[str, Any] | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
@@ -100,7 +101,7 @@ class RunnerStatus(NamedTuple):
     ``overtaken``: another start took the job over. ``watermark_refused``: the output is not the one that the watermark
     belongs to; nothing was fetched. ``refused``: a destination's ``check_connection`` raised ConfigError; nothing was
     fetched or staged. ``misses_package``: an optional package is not installed. ``where`` and ``dead_letters``: the
-    places of both, in words.
+    places of both, in words. ``parts``: what this command did of a joined job; None for other jobs.
     """
 
     job_id: str
@@ -122,6 +123,7 @@ class RunnerStatus(NamedTuple):
     misses_package: bool = False
     where: str | None = None
     dead_letters: str | None = None
+    parts: Parts | None = None
 
     @property
     def is_success(self) -> bool:

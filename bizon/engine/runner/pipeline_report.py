@@ -5,21 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from bizon.engine.backend.models import JobStatus
+from bizon.engine.runner.lease_report import LeaseReport, PartReport
 from bizon.source.config import SourceSyncModes
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseReport:
-    """The lease of one half and its holder. ``alive`` is False once the holder is known to be gone, or its lease has
-    expired."""
-
-    half: str
-    host: str
-    pid: int
-    owner: str
-    age_seconds: float
-    idle_seconds: float
-    alive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +19,8 @@ class PipelineReport:
     never ends notes ``records_per_second`` and ``lag`` (records that wait in the source), last at ``noted_at``.
 
     ``partitions``: how many the job was planned in, 0 for one chain; ``partitions_left``: those that are not exhausted.
-    ``last_iteration`` and ``next_pagination`` are then about all of them."""
+    ``last_iteration`` and ``next_pagination`` are then about all of them. ``joined``: commands with --join share the
+    job; ``parts``: its parts that a worker holds. It has no ``last_iteration``: each part has its own pages."""
 
     pipeline: str
     source: str
@@ -60,6 +48,8 @@ class PipelineReport:
     noted_at: str | None = None
     partitions: int = 0
     partitions_left: int = 0
+    joined: bool = False
+    parts: tuple[PartReport, ...] = ()
 
     @property
     def is_running(self) -> bool:

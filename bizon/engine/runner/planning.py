@@ -51,6 +51,28 @@ def planned(
     return replace(context, producers=_producers(context))
 
 
+def plan_parts(
+    context: "RunContext", backend: "AbstractBackend", progress: "Progress", stop: "StopFlag"
+) -> WorkerResult | None:
+    """Let the source plan the parts of a joined job, unless it has some. A source that plans none has one part. Returns
+    the result of a source that failed."""
+
+    def plan() -> WorkerResult:
+        with opened_source(context.config) as source:
+            plans = _checked(source.get_partitions(), f"{source.config.name}.{source.config.stream}")
+            announce_total(context, progress, backend, source)
+        backend.keep_partitions(context.run.job_id, plans or [{}], epoch=context.run.epoch)
+        return WorkerResult(PipelineReturnStatus.SUCCESS)
+
+    def failed(error: BaseException) -> WorkerResult:
+        return failure(context, error, status_of(error, PipelineReturnStatus.SOURCE_ERROR))
+
+    if context.run.partitions:
+        return None
+    result = guarded(backend, stop, plan, failed)
+    return None if result.is_success else result
+
+
 def shares(context: "RunContext") -> list[Share]:
     """The work of each producer, in one process. ``max_iterations`` is divided: a producer that has nothing left to
     fetch leaves the rest of its part."""

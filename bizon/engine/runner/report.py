@@ -10,12 +10,14 @@ from bizon.engine.partitions import Positions
 from bizon.engine.runner.assembly import build_backend, existing_backend
 from bizon.engine.runner.jobs import Withdrawn, withdraw_reset
 from bizon.engine.runner.lease import both_held, is_dead, leases_of
-from bizon.engine.runner.pipeline_report import LeaseReport, PipelineReport
+from bizon.engine.runner.lease_report import LeaseReport, PartReport
+from bizon.engine.runner.pipeline_report import PipelineReport
 
 if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
-    from bizon.engine.backend.models import Lease, StreamJob
+    from bizon.engine.backend.models import DestinationCursor, Lease, StreamJob
+    from bizon.engine.parts import PartState
 
 
 class ColumnReport(NamedTuple):
@@ -64,10 +66,8 @@ def report_on(config: "BizonConfig") -> PipelineReport:
 
 def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJob") -> PipelineReport:
     committed, position = backend.committed(job.id), backend.get_source_position(job.id)
-    cursor, noted, partitions = committed.last, job.progress or {}, backend.get_partitions(job.id)
-    is_over = cursor is not None and not cursor.pagination
-    places = {} if cursor is None or is_over else cursor.pagination
-    left = [] if is_over else Positions.of_checkpoint(partitions, places if partitions else {}).left
+    cursor, noted = None if job.is_joined else committed.last, job.progress or {}
+    report = _with_parts(report, backend, job, cursor)
     return replace(
         report,
         state=job.status.value,
@@ -88,9 +88,29 @@ def _with_job(report: PipelineReport, backend: "AbstractBackend", job: "StreamJo
         records_per_second=noted.get("records_per_second"),
         lag=noted.get("lag"),
         noted_at=noted.get("at"),
-        partitions=len(partitions),
-        partitions_left=len(left),
     )
+
+
+def _with_parts(
+    report: PipelineReport, backend: "AbstractBackend", job: "StreamJob", cursor: "DestinationCursor | None"
+) -> PipelineReport:
+    if job.is_joined:
+        parts = backend.get_parts(job.id)
+        left, at_work = sum(not part.done for part in parts), tuple(filter(None, map(_part_report, parts)))
+        return replace(report, joined=True, partitions=len(parts), partitions_left=left, parts=at_work)
+    partitions = backend.get_partitions(job.id)
+    is_over = cursor is not None and not cursor.pagination
+    places = cursor.pagination if cursor is not None and partitions else {}
+    left = 0 if is_over else len(Positions.of_checkpoint(partitions, places).left)
+    return replace(report, partitions=len(partitions), partitions_left=left)
+
+
+def _part_report(part: "PartState") -> PartReport | None:
+    who = part.holder
+    if who is None:
+        return None
+    alive = part.expires_in > 0 and not is_dead(who)
+    return PartReport(part.number, who.host, who.pid, part.idle, alive)
 
 
 def _lease_report(lease: "Lease | None", half: str) -> LeaseReport | None:

@@ -106,6 +106,8 @@ def resume_point(
     committed = backend.committed(job.id)
     if (last := committed.last) is None:
         return replace(start, has_history=previous is not None)
+    if job.is_joined:
+        return start  # each part has a resume point of its own: see joining/points.py
     return replace(
         start,
         last_iteration=last.to_source_iteration,
@@ -124,6 +126,8 @@ def partitions_of(backend: "AbstractBackend", job: "StreamJob", resume: ResumePo
     if resume.exhausted:
         return ()
     partitions = backend.get_partitions(job.id)
+    if job.is_joined:
+        return partitions
     if partitions or PARTITIONS in resume.pagination:
         Positions.of_checkpoint(partitions, resume.pagination)
     return partitions
@@ -149,15 +153,17 @@ def _reason_not_to_resume(
 
 def _lost_place(backend: "AbstractBackend", job: "StreamJob | None") -> str | None:
     """Why nobody can fetch the page after the last checkpoint; None when somebody can."""
-    cursor = None if job is None else backend.get_last_cursor_by_job_id(job.id)
-    if cursor is None or not any(each.get(RESTARTS) for each in paginations_in(cursor.pagination or {})):
+    committed = () if job is None else backend.committed(job.id).cursors
+    cursors = {cursor.partition: cursor for cursor in committed}.values()  # the last one of each part
+    places = [place for cursor in cursors for place in paginations_in(cursor.pagination or {})]
+    if not any(each.get(RESTARTS) for each in places):
         return None
     return "its source cannot continue in the middle of the stream"
 
 
 def _cannot_take_partitions(backend: "AbstractBackend", job: "StreamJob | None", config: "BizonConfig") -> str | None:
     """Why this run cannot fetch the partitions of a job; None when it can, or when none is left."""
-    if job is None or takes_partitions(config) or not backend.get_partitions(job.id):
+    if job is None or job.is_joined or takes_partitions(config) or not backend.get_partitions(job.id):
         return None
     cursor = backend.get_last_cursor_by_job_id(job.id)
     if cursor is not None and not cursor.pagination:
@@ -176,7 +182,7 @@ def _outdated_checkpoint(
     if job is None or not job.is_incremental:
         return None
     cursor = backend.get_last_cursor_by_job_id(job.id)
-    age = timedelta(0) if cursor is None or not cursor.pagination else now - cursor.created_at
+    age = timedelta(0) if cursor is None or _is_all_committed(backend, job) else now - cursor.created_at
     if age <= timedelta(seconds=config.source.checkpoint_max_age):
         return None
     return f"its last checkpoint is {age.total_seconds() / 3600:.1f} hours old, longer than checkpoint_max_age"
@@ -201,5 +207,12 @@ def may_be_published(backend: "AbstractBackend", job: "StreamJob | None", config
         return False
     if not job.is_window and (not job.is_incremental or job.has_failed):
         return False
+    return _is_all_committed(backend, job)
+
+
+def _is_all_committed(backend: "AbstractBackend", job: "StreamJob") -> bool:
+    """Whether only publishing is left."""
     cursor = backend.get_last_cursor_by_job_id(job.id)
-    return cursor is not None and not cursor.pagination
+    if cursor is None or not job.is_joined:
+        return cursor is not None and not cursor.pagination
+    return not backend.count_parts_left(job.id)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ from bizon.engine.backend.models import Role
 from bizon.engine.pipeline.models import PipelineReturnStatus, Progress, ProgressSnapshot, WorkerResult
 from bizon.engine.runner.assembly import build_backend, build_queue, drop_spool, open_spool, spool_folder
 from bizon.engine.runner.extras import check_extras
-from bizon.engine.runner.jobs import OpenedJob, close_job, open_job
+from bizon.engine.runner.jobs import close_job, open_job
 from bizon.engine.runner.lease import held_by_half
 from bizon.engine.runner.models import Gate, Links, RunContext, RunnerStatus
 from bizon.engine.runner.planning import planned
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bizon.engine.pipeline.producer import StopFlag
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
+    from bizon.engine.runner.opened_job import OpenedJob
     from bizon.engine.runner.windows import Scope
 
 PAGE_GRACE = 0.5
@@ -40,6 +42,8 @@ class AbstractRunner(ABC):
     """
 
     halves: ClassVar[tuple[Role, ...]] = (Role.PRODUCER, Role.CONSUMER)
+    is_alone: ClassVar[bool] = True
+    """Whether no other run of the pipeline may be in progress."""
 
     def __init__(
         self,
@@ -61,6 +65,8 @@ class AbstractRunner(ABC):
         """Results of workers that an exception in the main thread ended; set by the adapter before it re-raises."""
         self.scope: Scope | None = None
         """The part of the stream to fetch, by default what is new; set before ``run``."""
+        self.join_id = ""
+        """For a run that joins a job: the name that all commands of the job are given, if any; set before ``run``."""
 
     def run(self, *, raise_on_failure: bool = False) -> RunnerStatus:
         """Move the stream, or the rest of it. Returns how it ended; raises only when no job could be opened.
@@ -79,7 +85,7 @@ class AbstractRunner(ABC):
             build_backend(self.bizon_config) as backend,
             ExitStack() as leases,
         ):
-            for half in self.halves:
+            for half in self.halves if self.is_alone else ():
                 leases.enter_context(held_by_half(backend, self.bizon_config, half, self._lose))
             return self._run_jobs(backend)
 
@@ -146,16 +152,9 @@ class AbstractRunner(ABC):
         self._stopping.clear()
         return True
 
-    def _run_job(self, backend: "AbstractBackend", opened: OpenedJob) -> RunnerStatus:
-        config = self.bizon_config
-        context = RunContext(
-            config=config,
-            run=opened.run,
-            incremental=opened.incremental,
-            replaces=opened.replaces,
-            spool=spool_folder(config, backend, opened.run),
-            secrets=self.secrets.union(registry.learned(), iter_secrets(config)),
-        )
+    def _run_job(self, backend: "AbstractBackend", opened: "OpenedJob") -> RunnerStatus:
+        context = self._context_of(opened)
+        context = replace(context, spool=spool_folder(self.bizon_config, backend, opened.run))
         try:
             status = self._status(opened, self._planned_work(context, backend))
         except BaseException as error:
@@ -166,7 +165,20 @@ class AbstractRunner(ABC):
             drop_spool(context)
         return status
 
-    def _interrupted(self, opened: OpenedJob, error: BaseException) -> RunnerStatus:
+    def _context_of(self, opened: "OpenedJob") -> RunContext:
+        """The context of the workers of a job. Pages are not spooled."""
+        config = self.bizon_config
+        secrets = self.secrets.union(registry.learned(), iter_secrets(config))
+        return RunContext(config, opened.run, opened.incremental, opened.replaces, secrets=secrets)
+
+    def _ended_early(self, job_id: str) -> RunnerStatus:
+        """The status of a run that ended while it waited for others."""
+        why = "stopped on request" if self._stop_requested else f"another {self.halves[0]} has taken over"
+        killed = PipelineReturnStatus.KILLED_BY_RUNNER
+        producer, consumer = (killed if half in self.halves else None for half in (Role.PRODUCER, Role.CONSUMER))
+        return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
+
+    def _interrupted(self, opened: "OpenedJob", error: BaseException) -> RunnerStatus:
         """How a run ended that an exception in the main thread cut short: a time limit, Ctrl-C in a notebook, or a
         fault of the runner. An output that a worker published by then counts as published."""
         status = self._status(opened, self._ended)
@@ -182,7 +194,7 @@ class AbstractRunner(ABC):
         self._lost = reason
         self._stop.set()
 
-    def _status(self, opened: OpenedJob, results: dict[str, WorkerResult]) -> RunnerStatus:
+    def _status(self, opened: "OpenedJob", results: dict[str, WorkerResult]) -> RunnerStatus:
         scrub, resume = Scrubber(self.secrets), opened.run.resume
         errors = (self._lost, *(result.error for result in results.values()))
         error = scrub.brief(" | ".join(scrub.brief(each) for each in errors if each is not None))
@@ -216,7 +228,7 @@ class AbstractRunner(ABC):
         return status
 
 
-def _close(backend: "AbstractBackend", opened: OpenedJob, status: RunnerStatus) -> RunnerStatus:
+def _close(backend: "AbstractBackend", opened: "OpenedJob", status: RunnerStatus) -> RunnerStatus:
     """Close the job. A failure is reported even when the state cannot record it: the next start finds the job as after
     a kill."""
     try:

@@ -46,6 +46,8 @@ class StreamsRunner:
         self.secrets = loaded.secrets
         self.scope: Scope | None = None
         """The part of each stream to fetch, by default what is new; set before ``run``."""
+        self.join_id = ""
+        """See ``AbstractRunner``; set before ``run``."""
         for name in chosen:
             loaded.of_stream(name)
         self._loaded, self._make, self._offered, self._chosen = loaded, make, offered, chosen
@@ -142,8 +144,8 @@ class StreamsRunner:
             if runner is not None:
                 self._running[name], self._last[name] = runner, runner.progress()
         try:
-            if runner is not None and self.scope is not None:
-                runner.scope = self.scope
+            if runner is not None:
+                runner.scope, runner.join_id = self.scope or runner.scope, self.join_id
             yield runner
         finally:
             if runner is not None:

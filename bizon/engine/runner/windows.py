@@ -46,9 +46,13 @@ class Scope(NamedTuple):
     everything: bool = False
 
 
-def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: "StreamKey", scope: Scope) -> Span | None:
+def asked_window(
+    backend: "AbstractBackend", config: "BizonConfig", key: "StreamKey", scope: Scope, *, joins: bool = False
+) -> Span | None:
     """The window of a run, in whole units of ``cursor_resolution``; None when it has no window. Called before anything
-    is opened. Raises ConfigError for a window that cannot be fetched."""
+    is opened. Raises ConfigError for a window that cannot be fetched. ``joins``: the run shares its job."""
+    if joins:
+        _check_is_whole(backend, config, key, scope)
     if scope.since is None:
         return None
     if not config.source.is_incremental:
@@ -69,6 +73,36 @@ def asked_window(backend: "AbstractBackend", config: "BizonConfig", key: "Stream
     if end > mark:
         logger.warning(f"The window ends after the watermark, {mark.isoformat()}: the next run fetches the rest again")
     return begin, end
+
+
+def check_may_go_on(backend: "AbstractBackend", job: "StreamJob", *, joins: bool) -> None:
+    """Raise ConfigError for a joined job and a run that does not join, and for the opposite."""
+    if job.is_joined and not joins:
+        raise ConfigError(
+            f"job {job.id} is unfinished, and was begun with --join: run with --join to finish it, or with --fresh to "
+            "start over"
+        )
+    if joins and not job.is_joined and backend.get_last_cursor_by_job_id(job.id) is not None:
+        raise ConfigError(
+            f"--join: job {job.id} is unfinished, and was begun without it: run without --join to finish it, or with "
+            "--fresh to start over"
+        )
+
+
+def _check_is_whole(backend: "AbstractBackend", config: "BizonConfig", key: "StreamKey", scope: Scope) -> None:
+    """Raise ConfigError for a run that joins a job and fetches what has changed: that is one chain of pages, which
+    cannot be divided, and it is short."""
+    if scope.since is not None:
+        raise ConfigError("--join: a window of the past (--since) is one chain of pages; run it without --join")
+    if not config.source.is_incremental or scope.everything:
+        return
+    previous, newest = backend.get_last_successful_stream_job(key), backend.get_last_stream_job(key)
+    goes_on = newest is not None and newest.is_resumable and backend.is_reset(newest.id)
+    if previous is not None and not goes_on and not backend.has_pending_reset(key):
+        raise ConfigError(
+            "--join: this run fetches what has changed since the last one, which is one chain of pages; run it without "
+            "--join (the first run of an incremental pipeline and a full refresh can be joined)"
+        )
 
 
 def watermark(source: "SourceConfig", previous: "StreamJob") -> datetime:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
+from bizon.engine.pipeline.models import Parts, PipelineReturnStatus, WorkerResult
 
 if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
@@ -33,3 +33,20 @@ def merged_by_half(results: "Iterable[tuple[Role, WorkerResult]]") -> dict[str, 
     for half, result in results:
         halves.setdefault(half.value, []).append(result)
     return {half: merged(each) for half, each in halves.items()}
+
+
+def merged_slots(results: Sequence[WorkerResult]) -> WorkerResult:
+    """One result of all workers of a command on a joined job, with all their parts."""
+    taken, finished = (sum(counts) for counts in zip(*(each.parts for each in results), strict=True))
+    where = next((each.where for each in results if each.where is not None), None)
+    letters = next((each.dead_letters for each in results if each.dead_letters is not None), None)
+    return merged(results)._replace(parts=Parts(taken, finished), where=where, dead_letters=letters)
+
+
+def split_by_half(result: WorkerResult) -> dict[str, WorkerResult]:
+    """The result of each half of a worker that has both; the half that failed has the error."""
+    if result.status is PipelineReturnStatus.SOURCE_ERROR:
+        return {"producer": result, "consumer": WorkerResult(_KILLED, parts=result.parts)}
+    status = PipelineReturnStatus.SUCCESS if result.is_success else _KILLED
+    producer = WorkerResult(status, capped=result.capped, parts=result.parts)
+    return {"producer": producer, "consumer": result}

@@ -133,8 +133,9 @@ def _consumer(context: "RunContext", links: "Links", loader: Loader) -> Consumer
 
 
 def _write(run: "Run", consumer: Consumer) -> None:
-    if run.is_joined and run.resume.exhausted:
-        consumer.publish()  # the producer need not send its end again
+    publishes_parts = run.part is None and run.resume.parts > 0
+    if publishes_parts or (run.is_joined and run.resume.exhausted):
+        consumer.publish()  # no producer need send its end again
         return
     try:
         consumer.run()

@@ -56,6 +56,8 @@ class PagedSource(AbstractSource):
         return None
 
     def get_partitions(self) -> list[dict[str, Any]]:
+        if not self.config.partitions:
+            return []
         bounds = [self.config.pages * n // self.config.partitions for n in range(self.config.partitions + 1)]
         return [{"first": first, "end": end} for first, end in pairwise(bounds) if first < end]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 CHAOS = Path(__file__).with_name("chaos.py")
+JOINED = Path(__file__).with_name("joined_chaos.py")
 
 
 @pytest.mark.matrix
@@ -31,3 +32,22 @@ def test_runs_killed_and_frozen_at_random_lose_nothing_and_bring_nothing_twice(
     assert found, done.stdout
     assert int(found[1]) + int(found[2]) == 3
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_commands_that_share_a_job_may_die_and_freeze_at_random(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    short = ["--n", "3", "--workers", "2", "--pages", "12", "--delay", "0.05"]
+    done = subprocess.run(
+        [sys.executable, str(JOINED), *short, "--seed", str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing lost, doubled or stuck" in done.stdout
+    assert list(tmp_path.iterdir()) == []

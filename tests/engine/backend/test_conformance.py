@@ -16,6 +16,7 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import schema_version
 from bizon.engine.backend.config import BackendTypes
 from bizon.testing.backend import BackendConformance, SharedBackendConformance
 from bizon.testing.backend_fixtures import OpenBackend
+from bizon.testing.backend_partitions import PartBehaviours
 
 
 @pytest.mark.lesson("F-22", "F-47")
@@ -27,7 +28,7 @@ class TestSQLiteInMemory(BackendConformance):
 
 @pytest.mark.matrix(share=2, pool="states")
 @pytest.mark.lesson("F-08", "F-12")
-class TestSQLite(SharedBackendConformance):
+class TestSQLite(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
@@ -35,7 +36,7 @@ class TestSQLite(SharedBackendConformance):
 
 @pytest.mark.matrix(share=2, pool="state in Postgres")
 @pytest.mark.lesson("F-08", "F-12")
-class TestPostgres(SharedBackendConformance):
+class TestPostgres(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
     def open_backend(self, postgres: Place) -> OpenBackend:
         return partial(SQLAlchemyBackend, postgres.details(), BackendTypes.POSTGRES)

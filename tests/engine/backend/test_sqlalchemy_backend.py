@@ -105,12 +105,16 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     assert columns["stream_jobs"] == [
         *["id", *stream, "sync_mode", "attempt", "total_records_to_fetch", "created_at", "updated_at"],
         *["incremental_state", "status", "error_message", "producer_epoch", "progress", "output", "incremental_window"],
+        "joined",
     ]
     assert columns["source_cursors"] == [
         *["id", "job_id", *stream, "iteration", "rows_fetched", "next_pagination", "attempt", "status"],
         *["error_message", "created_at", "updated_at"],
     ]
-    assert columns["stream_partitions"] == ["job_id", "number", "plan", "epoch", "created_at"]
+    assert columns["stream_partitions"] == [
+        *["job_id", "number", "plan", "epoch", "created_at", "worker", "host", "pid", "place", "started"],
+        *["renewed_at", "expires_at", "done"],
+    ]
     assert columns["destination_cursors"] == [
         *["id", "job_id", *stream, "destination_name", "from_source_iteration", "to_source_iteration"],
         *[
@@ -178,6 +182,7 @@ def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_parti
         commit(backend, job_id, 0, 3, rows=8)
     edit(
         tmp_path,
+        "DROP INDEX ix_destination_cursors_part",
         "ALTER TABLE destination_cursors DROP COLUMN partition_number",
         "DROP TABLE stream_partitions",
         "DELETE FROM bizon_schema",
@@ -191,10 +196,30 @@ def test_a_job_of_version_5_goes_on_as_one_chain_and_the_next_one_may_have_parti
         assert len(backend.keep_partitions(following, [{"part": 1}], epoch=0)) == 1
 
 
+def test_a_job_of_version_6_keeps_its_plan_and_can_be_joined(tmp_path: Path) -> None:
+    with open_backend(tmp_path / "state") as backend:
+        job_id = backend.create_stream_job(KEY, "full_refresh").id
+        backend.keep_partitions(job_id, [{"part": 1}], epoch=0)
+    added = ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done")
+    edit(
+        tmp_path,
+        "DROP INDEX ix_destination_cursors_part",
+        "ALTER TABLE stream_jobs DROP COLUMN joined",
+        *(f"ALTER TABLE stream_partitions DROP COLUMN {name}" for name in added),
+        "DELETE FROM bizon_schema",
+        "INSERT INTO bizon_schema VALUES (6, '2026-01-01')",
+    )
+    with open_backend(tmp_path / "state") as backend:
+        backend.join_job(job_id, epoch=0)
+        part = backend.take_part(job_id, LeaseHolder("worker", "host", 1, "place", "1"), 60, lambda _holder: False)
+    assert part is not None
+    assert part.plan == {"part": 1}
+
+
 def test_tables_of_a_newer_release_are_refused(tmp_path: Path) -> None:
     open_backend(tmp_path / "state").close()
     edit(tmp_path, "INSERT INTO bizon_schema VALUES (99, '2026-01-01')")
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 6: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 7: .*newer bizon"):
         open_backend(tmp_path / "state")
 
 

@@ -1,6 +1,7 @@
 """The commit point of a job with partitions: one cursor for pages of several chains, published when none is left."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -122,3 +123,12 @@ def test_a_row_has_the_same_id_whenever_its_page_arrives() -> None:
     found = ids_when_pages_arrive([(0, 0), (0, 1), (1, 0), (1, 1)])
     assert len(found) == 4
     assert ids_when_pages_arrive([(1, 0), (0, 0), (1, 1), (0, 1)]) == found
+
+
+def test_nothing_is_published_while_a_part_of_a_joined_job_is_left() -> None:
+    bench = Bench()
+    bench.backend.join_job(bench.job_id, epoch=0)
+    bench.loader.run = run_of(bench.job_id)._replace(resume=replace(bench.run.resume, parts=2, exhausted=True))
+    with pytest.raises(FinalizeError, match="2 partitions are not exhausted"):
+        bench.loader.publish()
+    assert bench.destination.calls.count("finalize") == 0

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fakes import KEY, memory_backend
@@ -17,7 +19,7 @@ from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
 from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import LeaseHolder, Role, StreamKey
-from bizon.engine.runner.lease import held_lease, is_dead, lease_key, this_process
+from bizon.engine.runner.lease import SharedLease, held_lease, is_dead, lease_key, this_process
 
 ELSEWHERE = LeaseHolder("owner-elsewhere", "other-host", 4711, "another machine", "99")
 
@@ -157,3 +159,17 @@ def test_one_of_several_first_starts_wins(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == [False] * 7 + [True]
+
+
+def test_a_lease_that_all_who_share_it_have_lost_is_taken_back(
+    backend: AbstractBackend, wait_for: Callable[[Callable[[], bool]], None]
+) -> None:
+    """All commands of a job were frozen, and another one resumed it: those that woke up used to end."""
+    job_id = backend.create_stream_job(KEY, "full_refresh").id
+    runner: Any = SimpleNamespace(config=SimpleNamespace(lease_ttl=0.2))
+    config: Any = SimpleNamespace(stream_key=KEY, engine=SimpleNamespace(runner=runner))
+    lease = SharedLease(backend, config, job_id)
+    lease.take()
+    assert backend.acquire_lease(KEY, ELSEWHERE, 0.1, lambda _holder: True) is None
+    with lease.kept():
+        wait_for(lambda: (found := backend.get_lease(KEY)) is not None and found.holder.owner.endswith(job_id))

@@ -25,9 +25,14 @@ from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import Role
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
+
+    Work = Callable[[Role, RunContext, ChildWiring, Reporter, AbstractBackend], WorkerResult]
 
 _ORPHANED = 1
 
@@ -48,7 +53,13 @@ def pack(context: RunContext) -> Payload:
 
 
 def child_main(half: "Role", payload: Payload, wiring: ChildWiring) -> None:
-    """Entry point of a child process. The main process handles signals and stops its children by the flag."""
+    """Entry point of a child that is one half of a run."""
+    serve(half, payload, wiring, _run_half)
+
+
+def serve(half: "Role", payload: Payload, wiring: ChildWiring, work: "Work") -> None:
+    """Work in a child process, and report the result. The main process handles signals and stops its children by the
+    flag."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
@@ -58,7 +69,7 @@ def child_main(half: "Role", payload: Payload, wiring: ChildWiring) -> None:
     reporter.take_over_logging()
     reporter.send(Event(is_running=True))
     try:
-        result = _work(half, payload, wiring, reporter)
+        result = _work(half, payload, wiring, reporter, work)
     except BaseException as error:  # noqa: BLE001 - the main process shows it, masked
         result = unhandled(half, error)
         reporter.log_failure(error, result)
@@ -67,7 +78,7 @@ def child_main(half: "Role", payload: Payload, wiring: ChildWiring) -> None:
     gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
-def _work(half: "Role", payload: Payload, wiring: ChildWiring, reporter: "Reporter") -> WorkerResult:
+def _work(half: "Role", payload: Payload, wiring: ChildWiring, reporter: "Reporter", work: "Work") -> WorkerResult:
     if payload.source_file is not None:
         load_custom_source(payload.source_file)
     if payload.destination_file is not None:
@@ -79,8 +90,14 @@ def _work(half: "Role", payload: Payload, wiring: ChildWiring, reporter: "Report
         tuned_for_pages(),
         standard_logging_bridged(),
         build_backend(context.config) as backend,
-        ExitStack() as until_the_end,
     ):
+        return work(half, context, wiring, reporter, backend)
+
+
+def _run_half(
+    half: "Role", context: RunContext, wiring: ChildWiring, reporter: "Reporter", backend: "AbstractBackend"
+) -> WorkerResult:
+    with ExitStack() as until_the_end:
         spool = until_the_end.enter_context(open_spool(context)) if not half.fetches else None
         queue = _queue(half, context, wiring, spool)
         watch = ProducerWatch(lambda: ProducerState(wiring.producer[0]), is_drained=queue.is_drained)

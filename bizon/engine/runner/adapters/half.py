@@ -15,29 +15,19 @@ from typing import TYPE_CHECKING
 
 from bizon.common.safe_log import logger
 from bizon.engine.backend.models import Role
-from bizon.engine.pipeline.models import PipelineReturnStatus, WorkerResult
 from bizon.engine.runner.jobs import join_job, open_job
-from bizon.engine.runner.models import RunContext, RunnerStatus
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.runner import AbstractRunner
 from bizon.engine.runner.workers import run_consumer, run_producer
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.pipeline.models import WorkerResult
     from bizon.engine.pipeline.run import Run
+    from bizon.engine.runner.models import RunContext, RunnerStatus
 
 _ASK_EVERY = 5.0  # seconds; bounds how late the consumer sees that the producer has sent everything
 _LOOK_EVERY = 1.0  # seconds; bounds how late a half sees a change of the job by the other
-
-
-class _HalfRunner(AbstractRunner):
-    def _ended_early(self, job_id: str) -> RunnerStatus:
-        """The status of a half that ended while it waited for the other."""
-        (half,) = self.halves
-        why = "stopped on request" if self._stop_requested else f"another {half} has taken over"
-        killed = PipelineReturnStatus.KILLED_BY_RUNNER
-        producer, consumer = (killed if half is each else None for each in (Role.PRODUCER, Role.CONSUMER))
-        return RunnerStatus(job_id, producer, consumer, error=why, interrupted=self._stop_requested)
 
 
 def runner_of(role: str) -> "type[AbstractRunner]":
@@ -45,7 +35,7 @@ def runner_of(role: str) -> "type[AbstractRunner]":
     return ProducerRunner if role == Role.PRODUCER else ConsumerRunner
 
 
-class ProducerRunner(_HalfRunner):
+class ProducerRunner(AbstractRunner):
     """Fetches, on the calling thread. It succeeds when the broker has all pages and the end of the stream.
 
     A fresh start that finds a job with only publishing left (see ``jobs.py``) lets the consumer publish it first, and
@@ -54,7 +44,7 @@ class ProducerRunner(_HalfRunner):
 
     halves = (Role.PRODUCER,)
 
-    def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
+    def _run_jobs(self, backend: "AbstractBackend") -> "RunnerStatus":
         while True:
             opened = open_job(backend, self.bizon_config, half=Role.PRODUCER, scope=self.scope)
             status = self._run_job(backend, opened)
@@ -65,18 +55,18 @@ class ProducerRunner(_HalfRunner):
                 if self._stopping.wait(_LOOK_EVERY):
                     return self._ended_early(opened.job.id)
 
-    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> "dict[str, WorkerResult]":
         gate = Event()
         gate.set()  # the destination is the consumer's to check
         queue = self._open_queue(Role.PRODUCER)
         links = self._links(queue, backend, gate=gate)
         result = run_producer(context, links)
-        if result.status is PipelineReturnStatus.SUCCESS and not result.capped:
+        if result.is_success and not result.capped:
             backend.note_all_sent(context.run.job_id, context.run.key, context.run.epoch)
         return {"producer": result}
 
 
-class ConsumerRunner(_HalfRunner):
+class ConsumerRunner(AbstractRunner):
     """Writes, on the calling thread, until a job is published, something fails, or it is asked to stop.
 
     An end that is not complete (the producer was stopped, has failed, or reached ``max_iterations``) does not end the
@@ -85,7 +75,7 @@ class ConsumerRunner(_HalfRunner):
 
     halves = (Role.CONSUMER,)
 
-    def _run_jobs(self, backend: "AbstractBackend") -> RunnerStatus:
+    def _run_jobs(self, backend: "AbstractBackend") -> "RunnerStatus":
         waits, before = False, None
         while not self._stop.is_set():
             opened = join_job(backend, self.bizon_config, before)
@@ -109,7 +99,7 @@ class ConsumerRunner(_HalfRunner):
         queue.connect()
         queue.close()
 
-    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> "dict[str, WorkerResult]":
         queue, failed = self._open_queue(Role.CONSUMER), Event()
         sent = _RemoteProducer(backend, context.run)
         watch = ProducerWatch(sent.state, is_drained=queue.is_drained, cut_short=self._stop)

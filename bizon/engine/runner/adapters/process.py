@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait as wait_for_any
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,16 @@ from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
 from bizon.engine.runner.worker_results import merged, merged_by_half
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
+    from bizon.engine.backend.models import Role
+    from bizon.engine.runner.adapters.child import Payload
     from bizon.engine.runner.models import RunContext
+
+    Main = Callable[[Role, Payload, ChildWiring], None]
+    Plugs = Callable[[Pipes], list[tuple[Plug, ChildWiring]]]
 
 _STOP_SEEN_WITHIN = 1.0  # seconds
 
@@ -46,13 +54,17 @@ class ProcessRunner(AbstractRunner):
         check_children()
 
     def _work(self, context: "RunContext", backend: "AbstractBackend") -> dict[str, WorkerResult]:
+        return _results(self._served(child_main, context, partial(self._plugs, context)))
+
+    def _served(self, main: "Main", context: "RunContext", plugs: "Plugs") -> list[Child]:
+        """Start a child for each plug, and wait until all have ended."""
         payload = pack(context)
         spawn = multiprocessing.get_context("spawn")
         pipes, children = Pipes(spawn), list[Child]()
         try:
-            for plug, wiring in self._plugs(context, pipes):
+            for plug, wiring in plugs(pipes):
                 args = (plug.half, payload, wiring)
-                process = spawn.Process(target=child_main, args=args, name=f"{CHILD_NAME}{plug.half}")
+                process = spawn.Process(target=main, args=args, name=f"{CHILD_NAME}{plug.half}")
                 with _signals_held_back():
                     process.start()
                 children.append(Child(plug, process))
@@ -64,7 +76,15 @@ class ProcessRunner(AbstractRunner):
             except BaseException:
                 self._cut_short(children)
                 raise
-        return _results(children)
+        return children
+
+    def _lone(self, pipes: Pipes, half: "Role", most_pages: int | None) -> tuple[Plug, ChildWiring]:
+        """Both ends of the connection to a child that exchanges nothing with others."""
+        events_out, events_in = pipes.to_main()
+        slots = shared_memory("q", Progress.SLOTS)
+        self._progress.lane(slots)
+        wiring = ChildWiring((), (), events_in, self._flag, self._producer, slots, most_pages=most_pages)
+        return Plug(half, events_out), wiring
 
     def _plugs(self, context: "RunContext", pipes: Pipes) -> list[tuple[Plug, ChildWiring]]:
         """Both ends of the connection to each child: a producer, or several that take partitions, and the consumer."""

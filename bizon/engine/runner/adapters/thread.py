@@ -1,32 +1,32 @@
 """The default runner: one producing thread, or one for each of several partitions, and one consuming thread; the main
 thread waits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from contextvars import copy_context
-from threading import Event, Thread
+from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
-from bizon.engine.pipeline.models import WorkerResult
 from bizon.engine.queue.adapters.python_queue.lanes import lanes_of
 from bizon.engine.queue.adapters.python_queue.queue import PythonQueue
 from bizon.engine.runner.assembly import build_shared_queue
-from bizon.engine.runner.models import Links, RunContext
 from bizon.engine.runner.planning import shares
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch, state_of
 from bizon.engine.runner.runner import PAGE_GRACE, AbstractRunner
+from bizon.engine.runner.started import started
 from bizon.engine.runner.worker_results import merged, merged_by_half
 from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
 
 if TYPE_CHECKING:
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import Role
+    from bizon.engine.pipeline.models import WorkerResult
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
+    from bizon.engine.runner.models import Links, RunContext
 
-_Worker = Callable[[RunContext, Links], WorkerResult]
-_Working = tuple["Role", Future[WorkerResult]]
+_Working = tuple["Role", Future["WorkerResult"]]
 
 
 class ThreadRunner(AbstractRunner):
@@ -36,7 +36,7 @@ class ThreadRunner(AbstractRunner):
     since only it knows its result. Then the exception is re-raised.
     """
 
-    def _work(self, context: RunContext, backend: "AbstractBackend") -> dict[str, WorkerResult]:
+    def _work(self, context: "RunContext", backend: "AbstractBackend") -> "dict[str, WorkerResult]":
         settings = context.config.engine.runner.config
         with self._open_spool(context) as spool:
             sending, receiving = self._queues(context, spool)
@@ -45,19 +45,20 @@ class ThreadRunner(AbstractRunner):
             producing, consuming = self.halves
             with self._ended_by_exceptions(is_cut_short) as workers:
                 for each in self._producers(context, links, sending):
-                    workers.append((producing, _started(run_producer, context, each)))
+                    workers.append((producing, started(partial(run_producer, context, each), "bizon-run_producer")))
                 producers = [future for _, future in workers]
                 self._stopping.wait(settings.consumer_start_delay)
                 watch = ProducerWatch(
                     lambda: _state(producing, producers), is_drained=receiving.is_drained, cut_short=is_cut_short
                 )
-                workers.append((consuming, _started(run_consumer, context, links._replace(watch=watch))))
+                consumer = partial(run_consumer, context, links._replace(watch=watch))
+                workers.append((consuming, started(consumer, "bizon-run_consumer")))
                 waiting = {future for _, future in workers}
                 while waiting:  # in slices, so that the main thread also gets to handle signals
                     _done, waiting = wait(waiting, settings.is_alive_check_interval, return_when=FIRST_COMPLETED)
         return _results(workers)
 
-    def _queues(self, context: RunContext, spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
+    def _queues(self, context: "RunContext", spool: "Spool | None") -> "tuple[AbstractQueue, AbstractQueue]":
         """The producer's and the consumer's end: the same object unless a broker is between them."""
         if self.bizon_config.engine.queue.is_broker:
             sending, receiving = map(self._open_queue, self.halves)
@@ -65,7 +66,7 @@ class ThreadRunner(AbstractRunner):
         shared = build_shared_queue(self.bizon_config, spool, context.run.resume.next_iteration)
         return shared, shared
 
-    def _producers(self, context: RunContext, links: Links, queue: "AbstractQueue") -> list[Links]:
+    def _producers(self, context: "RunContext", links: "Links", queue: "AbstractQueue") -> "list[Links]":
         """The links of each producer: one, or one for each share of the partitions."""
         if not context.run.partitions or not isinstance(queue, PythonQueue):
             return [links._replace(queue=queue)]
@@ -90,32 +91,17 @@ class ThreadRunner(AbstractRunner):
             raise
 
 
-def _started(work: _Worker, context: RunContext, links: Links) -> Future[WorkerResult]:
-    """The future result of a worker that runs on a new daemon thread, whose log records name the stream as here."""
-    future: Future[WorkerResult] = Future()
-    surroundings = copy_context()
-
-    def run() -> None:
-        try:
-            future.set_result(work(context, links))
-        except BaseException as error:  # noqa: BLE001 - the main thread handles SystemExit and the like too
-            future.set_exception(error)
-
-    Thread(target=surroundings.run, args=(run,), name=f"bizon-{work.__name__}", daemon=True).start()
-    return future
-
-
-def _state(half: "Role", producers: list[Future[WorkerResult]]) -> ProducerState:
+def _state(half: "Role", producers: "list[Future[WorkerResult]]") -> ProducerState:
     if not all(producer.done() for producer in producers):
         return ProducerState.RUNNING
     return state_of(merged([_result(producer, half) for producer in producers]))
 
 
-def _results(workers: list[_Working]) -> dict[str, WorkerResult]:
+def _results(workers: list[_Working]) -> "dict[str, WorkerResult]":
     return merged_by_half((half, _result(future, half)) for half, future in workers)
 
 
-def _result(future: Future[WorkerResult], half: "Role") -> WorkerResult:
+def _result(future: "Future[WorkerResult]", half: "Role") -> "WorkerResult":
     """The worker's own result, or one made from the SystemExit or the like that ended it."""
     error = future.exception()
     if error is None:

@@ -51,7 +51,15 @@ GUARDS: dict[str, Guard] = {}
 
 def guards() -> dict[str, Guard]:
     """All of them, by name."""
-    for name in ("file_guards", "fence_guards", "contract_guards", "engine_guards", "run_guards", "partition_guards"):
+    for name in (
+        "file_guards",
+        "fence_guards",
+        "contract_guards",
+        "engine_guards",
+        "run_guards",
+        "partition_guards",
+        "joined_guards",
+    ):
         importlib.import_module(name)
     return GUARDS
 

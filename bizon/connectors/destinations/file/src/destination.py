@@ -1,41 +1,31 @@
 """The ``file`` destination: rows in a local file, each exactly once."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, RowsRejectedError
 from bizon.connectors.destinations.file.src.columns import check_columns, columns_there, has_rows
-from bizon.connectors.destinations.file.src.config import (
-    FileDestinationDetailsConfig,
-    FileFormat,
-    path_stem,
-)
+from bizon.connectors.destinations.file.src.config import FileDestinationDetailsConfig, FileFormat, path_stem
 from bizon.connectors.destinations.file.src.file_rows import RowShape, reading, typed_shape, write_rows
-from bizon.connectors.destinations.file.src.line_staging import LineStaging
 from bizon.connectors.destinations.file.src.manifest import State
-from bizon.connectors.destinations.file.src.output import (
-    Claimant,
-    ForeignPathError,
-    Output,
-    file_above,
-)
-from bizon.connectors.destinations.file.src.part_staging import PartStaging
+from bizon.connectors.destinations.file.src.output import Claimant, ForeignPathError, Output
+from bizon.connectors.destinations.file.src.parts import PublishedParts, staging_in
 from bizon.connectors.destinations.file.src.places import Places
 from bizon.connectors.destinations.file.src.presence import Presence
 from bizon.connectors.destinations.file.src.publish import Publisher
 from bizon.connectors.destinations.file.src.streaming import StreamTables
-from bizon.destination.models import OutputState, ResumePoint, WriteMode
+from bizon.connectors.destinations.file.src.writable import writable
+from bizon.destination.models import CommittedBatch, OutputState, ResumePoint, WriteMode
 from bizon.destination.staged import StagedDestination, Step
 
 if TYPE_CHECKING:
     from bizon.common.sync import SyncMetadata
-    from bizon.connectors.destinations.file.src.file_staging import FileStaging
+    from bizon.connectors.destinations.file.src.file_staging import FileStaging, JobFolder
     from bizon.destination.readable import TableReader
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.monitoring.monitor import AbstractMonitor
@@ -56,8 +46,11 @@ class FileDestination(StagedDestination):
     """
 
     config: FileDestinationDetailsConfig
+    single_writer = False
     failures = (DestinationError, OSError, ValueError, pl.exceptions.PolarsError)
     _staging: "FileStaging"
+    _parts: PublishedParts | None = None  # of a joined job that this run publishes
+    _works_on_part = False
 
     def __init__(
         self,
@@ -67,20 +60,13 @@ class FileDestination(StagedDestination):
         source_callback: "AbstractSourceCallback",
         monitor: "AbstractMonitor",
     ) -> None:
-        super().__init__(
-            sync_metadata=sync_metadata,
-            config=config,
-            backend=backend,
-            source_callback=source_callback,
-            monitor=monitor,
-        )
+        super().__init__(sync_metadata, config, backend, source_callback, monitor)
         self._claimant = Claimant(sync_metadata.owner, sync_metadata.job_id, knows=self._knows)
         self._typed = typed_shape(config)
         self._shape = self._typed or RowShape(config.format, config.record_schemas if config.unnest else None)
         self._places = Places(config.format, self.default_destination_id)
         self._output = Output(self._places.main, self._claimant)
-        is_lines = config.format is FileFormat.JSON
-        self._staging = (LineStaging if is_lines else PartStaging)(self._output, "json" if is_lines else "parquet")
+        self._staging = staging_in(self._output, config.format)
         self._presence = Presence()
         self._tables = StreamTables(self._output, config.format, self._output_named, self._presence)
         self._written: dict[str, None] = {}
@@ -88,21 +74,11 @@ class FileDestination(StagedDestination):
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the folder cannot be written, the path belongs to another
         pipeline or is not a file, or ``unnest`` has no schema for it."""
-        main = self._output.main
         wants_folder = self._in_place and self.config.format is not FileFormat.JSON
-        wanted = "a folder (sync mode stream writes Parquet and CSV as a folder of files)" if wants_folder else "a file"
-        try:
-            if main.exists() and not (main.is_dir() if wants_folder else main.is_file()):
-                raise DestinationConnectionError(f"'{main}' exists and is not {wanted}: use another destination_id")
+        with writable(self._output, wants_folder=wants_folder, only_looks=self.only_looks):
             if not self._in_place and self._typed is None:
                 self._shape.empty(self.default_destination_id)
-            self._output.check_owner()
-            if not self.only_looks:
-                self._output.make_folders()
-            with TemporaryFile(dir=next(folder for folder in (self._output.folder, *main.parents) if folder.exists())):
-                return True
-        except (OSError, ValueError) as error:
-            raise DestinationConnectionError(f"'{main}' cannot be written: {file_above(main) or error}") from error
+        return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch and put it on disk. The same pages written again replace the first write.
@@ -171,6 +147,14 @@ class FileDestination(StagedDestination):
         """In the same folder: ``out.json`` has its dead letters in ``out.dead_letters.json``."""
         return f"{path_stem(self.default_destination_id, self.config.format)}.dead_letters"
 
+    def _verify(self, committed: Sequence[CommittedBatch]) -> None:
+        (self._parts or self._staging).verify(committed)
+
+    @property
+    def _folder(self) -> "JobFolder":
+        """The rows that this run stages, or those that it publishes."""
+        return self._parts or self._staging
+
     @property
     def _place(self) -> str:
         return str(self._output.main)
@@ -181,8 +165,15 @@ class FileDestination(StagedDestination):
 
     def _open(self, resume: ResumePoint) -> None:
         self._claimant = self._claimant._replace(fence=resume.fence, adopt=resume.adopt)
-        self._output.claimant, self._staging.epoch = self._claimant, resume.epoch
+        self._output.claimant = self._claimant
         self._output.check_free()
+        if resume.partition is not None:
+            self._output.check_not_over()
+            self._staging = staging_in(self._output, self.config.format, resume.partition)
+            self._works_on_part = True
+        elif resume.parts:
+            self._parts = PublishedParts(self._output, self.config.format)
+        self._folder.epoch = resume.epoch
 
     def _has_own_rows(self) -> bool:
         return self._output.own_manifest() is not None and has_rows(self._output.main)
@@ -196,17 +187,23 @@ class FileDestination(StagedDestination):
             self._typed.resume(self.default_destination_id, there, resume.committed)
         if self.write_mode is WriteMode.APPEND and has_rows(main):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)
-        self._presence.claim(self._output, State.STAGING)
+        if self._works_on_part:
+            self._presence.look(self._output)
+        else:
+            self._presence.claim(self._output, State.STAGING)
 
     def _is_published(self) -> bool:
         return self._publisher(self.write_mode).is_published()
 
     def _fenced(self) -> AbstractContextManager[object]:
-        return self._output.fenced()
+        return nullcontext() if self._works_on_part else self._output.fenced()
 
     def _trim(self, resume: ResumePoint) -> None:
         if resume.exhausted and self._output.own_state() is State.PUBLISHING:
             return  # step 1 of publish.py has to see ``ready`` before anything is removed
+        if self._works_on_part:
+            self._staging.go_on(resume.committed, resume.epoch)
+            return
         self._staging.discard_other_jobs()
         if resume.last_iteration is None:
             self._staging.empty(resume.epoch)
@@ -221,7 +218,9 @@ class FileDestination(StagedDestination):
         self._output.mark(self._output.claimed_manifest()._replace(columns=columns), State.PUBLISHED)
 
     def _discard(self) -> None:
-        self._staging.discard()
+        self._folder.discard()
+        if self._parts is not None:
+            self._parts.discard_other_jobs()
 
     @contextmanager
     def _explained(self, step: Step) -> Iterator[None]:
@@ -233,7 +232,7 @@ class FileDestination(StagedDestination):
             raise DestinationError(f"staging of '{self._output.main}' cannot be prepared: {error}") from error
 
     def _publisher(self, mode: WriteMode) -> Publisher:
-        return Publisher(self._staging, self.config.format, append=mode is WriteMode.APPEND)
+        return Publisher(self._folder, self.config.format, append=mode is WriteMode.APPEND)
 
     def _append(self, first: int, last: int, frame: pl.DataFrame) -> None:
         """Append rows to the file that their record names, if it may choose that one."""

@@ -42,17 +42,43 @@ class Piece(NamedTuple):
     checksum: int
 
 
-class FileStaging(ABC):
-    """The staged rows of one job. ``may_grow``: bytes after the committed rows of a file do not matter."""
+class JobFolder:
+    """The folder of one job next to an output. ``epoch``: of the start that uses it."""
+
+    def __init__(self, output: "Output") -> None:
+        self.output = output
+        self.folder = output.folder / f"{output.claimant.job_id}.{output.claimant.owner.key}"
+        self.epoch = 1
+        self._files: list[StagedFile] | None = None
+
+    def files(self) -> list[StagedFile]:
+        """The files that ``verify`` has found to hold the committed rows, in page order."""
+        if self._files is None:
+            raise not_verified()
+        return list(self._files)
+
+    def discard(self) -> None:
+        """Remove the folder of this job. Call it within ``fenced``."""
+        _remove(self.folder)
+
+    def discard_other_jobs(self) -> None:
+        """Remove what dead jobs of this pipeline left; folders of other pipelines stay. Call it within ``fenced``: then
+        no other job of the pipeline is running."""
+        key = self.output.claimant.owner.key
+        for path in [*self.output.folder.glob(f"*.{key}"), *self.output.folder.glob(f"*.{key}{_TRASH}")]:
+            if path != self.folder and path.is_dir():
+                _remove(path)
+
+
+class FileStaging(JobFolder, ABC):
+    """The staged rows of one job, or of one part of a joined job. ``may_grow``: bytes after the committed rows of a
+    file do not matter."""
 
     may_grow: ClassVar[bool]
 
     def __init__(self, output: "Output", extension: str) -> None:
-        self.output = output
+        super().__init__(output)
         self.extension = extension
-        self.folder = output.folder / f"{output.claimant.job_id}.{output.claimant.owner.key}"
-        self.epoch = 1
-        self._files: list[StagedFile] | None = None
         self._seen: dict[Path, tuple[int, int, int]] = {}
 
     @abstractmethod
@@ -95,6 +121,16 @@ class FileStaging(ABC):
         sync_folder(self.folder)
         self.epoch = epoch
 
+    def go_on(self, committed: Sequence["CommittedBatch"], epoch: int) -> None:
+        """Write after the committed batches of a part, whatever else is there. No file of another start is changed.
+
+        Raises DestinationError when rows are missing or damaged.
+        """
+        for folder in (self.folder.parent, self.folder):
+            make_private_folder(folder)
+        self._checked(committed)
+        self.epoch = epoch
+
     def verify(self, committed: Sequence["CommittedBatch"]) -> None:
         """Check that the rows of every committed batch are there, unchanged, and note the files that hold them.
 
@@ -105,24 +141,6 @@ class FileStaging(ABC):
         for piece in self._checked(committed):
             sizes[piece.path] = piece.end
         self._files = [self._staged_file(path, size) for path, size in sizes.items()]
-
-    def files(self) -> list[StagedFile]:
-        """The files that ``verify`` has found to hold the committed rows, in page order."""
-        if self._files is None:
-            raise not_verified()
-        return list(self._files)
-
-    def discard(self) -> None:
-        """Remove the folder of this job. Call it within ``fenced``."""
-        _remove(self.folder)
-
-    def discard_other_jobs(self) -> None:
-        """Remove what dead jobs of this pipeline left; folders of other pipelines stay. Call it within ``fenced``: then
-        no other job of the pipeline is running."""
-        key = self.output.claimant.owner.key
-        for path in [*self.output.folder.glob(f"*.{key}"), *self.output.folder.glob(f"*.{key}{_TRASH}")]:
-            if path != self.folder and path.is_dir():
-                _remove(path)
 
     def _checked(self, committed: Sequence["CommittedBatch"]) -> list[Piece]:
         pieces = parts_that_count(committed, self._located, str(self.output.main))

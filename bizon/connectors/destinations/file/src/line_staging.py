@@ -67,6 +67,10 @@ class LineStaging(FileStaging):
         self.epoch = max([epoch, *(number + 1 for number in sealed)])  # a restored state counts some starts twice
         self._begin()
 
+    def go_on(self, committed: Sequence["CommittedBatch"], epoch: int) -> None:
+        super().go_on(committed, epoch)
+        self._begin()
+
     @property
     def _own(self) -> Path:
         return self._unsealed(self._number or self.epoch)

@@ -88,6 +88,15 @@ class Output:
         self.check_owner()
         self.check_may_replace(self.manifest())
 
+    def check_not_over(self) -> None:
+        """Raise OvertakenError when this job is published, or a later job writes the file: for a worker that claims a
+        part alone."""
+        found, mine = self.own_manifest(), self.claimant
+        if found is None or (found.job_id == mine.job_id and found.published_by != mine.job_id):
+            return
+        if found.published_by == mine.job_id or (found.fence[0] > mine.fence[0] and mine.knows(found.job_id)):
+            raise OvertakenError(mine.job_id)
+
     def make_folders(self) -> None:
         """Create the hidden folder, private to this user, and its parents."""
         hidden = self._hidden_folders()
@@ -211,14 +220,6 @@ def _lock(handle: int, folder: Path) -> None:
                     f"then run again"
                 ) from None
             time.sleep(_LOOK_EVERY)
-
-
-def file_above(path: Path) -> str | None:
-    """How to deal with a file where a folder is needed; None when there is none."""
-    file = next((parent for parent in path.parents if os.path.isfile(parent)), None)  # False where it may not look
-    if file is None:
-        return None
-    return f"'{file}' is a file, not a folder; remove it, or choose another destination_id"
 
 
 def is_below(path: Path, folder: Path) -> bool:

@@ -54,6 +54,13 @@ class Presence:
         with self.taking_over(output, state):
             pass
 
+    def look(self, output: "Output") -> None:
+        """Raise DestinationConnectionError as :meth:`claim` does; this run is not announced, as it writes a part."""
+        path = output.folder / "owner.json"
+        before = _read(path)
+        if before is not None and not is_gone(before.pid, before.place, before.started):
+            _check(output, path, before)
+
     @contextmanager
     def taking_over(self, output: "Output", state: "State") -> Iterator[bool]:
         """:meth:`claim`, and within: this run is not announced yet. Yields whether an earlier run may still be writing,

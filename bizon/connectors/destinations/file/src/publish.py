@@ -36,7 +36,7 @@ from bizon.connectors.destinations.file.src.config import FileFormat
 from bizon.connectors.destinations.file.src.csv_output import write_csv
 from bizon.connectors.destinations.file.src.durable import concatenate, published_mode, write_aside
 from bizon.connectors.destinations.file.src.file_rows import write_rows
-from bizon.connectors.destinations.file.src.file_staging import FileStaging, StagedFile, signature
+from bizon.connectors.destinations.file.src.file_staging import JobFolder, StagedFile, signature
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.parquet import can_merge, merge
 
@@ -44,7 +44,7 @@ from bizon.connectors.destinations.file.src.parquet import can_merge, merge
 class Publisher:
     """Publishes the staged parts of one job. ``append``: keep what the main file holds; else replace it."""
 
-    def __init__(self, staging: FileStaging, format: FileFormat, *, append: bool) -> None:
+    def __init__(self, staging: JobFolder, format: FileFormat, *, append: bool) -> None:
         self.staging = staging
         self.output = staging.output
         self.format = format

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from bizon.common.errors.errors import BackendError, OvertakenError
+from bizon.engine.backend.adapters.sqlalchemy.partition_table import note_commit
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
     destination_cursor,
@@ -34,13 +35,15 @@ _current_job = (stream_jobs.c.id == bindparam("job"), stream_jobs.c.attempt == b
 _TOUCH = update(stream_jobs).where(*_current_job).values(updated_at=bindparam("now"))
 _TOUCH_WITH_STATE = _TOUCH.values(incremental_state=bindparam("state"))
 _LAST_PAGE = select(func.max(_cursors.to_source_iteration)).where(_cursors.job_id == bindparam("job"), _cursors.success)
+_LAST_PAGE_OF_PART = _LAST_PAGE.where(_cursors.partition_number == bindparam("part"))
 _BY_ID = select(destination_cursors).where(_cursors.id == bindparam("cursor"))
 _INSERT = insert(destination_cursors)
 _OF_JOB = (
     select(destination_cursors)
     .where(_cursors.job_id == bindparam("job"), _cursors.success)
-    .order_by(_cursors.to_source_iteration)
+    .order_by(_cursors.partition_number, _cursors.to_source_iteration)
 )
+_OF_PART = _OF_JOB.where(_cursors.partition_number == bindparam("part"))
 _LONG = 4_000  # characters of a pagination
 _FORGET_BEFORE = (  # a run resumes from the last one; keeping long ones would make the state grow quadratically
     update(destination_cursors)
@@ -48,6 +51,7 @@ _FORGET_BEFORE = (  # a run resumes from the last one; keeping long ones would m
     .where(func.length(_cursors.pagination) > _LONG)
     .values(pagination=None)
 )
+_FORGET_BEFORE_IN_PART = _FORGET_BEFORE.where(_cursors.partition_number == bindparam("part"))
 _EXTEND = (
     update(destination_cursors)
     .where(_cursors.job_id == bindparam("job"), _cursors.to_source_iteration == bindparam("last"), _cursors.success)
@@ -70,20 +74,28 @@ class DestinationCursorTable(BackendPart):
         self, connection: Connection, cursor_id: str, record: CommitRecord
     ) -> DestinationCursor:
         now = naive_now()
-        _touch_job(connection, record, now)
-        last = connection.execute(_LAST_PAGE, {"job": record.job_id}).scalar()
+        if record.partition is None:
+            _touch_job(connection, record, now)
+            last = connection.execute(_LAST_PAGE, {"job": record.job_id}).scalar()
+        else:
+            note_commit(connection, record, now)
+            last = connection.execute(_LAST_PAGE_OF_PART, {"job": record.job_id, "part": record.partition}).scalar()
         if last is not None and last >= record.from_source_iteration:
             if (row := connection.execute(_BY_ID, {"cursor": cursor_id}).first()) is not None:
                 return destination_cursor(row)  # this call committed it before its connection was lost
-            raise BackendError(f"pages up to {last} of job '{record.job_id}' are committed already")
+            part = "" if record.partition is None else f" of partition {record.partition}"
+            raise BackendError(f"pages up to {last}{part} of job '{record.job_id}' are committed already")
         if record.extends and last is not None:
             connection.execute(_EXTEND, _extension(cursor_id, record, last, now))
             return destination_cursor(connection.execute(_BY_ID, {"cursor": cursor_id}).one())
         return _insert(connection, cursor_id, record, now)
 
     @in_transaction
-    def committed(self, connection: Connection, job_id: str) -> Committed:
-        return Committed(tuple(destination_cursor(row) for row in connection.execute(_OF_JOB, {"job": job_id})))
+    def committed(self, connection: Connection, job_id: str, partition: int | None = None) -> Committed:
+        query, values = (
+            (_OF_JOB, {"job": job_id}) if partition is None else (_OF_PART, {"job": job_id, "part": partition})
+        )
+        return Committed(tuple(destination_cursor(row) for row in connection.execute(query, values)))
 
     @in_transaction
     def prune_cursors(self, connection: Connection, key: StreamKey, keep: Sequence[str]) -> None:
@@ -120,9 +132,14 @@ def _insert(connection: Connection, cursor_id: str, record: CommitRecord, now: d
         "pagination": pagination,
         "receipt": to_text(record.receipt),
         "letters_receipt": to_text(record.letters_receipt),
+        "partition_number": record.partition,
     }
     if len(pagination) > _LONG:
-        connection.execute(_FORGET_BEFORE, {"job": record.job_id, "begins": record.from_source_iteration})
+        before = {"job": record.job_id, "begins": record.from_source_iteration}
+        if record.partition is None:
+            connection.execute(_FORGET_BEFORE, before)
+        else:
+            connection.execute(_FORGET_BEFORE_IN_PART, {**before, "part": record.partition})
     if enforces_keys(connection):
         connection.execute(_INSERT, values)
     elif not _merged(connection, {name: value for name, value in values.items() if value is not None}):
@@ -136,6 +153,7 @@ def _insert(connection: Connection, cursor_id: str, record: CommitRecord, now: d
         pagination=record.pagination,
         created_at=now.replace(tzinfo=UTC),
         dead_letters=record.dead_letters,
+        partition=record.partition,
     )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from bizon.common.safe_log import logger
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
+    database_time,
     enforces_keys,
     in_one_try,
     in_transaction,
@@ -59,7 +60,7 @@ class LeaseTable(BackendPart):
     @in_transaction
     def get_lease(self, connection: Connection, key: StreamKey) -> Lease | None:
         row = _row(connection, key)
-        return None if row is None else _lease(connection, key, row, _database_time(connection))
+        return None if row is None else _lease(connection, key, row, database_time(connection))
 
     def _acquire_once_sure(
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
@@ -90,7 +91,7 @@ class LeaseTable(BackendPart):
     ) -> Lease | None:
         """Take the lease; None when taken, else the one in the way."""
         while True:  # another run may take the lease or release it between the look and the change
-            now = _database_time(connection)
+            now = database_time(connection)
             values = {
                 "owner": holder.owner,
                 "host": holder.host,
@@ -114,7 +115,7 @@ class LeaseTable(BackendPart):
 
     @in_one_try
     def _renew(self, connection: Connection, key: StreamKey, owner: str, ttl: float) -> bool:
-        now = _database_time(connection)
+        now = database_time(connection)
         renewed = connection.execute(
             update(stream_leases)
             .where(*of_stream(stream_leases, key), stream_leases.c.owner == owner)
@@ -180,13 +181,3 @@ def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime)
 def _seconds(passed: timedelta) -> float:
     """The seconds that have passed; 0 when the lease was taken between reading the clock and reading the lease."""
     return max(passed.total_seconds(), 0.0)
-
-
-def _database_time(connection: Connection) -> datetime:
-    if connection.dialect.name == "bigquery":
-        moment: datetime = connection.execute(select(func.current_datetime("UTC"))).scalar_one()
-    elif connection.dialect.name == "postgresql":  # now() is when the transaction began, in the session's time zone
-        moment = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
-    else:
-        moment = connection.execute(select(func.now())).scalar_one()
-    return moment.replace(tzinfo=None)

@@ -137,9 +137,22 @@ def _to_version_5(connection: Connection) -> None:
 
 
 def _to_version_6(connection: Connection) -> None:
-    """Keep the partitions of a job. ``partition_number`` is null: the cursors of a job are one chain."""
+    """Keep the partitions of a job."""
     stream_partitions.create(connection, checkfirst=True)
     _add_if_missing(connection, destination_cursors.c.partition_number)
+
+
+def _to_version_7(connection: Connection) -> None:
+    """Let several commands work on one job, each on a part that it holds a lease of."""
+    _add_if_missing(connection, stream_jobs.c.joined)
+    for column in ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done"):
+        _add_if_missing(connection, stream_partitions.c[column])
+    known = inspect(connection).get_indexes(
+        destination_cursors.name, schema=connection.schema_for_object(destination_cursors)
+    )
+    for index in destination_cursors.indexes:
+        if index.name not in {each["name"] for each in known}:
+            index.create(connection)
 
 
 def _add_if_missing(connection: Connection, column: Column[Any]) -> None:
@@ -182,5 +195,6 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _to_version_4,
     _to_version_5,
     _to_version_6,
+    _to_version_7,
 )
 CURRENT = len(STEPS)

@@ -1,24 +1,43 @@
-"""The partitions that a job was planned in."""
+"""The partitions that a job was planned in; of a joined job they are parts, each with a lease of its own.
 
-from collections.abc import Sequence
+A part is taken and kept by compare-and-set, in its row. Each worker that takes it raises its ``epoch``. A commit for
+the part compares that number in its own transaction, so a worker that was frozen while another took the part commits
+nothing any more. All times of leases are the database's, in UTC.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
+from bizon.common.errors.errors import OvertakenError
 from bizon.engine.backend.adapters.sqlalchemy.job_table import by_id
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
+    database_time,
     from_text,
+    in_one_try,
     in_transaction,
+    inserting,
     naive_now,
     to_text,
 )
-from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_partitions
+from bizon.engine.backend.adapters.sqlalchemy.tables import destination_cursors, stream_jobs, stream_partitions
+from bizon.engine.backend.models import CommitRecord, JobStatus, LeaseHolder
 from bizon.engine.partitions import Partition
+from bizon.engine.parts import PartState, TakenPart
 
 _columns = stream_partitions.c
 _ROWS_AT_ONCE = 500
 _LAST = "last"  # in the plan of the last partition: without it, a database without transactions has kept only some
+_OVER = (JobStatus.SUCCEEDED.value, JobStatus.CANCELED.value)
+_OF_PART = (_columns.job_id == bindparam("job"), _columns.number == bindparam("part"))
+_AT_WORK = update(stream_partitions).where(*_OF_PART, _columns.epoch == bindparam("start"))
+_NOTE_PAGES = _AT_WORK.values(renewed_at=_columns.renewed_at)
+_NOTE_END = _AT_WORK.values(done=True, worker=None)
+_IS_OVER = select(stream_jobs.c.id).where(stream_jobs.c.id == bindparam("job"), stream_jobs.c.status.in_(_OVER))
+_NOTE_STATE = update(stream_jobs).where(stream_jobs.c.id == bindparam("job"))
 
 
 class PartitionTable(BackendPart):
@@ -46,6 +65,55 @@ class PartitionTable(BackendPart):
     def get_partitions(self, connection: Connection, job_id: str) -> tuple[Partition, ...]:
         return _found(connection, job_id)
 
+    @in_transaction
+    def join_job(self, connection: Connection, job_id: str, *, epoch: int, name: str = "") -> None:
+        ours = (stream_jobs.c.id == job_id, stream_jobs.c.attempt == epoch)
+        if connection.execute(update(stream_jobs).where(*ours).values(joined=name)).rowcount != 1:
+            raise OvertakenError(job_id)
+
+    @inserting
+    def take_part(
+        self,
+        connection: Connection,
+        claim: str,
+        job_id: str,
+        worker: LeaseHolder,
+        ttl: float,
+        is_dead: Callable[[LeaseHolder], bool],
+    ) -> TakenPart | None:
+        """``claim`` is the same when this runs again after its connection was lost: it finds what it has taken."""
+        now = database_time(connection)
+        mine = select(stream_partitions).where(_columns.job_id == job_id, _columns.worker == claim)
+        while (row := connection.execute(mine).first()) is None:
+            found = _free(connection, job_id, now) or _left_behind(connection, job_id, is_dead)
+            if found is None:
+                return None
+            _take(connection, found, claim, worker, now, ttl)
+        return TakenPart(row.number, from_text(row.plan)["plan"], row.epoch, claim)
+
+    @in_one_try
+    def renew_parts(self, connection: Connection, job_id: str, claims: Sequence[str], ttl: float) -> None:
+        now = database_time(connection)
+        held = (_columns.job_id == job_id, _columns.worker.in_(claims))
+        renewed = {"renewed_at": now, "expires_at": now + timedelta(seconds=ttl)}
+        connection.execute(update(stream_partitions).where(*held).values(**renewed))
+
+    @in_transaction
+    def give_back_part(self, connection: Connection, job_id: str, claim: str) -> bool:
+        held = (_columns.job_id == job_id, _columns.worker == claim)
+        return connection.execute(update(stream_partitions).where(*held).values(worker=None)).rowcount == 1
+
+    @in_transaction
+    def count_parts_left(self, connection: Connection, job_id: str) -> int:
+        left = select(func.count()).where(_columns.job_id == job_id, _columns.done.is_not(True))
+        return int(connection.execute(left).scalar_one())
+
+    @in_transaction
+    def get_parts(self, connection: Connection, job_id: str) -> tuple[PartState, ...]:
+        now = database_time(connection)
+        rows = connection.execute(select(stream_partitions).where(_columns.job_id == job_id).order_by(_columns.number))
+        return tuple(_state(row, now) for row in rows)
+
 
 def _found(connection: Connection, job_id: str) -> tuple[Partition, ...]:
     """All partitions of a job; none when a start has died while it kept them."""
@@ -59,3 +127,58 @@ def _found(connection: Connection, job_id: str) -> tuple[Partition, ...]:
 def _has_cursors(connection: Connection, job_id: str) -> bool:
     found = select(destination_cursors.c.id).where(destination_cursors.c.job_id == job_id)
     return connection.execute(found.limit(1)).first() is not None
+
+
+def note_commit(connection: Connection, record: CommitRecord, now: datetime) -> None:
+    """Let a worker commit pages of its part, the last ones too. Raises OvertakenError when another worker has taken the
+    part since, and when the job is over."""
+    note = _NOTE_PAGES if record.pagination else _NOTE_END
+    place = {"job": record.job_id, "part": record.partition, "start": record.epoch}
+    is_over = connection.execute(_IS_OVER, {"job": record.job_id}).first() is not None
+    if is_over or connection.execute(note, place).rowcount != 1:
+        raise OvertakenError(record.job_id)
+    if record.next_state is not None:
+        state = {"incremental_state": to_text(record.next_state), "updated_at": now}
+        connection.execute(_NOTE_STATE.values(**state), {"job": record.job_id})
+
+
+def _free(connection: Connection, job_id: str, now: datetime) -> Row[Any] | None:
+    """The first part that nobody holds; one that another worker is taking at this moment is skipped where the database
+    can do so."""
+    is_free = or_(_columns.worker.is_(None), _columns.expires_at < now)
+    query = select(stream_partitions).where(_columns.job_id == job_id, _columns.done.is_not(True), is_free)
+    return connection.execute(query.order_by(_columns.number).limit(1).with_for_update(skip_locked=True)).first()
+
+
+def _left_behind(connection: Connection, job_id: str, is_dead: Callable[[LeaseHolder], bool]) -> Row[Any] | None:
+    """The first part whose worker is known to be dead."""
+    held = (_columns.job_id == job_id, _columns.done.is_not(True), _columns.worker.is_not(None))
+    rows = connection.execute(select(stream_partitions).where(*held).order_by(_columns.number)).all()
+    return next((row for row in rows if is_dead(_holder(row))), None)
+
+
+def _take(connection: Connection, row: Row[Any], claim: str, worker: LeaseHolder, now: datetime, ttl: float) -> None:
+    """Take a part, unless somebody has taken or finished it since it was seen."""
+    unchanged = (_columns.job_id == row.job_id, _columns.number == row.number, _columns.epoch == row.epoch)
+    values = {
+        "epoch": row.epoch + 1,
+        "worker": claim,
+        "host": worker.host,
+        "pid": worker.pid,
+        "place": worker.place,
+        "started": worker.started,
+        "renewed_at": now,
+        "expires_at": now + timedelta(seconds=ttl),
+    }
+    connection.execute(update(stream_partitions).where(*unchanged, _columns.done.is_not(True)).values(values))
+
+
+def _holder(row: Row[Any]) -> LeaseHolder:
+    return LeaseHolder(row.worker, row.host, row.pid, row.place, row.started)
+
+
+def _state(row: Row[Any], now: datetime) -> PartState:
+    if row.done or row.worker is None:
+        return PartState(row.number, bool(row.done))
+    idle = max((now - row.renewed_at).total_seconds(), 0.0)
+    return PartState(row.number, False, _holder(row), idle, (row.expires_at - now).total_seconds())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Connection, FromClause, Insert, Row, Table, insert, select
+from sqlalchemy import Connection, FromClause, Insert, Row, Table, func, insert, select
 from sqlalchemy.ext.compiler import compiles
 
 from bizon.common.clock import utc_now
@@ -85,6 +85,17 @@ def stream_values(key: StreamKey) -> dict[str, str]:
     return {"name": key.name, "source_name": key.source_name, "stream_name": key.stream_name}
 
 
+def database_time(connection: Connection) -> datetime:
+    """Now, by the clock of the database: leases of all hosts go by it."""
+    if connection.dialect.name == "bigquery":
+        moment: datetime = connection.execute(select(func.current_datetime("UTC"))).scalar_one()
+    elif connection.dialect.name == "postgresql":  # now() is when the transaction began, in the session's time zone
+        moment = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+    else:
+        moment = connection.execute(select(func.now())).scalar_one()
+    return moment.replace(tzinfo=None)
+
+
 def naive_now() -> datetime:
     return utc_now().replace(tzinfo=None)
 
@@ -157,6 +168,7 @@ def stream_job(row: Row[Any]) -> StreamJob:
         progress=from_text(row.progress),
         output=from_text(row.output),
         window=None if row.incremental_window is None else _window(from_text(row.incremental_window)),
+        joined=row.joined,
     )
 
 
@@ -176,4 +188,5 @@ def destination_cursor(row: Row[Any]) -> DestinationCursor:
         dead_letters=row.dead_letters,
         receipt=from_text(row.receipt),
         letters_receipt=from_text(row.letters_receipt),
+        partition=row.partition_number,
     )

@@ -36,6 +36,7 @@ stream_jobs = Table(
     Column("progress", Text),
     Column("output", Text),
     Column("incremental_window", Text),
+    Column("joined", String(ID_LENGTH)),
     Index("ix_stream_jobs_stream", "name", "source_name", "stream_name", "created_at"),
 )
 
@@ -96,9 +97,17 @@ stream_partitions = Table(
     Column("plan", Text, nullable=False),
     Column("epoch", Integer, nullable=False, server_default="0"),
     Column("created_at", DateTime, nullable=False),
+    Column("worker", String(ID_LENGTH)),
+    Column("host", String(255)),
+    Column("pid", Integer),
+    Column("place", String(255)),
+    Column("started", String(100)),
+    Column("renewed_at", DateTime),
+    Column("expires_at", DateTime),
+    Column("done", Boolean),
 )
-"""The parts that a job was planned in. Their places are in the job's cursors. ``epoch``: the start that planned them. A
-lease of a part belongs into ``stream_leases``, under a name of its own, like the lease of a consumer."""
+"""The parts that a job was planned in. Their places are in the job's cursors. ``epoch``: the start of the job that
+planned the part, and one more for each worker of a joined job that has taken it. ``worker``: the one that holds it."""
 
 destination_cursors = Table(
     "destination_cursors",
@@ -121,4 +130,5 @@ destination_cursors = Table(
     Column("letters_receipt", Text),
     Column("partition_number", Integer),
     Index("ix_destination_cursors_job", "job_id", "to_source_iteration"),
+    Index("ix_destination_cursors_part", "job_id", "partition_number", "to_source_iteration"),
 )

@@ -1,0 +1,28 @@
+"""The runs that work on a pipeline, as plain values."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReport:
+    """The lease of one half and its holder. ``alive`` is False once the holder is known to be gone, or its lease has
+    expired."""
+
+    half: str
+    host: str
+    pid: int
+    owner: str
+    age_seconds: float
+    idle_seconds: float
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """A part of a joined job that a worker holds. ``alive`` as in :class:`LeaseReport`."""
+
+    partition: int
+    host: str
+    pid: int
+    idle_seconds: float
+    alive: bool
