@@ -34,7 +34,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_state_of_one_host_is_refused() -> None:
-    with pytest.raises(ConfigError, match="runner type 'ray': the workers run on several hosts.*use postgres"):
+    with pytest.raises(ConfigError, match=r"runner type 'ray': the workers run on several hosts.*use postgres"):
         create({"type": "sqlite"})
 
 

@@ -52,7 +52,7 @@ class RayRunner(JoinedRunner):
         return results
 
     def _show(self, counters: dict[int, list[int]], lanes: "dict[int, MutableSequence[int]]") -> None:
-        """Add the progress of each worker to that of the run."""
+        """Count what each worker has done as done by the run."""
         for number, counts in counters.items():
             if number not in lanes:
                 lanes[number] = [0] * len(counts)
