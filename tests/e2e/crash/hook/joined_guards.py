@@ -59,7 +59,7 @@ def the_lease_of_a_joined_job_is_not_renewed(module: ModuleType) -> None:
 
 @guard(
     "engine.runner.joining.publishing",
-    f"{JOINED}::test_a_command_that_is_frozen_past_its_lease_changes_nothing_any_more",
+    f"{JOINED}::test_several_commands_share_a_job_and_one_publishes_it",
 )
 def a_job_that_is_over_is_published_again(module: ModuleType) -> None:
     swap(module, "_over", nothing)
