@@ -59,8 +59,7 @@ class AbstractBackend(PartitionPlans, ABC):
     def create_stream_job(
         self, key: StreamKey, sync_mode: str, incremental_state: dict[str, Any] | None = None
     ) -> StreamJob:
-        """Insert a job with status STARTED and attempt 0, created now, and later than every other job of the stream
-        even if the clock was set back."""
+        """Insert a job with status STARTED and attempt 0, later than every other job of the stream by any clock."""
 
     @abstractmethod
     def remove_stream_job(self, job_id: str, *, epoch: int, instead_of: StreamJob | None = None) -> bool:

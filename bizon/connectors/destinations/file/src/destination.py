@@ -61,7 +61,8 @@ class FileDestination(StagedDestination):
         monitor: "AbstractMonitor",
     ) -> None:
         super().__init__(sync_metadata, config, backend, source_callback, monitor)
-        self._claimant = Claimant(sync_metadata.owner, sync_metadata.job_id, knows=self._knows)
+        owner, job_id = sync_metadata.owner, sync_metadata.job_id
+        self._claimant = Claimant(owner, job_id, knows=lambda id_: backend.get_stream_job_by_id(id_) is not None)
         self._typed = typed_shape(config)
         self._shape = self._typed or RowShape(config.format, config.record_schemas if config.unnest else None)
         self._places = Places(config.format, self.default_destination_id)
@@ -252,9 +253,6 @@ class FileDestination(StagedDestination):
                 raise
             reason = f"destination_id {name!r}: {error}"
             raise RowsRejectedError(dict.fromkeys(range(frame.height), reason)) from error
-
-    def _knows(self, job_id: str) -> bool:
-        return self.backend.get_stream_job_by_id(job_id) is not None
 
     def _output_named(self, destination_id: str) -> Output:
         """The output that a record names. Raises ForeignPathError for one that it must not name."""
