@@ -89,6 +89,18 @@ class Place:
         self.rows(f"DROP SCHEMA IF EXISTS {self.quoted_schema} CASCADE")
 
 
+def place_at(url: str) -> Place:
+    """The database that a URL names."""
+    parts = urlsplit(url)
+    return Place(
+        parts.hostname or "127.0.0.1",
+        parts.port or 5432,
+        unquote(parts.username or "postgres"),
+        unquote(parts.password or ""),
+        parts.path.strip("/") or "test",
+    )
+
+
 class PrivateServer:
     """A separate server, which requires a password. Tests may stop and restart it at any time."""
 
@@ -174,14 +186,7 @@ def postgres_server() -> Iterator[Place]:
         return
     url = os.environ.get("BIZON_TEST_POSTGRES_URL")
     if url:
-        parts = urlsplit(url)
-        yield Place(
-            parts.hostname or "127.0.0.1",
-            parts.port or 5432,
-            unquote(parts.username or "postgres"),
-            unquote(parts.password or ""),
-            parts.path.strip("/") or "test",
-        )
+        yield place_at(url)
         return
     for username, password in STANDARD:
         place = Place("127.0.0.1", 5432, username, password, "test")

@@ -12,11 +12,12 @@ from bizon.common.errors.errors import ConfigError
 from bizon.config.loading import LoadedConfig, build_config, document_from_dict, load_env_files, load_yaml
 from bizon.config.streams import are_separate
 from bizon.engine.runner.config import RunnerTypes
+from bizon.engine.unfit import check_halves_can_meet, check_several_can_fetch, check_source_can_travel
 from bizon.source.discover import named_classes, resolve_source_class, streams_of, validate_stream
 from bizon.source.source import ANY_STREAM, AbstractSource
 
 if TYPE_CHECKING:
-    from bizon.common.models import BizonConfig, GenericSourceConfig
+    from bizon.common.models import GenericSourceConfig
     from bizon.config.document import Document
     from bizon.config.validation import ResolveSource
     from bizon.engine.runner.runner import AbstractRunner
@@ -87,8 +88,10 @@ class RunnerFactory:
     def create_for_one_stream(loaded: LoadedConfig) -> "AbstractRunner":
         """The runner of a configuration with one stream."""
         config, secrets = loaded.config, loaded.secrets
-        _check_source_can_travel(config)
-        _check_several_can_fetch(config)
+        if config.runner_type is RunnerTypes.RAY:
+            return RunnerFactory.create_joined(loaded)
+        check_source_can_travel(config)
+        check_several_can_fetch(config)
         if config.runner_type is RunnerTypes.STREAM:
             from bizon.engine.runner.adapters.streaming import StreamingRunner
 
@@ -105,7 +108,7 @@ class RunnerFactory:
     def create_joined(loaded: LoadedConfig) -> "AbstractRunner":
         """The runner that works on the job of one stream together with others. Raises ConfigError when its job cannot
         be divided among them."""
-        _check_source_can_travel(loaded.config)
+        check_source_can_travel(loaded.config)
         from bizon.engine.looking import destination_alone
         from bizon.engine.runner.joining.refusals import check_can_join
         from bizon.engine.runner.joining.runner import JoinedRunner
@@ -115,13 +118,20 @@ class RunnerFactory:
             from bizon.engine.runner.joining.processes import JoinedProcessRunner
 
             return JoinedProcessRunner(loaded.config, loaded.secrets)
+        if loaded.config.runner_type is RunnerTypes.RAY:
+            from bizon.engine.runner.extras import check_extras
+
+            check_extras(loaded.config, ())
+            from bizon.engine.runner.joining.on_ray import RayRunner
+
+            return RayRunner(loaded.config, loaded.secrets)
         return JoinedRunner(loaded.config, loaded.secrets)
 
     @staticmethod
     def create_half(loaded: LoadedConfig, role: str) -> "AbstractRunner":
         """The runner of one half. Raises ConfigError when the halves could not reach each other."""
         config, secrets = loaded.config, loaded.secrets
-        _check_halves_can_meet(config)
+        check_halves_can_meet(config)
         from bizon.engine.runner.adapters.half import runner_of
 
         return runner_of(role)(config, secrets)
@@ -206,44 +216,6 @@ def _block_of(block: Any, source: GivenSource, *, has_streams: bool) -> Any:
         raise ConfigError("a source class was given: leave source_file_path out", key=("source", "source_file_path"))
     streams = streams_of(source)
     return {"stream": streams[0], **block} if len(streams) == 1 and not has_streams else block
-
-
-def _check_source_can_travel(config: "BizonConfig") -> None:
-    given = config.source.given_source
-    if given is None or config.runner_type is not RunnerTypes.PROCESS:
-        return
-    if not isinstance(given, type) or "<locals>" in given.__qualname__:
-        raise ConfigError(
-            "runner type 'process' makes its source in another process: give a class of a module, or use runner type "
-            "'thread'",
-            key=("engine", "runner", "type"),
-        )
-
-
-def _check_several_can_fetch(config: "BizonConfig") -> None:
-    key = ("engine", "runner", "config", "max_parallel_partitions")
-    if config.engine.runner.config.max_parallel_partitions == 1:
-        return
-    if config.source.is_endless:
-        raise ConfigError("sync_mode stream has no partitions: its source keeps one position; leave this at 1", key=key)
-    if isinstance(config.source.given_source, AbstractSource):
-        raise ConfigError("bizon makes a source for each partition: give a class instead of an object", key=key)
-
-
-def _check_halves_can_meet(config: "BizonConfig") -> None:
-    queue, backend = config.engine.queue.type, config.engine.backend.type
-    if config.source.is_endless:
-        raise ConfigError("--role: sync_mode stream has no halves, source and destination share a loop")
-    if not config.engine.queue.is_broker:
-        raise ConfigError(
-            f"--role: queue type '{queue}' lives inside a run; use a broker, for example rabbitmq",
-            key=("engine", "queue", "type"),
-        )
-    if config.engine.backend.is_in_memory:
-        raise ConfigError(
-            f"--role: backend type '{backend}' is not shared; use postgres, or sqlite for halves on one machine",
-            key=("engine", "backend", "type"),
-        )
 
 
 def source_config_class(source: "GenericSourceConfig") -> type["SourceConfig"]:

@@ -152,6 +152,11 @@ class AbstractSource(ABC):
         so far are durable. A log consumer commits its offsets here. The default does nothing."""
         return None
 
+    def skips(self, status: int) -> bool:
+        """Whether the stream takes an answer with this HTTP status for the end of a list on purpose, and warns of it.
+        The conformance suite then expects no error. By default every refusal is an error."""
+        return False
+
     def close(self) -> None:
         """Release the session. Called once at the end of a run, also after a failure."""
         self.session.close()

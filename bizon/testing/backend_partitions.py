@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bizon.common.errors.errors import BackendError, OvertakenError
+from bizon.common.errors.errors import BackendError, OvertakenError, SourceFetchError
 from bizon.engine.backend.models import JobStatus
 from bizon.testing.backend_fixtures import KEY, BackendFixtures, alive, commit, dead, holder
 
@@ -150,6 +150,20 @@ class PartBehaviours(BackendFixtures):
         backend.update_stream_job_status(job_id, status)
         with pytest.raises(OvertakenError):
             _commit(backend, job_id, part, 0)
+
+    def test_parts_of_a_job_have_one_next_state(self, backend: "AbstractBackend") -> None:
+        job_id, state = _joined(backend, PLANS), {"token": 1, "at": "noon"}
+        first, second = _take(backend, job_id), _take(backend, job_id)
+        _commit(backend, job_id, first, 0, next_state={"token": 0})
+        _commit(backend, job_id, first, 1, next_state=state)
+        _commit(backend, job_id, second, 0, next_state={"at": "noon", "token": 1})
+        _commit(backend, job_id, second, 1)
+        with pytest.raises(SourceFetchError, match=f"next_state differs from the one of partition {first.number};"):
+            _commit(backend, job_id, second, 2, next_state={"token": 2})
+        job = backend.get_stream_job_by_id(job_id)
+        assert job is not None
+        assert job.incremental_state == state
+        assert len(backend.committed(job_id, second.number).cursors) == 2
 
     def test_a_superseded_run_joins_no_job(self, backend: "AbstractBackend") -> None:
         job_id = _joined(backend, PLANS)

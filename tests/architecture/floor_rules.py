@@ -15,7 +15,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     *((1, f"connectors/sources/rest/src/{name}.py") for name in ("consistency", "presets", "selector", "template")),
     (1, "destination/column_types.py destination/column_names.py destination/typed_config.py"),
     (6, "cli/* __main__.py"),
-    (5, "engine/engine.py engine/records.py engine/looking.py engine/runner/* testing/*"),
+    (5, "engine/engine.py engine/unfit.py engine/records.py engine/looking.py engine/runner/* testing/*"),
     (5, "scaffold/*"),
     (4, "connectors/*/src/*.py engine/queue/adapters/* engine/backend/adapters/* monitoring/*/*"),
     (3, "engine/pipeline/producer.py engine/pipeline/consumer.py engine/pipeline/loader.py engine/queue/codec.py"),

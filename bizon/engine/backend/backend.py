@@ -150,7 +150,8 @@ class AbstractBackend(PartitionPlans, ABC):
 
         Raises OvertakenError when ``record.epoch`` is not the job's current epoch: another run has taken the job over
         while this one was frozen. Raises BackendError when a page of the batch is committed already. With
-        ``record.partition`` both are about that part of a joined job; its last page makes the part done."""
+        ``record.partition`` both are about that part of a joined job; its last page makes the part done. Raises
+        SourceFetchError when another part of the job has returned a different ``next_state``."""
 
     @abstractmethod
     def committed(self, job_id: str, partition: int | None = None) -> Committed:

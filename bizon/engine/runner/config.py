@@ -1,8 +1,9 @@
 """The ``engine.runner`` block."""
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bizon.config.strict import MOST_SECONDS, StrictModel
 
@@ -13,6 +14,7 @@ class RunnerTypes(StrEnum):
     THREAD = "thread"
     PROCESS = "process"
     STREAM = "stream"
+    RAY = "ray"
 
 
 class LoggerLevel(StrEnum):
@@ -81,11 +83,51 @@ class RunnerFuturesConfig(StrictModel):
     )
 
 
+class RayConfig(StrictModel):
+    """``engine.runner.ray``: the cluster, and what each worker takes of it."""
+
+    address: str = Field(
+        default="auto",
+        min_length=1,
+        description="HOST:PORT of the cluster, ray://HOST:PORT for a Ray client, auto = the cluster that this machine "
+        "is part of, local = a cluster on this machine for this run.",
+    )
+    num_workers: int = Field(
+        default=2, ge=1, le=1024, description="Tasks that take parts of the job; at most one for each part is started."
+    )
+    num_cpus: float = Field(default=1, ge=0, le=1024, description="Cores that Ray reserves for each worker.")
+    memory: int | None = Field(
+        default=None, ge=1, description="MB of memory that Ray reserves for each worker; unset = none is reserved."
+    )
+    resources: dict[str, float] = Field(
+        default_factory=dict,
+        description="Other resources that Ray reserves for each worker, by the names that the nodes were started with.",
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The resources that Ray reserves for a worker, in its words."""
+        options: dict[str, Any] = {"num_cpus": self.num_cpus, "resources": dict(self.resources)}
+        return options if self.memory is None else {**options, "memory": self.memory * 1024 * 1024}
+
+
 class RunnerConfig(StrictModel):
     """``engine.runner``."""
 
     type: RunnerTypes = Field(
-        default=RunnerTypes.THREAD, description="thread | process | stream; sync_mode stream always uses stream."
+        default=RunnerTypes.THREAD, description="thread | process | stream | ray; sync_mode stream always uses stream."
     )
+    ray: RayConfig = Field(default_factory=RayConfig, description="The cluster of runner type ray, and its workers.")
     config: RunnerFuturesConfig = Field(default_factory=RunnerFuturesConfig, description="How workers are watched.")
     log_level: LoggerLevel = Field(default=LoggerLevel.INFO, description="Least severe level that is shown.")
+
+    @model_validator(mode="after")
+    def _ray_has_its_own_number_of_workers(self) -> "RunnerConfig":
+        if self.type is RunnerTypes.RAY and self.config.max_parallel_partitions > 1:
+            raise ValueError(
+                "a worker of runner type 'ray' takes one part at a time: set engine.runner.ray.num_workers, and leave "
+                "max_parallel_partitions at 1"
+            )
+        if self.type is not RunnerTypes.RAY and self.ray != RayConfig():
+            raise ValueError(f"runner type '{self.type}' has no cluster: leave `ray` out, or set type to 'ray'")
+        return self

@@ -20,6 +20,7 @@ MODULES = {
     "mysql": ("pymysql",),
     "postgres": ("psycopg",),
     "rabbitmq": ("pika",),
+    "ray": ("ray",),
     "s3": ("obstore",),
 }
 """The modules of an extra that bizon imports; a queue needs only the first one. A backend is opened before the job, so
@@ -47,6 +48,8 @@ def _parts(config: "BizonConfig", halves: Iterable["Role"]) -> Iterator[tuple[st
         extra = destination.partition("_")[0]
         yield extra, f"destination '{destination}'", MODULES.get(extra, ())
     yield queue, f"engine.queue.type '{queue}'", MODULES.get(queue, ())[:1]
+    runner = config.runner_type
+    yield runner, f"engine.runner.type '{runner}'", MODULES.get(runner, ())
 
 
 def _is_there(module: str) -> bool:

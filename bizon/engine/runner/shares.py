@@ -23,7 +23,7 @@ def in_share(config: "BizonConfig", count: int) -> "BizonConfig":
             )
         }
     )
-    is_apart = config.runner_type is RunnerTypes.PROCESS
+    is_apart = config.runner_type in (RunnerTypes.PROCESS, RunnerTypes.RAY)
     return config.model_copy(
         update={
             "source": config.source.in_share(count) if is_apart else config.source,

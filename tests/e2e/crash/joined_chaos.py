@@ -1,5 +1,6 @@
 """Kills and freezes commands that share a job, at random:
-``python tests/e2e/crash/joined_chaos.py --n 200 --workers 4 --seed 1``, or ``make chaos N=200 WORKERS=4 JOIN=1``.
+``python tests/e2e/crash/joined_chaos.py --n 200 --workers 4 --seed 1``, or ``make chaos N=200 WORKERS=4 JOIN=1``. With
+``--postgres URL``, or ``STATE=URL``, the state is in a schema of that database instead of SQLite.
 
 Job after job, in any runner and format, with and without dead letters, is shared by that many commands. At random
 moments one of them dies by SIGKILL, and another one starts; or it is frozen by SIGSTOP for longer than its lease, and
@@ -18,10 +19,13 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 from commands import bytecode_kept_in
 from e2e.crash.crash_kit import FORMATS, Rig, freeze, kill_group, thaw
+from e2e.crash.test_joined_postgres import StateInPostgres
+from postgres import place_at
 
 LEASE_TTL = 1.0  # seconds
 FROZEN_FOR = (0.5, 2.5)  # seconds
@@ -106,6 +110,14 @@ class Job:
         return "a traceback" if "Traceback" in self.rig.log() else None
 
 
+def rig_of(folder: Path, postgres: str | None, *how: str, **source: Any) -> Rig:
+    if postgres is None:
+        return Rig(folder, "full_refresh", *how, **source)
+    rig = StateInPostgres(folder, "full_refresh", *how, **source)
+    rig.place = place_at(postgres).with_own_schema()
+    return rig
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill and freeze commands that share a job; find what is lost.")
     parser.add_argument("--n", type=int, default=200, help="kills and freezes")
@@ -114,6 +126,7 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument("--delay", type=float, default=0.1, help="seconds per page")
     parser.add_argument("--patience", type=float, default=120, help="seconds after which a command counts as stuck")
+    parser.add_argument("--postgres", metavar="URL", help="keep the state in this database")
     options = parser.parse_args()
     folder, chance = Path(tempfile.mkdtemp(prefix="chaos-")), random.Random(options.seed)
     os.environ.update(bytecode_kept_in(folder / "bytecode"))
@@ -122,7 +135,7 @@ def main() -> int:
         own = folder / f"job{counts['jobs']}"
         own.mkdir()
         parts = {"partitions": 3 * options.workers, "pages": options.pages, "delay": options.delay}
-        rig = Rig(own, "full_refresh", chance.choice(FORMATS), chance.choice(["thread", "process"]), **parts)
+        rig = rig_of(own, options.postgres, chance.choice(FORMATS), chance.choice(["thread", "process"]), **parts)
         rig.lease_ttl, rig.producers, rig.dead_letters = (
             LEASE_TTL,
             chance.choice([1, 2]),
@@ -137,6 +150,8 @@ def main() -> int:
             print(f"{own} ({rig.runner}, {rig.destination}, dead letters {rig.dead_letters}): {wrong}", file=sys.stderr)
             return 1
         shutil.rmtree(own)
+        if isinstance(rig, StateInPostgres):
+            rig.place.drop()
     print(f"chaos, {options.workers} commands, seed {options.seed}: {dict(counts)}, nothing lost, doubled or stuck")
     shutil.rmtree(folder)
     return 0

@@ -164,7 +164,7 @@ def test_tables_of_version_1_get_the_count_of_dead_letters_and_keep_their_cursor
 def test_tables_of_a_newer_release_are_refused(postgres: Place, opened: Open) -> None:
     opened(postgres)
     postgres.rows("INSERT INTO bizon_schema VALUES (99, now())")
-    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 6: .*newer bizon"):
+    with pytest.raises(BackendError, match=r"have version 99, this bizon knows versions up to 7: .*newer bizon"):
         opened(postgres)
 
 

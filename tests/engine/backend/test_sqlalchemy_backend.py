@@ -113,7 +113,7 @@ def test_the_tables_have_the_documented_columns(tmp_path: Path) -> None:
     ]
     assert columns["stream_partitions"] == [
         *["job_id", "number", "plan", "epoch", "created_at", "worker", "host", "pid", "place", "started"],
-        *["renewed_at", "expires_at", "done"],
+        *["renewed_at", "expires_at", "done", "next_state"],
     ]
     assert columns["destination_cursors"] == [
         *["id", "job_id", *stream, "destination_name", "from_source_iteration", "to_source_iteration"],

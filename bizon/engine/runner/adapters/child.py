@@ -2,27 +2,22 @@
 
 import gc
 import os
-import pickle
 import signal
 from contextlib import ExitStack
 from multiprocessing import parent_process
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from bizon.common.interpreter import tuned_for_pages
-from bizon.common.log_bridge import standard_logging_bridged
-from bizon.common.secret import registry
 from bizon.destination.buffer import memory_budget
-from bizon.destination.discover import load_custom_destination
 from bizon.engine.pipeline.models import Progress, WorkerResult
 from bizon.engine.queue.adapters.python_queue.pipe import PipeReceiver, PipeSender
 from bizon.engine.runner.adapters.reporter import Reporter
+from bizon.engine.runner.adapters.unpacking import unpacked
 from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, Event, PipeGate, RemoteTaker
-from bizon.engine.runner.assembly import build_backend, build_queue, open_spool
-from bizon.engine.runner.models import Links, RunContext, Share
+from bizon.engine.runner.assembly import build_queue, open_spool
+from bizon.engine.runner.models import Links, Share
 from bizon.engine.runner.producer_watch import ProducerState, ProducerWatch
 from bizon.engine.runner.workers import run_consumer, run_producer, unhandled
-from bizon.source.discover import load_custom_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,33 +26,20 @@ if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
     from bizon.engine.queue.queue import AbstractQueue
     from bizon.engine.queue.spool import Spool
+    from bizon.engine.runner.adapters.unpacking import Payload
+    from bizon.engine.runner.models import RunContext
 
     Work = Callable[[Role, RunContext, ChildWiring, Reporter, AbstractBackend], WorkerResult]
 
 _ORPHANED = 1
 
 
-class Payload(NamedTuple):
-    """The context for a child. The files of a custom source and a custom destination are loaded before its classes are
-    unpickled."""
-
-    context: bytes
-    source_file: str | None
-    destination_file: str | None
-
-
-def pack(context: RunContext) -> Payload:
-    """The context for a child."""
-    source, destination = context.config.source, context.config.destination
-    return Payload(pickle.dumps(context), source.source_file_path, destination.config.destination_file_path)
-
-
-def child_main(half: "Role", payload: Payload, wiring: ChildWiring) -> None:
+def child_main(half: "Role", payload: "Payload", wiring: ChildWiring) -> None:
     """Entry point of a child that is one half of a run."""
     serve(half, payload, wiring, _run_half)
 
 
-def serve(half: "Role", payload: Payload, wiring: ChildWiring, work: "Work") -> None:
+def serve(half: "Role", payload: "Payload", wiring: ChildWiring, work: "Work") -> None:
     """Work in a child process, and report the result. The main process handles signals and stops its children by the
     flag."""
     for each in STOP_SIGNALS:
@@ -78,24 +60,13 @@ def serve(half: "Role", payload: Payload, wiring: ChildWiring, work: "Work") -> 
     gc.freeze()  # collecting the garbage of all imports at exit would take longer than a short run
 
 
-def _work(half: "Role", payload: Payload, wiring: ChildWiring, reporter: "Reporter", work: "Work") -> WorkerResult:
-    if payload.source_file is not None:
-        load_custom_source(payload.source_file)
-    if payload.destination_file is not None:
-        load_custom_destination(payload.destination_file)
-    context: RunContext = pickle.loads(payload.context)
-    with (
-        registry.known_while(context.secrets),
-        registry.announced_to(reporter.pass_on),
-        tuned_for_pages(),
-        standard_logging_bridged(),
-        build_backend(context.config) as backend,
-    ):
+def _work(half: "Role", payload: "Payload", wiring: ChildWiring, reporter: "Reporter", work: "Work") -> WorkerResult:
+    with unpacked(payload, reporter.pass_on) as (context, backend):
         return work(half, context, wiring, reporter, backend)
 
 
 def _run_half(
-    half: "Role", context: RunContext, wiring: ChildWiring, reporter: "Reporter", backend: "AbstractBackend"
+    half: "Role", context: "RunContext", wiring: ChildWiring, reporter: "Reporter", backend: "AbstractBackend"
 ) -> WorkerResult:
     with ExitStack() as until_the_end:
         spool = until_the_end.enter_context(open_spool(context)) if not half.fetches else None
@@ -108,7 +79,7 @@ def _run_half(
         return run(context, links)
 
 
-def _queue(half: "Role", context: RunContext, wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
+def _queue(half: "Role", context: "RunContext", wiring: ChildWiring, spool: "Spool | None") -> "AbstractQueue":
     config = context.config
     if config.engine.queue.is_broker:
         return build_queue(config, half)

@@ -11,10 +11,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bizon.engine.pipeline.models import Progress, WorkerResult
-from bizon.engine.runner.adapters.child import child_main, pack
+from bizon.engine.runner.adapters.child import child_main
 from bizon.engine.runner.adapters.children import Child
 from bizon.engine.runner.adapters.pipes import Pipes, Plug
 from bizon.engine.runner.adapters.spawning import CHILD_NAME, check_children, shared_memory
+from bizon.engine.runner.adapters.unpacking import pack
 from bizon.engine.runner.adapters.wiring import STOP_SIGNALS, ChildWiring, SharedFlag
 from bizon.engine.runner.planning import parts_of_the_cap, taker
 from bizon.engine.runner.producer_watch import state_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.backend.models import Role
-    from bizon.engine.runner.adapters.child import Payload
+    from bizon.engine.runner.adapters.unpacking import Payload
     from bizon.engine.runner.models import RunContext
 
     Main = Callable[[Role, Payload, ChildWiring], None]

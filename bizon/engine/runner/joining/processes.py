@@ -4,7 +4,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
-from bizon.engine.runner.adapters.child import Payload, serve
+from bizon.engine.runner.adapters.child import serve
 from bizon.engine.runner.adapters.process import ProcessRunner
 from bizon.engine.runner.joining.runner import JoinedRunner
 from bizon.engine.runner.joining.slots import take_parts
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bizon.engine.backend.models import Role
     from bizon.engine.pipeline.models import WorkerResult
     from bizon.engine.runner.adapters.pipes import Pipes, Plug
+    from bizon.engine.runner.adapters.unpacking import Payload
     from bizon.engine.runner.adapters.wiring import ChildWiring
     from bizon.engine.runner.models import RunContext
 
@@ -32,7 +33,7 @@ class JoinedProcessRunner(JoinedRunner, ProcessRunner):
         return [self._lone(pipes, writing, cap) for cap in caps]
 
 
-def part_main(half: "Role", payload: Payload, wiring: "ChildWiring") -> None:
+def part_main(half: "Role", payload: "Payload", wiring: "ChildWiring") -> None:
     """Entry point of a child that takes parts."""
     serve(half, payload, wiring, _take_parts)
 

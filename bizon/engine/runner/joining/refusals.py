@@ -4,6 +4,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from bizon.common.errors.errors import ConfigError
+from bizon.engine.runner.config import RunnerTypes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,30 +18,37 @@ _BACKENDS = ("postgres", "sqlite")
 def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig], AbstractDestination]") -> None:
     """Raise ConfigError with the reason, and with what to do."""
     engine, backend = config.engine, config.engine.backend.type
+    is_on_ray = engine.runner.type is RunnerTypes.RAY
+    what = "runner type 'ray'" if is_on_ray else "--join"
     if config.source.is_endless:
         raise ConfigError(
-            "--join: sync_mode stream is not divided by bizon: consumers of the same group share the partitions of a "
+            f"{what}: sync_mode stream is not divided by bizon: consumers of the same group share the partitions of a "
             "topic; start the command again without --join",
             key=("source", "sync_mode"),
         )
     if backend not in _BACKENDS:
         raise ConfigError(
-            f"--join: backend type '{backend}' cannot keep the leases that commands share; use postgres, or sqlite for "
+            f"{what}: backend type '{backend}' cannot keep the leases that commands share; use postgres, or sqlite for "
             "commands on one host",
+            key=("engine", "backend", "type"),
+        )
+    if is_on_ray and backend != _BACKENDS[0]:
+        raise ConfigError(
+            f"{what}: the workers run on several hosts, and backend type '{backend}' is a file of one; use postgres",
             key=("engine", "backend", "type"),
         )
     if not engine.takes_partitions:
         raise ConfigError(
-            "--join: each command is a whole pipeline, which needs queue type 'python_queue' and runner type 'thread' "
+            f"{what}: each command is a whole pipeline, which needs queue type 'python_queue' and runner type 'thread' "
             "or 'process'",
             key=("engine",),
         )
     if not isinstance(config.source.given_source, type | None):
-        raise ConfigError("--join: bizon makes a source for each part: give a class instead of an object")
+        raise ConfigError(f"{what}: bizon makes a source for each part: give a class instead of an object")
     with closing(destination_of(config)) as destination:
         if destination.single_writer:
             raise ConfigError(
-                f"--join: destination '{config.destination.shown_name}' takes the rows of one process at a time: run "
+                f"{what}: destination '{config.destination.shown_name}' takes the rows of one process at a time: run "
                 "without --join (`max_parallel_partitions` fetches several parts at once), or write to another "
                 "destination",
                 key=("destination", "name"),

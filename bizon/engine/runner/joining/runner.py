@@ -62,12 +62,17 @@ class JoinedRunner(AbstractRunner):
         return status
 
     def _work(self, context: "RunContext", backend: "AbstractBackend") -> "dict[str, WorkerResult]":
-        caps = list(parts_of_the_cap(_with_workers(context)))
+        caps = list(parts_of_the_cap(_with_workers(context, self._most_workers)))
         result = merged_slots(self._worked(replace(context, config=in_share(context.config, len(caps))), caps, backend))
         if result.is_success and not result.capped and not self._stop.is_set():
             last = published(context, backend, self._stopping)
             result = last._replace(parts=result.parts, where=last.where or result.where)
         return split_by_half(result)
+
+    @property
+    def _most_workers(self) -> int:
+        """How many workers this command may have."""
+        return self.bizon_config.engine.runner.config.max_parallel_partitions
 
     def _worked(
         self, context: "RunContext", caps: list[int | None], backend: "AbstractBackend"
@@ -116,9 +121,7 @@ def _is_over(backend: "AbstractBackend", job_id: str) -> bool:
     return job is None or not job.is_resumable
 
 
-def _with_workers(context: "RunContext") -> "RunContext":
+def _with_workers(context: "RunContext", configured: int) -> "RunContext":
     """As many workers as are configured, unless the job has fewer parts, or less than a page for each."""
-    config = context.config
-    most = (config.engine.runner.config.max_parallel_partitions, len(context.run.partitions))
-    cap = config.source.max_iterations
+    most, cap = (configured, len(context.run.partitions)), context.config.source.max_iterations
     return replace(context, producers=max(1, min(most if cap is None else (*most, cap))))

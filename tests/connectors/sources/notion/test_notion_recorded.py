@@ -40,8 +40,9 @@ def test_a_recording_replays_to_the_same_verdicts(
         return done.stdout
 
     recorded = verdicts("--record")
-    notion.shutdown()
+    asked = len(notion.asked)
     assert verdicts("--replay") == recorded
+    assert len(notion.asked) == asked
     assert recorded.count("\nok ") > 15
     assert TOKEN not in "".join(file.read_text() for file in (made.folder / "tape").iterdir())
 

@@ -164,11 +164,10 @@ class FileDestination(StagedDestination):
         self._tables.prepare(resume.last_iteration, self._claimant)
 
     def _open(self, resume: ResumePoint) -> None:
-        self._claimant = self._claimant._replace(fence=resume.fence, adopt=resume.adopt)
+        self._claimant = self._claimant._replace(fence=resume.of_job.fence, adopt=resume.adopt)
         self._output.claimant = self._claimant
         self._output.check_free()
         if resume.partition is not None:
-            self._output.check_not_over()
             self._staging = staging_in(self._output, self.config.format, resume.partition)
             self._works_on_part = True
         elif resume.parts:
@@ -189,6 +188,7 @@ class FileDestination(StagedDestination):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)
         if self._works_on_part:
             self._presence.look(self._output)
+            self._output.claim(State.STAGING)
         else:
             self._presence.claim(self._output, State.STAGING)
 
@@ -196,7 +196,11 @@ class FileDestination(StagedDestination):
         return self._publisher(self.write_mode).is_published()
 
     def _fenced(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._works_on_part else self._output.fenced()
+        """A worker compares first, and holds no lock: nothing that it changes is anybody else's, see ``parts.py``."""
+        if not self._works_on_part:
+            return self._output.fenced()
+        with self._output.fenced():
+            return nullcontext()
 
     def _trim(self, resume: ResumePoint) -> None:
         if resume.exhausted and self._output.own_state() is State.PUBLISHING:

@@ -88,15 +88,6 @@ class Output:
         self.check_owner()
         self.check_may_replace(self.manifest())
 
-    def check_not_over(self) -> None:
-        """Raise OvertakenError when this job is published, or a later job writes the file: for a worker that claims a
-        part alone."""
-        found, mine = self.own_manifest(), self.claimant
-        if found is None or (found.job_id == mine.job_id and found.published_by != mine.job_id):
-            return
-        if found.published_by == mine.job_id or (found.fence[0] > mine.fence[0] and mine.knows(found.job_id)):
-            raise OvertakenError(mine.job_id)
-
     def make_folders(self) -> None:
         """Create the hidden folder, private to this user, and its parents."""
         hidden = self._hidden_folders()
@@ -117,6 +108,8 @@ class Output:
             mine = self.claimant
             if found is not None and self._supersedes(found):
                 raise OvertakenError(mine.job_id)
+            if found is not None and self._is_own_job(found) and found.fence == mine.fence:
+                return  # workers of one job claim the output alike
             remove_temporaries(self.folder)
             if found is not None and self._is_own_job(found):
                 state = found.state

@@ -1,9 +1,10 @@
 """The parts of a joined job: each waits in a folder of its own, and one command publishes all of them.
 
 ``.bizon/<file name>/<job id>.<owner key>/part-<number>/`` has the staged rows of a part. The names of its files have
-the number of the start of the part that wrote them, and no start changes or removes a file of another one. So workers
-need no claim and no lock, and one that was frozen while another took its part over disturbs nobody: the receipts of the
-checkpoints decide which rows count. The command that publishes claims the output, and removes the folder of the job.
+the number of the start of the part that wrote them, and no start changes or removes a file of another one. So a part
+needs no claim and no lock, and a worker that was frozen while another took its part over disturbs nobody: the receipts
+of the checkpoints decide which rows count. All workers claim the output for their job, alike, which supersedes every
+older job. The command that publishes supersedes them by a claim of its own, and removes the folder of the job.
 """
 
 from collections.abc import Sequence

@@ -24,6 +24,7 @@ from bizon.source.source import AbstractSource
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.answer import Answer
+    from bizon.connectors.sources.rest.src.endpoint_config import ErrorRule
     from bizon.source.config import SourceConfig
     from bizon.source.session import Session
 
@@ -105,6 +106,11 @@ class RestSource(AbstractSource):
             for name, each in self.config.endpoints.items()
         ]
 
+    def skips(self, status: int) -> bool:
+        """Decided by the first rule for such an answer, whatever its content."""
+        rule = next((rule for rule in self._rules_of(self.config.stream) if rule.fits(status, None)), None)
+        return rule is not None and rule.then == "skip"
+
     def close(self) -> None:
         self._ahead.close()
         super().close()
@@ -131,11 +137,14 @@ class RestSource(AbstractSource):
         limits = self.config.endpoints[stream].incremental
         return Bounds(Window(None if limits is None else limits.start, None), utc_now())
 
+    def _rules_of(self, stream: str) -> "list[ErrorRule]":
+        return [*self.config.endpoints[stream].errors, *self.config.defaults.errors]
+
     def _reader_of(self, stream: str) -> Reader:
         config, endpoint = self.config, self.config.endpoints[stream]
-        rules = [*endpoint.errors, *config.defaults.errors]
         build = Builder(config, endpoint)
         pages = config.pages_of(endpoint)
+        rules = self._rules_of(stream)
         lists = Lists(stream, endpoint, pages, rules, self._client, self._ahead, build, self._tokens)
         self._lists.append(lists)
         if endpoint.parent is None:

@@ -145,7 +145,7 @@ def _to_version_6(connection: Connection) -> None:
 def _to_version_7(connection: Connection) -> None:
     """Let several commands work on one job, each on a part that it holds a lease of."""
     _add_if_missing(connection, stream_jobs.c.joined)
-    for column in ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done"):
+    for column in ("worker", "host", "pid", "place", "started", "renewed_at", "expires_at", "done", "next_state"):
         _add_if_missing(connection, stream_partitions.c[column])
     known = inspect(connection).get_indexes(
         destination_cursors.name, schema=connection.schema_for_object(destination_cursors)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
-from bizon.common.errors.errors import OvertakenError
+from bizon.common.errors.errors import OvertakenError, SourceFetchError
 from bizon.engine.backend.adapters.sqlalchemy.job_table import by_id
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
@@ -38,6 +38,10 @@ _NOTE_PAGES = _AT_WORK.values(renewed_at=_columns.renewed_at)
 _NOTE_END = _AT_WORK.values(done=True, worker=None)
 _IS_OVER = select(stream_jobs.c.id).where(stream_jobs.c.id == bindparam("job"), stream_jobs.c.status.in_(_OVER))
 _NOTE_STATE = update(stream_jobs).where(stream_jobs.c.id == bindparam("job"))
+_NOTE_STATE_OF_PART = update(stream_partitions).where(*_OF_PART)
+_OTHER_STATES = select(_columns.number, _columns.next_state).where(
+    _columns.job_id == bindparam("job"), _columns.number != bindparam("part"), _columns.next_state != bindparam("state")
+)
 
 
 class PartitionTable(BackendPart):
@@ -138,8 +142,22 @@ def note_commit(connection: Connection, record: CommitRecord, now: datetime) -> 
     if is_over or connection.execute(note, place).rowcount != 1:
         raise OvertakenError(record.job_id)
     if record.next_state is not None:
-        state = {"incremental_state": to_text(record.next_state), "updated_at": now}
-        connection.execute(_NOTE_STATE.values(**state), {"job": record.job_id})
+        _note_state(connection, record, now)
+
+
+def _note_state(connection: Connection, record: CommitRecord, now: datetime) -> None:
+    """Keep the state for the next job. Raises SourceFetchError when another part has returned a different one: which of
+    them counts must not depend on who commits last."""
+    state, place = to_text(record.next_state), {"job": record.job_id, "part": record.partition}
+    connection.execute(_NOTE_STATE.values(incremental_state=state, updated_at=now), {"job": record.job_id})
+    others = connection.execute(_OTHER_STATES, {**place, "state": state})  # complete: the row of the job is locked
+    other = next((row.number for row in others if from_text(row.next_state) != record.next_state), None)
+    if other is not None:
+        raise SourceFetchError(
+            f"partition {record.partition}, iteration {record.to_source_iteration}: next_state differs from the one of "
+            f"partition {other}; return it in one partition only, or the same in all of them"
+        )
+    connection.execute(_NOTE_STATE_OF_PART.values(next_state=state), place)
 
 
 def _free(connection: Connection, job_id: str, now: datetime) -> Row[Any] | None:

@@ -105,9 +105,11 @@ stream_partitions = Table(
     Column("renewed_at", DateTime),
     Column("expires_at", DateTime),
     Column("done", Boolean),
+    Column("next_state", Text),
 )
 """The parts that a job was planned in. Their places are in the job's cursors. ``epoch``: the start of the job that
-planned the part, and one more for each worker of a joined job that has taken it. ``worker``: the one that holds it."""
+planned the part, and one more for each worker of a joined job that has taken it. ``worker``: the one that holds it.
+``next_state``: the last one that the pages of the part of a joined job returned."""
 
 destination_cursors = Table(
     "destination_cursors",
