@@ -94,9 +94,11 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
                 kept = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON}
                 with proxy.lock:
                     proxy.returned[self.path] += len(answer.content)
+                if self.command == "HEAD":  # the length is that of the body which GET would return
+                    kept["Content-Length"] = answer.headers.get("Content-Length", "0")
                 self._answer(answer.status_code, kept, answer.content)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
 
         def _chunks(self) -> bytes:
             if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -118,9 +120,11 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            if "Content-Length" not in headers:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing."""
