@@ -106,7 +106,7 @@ class RayConfig(StrictModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What Ray reserves for a worker, in its words."""
+        """The resources that Ray reserves for a worker, in its words."""
         options: dict[str, Any] = {"num_cpus": self.num_cpus, "resources": dict(self.resources)}
         return options if self.memory is None else {**options, "memory": self.memory * 1024 * 1024}
 

@@ -337,7 +337,7 @@ class RefusedRig(Rig):
         return self.to or super().destination_block
 
 
-def test_what_has_changed_is_fetched_without_join(tmp_path: Path) -> None:
+def test_changes_are_fetched_without_join(tmp_path: Path) -> None:
     rig = Rig(tmp_path, "incremental", "json")
     assert rig.run(None, JOIN) == 0, rig.log()
     rig.change()

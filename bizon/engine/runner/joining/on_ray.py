@@ -41,7 +41,7 @@ class RayRunner(JoinedRunner):
                 workers.start(cap)
             while not workers.is_empty:
                 results += workers.ended(_LOOK_EVERY)
-                self._show(workers.progress(), lanes)
+                self._show(workers.progress() or {}, lanes)
                 if any(each.error is not None for each in results):
                     self._stop.set()
                 if self._stop.is_set():

@@ -13,9 +13,10 @@ class Board:
         self._counters[worker] = counters
         return self._must_stop
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self) -> bool:
         """The workers must end after their page."""
         self._must_stop = True
+        return True
 
     def counters(self) -> dict[int, list[int]]:
         """The progress of all workers that have begun."""

@@ -54,17 +54,20 @@ class RayTasks:
         found = [self._result(ref, self._running.pop(ref)) for ref in done]
         return [result for result in found if result is not None]
 
-    def progress(self) -> dict[int, list[int]]:
-        """The counters of each worker that has begun, by its number."""
-        counters: dict[int, list[int]] = ray.get(self._board.counters.remote(), timeout=_ANSWER)
+    def progress(self) -> dict[int, list[int]] | None:
+        """The counters of each worker that has begun, by its number; None when the board does not answer in time, as on
+        a busy node that still starts it."""
+        counters: dict[int, list[int]] | None = _answer(self._board.counters.remote())
         return counters
 
     def stop(self) -> None:
-        """Ask the workers to end after their page; those that have not begun do not begin."""
-        if not self._is_stopping:
+        """Ask the workers to end after their page; those that have not begun do not begin. Called until it has worked:
+        the board may not answer in time."""
+        if self._is_stopping or _answer(self._board.ask_to_stop.remote()) is None:
+            return
+        begun = self.progress()
+        if begun is not None:
             self._is_stopping = True
-            ray.get(self._board.ask_to_stop.remote(), timeout=_ANSWER)
-            begun = self.progress()
             self._cancel(ref for ref, worker in self._running.items() if worker.task.number not in begun)
 
     def cut_short(self, grace: float) -> None:
@@ -114,10 +117,17 @@ def _worker(task: Task, board: Any) -> WorkerResult:
 
 def _beat_of(board: Any) -> Beat:
     def beat(worker: int, counters: list[int]) -> bool:
-        must_stop: bool = ray.get(board.beat.remote(worker, counters), timeout=_ANSWER)
-        return must_stop
+        return bool(_answer(board.beat.remote(worker, counters)))
 
     return beat
+
+
+def _answer(ref: Any) -> Any:
+    """What the board answers; None when it does not answer in time. Raises what Ray raises for a board that is gone."""
+    try:
+        return ray.get(ref, timeout=_ANSWER)
+    except ray.exceptions.GetTimeoutError:
+        return None
 
 
 def _first_line(error: Any) -> str:

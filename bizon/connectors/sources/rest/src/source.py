@@ -107,7 +107,7 @@ class RestSource(AbstractSource):
         ]
 
     def skips(self, status: int) -> bool:
-        """What the first rule for such an answer says, whatever its content."""
+        """Decided by the first rule for such an answer, whatever its content."""
         rule = next((rule for rule in self._rules_of(self.config.stream) if rule.fits(status, None)), None)
         return rule is not None and rule.then == "skip"
 
