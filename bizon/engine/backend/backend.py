@@ -146,11 +146,10 @@ class AbstractBackend(PartitionPlans, ABC):
     @abstractmethod
     def create_destination_cursor(self, record: CommitRecord) -> DestinationCursor:
         """Record a committed batch, and ``record.next_state`` on its job if there is one, in one transaction.
-
         Raises OvertakenError when ``record.epoch`` is not the job's current epoch: another run has taken the job over
         while this one was frozen. Raises BackendError when a page of the batch is committed already. With
-        ``record.partition`` both are about that part of a joined job; its last page makes the part done. Raises
-        SourceFetchError when another part of the job has returned a different ``next_state``."""
+        ``record.partition`` both are about that part of a joined job, whose last page makes it done; SourceFetchError
+        says that the ``next_state`` of another part differs."""
 
     @abstractmethod
     def committed(self, job_id: str, partition: int | None = None) -> Committed:

@@ -188,8 +188,7 @@ class FileDestination(StagedDestination):
         if self.write_mode is WriteMode.APPEND and has_rows(main):
             check_columns(main, self._shape.empty(self.default_destination_id).schema)
         if self._works_on_part:
-            self._presence.look(self._output)
-            self._output.claim(State.STAGING)
+            self._presence.claim_for_job(self._output, State.STAGING)
         else:
             self._presence.claim(self._output, State.STAGING)
 
@@ -197,11 +196,10 @@ class FileDestination(StagedDestination):
         return self._publisher(self.write_mode).is_published()
 
     def _fenced(self) -> AbstractContextManager[object]:
-        """A worker compares first, and holds no lock: nothing that it changes is anybody else's, see ``parts.py``."""
         if not self._works_on_part:
             return self._output.fenced()
         with self._output.fenced():
-            return nullcontext()
+            return nullcontext()  # nothing that a worker changes is anybody else's, see ``parts.py``
 
     def _trim(self, resume: ResumePoint) -> None:
         if resume.exhausted and self._output.own_state() is State.PUBLISHING:

@@ -54,12 +54,13 @@ class Presence:
         with self.taking_over(output, state):
             pass
 
-    def look(self, output: "Output") -> None:
-        """Raise DestinationConnectionError as :meth:`claim` does; this run is not announced, as it writes a part."""
+    def claim_for_job(self, output: "Output", state: "State") -> None:
+        """:meth:`claim` by the worker of a part, which is not announced: others of its job write at the same time."""
         path = output.folder / "owner.json"
         before = _read(path)
         if before is not None and not is_gone(before.pid, before.place, before.started):
             _check(output, path, before)
+        output.claim(state)
 
     @contextmanager
     def taking_over(self, output: "Output", state: "State") -> Iterator[bool]:
