@@ -3,6 +3,7 @@
 import io
 import json
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ ROWS = [{"id": str(number), "text": f"{number:0180}"} for number in range(30_000
 PIECE = 200_000  # bytes; a start also reads up to 64 KB that tell the format
 GROUP = 1_000  # rows of a row group, of about as many bytes
 KILLS = (1, 6, 9)  # pages, of one process each
+PIECES = {"a.parquet": 3}  # that a start may read again; Polars reads the end of a Parquet file several times
 
 
 def ndjson() -> bytes:
@@ -40,20 +42,26 @@ def parquet() -> bytes:
 def test_a_kill_inside_of_an_object_costs_one_piece(
     tmp_path: Path, s3: "Bucket", make: object, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = Pipeline(tmp_path)
     content = make()  # type: ignore[operator]
     key = request.node.callspec.id
     s3.put(key, content)
     with http_proxy(s3.storage["endpoint"]) as proxy:
-        keys = {**s3.keys(key), "storage": {**s3.storage, "endpoint": proxy.url}}
-        pipeline.config["source"] = {"name": "files", "stream": "rows", "id": "id", "piece_size": PIECE, **keys}
-        pipeline.source(source_file_path=str(KILLED)).destination(buffer_size=0)
-        for kill in KILLS:
-            monkeypatch.setenv("KILL_AT", str(kill))
-            pipeline.run("--runner", "stream", expect=-signal.SIGKILL)
-        monkeypatch.delenv("KILL_AT")
-        pipeline.run("--runner", "stream")
-        assert [json.loads(line["source_data"]) for line in pipeline.lines()] == ROWS
-        returned = sum(size for path, size in proxy.returned.items() if path.partition("?")[0].endswith(f"/{key}"))
-    again = returned - len(content)
-    assert 0 < again <= len(KILLS) * 2 * PIECE, f"{again} of {len(content)} bytes came again"
+
+        def returned(folder: str, kills: Sequence[int]) -> int:
+            """The bytes of the object that all starts of a run are sent."""
+            (tmp_path / folder).mkdir()
+            pipeline = Pipeline(tmp_path / folder)
+            keys = {**s3.keys(key), "storage": {**s3.storage, "endpoint": proxy.url}}
+            pipeline.config["source"] = {"name": "files", "stream": "rows", "id": "id", "piece_size": PIECE, **keys}
+            pipeline.source(source_file_path=str(KILLED)).destination(buffer_size=0)
+            proxy.returned.clear()
+            for kill in kills:
+                monkeypatch.setenv("KILL_AT", str(kill))
+                pipeline.run("--runner", "stream", expect=-signal.SIGKILL)
+            monkeypatch.delenv("KILL_AT", raising=False)
+            pipeline.run("--runner", "stream")
+            assert [json.loads(line["source_data"]) for line in pipeline.lines()] == ROWS
+            return sum(size for path, size in proxy.returned.items() if path.partition("?")[0].endswith(f"/{key}"))
+
+        again = returned("killed", KILLS) - returned("whole", ())
+    assert 0 < again <= len(KILLS) * PIECES.get(key, 2) * PIECE, f"{again} of {len(content)} bytes came again"
