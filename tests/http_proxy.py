@@ -94,7 +94,7 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
                 kept = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON}
                 with proxy.lock:
                     proxy.returned[self.path] += len(answer.content)
-                if self.command == "HEAD":  # the length is that of the body which GET would return
+                if self.command == "HEAD":  # the length of the body that GET would return
                     kept["Content-Length"] = answer.headers.get("Content-Length", "0")
                 self._answer(answer.status_code, kept, answer.content)
 

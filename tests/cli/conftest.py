@@ -71,6 +71,7 @@ class Factory:
         overrides: dict[str, Any],
         role: str | None = None,
         streams: tuple[str, ...] = (),
+        **_joining: Any,
     ) -> FakeRunner:
         self.asked = {"filepath": filepath, "env_file": env_file, "overrides": overrides}
         if self.error is not None:

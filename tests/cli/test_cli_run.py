@@ -174,6 +174,7 @@ def test_the_result_file_says_how_the_run_ended(bizon: "Bizon", factory: "Factor
         "values_rescued": 0,
         "dead_letters": None,
         "published": True,
+        "partitions": None,
         "error": None,
     }
     assert os.listdir(tmp_path) == ["result.json"], "what was written aside is renamed"

@@ -44,10 +44,12 @@ LONGEST = 60.0  # seconds
 
 @contextmanager
 def commands_of(rig: Rig, count: int, *flags: str) -> Iterator["list[subprocess.Popen[str]]"]:
-    """Within: several commands work on the job."""
+    """Within: several commands work on one job; one that starts when it is published begins no other."""
     with ExitStack() as started:
         yield [
-            started.enter_context(rig.started(None, JOIN, "--result-json", f"result-{number}.json", *flags))
+            started.enter_context(
+                rig.started(None, JOIN, "--join-id", "once", "--result-json", f"result-{number}.json", *flags)
+            )
             for number in range(count)
         ]
 

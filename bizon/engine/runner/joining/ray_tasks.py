@@ -123,7 +123,7 @@ def _beat_of(board: Any) -> Beat:
 
 
 def _answer(ref: Any) -> Any:
-    """What the board answers; None when it does not answer in time. Raises what Ray raises for a board that is gone."""
+    """The answer of the board; None when it comes too late. Raises what Ray raises for a board that is gone."""
     try:
         return ray.get(ref, timeout=_ANSWER)
     except ray.exceptions.GetTimeoutError:

@@ -62,7 +62,7 @@ class FileDestination(StagedDestination):
     ) -> None:
         super().__init__(sync_metadata, config, backend, source_callback, monitor)
         owner, job_id = sync_metadata.owner, sync_metadata.job_id
-        self._claimant = Claimant(owner, job_id, knows=lambda id_: backend.get_stream_job_by_id(id_) is not None)
+        self._claimant = Claimant(owner, job_id, knows=lambda id_: self.backend.get_stream_job_by_id(id_) is not None)
         self._typed = typed_shape(config)
         self._shape = self._typed or RowShape(config.format, config.record_schemas if config.unnest else None)
         self._places = Places(config.format, self.default_destination_id)
