@@ -137,7 +137,7 @@ class PartBehaviours(BackendFixtures):
     def test_a_part_that_is_renewed_is_kept(self, backend: "AbstractBackend") -> None:
         job_id = _joined(backend, PLANS[:1])
         part = _take(backend, job_id, ttl=-1)
-        backend.renew_parts(job_id, [part.claim], HOUR)
+        backend.renew_part(job_id, part.claim, HOUR)
         assert backend.take_part(job_id, holder("other"), HOUR, alive) is None
         (state,) = backend.get_parts(job_id)
         assert state.holder is not None

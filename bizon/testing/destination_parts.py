@@ -121,9 +121,7 @@ class DestinationParts(DestinationCrashes):
         into = pipeline(mode)
         into.load(records("old"))
         job = JoinedJob(into)
-        for part in job.parts:
-            part.start()
-            part.commit(0, records(f"{part.number}.0"))
+        job.begin_parts()
         job.parts[1].forget_receipt()
         job.parts[1].record(1, 2)  # of a batch that was never written
         for _ in range(2):
@@ -139,9 +137,7 @@ class DestinationParts(DestinationCrashes):
         into = pipeline(mode)
         into.load(records("old"))
         job = JoinedJob(into)
-        for part in job.parts:
-            part.start()
-            part.commit(0, records(f"{part.number}.0"))
+        job.begin_parts()
         job.start()
         frozen, late = FrozenStart(job), late_start(job)
         job.start()

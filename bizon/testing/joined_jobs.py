@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bizon.testing.destination_jobs import Job
+from bizon.testing.destination_jobs import Job, records
 
 if TYPE_CHECKING:
     from bizon.destination.models import ResumePoint
@@ -53,6 +53,12 @@ class JoinedJob(Job):
         """The last calls of a publisher."""
         self._gather()
         super().publish()
+
+    def begin_parts(self) -> None:
+        """A worker for each part commits one page of one record, ``<part>.0``, and goes on."""
+        for part in self.parts:
+            part.start()
+            part.commit(0, records(f"{part.number}.0"))
 
     def deliver_parts(self, pages: "Mapping[int, Sequence[Page | RawPage]]", **more: Any) -> None:
         """A worker for each part writes its pages that have no checkpoint, and another start publishes."""

@@ -42,8 +42,8 @@ class PartitionPlans:
         commit for it. None when there is none. When several workers try at once, each part goes to one of them."""
         return None
 
-    def renew_parts(self, job_id: str, claims: Sequence[str], ttl: float) -> None:
-        """Extend the leases by ``ttl`` seconds from now, as far as they are still held under these names."""
+    def renew_part(self, job_id: str, claim: str, ttl: float) -> None:
+        """Extend the lease of a part by ``ttl`` seconds from now, if it is still held under this name."""
 
     def give_back_part(self, job_id: str, claim: str) -> bool:
         """Let others take a part that is not done. False when it is no longer held under this name."""

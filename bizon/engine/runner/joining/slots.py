@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager, suppress
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING
 
 from bizon.common.safe_log import logger
@@ -31,57 +31,52 @@ def take_parts(
 ) -> WorkerResult:
     """One worker of a command, in a thread or in a process: work on one part after the other until none is left, here
     or elsewhere. ``counters``: of its progress; ``most_pages``: how many it may fetch; None = no limit."""
-    held = HeldParts(backend, context.run.job_id, context.config.engine.runner.config.lease_ttl)
+    held = HeldPart(backend, context.run.job_id, context.config.engine.runner.config.lease_ttl)
     work = PartWork(context, backend, stop, Progress(counters), cut_short)
     with held.kept():
         return Slot(held, work, most_pages).run()
 
 
-class HeldParts:
-    """The part that a worker holds, kept by heartbeats."""
+class HeldPart:
+    """The part that a worker holds, one at a time, kept by heartbeats."""
 
     def __init__(self, backend: "AbstractBackend", job_id: str, ttl: float) -> None:
         self._backend, self._job_id, self._ttl = backend, job_id, ttl
-        self._claims: set[str] = set()
-        self._lock = Lock()
+        self._claim: str | None = None
         self._worker = this_process()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Within: the leases of the parts are renewed."""
+        """Within: the lease of the part is renewed."""
         with Ticker(self._renew, self._backend.heartbeat_interval(self._ttl), name="bizon-parts"):
             yield
 
     def take(self) -> "TakenPart | None":
         """A part that this process holds from now on; None when there is none to take."""
         part = self._backend.take_part(self._job_id, self._worker, self._ttl, is_dead)
-        if part is not None:
-            with self._lock:
-                self._claims.add(part.claim)
+        self._claim = None if part is None else part.claim
         return part
 
-    def forget(self, part: "TakenPart") -> None:
-        """A part is done, and needs no lease."""
-        with self._lock:
-            self._claims.discard(part.claim)
+    def forget(self) -> None:
+        """The part is done, and needs no lease."""
+        self._claim = None
 
     def give_back(self, part: "TakenPart") -> bool:
         """Let others take a part. False when this worker did not hold it any more."""
-        self.forget(part)
+        self.forget()
         return self._backend.give_back_part(self._job_id, part.claim)
 
     def _renew(self) -> None:
-        with self._lock:
-            claims = sorted(self._claims)
+        claim = self._claim
         with suppress(Exception):  # the next heartbeat comes soon; the lease of the stream reports an error
-            if claims:
-                self._backend.renew_parts(self._job_id, claims, self._ttl)
+            if claim is not None:
+                self._backend.renew_part(self._job_id, claim, self._ttl)
 
 
 class Slot:
     """The loop of a worker. See ``take_parts``."""
 
-    def __init__(self, held: HeldParts, work: "PartWork", most_pages: int | None) -> None:
+    def __init__(self, held: HeldPart, work: "PartWork", most_pages: int | None) -> None:
         self._held, self._work, self._left = held, work, most_pages
         self._parts = Parts()
 
@@ -122,7 +117,7 @@ class Slot:
         if self._left is not None:
             self._left = max(self._left - (self._work.progress.snapshot().pages - before), 0)
         if is_finished:
-            self._held.forget(part)
+            self._held.forget()
             self._parts = self._parts._replace(finished=self._parts.finished + 1)
         if result.is_success:
             return result._replace(capped=False)

@@ -96,9 +96,9 @@ class PartitionTable(BackendPart):
         return TakenPart(row.number, from_text(row.plan)["plan"], row.epoch, claim)
 
     @in_one_try
-    def renew_parts(self, connection: Connection, job_id: str, claims: Sequence[str], ttl: float) -> None:
+    def renew_part(self, connection: Connection, job_id: str, claim: str, ttl: float) -> None:
         now = database_time(connection)
-        held = (_columns.job_id == job_id, _columns.worker.in_(claims))
+        held = (_columns.job_id == job_id, _columns.worker == claim)
         renewed = {"renewed_at": now, "expires_at": now + timedelta(seconds=ttl)}
         connection.execute(update(stream_partitions).where(*held).values(**renewed))
 
