@@ -33,16 +33,17 @@ class LineStaging(FileStaging):
             make_private_folder(self.folder)
         is_repeat = self._last is not None and self._last[:2] == (from_iteration, to_iteration)
         start = self._last[2] if is_repeat and self._last is not None else self._size
-        before = self._seen.pop(self._own, None)
-        is_untouched = not start or (self._own.exists() and before == signature(self._own))
-        with append_private(self._own) as handle:
+        own = self._own
+        before = self._seen.pop(own, None)
+        is_untouched = not start or (own.exists() and before == signature(own))
+        with append_private(own) as handle:
             self._begin_at(handle, start)
             try:
                 write(handle)
                 handle.flush()
                 os.fsync(handle.fileno())
                 end = os.fstat(handle.fileno()).st_size
-                self._checksum = digest(self._own, start, end)
+                self._checksum = digest(own, start, end)
                 drop_from_cache(handle)
             except Exception:
                 take_back(handle, start)
@@ -51,7 +52,7 @@ class LineStaging(FileStaging):
             sync_folder(self.folder)
         self._last, self._size = (from_iteration, to_iteration, start), end
         if is_untouched:
-            self._seen[self._own] = signature(self._own)
+            self._seen[own] = signature(own)
 
     def receipt(self) -> dict[str, Any]:
         _, _, start = self._last or (0, 0, 0)
