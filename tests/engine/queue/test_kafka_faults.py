@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 from engine.queue.kafka_kit import Ends, numbers, put, put_until_it_fails, take
 from kafka import Broker, noida, tansu_on_s3
 from loguru import logger
@@ -118,6 +121,35 @@ def test_an_offset_that_cannot_be_committed_is_a_warning(broker: Broker, ends: E
     reader.close()
     broker.start()
     assert numbers(ends.consumer("pages"), 1) == [0]
+
+
+@pytest.fixture
+def stuck_commits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Commits do not return before the event is set, as happens to librdkafka when its coordinator goes away."""
+    returned = Event()
+
+    class Stuck(Consumer):
+        def commit(self, **keys: Any) -> Any:
+            returned.wait()
+            return super().commit(**keys)
+
+    monkeypatch.setattr(receiver, "Consumer", Stuck)
+    yield returned
+    returned.set()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_never_returns_stops_neither_the_consumer_nor_its_end(ends: Ends, stuck_commits: Event) -> None:
+    warnings: list[str] = []
+    put(ends.producer("pages"), page(0), page(1), page(2))
+    reader = ends.consumer("pages")
+    take(reader, 1)
+    logger.add(lambda line: warnings.append(str(line)), level="WARNING", format="{message}")
+    reader.ack(JOB, 0)
+    assert any("could not be committed (_TIMED_OUT: the call has not returned" in line for line in warnings)
+    assert numbers(reader, 2) == [1, 2]
+    reader.close()
+    assert not stuck_commits.is_set()
 
 
 def test_a_broker_that_stays_unreachable_ends_both_sides(

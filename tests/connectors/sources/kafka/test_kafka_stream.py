@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from threading import Event
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
@@ -22,7 +24,7 @@ from connectors.sources.kafka.kafka_kit import (
 )
 
 from bizon.common.errors.errors import SourceFetchError
-from bizon.connectors.sources.kafka.src import client
+from bizon.connectors.sources.kafka.src import client, group
 
 Topics = Callable[..., str]
 
@@ -45,6 +47,36 @@ def test_offsets_are_committed_when_the_engine_says_so_and_not_before(
         assert committed(kafka_url, block.group, topic) == [4]
         source.get({})
     assert committed(kafka_url, block.group, topic) == [4]
+
+
+def test_a_commit_that_never_returns_is_tried_again_with_the_next_page(
+    kafka_url: str, kafka_topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The synchronous commit of librdkafka may outlive its coordinator."""
+    stuck, returned = Event(), Event()
+
+    class Stuck(Consumer):
+        def commit(self, **keys: Any) -> Any:
+            if stuck.is_set():
+                returned.wait()
+            return super().commit(**keys)
+
+    monkeypatch.setattr(client, "Consumer", Stuck)
+    monkeypatch.setattr(group, "_COMMIT_TIMEOUT", 0.5)
+    topic = kafka_topics()
+    produce(kafka_url, topic, numbered(range(10)))
+    block = stream(kafka_url, topic, batch_size=4)
+    with opened(block) as source:
+        source.get({})
+        stuck.set()
+        source.commit()
+        source.get({})
+        source.commit()
+        assert committed(kafka_url, block.group, topic) == [0]
+        stuck.clear()
+        returned.set()
+        source.get({})
+        wait_until(lambda: bool(source.commit()) or committed(kafka_url, block.group, topic) == [10])
 
 
 def test_a_restart_resumes_after_the_last_commit(kafka_url: str, kafka_topics: Topics) -> None:

@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from bizon.common.bounded_calls import BoundedCalls
 from bizon.connectors.sources.kafka.src.client import REQUEST_TIMEOUT, Partition
 from bizon.connectors.sources.kafka.src.client_errors import error_of
 
+Commits = BoundedCalls[list[TopicPartition]]
+"""The commits of one consumer."""
 NO_OFFSET = -1
 """The committed offset of a group that has none."""
 _EARLIEST, _LATEST = -2, -1  # ListOffsets of Kafka takes these instead of a timestamp
+_TIMED_OUT = -185  # KafkaError._TIMED_OUT
 _OURS = "bizon"  # the metadata of an offset; a tool that moves offsets writes none
 _ID = " topic-id="
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # from a broker without topic ids
@@ -35,15 +39,17 @@ def committed_offsets(consumer: Consumer, keys: Iterable[Partition]) -> dict[Par
 
 
 def commit_offsets(
-    consumer: Consumer, offsets: Mapping[Partition, int], topic_id: Callable[[str], str]
+    consumer: Consumer, commits: Commits, offsets: Mapping[Partition, int], topic_id: Callable[[str], str]
 ) -> tuple[dict[Partition, int], KafkaError | None]:
     """Commit offsets, marked as committed by this source, with the ids of their topics. Returns the offsets that the
-    group has accepted, and the reason when it refuses some."""
+    group has accepted, and the reason when it refuses some or has not answered in time."""
     wanted = [TopicPartition(*key, offset, _metadata(topic_id(key[0]))) for key, offset in offsets.items()]
     try:
-        answers = consumer.commit(offsets=wanted, asynchronous=False) or []
+        answers = commits.call(lambda: consumer.commit(offsets=wanted, asynchronous=False) or [])
     except KafkaException as error:
         return {}, error_of(error)
+    except TimeoutError as error:
+        return {}, KafkaError(_TIMED_OUT, str(error))
     accepted, failure = {}, None
     for answer in answers:
         if answer.error is None:

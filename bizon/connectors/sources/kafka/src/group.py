@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from bizon.common.errors.errors import SourceError, SourceFetchError
 from bizon.common.safe_log import logger
-from bizon.connectors.sources.kafka.src.broker_calls import cached_lag, commit_offsets
+from bizon.connectors.sources.kafka.src.broker_calls import Commits, cached_lag, commit_offsets
 from bizon.connectors.sources.kafka.src.client import Client, Partition, is_cooperative, seek
 from bizon.connectors.sources.kafka.src.client_errors import (
     error_of,
@@ -39,6 +39,7 @@ _SLICE = 0.2  # seconds of one wait inside librdkafka; the messages that have ar
 _IDS_INTERVAL = 60.0  # seconds between two lookups of topic ids
 _MOST_EVICTIONS = 5  # in a row, without a commit in between
 _MOST_FAILED_COMMITS = 20  # in a row
+_COMMIT_TIMEOUT = 30.0  # seconds; a coordinator that moves takes a few
 _SETTINGS = {"auto.offset.reset": "error"}  # librdkafka would skip lost messages; StartOffsets decides every start
 
 
@@ -51,6 +52,7 @@ class GroupReader:
         self._starts = StartOffsets(config, client)
         self._offsets = MemberOffsets()
         self._consumer: Consumer | None = None
+        self._commits = Commits(_COMMIT_TIMEOUT)
         self._out_of_range: set[Partition] = set()  # the broker does not have the offset to return next
         self._callback_error: SourceError | None = None  # a callback must not raise; ``read`` does
         self._evictions = self._failed_commits = 0
@@ -132,13 +134,16 @@ class GroupReader:
         return None if self._consumer is None else cached_lag(self._consumer, self._offsets.positions)
 
     def close(self) -> None:
-        """Leave; a static member keeps its partitions until its session times out, so that a restart finds them."""
+        """Leave; a static member keeps its partitions until its session times out, so that a restart finds them. So
+        does a member whose commit has not returned: its consumer is in use."""
         if self._consumer is not None:
-            self._consumer.close()
+            if not self._commits.is_stuck:
+                self._consumer.close()
             self._consumer = None
 
     def _join(self) -> Consumer:
         self._consumer = consumer = self._client.consumer(**_SETTINGS)
+        self._commits = Commits(_COMMIT_TIMEOUT)
         self._starts.check_partitions(consumer)
         names = [topic.name for topic in self._config.topics]
         consumer.subscribe(names, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -148,7 +153,7 @@ class GroupReader:
         """Commit offsets; returns the reason when the group refuses some of them."""
         if self._consumer is None:
             return None
-        accepted, failure = commit_offsets(self._consumer, offsets, self._starts.topic_id)
+        accepted, failure = commit_offsets(self._consumer, self._commits, offsets, self._starts.topic_id)
         self._offsets.record_commits(accepted)
         return failure
 

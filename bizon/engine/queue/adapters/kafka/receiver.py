@@ -17,6 +17,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from bizon.common.bounded_calls import BoundedCalls
 from bizon.common.errors.errors import QueueError
 from bizon.common.safe_log import logger
 from bizon.common.waiting import back_off
@@ -36,6 +37,7 @@ _PROBE = 0.1  # seconds; shortest check whether unreachable brokers are back
 _IDLE = 30.0  # seconds without a message before checking that brokers and topic exist
 _COMMIT_PATIENCE = 10.0  # seconds; also the client's own, for one attempt
 _COMMIT_TRIES = 3
+_TIMED_OUT = -185  # KafkaError._TIMED_OUT
 _LARGEST_FETCH = 8 * 1024 * 1024
 _HOPELESS = (
     "UNKNOWN_TOPIC_OR_PART",
@@ -77,6 +79,7 @@ class Receiver:
             "max_partition_fetch_bytes": max(min(ahead // 2, _LARGEST_FETCH), config.queue.max_message_size),
             "fetch_queue_backoff_ms": 20,
         }
+        self._commits = BoundedCalls[list[TopicPartition]](2 * _COMMIT_PATIENCE)
         self._consumer: Any = built(Consumer, self._events, settings(config.queue, self._events, **own))
 
     def connect(self) -> None:
@@ -122,11 +125,12 @@ class Receiver:
         self._note(self._deliveries.discard(message.tag))
 
     def close(self) -> None:
-        """Commit the offset and leave."""
+        """Commit the offset and leave; a consumer whose commit has not returned is left to its brokers."""
         self._commit()
         if self._foreign > 1:
             logger.warning(f"{self._foreign} messages on Kafka topic '{self._topic}' were not bizon's")
-        self._consumer.close()
+        if not self._commits.is_stuck:
+            self._consumer.close()
         self._consumer = None
 
     def _ask(self, question: Any) -> Any:
@@ -233,9 +237,12 @@ class Receiver:
         )
 
     def _commit_once(self, offset: int) -> KafkaError | KafkaException | None:
+        commit = partial(self._consumer.commit, offsets=[self._place(offset)], asynchronous=False)
         try:
-            (answer,) = self._consumer.commit(offsets=[self._place(offset)], asynchronous=False)
+            (answer,) = self._commits.call(commit)
         except KafkaException as error:
             return error
+        except TimeoutError as error:
+            return KafkaError(_TIMED_OUT, str(error))
         failure: KafkaError | None = answer.error
         return failure
