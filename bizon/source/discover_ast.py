@@ -12,7 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from bizon.source.discover_classes import Function, SourceClass, SourceModule, last_name
+from bizon.source.discover_classes import (
+    Function,
+    SourceClass,
+    SourceFile,
+    SourceModule,
+    SourceModules,
+    UnreadableError,
+    last_name,
+)
 
 
 class SourceInfo(NamedTuple):
@@ -43,30 +51,19 @@ def inspect_source(folder: Path, package: str) -> list[SourceInfo]:
     return list(_inspected(folder, package, files))
 
 
-@lru_cache(maxsize=64)  # reading the files of a source takes a millisecond, parsing them a hundred
+@lru_cache(maxsize=64)  # reading the files of a source takes a millisecond, parsing them many
 def _inspected(folder: Path, package: str, files: tuple[tuple[Path, bytes], ...]) -> tuple[SourceInfo, ...]:
-    with _parsing() as modules:
-        return _parsed(folder, package, files, modules)
-
-
-def _parsed(
-    folder: Path, package: str, files: tuple[tuple[Path, bytes], ...], modules: dict[str, SourceModule]
-) -> tuple[SourceInfo, ...]:
-    name = folder.name
-    prefix = f"{package}.{name}.src"
-    for path, text in files:
-        parts = path.relative_to(folder / "src").with_suffix("").parts
-        dotted = ".".join((prefix, *(part for part in parts if part != "__init__")))
-        try:
-            tree = ast.parse(text, filename=str(path))
-        except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None) or 1
-            reason = getattr(error, "msg", None) or str(error)
-            return (SourceInfo(name, error=f"{path}:{line}: {reason}"),)
-        modules[dotted] = SourceModule(dotted, tree, modules, is_package=path.stem == "__init__")
-    classes = [each for module in modules.values() for each in module.classes() if each.extends("AbstractSource")]
-    classes.sort(key=lambda each: -len(list(each.ancestors())))
-    infos = [_described(name, each) for each in classes if not each.is_abstract()]
+    name, prefix = folder.name, f"{package}.{folder.name}.src"
+    modules = SourceModules(
+        {_dotted(prefix, path.relative_to(folder / "src")): SourceFile(path, text) for path, text in files}
+    )
+    try:
+        with _parsing(modules):
+            classes = _source_classes(modules)
+            modules.check()
+            infos = [_described(name, each) for each in classes if not each.is_abstract()]
+    except UnreadableError as error:
+        return (SourceInfo(name, error=str(error)),)
     if infos:
         return tuple(infos)
     found = "no class in it extends AbstractSource"
@@ -75,15 +72,33 @@ def _parsed(
     return (SourceInfo(name, error=f"{folder / 'src'}: {found}"),)
 
 
+def _dotted(prefix: str, file: Path) -> str:
+    return ".".join((prefix, *(part for part in file.with_suffix("").parts if part != "__init__")))
+
+
+def _source_classes(modules: SourceModules) -> list[SourceClass]:
+    """The classes that extend AbstractSource, the most derived first. A file that names neither AbstractSource nor such
+    a class has none, so it is not parsed."""
+    found: dict[tuple[str, str], SourceClass] = {}
+    names = ["AbstractSource"]
+    for name in names:
+        for module in modules.mentioning(name):
+            for each in module.classes():
+                key = (module.name, each.node.name)
+                if key not in found and each.extends("AbstractSource"):
+                    found[key] = each
+                    names.append(each.node.name)
+    return [found[key] for key in sorted(found, key=lambda key: (-len(list(found[key].ancestors())), key))]
+
+
 @contextmanager
-def _parsing() -> Iterator[dict[str, SourceModule]]:
-    """Within: modules are parsed, into a dict. They refer to each other until the end, so none of them is garbage, and
-    looking for garbage would take 40 % of the time."""
-    modules: dict[str, SourceModule] = {}
+def _parsing(modules: SourceModules) -> Iterator[None]:
+    """Within: modules are parsed. They refer to each other until the end, so none of them is garbage, and looking for
+    garbage would take 40 % of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
-        yield modules
+        yield
     finally:
         modules.clear()
         if was_on:

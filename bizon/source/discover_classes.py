@@ -1,7 +1,11 @@
 """The files and classes of one source folder, as syntax trees: what a name refers to, and what a class inherits."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from typing import NamedTuple
 
 _ENUM_BASES = ("Enum", "StrEnum", "IntEnum")
@@ -10,12 +14,81 @@ _MAX_DEPTH = 50  # ends imports that lead in a circle
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+class UnreadableError(Exception):
+    """A file that is not Python; the text names file, line and reason."""
+
+
+class SourceFile(NamedTuple):
+    """A file as it was read."""
+
+    path: Path
+    text: bytes
+
+    def tree(self) -> ast.Module:
+        """Its syntax tree. Raises UnreadableError."""
+        with self._reading():
+            return ast.parse(self.text, filename=str(self.path))
+
+    def check(self) -> None:
+        """Raise UnreadableError when it is not Python. As an import does, this compiles a file only once."""
+        with self._reading():
+            SourceFileLoader(self.path.stem, str(self.path)).get_code(self.path.stem)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None) or 1
+            reason = getattr(error, "msg", None) or str(error)
+            raise UnreadableError(f"{self.path}:{line}: {reason}") from None
+
+
+class SourceModules(Mapping[str, "SourceModule"]):
+    """All files of a folder by import path. Each is parsed when it is first looked up, which raises UnreadableError for
+    a file that is not Python."""
+
+    def __init__(self, files: Mapping[str, SourceFile]) -> None:
+        self._files = files
+        self._parsed: dict[str, SourceModule] = {}
+
+    def __getitem__(self, name: str) -> "SourceModule":
+        if name not in self._parsed:
+            file = self._files[name]
+            self._parsed[name] = SourceModule(name, file.tree(), self, is_package=file.path.stem == "__init__")
+        return self._parsed[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def mentioning(self, word: str) -> "Iterator[SourceModule]":
+        """The files whose text has the word."""
+        mention = re.compile(rb"\b%b\b" % word.encode())
+        return (self[name] for name, file in self._files.items() if mention.search(file.text))
+
+    def check(self) -> None:
+        """Raise UnreadableError when one of the files is not Python."""
+        for name, file in self._files.items():
+            if name not in self._parsed:
+                file.check()
+
+    def clear(self) -> None:
+        """Free the trees, which refer to each other."""
+        self._parsed.clear()
+
+
 class SourceModule(NamedTuple):
-    """One file. ``siblings``: all files of the folder by import path, filled while they are read."""
+    """One file that has been parsed. ``siblings``: all files of the folder."""
 
     name: str
     tree: ast.Module
-    siblings: "dict[str, SourceModule]"
+    siblings: SourceModules
     is_package: bool
 
     def classes(self) -> "Iterator[SourceClass]":
