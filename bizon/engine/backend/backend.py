@@ -49,6 +49,11 @@ class AbstractBackend(PartitionPlans, ABC):
     def close(self) -> None:
         """Release all connections; idempotent."""
 
+    def beside(self) -> "AbstractBackend":
+        """Another backend on the same state, for one of several runs in this process that take place at once. It finds
+        the tables created, and may share connections. It is closed by itself, and before this one."""
+        return type(self)(self.config, self.type)
+
     def spool_folder(self, key: StreamKey) -> "Path | None":
         """A folder on this machine, next to the state, for the stream's spooled pages; None when nothing is spooled."""
         return None

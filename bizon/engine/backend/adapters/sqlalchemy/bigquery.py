@@ -58,7 +58,8 @@ class BigQueryDatabase(Database):
 
     def close(self) -> None:
         super().close()
-        self._client.close()
+        if self._owns_engine:
+            self._client.close()
 
 
 def _cause(error: SQLAlchemyError) -> GoogleAPICallError | None:
