@@ -223,7 +223,7 @@ class JobBehaviours(BackendFixtures):
         assert backend.check_prerequisites()
         assert backend.get_stream_job_by_id(job.id) == job
 
-    def test_a_backend_beside_another_has_its_state_and_leaves_it_open(self, backend: "AbstractBackend") -> None:
+    def test_two_backends_share_one_state_and_each_is_closed_alone(self, backend: "AbstractBackend") -> None:
         with backend.beside() as other:
             job = other.create_stream_job(KEY, "full_refresh")
             assert backend.get_stream_job_by_id(job.id) == job

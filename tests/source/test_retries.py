@@ -405,7 +405,7 @@ def test_the_environment_is_looked_through_once_for_the_pages_of_a_host_and_agai
 
     def proxy_of(url: str) -> str | None:
         found: dict[str, str] = session.merge_environment_settings(url, {}, None, None, None)["proxies"]
-        return found.pop("http", None)  # what a caller does to its answer is no other caller's
+        return found.pop("http", None)  # the next caller gets an answer of its own
 
     first, second, inside = "http://h/items?page=1", "http://h/items?page=2", "http://inside/items"
     assert [proxy_of(first), proxy_of(second)] == ["http://127.0.0.1:1"] * 2

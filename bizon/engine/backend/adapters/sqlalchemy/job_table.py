@@ -43,7 +43,7 @@ _NEWEST_WINDOW = _SUCCESSFUL.where(_columns.sync_mode == WINDOW)
 
 @cache
 def _changing(*names: str) -> Update:
-    """A change of these columns of one job, with the parameters ``the_id`` and those of ``_new``."""
+    """A change of these columns of one job, with the parameter ``the_id`` and the parameters that ``_new`` makes."""
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*names, "updated_at")}
     return update(stream_jobs).where(_columns.id == bindparam("the_id")).values(values)
 
