@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import os
 import textwrap
 from collections.abc import Sequence
 from enum import Enum
@@ -56,10 +57,10 @@ def load_source(name: str, stream: str | None = None) -> type[AbstractSource]:
 
     Raises ConfigError for an unknown source or stream, MissingDependencyError when its extra is not installed.
     """
-    folders = {path.parent.name: path.parent for path in SOURCES_ROOT.glob("*/src")}
-    if name not in folders:
-        return _from_plugin(name, stream, list(folders))
-    return _from_source_py(name, folders[name], stream) or _from_any_module(name, folders[name], stream)
+    folder = SOURCES_ROOT / name
+    if name not in os.listdir(SOURCES_ROOT) or not (folder / "src").exists():
+        return _from_plugin(name, stream, [path.parent.name for path in SOURCES_ROOT.glob("*/src")])
+    return _from_source_py(name, folder, stream) or _from_any_module(name, folder, stream)
 
 
 def _from_source_py(name: str, folder: Path, stream: str | None) -> type[AbstractSource] | None:

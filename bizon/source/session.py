@@ -1,5 +1,6 @@
 """The HTTP session of a source. All time-outs, credentials and retries of requests are set here."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +29,8 @@ from bizon.source.sent_json import exact_json
 __all__ = ["CappedRetry", "Session", "refused_by"]
 
 _USER_INFO = re.compile(r"://[^/@\s]*@")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_READ_BY_REQUESTS = (*_PROXIES, *map(str.upper, _PROXIES), "REQUEST_METHOD", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _NO_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _ABOUT_THE_CALLER = frozenset(  # 4xx that say nothing about the requested resource
     {
@@ -68,6 +71,7 @@ class Session(requests.Session):
         self.timeout = timeout or defaults.timeout
         self._policy = CappedRetry.from_config(retries or defaults.retries)
         self._sign = stop_sign()
+        self._merged: tuple[Any, Any] | None = None
         for scheme in ("http://", "https://"):
             self.mount(scheme, RetryingAdapter(self._policy, self._sign))
         if raise_for_status:
@@ -154,12 +158,18 @@ class Session(requests.Session):
         return exact
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """As in requests, but ``proxies`` and ``verify`` of the session win over the environment."""
+        """As in requests, but ``proxies`` and ``verify`` of the session win over the environment. The answer is kept
+        for the next request: requests reads each variable of the environment, and some of them twice."""
         own = {**self.proxies, **(proxies or {})}
         if "all" in own:
             own = {**dict.fromkeys(("http", "https"), own["all"]), **own}
         verify = self.verify if verify is None and self.verify is not True else verify
-        return super().merge_environment_settings(url, own, stream, verify, cert)
+        given = (self.trust_env, url.split("/", 3)[:3], own, stream, verify, cert, self.verify, self.cert)
+        asked = (given, list(map(os.environ.get, _READ_BY_REQUESTS)))
+        last = self._merged
+        if last is None or last[0] != asked:
+            last = self._merged = asked, super().merge_environment_settings(url, dict(own), stream, verify, cert)
+        return {**last[1], "proxies": dict(last[1]["proxies"])}
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: requests.Response) -> None:
         """Called by requests for each redirect. Credentials follow to the same host only.

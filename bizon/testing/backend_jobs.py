@@ -223,6 +223,13 @@ class JobBehaviours(BackendFixtures):
         assert backend.check_prerequisites()
         assert backend.get_stream_job_by_id(job.id) == job
 
+    def test_two_backends_share_one_state_and_each_is_closed_alone(self, backend: "AbstractBackend") -> None:
+        with backend.beside() as other:
+            job = other.create_stream_job(KEY, "full_refresh")
+            assert backend.get_stream_job_by_id(job.id) == job
+        other.close()
+        assert backend.get_last_stream_job(KEY) == job
+
     def test_closing_twice_is_harmless(self, backend: "AbstractBackend") -> None:
         backend.close()
         backend.close()

@@ -389,6 +389,38 @@ def test_session_settings_override_proxies_and_certificates_of_the_environment(
     assert Session().merge_environment_settings("http://h/", {}, None, None, None)["proxies"]["http"].endswith(":1")
 
 
+def test_the_environment_is_looked_through_once_for_the_pages_of_a_host_and_again_when_it_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    look = requests.sessions.get_environ_proxies
+    monkeypatch.setattr(
+        requests.sessions, "get_environ_proxies", lambda url, no_proxy: looked.append(url) or look(url, no_proxy)
+    )
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "inside")
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    session = Session(AT_ONCE)
+
+    def proxy_of(url: str) -> str | None:
+        found: dict[str, str] = session.merge_environment_settings(url, {}, None, None, None)["proxies"]
+        return found.pop("http", None)  # the next caller gets an answer of its own
+
+    first, second, inside = "http://h/items?page=1", "http://h/items?page=2", "http://inside/items"
+    assert [proxy_of(first), proxy_of(second)] == ["http://127.0.0.1:1"] * 2
+    assert looked == [first]
+    assert proxy_of(inside) is None
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:2")
+    assert proxy_of(first) == "http://127.0.0.1:2"
+    session.proxies["http"] = "http://127.0.0.1:3"
+    assert proxy_of(first) == "http://127.0.0.1:3"
+    session.trust_env = False
+    session.proxies.clear()
+    assert proxy_of(first) is None
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -49,6 +49,11 @@ class AbstractBackend(PartitionPlans, ABC):
     def close(self) -> None:
         """Release all connections; idempotent."""
 
+    def beside(self) -> "AbstractBackend":
+        """Another backend on this state, whose tables exist, for one more run of this process at the same time. It may
+        share connections, and is closed by itself, before this one."""
+        return type(self)(self.config, self.type)
+
     def spool_folder(self, key: StreamKey) -> "Path | None":
         """A folder on this machine, next to the state, for the stream's spooled pages; None when nothing is spooled."""
         return None
@@ -182,11 +187,9 @@ class AbstractBackend(PartitionPlans, ABC):
     def prune_cursors(self, key: StreamKey, keep: Sequence[str]) -> None:
         """Remove cursors and plans of the stream's succeeded and cancelled jobs, except those with an id in ``keep``.
         Called when a job is created. A backend may do nothing here."""
-        return None
 
     def note_all_sent(self, job_id: str, key: StreamKey, epoch: int) -> None:
         """Note that start ``epoch`` of the producer has sent all pages and a complete end, to a consumer elsewhere."""
-        return None
 
     def has_all_sent(self, job_id: str, epoch: int) -> bool:
         """True when ``note_all_sent`` was called for this start; False in a backend that does not note it."""
@@ -210,11 +213,9 @@ class AbstractBackend(PartitionPlans, ABC):
     def acquire_lease(
         self, key: StreamKey, holder: LeaseHolder, ttl: float, is_dead: Callable[[LeaseHolder], bool]
     ) -> Lease | None:
-        """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease in the way.
-
-        Takes over an expired lease, a lease whose holder ``is_dead``, and a lease whose holder is ``gone`` (see
-        ``Lease``), after a wait of some seconds. When several runs try at once, one succeeds.
-        """
+        """Take the lease of a stream for ``ttl`` seconds; None when taken, else the lease in the way. Takes over an
+        expired lease, a lease whose holder ``is_dead``, and a lease whose holder is ``gone`` (see ``Lease``), after a
+        wait of some seconds. When several runs try at once, one succeeds."""
 
     def heartbeat_interval(self, ttl: float) -> float:
         """Seconds between two calls of ``renew_lease`` for a lease of ``ttl`` seconds."""

@@ -10,6 +10,7 @@ pages are committed sooner pays nothing, nor does one that makes a whole buffer 
 when all its pages are committed.
 """
 
+import os
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -148,7 +149,7 @@ class Spool:
 def replay(folder: Path, run: "Run") -> Iterator["QueueMessage"]:
     """The spooled pages of a job that follow the committed ones, without a gap, marked with the epoch of this run."""
     next_iteration = run.resume.next_iteration
-    for path in sorted(folder.glob(f"{run.job_id}.*{_SUFFIX}")):
+    for path in _spools_in(folder, run.job_id):
         for message in read(path):
             if message.iteration == next_iteration:
                 yield replace(message, epoch=run.epoch)
@@ -172,7 +173,7 @@ def read(path: Path) -> Iterator["QueueMessage"]:
 
 def discard(folder: Path, keep_job: str | None = None) -> None:
     """Remove the spools of all jobs of a stream except ``keep_job``."""
-    for path in folder.glob(f"*{_SUFFIX}"):
+    for path in _spools_in(folder):
         if keep_job is None or not path.name.startswith(f"{keep_job}."):
             path.unlink(missing_ok=True)
     for empty in (folder, folder.parent):
@@ -180,8 +181,17 @@ def discard(folder: Path, keep_job: str | None = None) -> None:
             empty.rmdir()
 
 
+def _spools_in(folder: Path, job_id: str | None = None) -> list[Path]:
+    """The spools of a job, or of all, by start; none in a folder that is missing."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(folder)
+    begin = "" if job_id is None else f"{job_id}."
+    return sorted(folder / name for name in names if name.startswith(begin) and name.endswith(_SUFFIX))
+
+
 def _older_files(own: Path) -> list[tuple[Path, int]]:
     """Files of earlier starts of the job, with their last page."""
     job_id = own.name.split(".")[0]
-    older = [path for path in own.parent.glob(f"{job_id}.*{_SUFFIX}") if path.name < own.name]
+    older = [path for path in _spools_in(own.parent, job_id) if path.name < own.name]
     return [(path, max((message.iteration for message in read(path)), default=-1)) for path in older]

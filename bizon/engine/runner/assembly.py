@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Self
 
 from bizon.destination.buffer import memory_budget
 from bizon.engine.backend.backend import AbstractBackend, BackendFactory
@@ -11,6 +12,8 @@ from bizon.engine.queue.queue import AbstractQueue, QueueFactory
 from bizon.engine.queue.spool import Spool, discard
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.models import Role
     from bizon.engine.pipeline.run import Run
@@ -22,6 +25,35 @@ def build_backend(config: "BizonConfig") -> AbstractBackend:
     backend = BackendFactory.get_backend(config.engine.backend)
     backend.create_all_tables()
     return backend
+
+
+class SharedState:
+    """The state of several runs that take place at once in this process. The first that needs it opens it: it connects,
+    and checks the tables. Within its context, which ends after the last of them."""
+
+    def __init__(self, config: "BizonConfig") -> None:
+        self._config = config
+        self._lock = Lock()
+        self._opened: AbstractBackend | None = None
+
+    def backend(self) -> AbstractBackend:
+        """The backend of one run, which closes it. Any thread may call it. Raises BackendError when the state cannot be
+        opened; the next run tries again."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = build_backend(self._config)
+        return self._opened.beside()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
 
 def existing_backend(config: "BizonConfig") -> AbstractBackend:

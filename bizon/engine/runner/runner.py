@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +22,8 @@ from bizon.engine.runner.planning import planned
 from bizon.engine.runner.prerequisites import check_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bizon.common.models import BizonConfig
     from bizon.engine.backend.backend import AbstractBackend
     from bizon.engine.pipeline.consumer import EndWatch
@@ -65,6 +68,8 @@ class AbstractRunner(ABC):
         """Results of workers that an exception in the main thread ended; set by the adapter before it re-raises."""
         self.scope: Scope | None = None
         """The part of the stream to fetch, by default what is new; set before ``run``."""
+        self.open_state: Callable[[], AbstractBackend] = partial(build_backend, config)
+        """Opens the state, which the run closes; set before ``run`` for one of several runs that share it."""
         self.join_id = ""
         """For a run that joins a job: the name that all commands of the job are given, if any; set before ``run``."""
 
@@ -82,7 +87,7 @@ class AbstractRunner(ABC):
         check_extras(self.bizon_config, self.halves)
         with (
             registry.known_while(self.secrets),
-            build_backend(self.bizon_config) as backend,
+            self.open_state() as backend,
             ExitStack() as leases,
         ):
             for half in self.halves if self.is_alone else ():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bizon.common.safe_log import STREAM, logger
 from bizon.common.waiting import ends_with
 from bizon.engine.pipeline.models import Progress, ProgressSnapshot
+from bizon.engine.runner.assembly import SharedState
 from bizon.engine.runner.shares import in_share
 from bizon.engine.runner.streams_status import StreamEnd, StreamsStatus
 
@@ -51,6 +52,7 @@ class StreamsRunner:
         for name in chosen:
             loaded.of_stream(name)
         self._loaded, self._make, self._offered, self._chosen = loaded, make, offered, chosen
+        self._state = SharedState(loaded.config)
         self._stopping = Event()
         self._lock = RLock()  # a signal handler may stop the run while its thread asks for the progress
         self._running: dict[str, AbstractRunner] = {}
@@ -72,14 +74,15 @@ class StreamsRunner:
             Thread(target=self._run_next, args=(waiting, count), name=f"bizon-stream-{number}", daemon=True)
             for number in range(count)
         ]
-        try:
-            for worker in workers:
-                worker.start()
-            _join(workers)
-        except BaseException:
-            self.stop()
-            _join([worker for worker in workers if worker.ident is not None])
-            raise
+        with self._state:
+            try:
+                for worker in workers:
+                    worker.start()
+                _join(workers)
+            except BaseException:
+                self.stop()
+                _join([worker for worker in workers if worker.ident is not None])
+                raise
         status = StreamsStatus(tuple(self._ended.get(name, StreamEnd(name)) for name in names))
         return status.raise_on_failure() if raise_on_failure else status
 
@@ -146,6 +149,7 @@ class StreamsRunner:
         try:
             if runner is not None:
                 runner.scope, runner.join_id = self.scope or runner.scope, self.join_id
+                runner.open_state = self._state.backend
             yield runner
         finally:
             if runner is not None:

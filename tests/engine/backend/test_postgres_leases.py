@@ -17,12 +17,13 @@ from bizon.engine.backend.adapters.sqlalchemy import session_locks
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.postgres import PostgresDatabase
 from bizon.engine.backend.config import BackendTypes
-from bizon.engine.backend.models import Lease, LeaseHolder
+from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
 
 FIRST, SECOND = (
     LeaseHolder(owner, f"host of {owner}", 4711, f"place of {owner}", "9") for owner in ("first", "second")
 )
 LOCKS = "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND application_name = 'bizon'"
+OTHER = KEY._replace(stream_name="others")
 HOUR = 3600.0
 
 
@@ -35,13 +36,13 @@ class Runs:
         self.one.create_all_tables()
         assert self.one.acquire_lease(KEY, FIRST, HOUR, alive) is None
 
-    def lock(self, holder: LeaseHolder = FIRST) -> int:
-        return session_locks.lease_lock(self.place.schema, KEY, holder.owner)
+    def lock(self, holder: LeaseHolder = FIRST, stream: StreamKey = KEY) -> int:
+        return session_locks.lease_lock(self.place.schema, stream, holder.owner)
 
-    def sessions(self, holder: LeaseHolder = FIRST) -> list[int]:
+    def sessions(self, holder: LeaseHolder = FIRST, stream: StreamKey = KEY) -> list[int]:
         """The sessions that hold the lock of a lease."""
         key = "((classid::bigint << 32) | objid::bigint)"
-        return [pid for (pid,) in self.place.rows(f"SELECT pid {LOCKS} AND {key} = %s", self.lock(holder))]
+        return [pid for (pid,) in self.place.rows(f"SELECT pid {LOCKS} AND {key} = %s", self.lock(holder, stream))]
 
     def standing(self) -> Lease:
         lease = self.other.get_lease(KEY)
@@ -170,6 +171,15 @@ def test_a_released_lease_leaves_no_session(runs: Runs) -> None:
     runs.one.release_lease(KEY, FIRST.owner)
     assert runs.other.get_lease(KEY) is None
     until(lambda: runs.sessions() == [])
+
+
+def test_a_run_that_shares_connections_ends_its_own_sessions_alone(runs: Runs) -> None:
+    with runs.one.beside() as beside:
+        assert beside.acquire_lease(OTHER, SECOND, HOUR, alive) is None
+        assert len(runs.sessions(SECOND, OTHER)) == 1
+    until(lambda: runs.sessions(SECOND, OTHER) == [])
+    assert len(runs.sessions()) == 1
+    assert runs.one.get_lease(OTHER) is not None
 
 
 def test_a_heartbeat_replaces_a_session_that_was_lost(runs: Runs) -> None:

@@ -5,7 +5,7 @@ import stat
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 from typing import Any
 
 import pytest
@@ -75,6 +75,19 @@ def test_the_state_file_is_named_by_the_config_and_survives(tmp_path: Path) -> N
     assert (tmp_path / "deep" / "state.sqlite3").exists()
     with open_backend(tmp_path / "deep" / "state") as again:
         assert again.get_stream_job_by_id(job.id) == job
+
+
+def test_one_thread_of_a_process_at_a_time_uses_a_state_file(tmp_path: Path) -> None:
+    """SQLite itself would let both begin, and one of them sleep until the file is free."""
+    found: list[Any] = []
+    with open_backend(tmp_path / "state") as backend, backend.beside() as other:
+        thread = Thread(target=lambda: found.append(other.get_last_stream_job(KEY)))
+        with backend._database.exclusive():
+            thread.start()
+            thread.join(0.05)
+            assert found == []
+        thread.join(60)
+        assert found == [None]
 
 
 def test_a_first_start_waits_for_another_one_that_is_creating_the_file(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from fakes import EmptySource
+from sqlalchemy import Engine, event
 
-from bizon.common.errors.errors import ConfigError, JobLockedError, RunFailedError
+from bizon.common.errors.errors import BackendError, ConfigError, JobLockedError, RunFailedError
 from bizon.config.loading import LoadedConfig
-from bizon.engine.engine import load_config_dict
+from bizon.engine.backend.adapters.sqlalchemy import backend as sql_backend
+from bizon.engine.engine import RunnerFactory, load_config_dict
 from bizon.engine.pipeline.models import PipelineReturnStatus, ProgressSnapshot
+from bizon.engine.runner import assembly
 from bizon.engine.runner.models import RunnerStatus
 from bizon.engine.runner.streams import StreamsRunner
 from bizon.engine.runner.windows import Scope
@@ -161,3 +164,56 @@ def test_a_star_runs_what_the_connection_offers(tmp_path: Path, monkeypatch: pyt
     loaded = load_config_dict({"name": "db", "source": source, "streams": "*", "destination": {"name": "logger"}})
     many = StreamsRunner(loaded, lambda each: One(each, lambda _one: None), lambda _loaded: ["t", "u"])  # type: ignore[arg-type, return-value]
     assert [end.name for end in many.run().streams] == ["t", "u"]
+
+
+def six_into_files(folder: Path) -> StreamsRunner:
+    """The six streams with runners of their own, and their state in a file."""
+    data = {
+        "name": "six",
+        "streams": NAMES,
+        "destination": {"name": "file", "config": {"destination_id": str(folder / "{stream}")}},
+        "engine": {"backend": {"type": "sqlite", "config": {"database": str(folder / "state")}}},
+    }
+    many = RunnerFactory.create_from_config_dict(data, source=Six)
+    assert isinstance(many, StreamsRunner)
+    return many
+
+
+def test_the_streams_of_a_run_open_the_state_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    connected: list[Any] = []
+    database = sql_backend.open_database
+    monkeypatch.setattr(sql_backend, "open_database", lambda *given: opened.append(given) or database(*given))
+
+    def note(connection: Any, _record: Any) -> None:
+        connected.append(connection)
+
+    event.listen(Engine, "connect", note)
+    try:
+        assert six_into_files(tmp_path).run().is_success
+    finally:
+        event.remove(Engine, "connect", note)
+    assert len(opened) == 1
+    assert len(connected) == 1
+
+
+def test_a_run_after_another_opens_the_state_again(tmp_path: Path) -> None:
+    many = six_into_files(tmp_path)
+    assert many.run().is_success
+    assert many.run().is_success
+
+
+def test_a_state_that_could_not_be_opened_for_one_stream_is_opened_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, build = six_into_files(tmp_path), assembly.build_backend
+
+    def fails_once(config: Any) -> Any:
+        monkeypatch.setattr(assembly, "build_backend", build)
+        raise BackendError("the state is unreachable")
+
+    monkeypatch.setattr(assembly, "build_backend", fails_once)
+    status = many.run()
+    (failed,) = status.failed
+    assert failed.reason == "the state is unreachable"
+    assert status.records_written == 0

@@ -64,9 +64,9 @@ class JobFolder:
     def discard_other_jobs(self) -> None:
         """Remove what dead jobs of this pipeline left; folders of other pipelines stay. Call it within ``fenced``: then
         no other job of the pipeline is running."""
-        key = self.output.claimant.owner.key
-        for path in [*self.output.folder.glob(f"*.{key}"), *self.output.folder.glob(f"*.{key}{_TRASH}")]:
-            if path != self.folder and path.is_dir():
+        ours = f".{self.output.claimant.owner.key}"
+        for path in list(self.output.folder.iterdir()):
+            if path.name.removesuffix(_TRASH).endswith(ours) and path != self.folder and path.is_dir():
                 _remove(path)
 
 

@@ -18,6 +18,7 @@ from bizon.engine.backend.backend import AbstractBackend
 from bizon.engine.backend.config import AbstractBackendConfigDetails, BackendTypes
 
 if TYPE_CHECKING:
+    from bizon.engine.backend.adapters.sqlalchemy.database import Database
     from bizon.engine.backend.models import StreamKey
 
 
@@ -33,10 +34,16 @@ class SQLAlchemyBackend(
 ):
     """Serves every backend type. The differences between the databases are in their ``Database``."""
 
-    def __init__(self, config: AbstractBackendConfigDetails, type: BackendTypes) -> None:
+    def __init__(
+        self, config: AbstractBackendConfigDetails, type: BackendTypes, database: "Database | None" = None
+    ) -> None:
+        """``database``: one that is open already, by default the one that the configuration names."""
         super().__init__(config, type)
-        self._database = open_database(config, type)
+        self._database = database or open_database(config, type)
         self._transactions = Transactions(self._database)
+
+    def beside(self) -> "SQLAlchemyBackend":
+        return SQLAlchemyBackend(self.config, self.type, self._database.beside())
 
     def create_all_tables(self) -> None:
         self._database.make_room()

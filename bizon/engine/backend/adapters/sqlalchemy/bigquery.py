@@ -58,7 +58,8 @@ class BigQueryDatabase(Database):
 
     def close(self) -> None:
         super().close()
-        self._client.close()
+        if self._owns_engine:
+            self._client.close()
 
 
 def _cause(error: SQLAlchemyError) -> GoogleAPICallError | None:
@@ -86,5 +87,6 @@ def _engine(config: "BigQueryConfigDetails", client: bigquery.Client) -> Engine:
         f"bigquery://{config.database}/{config.schema_name}?user_supplied_client=True",
         connect_args={"client": client},
         echo=config.echoEngine,
+        max_overflow=-1,  # one for each thread that needs one: the runs of several streams share the pool
         execution_options={"schema_translate_map": {None: config.schema_name}},
     )

@@ -1,7 +1,8 @@
 """The differences between the databases that may keep the state."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +20,14 @@ class Database:
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
         self.name = name
+        self._owns_engine = True
+
+    def beside(self) -> Self:
+        """The same database for another backend of this process. Both use the same connections and compiled statements.
+        Each proves its own leases, and is closed by itself, this one last."""
+        other = copy(self)
+        other._owns_engine = False  # noqa: SLF001 - of the same class
+        return other
 
     def exists(self) -> bool:
         """False when connecting would create it."""
@@ -51,5 +60,6 @@ class Database:
         return ttl / 4
 
     def close(self) -> None:
-        """Close all connections; idempotent."""
-        self.engine.dispose()
+        """Close all connections, except those that are shared; idempotent."""
+        if self._owns_engine:
+            self.engine.dispose()

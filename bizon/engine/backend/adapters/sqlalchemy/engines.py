@@ -8,7 +8,7 @@ from shutil import disk_usage
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -57,8 +57,20 @@ def sqlite_path(config: AbstractBackendConfigDetails) -> Path:
     return Path(f"{config.database}.sqlite3")
 
 
-class MemoryDatabase(Database):
-    """SQLite in memory: one connection, which one thread of the run uses at a time."""
+class SQLiteDatabase(Database):
+    """SQLite: one thread of the process uses it at a time. A transaction that finds the file locked would sleep and
+    look again, up to a tenth of a second each time; a lock of the process wakes the next thread at once."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        super().__init__(engine, name)
+        self._one_at_a_time = RLock()
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        return self._one_at_a_time
+
+
+class MemoryDatabase(SQLiteDatabase):
+    """SQLite in memory: one connection."""
 
     def __init__(self, config: AbstractBackendConfigDetails) -> None:
         engine = create_engine(
@@ -68,13 +80,9 @@ class MemoryDatabase(Database):
             connect_args={"check_same_thread": False},
         )
         super().__init__(engine, "memory")
-        self._one_at_a_time = RLock()
-
-    def exclusive(self) -> AbstractContextManager[object]:
-        return self._one_at_a_time
 
 
-class FileDatabase(Database):
+class FileDatabase(SQLiteDatabase):
     """SQLite in a file."""
 
     def __init__(self, config: AbstractBackendConfigDetails) -> None:

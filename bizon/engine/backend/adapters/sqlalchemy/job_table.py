@@ -1,23 +1,25 @@
 """Jobs: created, found, and changed."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, delete, or_, select, update
 
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
     BackendPart,
     enforces_keys,
     from_text,
     in_one_try,
+    in_the_stream,
     in_transaction,
     insert_once,
     inserting,
     naive_now,
-    of_stream,
     storable,
     stream_job,
     stream_values,
+    the_stream,
     to_text,
 )
 from bizon.engine.backend.adapters.sqlalchemy.tables import (
@@ -31,6 +33,31 @@ from bizon.engine.backend.adapters.sqlalchemy.tables import (
 from bizon.engine.backend.models import WINDOW, JobStatus, Role, StreamJob, StreamKey
 
 _TICK = timedelta(microseconds=1)
+_columns = stream_jobs.c
+_BY_ID = select(stream_jobs).where(_columns.id == bindparam("the_id"))
+_NEWEST = select(stream_jobs).where(*in_the_stream(stream_jobs)).order_by(_columns.created_at.desc()).limit(1)
+_SUCCESSFUL = _NEWEST.where(_columns.status == JobStatus.SUCCEEDED.value)
+_NEWEST_SUCCESSFUL = _SUCCESSFUL.where(_columns.sync_mode != WINDOW)
+_NEWEST_WINDOW = _SUCCESSFUL.where(_columns.sync_mode == WINDOW)
+
+
+@cache
+def _changing(*names: str) -> Update:
+    """A change of these columns of one job, with the parameter ``the_id`` and the parameters that ``_new`` makes."""
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*names, "updated_at")}
+    return update(stream_jobs).where(_columns.id == bindparam("the_id")).values(values)
+
+
+_IN_EPOCH = _columns.attempt == bindparam("the_epoch")
+_NOTE_OUTPUT = _changing("output").where(_IN_EPOCH)
+_END = _changing("status", "error_message").where(
+    or_(_IN_EPOCH, _columns.producer_epoch == bindparam("the_epoch")), _columns.status != JobStatus.SUCCEEDED.value
+)
+_UNDO_CANCELLATION = _changing("status", "error_message").where(
+    _columns.status == JobStatus.CANCELED.value  # nobody has resumed it since
+)
+_COUNT_A_CONSUMER = _changing().values(attempt=_columns.attempt + 1)
+_COUNT_A_START = _COUNT_A_CONSUMER.values(producer_epoch=_columns.attempt + 1)
 
 
 class JobTable(BackendPart):
@@ -45,7 +72,7 @@ class JobTable(BackendPart):
         sync_mode: str,
         incremental_state: dict[str, Any] | None = None,
     ) -> StreamJob:
-        newest, now = _newest(connection, *of_stream(stream_jobs, key)), naive_now().replace(tzinfo=UTC)
+        newest, now = _first(connection, _NEWEST, the_stream(key)), naive_now().replace(tzinfo=UTC)
         created_at = now if newest is None else max(now, newest.created_at + _TICK)
         state = to_text(incremental_state)
         row = {
@@ -82,9 +109,8 @@ class JobTable(BackendPart):
             return False
         connection.execute(delete(stream_resets).where(stream_resets.c.consumed_by_job_id == job_id))
         if instead_of is not None:
-            is_cancelled = stream_jobs.c.status == JobStatus.CANCELED.value  # nobody has resumed it since
             before = {"status": instead_of.status.value, "error_message": instead_of.error_message}
-            _update(connection, instead_of.id, is_cancelled, **before)
+            connection.execute(_UNDO_CANCELLATION, {"the_id": instead_of.id, **_new(before)})
         return True
 
     @in_transaction
@@ -98,15 +124,15 @@ class JobTable(BackendPart):
 
     @in_transaction
     def get_last_stream_job(self, connection: Connection, key: StreamKey) -> StreamJob | None:
-        return _newest(connection, *of_stream(stream_jobs, key))
+        return _first(connection, _NEWEST, the_stream(key))
 
     @in_transaction
     def get_last_successful_stream_job(self, connection: Connection, key: StreamKey) -> StreamJob | None:
-        return _newest_successful(connection, key, stream_jobs.c.sync_mode != WINDOW)
+        return _first(connection, _NEWEST_SUCCESSFUL, the_stream(key))
 
     @in_transaction
     def get_last_successful_window(self, connection: Connection, key: StreamKey) -> StreamJob | None:
-        return _newest_successful(connection, key, stream_jobs.c.sync_mode == WINDOW)
+        return _first(connection, _NEWEST_WINDOW, the_stream(key))
 
     @in_transaction
     def update_stream_job_status(
@@ -118,10 +144,11 @@ class JobTable(BackendPart):
         *,
         epoch: int | None = None,
     ) -> None:
-        ours = or_(stream_jobs.c.attempt == epoch, stream_jobs.c.producer_epoch == epoch)
-        conditions = () if epoch is None else (ours, stream_jobs.c.status != JobStatus.SUCCEEDED.value)
-        error = storable(error_message, ERROR_LENGTH)
-        _update(connection, job_id, *conditions, status=job_status.value, error_message=error)
+        values = {"status": job_status.value, "error_message": storable(error_message, ERROR_LENGTH)}
+        if epoch is None:
+            _update(connection, job_id, **values)
+        else:
+            connection.execute(_END, {"the_id": job_id, "the_epoch": epoch, **_new(values)})
 
     @in_transaction
     def set_total_records(self, connection: Connection, job_id: str, total_records_to_fetch: int) -> None:
@@ -138,14 +165,16 @@ class JobTable(BackendPart):
 
     @in_transaction
     def note_output(self, connection: Connection, job_id: str, output: dict[str, Any], *, epoch: int) -> None:
-        _update(connection, job_id, stream_jobs.c.attempt == epoch, output=to_text(output))
+        values = _new({"output": to_text(output)})
+        connection.execute(_NOTE_OUTPUT, {"the_id": job_id, "the_epoch": epoch, **values})
 
     @in_transaction
     def open_epoch(self, connection: Connection, job_id: str, role: Role | None = None) -> int:
         if not enforces_keys(connection):
             return self._existing(job_id, _open_epoch_by_comparing(connection, job_id, role)).attempt
         # No other start can get the same number: this transaction holds the row until it ends.
-        _update(connection, job_id, **_start_numbers(stream_jobs.c.attempt + 1, role))
+        count = _COUNT_A_CONSUMER if role is Role.CONSUMER else _COUNT_A_START
+        connection.execute(count, {"the_id": job_id, **_new({})})
         return self._existing(job_id, by_id(connection, job_id)).attempt
 
     @in_transaction
@@ -155,17 +184,11 @@ class JobTable(BackendPart):
 
 def by_id(connection: Connection, job_id: str) -> StreamJob | None:
     """The job, or None."""
-    return _newest(connection, stream_jobs.c.id == job_id)
+    return _first(connection, _BY_ID, {"the_id": job_id})
 
 
-def _newest_successful(connection: Connection, key: StreamKey, kind: Any) -> StreamJob | None:
-    return _newest(connection, *of_stream(stream_jobs, key), stream_jobs.c.status == JobStatus.SUCCEEDED.value, kind)
-
-
-def _newest(connection: Connection, *conditions: Any) -> StreamJob | None:
-    row = connection.execute(
-        select(stream_jobs).where(*conditions).order_by(stream_jobs.c.created_at.desc()).limit(1)
-    ).first()
+def _first(connection: Connection, jobs: Select[Any], parameters: dict[str, Any]) -> StreamJob | None:
+    row = connection.execute(jobs, parameters).first()
     return None if row is None else stream_job(row)
 
 
@@ -184,7 +207,10 @@ def _start_numbers(number: Any, role: Role | None) -> dict[str, Any]:
     return {"attempt": number} if role is Role.CONSUMER else {"attempt": number, "producer_epoch": number}
 
 
-def _update(connection: Connection, job_id: str, *conditions: Any, **values: Any) -> None:
-    connection.execute(
-        update(stream_jobs).where(stream_jobs.c.id == job_id, *conditions).values(**values, updated_at=naive_now())
-    )
+def _update(connection: Connection, job_id: str, **values: Any) -> None:
+    connection.execute(_changing(*values), {"the_id": job_id, **_new(values)})
+
+
+def _new(values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a statement of ``_changing``."""
+    return {f"new_{name}": value for name, value in values.items()} | {"new_updated_at": naive_now()}

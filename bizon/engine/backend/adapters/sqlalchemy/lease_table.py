@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from bizon.common.safe_log import logger
 from bizon.engine.backend.adapters.sqlalchemy.parts import (
@@ -15,10 +15,12 @@ from bizon.engine.backend.adapters.sqlalchemy.parts import (
     database_time,
     enforces_keys,
     in_one_try,
+    in_the_stream,
     in_transaction,
     insert_once,
     of_stream,
     stream_values,
+    the_stream,
 )
 from bizon.engine.backend.adapters.sqlalchemy.session_locks import is_gone, lease_lock, longest_silence
 from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
@@ -27,6 +29,15 @@ from bizon.engine.backend.models import Lease, LeaseHolder, StreamKey
 _NOBODY = ""  # the owner of a row that anyone may take
 _LONG_AGO = datetime(2000, 1, 1)  # noqa: DTZ001 - naive, as all times here
 _LOOK = 0.5  # seconds between two looks at a lease whose holder may have died
+_columns = stream_leases.c
+_HELD = select(stream_leases).where(*in_the_stream(stream_leases), _columns.owner != _NOBODY)
+_OWN = (*in_the_stream(stream_leases), _columns.owner == bindparam("the_owner"))
+_RELEASE = delete(stream_leases).where(*_OWN)
+_RENEW = (
+    update(stream_leases)
+    .where(*_OWN)
+    .values(renewed_at=bindparam("new_renewed_at"), expires_at=bindparam("new_expires_at"))
+)
 
 
 class LeaseTable(BackendPart):
@@ -116,16 +127,12 @@ class LeaseTable(BackendPart):
     @in_one_try
     def _renew(self, connection: Connection, key: StreamKey, owner: str, ttl: float) -> bool:
         now = database_time(connection)
-        renewed = connection.execute(
-            update(stream_leases)
-            .where(*of_stream(stream_leases, key), stream_leases.c.owner == owner)
-            .values(renewed_at=now, expires_at=now + timedelta(seconds=ttl))
-        )
-        return renewed.rowcount >= 1
+        times = {"new_renewed_at": now, "new_expires_at": now + timedelta(seconds=ttl)}
+        return connection.execute(_RENEW, {"the_owner": owner, **the_stream(key), **times}).rowcount >= 1
 
     @in_transaction
     def _release(self, connection: Connection, key: StreamKey, owner: str) -> None:
-        connection.execute(delete(stream_leases).where(*of_stream(stream_leases, key), stream_leases.c.owner == owner))
+        connection.execute(_RELEASE, {"the_owner": owner, **the_stream(key)})
 
 
 def _keeps_others_out(lease: Lease, is_dead: Callable[[LeaseHolder], bool]) -> bool:
@@ -158,8 +165,7 @@ def _replace(connection: Connection, key: StreamKey, row: Row[Any], values: dict
 
 
 def _row(connection: Connection, key: StreamKey) -> Row[Any] | None:
-    rows = select(stream_leases).where(*of_stream(stream_leases, key), stream_leases.c.owner != _NOBODY)
-    return connection.execute(rows).first()
+    return connection.execute(_HELD, the_stream(key)).first()
 
 
 def _lease(connection: Connection, key: StreamKey, row: Row[Any], now: datetime) -> Lease:

@@ -1,15 +1,16 @@
 """Shared by the parts of the backend: transactions, and the conversion between rows and plain values.
 
-The backend has one part for each table. The methods of a part are the bodies of transactions."""
+The backend has one part for each table. The methods of a part are the bodies of transactions. Statements that every run
+executes are built once: to build one takes as long as to execute it."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Connection, FromClause, Insert, Row, Table, func, insert, select
+from sqlalchemy import Connection, FromClause, Insert, Row, Table, bindparam, func, insert, select
 from sqlalchemy.ext.compiler import compiles
 
 from bizon.common.clock import utc_now
@@ -19,6 +20,11 @@ from bizon.engine.backend.models import DestinationCursor, JobStatus, StreamJob,
 if TYPE_CHECKING:
     from bizon.engine.backend.adapters.sqlalchemy.database import Database
     from bizon.engine.backend.adapters.sqlalchemy.transactions import Transactions
+
+_TIME_OF_BIGQUERY = select(func.current_datetime("UTC"))
+_TIME_OF_POSTGRES = select(func.timezone("UTC", func.clock_timestamp()))
+_TIME_OF_OTHERS = select(func.now())
+_STREAM_COLUMNS = ("name", "source_name", "stream_name")
 
 
 class BackendPart:
@@ -81,18 +87,28 @@ def of_stream(table: FromClause, key: StreamKey) -> tuple[Any, ...]:
     return tuple(table.c[name] == value for name, value in stream_values(key).items())
 
 
+def in_the_stream(table: FromClause) -> tuple[Any, ...]:
+    """``of_stream`` for a statement that is built once; its parameters are ``the_stream(key)``."""
+    return tuple(table.c[name] == bindparam(f"of_{name}") for name in _STREAM_COLUMNS)
+
+
+def the_stream(key: StreamKey) -> dict[str, str]:
+    """The parameters of ``in_the_stream``."""
+    return {f"of_{name}": value for name, value in stream_values(key).items()}
+
+
 def stream_values(key: StreamKey) -> dict[str, str]:
-    return {"name": key.name, "source_name": key.source_name, "stream_name": key.stream_name}
+    return dict(zip(_STREAM_COLUMNS, key, strict=True))
 
 
 def database_time(connection: Connection) -> datetime:
     """Now, by the clock of the database: leases of all hosts go by it."""
     if connection.dialect.name == "bigquery":
-        moment: datetime = connection.execute(select(func.current_datetime("UTC"))).scalar_one()
+        moment: datetime = connection.execute(_TIME_OF_BIGQUERY).scalar_one()
     elif connection.dialect.name == "postgresql":  # now() is when the transaction began, in the session's time zone
-        moment = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+        moment = connection.execute(_TIME_OF_POSTGRES).scalar_one()
     else:
-        moment = connection.execute(select(func.now())).scalar_one()
+        moment = connection.execute(_TIME_OF_OTHERS).scalar_one()
     return moment.replace(tzinfo=None)
 
 
@@ -125,12 +141,16 @@ def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> bo
     A transaction that runs again after its connection was lost finds its own row this way.
     """
     if enforces_keys(connection):
-        insertion = _InsertUnlessThere(table).values(row).inline().execution_options(preserve_rowcount=True)
-        return connection.execute(insertion).rowcount == 1
+        return connection.execute(_insertion(table), row).rowcount == 1
     if _is_there(connection, table, row):
         return False
     connection.execute(insert(table).values(row))
     return True
+
+
+@cache
+def _insertion(table: Table) -> Insert:
+    return _InsertUnlessThere(table).inline().execution_options(preserve_rowcount=True)
 
 
 def enforces_keys(connection: Connection) -> bool:

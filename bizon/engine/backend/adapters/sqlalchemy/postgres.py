@@ -1,7 +1,7 @@
 """The state in Postgres: its connections, and the meaning of its errors."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
@@ -71,6 +71,11 @@ class PostgresDatabase(Database):
 
     def heartbeat_interval(self, ttl: float) -> float:
         return heartbeat_interval(ttl)
+
+    def beside(self) -> Self:
+        other = super().beside()
+        other._locks = SessionLocks(self.engine)  # noqa: SLF001 - of the same class
+        return other
 
     def close(self) -> None:
         self._locks.close()

@@ -49,6 +49,7 @@ def postgres_engine(config: "PostgresConfigDetails") -> Engine:
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
             pool_use_lifo=True,
+            max_overflow=-1,  # one for each thread that needs one: the runs of several streams share the pool
             connect_args=arguments,
             execution_options={"schema_translate_map": {None: config.schema_name}},
         )
