@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import matrices
 import pytest
 from connectors.destinations.duckdb.kit import block, sql
 
@@ -24,6 +25,7 @@ class TestDuckdb(TableConformance):
     has_views = True
     damages = True
     client = ("bizon.connectors.destinations.duckdb.src.connection",)
+    most_interruptions = matrices.interruptions()
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> DuckdbConfig:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import matrices
 import polars as pl
 import pytest
 
@@ -39,6 +40,7 @@ class FileTables(TableConformance):
     format = ""
     damages = True
     client = ("posix",)
+    most_interruptions = matrices.interruptions()
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> FileDestinationConfig:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import matrices
 import psycopg
 import pytest
 from connectors.destinations.postgres.kit import block, rows_of, tables
@@ -30,6 +31,7 @@ class TestPostgres(TableConformance):
     has_views = True
     damages = True
     client = ("psycopg", "bizon.connectors.destinations.postgres.src.connection")
+    most_interruptions = matrices.interruptions()
     names = NameRules(63, "bytes")
 
     @pytest.fixture
