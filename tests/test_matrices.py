@@ -45,7 +45,7 @@ class Cases:
     def test_with_a_server(self, postgres, mode, way): ...
     def test_alone(self, postgres): ...
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(6))
 def test_in_a_warehouse(warehouse, number): ...
 
 class TestFirst(Cases): ...
@@ -132,7 +132,7 @@ def test_with_a_server_each_test_and_each_value_of_a_module_occurs(collected: Co
     assert found["TestFirst::test_alone"] == found["TestSecond::test_alone"] == [""]
 
 
-def test_in_a_warehouse_a_twelfth_of_the_cases_runs(collected: Collected) -> None:
+def test_in_a_warehouse_a_sixth_of_the_cases_runs(collected: Collected) -> None:
     assert len(collected()["test_in_a_warehouse"]) == 1
 
 

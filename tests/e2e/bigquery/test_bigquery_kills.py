@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Build = Callable[..., WarehouseRig]
 
-pytestmark = pytest.mark.matrix(share=78, pool="kills")
+pytestmark = pytest.mark.matrix(share=44, pool="kills")
 
 OLD = ["after_upload:2", "after_write:2", "after_cursor:2", "before_finalize"]
 NEW = ["after_publishing_job", "removing", "before_success", "after_success"]
