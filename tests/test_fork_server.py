@@ -218,10 +218,10 @@ def test_objects_that_are_left_end_with_the_command(start: Start, tmp_path: Path
 
 
 def test_output_that_cannot_be_written_at_the_end_is_a_failure(start: Start) -> None:
-    with Path("/dev/full").open("w") as full:
-        child = start("print('lost')", stdout=full)
-        _, output = child.communicate(timeout=BOUND)
-    assert (child.returncode, "No space left" in output) == (120, True)
+    child = start("import sys\nsys.stdout = open('/dev/full', 'w')\nsys.stdout.write('lost')")
+    _, output = child.communicate(timeout=BOUND)
+    assert child.is_forked
+    assert (child.returncode, "No space left" in output) == (120, True), output
 
 
 def test_a_running_command_can_be_awaited_and_terminated(start: Start) -> None:
