@@ -6,9 +6,8 @@ value of a variable that is read at the start or on import; a module in its fold
 one; it has a terminal; it needs work between fork and exec (``preexec_fn`` and the like). The same holds for every
 command outside ``forked()``, with BIZON_TEST_PLAIN_PROCESSES=1, and on a system without the necessary calls.
 
-A fork cannot show five things, and no test may be about them: another hash seed, a umask or limits that differ from the
-server's, ``/proc/PID/cmdline``, faults that appear only on a first import, and faults of a library while Python is torn
-down, after all objects of the command. The server also forks the processes that
+A fork cannot show four things, and no test may be about them: another hash seed, a umask or limits that differ from the
+server's, ``/proc/PID/cmdline``, and faults that appear only on a first import. The server also forks the processes that
 a command spawns, and is their parent. Each process holds one more descriptor, its connection to the server.
 
 Tests about the start of a process use ``subprocess`` itself: imports and their failures (``tests/architecture``,

@@ -55,8 +55,6 @@ STAGES = {"libraries": LIBRARIES, "unpatched": (*LIBRARIES, *UNPATCHED), "bizon"
 EXECUTE = util.spawnv_passfds  # type: ignore[attr-defined]
 LOADED: dict[str, ModuleType] = {}
 """Modules that are loaded before the fork. One reference to this dict is never released."""
-ENDED: list[int] = []
-"""The exit code of the command, once it has ended by itself: neither by a signal nor by Ctrl-C."""
 MOST_DESCRIPTORS = 100  # per message: the channel, the standard streams, and those that a spawned process inherits
 HIGH = 500  # a number that no descriptor of a short command has
 
@@ -220,35 +218,14 @@ def compile_models(base: type[Any]) -> None:
 
 def leave_standing() -> None:
     """Called at the very end of a child: the modules of the server are not torn down, which would copy all their memory
-    first. The objects of the command are. A command that has ended by itself then leaves at once: what Python frees
-    after that takes as long as the fork."""
+    first. The objects of the command are."""
     for name in LOADED:
         sys.modules.pop(name, None)
-    if not ENDED:
-        return
-    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-        vars(sys).pop(name, None)
-    for name in [name for name in sys.modules if name not in ("builtins", "sys")]:
-        vars(sys.modules.pop(name)).clear()
-    gc.collect()
-    with suppress(Exception):  # Python reports what cannot be written, and ends with another code
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ENDED[0])
-
-
-def exit_code(end: SystemExit) -> int:
-    """As Python ends: the lowest byte of a number; 1 with any other object, which it prints."""
-    if end.code is None or isinstance(end.code, int):
-        return (end.code or 0) & 0xFF
-    return 1
 
 
 def main(stage: str, descriptor: str) -> None:
     gc.disable()
-    atexit.unregister(util._exit_function)  # type: ignore[attr-defined]
     atexit.register(leave_standing)  # registered first, so called last
-    atexit.register(util._exit_function)  # type: ignore[attr-defined]
     path = sys.path if sys.flags.safe_path else sys.path[1:]
     before = dict(os.environ)
     for name in STAGES[stage]:
@@ -276,18 +253,10 @@ def main(stage: str, descriptor: str) -> None:
         script.__annotations__ = {}
     gc.enable()
     look_for_modules(os.environ.get("PYTHONPATH", ""))
-    try:
-        if arguments[1] == "-c":
-            exec(arguments[2], vars(script))
-        else:
-            runpy._run_module_as_main("bizon")  # type: ignore[attr-defined]
-    except SystemExit as end:
-        ENDED.append(exit_code(end))
-        raise
-    except Exception:
-        ENDED.append(1)
-        raise
-    ENDED.append(0)
+    if arguments[1] == "-c":
+        exec(arguments[2], vars(script))
+    else:
+        runpy._run_module_as_main("bizon")  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -136,8 +136,6 @@ def test_each_runner_and_sync_mode_does_the_same_in_a_new_process(
     [
         ("", 0),
         ("raise SystemExit(3)", 3),
-        ("raise SystemExit(-1)", 255),
-        ("raise SystemExit(None)", 0),
         ("raise SystemExit('no')", 1),
         ("raise KeyError('k')", 1),
         ("import os; os._exit(7)", 7),
@@ -194,34 +192,6 @@ def test_exit_handlers_and_threads_finish(start: Start) -> None:
     code = "import atexit, sys, threading, time\natexit.register(lambda: print('at exit'))\n"
     code += "threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()\nsys.stdout.write('main\\n')"
     assert start(code).communicate(timeout=BOUND) == ("main\nthread\nat exit\n", "")
-
-
-LEFT = """
-import sys
-
-class Left:
-    def __init__(self, name):
-        self.name, self.itself = name, self
-    def __del__(self):
-        print(self.name)
-
-sys.modules["other"] = type(sys)("other")
-left, sys.modules["other"].left = Left("main"), Left("module")
-file = open("left", "w")
-file.write("written")
-"""
-
-
-def test_objects_that_are_left_end_with_the_command(start: Start, tmp_path: Path) -> None:
-    assert sorted(start(LEFT).communicate(timeout=BOUND)[0].split()) == ["main", "module"]
-    assert (tmp_path / "left").read_text() == "written"
-
-
-def test_output_that_cannot_be_written_at_the_end_is_a_failure(start: Start) -> None:
-    child = start("import sys\nsys.stdout = open('/dev/full', 'w')\nsys.stdout.write('lost')")
-    _, output = child.communicate(timeout=BOUND)
-    assert child.is_forked
-    assert (child.returncode, "No space left" in output) == (120, True), output
 
 
 def test_a_running_command_can_be_awaited_and_terminated(start: Start) -> None:
