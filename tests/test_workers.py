@@ -1,5 +1,6 @@
 """Workers find the tests compiled, and each begins with files of its own that cost much."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ def test_no_test_is_lost_and_a_file_keeps_its_order(number: int) -> None:
         assert [item.nodeid for item in listed if item.nodeid.startswith(file)] == of_file
 
 
-def test_tests_that_are_collected_are_compiled(tmp_path: Path) -> None:
+def test_tests_that_are_collected_are_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.delenv(name, raising=False)
     files = [tmp_path / f"test_{name}.py" for name in "abc"]
     for file in files:
         file.write_text("def test_it(): assert True\n")
