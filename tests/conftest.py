@@ -26,7 +26,8 @@ pytest_plugins = (
     "postgres",
     "profiling",
     "pytester",
-)  # fixtures: real servers, and pytest itself; the choice of the cases, and what they cost
+    "workers",
+)  # fixtures: real servers, and pytest itself; the choice of the cases, what they cost, and who runs them
 pytest.register_assert_rewrite("bizon.testing")
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks/; last, so that a copy of bizon under test comes first
 settings.register_profile("default", deadline=None)  # a busy machine must not fail a test
@@ -37,12 +38,6 @@ settings.load_profile("long" if os.environ.get("BIZON_TEST_LONG") else "ci" if o
 # BIZON_TEST_* stays: the server fixtures read the addresses of servers from it.
 _OURS, _KEPT = ("BIZON_", "LOGURU_"), "BIZON_TEST_"
 _FORCE_COLOURS = ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")  # rich and typer obey these
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Twice the number of processors: half of the time of a test is spent on waits for servers and children."""
-    return (os.cpu_count() or 1) * 2
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,8 +2,8 @@
 
 A test with ``@pytest.mark.matrix(share=4)`` runs a quarter of its cases, and at least one; of tests with the same
 ``pool``, in any files, a quarter of the cases of all of them together runs. The cases are chosen to show many tests,
-classes and values of parameters. With ``share=0`` none runs: it needs a program that the machines of ``make test`` need
-not have.
+classes and values of parameters. Each class, and each file, runs at least one. With ``share=0`` none runs: it needs a
+program that the machines of ``make test`` need not have, or it takes minutes.
 
 Unmarked tests that use a server (``COSTLY``) or run whole pipelines (``PIPELINES``) run the cases that show each test
 and each value of each parameter of their module. Those in a ``DEAREST`` form a pool, of which a sixth runs.
@@ -25,7 +25,7 @@ import pytest
 SHARE = 3
 COSTLY = {"kafka_url", "mariadb", "postgres", "private_postgres", "rabbitmq", "warehouse"}  # fixtures
 DEAREST = "warehouse"
-"""A test in it sends a hundred requests to an emulator, which take ten milliseconds each."""
+"""A test in it sends a hundred requests to an emulator, and takes two or three seconds of a processor."""
 PIPELINES = "tests/e2e/"
 """A forked run takes a tenth of a second, in two processes twice as long."""
 SEED = "BIZON_TEST_SEED"
@@ -60,8 +60,13 @@ def is_long() -> bool:
 
 
 def examples(number: int) -> int:
-    """``max_examples`` of a test by properties: the number in the long run, an eighth of it otherwise."""
-    return number if is_long() else -(-number // 8)
+    """``max_examples`` of a test by properties: the number in the long run, a twelfth of it otherwise."""
+    return number if is_long() else -(-number // 12)
+
+
+def interruptions() -> int:
+    """``most_interruptions`` of a suite whose jobs take long: all in the long run, a few otherwise."""
+    return 0 if is_long() else 6
 
 
 def seed() -> str:
@@ -80,7 +85,7 @@ def _tree_of_the_commit() -> str:
 
 def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
     """The tests to run, in their order."""
-    shares: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
+    shares: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)  # by pool and share
     coverings: dict[str, list[pytest.Item]] = defaultdict(list)
     ordered = sorted(items, key=lambda item: zlib.crc32(f"{seed()} {item.nodeid}".encode()))
     for item in ordered:
@@ -99,6 +104,12 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
     for cases in coverings.values():
         shown = {item.nodeid: frozenset([item.nodeid.partition("[")[0], *_values(item)]) for item in cases}
         dropped.difference_update(chosen(shown))
+    here = {item.parent.nodeid for item in items if item.nodeid not in dropped}
+    never = {item.nodeid for (_, share), cases in shares.items() for item in cases if share == 0}
+    for item in ordered:
+        if item.parent.nodeid not in here and item.nodeid not in never:
+            dropped.remove(item.nodeid)
+            here.add(item.parent.nodeid)
     return [item for item in items if item.nodeid not in dropped]
 
 

@@ -62,6 +62,27 @@ class TestTogetherToo:
     @pytest.mark.parametrize("number", range(4))
     def test_a(self, number): ...
 """
+RARE = """
+import pytest
+
+class Suite:
+    @pytest.mark.parametrize("number", range(9))
+    def test_rarely(self, number): ...
+
+pytestmark = pytest.mark.matrix(share=100, pool="rare")
+class TestAdapter0(Suite): ...
+class TestAdapter1(Suite): ...
+class TestAdapter2(Suite): ...
+
+@pytest.mark.parametrize("number", range(9))
+def test_rarely_too(number): ...
+"""
+NEVER = """
+import pytest
+
+@pytest.mark.matrix(share=0)
+def test_never(): ...
+"""
 OPTIONS = ("-p", "no:cacheprovider", "--import-mode=importlib")
 
 
@@ -113,6 +134,20 @@ def test_with_a_server_each_test_and_each_value_of_a_module_occurs(collected: Co
 
 def test_in_a_warehouse_a_sixth_of_the_cases_runs(collected: Collected) -> None:
     assert len(collected()["test_in_a_warehouse"]) == 1
+
+
+def test_each_class_and_each_file_runs_a_case_unless_its_share_is_zero(
+    collected: Collected, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_more=RARE, test_again=RARE.replace("Adapter", "Other"), test_never=NEVER)
+    found = collected()
+    assert {name for name in found if "rarely" in name} == {
+        *(f"TestAdapter{number}::test_rarely" for number in range(3)),
+        *(f"TestOther{number}::test_rarely" for number in range(3)),
+        "test_rarely_too",
+    }
+    assert len(found["test_rarely_too"]) == 2, "one in each file"
+    assert "test_never" not in found
 
 
 def test_a_pool_is_the_same_in_all_files(collected: Collected, pytester: pytest.Pytester) -> None:

@@ -18,7 +18,7 @@ from bizon.testing.destination_claims import (
     in_modes,
 )
 from bizon.testing.destination_jobs import Job, OpenPipeline, Pipeline, records
-from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, watching
+from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, spread, watching
 
 if TYPE_CHECKING:
     from bizon.destination.config import AbstractDestinationConfig
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bizon.source.models import SourceRecord
 
 _PAGES = 2  # of a job that is interrupted
-_MOST_KILLS = 20  # of one job
+_MOST_KILLS = 20  # of one part, or of one publication
 
 
 class DestinationCrashes(ClaimedBehaviours):
@@ -34,10 +34,12 @@ class DestinationCrashes(ClaimedBehaviours):
 
     ``client``: the modules through which the destination reaches its target, for example ``("sqlite3",)``.
     ``misfit``: a record that the target can never store, where there is one.
+    ``most_interruptions``: the number of calls of a job that are interrupted, at equal distances; 0: all of them.
     """
 
     client: ClassVar[Sequence[str]] = ()
     misfit: ClassVar["SourceRecord | None"] = None
+    most_interruptions: ClassVar[int] = 0
 
     def target_error(self) -> Exception:
         """A new error as the client raises it when the target is unreachable for a moment."""
@@ -141,16 +143,16 @@ class DestinationCrashes(ClaimedBehaviours):
         with watching(Calls(self.client)) as whole:
             work()
         with leaving_things_open():
-            for number in range(1, whole.seen + 1, max(1, whole.seen // _MOST_KILLS)):
+            for number in spread(whole.seen, self.most_interruptions or _MOST_KILLS):
                 yield Calls(self.client, number)
 
     def _interrupt_jobs(self, config: "AbstractDestinationConfig", into: Pipeline, calls: Calls) -> None:
-        """Run one job, and as many others as it makes calls: the first is interrupted at its first call, and so on."""
+        """Run one job, and as many others as calls are interrupted, each of them at another call."""
         mode, there = into.sync_mode, ["0.0", "0.1"]
         with watching(Calls(self.client)) as whole:
             into.job().deliver(_pages(0))
         with leaving_things_open():
-            for number in range(1, whole.seen + 1):
+            for number in spread(whole.seen, self.most_interruptions):
                 job, before, new = into.job(), there, [f"{number}.{page}" for page in range(_PAGES)]
                 there = new if mode is FULL_REFRESH else [*there, *new]
                 now = Calls(calls.client, number, calls.error, calls.after)

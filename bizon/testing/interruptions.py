@@ -57,6 +57,11 @@ class Calls:
         return found
 
 
+def spread(seen: int, most: int) -> range:
+    """The numbers of the calls to interrupt, of ``seen`` calls. ``most``: of them, at equal distances; 0: all."""
+    return range(1, seen + 1, -(-seen // most) if seen and most else 1)
+
+
 @contextmanager
 def leaving_things_open() -> Iterator[None]:
     """Within: interrupted code leaves connections and files open, and that is not worth a warning."""

@@ -40,7 +40,8 @@ class TableClaims(ClaimedBehaviours):
 
     ``merges``: ``write_mode: merge``. ``declares``: ``record_schemas``, with other columns inferred. ``alters``: see
     ``alter``. ``has_views``: see ``view``. ``damages``: see ``damage``. ``client``: modules through which the
-    destination reaches its target: a kill after a call to them is tried. ``names``: the names that the engine takes.
+    destination reaches its target: a kill after a call to them is tried. ``most_interruptions``: the number of calls
+    that are tried in a job, at equal distances; 0: twenty. ``names``: the names that the engine takes.
 
     ``keeps_json``: columns of type json keep order and repetition of keys. ``keeps_numbers``: they keep numbers that
     are neither integers of 64 bits nor floats; else such a value is rescued. ``decimals``: the types of the engine,
@@ -56,6 +57,7 @@ class TableClaims(ClaimedBehaviours):
     has_views: ClassVar[bool] = False
     damages: ClassVar[bool] = False
     client: ClassVar[Sequence[str]] = ()
+    most_interruptions: ClassVar[int] = 0
     names: ClassVar["NameRules"] = TableColumns({}).rules
     keeps_json: ClassVar[bool] = True
     keeps_numbers: ClassVar[bool] = True

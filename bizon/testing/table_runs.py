@@ -16,7 +16,7 @@ from bizon.testing.destination_claims import (
     staged,
 )
 from bizon.testing.destination_late import FrozenStart, late_start
-from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, watching
+from bizon.testing.interruptions import Calls, DiedError, leaving_things_open, spread, watching
 from bizon.testing.table_claims import OpenTable, TableClaims, page
 
 if TYPE_CHECKING:
@@ -160,9 +160,8 @@ class TableRuns(TableClaims):
         with watching(Calls(self.client)) as whole:
             self._deliver_all(into.job(), "first")
         there = [_prefixed("first")]
-        step = max(1, whole.seen // _MOST_KILLS)
         with leaving_things_open():
-            for number in range(1, whole.seen + 1, step):
+            for number in spread(whole.seen, self.most_interruptions or _MOST_KILLS):
                 job, calls = into.job(), Calls(self.client, number)
                 try:
                     with watching(calls):

@@ -12,10 +12,10 @@ from matrices import COSTLY, PIPELINES, is_sampled
 
 TESTS = Path(__file__).parents[1]
 MOST_CASES = {
-    **{"kafka_url": 210, "mariadb": 60, "postgres": 300, "private_postgres": 105, "rabbitmq": 85, "warehouse": 120},
+    **{"kafka_url": 210, "mariadb": 60, "postgres": 300, "private_postgres": 105, "rabbitmq": 85, "warehouse": 95},
     PIPELINES: 520,
 }
-"""In each run of `make test`. A test in a warehouse takes more than a second of a processor, one of a pipeline half."""
+"""In each run of `make test`. A test in a warehouse takes over two seconds of a processor, one of a pipeline half."""
 MOST_CASES_OF_A_TEST = 40
 PLAIN = {
     *("architecture/test_import_weight.py", "cli/test_cli_commands.py", "cli/test_cli_mistakes.py"),

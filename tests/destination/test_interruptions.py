@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bizon.testing.interruptions import Calls, DiedError, watching
+from bizon.testing.interruptions import Calls, DiedError, spread, watching
 
 DRIVER = """
 class Connection:
@@ -29,6 +29,14 @@ def connection_class() -> Any:
     module: dict[str, Any] = {"__name__": "some_driver.connections"}
     exec(DRIVER, module)
     return module["Connection"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "most", "expected"),
+    [(0, 6, []), (3, 0, [1, 2, 3]), (3, 6, [1, 2, 3]), (7, 6, [1, 3, 5, 7]), (60, 6, [1, 11, 21, 31, 41, 51])],
+)
+def test_interrupted_calls_are_spread_over_a_job(seen: int, most: int, expected: list[int]) -> None:
+    assert list(spread(seen, most)) == expected
 
 
 def test_a_call_from_outside_the_driver_is_counted_once(connection_class: Any) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import matrices
 import pymysql
 import pytest
 
@@ -24,6 +25,7 @@ MariadbDestination = load_custom_destination(FILE)
 class TestMariadb(DestinationConformance):
     exactly_once_in_stream = takes_parts = True
     client = ("pymysql",)
+    most_interruptions = matrices.interruptions()
     misfit = SourceRecord(id="large", data={"text": "x" * 1_000_000})
 
     def target_error(self) -> Exception:

@@ -14,6 +14,7 @@ RETYPED = "column 'n' of table 'items' has another type than when the run began"
 MERGED: dict[str, Any] = {"write_mode": "merge"}
 
 
+@pytest.mark.matrix(share=2, pool="cases of tables")
 class TableCases:
     """Somebody else changes the tables of a run, or writes next to it."""
 
@@ -114,6 +115,7 @@ class TableCases:
         assert target.rows("SELECT id FROM two") == [(2,)]
 
 
+@pytest.mark.matrix(share=2, pool="cases of tables")
 class MergeCases:
     """``write_mode: merge``."""
 

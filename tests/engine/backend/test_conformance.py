@@ -59,7 +59,7 @@ def kept_warehouse(google: Google) -> Iterator[Warehouse]:
     made.close()
 
 
-@pytest.mark.matrix(share=12, pool="state in BigQuery")  # the emulator takes seconds for most of them
+@pytest.mark.matrix(share=24, pool="state in BigQuery")  # the emulator takes seconds for most of them
 @pytest.mark.lesson("F-08", "F-12")
 class TestBigQuery(SharedBackendConformance):
     """Against the emulator."""

@@ -10,7 +10,7 @@ from bizon.connectors.destinations.bigquery.src.config import BigQueryConfig
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
+pytestmark = pytest.mark.matrix(share=40, pool="tables in BigQuery")
 
 
 class TestBigQuery(TablesInWarehouse):

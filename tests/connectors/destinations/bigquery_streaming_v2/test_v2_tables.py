@@ -10,7 +10,7 @@ from bizon.connectors.destinations.bigquery_streaming_v2.src.config import BigQu
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-pytestmark = pytest.mark.matrix(share=22, pool="tables in BigQuery")
+pytestmark = pytest.mark.matrix(share=40, pool="tables in BigQuery")
 
 
 class TestStorageWrite(TablesInWarehouse):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import matrices
 import pytest
 
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
@@ -25,6 +26,7 @@ SYSTEM = {
 class TestSixColumns(DestinationConformance):
     exactly_once_in_stream = True
     client = ("bizon.connectors.destinations.duckdb.src.connection",)
+    most_interruptions = matrices.interruptions()
     unnest = False
 
     def target_error(self) -> Exception:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import matrices
 import pytest
 from connectors.destinations.duckdb.kit import block, sql
 
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=11, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=13, pool="rules of tables")
 
 _KINDS = {"BOOLEAN": "boolean", "BIGINT": "int64", "DOUBLE": "float64", "DATE": "date", "VARCHAR": "text"}
 _KINDS |= {"JSON": "json", "TIMESTAMP WITH TIME ZONE": "timestamp"}
@@ -24,6 +25,7 @@ class TestDuckdb(TableConformance):
     has_views = True
     damages = True
     client = ("bizon.connectors.destinations.duckdb.src.connection",)
+    most_interruptions = matrices.interruptions()
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> DuckdbConfig:

@@ -7,13 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import matrices
 import polars as pl
 import pytest
 
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=11, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=13, pool="rules of tables")
 
 
 def files(config: Any) -> list[Path]:
@@ -39,6 +40,7 @@ class FileTables(TableConformance):
     format = ""
     damages = True
     client = ("posix",)
+    most_interruptions = matrices.interruptions()
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> FileDestinationConfig:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import matrices
 import psycopg
 import pytest
 from connectors.destinations.postgres.kit import SYSTEM, block, rows_of, tables
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.matrix(share=8, pool="databases as destinations")
 class TestSixColumns(DestinationConformance):
     exactly_once_in_stream = takes_parts = True
     client = ("psycopg", "bizon.connectors.destinations.postgres.src.connection")
+    most_interruptions = matrices.interruptions()
     unnest = False
 
     def target_error(self) -> Exception:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import matrices
 import psycopg
 import pytest
 from connectors.destinations.postgres.kit import block, rows_of, tables
@@ -14,7 +15,7 @@ from bizon.connectors.destinations.postgres.src.config import PostgresConfig
 from bizon.destination.column_names import NameRules
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=11, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=13, pool="rules of tables")
 
 _KINDS = {"boolean": "boolean", "bigint": "int64", "double precision": "float64", "date": "date", "text": "text"}
 _KINDS |= {"json": "json", "timestamp with time zone": "timestamp"}
@@ -30,6 +31,7 @@ class TestPostgres(TableConformance):
     has_views = True
     damages = True
     client = ("psycopg", "bizon.connectors.destinations.postgres.src.connection")
+    most_interruptions = matrices.interruptions()
     names = NameRules(63, "bytes")
 
     @pytest.fixture
