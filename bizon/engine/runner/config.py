@@ -123,7 +123,7 @@ class RunnerConfig(StrictModel):
 
     @property
     def shared_by(self) -> str:
-        """What makes a run share its job, as its user wrote it, for messages: the key, or the option."""
+        """The key or the option that makes a run share its job, as its user wrote it, for messages."""
         return f"engine.runner.type '{self.type}'" if self.type is RunnerTypes.RAY else "--join"
 
     @property

@@ -189,7 +189,7 @@ def test_settings_of_a_role_that_would_change_values_or_promises_do_not_apply(
 
 
 def test_the_server_gives_up_a_host_that_vanished_before_others_give_up_its_locks(postgres: Place) -> None:
-    """Asked in a transaction: behind a pooler, the session is of the next run as well."""
+    """The settings hold within a transaction, since behind a pooler others use the session, too."""
     details = block(postgres).config
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout")
     with closing(connection.connect(details)) as made, made.cursor() as cursor:
