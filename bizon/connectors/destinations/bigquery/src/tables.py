@@ -150,9 +150,9 @@ class Tables:
             table.schema = schema
             try:
                 return self._client.update_table(table, ["schema"], **REQUEST_OPTIONS)
-            except (exceptions.PreconditionFailed, exceptions.BadRequest) as error:
+            except (exceptions.PreconditionFailed, exceptions.BadRequest, exceptions.Conflict) as error:
                 there = self.get(table.reference)
-                if isinstance(error, exceptions.BadRequest) and there.etag == table.etag:
+                if not isinstance(error, exceptions.PreconditionFailed) and there.etag == table.etag:
                     raise
                 table = there  # somebody has changed it since, perhaps by a column that this schema lacks
         raise DestinationError(f"table '{table.table_id}' keeps being changed by others")
