@@ -66,8 +66,8 @@ test-postgres: $(STAMP) $(if $(shell npm --version 2>/dev/null),$(SERVERS_STAMP)
 	for version in $(VERSIONS); do echo "PostgreSQL $$version"; \
 	BIZON_TEST_LONG=1 BIZON_TEST_POSTGRES_VERSION=$$version $(BIN)/python -m pytest -q -n auto --dist worksteal $(POSTGRES_TESTS); done
 
-chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it, WORKERS= fetches partitions, in as many commands with JOIN=1, with their state in the Postgres at the URL STATE=.
-	@$(BIN)/python tests/e2e/crash/$(if $(JOIN),joined_)chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(STATE),--postgres $(STATE))
+chaos: $(STAMP) ## Kill and freeze runs at random, N times; SEED=1 repeats the delays, RUNNER= and MODE= restrict it, WORKERS= fetches partitions, in as many commands with JOIN=1, with their state in the Postgres at the URL STATE=, or each on a host of its own with HOSTS=1.
+	@$(BIN)/python tests/e2e/crash/$(if $(JOIN),joined_)chaos.py --n $(or $(N),200) --seed $(or $(SEED),1) $(if $(RUNNER),--runner $(RUNNER)) $(if $(MODE),--mode $(MODE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(STATE),--postgres $(STATE)) $(if $(HOSTS),--hosts)
 
 chaos-mutants: $(STAMP) ## Switch off one guard after the other: a test must fail each time.
 	@$(BIN)/python tests/e2e/crash/mutants.py $(GUARDS)

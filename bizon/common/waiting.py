@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
+from random import uniform
 from time import monotonic
 from typing import Protocol
 
@@ -137,6 +138,7 @@ def back_off(
     *,
     tries: int | None = None,
     patience: float | None = None,
+    spread: float = 0,
     sleep: Callable[[float], None] = rest,
     clock: Callable[[], float] = monotonic,
 ) -> Iterator[Attempt]:
@@ -152,8 +154,9 @@ def back_off(
                 logger.warning(f"unreachable; retrying in {attempt.wait:g} s")
 
     Ends after ``tries`` attempts, or once an attempt fails more than ``patience`` seconds after the first began; never,
-    without a bound. ``rest`` raises StoppedError when the run must end; pass another ``sleep`` for work that must
-    be finished even then. A wait of 0 seconds does not call ``sleep``.
+    without a bound. ``spread``: the share of each wait, 0 to 1, by which it is longer or shorter at random, so that
+    those who have failed together do not meet again. ``rest`` raises StoppedError when the run must end; pass another
+    ``sleep`` for work that must be finished even then. A wait of 0 seconds does not call ``sleep``.
     """
     began = clock()
     for number, wait in enumerate(doubling(first, longest), start=1):
@@ -161,7 +164,7 @@ def back_off(
         def is_last(number: int = number) -> bool:
             return number == tries or (patience is not None and clock() - began > patience)
 
-        attempt = Attempt(number, wait, is_last)
+        attempt = Attempt(number, wait * uniform(1 - spread, 1 + spread), is_last)
         yield attempt
         if attempt.is_last:
             return

@@ -56,7 +56,7 @@ def _united(name: str, left: "ColumnType | None", right: "ColumnType | None") ->
     if wide is None:
         raise ValueError(
             f"column '{name}' is {left} in one part of the job and {right} in another: declare its type in "
-            "`record_schemas` and run with --fresh, or run without --join"
+            "`record_schemas` and run with --fresh, or let one command fetch all parts (no --join, no runner ray)"
         )
     return wide
 

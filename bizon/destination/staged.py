@@ -158,7 +158,7 @@ class StagedDestination(AbstractDestination):
         claimed by a publisher of the job or by a later job. By default ``_take_over``, which then looks at
         ``resume.partition``; a destination with one writer takes no parts."""
         if self.single_writer:
-            raise DestinationError(f"'{self._place}' takes no parts of a job: run without --join")
+            raise DestinationError(f"'{self._place}' takes no parts of a job: run without --join and runner ray")
         self._take_over(resume)
 
     @abstractmethod

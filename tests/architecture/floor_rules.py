@@ -37,7 +37,7 @@ FLOORS = (  # the first line with a fitting pattern wins; `*` crosses folders
     (2, "engine/queue/queue.py engine/backend/backend.py monitoring/monitor.py destination/dead_letters.py"),
     (2, "engine/backend/partition_plans.py"),
     (1, "config/*.py common/models.py common/sync.py source/auth/authenticators/*.py"),
-    (0, "rows/*.py common/*.py google/credentials.py discovery/*.py"),
+    (0, "rows/*.py common/*.py google/*.py discovery/*.py"),
     (0, "source/model_like.py source/models.py destination/models.py"),
     (0, "engine/pipeline/models.py engine/queue/models.py engine/backend/models.py"),
     (0, "engine/pipeline/run.py engine/patience.py engine/partitions.py engine/parts.py"),
@@ -74,8 +74,12 @@ OPEN_TO_GUESTS = (
     "rows/json_text.py rows/thrift.py "
     "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/clock.py "
     "common/errors/errors.py common/private_files.py "
+<<<<<<< HEAD
     "google/credentials.py common/processes.py common/waiting.py common/bounded_calls.py common/safe_log.py "
     "engine/backend/backend.py "
+=======
+    "google/*.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
+>>>>>>> join19
     "monitoring/monitor.py discovery/files.py"
 )
 LIGHT = {"pydantic", "pydantic_core", *sys.stdlib_module_names}

@@ -14,6 +14,7 @@ SPECIAL = {
     "BackendError": (FailureClass.BACKEND, ExitCode.FAILED),
     "JobLockedError": (FailureClass.LOCKED, ExitCode.LOCKED),
     "QueueError": (FailureClass.QUEUE, ExitCode.FAILED),
+    "ClusterError": (FailureClass.CLUSTER, ExitCode.FAILED),
     "TransformError": (FailureClass.TRANSFORM, ExitCode.FAILED),
 }
 TREE = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, BizonError)]

@@ -55,6 +55,13 @@ def test_an_answer_about_the_last_attempt_stays_although_time_passes():
     assert next(attempts).number == 2
 
 
+def test_waits_are_spread_at_random_around_their_length():
+    waits = [next(back_off(2, 15, spread=0.5)).wait for _ in range(200)]
+    assert len(set(waits)) > 100
+    assert 1 <= min(waits) < 1.5
+    assert 2.5 < max(waits) <= 3
+
+
 def test_without_a_bound_the_attempts_never_end():
     time = Time()
     assert len(list(islice(back_off(1, 1, sleep=time.sleep), 1000))) == 1000

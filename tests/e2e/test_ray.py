@@ -1,19 +1,17 @@
 """The workers of a run as tasks of a Ray cluster (runner `ray`): two nodes, with state and rows in Postgres."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import commands as cli
 import pytest
 import yaml
+from e2e.ray_nodes import HAS_RAY, NO_RAY, Nodes, cluster
 from postgres import Place
 
 HERE = Path(__file__).parent
@@ -21,58 +19,17 @@ PARTS, PAGES, PAGE_SIZE, EMPTY = 8, 24, 3, 1
 EVERYTHING = [number for number in range(PAGES * PAGE_SIZE) if number // PAGE_SIZE != EMPTY]
 LONGEST = 150.0  # seconds
 SECRET = "s3cr3t-of-the-driver"
-CLUSTER = """
-import sys
-from ray.cluster_utils import Cluster
-node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-others = [cluster.add_node(**node)]
-print(cluster.address, flush=True)
-for line in sys.stdin:
-    if line == "remove\\n":
-        cluster.remove_node(others.pop(), allow_graceful=False)
-        others.append(cluster.add_node(**node))
-    print("done", flush=True)
-cluster.shutdown()
-"""
-NO_RAY = "ray is an extra of 400 MB, which requirements.lock leaves out: pip install 'bizon[ray]'"
 pytestmark = [
     pytest.mark.matrix(share=0),
     pytest.mark.timeout(600),
-    pytest.mark.skipif(find_spec("ray") is None, reason=NO_RAY),
+    pytest.mark.skipif(not HAS_RAY, reason=NO_RAY),
 ]
-
-
-class Nodes:
-    """A cluster of two nodes, in a process of its own, because Ray changes the process that uses it."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-        self.address = self._answer()
-
-    def lose_one(self) -> None:
-        """A node with a worker disappears without a word; another one comes."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("remove\n")
-        self._process.stdin.flush()
-        assert self._answer() == "done"
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    environ = {**os.environ, "RAY_raylet_start_wait_time_s": "120"}
-    command = [sys.executable, "-c", CLUSTER]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ
-    ) as process:
-        yield Nodes(process)
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(LONGEST)
+    with cluster() as found:
+        yield found
 
 
 class Pipeline:
@@ -107,7 +64,10 @@ class Pipeline:
 
     def run(self) -> int:
         with self.start() as command:
-            return command.wait(LONGEST)
+            try:
+                return command.wait(LONGEST)
+            finally:
+                command.kill()
 
     def pages(self) -> int:
         """How many pages workers have asked for."""
@@ -163,12 +123,13 @@ def test_a_node_that_is_lost_is_replaced_and_no_record_is(paged: Pipeline, nodes
     assert "another one takes over" in (paged.folder / "log.txt").read_text()
 
 
-def test_a_stopped_run_commits_its_pages_and_is_resumed(paged: Pipeline) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_commits_its_pages_and_is_resumed(paged: Pipeline, sign: signal.Signals) -> None:
     paged.config["source"]["delay"] = 0.5
     with paged.start() as command:
         wait_until(lambda: paged.pages() > 3)
-        command.send_signal(signal.SIGTERM)
-        assert command.wait(LONGEST) == 128 + signal.SIGTERM
+        command.send_signal(sign)
+        assert command.wait(LONGEST) == 130
     assert not paged.result()["published"]
     paged.config["source"]["delay"] = 0
     assert paged.run() == 0
@@ -186,9 +147,11 @@ def test_a_run_that_is_killed_is_resumed(paged: Pipeline) -> None:
     paged.check()
 
 
-def test_a_cluster_that_does_not_answer_is_an_error_of_the_configuration(tmp_path: Path, postgres: Place) -> None:
+def test_a_cluster_that_does_not_answer_is_named_with_its_key(tmp_path: Path, postgres: Place) -> None:
     pipeline = Pipeline(tmp_path, postgres, "127.0.0.1:1")
-    assert pipeline.run() == 2
+    assert pipeline.run() == 1
     log = (tmp_path / "log.txt").read_text()
-    assert "no Ray cluster is reached at '127.0.0.1:1'" in log
+    assert "engine.runner.ray.address: no Ray cluster is reached at '127.0.0.1:1'" in log
+    assert "ray start --head" in log
+    assert pipeline.result()["failure_class"] == "cluster"
     assert "Traceback" not in log

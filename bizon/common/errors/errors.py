@@ -14,6 +14,7 @@ BizonError
 |- BackendError             the state database failed
 |  |- JobLockedError        another run of the same pipeline is in progress; exit code 3
 |  '- OvertakenError        another start has taken over the job
+|- ClusterError             the Ray cluster of the run is unreachable; nothing was fetched
 '- DestinationError
    |- DestinationConnectionError
    |- DestinationWriteError  write_records returned False or raised; nothing was recorded
@@ -51,6 +52,7 @@ class FailureClass(StrEnum):
     QUEUE = "queue"
     TRANSFORM = "transform"
     STREAM = "stream"
+    CLUSTER = "cluster"
     KILLED = "killed"
     UNKNOWN = "unknown"
 
@@ -165,6 +167,13 @@ class OvertakenError(BackendError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job '{job_id}' was taken over by another run; this one stops")
+
+
+class ClusterError(BizonError):
+    """The cluster that the workers should run on is unreachable. Nothing was fetched."""
+
+    failure_class = FailureClass.CLUSTER
+    retryable = True
 
 
 class DestinationError(BizonError):

@@ -121,6 +121,16 @@ class RunnerConfig(StrictModel):
     config: RunnerFuturesConfig = Field(default_factory=RunnerFuturesConfig, description="How workers are watched.")
     log_level: LoggerLevel = Field(default=LoggerLevel.INFO, description="Least severe level that is shown.")
 
+    @property
+    def shared_by(self) -> str:
+        """The key or the option that makes a run share its job, as its user wrote it, for messages."""
+        return f"engine.runner.type '{self.type}'" if self.type is RunnerTypes.RAY else "--join"
+
+    @property
+    def alone(self) -> str:
+        """How to run alone instead, for messages."""
+        return "with engine.runner.type 'thread' or 'process'" if self.type is RunnerTypes.RAY else "without --join"
+
     @model_validator(mode="after")
     def _ray_has_its_own_number_of_workers(self) -> "RunnerConfig":
         if self.type is RunnerTypes.RAY and self.config.max_parallel_partitions > 1:

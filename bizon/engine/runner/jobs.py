@@ -94,7 +94,7 @@ def open_job(
         logger.info("The previous job was killed when only publishing was left; it is finished first")
     resumed = jobs.unfinished if decision.new_job_because is None else None
     if resumed is not None:
-        check_may_go_on(backend, resumed, joins=joined is not None)
+        check_may_go_on(backend, config, resumed, joins=joined is not None)
     job = resumed or _new_job(backend, config, key, jobs, decision, span)
     epoch = backend.open_epoch(job.id, half)  # from here on an earlier start cannot move the cursor that is read next
     if joined is not None:
@@ -161,7 +161,7 @@ def join_job(backend: "AbstractBackend", config: "BizonConfig", before: OpenedJo
     newest = backend.get_last_stream_job(key)
     if newest is None or not newest.is_resumable or not newest.producer_epoch:
         return None
-    check_may_go_on(backend, newest, joins=False)
+    check_may_go_on(backend, config, newest, joins=False)
     epoch = backend.open_epoch(newest.id, Role.CONSUMER)
     job = backend.get_stream_job_by_id(newest.id) or newest
     resume = resume_point(backend, config, job, backend.get_last_successful_stream_job(key), epoch)

@@ -75,33 +75,35 @@ def asked_window(
     return begin, end
 
 
-def check_may_go_on(backend: "AbstractBackend", job: "StreamJob", *, joins: bool) -> None:
+def check_may_go_on(backend: "AbstractBackend", config: "BizonConfig", job: "StreamJob", *, joins: bool) -> None:
     """Raise ConfigError for a joined job and a run that does not join, and for the opposite."""
     if job.is_joined and not joins:
         raise ConfigError(
-            f"job {job.id} is unfinished, and was begun with --join: run with --join to finish it, or with --fresh to "
-            "start over"
+            f"job {job.id} is unfinished, and was begun with --join or engine.runner.type 'ray': run with --join to "
+            "finish it, or with --fresh to start over"
         )
     if joins and not job.is_joined and backend.get_last_cursor_by_job_id(job.id) is not None:
+        runner = config.engine.runner
         raise ConfigError(
-            f"--join: job {job.id} is unfinished, and was begun without it: run without --join to finish it, or with "
-            "--fresh to start over"
+            f"{runner.shared_by}: job {job.id} is unfinished, and was begun without it: run {runner.alone} to finish "
+            "it, or with --fresh to start over"
         )
 
 
 def _check_is_whole(backend: "AbstractBackend", config: "BizonConfig", key: "StreamKey", scope: Scope) -> None:
     """Raise ConfigError for a run that joins a job and fetches what has changed: that is one chain of pages, which
     cannot be divided, and it is short."""
+    what, alone = config.engine.runner.shared_by, config.engine.runner.alone
     if scope.since is not None:
-        raise ConfigError("--join: a window of the past (--since) is one chain of pages; run it without --join")
+        raise ConfigError(f"{what}: a window of the past (--since) is one chain of pages; run it {alone}")
     if not config.source.is_incremental or scope.everything:
         return
     previous, newest = backend.get_last_successful_stream_job(key), backend.get_last_stream_job(key)
     goes_on = newest is not None and newest.is_resumable and backend.is_reset(newest.id)
     if previous is not None and not goes_on and not backend.has_pending_reset(key):
         raise ConfigError(
-            "--join: this run fetches what has changed since the last one, which is one chain of pages; run it without "
-            "--join (the first run of an incremental pipeline and a full refresh can be joined)"
+            f"{what}: this run fetches what has changed since the last one, which is one chain of pages; run it "
+            f"{alone} (the first run of an incremental pipeline and a full refresh can be divided)"
         )
 
 

@@ -135,7 +135,8 @@ def log_failure(context: "RunContext", error: BaseException) -> str:
 def failure(context: "RunContext", error: BaseException, status: PipelineReturnStatus) -> WorkerResult:
     """The result of a worker that an error ended; the error is logged once."""
     if isinstance(error, OvertakenError):
-        logger.info(str(error))
+        is_part = context.run.resume.partition is not None  # of a joined job; its worker says so, and takes another one
+        logger.log("DEBUG" if is_part else "INFO", str(error))
         return WorkerResult(status, error=str(error), overtaken=True)
     if isinstance(error, WatermarkError):
         if context.config.source.force_ignore_checkpoint:

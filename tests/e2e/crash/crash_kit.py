@@ -43,6 +43,8 @@ class Rig:
         self.folder = folder
         self.runner = runner
         self.state: str | None = "state"
+        self.log_file = folder / "log.txt"
+        self.cluster: str | None = None
         self.lease_ttl = 60.0
         self.producers = 1
         self.micro_batch: dict[str, Any] = PAGE_BY_PAGE
@@ -113,6 +115,11 @@ class Rig:
         }
 
     @property
+    def cluster_block(self) -> dict[str, Any]:
+        """Where the workers of runner ray are."""
+        return {"ray": {"address": self.cluster, "num_cpus": 0.5}} if self.runner == "ray" else {}
+
+    @property
     def backend_block(self) -> dict[str, Any]:
         """Where the state is; ``state`` None: in memory."""
         if self.state is None:
@@ -130,7 +137,7 @@ class Rig:
             "engine": {
                 "backend": self.backend_block,
                 "queue": {"type": "python_queue", "config": {"consumer": {"poll_interval": 0.05}}},
-                "runner": {"type": self.runner, "config": self.runner_block},
+                "runner": {"type": self.runner, "config": self.runner_block, **self.cluster_block},
             },
         }
         aside = self.folder / "config.yml.new"
@@ -140,7 +147,7 @@ class Rig:
 
     def start(self, point: str | None = None, *flags: str) -> "subprocess.Popen[str]":
         """Start the command, leading a process group."""
-        with (self.folder / "log.txt").open("a") as log:
+        with self.log_file.open("a") as log:
             return commands.Popen(
                 self.command(*flags),
                 cwd=self.folder,
@@ -175,8 +182,7 @@ class Rig:
 
     def log(self) -> str:
         """All that the runs have printed."""
-        path = self.folder / "log.txt"
-        return path.read_text() if path.exists() else ""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("log*.txt")))
 
     def statuses(self) -> list[str]:
         """The status of each job, oldest first."""

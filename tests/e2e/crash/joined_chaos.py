@@ -1,12 +1,14 @@
 """Kills and freezes commands that share a job, at random:
 ``python tests/e2e/crash/joined_chaos.py --n 200 --workers 4 --seed 1``, or ``make chaos N=200 WORKERS=4 JOIN=1``. With
-``--postgres URL``, or ``STATE=URL``, the state is in a schema of that database instead of SQLite.
+``--postgres URL``, or ``STATE=URL``, the state is in a schema of that database instead of SQLite. With ``--hosts``, or
+``HOSTS=1``, each command is on a host of its own (``hosts.py``), and the state is in a Postgres that is started for it.
+With ``--runner ray``, or ``RUNNER=ray``, the commands are drivers of one Ray cluster, and need the state in Postgres.
 
 Job after job, in any runner and format, with and without dead letters, is shared by that many commands. At random
 moments one of them dies by SIGKILL, and another one starts; or it is frozen by SIGSTOP for longer than its lease, and
-wakes up while others have its part, or have published. The output must be missing or whole at any time. In the end
-every command that was not killed has to succeed, one job has succeeded, each record is there once, and nothing is left
-behind.
+wakes up while others have its part, or have published; or its host is cut off for as long. The output must be missing
+or whole at any time. In the end every command that was not killed has to succeed, one job has succeeded, each record is
+there once, and nothing is left behind.
 """
 
 import argparse
@@ -18,78 +20,104 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 from commands import bytecode_kept_in
 from e2e.crash.crash_kit import FORMATS, Rig, freeze, kill_group, thaw
+from e2e.crash.hosts import Host, network
+from e2e.crash.test_joined_hosts import OnHosts
 from e2e.crash.test_joined_postgres import StateInPostgres
-from postgres import place_at
+from e2e.ray_nodes import cluster
+from postgres import Place, place_at, private_server
 
 LEASE_TTL = 1.0  # seconds
-FROZEN_FOR = (0.5, 2.5)  # seconds
+AWAY_FOR = (0.5, 2.5)  # seconds after the lease has expired
 BETWEEN = (0.1, 0.8)  # seconds
 DEAD_LETTERS = 0.3  # share of the jobs in which some records cannot be delivered
 MOST_EVENTS = 12  # of a job
 
 
 class Job:
-    """A job, and the commands that share it."""
+    """A job, and the commands that share it, each on one of the hosts if there are any."""
 
-    def __init__(self, rig: Rig, chance: random.Random, workers: int, patience: float) -> None:
+    def __init__(
+        self, rig: Rig, chance: random.Random, workers: int, patience: float, hosts: Sequence[Host] = ()
+    ) -> None:
         self.rig, self.chance, self.patience = rig, chance, patience
         self.awake: list[subprocess.Popen[str]] = []
-        self.frozen: dict[subprocess.Popen[str], float] = {}
+        self.away: dict[subprocess.Popen[str], tuple[float, Callable[[], None]]] = {}
+        """Frozen or cut off: until when, and how they come back."""
+        self.host_of: dict[subprocess.Popen[str], Host] = {}
         self.ended: list[subprocess.Popen[str]] = []
         self.counts: Counter[str] = Counter()
-        for _ in range(workers):
-            self._start()
+        for number in range(workers):
+            self._start(hosts[number] if hosts else None)
 
     def run(self, events: int) -> str | None:
         """Disturb the commands, at most ``events`` times, and let them end. Returns a complaint, or None."""
         try:
             return self._disturb(events) or self._calm_down() or self._result()
         finally:
-            for child in (*self.awake, *self.frozen):
+            for child in (*self.awake, *self.away):
                 kill_group(child)
+            for _until, come_back in self.away.values():
+                come_back()
 
-    def _start(self) -> None:
-        self.awake.append(self.rig.start(None, "--join", "--join-id", "chaos"))
+    def _start(self, host: Host | None) -> None:
+        if host is not None and isinstance(self.rig, OnHosts):
+            self.rig.host = host
+        child = self.rig.start(None, "--join", "--join-id", "chaos")
+        self.awake.append(child)
+        if host is not None:
+            self.host_of[child] = host
 
     def _disturb(self, events: int) -> str | None:
-        while sum(self.counts.values()) < events and (self.awake or self.frozen):
+        while sum(self.counts.values()) < events and (self.awake or self.away):
             time.sleep(self.chance.uniform(*BETWEEN))
             self._look_after()
             if not self.awake:
                 continue
             child = self.chance.choice(self.awake)
             self.awake.remove(child)
-            if self.chance.random() < 0.5:
+            event = self.chance.choice(["kills", "freezes", *(["cuts"] if self.host_of else [])])
+            self.counts[event] += 1
+            if event == "kills":
                 kill_group(child)
-                self.counts["kills"] += 1
-                self._start()
+                self._start(self.host_of.get(child))
             else:
-                freeze(child)
-                self.counts["freezes"] += 1
-                self.frozen[child] = time.monotonic() + LEASE_TTL + self.chance.uniform(*FROZEN_FOR)
+                self._send_away(child, event)
             if self.rig.rows() not in self.rig.allowed(None):
                 return "the output is neither missing nor whole"
         return None
 
+    def _send_away(self, child: "subprocess.Popen[str]", event: str) -> None:
+        until = time.monotonic() + LEASE_TTL + self.chance.uniform(*AWAY_FOR)
+        if event == "freezes":
+            freeze(child)
+            self.away[child] = until, partial(thaw, child)
+        else:
+            host = self.host_of[child]
+            host.cut_off()
+            self.away[child] = until, host.let_back
+
     def _look_after(self) -> None:
-        """Wake up those that were frozen for long enough, and set those aside that have ended."""
-        for child, until in list(self.frozen.items()):
+        """Bring the children back whose time is over, and set those aside that have ended."""
+        for child, (until, come_back) in list(self.away.items()):
             if time.monotonic() >= until:
-                del self.frozen[child]
-                thaw(child)
+                del self.away[child]
+                come_back()
                 self.awake.append(child)
         self.ended += [child for child in self.awake if child.poll() is not None]
         self.awake = [child for child in self.awake if child.poll() is None]
 
     def _calm_down(self) -> str | None:
         until = time.monotonic() + self.patience
-        while self.awake or self.frozen:
+        while self.awake or self.away:
             if time.monotonic() > until:
                 return f"{len(self.awake)} commands do not end"
             time.sleep(0.05)
@@ -110,11 +138,12 @@ class Job:
         return "a traceback" if "Traceback" in self.rig.log() else None
 
 
-def rig_of(folder: Path, postgres: str | None, *how: str, **source: Any) -> Rig:
-    if postgres is None:
+def rig_of(folder: Path, place: Place | None, kind: type[StateInPostgres], *how: str, **source: Any) -> Rig:
+    """``place``: of the state; None = SQLite."""
+    if place is None:
         return Rig(folder, "full_refresh", *how, **source)
-    rig = StateInPostgres(folder, "full_refresh", *how, **source)
-    rig.place = place_at(postgres).with_own_schema()
+    rig = kind(folder, "full_refresh", *how, **source)
+    rig.place = place.with_own_schema()
     return rig
 
 
@@ -127,22 +156,42 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.1, help="seconds per page")
     parser.add_argument("--patience", type=float, default=120, help="seconds after which a command counts as stuck")
     parser.add_argument("--postgres", metavar="URL", help="keep the state in this database")
+    parser.add_argument("--hosts", action="store_true", help="each command on a host of its own; needs root")
+    parser.add_argument("--runner", choices=["thread", "process", "ray"], help="instead of thread or process")
     options = parser.parse_args()
+    if options.hosts and (options.postgres or options.runner == "ray"):
+        parser.error("--hosts starts a Postgres of its own, and no Ray cluster: leave --postgres and --runner ray out")
+    if options.runner == "ray" and not options.postgres:
+        parser.error("--runner ray needs --postgres")
+    with ExitStack() as servers:
+        return chaos(options, servers)
+
+
+def chaos(options: argparse.Namespace, servers: ExitStack) -> int:
     folder, chance = Path(tempfile.mkdtemp(prefix="chaos-")), random.Random(options.seed)
     os.environ.update(bytecode_kept_in(folder / "bytecode"))
+    place = None if options.postgres is None else place_at(options.postgres)
+    hosts: Sequence[Host] = ()
+    if options.hosts:
+        made = servers.enter_context(network(options.workers))
+        place, hosts = servers.enter_context(private_server("hosts must reach it", made.address)).place, made.hosts
+    nodes = servers.enter_context(cluster(cores=options.workers)) if options.runner == "ray" else None
     counts: Counter[str] = Counter()
-    while counts["kills"] + counts["freezes"] < options.n:
+    while sum(counts.values()) - counts["jobs"] < options.n:
         own = folder / f"job{counts['jobs']}"
         own.mkdir()
         parts = {"partitions": 3 * options.workers, "pages": options.pages, "delay": options.delay}
-        rig = rig_of(own, options.postgres, chance.choice(FORMATS), chance.choice(["thread", "process"]), **parts)
+        runner = options.runner or chance.choice(["thread", "process"])
+        kind = OnHosts if hosts else StateInPostgres
+        rig = rig_of(own, place, kind, chance.choice(FORMATS), runner, **parts)
+        rig.cluster = None if nodes is None else nodes.address
         rig.lease_ttl, rig.producers, rig.dead_letters = (
             LEASE_TTL,
-            chance.choice([1, 2]),
+            1 if runner == "ray" else chance.choice([1, 2]),
             chance.random() < DEAD_LETTERS,
         )
-        job = Job(rig, chance, options.workers, options.patience)
-        left = options.n - counts["kills"] - counts["freezes"]
+        job = Job(rig, chance, options.workers, options.patience, hosts)
+        left = options.n - (sum(counts.values()) - counts["jobs"])
         wrong = job.run(min(left, chance.randint(1, MOST_EVENTS)))
         counts += job.counts
         counts["jobs"] += 1

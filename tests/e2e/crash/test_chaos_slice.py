@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from e2e.crash.hosts import why_not
 
 CHAOS = Path(__file__).with_name("chaos.py")
 JOINED = Path(__file__).with_name("joined_chaos.py")
@@ -41,6 +42,27 @@ def test_commands_that_share_a_job_may_die_and_freeze_at_random(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     short = ["--n", "3", "--workers", "2", "--pages", "12", "--delay", "0.05"]
+    done = subprocess.run(
+        [sys.executable, str(JOINED), *short, "--seed", str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing lost, doubled or stuck" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.matrix(share=2)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_commands_on_hosts_of_their_own_may_die_freeze_and_be_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    short = ["--n", "3", "--workers", "3", "--pages", "18", "--delay", "0.1", "--hosts"]
     done = subprocess.run(
         [sys.executable, str(JOINED), *short, "--seed", str(seed)],
         capture_output=True,

@@ -36,8 +36,8 @@ def check(rig: StateInPostgres) -> None:
     assert rig.leftovers() == []
     assert rig.statuses() == ["succeeded"], rig.log()
     found = rig.place.rows("SELECT partition_number, to_source_iteration FROM destination_cursors ORDER BY 1, 2")
-    assert len(found) == PAGES
-    assert len({*found}) == PAGES
+    assert len(found) == rig.source["pages"]
+    assert len({*found}) == rig.source["pages"]
     assert "Traceback" not in rig.log()
 
 

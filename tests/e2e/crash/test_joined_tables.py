@@ -99,7 +99,7 @@ def test_the_only_command_of_a_table_dies_and_the_next_one_goes_on(tmp_path: Pat
     check(rig)
 
 
-@pytest.mark.matrix(share=0)
+@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("point", ["after_write:3", "after_cursor:4"])
 @pytest.mark.parametrize("destination", ["bigquery", "bigquery_inferred"])
 def test_a_table_of_bigquery_has_each_record_once_after_a_command_died(

@@ -19,12 +19,17 @@ def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig
     """Raise ConfigError with the reason, and with what to do."""
     engine, backend = config.engine, config.engine.backend.type
     is_on_ray = engine.runner.type is RunnerTypes.RAY
-    what = "runner type 'ray'" if is_on_ray else "--join"
+    what, alone = engine.runner.shared_by, engine.runner.alone
     if config.source.is_endless:
         raise ConfigError(
             f"{what}: sync_mode stream is not divided by bizon: consumers of the same group share the partitions of a "
-            "topic; start the command again without --join",
+            f"topic; start several commands {alone}",
             key=("source", "sync_mode"),
+        )
+    if is_on_ray and backend != _BACKENDS[0]:
+        raise ConfigError(
+            f"{what}: the workers run on several hosts, which share no backend of type '{backend}'; use postgres",
+            key=("engine", "backend", "type"),
         )
     if backend not in _BACKENDS:
         raise ConfigError(
@@ -32,10 +37,10 @@ def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig
             "commands on one host",
             key=("engine", "backend", "type"),
         )
-    if is_on_ray and backend != _BACKENDS[0]:
+    if is_on_ray and engine.queue.is_broker:
         raise ConfigError(
-            f"{what}: the workers run on several hosts, and backend type '{backend}' is a file of one; use postgres",
-            key=("engine", "backend", "type"),
+            f"{what}: each worker is a whole pipeline, and has its queue inside; use queue type 'python_queue'",
+            key=("engine", "queue", "type"),
         )
     if not engine.takes_partitions:
         raise ConfigError(
@@ -49,7 +54,6 @@ def check_can_join(config: "BizonConfig", destination_of: "Callable[[BizonConfig
         if destination.single_writer:
             raise ConfigError(
                 f"{what}: destination '{config.destination.shown_name}' takes the rows of one process at a time: run "
-                "without --join (`max_parallel_partitions` fetches several parts at once), or write to another "
-                "destination",
+                f"{alone} (`max_parallel_partitions` fetches several parts at once), or write to another destination",
                 key=("destination", "name"),
             )

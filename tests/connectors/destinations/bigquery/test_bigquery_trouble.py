@@ -55,11 +55,16 @@ def test_a_load_job_that_fails_temporarily_is_retried(
     assert published(warehouse) == ONCE
 
 
-def test_a_load_job_that_keeps_failing_ends_the_run(config: BigQueryConfig, bigquery_proxy: HttpProxy) -> None:
+def test_a_load_job_that_keeps_failing_ends_the_run(
+    config: BigQueryConfig, bigquery_proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bizon.connectors.destinations.bigquery.src import bigquery_jobs
+
+    monkeypatch.setattr(bigquery_jobs, "_FIRST_WAIT", 0)
     bigquery_proxy.fail("POST", JOBS, 200, times=100, body=ended_in("backendError", "try again"))
-    with pytest.raises(DestinationWriteError, match="failed: try again"):
+    with pytest.raises(DestinationWriteError, match=r"failed: try again.*, 8 times; run again to resume"):
         run(config)
-    assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 5
+    assert len([seen for seen in bigquery_proxy.seen if seen.startswith(f"POST {JOBS}")]) == 8
 
 
 def test_a_service_that_stays_unreachable_is_reported_in_one_line() -> None:

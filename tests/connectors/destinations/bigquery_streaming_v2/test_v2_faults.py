@@ -187,6 +187,18 @@ def test_an_exhausted_quota_is_retried_later() -> None:
         assert (answers.offsets, waits) == ([[0, 2, 3], [2, 3], [2, 3]], [0.5, 1.0])
 
 
+def test_a_request_that_met_another_change_is_sent_again() -> None:
+    """As a status of the call, and inside an answer."""
+    from google.api_core.exceptions import InvalidArgument
+
+    text = "Transaction is aborted due to concurrent update against table p:d.items_temp"
+    for refusal in (InvalidArgument(text), ok(code_pb2.INVALID_ARGUMENT, text)):
+        waits: list[float] = []
+        answers = Answers([ok(), refusal], [ok(), ok()])
+        stream_of(answers, waits).append(THREE)
+        assert (answers.offsets, waits) == ([[0, 2, 3], [2, 3]], [0.5])
+
+
 def test_the_writer_waits_for_a_column_that_was_just_added() -> None:
     waits: list[float] = []
     answers = Answers([ok(code_pb2.INVALID_ARGUMENT, "SCHEMA_MISMATCH_EXTRA_FIELDS")], [ok(), ok(), ok()])

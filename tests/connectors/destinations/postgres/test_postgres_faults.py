@@ -188,6 +188,19 @@ def test_settings_of_a_role_that_would_change_values_or_promises_do_not_apply(
     assert found == [(datetime(2024, 5, 6, 0, 0, 0, 1, UTC), date(2024, 5, 6), 0.1 + 0.2, "a\\b\t")]
 
 
+def test_the_server_gives_up_a_host_that_vanished_before_others_give_up_its_locks(postgres: Place) -> None:
+    """The settings hold within a transaction, since behind a pooler others use the session, too."""
+    details = block(postgres).config
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout")
+    with closing(connection.connect(details)) as made, made.cursor() as cursor:
+        idle, interval, unheard = (
+            int(cursor.execute("SELECT setting FROM pg_settings WHERE name = %s", (name,)).fetchone()[0])
+            for name in names
+        )
+    assert 0 < idle + interval < details.lock_timeout
+    assert 0 < unheard < details.lock_timeout * 1000
+
+
 ODD = [
     "DateStyle = 'SQL, DMY'",
     "TimeZone = 'Asia/Kathmandu'",

@@ -17,7 +17,7 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.owner_labels import STAGING, Knows, label_of
-from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
+from bizon.connectors.destinations.bigquery.src.tables import Tables, Target, attempts
 
 if TYPE_CHECKING:
     from bizon.destination.models import Owner, ResumePoint
@@ -46,7 +46,7 @@ class StagingClaim:
         superseded start.
         """
         self._job_id, self._fence = resume.job_id, resume.fence
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             found = self._tables.find(self.table_id)
             if found is None:
                 self.is_new = self._make(target, like)
@@ -96,14 +96,14 @@ class StagingClaim:
         """Remove the table. Raises OvertakenError in a superseded start."""
         script = self.fenced(f"DROP TABLE IF EXISTS `{self.table_id}`;")
         refused: Exception | None = None
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             found = self._tables.find(self.table_id)
             if found is None:
                 return
             if not self._is_mine(found):
                 raise OvertakenError(self._job_id)
             try:
-                self._tables.query(script, repeats=False)
+                self._tables.query(script)
             except exceptions.BadRequest as error:  # claimed since, or removed by a request whose answer was lost
                 refused = error
                 continue
@@ -114,7 +114,7 @@ class StagingClaim:
         """Remove the table of an older start, unless somebody claims it meanwhile."""
         script = self._fenced_by(found.labels[_FENCE], f"DROP TABLE IF EXISTS `{self.table_id}`;")
         with suppress(exceptions.BadRequest):
-            self._tables.query(script, repeats=False)
+            self._tables.query(script)
 
     @property
     def _labels(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from google.cloud import bigquery
 
 from bizon.common.errors.errors import DestinationError, OvertakenError
 from bizon.connectors.destinations.bigquery.src.foreign_rows import check_final
-from bizon.connectors.destinations.bigquery.src.tables import ATTEMPTS, Tables, Target
+from bizon.connectors.destinations.bigquery.src.tables import Tables, Target, attempts
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.owner_labels import Knows, OwnerLabels, Publication
@@ -32,7 +32,7 @@ class FinalTables:
 
     def claim(self, table: bigquery.Table) -> bigquery.Table:
         """Check an existing table, and label it as written by this pipeline."""
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             self.check(table)
             if self._labels.label in table.labels:
                 return table
@@ -64,7 +64,7 @@ class FinalTables:
         """Note that a job has published a table; repeating it changes nothing. Raises OvertakenError when a later job
         of this pipeline has published since."""
         table = self._tables.get(table_id)
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             before = self._labels.publication(table)
             if before is not None and before.created_us > published.created_us and self._knows(before.job_id):
                 raise OvertakenError(published.job_id)

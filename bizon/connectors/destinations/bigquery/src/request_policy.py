@@ -1,7 +1,21 @@
-"""Requests to Google: which failures pass, how long a request is repeated, and errors in one line."""
+"""Requests to Google: which failures pass, how long a request is repeated, and errors in one line.
+
+All requests of the family go by ``REQUEST_OPTIONS``, and all jobs by ``BigQueryJobs.done`` or ``Tables.query``. They
+are repeated after a failure that passes, and after a change that BigQuery took back because another one came first
+(``bizon/google/conflicts.py``). So each of them gives the same result when it is repeated, even if the first one was
+done and only its answer was lost:
+
+- A request that looks changes nothing.
+- A table is created unless it is there. Its labels and its columns are changed only as long as it is as it was read
+  (ETag): else the caller reads it again, and decides again.
+- A named job is taken once (``bigquery_jobs.py``).
+- A script compares the claim before it acts (``claim.py``), or the number of rows, in the transaction that publishes
+  them (``publish.py``). A column is widened after its type was read again (``Tables.fit``).
+- An object is replaced by the same one, and removed if it is there. A row of insertAll has an id.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +28,13 @@ from requests.exceptions import Timeout
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.common.safe_log import logger
+from bizon.common.waiting import Attempt, back_off
+from bizon.google.conflicts import is_conflict
 
 _TIMEOUT = 60.0  # seconds of one request
 _RETRY_FOR = 120.0  # seconds for which a request is repeated
-PASSING_REASONS = frozenset(
+_SPREAD = 0.5  # share of a wait; those who have met do not meet again
+_PASSING_REASONS = frozenset(
     {
         "backendError",
         "internalError",
@@ -31,6 +48,7 @@ PASSING_REASONS = frozenset(
 """BigQuery's names for errors that pass by themselves."""
 _UNREACHED = (ConnectionLost, Timeout, TransportError)
 _PASSING = (
+    exceptions.Aborted,  # over gRPC; another change came first
     exceptions.TooManyRequests,
     exceptions.InternalServerError,
     exceptions.BadGateway,
@@ -44,12 +62,23 @@ _ADDRESS = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) https?://\S+: ")
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
-    if isinstance(error, _PASSING):
+    if _is_unanswered(error):
         return True
+    if not isinstance(error, exceptions.GoogleAPICallError):
+        return False
+    return is_conflict(str(error.message)) or any(passes(each) for each in error.errors if isinstance(each, dict))
+
+
+def passes(detail: Mapping[str, Any]) -> bool:
+    """Whether the job that reports this error, or the request, may succeed later."""
+    return detail.get("reason") in _PASSING_REASONS or is_conflict(str(detail.get("message")))
+
+
+def _is_unanswered(error: BaseException) -> bool:
+    """Whether the service was not reached, or had no time."""
     if isinstance(error, InvalidResponse):  # raised by an upload, before it becomes an error as above
         return error.response.status_code in _PASSING_STATUSES
-    reasons = {detail.get("reason") for detail in getattr(error, "errors", ()) if isinstance(detail, dict)}
-    return bool(reasons & PASSING_REASONS)
+    return isinstance(error, _PASSING)
 
 
 def text_of(error: BaseException) -> str:
@@ -76,12 +105,29 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+def tell(why: str) -> None:
+    """Say that something is done again."""
+    logger.warning(f"bigquery: {why}; retrying")
+
+
 def _tell(error: BaseException) -> None:
-    logger.warning(f"bigquery: {text_of(error)}; retrying")
+    tell(text_of(error))
 
 
-RETRY = Retry(predicate=is_passing, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR, on_error=_tell)
+def repeated(times: int, first: float, longest: float) -> Iterator[Attempt]:
+    """Attempts at something that is more than a request, with waits of random length between them."""
+    return back_off(first, longest, tries=times, spread=_SPREAD)
+
+
+def _repeated_after(predicate: Callable[[BaseException], bool]) -> Retry:
+    """With waits of random length, so that those who have met do not meet again."""
+    return Retry(predicate=predicate, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR, on_error=_tell)
+
+
+RETRY = _repeated_after(is_passing)
 """The one retry policy: only for errors that pass by themselves, and for a bounded time."""
+LOOKS = _repeated_after(_is_unanswered)
+"""For looks at a job that runs: BigQuery answers them with the error of the job, which stays the same."""
 REQUEST_OPTIONS: dict[str, Any] = {"retry": RETRY, "timeout": _TIMEOUT}
 """Keyword arguments of every request."""
 

@@ -1,6 +1,6 @@
 """Tables of BigQuery: find, query, create, change. All requests about tables are here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.api_core import exceptions
@@ -11,13 +11,19 @@ from bizon.common.errors.errors import DestinationError
 from bizon.common.safe_log import logger
 from bizon.connectors.destinations.bigquery.src.growth import grown, retyped
 from bizon.connectors.destinations.bigquery.src.merging import merged
-from bizon.connectors.destinations.bigquery.src.request_policy import REQUEST_OPTIONS
+from bizon.connectors.destinations.bigquery.src.request_policy import LOOKS, REQUEST_OPTIONS, RETRY, repeated
 from bizon.connectors.destinations.bigquery.src.schema import narrowed
 
 if TYPE_CHECKING:
     from bizon.connectors.destinations.bigquery.src.config import BigQueryFamilyDetails
 
-ATTEMPTS = 5  # of a change while others change the table too
+_ATTEMPTS = 8  # of a change while others change the table too
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0  # seconds between them
+
+
+def attempts() -> Iterator[Any]:
+    """Attempts at a change of a table: each reads it, and changes it unless somebody has changed it since."""
+    return repeated(_ATTEMPTS, _FIRST_WAIT, _LONGEST_WAIT)
 
 
 class Target(NamedTuple):
@@ -48,13 +54,16 @@ class Tables:
         """A table that must be there."""
         return self._client.get_table(table, **REQUEST_OPTIONS)
 
-    def query(
-        self, sql: str, parameters: Sequence[bigquery.ArrayQueryParameter] = (), *, repeats: bool = True
-    ) -> Iterable[Any]:
-        """The rows that a query returns. ``repeats``: a query that fails for a reason that passes is run again."""
+    def query(self, sql: str, parameters: Sequence[bigquery.ArrayQueryParameter] = ()) -> Iterable[Any]:
+        """The rows that a query returns. It is run again when it fails for a reason that passes, by the policy of
+        requests, so it must be safe to repeat."""
         job_config = bigquery.QueryJobConfig(query_parameters=list(parameters)) if parameters else None
-        once: dict[str, Any] = {} if repeats else {"job_retry": None}
-        return self._client.query(sql, job_config=job_config, **once, **REQUEST_OPTIONS).result()
+
+        def run() -> Iterable[Any]:
+            job = self._client.query(sql, job_config=job_config, job_retry=None, **REQUEST_OPTIONS)
+            return job.result(retry=LOOKS, job_retry=None)
+
+        return RETRY(run)()
 
     def insert(
         self, table_id: str, rows: Sequence[Mapping[str, Any]], ids: Sequence[str]
@@ -69,7 +78,7 @@ class Tables:
         """Rows of a table; None when there is no table. A query counts them, which costs nothing: the metadata of the
         table may lag."""
         try:
-            rows = self.query(f"SELECT COUNT(*) FROM `{table_id}`", repeats=False)
+            rows = self.query(f"SELECT COUNT(*) FROM `{table_id}`")
         except exceptions.NotFound:
             return None
         return int(next(iter(rows))[0])
@@ -111,29 +120,41 @@ class Tables:
     def fit(self, table: bigquery.Table, target: Target) -> bigquery.Table:
         """Add the columns that a table lacks, and give those that the records have outgrown their wider type. Raises
         DestinationError for a column of another type."""
-        schema = target.schema
-        if target.infers:
-            schema = grown(table.schema, schema, table.table_id)
+        if not target.infers:
+            return self.widen(table, target.schema)
+        for attempt in attempts():
+            schema = grown(table.schema, target.schema, table.table_id)
             wider = retyped(table.schema, schema)
-            name = f"{table.project}.{table.dataset_id}.{table.table_id}"
-            for field in wider:
-                kind = field.field_type  # NUMERIC or BIGNUMERIC
-                self.query(f"ALTER TABLE `{name}` ALTER COLUMN `{field.name}` SET DATA TYPE {kind}")
-            if wider:
-                table = self.get(table.reference)
+            if not wider:
+                break
+            try:
+                self._retype(table, wider)
+            except exceptions.BadRequest:  # somebody has made it wider still
+                if attempt.is_last:
+                    raise
+            table = self.get(table.reference)
         return self.widen(table, schema)
+
+    def _retype(self, table: bigquery.Table, wider: Iterable[SchemaField]) -> None:
+        name = f"{table.project}.{table.dataset_id}.{table.table_id}"
+        for field in wider:
+            kind = field.field_type  # NUMERIC or BIGNUMERIC
+            self.query(f"ALTER TABLE `{name}` ALTER COLUMN `{field.name}` SET DATA TYPE {kind}")
 
     def widen(self, table: bigquery.Table, wanted: Sequence[SchemaField]) -> bigquery.Table:
         """Add the columns that a table lacks. Raises DestinationError for one of another type."""
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             schema = merged(table.schema, wanted, table.table_id)
             if schema == list(table.schema):
                 return table
             table.schema = schema
             try:
                 return self._client.update_table(table, ["schema"], **REQUEST_OPTIONS)
-            except exceptions.PreconditionFailed:  # somebody has changed it since
-                table = self.get(table.reference)
+            except (exceptions.PreconditionFailed, exceptions.BadRequest, exceptions.Conflict) as error:
+                there = self.get(table.reference)
+                if not isinstance(error, exceptions.PreconditionFailed) and there.etag == table.etag:
+                    raise
+                table = there  # somebody has changed it since, perhaps by a column that this schema lacks
         raise DestinationError(f"table '{table.table_id}' keeps being changed by others")
 
     def check_partitioning(self, table: bigquery.Table) -> None:

@@ -6,6 +6,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc import code_pb2
 
 from bizon.common.errors.errors import DestinationWriteError
+from bizon.google.conflicts import is_conflict
 
 _PASSING_CODES = frozenset(
     {
@@ -31,12 +32,17 @@ class EndedError(PassingError):
     """The connection has ended without an answer."""
 
 
+def passes(text: str) -> bool:
+    """Whether a refusal with this text is worth another try, whatever its code is."""
+    return _UNKNOWN_COLUMN in text or is_conflict(text)
+
+
 def check(answer: types.AppendRowsResponse, stream: str) -> None:
     """Raise PassingError for a request that may succeed later, DestinationWriteError for one that never will."""
     code, text = answer.error.code, answer.error.message
     if code in (code_pb2.OK, code_pb2.ALREADY_EXISTS):
         return
-    if code in _PASSING_CODES or _UNKNOWN_COLUMN in text:
+    if code in _PASSING_CODES or passes(text):
         raise PassingError(text)
     raise DestinationWriteError(f"stream '{stream}': {code_pb2.Code.Name(code)}: {text}")
 

@@ -20,6 +20,7 @@ from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import (
     PassingError,
     Request,
     check,
+    passes,
     refused_rows,
 )
 
@@ -77,7 +78,9 @@ class WriteStream:
             try:
                 if not self._append_once(waiting, confirmed, reasons):
                     break
-            except (*_PASSING, PassingError) as error:
+            except (exceptions.GoogleAPICallError, PassingError) as error:
+                if not _is_passing(error):
+                    raise
                 waits = iter(_WAITS) if len(waiting) < before else waits
                 wait = next(waits, None)
                 if wait is None:
@@ -147,3 +150,8 @@ class WriteStream:
                 made.offset = offset
                 offset += len(request.rows)
             yield made
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the same requests may succeed later."""
+    return isinstance(error, (*_PASSING, PassingError)) or passes(str(error))

@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     from bizon.connectors.destinations.postgres.src.config import PostgresDetailsConfig
 
 _SILENCE = 30  # seconds without traffic before the client checks that the server is still there
+_PROBE_AFTER, _PROBE_EVERY = 10, 2  # seconds of silence after which the server asks whether the client is still there
+_UNHEARD = 25  # seconds after which the server gives up a client that confirms nothing; less than a wait for a lock
+"""A host that vanishes in the middle of a transaction leaves its locks behind. By default the server would ask after
+two hours of silence, and send an answer again and again for a quarter of an hour."""
 _GRACE = 10  # seconds after its time limit in which a server must have answered that it is over
-_SETTINGS = """
+_SETTINGS = f"""
 SELECT set_config('search_path', %s, true),
+    set_config('tcp_keepalives_idle', '{_PROBE_AFTER}', true),
+    set_config('tcp_keepalives_interval', '{_PROBE_EVERY}', true),
+    set_config('tcp_user_timeout', CASE WHEN version() LIKE '%%linux%%' THEN '{_UNHEARD}s' ELSE '0' END, true),
     set_config('lock_timeout', %s, true),
     set_config('statement_timeout', %s, true),
     set_config('idle_in_transaction_session_timeout', %s, true),

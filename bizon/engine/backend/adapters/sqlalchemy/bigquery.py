@@ -16,13 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bizon.common.errors.errors import BackendError
 from bizon.engine.backend.adapters.sqlalchemy.database import Database
+from bizon.google.conflicts import is_conflict
 from bizon.google.credentials import CredentialsError, google_credentials
 
 if TYPE_CHECKING:
     from bizon.engine.backend.adapters.sqlalchemy.config import BigQueryConfigDetails
 
 _PASSING = frozenset({429, 500, 502, 503, 504})  # HTTP
-_AT_ONCE = "Could not serialize access"  # two statements that change the same rows
 _MISSING = 404
 
 
@@ -54,7 +54,7 @@ class BigQueryDatabase(Database):
 
     def may_pass(self, error: SQLAlchemyError, *, reached: bool) -> bool:
         cause = _cause(error)
-        return cause is not None and (cause.code in _PASSING or _AT_ONCE in str(cause.message))
+        return cause is not None and (cause.code in _PASSING or is_conflict(str(cause.message)))
 
     def close(self) -> None:
         super().close()
