@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bizon.connectors.sources.rest.src.filling import body_without, filled, filled_text, filled_texts, without
+from bizon.connectors.sources.rest.src.filling import (
+    body_without,
+    filled,
+    filled_text,
+    filled_texts,
+    learn_as_sent,
+    without,
+)
 from bizon.connectors.sources.rest.src.request import PAGE, Parts, joined
 from bizon.connectors.sources.rest.src.windows import Window, written
 
@@ -26,6 +33,7 @@ class Builder:
         usual = {name: value for name, value in defaults.headers.items() if name.lower() not in lowered}
         self._variables = {f"variables.{name}": value for name, value in config.variables.items()}
         self._headers = {**usual, **endpoint.headers}
+        learn_as_sent([self._params, self._headers])
 
     def __call__(self, parent: "Parent", window: Window) -> Parts:
         limits = self._endpoint.incremental

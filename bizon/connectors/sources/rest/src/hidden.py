@@ -4,30 +4,28 @@ checkpoint has the key of the configuration in its place, and the request gets t
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from bizon.common.errors.errors import SourceError
 from bizon.common.secret import Secret, is_maskable, placed_texts, registry
-
-_ESCAPE = re.compile(r"%[0-9A-F]{2}")
-
-
-def _lowered(text: str) -> str:
-    return _ESCAPE.sub(lambda escape: escape.group().lower(), text)
+from bizon.common.secret_forms import credentials_in, encodings
 
 
-_ENCODINGS: dict[str, Callable[[str], str]] = {
-    "plain": str,
-    "url": lambda text: quote(text, safe=""),
-    "path": quote,
-    "form": quote_plus,
-    "script": lambda text: quote(text, safe="!'()*~"),
-    "lower url": lambda text: _lowered(quote(text, safe="")),
-    "lower path": lambda text: _lowered(quote(text)),
-    "lower form": lambda text: _lowered(quote_plus(text)),
-    "url twice": lambda text: quote(quote(text, safe=""), safe=""),
+def _as_sent(text: str) -> str:
+    return text.replace("{{", "{").replace("}}", "}")
+
+
+def _credentials(text: str) -> str:
+    return next(iter(credentials_in(text)), text)
+
+
+_READINGS: dict[str, Callable[[str], str]] = {
+    "": str,
+    "sent ": _as_sent,
+    "credentials ": _credentials,
+    "sent credentials ": lambda text: _credentials(_as_sent(text)),
 }
-"""How a text may repeat a secret. The names stand in checkpoints."""
+"""What of a text is a secret: all of it, perhaps with braces that it doubles, or what follows ``Bearer``. Their names
+stand in checkpoints, before those of encodings."""
 
 
 class Hidden:
@@ -41,8 +39,8 @@ class Hidden:
         for key, text in placed_texts(config):
             self._texts[key] = plain = str.__str__(text)
             if is_maskable(plain) and (isinstance(text, Secret) or plain in known):
-                for encoding, encoded in _ENCODINGS.items():
-                    self._forms.setdefault(encoded(plain), (key, encoding))
+                for name, form in _forms(plain).items():
+                    self._forms.setdefault(form, (key, name))
         longest_first = sorted(self._forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
@@ -69,4 +67,14 @@ class Hidden:
                 f"the checkpoint continues at a page whose name holds the secret at source.{key}, which the "
                 "configuration no longer has; put it back, or start over with --fresh"
             )
-        return _ENCODINGS[encoding](self._texts[key])
+        return _forms(self._texts[key])[encoding]
+
+
+def _forms(text: str) -> dict[str, str]:
+    """The forms in which an API may repeat a text of the configuration, by their names in checkpoints."""
+    return {
+        f"{reading}{encoding}": form
+        for reading, read in _READINGS.items()
+        for encoding, form in encodings(read(text)).items()
+        if is_maskable(form)
+    }
