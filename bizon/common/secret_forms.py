@@ -23,7 +23,10 @@ _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
 _IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _IN_ATTRIBUTES = str.maketrans({'"': "&quot;", "'": "&#x27;"})
-_SAFE = {"path": "/", "url": "", "script": "!'()*~", "Java": "*"}  # characters that are not percent-encoded
+_SAFE = {  # characters that are not percent-encoded
+    **{"path": "/", "url": "", "script": "!'()*~", "Java": "*"},
+    **{"target": "!$&'()*+,;=:@/", "query": "!$&'()*+,;=:@/?"},  # by urllib3, what RFC 3986 allows
+}
 
 
 def forms_of(secrets: Iterable[str]) -> tuple[str, ...]:
@@ -69,10 +72,13 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _in_texts(text: str) -> dict[str, str]:
-    found = {"plain": text} | _in_urls(text) | _in_json(text) | {"Python": str.__repr__(text)[1:-1]}
+    in_json = _in_json(text)
+    found = {"plain": text} | _in_urls(text) | in_json | {"Python": str.__repr__(text)[1:-1]}
     for name, each in tuple(found.items()):  # a page of HTML also shows what was asked for
         found[f"{name} in HTML"] = each.translate(_IN_HTML)
         found[f"{name} in an attribute"] = each.translate(_IN_HTML | _IN_ATTRIBUTES)
+    for name in ("JSON", "ASCII JSON"):  # a parameter may be JSON
+        found |= {f"{name} as {encoding}": each for encoding, each in _in_urls(in_json[name]).items()}
     return found
 
 
@@ -107,5 +113,7 @@ def _in_binary(data: bytes) -> dict[str, str]:
         for name, altchars in (("base64", None), ("URL base64", b"-_")):
             signs = b64encode(bytes(before) + data, altchars).decode()[first:end]
             found[f"{name} after {before}"] = signs
-            found[f"{name} after {before}, quoted"] = quote(signs, safe="")
+            quoted = quote(signs, safe="")
+            found[f"{name} after {before}, quoted"] = quoted
+            found[f"{name} after {before}, quoted twice"] = quote(quoted, safe="")
     return found

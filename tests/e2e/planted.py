@@ -32,7 +32,7 @@ COMMANDS = (
     ("config", "validate", "config.yml"),
 )
 COMMANDS_OF_A_CASE = 2  # chosen at random: there are hundreds of cases
-PART = 10  # characters of an encoded secret; so many are no accident, and a cut that leaves them is a leak
+PART = 10  # characters of an encoded secret that no other text has by accident
 
 
 def secret(seed: str, special: str = SPECIAL) -> str:

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import commands
 import pytest
-from mariadb import MariaDb
 from e2e.planted import IN_HEADERS, SPECIAL, assert_nowhere, encodings, everything, files_of, repeated, secret
+from mariadb import MariaDb
 from postgres import Place
 from standins.rest.server import Asked, Reply, RestStandIn, by_link, items
 
@@ -47,7 +47,7 @@ def test_no_output_about_a_database_has_the_password(pipeline: "Pipeline", kind:
 
 
 def outputs(pipeline: "Pipeline", hidden: str) -> str:
-    """Of a run and of the commands; a run that cannot begin is a mistake of the configuration."""
+    """The outputs of a run and of the commands. A run that cannot begin is a mistake of the configuration."""
     runner = random.Random(hidden).choice(RUNNERS)
     run = pipeline.run("--runner", runner, "--log-level", "DEBUG", "--result-json", "result.json", expect=None)
     assert run.returncode != 0
