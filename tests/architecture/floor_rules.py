@@ -72,8 +72,8 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
 OPEN_TO_GUESTS = (
     "source/* destination/* config/strict.py config/streams.py rows/frames.py rows/exact_json.py rows/kept_json.py "
     "rows/json_text.py rows/thrift.py "
-    "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/clock.py "
-    "common/errors/errors.py common/private_files.py "
+    "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/secret_forms.py "
+    "common/clock.py common/errors/errors.py common/private_files.py "
     "google/credentials.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
     "monitoring/monitor.py discovery/files.py"
 )

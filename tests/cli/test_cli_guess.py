@@ -122,12 +122,14 @@ def test_credentials_become_variables(api, bizon, monkeypatch, tmp_path):
 
 def test_two_credentials_of_one_name_are_two_variables(api, bizon):
     """The second took the place of the first, in the request too."""
-    api.admits = lambda asked: (asked.headers.get("x-key"), asked.params.get("x_key")) == ("secret-one", "secret-two")
+    api.admits = lambda asked: (
+        (asked.headers.get("api-key"), asked.params.get("api_key")) == ("secret-one", "secret-two")
+    )
     api.routes["/things"] = lambda asked: by_page(ALL, asked)
-    done = bizon("source", "guess", f"{api.url}/things?x_key=secret-two", "--header", "X-Key: secret-one")
+    done = bizon("source", "guess", f"{api.url}/things?api_key=secret-two", "--header", "Api-Key: secret-one")
     source = yaml.safe_load(done.stdout)["source"]
-    assert source["defaults"]["headers"] == {"X-Key": "BIZON_ENV_X_KEY"}
-    assert source["endpoints"]["things"]["params"] == {"x_key": "BIZON_ENV_X_KEY_2"}
+    assert source["defaults"]["headers"] == {"Api-Key": "BIZON_ENV_API_KEY"}
+    assert source["endpoints"]["things"]["params"] == {"api_key": "BIZON_ENV_API_KEY_2"}
 
 
 def test_the_secret_of_a_reference_is_in_no_error(api, bizon, monkeypatch):

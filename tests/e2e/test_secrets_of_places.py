@@ -195,8 +195,8 @@ GUESSED: dict[str, tuple[Callable[[str], list[str]], Callable[[str], str], str]]
     "reference": (lambda hidden: ["--auth", "bearer:BIZON_ENV_PLANTED"], lambda hidden: "", IN_HEADERS),
     "reference in a header": (lambda hidden: ["--header", "X-Any: BIZON_ENV_PLANTED"], lambda hidden: "", IN_HEADERS),
     "two of a name": (
-        lambda hidden: ["--header", f"X-Token: {hidden}"],
-        lambda hidden: "?x_token=another-11-secret",
+        lambda hidden: ["--header", f"Api-Token: {hidden}"],
+        lambda hidden: "?api_token=another-11-secret",
         IN_HEADERS,
     ),
 }

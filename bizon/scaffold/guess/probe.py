@@ -76,7 +76,7 @@ class Probe:
         }
         pipeline = {"name": "guess", "source": resolved(source, asked.secrets), "destination": {"name": "logger"}}
         loaded = load_config_dict(pipeline)
-        for secret in loaded.secrets:  # also those of references in the options
+        for secret in loaded.secrets:  # of references in the options, too
             learn(secret)
         found: RestSourceConfig = loaded.config.source  # type: ignore[assignment]  # of its name
         return found
