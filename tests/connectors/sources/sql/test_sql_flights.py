@@ -30,7 +30,7 @@ NUMBERS = (
     *("flight", "air_time", "distance", "hour", "minute"),
 )
 MOMENTS = ("time_hour", "updated_at")
-SUMS = ("distance", "air_time", "dep_delay", "fare")
+SUMS = ("distance", "air_time", "dep_delay", "CAST(fare AS DECIMAL(20, 2))")  # exact numbers are text in the output
 COLUMNS = ("id", *NUMBERS, *TEXTS, *MOMENTS)
 
 
