@@ -67,11 +67,12 @@ def message_in(answer: Any, depth: int = 0) -> str:
 
 
 def shown(text: str, request: PreparedRequest | None, limit: int = _LONGEST_MESSAGE) -> str:
-    """A text of the API on one line, masked, and shortened to ``limit`` characters."""
-    text = text[:_LOOKED_AT]
+    """A text of the API on one line, masked, and shortened to ``limit`` characters. Known secrets are masked first, as
+    a whole: without one of its parts, the rest of a secret would no longer be found."""
+    text = Scrubber()(text[:_LOOKED_AT])
     for value in sorted(_carried(request), key=len, reverse=True):
         text = text.replace(value, MASK)
-    line = " ".join(Scrubber()(text).split())
+    line = " ".join(text.split())
     line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
     return line if len(line) <= limit else f"{line[:limit]}..."
 

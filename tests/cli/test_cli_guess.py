@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -117,6 +118,28 @@ def test_credentials_become_variables(api, bizon, monkeypatch, tmp_path):
         monkeypatch.setenv(f"BIZON_ENV_{name}", value)
     (tmp_path / "found.yml").write_text(done.stdout)
     assert bizon("config", "validate", "found.yml").exit_code == 0
+
+
+def test_two_credentials_of_one_name_are_two_variables(api, bizon):
+    """The second took the place of the first, in the request too."""
+    api.admits = lambda asked: (
+        (asked.headers.get("api-key"), asked.params.get("api_key")) == ("secret-one", "secret-two")
+    )
+    api.routes["/things"] = lambda asked: by_page(ALL, asked)
+    done = bizon("source", "guess", f"{api.url}/things?api_key=secret-two", "--header", "Api-Key: secret-one")
+    source = yaml.safe_load(done.stdout)["source"]
+    assert source["defaults"]["headers"] == {"Api-Key": "BIZON_ENV_API_KEY"}
+    assert source["endpoints"]["things"]["params"] == {"api_key": "BIZON_ENV_API_KEY_2"}
+
+
+def test_the_secret_of_a_reference_is_in_no_error(api, bizon, monkeypatch):
+    secret = "s/cret-of-the-variable"
+    monkeypatch.setenv("BIZON_ENV_MY_TOKEN", secret)
+    api.before = lambda asked: Reply(
+        {"message": f"no {secret}, {quote(secret, safe='')}, {secret.encode().hex()}"}, 401
+    )
+    done = bizon("source", "guess", f"{api.url}/things", "--header", "X-Any: BIZON_ENV_MY_TOKEN")
+    assert done.stderr.count("**********") == 3
 
 
 def test_a_credential_may_be_given_as_a_reference(api, bizon, monkeypatch):

@@ -7,6 +7,7 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
+from e2e.planted import encodings, parts_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -229,3 +230,32 @@ def test_a_traceback_shows_lines_and_no_variables() -> None:
 def test_texts_under_the_names_of_credentials_are_found() -> None:
     config = {"token": "one", "params": [{"client_secret": "two", "n": 1}, "x"], "page_token": "no", "password": 5}
     assert list(named_secrets(config)) == ["one", "two"]
+
+
+SIGNS = st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters=";&#@")
+
+
+@given(
+    before=st.sampled_from(["", "Token ", "session=", "?sv=1&sig=", "postgresql://me:"]),
+    secret=st.text(SIGNS, min_size=12),
+)
+def test_no_part_of_a_secret_remains_in_any_encoding(before: str, secret: str) -> None:
+    """Also of the credentials in a header, in a signature and in a URL."""
+    given_as = f"{before}{secret}@host/x" if before.endswith(":") else f"{before}{secret}"
+    scrub = Scrubber([given_as])
+    for form in encodings(secret).values():
+        assert not parts_in(scrub(f"before {form} after"), secret)
+
+
+@pytest.mark.parametrize(
+    "text", ["correct horse", "a=b; c=d", "{not JSON", '{"private_key": "bad \\q escape"}', "://:@"]
+)
+def test_an_odd_secret_is_masked_as_a_whole(text: str) -> None:
+    assert Scrubber([text])(f"before {text} after") == f"before {MASK} after"
+
+
+def test_the_key_in_a_service_account_is_a_secret() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END PRIVATE KEY-----\n"
+    account = json.dumps({"client_email": "me@project", "private_key": key, "token_uri": "https://oauth2/token"})
+    shown = Scrubber([account])(f"me@project cannot sign with {key} at https://oauth2/token: MIIEvQIBADANBgkqhkiG")
+    assert shown == f"me@project cannot sign with {MASK} at https://oauth2/token: {MASK}"

@@ -1,126 +1,205 @@
-"""Random secrets in every key for credentials of ``rest``, ``sql`` and ``files``, with servers that fail and repeat
-what they were sent: no output, log or state has one, in any encoding."""
+"""Random secrets in every key for credentials of ``rest``, with servers that fail and repeat what they were sent and
+what they know: no output, log or state has one, in any encoding."""
 
 import html
 import json
+import os
 import random
-import string
-from base64 import b64encode
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
-import commands
 import pytest
+from e2e.planted import (
+    IN_COOKIES,
+    IN_HEADERS,
+    SPECIAL,
+    assert_nowhere,
+    encodings,
+    everything,
+    repeated,
+    secret,
+    shown_by,
+)
 from standins.rest.server import Asked, Reply, RestStandIn, by_url, items
 
 if TYPE_CHECKING:
-    from conftest import Pipeline
+    from e2e.conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=35)
-SPECIAL = "/+=%&?#@:;,~!*'()[]{}<>|^`\"\\ $é"
-IN_HEADERS = "/+=%&?#@:,~!*'()[]{}<>|^`$"  # what a header may hold on its own
+pytestmark = pytest.mark.matrix(share=70)
+IN_LINKS = ("plain", "JSON", "ASCII JSON", "hex", "upper hex")  # what a parameter may hold
+IN_PARAMS = "/+=%&?#@:;,~!*'()[]<>|^`\"\\ $é"  # without braces, which are doubled in a template
+VARIABLE = "BIZON_ENV_PLANTED"
 RUNNERS = ("thread", "process", "stream")
+Json = dict[str, Any]
+SIGNER = """
+from requests.auth import AuthBase
 
 
-def secret(seed: str, special: str = SPECIAL) -> str:
-    """A random text with signs that URLs, JSON, HTML and base64 write in another way."""
-    source = random.Random(seed)
-    signs = source.choices(string.ascii_letters + string.digits, k=14) + source.sample(special, 6)
-    source.shuffle(signs)
-    return f"Z{''.join(signs)}z"
+class Signed(AuthBase):
+    def __init__(self, secret):
+        self.secret = secret
+
+    def __call__(self, request):
+        if request.url.endswith("&mood=angry"):
+            raise ValueError(f"cannot sign with {self.secret!r}")
+        request.headers["X-Signature"] = self.secret.encode().hex()
+        return request
+"""
 
 
-def encodings(text: str) -> set[str]:
-    """The text as programs write it."""
-    data = text.encode()
-    quoted = {quote(text, safe=safe) for safe in ("", "/", "~*")} | {quote_plus(text), quote(text, safe="").lower()}
-    in_json = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
-    binary = {b64encode(data).decode().rstrip("="), b64encode(b"user:" + data).decode()[8:-4], data.hex()}
-    return {text, html.escape(text), quote(quote(text, safe=""), safe="")} | quoted | in_json | binary
+class Place(NamedTuple):
+    """A key for credentials. ``keys``: of the source, from the secret and the address of the API. ``special``: the
+    signs that it may have there. ``grants``: what the endpoint for tokens answers; None: it fails like the API."""
+
+    keys: Callable[[str, str], Json]
+    special: str = SPECIAL
+    grants: Callable[[str], Json] | None = None
 
 
-def everything(pipeline: "Pipeline", runner: str) -> str:
-    """The output of a failing run and of the commands about it, and the files that they leave."""
-    run = pipeline.run("--runner", runner, "--log-level", "DEBUG", "--result-json", "result.json", expect=None)
-    assert run.returncode not in (0, 2), run.stderr
-    texts = [run.stdout, run.stderr]
-    for arguments in (("status", "config.yml"), ("status", "config.yml", "--json"), ("check", "config.yml")):
-        done = pipeline_command(pipeline, *arguments)
-        texts.append(done)
-    for file in pipeline.folder.rglob("*"):
-        if file.is_file() and not file.name.startswith("config.yml"):
-            texts.append(file.read_bytes().decode("utf-8", "replace"))
-    return "\n".join(texts)
+def authentication(kind: str, **params: Any) -> Json:
+    return {"authentication": {"type": kind, "params": params}}
 
 
-def pipeline_command(pipeline: "Pipeline", *arguments: str) -> str:
-    done = commands.run([*commands.BIZON, *arguments], cwd=pipeline.folder, capture_output=True, text=True, timeout=60)
-    return done.stdout + done.stderr
+def token(kind: str = "api_key", **keys: Any) -> Callable[[str, str], Json]:
+    return lambda hidden, url: authentication(kind, token=hidden, **keys)
 
 
-def assert_nowhere(text: str, hidden: str) -> None:
-    found = {form for form in encodings(hidden) if form in text}
-    assert not found, (hidden, found, [text[max(0, text.index(f) - 150) : text.index(f) + 150] for f in found])
+def oauth(**params: Callable[[str], Any]) -> Callable[[str, str], Json]:
+    def keys(hidden: str, url: str) -> Json:
+        usual = {"client_id": "me", "client_secret": "Another-11-Secret", "grant_type": "client_credentials"}
+        given = {name: make(hidden) for name, make in params.items()}
+        return authentication("oauth", token_refresh_endpoint=f"{url}/token", **{**usual, **given})
 
-
-def token(kind: str = "api_key", **keys: Any) -> Callable[[str], dict[str, Any]]:
-    return lambda hidden: {"authentication": {"type": kind, "params": {"token": hidden, **keys}}}
+    return keys
 
 
 def in_a_template(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def endpoint(**keys: Any) -> dict[str, Any]:
+def endpoint(**keys: Any) -> Json:
     return {"endpoints": {"items": {"path": "/items", "records": "items", **keys}}}
 
 
-PLACES: dict[str, tuple[Callable[[str], dict[str, Any]], str]] = {
-    "bearer": (token("bearer"), IN_HEADERS),
-    "header": (token(auth_header="X-Key", auth_method=""), IN_HEADERS),
-    "query": (token(**{"in": "params", "name": "key"}), SPECIAL),
-    "cookie": (token(**{"in": "cookie", "name": "session"}), "/+=%&?#@:~!*'()[]{}<>|^`$"),
-    "path": (lambda hidden: {**token(**{"in": "path"})(hidden), **endpoint(path="/bot{token}/items")}, SPECIAL),
-    "basic": (
-        lambda hidden: {"authentication": {"type": "basic", "params": {"username": "u", "password": hidden}}},
-        SPECIAL,
+def variable(**keys: Any) -> Callable[[str, str], Json]:
+    return lambda hidden, url: {"variables": {"secret": hidden}, **endpoint(**keys)}
+
+
+def from_the_environment(**keys: Any) -> Callable[[str, str], Json]:
+    """Under keys that say nothing of a secret."""
+    return lambda hidden, url: endpoint(**keys)
+
+
+REFRESHED = {"refresh_token": lambda hidden: "First-22-Refresh", "grant_type": lambda hidden: "refresh_token"}
+PLACES: dict[str, Place] = {
+    "bearer": Place(token("bearer"), IN_HEADERS),
+    "header": Place(token(auth_header="X-Key", auth_method=""), IN_HEADERS),
+    "query": Place(token(**{"in": "params", "name": "key"})),
+    "cookie": Place(token(**{"in": "cookie", "name": "session"}), IN_COOKIES),
+    "path": Place(lambda hidden, url: {**token(**{"in": "path"})(hidden, url), **endpoint(path="/bot{token}/items")}),
+    "base address": Place(
+        lambda hidden, url: {**token(**{"in": "path"})(hidden, url), "base_url": f"{url}/bot{{token}}"}
     ),
-    "own header": (lambda hidden: endpoint(headers={"X-Api-Key": in_a_template(hidden)}), IN_HEADERS),
-    "own param": (lambda hidden: endpoint(params={"api_key": in_a_template(hidden)}), SPECIAL),
-    "body": (lambda hidden: endpoint(method="POST", json={"auth": {"password": hidden}}), SPECIAL),
-    "variable": (
-        lambda hidden: {"variables": {"secret": hidden}, **endpoint(params={"q": "{variables.secret}"})},
-        SPECIAL,
+    "basic": Place(lambda hidden, url: authentication("basic", username="u", password=hidden)),
+    "basic, own header": Place(
+        lambda hidden, url: authentication(
+            "basic", username="us", password=hidden, auth_header="X-User", auth_method=""
+        )
+    ),
+    "cookies": Place(lambda hidden, url: authentication("cookies", cookies={"session": hidden}), IN_COOKIES),
+    "header of cookies": Place(
+        lambda hidden, url: authentication("cookies", cookies={"a": "b"}, headers={"X-Csrf": hidden}), IN_HEADERS
+    ),
+    "own header": Place(lambda hidden, url: endpoint(headers={"X-Api-Key": in_a_template(hidden)}), IN_HEADERS),
+    "own header with a scheme": Place(
+        lambda hidden, url: endpoint(headers={"Authorization": f"Token {in_a_template(hidden)}"}), IN_HEADERS
+    ),
+    "usual header": Place(lambda hidden, url: {"defaults": {"headers": {"X-Any": in_a_template(hidden)}}}, IN_HEADERS),
+    "own param": Place(lambda hidden, url: endpoint(params={"api_key": in_a_template(hidden)})),
+    "usual param": Place(lambda hidden, url: {"defaults": {"params": {"access_key": in_a_template(hidden)}}}),
+    "body": Place(lambda hidden, url: endpoint(method="POST", json={"auth": {"password": hidden}})),
+    "list in a body": Place(lambda hidden, url: endpoint(method="POST", json={"keys": [{"api_key": [hidden]}]})),
+    "variable": Place(variable(params={"q": "{variables.secret}"})),
+    "variable in a header": Place(variable(headers={"X-Any": "Key {variables.secret}"}), IN_HEADERS),
+    "variable in a path": Place(variable(path="/of/{variables.secret}/items")),
+    "variable in a body": Place(variable(method="POST", json={"query": "{ a(of: {variables.secret}) }"})),
+    "environment, param": Place(from_the_environment(params={"q": VARIABLE}), IN_PARAMS),
+    "environment, path": Place(from_the_environment(path=f"/of/${{env://{VARIABLE}}}/items"), "+=&@:;,~!*'()"),
+    "client secret": Place(oauth(client_secret=str)),
+    "client secret, granted": Place(oauth(client_secret=str), grants=lambda hidden: {"access_token": "Access-33"}),
+    "refresh token": Place(oauth(**{**REFRESHED, "refresh_token": str})),
+    "body of a refresh": Place(oauth(refresh_request_body=lambda hidden: {"code": hidden})),
+    "access token": Place(oauth(), IN_HEADERS, lambda hidden: {"access_token": hidden, "expires_in": 3600}),
+    "rotated token": Place(
+        oauth(**REFRESHED), grants=lambda hidden: {"access_token": "Access-33", "refresh_token": hidden}
+    ),
+    "signing": Place(lambda hidden, url: {"signing": {"file": "signer.py", "params": {"secret": hidden}}}),
+    "angry signing": Place(
+        lambda hidden, url: {
+            "signing": {"file": "signer.py", "params": {"secret": hidden}},
+            **endpoint(params={"mood": "angry"}),
+        }
     ),
 }
 
 
-def said(asked: Asked) -> str:
-    """All that a server can repeat."""
-    return f"{asked.path} {quote(asked.path)} {asked.key} {asked.params} {asked.headers} {json.dumps(asked.params)}"
+class Failing:
+    """An API that knows a secret, and says it in all encodings."""
+
+    def __init__(self, api: RestStandIn, hidden: str) -> None:
+        self._api = api
+        self._hidden = hidden
+
+    def said(self, asked: Asked) -> str:
+        """All that a server can repeat."""
+        return f"{repeated(self._hidden)} {self.received(asked)}"
+
+    def received(self, asked: Asked) -> str:
+        return f"{asked.path} {quote(asked.path)} {asked.key} {asked.params} {asked.headers} {json.dumps(asked.params)}"
+
+    def refused(self, asked: Asked) -> Reply:
+        return Reply({"message": f"not allowed: {self.said(asked)}"}, 401)
+
+    def broken(self, asked: Asked) -> Reply:
+        return Reply({"error": self.said(asked), "sent": asked.params}, 500)
+
+    def bare(self, asked: Asked) -> Reply:
+        """Only the secret, so that no encoding of it is cut off."""
+        form = random.Random(self._hidden).choice(sorted(encodings(self._hidden).values()))
+        return Reply({"error_description": f"<{form}>"}, 403)
+
+    def html(self, asked: Asked) -> Reply:
+        return Reply(f"<p>{html.escape(self.received(asked))}</p>{self.said(asked)}".encode())
+
+    def no_list(self, asked: Asked) -> Reply:
+        return Reply({"items": self.said(asked), self.said(asked): 1})
+
+    def no_id(self, asked: Asked) -> Reply:
+        return Reply({"items": [{"echo": self.said(asked), "sent": asked.params}]})
+
+    def moved(self, asked: Asked) -> Reply:
+        place = f"{quote(asked.path)}?{asked.key}&{quote(self._hidden)}"
+        return Reply({}, 302, {"Location": f"http://127.0.0.1:1{place}"})
+
+    def second_page(self, asked: Asked) -> Reply:
+        if "from" in asked.params:
+            return Reply({"message": self.said(asked)}, 400)
+        names = [name for name in encodings(self._hidden) if name in IN_LINKS or name.startswith("base64")]
+        form = encodings(self._hidden)[random.Random(self._hidden).choice(names)]
+        params = {**texts_of(asked.params), "echo": f"<{self._hidden}>", "form": form}
+        return Reply(by_url(items(9), asked._replace(params=params), self._api.url))
+
+
+FAILURES = ("refused", "broken", "bare", "html", "no_list", "no_id", "moved", "second_page")
 
 
 def texts_of(value: Any, name: str = "") -> dict[str, str]:
     """The parameters that a link can repeat, those deep in a body included."""
     if isinstance(value, str):
         return {name: value}
-    return {key: text for name, item in value.items() for key, text in texts_of(item, name).items()}
-
-
-FAILURES: dict[str, Callable[[Asked, RestStandIn], Reply]] = {
-    "refused": lambda asked, api: Reply({"message": f"not allowed: {said(asked)}"}, 401),
-    "broken": lambda asked, api: Reply({"error": said(asked), "sent": asked.params}, 500),
-    "HTML": lambda asked, api: Reply(f"<p>{html.escape(said(asked))}</p>{said(asked)}".encode()),
-    "no list": lambda asked, api: Reply({"items": said(asked)}),
-    "no id": lambda asked, api: Reply({"items": [{"echo": said(asked), "sent": asked.params}]}),
-    "moved": lambda asked, api: Reply({}, 302, {"Location": f"http://127.0.0.1:1{quote(asked.path)}?{asked.key}"}),
-    "second page": lambda asked, api: (
-        Reply({"message": said(asked)}, 400)
-        if "from" in asked.params
-        else Reply(by_url(items(9), asked._replace(params=texts_of(asked.params)), api.url))
-    ),
-}
+    pairs = value.items() if isinstance(value, dict) else ((name, item) for item in value)
+    return {key: text for each, item in pairs for key, text in texts_of(item, each).items()}
 
 
 @pytest.fixture
@@ -129,72 +208,105 @@ def api() -> Iterator[RestStandIn]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``planted`` set a variable."""
+    monkeypatch.setenv(VARIABLE, "")
+
+
+def planted(pipeline: "Pipeline", api: RestStandIn, place: str, hidden: str, **keys: Any) -> "Pipeline":
+    """The pipeline, with the secret in its place."""
+    source = {"base_url": api.url, **endpoint(), **PLACES[place].keys(hidden, api.url)}
+    source["endpoints"]["items"] |= keys
+    (pipeline.folder / "signer.py").write_text(SIGNER)
+    os.environ[VARIABLE] = hidden
+    http = {"retries": {"total": 1, "backoff_factor": 0}}
+    return pipeline.source(source_file_path=None, name="rest", stream="items", http=http, **source)
+
+
+def answers_of(api: RestStandIn, place: str, hidden: str, answer: Callable[[Asked], Reply]) -> None:
+    """Let the API give this answer, and the endpoint for tokens what it grants."""
+    grants = PLACES[place].grants
+
+    def before(asked: Asked) -> Reply:
+        return Reply(grants(hidden)) if grants is not None and asked.path == "/token" else answer(asked)
+
+    api.before = before
+
+
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("place", PLACES)
 def test_no_output_of_a_failing_api_has_the_secret(
     pipeline: "Pipeline", api: RestStandIn, place: str, failure: str
 ) -> None:
-    keys, special = PLACES[place]
-    hidden = secret(f"{place} {failure}", special)
-    pages = {"pages": {"type": "next_url", "next": "next"}} if failure == "second page" else {}
-    source = {**endpoint(), **keys(hidden)}
-    source["endpoints"]["items"] |= pages
-    api.before = lambda asked: FAILURES[failure](asked, api)
-    http = {"retries": {"total": 1, "backoff_factor": 0}}
-    pipeline.source(source_file_path=None, name="rest", stream="items", base_url=api.url, http=http, **source)
-    assert_nowhere(everything(pipeline, random.Random(hidden).choice(RUNNERS)), hidden)
+    hidden = secret(f"{place} {failure}", PLACES[place].special)
+    answers_of(api, place, hidden, getattr(Failing(api, hidden), failure))
+    pages = {"pages": {"type": "next_url", "next": "next"}} if failure == "second_page" else {}
+    planted(pipeline, api, place, hidden, **pages)
+    runner = random.Random(hidden).choice(RUNNERS)
+    assert_nowhere(everything(pipeline, runner, "signer"), hidden)
+
+
+@pytest.mark.parametrize("failure", ["whole", *FAILURES])
+@pytest.mark.parametrize("place", PLACES)
+def test_no_verdict_and_no_recording_has_the_secret(
+    pipeline: "Pipeline", api: RestStandIn, place: str, failure: str
+) -> None:
+    hidden = secret(f"recorded {place} {failure}", PLACES[place].special)
+    answer = whole if failure == "whole" else getattr(Failing(api, hidden), failure)
+    answers_of(api, place, hidden, answer)
+    planted(pipeline, api, place, hidden, pages={"type": "page", "param": "page"})
+    shown = shown_by(pipeline, "source", "test", "config.yml", "--record", "kept")
+    kept = [file.read_text() for file in (pipeline.folder / "kept").glob("*") if file.is_file()]
+    assert_nowhere("\n".join([shown, *kept]), hidden)
+    if kept:
+        assert_nowhere(shown_by(pipeline, "source", "test", "config.yml", "--replay", "kept", "--json"), hidden)
+
+
+def whole(asked: Asked) -> Reply:
+    """A list of one page."""
+    return Reply({"items": items(3) if asked.params.get("page") in ("1", None) else []})
 
 
 @pytest.mark.parametrize(("group", "name"), [("headers", "X-Any"), ("params", "api_key")])
 def test_a_mistake_in_a_secret_text_is_named_and_not_shown(pipeline: "Pipeline", group: str, name: str) -> None:
     source = endpoint(**{group: {name: "Open-{-Brace-11"}})
     pipeline.source(source_file_path=None, name="rest", stream="items", base_url="http://127.0.0.1:1", **source)
-    shown = pipeline_command(pipeline, *commands_of(pipeline)[-1])
+    shown = shown_by(pipeline, "config", "validate", "config.yml")
     assert "a brace without its partner" in shown
     assert "Brace-11" not in shown
 
 
-URLS = {
-    "refused": "postgresql://nobody:{}@127.0.0.1:5432/none",
-    "unreachable": "postgresql://nobody:{}@127.0.0.1:1/none",
-    "option": "postgresql://nobody@127.0.0.1:1/none?sslpassword={}",
-    "mariadb": "mariadb://nobody:{}@127.0.0.1:3306/none",
-    "unknown": "nosuch://nobody:{}@127.0.0.1/none",
-}
+@pytest.mark.parametrize("place", PLACES)
+def test_a_mistake_next_to_a_secret_does_not_show_it(pipeline: "Pipeline", api: RestStandIn, place: str) -> None:
+    hidden = secret(f"mistake {place}", PLACES[place].special)
+    planted(pipeline, api, place, hidden, pages={"type": "page", "param": ["page"]}, no_such_key=1)
+    commands = (("config", "validate"), ("check",), ("run",), ("preview",), ("stream", "list"))
+    shown = "\n".join(shown_by(pipeline, *command, "config.yml") for command in commands)
+    assert "no_such_key" in shown
+    assert_nowhere(shown, hidden)
 
 
-@pytest.mark.parametrize("kind", URLS)
-def test_no_output_about_a_database_has_the_password(pipeline: "Pipeline", kind: str) -> None:
-    hidden = secret(f"sql {kind}")
-    pipeline.source(source_file_path=None, name="sql", stream="t", url=URLS[kind].format(quote(hidden, safe="")))
-    text = "\n".join(pipeline_command(pipeline, *words) for words in commands_of(pipeline))
-    assert_nowhere(text, hidden)
+def rejecting(hidden: str, asked: Asked) -> Reply:
+    """Records with a time, or an id, that is the secret."""
+    forms = sorted(encodings(hidden).values())
+    return Reply({"items": [{"id": number, "updated_at": form} for number, form in enumerate(forms)]})
 
 
-def commands_of(pipeline: "Pipeline") -> list[tuple[str, ...]]:
-    _ = pipeline.command  # writes the configuration
-    return [("check", "config.yml"), ("stream", "list", "config.yml"), ("config", "validate", "config.yml")]
-
-
-STORES = {
-    "s3 key": ("s3://bucket/a.jsonl", "secret_access_key", {"access_key_id": "AKIA", "region": "eu-west-1"}),
-    "s3 session": (
-        "s3://bucket/a.jsonl",
-        "session_token",
-        {"access_key_id": "AKIA", "secret_access_key": "Other-11-Secret", "region": "eu-west-1"},
-    ),
-    "azure key": ("az://container/a.jsonl", "account_key", {"account_name": "account"}),
-    "azure sas": ("az://container/a.jsonl", "sas_token", {"account_name": "account"}),
-    "gcs key": ("gs://bucket/a.jsonl", "service_account_key", {}),
-}
-
-
-@pytest.mark.parametrize("kind", STORES)
-def test_no_output_about_an_object_store_has_the_key(pipeline: "Pipeline", api: RestStandIn, kind: str) -> None:
-    path, key, others = STORES[kind]
-    hidden = secret(f"files {kind}", IN_HEADERS)
-    api.before = lambda asked: Reply({"message": said(asked)}, 403)
-    storage = {"endpoint": api.url, key: hidden, **others}
-    pipeline.source(source_file_path=None, name="files", stream="t", path=path, storage=storage)
-    text = "\n".join(pipeline_command(pipeline, *words) for words in commands_of(pipeline))
-    assert_nowhere(text, hidden)
+@pytest.mark.parametrize("on_error", ["fail", "skip", "dead_letter"])
+@pytest.mark.parametrize("place", PLACES)
+def test_no_reason_of_a_rejected_record_has_the_secret(
+    pipeline: "Pipeline", api: RestStandIn, place: str, on_error: str
+) -> None:
+    """The record itself is data, and stays as it came."""
+    hidden = secret(f"rejected {place} {on_error}", PLACES[place].special)
+    answers_of(api, place, hidden, lambda asked: rejecting(hidden, asked))
+    planted(pipeline, api, place, hidden, timestamp="updated_at").set("on_error", on_error)
+    runner = random.Random(hidden).choice(RUNNERS)
+    run = pipeline.run("--runner", runner, "--log-level", "DEBUG", "--result-json", "result.json", expect=None)
+    shown = shown_by(pipeline, "status", "config.yml", "--json") + shown_by(pipeline, "preview", "config.yml")
+    state = b"".join(file.read_bytes() for file in pipeline.folder.glob("state.sqlite3*")).decode("utf-8", "replace")
+    result = (pipeline.folder / "result.json").read_text()
+    letters = [json.loads(line) for file in pipeline.folder.glob("*dead*") for line in file.read_text().splitlines()]
+    reasons = [str(letter.get("reason")) for letter in letters]
+    assert_nowhere("\n".join([run.stdout, run.stderr, shown, state, result, *reasons]), hidden)

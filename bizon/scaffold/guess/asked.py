@@ -106,7 +106,11 @@ def _reference(name: str, value: str, secrets: dict[str, str]) -> str:
     """A reference to a variable in place of a secret; a value that is a reference stays."""
     if _REFERENCE.fullmatch(value):
         return value
-    variable = "BIZON_ENV_" + re.sub(r"\W+", "_", name).strip("_").upper()
+    plain = variable = "BIZON_ENV_" + re.sub(r"\W+", "_", name).strip("_").upper()
+    number = 1
+    while secrets.get(variable, value) != value:  # a header and a parameter of one name
+        number += 1
+        variable = f"{plain}_{number}"
     secrets[variable] = learn(value)
     return variable
 

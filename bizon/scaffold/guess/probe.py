@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from bizon.common.errors.errors import BizonError, SourceFetchError
+from bizon.common.secret import learn
 from bizon.connectors.sources.rest.src.source import RestSource
 from bizon.engine.engine import load_config_dict
 from bizon.scaffold.guess.asked import resolved
@@ -74,7 +75,10 @@ class Probe:
             "endpoints": {asked.stream: full},
         }
         pipeline = {"name": "guess", "source": resolved(source, asked.secrets), "destination": {"name": "logger"}}
-        found: RestSourceConfig = load_config_dict(pipeline).config.source  # type: ignore[assignment]  # of its name
+        loaded = load_config_dict(pipeline)
+        for secret in loaded.secrets:  # of references in the options, too
+            learn(secret)
+        found: RestSourceConfig = loaded.config.source  # type: ignore[assignment]  # of its name
         return found
 
     def _source(self, endpoint: dict[str, Any]) -> RestSource:

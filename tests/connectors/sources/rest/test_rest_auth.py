@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from standins.rest.server import TOKEN, Reply, by_page, by_url, items
 
 from bizon.common.errors.errors import ConfigError
-from bizon.common.secret import Secret
+from bizon.common.secret import MASK, Secret
 
 PAGES = {"pages": {"type": "page", "param": "page"}}
 
@@ -84,6 +84,23 @@ def test_a_token_in_a_base_address(api):
     source = {**block(api, {}, **api_key(**{"in": "path"})), "base_url": f"{api.url}/bot{{token}}"}
     assert ids(source) == ["1"]
     assert api.served[0].path == f"/bot{TOKEN}/items"
+
+
+def test_a_token_in_a_base_address_is_percent_encoded(api):
+    """With its signs as they were, it was another address, and in an encoding that no output masked."""
+    api.routes["/bot*"] = lambda asked: {"items": items(1)}
+    keys = {"authentication": {"type": "api_key", "params": {"token": "a/b?c#d:e", "in": "path"}}}
+    source = {**block(api, {}, **keys), "base_url": f"{api.url}/bot{{token}}"}
+    assert ids(source) == ["1"]
+    assert api.served[0].path == "/bota%2Fb%3Fc%23d%3Ae/items"
+
+
+@pytest.mark.parametrize("place", ["headers", "params"])
+def test_a_secret_with_braces_is_masked_as_it_is_sent(api, place):
+    """The configuration doubles its braces."""
+    api.routes["/items"] = lambda asked: Reply({"message": "no key k{1}-of-the-api, nor k%7B1%7D-of-the-api"}, 401)
+    with closing(opened(block(api, {place: {"api_key": "k{{1}}-of-the-api"}}))) as source:
+        assert source.check_connection()[1].count(MASK) == 2
 
 
 def test_client_credentials_are_exchanged_for_a_token(api, httpserver: HTTPServer):

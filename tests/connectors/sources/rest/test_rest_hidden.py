@@ -12,7 +12,7 @@ from standins.rest.server import by_cursor, by_url, items
 
 from bizon.common.errors.errors import SourceError
 from bizon.common.secret import Secret, learn, registry
-from bizon.common.secret_forms import forms_of
+from bizon.common.secret_forms import encodings, forms_of
 from bizon.connectors.sources.rest.src.hidden import Hidden
 
 SECRET = "Pa+ss/w:rd 11%é"
@@ -108,6 +108,31 @@ def test_an_access_token_that_a_link_repeats_is_left_out(api):
     pages = pages_of(block(api, {"pages": {"type": "next_url", "next": "next"}}))
     assert token not in in_checkpoints(pages)
     assert {tuple(asked.params) for asked in api.served[1:]} == {("of", "from")}
+
+
+@pytest.mark.parametrize("encoding", encodings("x"))
+def test_a_link_with_the_credentials_of_a_header(api, encoding):
+    """The key of the configuration has a word before them, and its braces are doubled."""
+    secret = 'Pa+ss/w:rd{11}"%é'
+    form = encodings(secret)[encoding]
+    serve_links(api, f"k={quote(f'<{form}>', safe='')}")
+    header = f"Token {secret.replace('{', '{{').replace('}', '}}')}"
+    pages = pages_of(block(api, {"headers": {"Authorization": header}, "pages": {"type": "next_url", "next": "next"}}))
+    assert "wc3Mvdz" not in in_checkpoints(pages)
+    assert not [each for each in (secret, quote(secret), secret.encode().hex()) if each in in_checkpoints(pages)]
+    assert {asked.params.get("k", f"<{form}>") for asked in api.served} == {f"<{form}>"}
+
+
+@pytest.mark.parametrize("replaced", ["of-a-variable-33", "a-longer-one-of-the-next-week"])
+def test_the_value_of_a_variable_in_the_middle_of_a_text(api, replaced):
+    api.routes["/of/*"] = lambda asked: by_url(items(5), asked, api.url)
+    endpoint = {"path": "/of/of-a-variable-33/items", "pages": {"type": "next_url", "next": "next"}}
+    with registry.known_while(["of-a-variable-33"]):
+        first = opened(block(api, endpoint)).get().next_pagination
+    assert "of-a-variable-33" not in json.dumps(first)
+    with registry.known_while([replaced]):
+        opened(block(api, {**endpoint, "path": f"/of/{replaced}/items"})).get(first)
+    assert api.served[-1].path == f"/of/{replaced}/items"
 
 
 def test_a_link_without_a_secret_is_kept_as_it_came(api):

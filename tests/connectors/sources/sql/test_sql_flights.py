@@ -30,6 +30,7 @@ NUMBERS = (
     *("flight", "air_time", "distance", "hour", "minute"),
 )
 MOMENTS = ("time_hour", "updated_at")
+SUMS = ("distance", "air_time", "dep_delay", "CAST(fare AS DECIMAL(20, 2))")  # exact numbers are text in the output
 COLUMNS = ("id", *NUMBERS, *TEXTS, *MOMENTS)
 
 
@@ -109,11 +110,12 @@ def in_mariadb(mariadb: MariaDb) -> Origin:
 
 
 def checksum(moment: str, text: str, joined: str, rows: str) -> str:
-    """The statement that counts the rows and makes a checksum of all of their values."""
+    """The statement that counts the rows, adds up some columns and makes a checksum of all values."""
     values = [text.format(moment.format(name)) for name in MOMENTS]
     values += [text.format(name) for name in ("id", *NUMBERS, *TEXTS, "fare")]
     row = "concat_ws('|', " + ", ".join(f"coalesce({value}, '~')" for value in values) + ")"
-    return f"SELECT count(*), md5({joined.format(row=row)}) FROM {rows}"
+    sums = ", ".join(text.format(f"sum({name})") for name in SUMS)
+    return f"SELECT count(*), {sums}, md5({joined.format(row=row)}) FROM {rows}"
 
 
 def checksum_of(origin: Origin) -> tuple[Any, ...]:
@@ -160,11 +162,16 @@ def changes(cursor: Any, number: int, turn: int) -> None:
     cursor.execute(new, (ROWS + 1 + 1_000 * turn + number,))
 
 
-def into_duckdb(pipeline: Pipeline) -> str:
+def into_duckdb(pipeline: Pipeline, **keys: Any) -> str:
     """Let the pipeline write a table; returns its rows, for a statement."""
-    keys = {"database": "flights.duckdb", "destination_id": "flights", "write_mode": "merge", "primary_key": ["id"]}
-    pipeline.config["destination"] = {"name": "duckdb", "config": keys}
+    keys = keys or {"write_mode": "merge", "primary_key": ["id"]}
+    table = {"database": "flights.duckdb", "destination_id": "flights", **keys}
+    pipeline.config["destination"] = {"name": "duckdb", "config": table}
     return "flights"
+
+
+def replaced_in_duckdb(pipeline: Pipeline) -> str:
+    return into_duckdb(pipeline, write_mode="append")
 
 
 def into_parquet(pipeline: Pipeline) -> str:
@@ -172,6 +179,11 @@ def into_parquet(pipeline: Pipeline) -> str:
     pipeline.destination(format="parquet", unnest=True)
     newest = "QUALIFY row_number() OVER (PARTITION BY id ORDER BY updated_at DESC) = 1"
     return f"(SELECT * FROM read_parquet('{pipeline.folder / 'out.parquet'}') {newest})"
+
+
+def replaced_in_parquet(pipeline: Pipeline) -> str:
+    pipeline.destination(format="parquet", unnest=True)
+    return f"read_parquet('{pipeline.folder / 'out.parquet'}')"
 
 
 @pytest.fixture
@@ -204,6 +216,29 @@ def test_flights_that_change_meanwhile_are_the_same_on_both_sides(
     expected = checksum_of(origin)
     assert expected[0] == ROWS + 1 + one.commits + other.commits
     assert checksum_in_duckdb(pipeline, rows) == expected
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.matrix(share=4)
+@pytest.mark.parametrize("into", [replaced_in_duckdb, replaced_in_parquet])
+@pytest.mark.parametrize("where", ["in_postgres", "in_mariadb"])
+def test_all_flights_are_the_same_on_both_sides_after_each_full_refresh(
+    pipeline: Pipeline, request: pytest.FixtureRequest, where: str, into: Callable[[Pipeline], str]
+) -> None:
+    origin: Origin = request.getfixturevalue(where)
+    rows = into(pipeline)
+    pipeline.config["source"] = {"name": "sql", "stream": "flights", "url": origin.url}
+    pipeline.run(timeout=600)
+    first = checksum_of(origin)
+    assert first[0] == ROWS
+    assert checksum_in_duckdb(pipeline, rows) == first
+    with closing(origin.connect()) as connection, connection.cursor() as cursor:
+        changes(cursor, 1, 1)
+        cursor.execute("DELETE FROM flights WHERE id % 7 = 3")
+    pipeline.run(timeout=600)
+    second = checksum_of(origin)
+    assert second[0] < ROWS
+    assert checksum_in_duckdb(pipeline, rows) == second
 
 
 def checksum_in_duckdb(pipeline: Pipeline, rows: str) -> tuple[Any, ...]:

@@ -160,5 +160,6 @@ def _in_words(place: str) -> Iterator[None]:
 
 
 def _brief(error: Exception) -> str:
-    """The text of an error without its details for developers, on one line."""
-    return without_queries(" ".join(str(error).partition("Debug source:")[0].split()))[:500]
+    """The text of an error without its details for developers, on one line. It is shortened where it is shown: who cuts
+    a text before its secrets are masked leaves a part of them."""
+    return without_queries(" ".join(str(error).partition("Debug source:")[0].split()))

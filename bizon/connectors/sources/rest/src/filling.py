@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bizon.common.secret import Secret
-from bizon.connectors.sources.rest.src.template import IN_BODY, PIECE, as_text, names_in, names_in_body
+from bizon.common.secret import Secret, learn, placed_texts
+from bizon.connectors.sources.rest.src.template import IN_BODY, PIECE, as_text, literals_in, names_in, names_in_body
 
 if TYPE_CHECKING:
     import re
@@ -55,6 +55,15 @@ def filled_texts(value: Any, names: Mapping[str, Any]) -> Any:
         return Secret(done) if is_secret else done
 
     return _with_texts(value, replacement)
+
+
+def learn_as_sent(value: Any) -> None:
+    """Mask the secret texts of a JSON value as requests have them, with braces that the configuration doubles."""
+    for _, text in placed_texts(value):
+        if isinstance(text, Secret):
+            for literal in literals_in(text):
+                if "{" in literal or "}" in literal:
+                    learn(literal)
 
 
 def _with_texts(value: Any, replacement: Callable[[str], Any]) -> Any:

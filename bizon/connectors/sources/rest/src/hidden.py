@@ -4,30 +4,30 @@ checkpoint has the key of the configuration in its place, and the request gets t
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from bizon.common.errors.errors import SourceError
 from bizon.common.secret import Secret, is_maskable, placed_texts, registry
-
-_ESCAPE = re.compile(r"%[0-9A-F]{2}")
-
-
-def _lowered(text: str) -> str:
-    return _ESCAPE.sub(lambda escape: escape.group().lower(), text)
+from bizon.common.secret_forms import credentials_in, encodings
 
 
-_ENCODINGS: dict[str, Callable[[str], str]] = {
-    "plain": str,
-    "url": lambda text: quote(text, safe=""),
-    "path": quote,
-    "form": quote_plus,
-    "script": lambda text: quote(text, safe="!'()*~"),
-    "lower url": lambda text: _lowered(quote(text, safe="")),
-    "lower path": lambda text: _lowered(quote(text)),
-    "lower form": lambda text: _lowered(quote_plus(text)),
-    "url twice": lambda text: quote(quote(text, safe=""), safe=""),
+def _as_sent(text: str) -> str:
+    return text.replace("{{", "{").replace("}}", "}")
+
+
+def _credentials(text: str) -> str:
+    return next(iter(credentials_in(text)), text)
+
+
+_READINGS: dict[str, Callable[[str], str]] = {
+    "": str,
+    "sent ": _as_sent,
+    "credentials ": _credentials,
+    "sent credentials ": lambda text: _credentials(_as_sent(text)),
 }
-"""How a text may repeat a secret. The names stand in checkpoints."""
+"""The secret in a text: all of it, perhaps with braces that the text doubles, or the part after ``Bearer``. Checkpoints
+have these names, before the names of encodings."""
+_LONGEST_FIRST = sorted(_READINGS, key=len, reverse=True)
+_PART = re.compile(r"part (\d+) (\d+) ")
 
 
 class Hidden:
@@ -40,9 +40,11 @@ class Hidden:
         self._forms: dict[str, tuple[str, str]] = {}
         for key, text in placed_texts(config):
             self._texts[key] = plain = str.__str__(text)
-            if is_maskable(plain) and (isinstance(text, Secret) or plain in known):
-                for encoding, encoded in _ENCODINGS.items():
-                    self._forms.setdefault(encoded(plain), (key, encoding))
+            readings = [*_READINGS] if isinstance(text, Secret) or plain in known else []
+            readings += [_part_of(plain, value) for value in known if value in plain and value != plain]
+            for reading in readings:
+                for encoding, form in _forms(_read(plain, reading)).items():
+                    self._forms.setdefault(form, (key, f"{reading}{encoding}"))
         longest_first = sorted(self._forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
@@ -69,4 +71,22 @@ class Hidden:
                 f"the checkpoint continues at a page whose name holds the secret at source.{key}, which the "
                 "configuration no longer has; put it back, or start over with --fresh"
             )
-        return _ENCODINGS[encoding](self._texts[key])
+        part = _PART.match(encoding)
+        reading = part[0] if part else next(each for each in _LONGEST_FIRST if encoding.startswith(each))
+        return encodings(_read(self._texts[key], reading))[encoding.removeprefix(reading)]
+
+
+def _forms(text: str) -> dict[str, str]:
+    """The forms in which an API may repeat a text, by their names in checkpoints."""
+    return {name: form for name, form in encodings(text).items() if is_maskable(form)} if is_maskable(text) else {}
+
+
+def _part_of(text: str, value: str) -> str:
+    """The reading that finds the value of a variable in the middle of a text, also after it has become another one."""
+    start = text.index(value)
+    return f"part {start} {len(text) - start - len(value)} "
+
+
+def _read(text: str, reading: str) -> str:
+    part = _PART.match(reading)
+    return text[int(part[1]) : len(text) - int(part[2])] if part else _READINGS[reading](text)

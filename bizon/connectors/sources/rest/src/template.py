@@ -48,6 +48,19 @@ def checked_body(value: Any) -> Any:
     return value
 
 
+def literals_in(text: str) -> Iterator[str]:
+    """The parts of a text between its names, as a request has them: with ``{{`` and ``}}`` as braces."""
+    literal, end = "", 0
+    for piece in PIECE.finditer(text):
+        literal, end = literal + text[end : piece.start()], piece.end()
+        if piece[1] is None:
+            literal += piece[0][0]
+        else:
+            yield literal
+            literal = ""
+    yield literal + text[end:]
+
+
 def names_in(value: Any) -> Iterator[str]:
     """The names in the braces of a text, or of all texts of a JSON value."""
     for text in _texts(value):

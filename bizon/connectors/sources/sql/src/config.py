@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator
 
-from bizon.common.secret import SecretText
+from bizon.common.secret import SecretText, registry
 from bizon.config.strict import MOST_SECONDS
 from bizon.source.config import SourceConfig, SourceSyncModes
 
@@ -50,7 +50,12 @@ class SqlSourceConfig(SourceConfig):
         description="Columns that together identify a record, none of them null; default the table's own primary key. "
         "Pages are ordered by them. Without a key the stream is read by one cursor, and cannot be resumed.",
     )
-    page_size: int = Field(default=10_000, ge=1, le=1_000_000, description="Records per page.")
+    page_size: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Records per page. Two pages may be in memory, as text and as JSON: the default bounds that.",
+    )
     partitions: int = Field(
         default=8,
         ge=1,
@@ -89,6 +94,12 @@ class SqlSourceConfig(SourceConfig):
     def scheme(self) -> str:
         """The kind of database, as the address begins: ``postgresql`` of ``postgresql+psycopg://``."""
         return self.url.partition(":")[0].partition("+")[0].lower()
+
+    @property
+    def states_a_secret(self) -> bool:
+        """Whether a statement of the configuration holds a value that must not be shown."""
+        texts = [*self.queries.values(), self.where or ""]
+        return any(value in text for value in registry.values() for text in texts)
 
     @property
     def overlap(self) -> float:

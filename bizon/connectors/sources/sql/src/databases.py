@@ -6,7 +6,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bizon.common.errors.errors import ConfigError, MissingDependencyError
-from bizon.common.secret import learn
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -44,8 +43,6 @@ def database_of(config: "SqlSourceConfig") -> Database:
     """The database of a configuration; nothing is contacted. Raises ConfigError for an address that cannot be right,
     MissingDependencyError when its driver is not installed."""
     url = _url(config)
-    if url.password:
-        learn(url.password)
     if config.extra is None:
         return Database(_flavour(config), url)
     try:
@@ -88,6 +85,9 @@ def _url(config: "SqlSourceConfig") -> URL:
             "characters of user and password percent-encoded (@ is %40, / is %2F)",
             key=_KEY,
         ) from None
+    rest = config.url.partition("://")[2].partition("@")[2]
+    if url.password is not None and "@" in rest.partition("?")[0]:  # the rest of the password would be in errors
+        raise ConfigError("source.url has more than one @: in user, password and names, @ is %40", key=_KEY)
     ours = _DRIVERS.get(config.scheme)
     if ours is None:
         return url

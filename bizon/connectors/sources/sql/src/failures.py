@@ -1,5 +1,6 @@
 """Errors of a database, as the errors of a source: on one line, without statement and values; and their retries."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from bizon.connectors.sources.sql.src.flavour import Flavour
 
+_EXCERPT = re.compile(r"\s*\bLINE \d+:|, near '| near '")
+"""The beginning of the part of a statement that a database shows. It cuts it anywhere: a secret without its end would
+no longer be known."""
 Result = TypeVar("Result")
 _FIRST, _LONGEST, _TRIES = 1, 15, 6  # seconds, seconds, attempts: half a minute in all
 
@@ -41,6 +45,8 @@ def explained(flavour: "Flavour", error: DBAPIError) -> SourceFetchError:
     code, *rest = cause.args or ("",)
     text = f"{rest[0]} ({code})" if rest and isinstance(code, int) else str(cause)
     found = flavour.failure(cause)
+    if flavour.config.states_a_secret:
+        text = _EXCERPT.split(text, maxsplit=1)[0]
     said = " ".join(text.split()) or type(cause).__name__
     failed = SourceFetchError(f"the database says: {said}{'; ' + found.hint if found.hint else ''}")
     failed.retryable = found.passes or error.connection_invalidated
