@@ -72,20 +72,9 @@ DOORS = (  # files, and whose functions in them may import; "" = everybody's
 OPEN_TO_GUESTS = (
     "source/* destination/* config/strict.py config/streams.py rows/frames.py rows/exact_json.py rows/kept_json.py "
     "rows/json_text.py rows/thrift.py "
-<<<<<<< HEAD
-    "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/clock.py "
-    "common/errors/errors.py common/private_files.py "
-<<<<<<< HEAD
-    "google/credentials.py common/processes.py common/waiting.py common/bounded_calls.py common/safe_log.py "
-    "engine/backend/backend.py "
-=======
-    "google/*.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
->>>>>>> join19
-=======
     "common/models.py common/sync.py common/secret.py common/secret_shapes.py common/secret_forms.py "
-    "common/clock.py common/errors/errors.py common/private_files.py "
-    "google/credentials.py common/processes.py common/waiting.py common/safe_log.py engine/backend/backend.py "
->>>>>>> fin18
+    "common/clock.py common/errors/errors.py common/private_files.py google/*.py common/processes.py "
+    "common/waiting.py common/bounded_calls.py common/safe_log.py engine/backend/backend.py "
     "monitoring/monitor.py discovery/files.py"
 )
 LIGHT = {"pydantic", "pydantic_core", *sys.stdlib_module_names}
