@@ -12,7 +12,7 @@ from bizon.connectors.sources.kafka.src.client import REQUEST_TIMEOUT, Partition
 from bizon.connectors.sources.kafka.src.client_errors import error_of
 
 Commits = BoundedCalls[list[TopicPartition]]
-"""The commits of one consumer."""
+"""The commits of one consumer, outside of its callbacks: a callback keeps the consumer for its own thread."""
 NO_OFFSET = -1
 """The committed offset of a group that has none."""
 _EARLIEST, _LATEST = -2, -1  # ListOffsets of Kafka takes these instead of a timestamp
@@ -39,13 +39,18 @@ def committed_offsets(consumer: Consumer, keys: Iterable[Partition]) -> dict[Par
 
 
 def commit_offsets(
-    consumer: Consumer, commits: Commits, offsets: Mapping[Partition, int], topic_id: Callable[[str], str]
+    consumer: Consumer, commits: Commits | None, offsets: Mapping[Partition, int], topic_id: Callable[[str], str]
 ) -> tuple[dict[Partition, int], KafkaError | None]:
     """Commit offsets, marked as committed by this source, with the ids of their topics. Returns the offsets that the
-    group has accepted, and the reason when it refuses some or has not answered in time."""
+    group has accepted, and the reason when it refuses some or has not answered in time. ``commits``: None within a
+    callback of the consumer."""
     wanted = [TopicPartition(*key, offset, _metadata(topic_id(key[0]))) for key, offset in offsets.items()]
+
+    def commit() -> list[TopicPartition]:
+        return consumer.commit(offsets=wanted, asynchronous=False) or []
+
     try:
-        answers = commits.call(lambda: consumer.commit(offsets=wanted, asynchronous=False) or [])
+        answers = commit() if commits is None else commits.call(commit)
     except KafkaException as error:
         return {}, error_of(error)
     except TimeoutError as error:

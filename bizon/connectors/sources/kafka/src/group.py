@@ -149,11 +149,13 @@ class GroupReader:
         consumer.subscribe(names, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         return consumer
 
-    def _commit(self, offsets: Offsets) -> KafkaError | None:
+    def _commit(self, offsets: Offsets, *, in_callback: bool = False) -> KafkaError | None:
         """Commit offsets; returns the reason when the group refuses some of them."""
         if self._consumer is None:
             return None
-        accepted, failure = commit_offsets(self._consumer, self._commits, offsets, self._starts.topic_id)
+        accepted, failure = commit_offsets(
+            self._consumer, None if in_callback else self._commits, offsets, self._starts.topic_id
+        )
         self._offsets.record_commits(accepted)
         return failure
 
@@ -224,7 +226,7 @@ class GroupReader:
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         keys = [(partition.topic, partition.partition) for partition in partitions]
         due = {key: self._offsets.safe[key] for key in keys if key in self._offsets.safe}
-        failure = self._commit(due) if due else None
+        failure = self._commit(due, in_callback=True) if due else None
         if failure is not None:
             logger.warning(
                 f"kafka: could not commit the offsets of revoked partitions: {failure.str()}; "
