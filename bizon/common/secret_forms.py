@@ -101,8 +101,8 @@ def _in_json(text: str) -> dict[str, str]:
         for program, signs in (("Go", "<>&"), ("Gson", "<>&='")):
             units = (rf"\u{ord(sign):04x}" if sign in signs else sign for sign in each)
             found[f"{name} of {program}"] = "".join(units)
-        found[f"{name} twice"] = json.dumps(each, ensure_ascii=False)[1:-1]
     found["upper JSON"] = _UNICODE_ESCAPE.sub(lambda escape: r"\u" + escape.group()[2:].upper(), ascii_only)
+    found |= {f"{name} twice": json.dumps(each, ensure_ascii=False)[1:-1] for name, each in found.items()}
     return found
 
 

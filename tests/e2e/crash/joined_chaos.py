@@ -53,6 +53,7 @@ class Job:
         self.away: dict[subprocess.Popen[str], tuple[float, Callable[[], None]]] = {}
         """Frozen or cut off: until when, and how they come back."""
         self.host_of: dict[subprocess.Popen[str], Host] = {}
+        self.was_cut: set[subprocess.Popen[str]] = set()
         self.ended: list[subprocess.Popen[str]] = []
         self.counts: Counter[str] = Counter()
         for number in range(workers):
@@ -103,6 +104,7 @@ class Job:
         else:
             host = self.host_of[child]
             host.cut_off()
+            self.was_cut.add(child)
             self.away[child] = until, host.let_back
 
     def _look_after(self) -> None:
@@ -122,8 +124,9 @@ class Job:
                 return f"{len(self.awake)} commands do not end"
             time.sleep(0.05)
             self._look_after()
-        codes = Counter(child.returncode for child in self.ended)
-        return None if set(codes) == {0} else f"exit codes {dict(codes)}"
+        early = [child for child in self.was_cut if child.returncode == 1]  # it has not reached the state, and says so
+        codes = Counter(child.returncode for child in self.ended if child not in early)
+        return None if set(codes) <= {0} else f"exit codes {dict(codes)}"
 
     def _result(self) -> str | None:
         rows = self.rig.rows()
