@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
+from bizon.common.errors.errors import ConfigError, DestinationConnectionError, DestinationWriteError, RowsRejectedError
 from bizon.destination.models import CommittedBatch, OutputState, ResumePoint, WriteMode
-from bizon.destination.part_manifest import Manifest, Manifests, Part, Store
+from bizon.destination.part_manifest import Manifest, Manifests, Part, Store, fault_of
 from bizon.destination.receipts import differs, parts_that_count
 from bizon.destination.staged import StagedDestination, Step
 
@@ -68,7 +68,9 @@ class PartFilesDestination(StagedDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the store is unreachable, or the table belongs to another
-        pipeline."""
+        pipeline. ConfigError for a ``destination_id`` that is not a plain name."""
+        if fault := fault_of(self.default_destination_id):
+            raise ConfigError(f"{fault}; set another one", key=("destination", "config", "destination_id"))
         try:
             self._manifests.find(self.default_destination_id)
         except self.failures as error:
@@ -76,9 +78,12 @@ class PartFilesDestination(StagedDestination):
         return True
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Write one batch to a file. The same batch written again replaces the first write."""
+        """Write one batch to a file. The same batch written again replaces the first write. Raises RowsRejectedError
+        for rows that name a table which this pipeline must not write."""
         table, (first, last) = self.destination_id, self.batch
-        with self._explained(Step.PREPARE):
+        if fault := fault_of(table):
+            raise RowsRejectedError(dict.fromkeys(range(df_destination_records.height), fault))
+        with self._refusing(df_destination_records.height), self._explained(Step.PREPARE):
             if self._in_place and table not in self._taken:
                 self._manifests.take(table, self._resume)
                 self._taken.add(table)

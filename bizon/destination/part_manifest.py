@@ -6,11 +6,12 @@ an older claim finds another fence there, and changes nothing.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.common.errors.errors import DestinationError, TableRefusedError
 from bizon.destination.fence import Fence
 
 if TYPE_CHECKING:
@@ -18,10 +19,25 @@ if TYPE_CHECKING:
 
 SUFFIX = ".manifest.json"
 _MOST_TRIES = 100
+_LONGEST_NAME = 200  # bytes of a table; file systems take 255, with the suffix and what a store adds while it writes
+_NOT_IN_A_NAME = re.compile(r"[/\\:\x00-\x1f\x7f]")
+
+
+def fault_of(table: str) -> str | None:
+    """Why the name of a table is refused; None for a plain name, which leads to no other place and no other table: its
+    files are below ``<table>/``, and its manifest is next to that."""
+    is_short = 0 < len(table.encode(errors="replace")) <= _LONGEST_NAME
+    is_special = table.startswith(".") or table.casefold().endswith(SUFFIX)
+    if is_short and not is_special and not _NOT_IN_A_NAME.search(table):
+        return None
+    return (
+        f"destination_id {table!r} cannot name a table: a name has 1 to {_LONGEST_NAME} bytes, no slash, backslash, "
+        f"colon or control character, no dot at its start and no '{SUFFIX}' at its end"
+    )
 
 
 class Store(Protocol):
-    """Where the files are: a folder, a bucket. Names have ``/`` between folders."""
+    """Where the files are: a folder, a bucket. Names have ``/`` between folders; none is absolute or has ``..``."""
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None when there is none."""
@@ -62,14 +78,14 @@ class Manifest:
 
     @classmethod
     def of(cls, content: bytes, name: str) -> "Manifest":
-        """Read a manifest. Raises DestinationConnectionError for anything else."""
+        """Read a manifest. Raises TableRefusedError for anything else."""
         try:
             found: dict[str, Any] = json.loads(content)
             parts = tuple(Part(**part) for part in found.pop("parts"))
             first, second = found.pop("fence")
             return cls(**found, fence=(first, second), parts=parts)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise DestinationConnectionError(
+            raise TableRefusedError(
                 f"'{name}' is not a manifest that bizon wrote; nothing was changed. Write to another destination_id"
             ) from None
 
@@ -97,9 +113,9 @@ class Manifests:
         return [table for table in tables if self.is_owner(self.find(table))]
 
     def check_owner(self, manifest: Manifest | None, table: str, *, adopt: bool) -> None:
-        """Raise DestinationConnectionError for a table of another pipeline. ``adopt``: take it over."""
+        """Raise TableRefusedError for a table of another pipeline. ``adopt``: take it over."""
         if manifest is not None and not self.is_owner(manifest) and not adopt:
-            raise DestinationConnectionError(
+            raise TableRefusedError(
                 f"'{table}' belongs to {manifest.pipeline}; nothing was changed. Write to another destination_id, or "
                 f"run with --adopt to take it over"
             )

@@ -13,7 +13,7 @@ epoch of any worker.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import TableRefusedError
 from bizon.destination.fence import Fence
 
 if TYPE_CHECKING:
@@ -68,21 +68,23 @@ class Claims:
         return Claim(*found[0]) if found else None
 
     def check_owner(self, claim: Claim | None, output: str, *, has_rows: bool, adopt: bool) -> None:
-        """Raise DestinationConnectionError for a table of another pipeline, and for one with rows that no run of bizon
-        wrote. ``adopt``: take either over."""
+        """Raise TableRefusedError for a table of another pipeline, and for one with rows that no run of bizon wrote.
+        ``adopt``: take either over."""
         if adopt or self.is_owner(claim) or (claim is None and not has_rows):
             return
         whose = "has rows that no run of bizon wrote" if claim is None else f"belongs to {claim.pipeline}"
-        raise DestinationConnectionError(
+        raise TableRefusedError(
             f"table '{output}' {whose}; nothing was changed. Write to another destination_id, or run with --adopt to "
             f"take the table over"
         )
 
     def take(self, within: "Transaction", output: str, resume: "ResumePoint", *, has_rows: bool) -> Claim:
-        """Claim a table for this start; every earlier start is superseded. Raises what ``check_owner`` raises, and
-        OvertakenError in a superseded start."""
+        """Claim a table for this start; every earlier start is superseded. Raises what ``check_owner`` raises, also
+        for a staging table, and OvertakenError in a superseded start."""
         self._lock(within, output)
         found = self.find(within, output)
+        if found is None:
+            self._check_unstaged(within, output)
         self.check_owner(found, output, has_rows=has_rows, adopt=resume.adopt)
         self._fence.check_newest(found, resume)
         mine = Claim(
@@ -138,6 +140,14 @@ class Claims:
     def forget_part(self, within: "Transaction", table: str) -> None:
         """Remove the claim to the staging table of a part, which is gone."""
         within.run("DELETE FROM {claims} WHERE output = ? AND staging = output", table, claims=TABLE)
+
+    def _check_unstaged(self, within: "Transaction", output: str) -> None:
+        found = within.rows("SELECT pipeline FROM {claims} WHERE staging = ?", output, claims=TABLE)
+        if found:
+            raise TableRefusedError(
+                f"table '{output}' is the staging table of {found[0][0]}; nothing was changed. Write to another "
+                f"destination_id"
+            )
 
     def _lock(self, within: "Transaction", output: str) -> None:
         within.run("UPDATE {claims} SET steps = steps + 1 WHERE output = ?", output, claims=TABLE)

@@ -70,7 +70,7 @@ class TableLayout(ABC):
     @abstractmethod
     def set_up(self, output: str, *, in_place: bool) -> None:
         """Create the table, empty, if there is none, and what ``write_in_place`` needs. Raises
-        DestinationConnectionError for a table that has other columns."""
+        TableRefusedError for a table that has other columns."""
 
     @abstractmethod
     def has_rows(self, within: "Transaction", output: str) -> bool:

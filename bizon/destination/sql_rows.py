@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.common.errors.errors import DestinationError, TableRefusedError
 from bizon.destination.models import WriteMode
 from bizon.destination.receipts import differs
 from bizon.destination.sql_layout import SqlStaging, SqlStagingTable, TableLayout, Write
@@ -41,12 +41,12 @@ def create_table(within: "Transaction", table: str, dialect: "Dialect", more: st
 
 
 def check_columns(within: "Transaction", table: str) -> None:
-    """Raise DestinationConnectionError unless a table has the six columns."""
+    """Raise TableRefusedError unless a table has the six columns."""
     within.rows("SELECT * FROM {table} WHERE 1 = 0", table=table)
     there = {str(column[0]).lower() for column in within.cursor.description}
     missing = [name for name in COLUMNS.split(", ") if name not in there]
     if missing:
-        raise DestinationConnectionError(
+        raise TableRefusedError(
             f"table '{table}' has no column {', '.join(missing)}: no run of bizon created it; nothing was changed. "
             f"Write to another destination_id"
         )

@@ -84,9 +84,9 @@ class SqlTableDestination(StagedDestination):
 
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or
-        the table has other columns. ConfigError for a name that is too long. In ``bizon check`` no table is created."""
+        the table has other columns. ConfigError for a name that is refused. In ``bizon check`` no table is created."""
         if fault := self.dialect.fault_of(self.default_destination_id):
-            raise ConfigError(f"{fault}; set a shorter destination_id", key=("destination", "config", "destination_id"))
+            raise ConfigError(f"{fault}; set another destination_id", key=("destination", "config", "destination_id"))
         try:
             with self._step():
                 self._look() if self.only_looks else self._set_up(self.default_destination_id)
@@ -96,11 +96,11 @@ class SqlTableDestination(StagedDestination):
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
         """Write one batch in one transaction. The same batch written again replaces the first write. Raises
-        RowsRejectedError for rows that name a table whose name is too long."""
+        RowsRejectedError for rows that name a table which this pipeline must not write."""
         output = self.destination_id
         if fault := self.dialect.fault_of(output):
             raise RowsRejectedError(dict.fromkeys(range(df_destination_records.height), fault))
-        with self._explained(Step.PREPARE):
+        with self._refusing(df_destination_records.height), self._explained(Step.PREPARE):
             if self._in_place:
                 self._set_up(output)
                 write = self._layout.write_in_place(output, self.batch, df_destination_records)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 _MOMENT_AS_TEXT = "%Y-%m-%dT%H:%M:%S%.6f%:z"
+_OWN_TABLES = "_bizon_"
 _PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}", "named": ":{}"}
 
 
@@ -31,7 +32,12 @@ class Dialect:
     counts_characters: bool = False
 
     def fault_of(self, table: str) -> str | None:
-        """Why the database refuses or shortens the name of a table; None for a name that it keeps."""
+        """Why the name of a table is refused: the database refuses or shortens it, or bizon keeps it for a table of its
+        own. None for any other name."""
+        if not table or "\0" in table:
+            return f"{table!r} does not name a table: it is empty, or has NUL in it"
+        if table.casefold().startswith(_OWN_TABLES):
+            return f"the name of table '{table}' begins with {_OWN_TABLES}: only bizon's own tables have such names"
         length = len(table) if self.counts_characters else len(table.encode())
         if self.longest_name is None or length <= self.longest_name:
             return None

@@ -43,7 +43,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 from typing import Any, ClassVar, Protocol
 
-from bizon.common.errors.errors import DestinationError, FinalizeError
+from bizon.common.errors.errors import DestinationError, FinalizeError, RowsRejectedError, TableRefusedError
 from bizon.destination.destination import AbstractDestination
 from bizon.destination.models import CommittedBatch, ResumePoint, WriteMode
 
@@ -194,6 +194,18 @@ class StagedDestination(AbstractDestination):
     def _explained(self, step: Step) -> AbstractContextManager[None]:
         """Within: turns errors of the target into errors of the tree. By default they pass as they are."""
         return nullcontext()
+
+    @contextmanager
+    def _refusing(self, rows: int) -> Iterator[None]:
+        """Within: ``rows`` rows are written. A record that has named a table that it must not costs its rows alone:
+        TableRefusedError becomes RowsRejectedError, except for the configured table."""
+        try:
+            yield
+        except TableRefusedError as error:
+            named = self.destination_id
+            if named == self.default_destination_id:
+                raise
+            raise RowsRejectedError(dict.fromkeys(range(rows), f"destination_id {named!r}: {error}")) from error
 
     @contextmanager
     def _unless_superseded(self) -> Iterator[None]:

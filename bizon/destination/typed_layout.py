@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationConnectionError, DestinationError
+from bizon.common.errors.errors import DestinationConnectionError, DestinationError, TableRefusedError
 from bizon.destination.column_names import folded
 from bizon.destination.column_types import ColumnType, holds
 from bizon.destination.columns import Column
@@ -57,7 +57,7 @@ class TypedColumns(TableLayout):
                 create(within, self._tables, output, {**ours, **declared}, "TABLE")
                 self._tombstones.forget(within, output)
             elif ID not in there:
-                raise DestinationConnectionError(
+                raise TableRefusedError(
                     f"table '{output}' has no column {ID}: bizon did not create it, or `unnest` was false then. Write "
                     f"to another destination_id, or rename that table"
                 )

@@ -59,10 +59,6 @@ class DestinationConformance(DestinationParts, DestinationGuards):
         block = self._config.model_copy(update={"config": config})
         return DestinationFactory.get_destination(sync_metadata, block, backend, source_callback, monitor)
 
-    def other_table(self, config: "AbstractDestinationConfig") -> str:
-        """The ``destination_id`` of another table, next to the configured one."""
-        return f"{config.config.destination_id or 'items'}_other"
-
     @pytest.fixture
     def pipeline(self, config: "AbstractDestinationConfig") -> Iterator[OpenPipeline]:
         """Creates a pipeline in a sync mode; skips a mode that the destination does not have."""

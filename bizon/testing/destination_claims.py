@@ -62,7 +62,8 @@ class ClaimedBehaviours:
     ``counts_staged_rows``: rows that are recorded and not staged stop the publication.
     ``fenced``: a superseded start writes, removes and publishes nothing that counts.
     ``marks_output``: ``output`` tells which job published last, and whether there are rows.
-    ``owns_output``: another pipeline is refused, and so is an incremental run whose state was lost.
+    ``owns_output``: another pipeline is refused, and so is an incremental run whose state was lost. A record that names
+    the table of another pipeline, in sync mode stream, is refused with RowsRejectedError.
 
     ``exactly_once``: in sync modes full_refresh and incremental, a batch that was written and not recorded is not
     published twice. ``exactly_once_in_stream`` (false unless claimed): nor does it stay in sync mode stream.
@@ -113,6 +114,10 @@ class ClaimedBehaviours:
     def ids(self, config: "AbstractDestinationConfig", table: str | None = None) -> list[str]:
         """Record ids that a reader finds, sorted; ``DestinationConformance`` reads them."""
         raise NotImplementedError
+
+    def other_table(self, config: "AbstractDestinationConfig") -> str:
+        """The ``destination_id`` of another table, next to the configured one."""
+        return f"{config.config.destination_id or 'items'}_other"
 
     def expect(
         self, config: "AbstractDestinationConfig", mode: SourceSyncModes, ids: Sequence[str], when: str = ""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bizon.common.errors.errors import BizonError
-from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, ClaimedBehaviours, in_modes, staged
+from bizon.common.errors.errors import BizonError, RowsRejectedError
+from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, ClaimedBehaviours, in_modes, staged
 from bizon.testing.destination_jobs import OpenPipeline, records
 from bizon.testing.destination_late import FrozenStart, late_start
 
@@ -144,6 +144,24 @@ class DestinationGuards(ClaimedBehaviours):
         with pytest.raises(BizonError):
             second.load(records("b"))
         assert self.ids(config) == ["a"]
+
+    @in_modes((STREAM,), "stages", "owns_output")
+    def test_a_row_that_names_the_table_of_another_pipeline_is_refused_alone(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        other = self.other_table(config)
+        pipeline(mode, other, "first").load(records("theirs"))
+        job = pipeline(mode, name="second").job()
+        job.start()
+        for _ in range(2):
+            with pytest.raises(RowsRejectedError) as refused:
+                job.write(0, records("a", "b"), table=other)
+            assert set(refused.value.reasons) == {0, 1}, "rows are left that the loader would send again"
+        job.commit(0, records("c"))
+        job.start()
+        job.commit(1, records("d"))
+        assert self.ids(config, other) == ["theirs"]
+        assert self.ids(config) == ["c", "d"]
 
     @in_modes((INCREMENTAL,), "stages", "owns_output")
     def test_a_run_whose_state_was_lost_does_not_append_everything_again(

@@ -212,6 +212,19 @@ class TakesTheTableOfAnybody(Tables):
         return None
 
 
+class TakesTheTableThatARecordNames(Tables):
+    def check_named(self, now: target.Session, rows: int) -> None:
+        return None
+
+
+class FailsForATableThatARecordNames(Tables):
+    def check_named(self, now: target.Session, rows: int) -> None:
+        try:
+            super().check_named(now, rows)
+        except RowsRejectedError as error:
+            raise DestinationWriteError(str(error), retryable=True) from error
+
+
 class SaysThatItHasWritten(Tables):
     """A failed write is logged, and answered with True."""
 

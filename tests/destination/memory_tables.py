@@ -49,6 +49,12 @@ class Tables(AbstractDestination):
         if is_append and now.rows(self.table) and not (self.resume.has_history or self.resume.adopt):
             raise DestinationConnectionError("the state was lost")
 
+    def check_named(self, now: target.Session, rows: int) -> None:
+        owned, mark = now.owner(self.destination_id), self.sync_metadata.owner.mark
+        if owned.owner not in (None, mark):
+            raise RowsRejectedError(dict.fromkeys(range(rows), "the table belongs to another pipeline"))
+        owned.owner = mark
+
     def take_over(self, now: target.Session) -> None:
         owned = now.owner(self.table)
         if owned.fence > self.resume.fence:
@@ -72,6 +78,7 @@ class Tables(AbstractDestination):
         with self.transaction() as now:
             self.check_fence(now)
             if self.in_place:
+                self.check_named(now, len(rows))
                 now.insert(self.destination_id, rows)
                 return True, None
             before = self.without_this_batch(now.staged(self.table))

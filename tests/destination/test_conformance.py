@@ -28,6 +28,7 @@ PUBLISHER = "the_output_names_the_job_that_published_it_last"
 MOMENT = "a_write_that_fails_for_a_moment_is_repeated"
 AGAIN = "a_batch_that_is_written_again_replaces_the_first_write"
 DIED_BEFORE = "a_job_that_died_before_publishing_is_published_by_the_next_start"
+NAMED = "a_row_that_names_the_table_of_another_pipeline_is_refused_alone"
 ROUTED = "in_stream_mode_rows_are_seen_at_once_in_the_table_they_name"
 
 
@@ -83,6 +84,8 @@ class TestTables(DestinationConformance):
             INCREMENTAL,
         ),
         (broken.TakesTheTableOfAnybody, "another_pipeline_is_refused", FULL_REFRESH),
+        (broken.TakesTheTableThatARecordNames, NAMED, STREAM),
+        (broken.FailsForATableThatARecordNames, NAMED, STREAM),
         (broken.SaysThatItHasWritten, MOMENT, FULL_REFRESH),
         (broken.SaysThatItHasWritten, "a_target_that_fails_at_any_call_loses_and_doubles_nothing", INCREMENTAL),
         (broken.GivesUpAtOnce, MOMENT, STREAM),

@@ -23,6 +23,8 @@ from bizon.testing.destination import INCREMENTAL, STREAM, DestinationConformanc
 from bizon.testing.destination_jobs import Job, Pipeline, records
 from bizon.testing.destination_late import FrozenStart
 
+COLUMNS = "bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id, source_timestamp, source_data"
+
 
 class Ledger(SqlTableDestination):
     """A table of a SQLite database in the working directory."""
@@ -82,8 +84,7 @@ def test_a_start_that_is_superseded_says_so(pipeline: Any) -> None:
 
 
 def test_rows_that_bizon_did_not_write_are_left_alone_until_they_are_adopted(pipeline: Any) -> None:
-    columns = "bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id, source_timestamp, source_data"
-    query(f"CREATE TABLE items ({columns})")
+    query(f"CREATE TABLE items ({COLUMNS})")
     query("INSERT INTO items (source_record_id) VALUES ('theirs')")
     into: Pipeline = pipeline(INCREMENTAL)
     with pytest.raises(DestinationConnectionError, match="has rows that no run of bizon wrote; nothing was changed"):
@@ -126,7 +127,7 @@ def test_a_name_that_the_database_does_not_take_is_refused_before_anything_is_cr
     destination.config = destination.config.model_copy(update={"destination_id": "itemss"})
     destination.only_looks = only_looks
     with pytest.raises(
-        ConfigError, match=r"table 'itemss' has 6 characters, and the database takes 5; set a shorter"
+        ConfigError, match=r"table 'itemss' has 6 characters, and the database takes 5; set another"
     ) as no:
         destination.check_connection()
     assert no.value.key == ("destination", "config", "destination_id")
@@ -141,6 +142,71 @@ def test_a_row_that_names_a_table_with_too_long_a_name_is_refused(pipeline: Any)
         job.write(0, records("a"), table="itemss")
     job.commit(0, records("b"))
     assert ids() == ["b"]
+
+
+@pytest.mark.parametrize("name", ["", "x\0", "_bizon_outputs", "_Bizon_last_rows"])
+def test_a_row_that_names_no_table_is_refused(pipeline: Any, name: str) -> None:
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    rows = job.write(0, records("a"))
+    job.destination.destination_id = name
+    with pytest.raises(RowsRejectedError, match=r"does not name a table|begins with _bizon_"):
+        job.destination.write_records(rows)
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [(COLUMNS, "has rows that no run of bizon wrote"), ("source_record_id", "has no column bizon_id")],
+)
+def test_a_row_that_names_a_table_which_bizon_did_not_write_is_refused_alone(
+    pipeline: Any, columns: str, why: str
+) -> None:
+    """The write was tried for half a minute, and the run failed at each start."""
+    query(f"CREATE TABLE theirs ({columns})")
+    query("INSERT INTO theirs (source_record_id) VALUES ('theirs')")
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    with pytest.raises(RowsRejectedError, match=f"destination_id 'theirs': table 'theirs' {why}") as refused:
+        job.write(0, records("a", "b"), table="theirs")
+    assert set(refused.value.reasons) == {0, 1}
+    job.commit(0, records("c"))
+    assert ids() == ["c"]
+    assert query("SELECT source_record_id FROM theirs") == [("theirs",)]
+
+
+def test_a_row_that_names_the_staging_table_of_another_pipeline_is_refused(pipeline: Any) -> None:
+    """An empty one was taken, and the rows were in the way of its pipeline."""
+    theirs: Job = pipeline(INCREMENTAL, "other", "theirs").job()
+    theirs.start()
+    ((staging,),) = query("SELECT name FROM sqlite_master WHERE name LIKE 'other_incremental%'")
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    with pytest.raises(RowsRejectedError, match="is the staging table of "):
+        job.write(0, records("a"), table=staging)
+    theirs.commit(0, records("b"))
+    theirs.publish()
+    assert query("SELECT source_record_id FROM other") == [("b",)]
+
+
+def test_a_configured_table_that_becomes_somebody_elses_still_ends_the_run(pipeline: Any) -> None:
+    """Every row would be refused, and no row would ever arrive."""
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    query("ALTER TABLE items RENAME TO gone")
+    query("CREATE TABLE items (theirs)")
+    job.destination._known.clear()  # as in the next run
+    with pytest.raises(DestinationConnectionError, match="no run of bizon created it"):
+        job.write(0, records("a"))
+
+
+def test_a_database_that_cannot_be_reached_refuses_no_row(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job: Job = pipeline(STREAM).job()
+    job.start()
+    unreachable = DestinationConnectionError("unreachable")
+    monkeypatch.setattr(job.destination.target, "_connect", lambda: (_ for _ in ()).throw(unreachable))
+    job.destination.close()
+    with pytest.raises(DestinationConnectionError, match=r"^unreachable$"):
+        job.write(0, records("a"), table="other")
 
 
 def test_names_are_measured_as_the_database_does() -> None:

@@ -17,6 +17,7 @@ BizonError
 |- ClusterError             the Ray cluster of the run is unreachable; nothing was fetched
 '- DestinationError
    |- DestinationConnectionError
+   |  '- TableRefusedError   the table is not one that this pipeline may write
    |- DestinationWriteError  write_records returned False or raised; nothing was recorded
    |  '- RowsRejectedError   some rows can never be written; on_error decides what happens to them
    |- FinalizeError          the output was not published; run the job again
@@ -188,6 +189,11 @@ class DestinationConnectionError(DestinationError):
     """The destination is unreachable or refuses the credentials. Nothing was written."""
 
     retryable = True
+
+
+class TableRefusedError(DestinationConnectionError):
+    """The table is not one that this pipeline may write: another's, one that bizon did not write, or of another shape.
+    When a record has named the table, ``write_records`` refuses its rows instead, see ``StagedDestination``."""
 
 
 class DestinationWriteError(DestinationError):

@@ -95,6 +95,36 @@ class TableCases:
             job.publish()
         assert target.rows("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,)]
 
+    @pytest.mark.parametrize(
+        ("columns", "why"), [("id BIGINT", "has no column _bizon_id"), ("_bizon_id VARCHAR", "no run of bizon wrote")]
+    )
+    def test_a_row_that_names_a_table_which_bizon_did_not_write_is_refused_alone(
+        self, target: Target, columns: str, why: str
+    ) -> None:
+        with target.pipeline(STREAM) as into:
+            job = into.job()
+            job.start()
+            target.rows(f"CREATE TABLE theirs ({columns})")
+            target.rows("INSERT INTO theirs VALUES (1)")
+            with pytest.raises(RowsRejectedError, match=why) as refused:
+                job.write(0, page({"id": 1}, {"id": 2}), table="theirs")
+            assert set(refused.value.reasons) == {0, 1}
+            job.commit(0, page({"id": 3}))
+        assert target.rows("SELECT id FROM items") == [(3,)]
+        assert target.rows("SELECT count(*) FROM theirs") == [(1,)]
+
+    def test_a_row_that_names_the_table_of_another_pipeline_is_refused_alone(self, target: Target) -> None:
+        with target.pipeline(STREAM, "first", destination_id="theirs") as theirs, target.pipeline(STREAM) as into:
+            theirs.load(page({"id": 1}))
+            job = into.job()
+            job.start()
+            with pytest.raises(RowsRejectedError, match="table 'theirs' belongs to "):
+                job.write(0, page({"id": 2, "more": 2}), table="theirs")
+            job.commit(0, page({"id": 3}))
+        assert target.rows("SELECT id FROM items") == [(3,)]
+        assert target.rows("SELECT id FROM theirs") == [(1,)]
+        assert list(target.columns("theirs")) == ["id"]
+
     def test_two_pipelines_into_one_schema_keep_to_their_tables(self, target: Target) -> None:
         first = target.pipeline(INCREMENTAL, "first", destination_id="one")
         second = target.pipeline(INCREMENTAL, "second", destination_id="two")

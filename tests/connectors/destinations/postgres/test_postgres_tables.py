@@ -12,7 +12,7 @@ from connectors.destinations.table_cases import TableCases
 from connectors.destinations.table_kit import FULL_REFRESH, INCREMENTAL, MODES, STREAM, page, pipeline
 from postgres import Place
 
-from bizon.common.errors.errors import DestinationConnectionError, FinalizeError
+from bizon.common.errors.errors import DestinationConnectionError, FinalizeError, RowsRejectedError
 from bizon.source.config import SourceSyncModes
 
 WIDE = 123456789012345678901234567890
@@ -119,8 +119,21 @@ def test_a_table_with_a_name_that_postgres_would_cut_is_refused(postgres: Place)
     with pipeline(block(postgres), STREAM) as into:
         job = into.job()
         job.start()
-        with pytest.raises(DestinationConnectionError, match="has more than 63 bytes"):
+        with pytest.raises(RowsRejectedError, match="has more than 63 bytes"):
             job.write(0, page({"id": 1}), table="ü" * 32)
+        job.commit(0, page({"id": 2}))
+    assert postgres.rows("SELECT id FROM items") == [(2,)]
+
+
+def test_a_row_that_names_a_view_is_refused_alone(postgres: Place) -> None:
+    with pipeline(block(postgres), STREAM) as into:
+        job = into.job()
+        job.start()
+        postgres.rows("CREATE VIEW seen AS SELECT * FROM items")
+        with pytest.raises(RowsRejectedError, match=r"destination_id 'seen': 'seen' .* is not a table"):
+            job.write(0, page({"id": 1}), table="seen")
+        job.commit(0, page({"id": 2}))
+    assert postgres.rows("SELECT id FROM items") == [(2,)]
 
 
 @pytest.mark.parametrize(

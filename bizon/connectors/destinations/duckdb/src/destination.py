@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import DestinationConnectionError, TableRefusedError
 from bizon.connectors.destinations.duckdb.src import connection
 from bizon.connectors.destinations.duckdb.src.reading import DuckdbReader, reading
 from bizon.destination.column_types import (
@@ -156,7 +156,7 @@ class DuckdbDestination(TypedTableDestination):
         types = {name: kind for name, kind in there.items() if kind is not None}
         reason = unusable(types, rule.key, rule.version)
         if reason is not None:
-            raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
+            raise TableRefusedError(f"table '{output}' cannot be merged: {reason}")
         kept = [name for name in there if name not in columns]
         run(within, duckdb_merge(merge_of(staging, output, columns, rule, kept)))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import DestinationConnectionError, TableRefusedError
 from bizon.connectors.destinations.postgres.src.types import column_type
 
 if TYPE_CHECKING:
@@ -71,15 +71,13 @@ def check_database(within: "Transaction", place: str, config: "PostgresDetailsCo
 
 
 def find(within: "Transaction", schema: str, table: str) -> int | None:
-    """The id of a table; None when there is none. Raises DestinationConnectionError for a view and the like."""
+    """The id of a table; None when there is none. Raises TableRefusedError for a view and the like."""
     found = within.rows(_FIND, schema, table)
     if not found:
         return None
     oid, kind = found[0]
     if kind not in ("r", "p"):
-        raise DestinationConnectionError(
-            f"'{table}' in schema '{schema}' is not a table: write to another destination_id"
-        )
+        raise TableRefusedError(f"'{table}' in schema '{schema}' is not a table: write to another destination_id")
     return int(oid)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import psycopg
 
-from bizon.common.errors.errors import DestinationConnectionError
+from bizon.common.errors.errors import DestinationConnectionError, TableRefusedError
 from bizon.connectors.destinations.postgres.src import catalogue
 from bizon.connectors.destinations.postgres.src.config import LONGEST_NAME, PostgresDetailsConfig, checked_name
 from bizon.connectors.destinations.postgres.src.connection import BoundConnection, connect
@@ -144,8 +144,10 @@ class PostgresDestination(TypedTableDestination):
             raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
 
     def write_records(self, df_destination_records: pl.DataFrame) -> tuple[bool, str | None]:
-        """Write one batch in one transaction. The same batch written again replaces the first write."""
-        self._check_name(self.destination_id)
+        """Write one batch in one transaction. The same batch written again replaces the first write. Raises
+        RowsRejectedError for rows that name a table which this pipeline must not write."""
+        with self._refusing(df_destination_records.height):
+            self._check_name(self.destination_id)
         return super().write_records(df_destination_records)
 
     def _merge_rows(
@@ -154,7 +156,7 @@ class PostgresDestination(TypedTableDestination):
         types = {name: kind for name, kind in self.columns_of(within, output).items() if kind is not None}
         reason = unusable(types, rule.key, rule.version)
         if reason is not None:
-            raise DestinationConnectionError(f"table '{output}' cannot be merged: {reason}")
+            raise TableRefusedError(f"table '{output}' cannot be merged: {reason}")
         catalogue.ensure_key_index(within, self.config.schema_name, output, rule.key)
         if rule.tombstones is not None:
             catalogue.ensure_key_index(within, self.config.schema_name, rule.tombstones.name, rule.key, REMOVED_AT)
@@ -164,7 +166,7 @@ class PostgresDestination(TypedTableDestination):
         try:
             checked_name(table)
         except ValueError as error:
-            raise DestinationConnectionError(f"table '{table}' {error}: name it with `destination_id`") from None
+            raise TableRefusedError(f"table '{table}' {error}: name it with `destination_id`") from None
 
     def _set_up(self, output: str) -> None:
         if output in self._known:
