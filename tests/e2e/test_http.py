@@ -43,6 +43,44 @@ def test_sigterm_ends_a_run_that_waits_for_its_next_try(
     assert run.returncode == 130, output
 
 
+FULL = """
+import time
+from pathlib import Path
+
+from bizon.destination.destination import AbstractDestination
+
+
+class Full(AbstractDestination):
+    def check_connection(self):
+        return True
+
+    def write_records(self, df_destination_records):
+        while not Path("source-waits").exists():
+            time.sleep(0.05)
+        return False, "the disk is full"
+"""
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_a_destination_that_fails_ends_the_wait_of_the_source(
+    api: "Pipeline", httpserver: HTTPServer, wait_for: WaitFor, runner: str
+) -> None:
+    """The stop flag that SIGTERM sets is also set by the half that fails first."""
+    httpserver.expect_ordered_request("/items").respond_with_json({"items": [{"id": 1}], "next": "2"})
+    httpserver.expect_ordered_request("/items").respond_with_data(status=503, headers={"Retry-After": "600"})
+    api.source(http={"retries": {"retry_after_max": None}})
+    (api.folder / "full.py").write_text(FULL)
+    settings = {"destination_file_path": "full.py", "buffer_size": 0}
+    api.config["destination"] = {"name": "custom", "config": settings}
+    run = api.start("--runner", runner)
+    wait_for(lambda: len(httpserver.log) > 1)
+    (api.folder / "source-waits").touch()
+    output, _ = run.communicate(timeout=30)
+    assert run.returncode == 1, output
+    assert "the disk is full" in output
+    assert len(httpserver.log) == 2
+
+
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_check_that_fails_says_so_soon(api: "Pipeline", httpserver: HTTPServer, runner: str) -> None:
     """It was retried for ten minutes."""

@@ -4,12 +4,14 @@ The client is a stand-in: of two load jobs at the same time the emulator fails o
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from stops import error_when_stopped
 
-from bizon.common.errors.errors import DestinationWriteError
+from bizon.common.errors.errors import DestinationWriteError, StoppedError
+from bizon.common.waiting import rest
 from bizon.connectors.destinations.bigquery.src.background_loads import BackgroundLoads
 from bizon.connectors.destinations.bigquery.src.parts import Part
 from bizon.connectors.destinations.bigquery.src.tables import Target
@@ -108,3 +110,20 @@ def test_a_load_that_fails_holds_back_all_behind_it(loads: Loads, background: Ba
     for wait in (True, False):
         with pytest.raises(DestinationWriteError, match="no such column"):
             background.landed(wait=wait)
+
+
+def test_a_load_in_the_background_ends_with_the_run(wait_for: Callable[[Callable[[], bool]], None]) -> None:
+    """It did not see the stop flag: the process waited for it after the run had ended."""
+    began = threading.Event()
+
+    class Waiting(Loads):
+        def load(self, *_: Any) -> None:
+            began.set()
+            rest(600)
+
+    def work() -> None:
+        made = BackgroundLoads(Waiting(), lambda: TARGET, per_job=1, at_once=1)  # type: ignore[arg-type]
+        made.add(part(0))
+        made.landed(wait=True)
+
+    assert isinstance(error_when_stopped(work, lambda: wait_for(began.is_set)), StoppedError)

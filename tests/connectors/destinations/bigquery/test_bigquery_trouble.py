@@ -68,18 +68,14 @@ def test_a_load_job_that_keeps_failing_ends_the_run(
 
 
 def test_a_service_that_stays_unreachable_is_reported_in_one_line() -> None:
-    from google.api_core.retry import Retry
-
     from bizon.connectors.destinations.bigquery.src import request_policy
 
     told: list[str] = []
     sink = logger.add(told.append, format="{level} {message}", level="WARNING")
-    brief = Retry(
-        predicate=request_policy.is_passing, initial=0.01, maximum=0.01, timeout=0.03, on_error=request_policy._tell
-    )
+    brief = request_policy.RunRetry(predicate=request_policy.is_passing, initial=0.01, maximum=0.01, timeout=0.2)
     with (
         pytest.raises(
-            DestinationConnectionError, match=r"^here: no connection: .*Connection refused, for 120 seconds$"
+            DestinationConnectionError, match=r"^here: no connection: .*Connection refused, for \S+ seconds$"
         ),
         request_policy.connecting("here"),
     ):

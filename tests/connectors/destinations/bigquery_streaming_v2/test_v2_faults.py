@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +11,9 @@ from destinations import open_destination, publish, rows_of, write
 from google.cloud.bigquery_storage_v1 import types
 from google.rpc import code_pb2
 from proxy import Proxy
+from stops import error_when_stopped
 
-from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError
+from bizon.common.errors.errors import DestinationWriteError, RowsRejectedError, StoppedError
 from bizon.connectors.destinations.bigquery_streaming_v2.src.answers import Request
 from bizon.connectors.destinations.bigquery_streaming_v2.src.appends import WriteStream
 from bizon.destination.models import ResumePoint
@@ -235,3 +236,33 @@ def test_a_stream_that_cannot_be_opened_ends_the_run_in_bounded_time() -> None:
     writer = TableWriter(Client(), "p.d.t", row, request_bytes=9, threads=1, offsets=True)  # type: ignore[arg-type]
     writer._open()
     assert {name: asked[0][name] for name in REQUEST_OPTIONS} == REQUEST_OPTIONS
+
+
+def test_a_stop_ends_the_waits_of_all_streams(wait_for: Callable[[Callable[[], bool]], None]) -> None:
+    """With several streams at the same time, their threads did not see the stop flag."""
+    from google.api_core.exceptions import ServiceUnavailable
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+
+    from bizon.connectors.destinations.bigquery_streaming_v2.src.writer import TableWriter
+
+    asked: list[int] = []
+
+    class Client:
+        def table_path(self, *names: str) -> str:
+            return "/".join(names)
+
+        def append_rows(self, *_: Any, **__: Any) -> Any:
+            asked.append(1)
+            raise ServiceUnavailable("busy")  # type: ignore[no-untyped-call]
+
+    writer = TableWriter(
+        Client(),  # type: ignore[arg-type]
+        "p.d.t",
+        DescriptorProto(name="Row"),
+        request_bytes=100,
+        request_rows=1,
+        threads=2,
+        offsets=False,
+    )
+    error = error_when_stopped(lambda: writer.write([b"a", b"b"], []), lambda: wait_for(lambda: len(asked) > 7))
+    assert isinstance(error, StoppedError)

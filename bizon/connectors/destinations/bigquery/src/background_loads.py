@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class BackgroundLoads:
 
     def _start(self) -> None:
         parts, self._gathered = self._gathered, []
-        future = self._threads.submit(self._loads.load, parts, self._target(), parts[0].label)
+        surroundings = copy_context()  # with the stop flag of the run
+        future = self._threads.submit(surroundings.run, self._loads.load, parts, self._target(), parts[0].label)
         self._under_way.append((parts[-1].last, future))
 
     def _take_first(self) -> None:

@@ -85,6 +85,7 @@ class BigQueryJobs:
                 io.BytesIO(content),
                 table_id,
                 size=len(content),
+                num_retries=0,  # the client's own are blind to the end of the run
                 job_id=job_id,
                 job_config=job_config,
                 timeout=REQUEST_OPTIONS["timeout"],

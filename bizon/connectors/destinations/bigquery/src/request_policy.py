@@ -12,12 +12,16 @@ done and only its answer was lost:
 - A script compares the claim before it acts (``claim.py``), or the number of rows, in the transaction that publishes
   them (``publish.py``). A column is widened after its type was read again (``Tables.fit``).
 - An object is replaced by the same one, and removed if it is there. A row of insertAll has an id.
+
+The waits between two attempts end with the run, and with the bound of a check.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from time import monotonic
+from typing import Any, ParamSpec, TypeVar
 
 from google.api_core import exceptions
 from google.api_core.retry import Retry
@@ -28,9 +32,11 @@ from requests.exceptions import Timeout
 
 from bizon.common.errors.errors import DestinationConnectionError, DestinationWriteError
 from bizon.common.safe_log import logger
-from bizon.common.waiting import Attempt, back_off
+from bizon.common.waiting import Attempt, back_off, is_in_time
 from bizon.google.conflicts import is_conflict
 
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 _TIMEOUT = 60.0  # seconds of one request
 _RETRY_FOR = 120.0  # seconds for which a request is repeated
 _SPREAD = 0.5  # share of a wait; those who have met do not meet again
@@ -84,7 +90,7 @@ def _is_unanswered(error: BaseException) -> bool:
 def text_of(error: BaseException) -> str:
     """An error in one line, without the address of the request."""
     if isinstance(error, exceptions.RetryError) and error.cause is not None:
-        return f"{text_of(error.cause)}, for {_RETRY_FOR:.0f} seconds"
+        return f"{text_of(error.cause)}, {error.message}"
     if isinstance(error, exceptions.GoogleAPICallError):
         details = [str(detail.get("message") or "") for detail in error.errors if isinstance(detail, dict)]
         text = next(filter(None, details), _ADDRESS.sub("", str(error.message)))
@@ -110,18 +116,42 @@ def tell(why: str) -> None:
     logger.warning(f"bigquery: {why}; retrying")
 
 
-def _tell(error: BaseException) -> None:
-    tell(text_of(error))
-
-
 def repeated(times: int, first: float, longest: float) -> Iterator[Attempt]:
     """Attempts at something that is more than a request, with waits of random length between them."""
     return back_off(first, longest, tries=times, spread=_SPREAD)
 
 
-def _repeated_after(predicate: Callable[[BaseException], bool]) -> Retry:
-    """With waits of random length, so that those who have met do not meet again."""
-    return Retry(predicate=predicate, initial=0.5, maximum=15.0, multiplier=2.0, timeout=_RETRY_FOR, on_error=_tell)
+class RunRetry(Retry):
+    """Google's policy, with waits that end with the run: Google's own ones are blind to it. Like Google's, it repeats
+    what the predicate passes, after waits of random length, until the next attempt would come after the time-out. A
+    check, which has a bound (``within``), ends there. Raises RetryError, and StoppedError when the run ends."""
+
+    def __call__(
+        self, func: Callable[_Given, _Result], on_error: Callable[[Exception], Any] | None = None
+    ) -> Callable[_Given, _Result]:
+        """``func``, repeated."""
+
+        @wraps(func)
+        def repeats(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+            began = monotonic()
+            for attempt in back_off(self._initial / 2, self._maximum / 2, spread=1):
+                try:
+                    return func(*args, **kwargs)
+                except Exception as error:
+                    if not self._predicate(error):
+                        raise
+                    waited = monotonic() - began
+                    is_late = self.timeout is not None and waited + attempt.wait > self.timeout
+                    if is_late or not is_in_time(attempt.wait):
+                        raise exceptions.RetryError(f"for {waited:.3g} seconds", error) from error
+                    tell(text_of(error))
+            raise AssertionError("back_off without a bound does not end")
+
+        return repeats
+
+
+def _repeated_after(predicate: Callable[[BaseException], bool]) -> RunRetry:
+    return RunRetry(predicate=predicate, initial=0.5, maximum=15.0, timeout=_RETRY_FOR)
 
 
 RETRY = _repeated_after(is_passing)

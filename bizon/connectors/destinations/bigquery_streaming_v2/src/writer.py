@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from google.cloud.bigquery import SchemaField
@@ -69,7 +70,7 @@ class TableWriter:
             return
         with ThreadPoolExecutor(len(shares) or 1, "bigquery-append") as threads:
             under_way = [
-                threads.submit(stream.append, each, confirmed)
+                threads.submit(copy_context().run, stream.append, each, confirmed)  # with the stop flag of the run
                 for stream, each in zip(self._streams, shares, strict=False)
             ]
         _raise_all([error for each in under_way if (error := each.exception()) is not None])

@@ -1,18 +1,20 @@
 """Files of this machine."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import polars as pl
 
 from bizon.common.errors.errors import SourceConnectionError
 from bizon.connectors.sources.files.src.patterns import is_wild, name_matcher
 from bizon.connectors.sources.files.src.storage import ChangedError, FileInfo, OpenFile
+
+_Result = TypeVar("_Result")
 
 
 class LocalFiles:
@@ -69,6 +71,9 @@ class _OpenFile:
 
     def scan(self) -> pl.LazyFrame:
         return pl.scan_parquet(self.info.path, glob=False, hive_partitioning=False)
+
+    def repeated(self, use: Callable[[], _Result]) -> _Result:
+        return use()
 
     def close(self) -> None:
         self._file.close()

@@ -67,7 +67,7 @@ class ParquetReader:
     def _read(self, part: Callable[[], _Part]) -> _Part:
         """A part of the file, checked to come from the version that was opened."""
         try:
-            found = part()
+            found = self._file.repeated(part)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             self._file.check()
             text = without_queries(str(error).partition("\n")[0])

@@ -1,9 +1,9 @@
 """The interface of a place where files are: a file system or an object store."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from bizon.common.errors.errors import SourceFetchError
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_Result = TypeVar("_Result")
 _QUERY = re.compile(r"(https?://[^\s?]+)\?\S+")
 
 
@@ -49,6 +50,9 @@ class OpenFile(Protocol):
         """The file as Parquet. Nothing is read yet. Call ``check`` after reading: it raises when the data may come from
         another version."""
 
+    def repeated(self, use: Callable[[], _Result]) -> _Result:
+        """Use ``scan``, again while an object store is overloaded or not reached. Raises the errors of ``use``."""
+
     def close(self) -> None:
         """Release what is open."""
 
@@ -57,7 +61,8 @@ class Storage(Protocol):
     """A file system or an object store."""
 
     def find(self, pattern: str) -> Iterator[FileInfo]:
-        """The files that a path or pattern matches, in any order. Raises SourceConnectionError."""
+        """The files that a path or pattern matches, in any order; one may come twice. Raises
+        SourceConnectionError."""
 
     def info(self, path: str) -> FileInfo:
         """A file as it is now. Raises ChangedError when it is gone."""
