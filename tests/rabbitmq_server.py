@@ -111,6 +111,15 @@ class Node:
         queues."""
         self.control("eval", "ok = mnesia:sync_log().")
 
+    @contextmanager
+    def short_of_disk(self) -> Iterator[None]:
+        """Within: the node has raised a resource alarm, so it accepts no messages."""
+        self.control("set_disk_free_limit", str(10**18))
+        try:
+            yield
+        finally:
+            self.control("set_disk_free_limit", str(10**6))
+
     def control(self, *arguments: str) -> None:
         """Run rabbitmqctl on the node."""
         command = [_SERVER.with_name("rabbitmqctl"), "-n", f"{self._name}@localhost", *arguments]

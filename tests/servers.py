@@ -1,4 +1,4 @@
-"""How the fixtures of servers respond when a server is not available."""
+"""Tests that need a server, or a right on this machine, which is not available."""
 
 import os
 from typing import NoReturn
@@ -7,9 +7,10 @@ import pytest
 
 
 def server_or_skip(name: str, reason: str) -> NoReturn:
-    """End the test that needs server ``name``: skip it on a laptop, fail it if ``CI`` is set.
+    """End the test that needs ``name``: skip it on a laptop, fail it if ``CI`` is set.
 
-    Called by a server's fixture that has found no server and could not start one; ``reason`` says what it tried.
+    Called by a server's fixture that has found no server and could not start one, and where the system refuses a mount
+    or a namespace; ``reason`` says what was tried.
     """
     if os.environ.get("CI", "").lower() in ("", "0", "false", "no"):
         pytest.skip(f"{name} is not available: {reason}")

@@ -1,5 +1,6 @@
-"""requirements.lock: the packages that `make` installs, from any index."""
+"""The locks of the packages that `make` installs: pinned by hash, and from any index."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -11,8 +12,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-PINNED = re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.MULTILINE)
+EMULATOR, SERVERS = ROOT / "tests" / "emulator", ROOT / "tests" / "postgres_versions"
+LOCKS = {
+    name: path.read_text(encoding="utf-8")
+    for name, path in {"all": ROOT / "requirements.lock", "emulator": EMULATOR / "requirements.lock"}.items()
+}
+PINNED = re.findall(r"^([\w.-]+)==([^\s;]+)", LOCKS["all"], re.MULTILINE)
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -34,12 +39,44 @@ def test_every_requirement_of_pyproject_is_locked(text: str) -> None:
     assert all(version in requirement.specifier for version in versions), f"{text}, locked {versions}: run `make lock`"
 
 
-def test_the_lock_names_no_index() -> None:
-    assert "//" not in LOCK
-    assert "index-url" not in LOCK
+def test_every_package_of_the_emulator_is_locked() -> None:
+    lines = (EMULATOR / "requirements.in").read_text(encoding="utf-8").splitlines()
+    asked = [line for line in lines if line and not line.startswith("#")]
+    assert len(asked) > 5
+    assert [line for line in asked if f"\n{line} " not in f"\n{LOCKS['emulator']}"] == []
 
 
-def test_every_locked_package_has_a_hash() -> None:
-    blocks = re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.MULTILINE)[1:]
-    assert len(blocks) == len(PINNED) > 40
-    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_index(lock: str) -> None:
+    assert "//" not in LOCKS[lock]
+    assert "index-url" not in LOCKS[lock]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_has_a_hash(lock: str) -> None:
+    packages = re.split(r"^(?=[^\s#])", LOCKS[lock], flags=re.MULTILINE)[1:]
+    assert len(packages) > 40
+    pinned = re.compile(r"[\w.-]+==\S+.*--hash=sha256:[0-9a-f]{64}", re.DOTALL)
+    assert [package.split()[0] for package in packages if not pinned.match(package)] == []
+
+
+def test_every_postgres_server_has_a_version_and_a_hash() -> None:
+    """npm installs a package without a hash, and says nothing."""
+    locked: dict[str, Any] = json.loads((SERVERS / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    asked = json.loads((SERVERS / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert locked.pop("")["dependencies"] == asked
+    assert {f"node_modules/{name}" for name in asked} == locked.keys()
+    for name, wanted in asked.items():
+        package = locked[f"node_modules/{name}"]
+        assert wanted == f"npm:{package['name']}@{package['version']}"
+        assert package["integrity"].startswith("sha512-")
+
+
+def test_no_script_of_a_postgres_server_runs() -> None:
+    assert "ignore-scripts=true" in (SERVERS / ".npmrc").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "tests/emulator/requirements.lock"])
+def test_make_installs_a_lock_by_its_hashes(lock: str) -> None:
+    installing = re.findall(r"pip sync .*", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert [f"--require-hashes {lock}" in line for line in installing].count(True) == 1

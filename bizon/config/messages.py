@@ -1,6 +1,7 @@
 """From pydantic's errors to lines a person can act on. Values are never repeated, except wrong choices from a list."""
 
 import re
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from pydantic_core import ErrorDetails
 from bizon.common.errors.errors import ConfigError
 from bizon.common.scrub import Scrubber
 from bizon.config.document import PUBLIC_KEYS, Document, KeyPath, dotted
-from bizon.config.selected import UNUSABLE
+from bizon.config.selected import FAILED, UNUSABLE
 from bizon.config.shapes import Place, find_place
 from bizon.config.strict import STATED, UNKNOWN_KEY, allowed, nearest
 
@@ -100,6 +101,14 @@ def without_values(text: str, values: Any) -> str:
     return Scrubber(_leaves(values), patterns=False).brief(text)
 
 
+def failure_of_class(error: BaseException, model: type[BaseModel], values: Any) -> str:
+    """In words, on one line: the config class of a connector raised an error that pydantic does not handle. ``values``:
+    the block that the class was given."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    words = " ".join(without_values(f"{type(error).__name__}: {error}", values).split()).removesuffix(":")
+    return f"{model.__name__} failed at {last.filename}:{last.lineno}: {words}; a validator has to raise ValueError"
+
+
 class _Line(NamedTuple):
     """One of pydantic's errors, and its place."""
 
@@ -157,6 +166,8 @@ def _problem(line: _Line, values: Any) -> Problem:
         return _wrong_choice((*path, key), value, place.tags)
     if kind == UNUSABLE:
         return Problem((*path, *context["below"]), str(context["text"]), at_value=True)
+    if kind == FAILED:
+        return Problem(path, failure_of_class(context["error"], context["class"], line.error["input"]))
     if kind in ("enum", "literal_error") and place.choices:
         return _wrong_choice(path, place.value, place.choices)
     if kind == "string_too_short" and context.get("min_length") == 1:

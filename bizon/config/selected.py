@@ -15,6 +15,9 @@ from bizon.common.errors.errors import BizonError
 UNUSABLE = "unusable_class"
 """The type of the error for a class that cannot be used. Its context has the ``text``, and the keys ``below`` the place
 that select the class."""
+FAILED = "failed_class"
+"""The type of the error for a config class that raised an error which pydantic does not handle. Its context has the
+``class`` and the ``error``."""
 
 
 class Selected:

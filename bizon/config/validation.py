@@ -1,6 +1,5 @@
 """From resolved data to a ``BizonConfig``. The config class of the source validates the ``source`` block first."""
 
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from bizon.common.errors.errors import ConfigError, MissingDependencyError
 from bizon.common.models import BizonConfig, GenericSourceConfig, PathsFrom
 from bizon.common.scrub import Scrubber
 from bizon.common.secret import iter_secrets, registry
-from bizon.config.messages import Problem, problems_in, report, without_values
+from bizon.config.messages import Problem, failure_of_class, problems_in, report
 from bizon.config.streams import place_in_streams, valid_streams, with_record_schemas
 from bizon.config.strict import nearest
 from bizon.source.config import SourceConfig, SourceSyncModes
@@ -116,7 +115,7 @@ def _validated_source(data: dict[str, Any], resolve_source: ResolveSource) -> tu
         if probe is None and isinstance(block, dict):
             problems += _misspelt_identity(block)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a connector's code raises
-        problems.append(_failure_of_class(error, model, block))
+        problems.append(Problem(("source",), failure_of_class(error, model, block)))
     return (None, problems) if problems else (source, problems)
 
 
@@ -138,14 +137,6 @@ def _problem_of_class(error: ConfigError | MissingDependencyError, probe: Generi
     elif key[:1] != ("source",):
         key = ("source", *key)
     return Problem(key, str(error), at_value=True)
-
-
-def _failure_of_class(error: BaseException, model: type[SourceConfig], block: Any) -> Problem:
-    """The config class of a connector raised an error that pydantic does not handle."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    words = without_values(f"{type(error).__name__}: {error}", block)
-    text = f"{model.__name__} failed at {last.filename}:{last.lineno}: {words}; a validator has to raise ValueError"
-    return Problem(("source",), text)
 
 
 def _misspelt_identity(block: dict[str, Any]) -> list[Problem]:

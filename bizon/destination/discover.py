@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, ValidationError
 
 from bizon.common.errors.errors import BizonError, ConfigError
-from bizon.config.selected import UNUSABLE
+from bizon.config.selected import FAILED, UNUSABLE
 from bizon.destination.config import (
     AbstractDestinationConfig,
     AbstractDestinationDetailsConfig,
@@ -46,7 +46,13 @@ class OutsideDestinationConfig(AbstractDestinationConfig):
             return config
         if not isinstance(config, dict):
             raise PydanticKnownError("dict_type")
-        return _details_class(info.data.get("name", ""), config).model_validate(config)
+        details = _details_class(info.data.get("name", ""), config)
+        try:
+            return details.model_validate(config)
+        except ValidationError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PydanticCustomError(FAILED, "the class failed", {"error": error, "class": details}) from error
 
 
 def _name_of(block: Mapping[str, Any]) -> Any:
@@ -122,7 +128,7 @@ def _class_of(name: str, path: Any) -> type[AbstractDestination]:
 def _details_of(destination: type[AbstractDestination]) -> type[AbstractDestinationDetailsConfig]:
     try:
         details = destination.get_config_class()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"get_config_class() of {destination.__name__} failed: {error!r}") from error
     if isinstance(details, type) and issubclass(details, AbstractDestinationDetailsConfig):
         return details

@@ -227,6 +227,6 @@ def _config_class(source_class: type[AbstractSource], source: "GenericSourceConf
     validate_stream(source_class, source)
     try:
         return source_class.get_config_class()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = f"get_config_class() of {source_class.__name__} failed: {type(error).__name__}: {error}"
         raise ConfigError(f"{text}; it must be a static method that returns a class") from error

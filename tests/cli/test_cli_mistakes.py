@@ -62,6 +62,11 @@ MISTAKES = {
     "unset inline variable": ("s3kret-token", "x${env://NOPE}", ":8:14: ", "environment variable NOPE is not set"),
     "unknown reference": ("s3kret-token", "x${gsm://NOPE}", ":8:14: ", "unknown reference ${gsm://...}"),
     "transform key": ("label: keep", "lable: keep", ":10:5: transforms[0].lable: unknown key", "'label'"),
+    "name too long": ("name: pipe", "name: " + "p" * 101, ":1:7: name: must have at most 100 characters"),
+    "id too long": ("name: pipe", "name: pipe\nid: " + "p" * 101, ":2:5: id: must have at most 100 characters"),
+    "stream too long": ("stream: creatures", "stream: " + "s" * 101, ":4:11: source.stream: must have at most 100 ch"),
+    "transform too deep to read": ("data['n'] = 1", "-" * 100_000 + "1", ":10:5: transforms[0]: ", "nested too deeply"),
+    "too deep to compile": ("data['n'] = 1", "data" + ".a" * 100_000, ":10:5: transforms[0]: ", "nested too deeply"),
     "transform code": ("data['n'] = 1", "data[", ":10:5: transforms[0]: `python` of transform 'keep' is not valid"),
     "destination": ("name: file", "name: fil", ":13:9: destination.name: unknown value 'fil'; allowed: ", "'file'"),
     "destination name missing": ("name: file", "alias: file", "destination.name: required key is missing; allowed: l"),
@@ -104,7 +109,7 @@ def test_a_mistake_is_one_clear_line(bizon: "Bizon", tmp_path: Path, mistake: st
 
 
 def test_the_configuration_they_are_made_from_is_valid(bizon: "Bizon", tmp_path: Path) -> None:
-    (tmp_path / "pipe.yml").write_text(VALID)
+    (tmp_path / "pipe.yml").write_text(VALID.replace("name: pipe", f"name: {'p' * 100}\nid: {'q' * 100}"))
     result = bizon("config", "validate", "pipe.yml")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "pipe.yml is valid: dummy.creatures -> file, sync mode full_refresh, runner thread\n"

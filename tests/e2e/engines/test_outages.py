@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from e2e.engines.conftest import MakeEngine
@@ -15,6 +14,7 @@ from rabbitmq_server import Broker, Node, can_start
 from servers import server_or_skip
 
 PAGES = 8
+INTERRUPTED = 130
 OUTAGE = 30  # seconds; longer than any one attempt to connect, shorter than every patience
 
 
@@ -42,6 +42,15 @@ def to_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
             server_or_skip("tansu", str(error))
         yield proxy
         broker.stop()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A broker that a test may kill, or have run short of disk."""
+    if not can_start():
+        server_or_skip("RabbitMQ", "no rabbitmq-server to start, and a node of the tests' own is needed")
+    with Node(tmp_path_factory.mktemp("node")) as started:
+        yield started
 
 
 @pytest.mark.timeout(240)
@@ -89,23 +98,36 @@ def silent_for_a_while(engine: Engine, broker: Proxy) -> None:
     broker.resume()
 
 
-def test_a_broker_that_dies_still_has_the_pages_when_it_is_back(make_engine: MakeEngine, tmp_path: Path) -> None:
-    if not can_start():
-        server_or_skip("RabbitMQ", "no rabbitmq-server to start, and a node of the test's own is needed")
-    with Node(tmp_path / "node") as node:
-        engine = make_engine("postgres", "rabbitmq", PAGES, **node.broker._asdict())
-        engine.allow(4)
-        producer = engine.start("producer")
-        engine.wait_for_page(4)
-        consumer = engine.start("consumer", hold={"create_destination_cursor": 3})
-        engine.wait_for_commit(2)
-        node.remember()
-        node.kill()
+def test_a_broker_that_dies_still_has_the_pages_when_it_is_back(make_engine: MakeEngine, node: Node) -> None:
+    engine = make_engine("postgres", "rabbitmq", PAGES, **node.broker._asdict())
+    engine.allow(4)
+    producer = engine.start("producer")
+    engine.wait_for_page(4)
+    consumer = engine.start("consumer", hold={"create_destination_cursor": 3})
+    engine.wait_for_commit(2)
+    node.remember()
+    node.kill()
+    engine.allow(PAGES)
+    (engine.folder / "go.create_destination_cursor").touch()
+    engine.wait_for_commit(3)
+    node.start()
+    producer.ended()
+    consumer.ended()
+    engine.assert_done(PAGES)
+    assert set(engine.asked().values()) == {1}
+
+
+def test_a_stop_need_not_wait_for_a_broker_that_accepts_nothing(make_engine: MakeEngine, node: Node) -> None:
+    """By SIGTERM, as an orchestrator does. The next run fetches the pages again that the broker did not take."""
+    engine = make_engine("postgres", "rabbitmq", PAGES, **node.broker._asdict())
+    engine.allow(2)
+    stopped = engine.start()
+    engine.wait_for_page(2)
+    with node.short_of_disk():
         engine.allow(PAGES)
-        (engine.folder / "go.create_destination_cursor").touch()
-        engine.wait_for_commit(3)
-        node.start()
-        producer.ended()
-        consumer.ended()
-        engine.assert_done(PAGES)
-        assert set(engine.asked().values()) == {1}
+        engine.wait(lambda: "accepts no pages (low on disk): it has raised a resource alarm" in stopped.text)
+        stopped.stop()
+        assert "run again to resume" in stopped.ended(INTERRUPTED)
+    assert (engine.report().state, engine.report().is_running) == ("failed", False)
+    engine.run()
+    engine.assert_done(PAGES)

@@ -9,16 +9,19 @@ from threading import Thread, Timer
 from typing import Any
 
 import pytest
+from annotated_types import MaxLen
 from fakes import KEY, memory_backend
 from sqlalchemy import delete
 
 from bizon.common.errors.errors import BackendError
+from bizon.common.models import BizonConfig
 from bizon.engine.backend.adapters.sqlalchemy import lease_table, parts
 from bizon.engine.backend.adapters.sqlalchemy.backend import SQLAlchemyBackend
 from bizon.engine.backend.adapters.sqlalchemy.config import SQLiteConfigDetails
-from bizon.engine.backend.adapters.sqlalchemy.tables import stream_leases
+from bizon.engine.backend.adapters.sqlalchemy.tables import stream_jobs, stream_leases
 from bizon.engine.backend.config import BackendTypes
 from bizon.engine.backend.models import CommitRecord, CursorStatus, LeaseHolder
+from bizon.source.config import SourceConfig
 
 
 def edit(folder: Path, *statements: str) -> None:
@@ -256,3 +259,14 @@ def test_the_state_is_the_file_that_its_path_says(tmp_path: Path, name: str) -> 
     with SQLAlchemyBackend(config, BackendTypes.SQLITE) as again:
         assert again.check_prerequisites()
         assert again.get_last_stream_job(KEY) == job
+
+
+def test_every_name_of_a_pipeline_fits_its_column() -> None:
+    """SQLite stores longer ones, too; Postgres would end the run."""
+    fields = [
+        *((stream_jobs.c.name, BizonConfig.model_fields[key]) for key in ("name", "id")),
+        (stream_jobs.c.source_name, SourceConfig.model_fields["name"]),
+        (stream_jobs.c.stream_name, SourceConfig.model_fields["stream"]),
+    ]
+    for column, field in fields:
+        assert [each.max_length for each in field.metadata if isinstance(each, MaxLen)] == [column.type.length]

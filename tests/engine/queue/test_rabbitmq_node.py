@@ -39,10 +39,9 @@ def test_a_broker_that_is_killed_and_starts_again_has_lost_nothing(node: Node) -
 def test_a_broker_that_is_short_of_disk_makes_the_producer_wait(node: Node) -> None:
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)
-        node.control("set_disk_free_limit", str(10**18))
-        put(producer, page(0))  # RabbitMQ reports the shortage when the first message arrives
-        until(lambda: not producer.put(page(1), timeout=0.1), "there was room all the time")
-        node.control("set_disk_free_limit", str(10**6))
+        with node.short_of_disk():
+            put(producer, page(0))  # RabbitMQ reports the shortage when the first message arrives
+            until(lambda: not producer.put(page(1), timeout=0.1), "there was room all the time")
         put(producer, page(2))
         producer.close()
         assert ends.broker.waiting(ends.name) >= 2
@@ -50,17 +49,11 @@ def test_a_broker_that_is_short_of_disk_makes_the_producer_wait(node: Node) -> N
         assert "accepts no pages (low on disk): it has raised a resource alarm" in warning
 
 
-def alarm(node: Node, *, over: bool = False) -> None:
-    """The broker believes that it is short of disk."""
-    node.control("set_disk_free_limit", str(10**6 if over else 10**18))
-
-
 def test_messages_that_a_broker_in_an_alarm_refuses_can_be_given_up(node: Node) -> None:
     """A stop once waited minutes for it."""
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)
-        alarm(node)
-        try:
+        with node.short_of_disk():
             put(producer, page(0))
             until(lambda: producer.is_stalled, "no alarm")
             put(producer, end(1))
@@ -68,8 +61,6 @@ def test_messages_that_a_broker_in_an_alarm_refuses_can_be_given_up(node: Node) 
             producer.abandon()
             assert producer.flush(timeout=0.05), "nothing is waited for any more"
             producer.close()
-        finally:
-            alarm(node, over=True)
         reported, given_up = ends.warnings
         assert "accepts no pages (low on disk)" in reported
         assert "has accepted nothing for" in given_up
@@ -82,15 +73,12 @@ def test_the_producer_waits_out_an_alarm_of_the_broker_however_long_it_takes(
     monkeypatch.setattr(sender, "_PATIENCE", 0.05)
     with ends_at(node.broker) as ends:
         producer = ends.open(Role.PRODUCER)
-        alarm(node)
-        try:
+        with node.short_of_disk():
             put(producer, page(0))
             until(lambda: producer.is_stalled, "no alarm")
             for _ in range(5):
                 assert not producer.flush(timeout=0.05)
-        finally:
             monkeypatch.undo()
-            alarm(node, over=True)
         until(lambda: producer.flush(timeout=0.1), "it was not taken")
         producer.close()
 
