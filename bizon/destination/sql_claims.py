@@ -18,6 +18,7 @@ from bizon.destination.fence import Fence
 
 if TYPE_CHECKING:
     from bizon.destination.models import Owner, ResumePoint
+    from bizon.destination.sql_presence import Presence
     from bizon.destination.sql_target import Dialect, Transaction
 
 TABLE = "_bizon_outputs"
@@ -47,10 +48,12 @@ _MARKS = ", ".join("?" for _ in Claim._fields)
 
 
 class Claims:
-    """The claims of one start. ``knows``: whether the state of the pipeline has a job of this id."""
+    """The claims of one start. ``knows``: whether the state of the pipeline has a job of this id. ``presence``: the
+    advisory locks of the target, None where it has none."""
 
-    def __init__(self, owner: "Owner", knows: Callable[[str], bool]) -> None:
+    def __init__(self, owner: "Owner", knows: Callable[[str], bool], presence: "Presence | None" = None) -> None:
         self._fence = Fence(owner, knows)
+        self._presence = presence
         self.is_owner = self._fence.is_owner
 
     def create(self, within: "Transaction", dialect: "Dialect") -> None:
@@ -79,12 +82,16 @@ class Claims:
         )
 
     def take(self, within: "Transaction", output: str, resume: "ResumePoint", *, has_rows: bool) -> Claim:
-        """Claim a table for this start; every earlier start is superseded. Raises what ``check_owner`` raises, and
-        OvertakenError in a superseded start."""
+        """Claim a table for this start, and show that it is running; every earlier start is superseded. Raises what
+        ``check_owner`` raises, OvertakenError in a superseded start, and DestinationConnectionError while a job runs
+        that the state does not know."""
         self._lock(within, output)
         found = self.find(within, output)
         self.check_owner(found, output, has_rows=has_rows, adopt=resume.adopt)
         self._fence.check_newest(found, resume)
+        if self._presence is not None:
+            self._check_free(self._presence, within, output, found, resume)
+            self._presence.hold(within, resume.job_id)
         mine = Claim(
             self._fence.owner.mark,
             str(self._fence.owner),
@@ -138,6 +145,18 @@ class Claims:
     def forget_part(self, within: "Transaction", table: str) -> None:
         """Remove the claim to the staging table of a part, which is gone."""
         within.run("DELETE FROM {claims} WHERE output = ? AND staging = output", table, claims=TABLE)
+
+    def _check_free(
+        self, presence: "Presence", within: "Transaction", output: str, found: Claim | None, resume: "ResumePoint"
+    ) -> None:
+        if found is None or not self._fence.is_foreign(found, resume):
+            return
+        holder = presence.holder(within, found.job_id)
+        if holder is not None:
+            raise DestinationConnectionError(
+                f"table '{output}' is being written by {holder}, whose job the state of this run does not know: wait "
+                f"until it ends, or end it, or give both runs the same state (engine.backend)"
+            )
 
     def _lock(self, within: "Transaction", output: str) -> None:
         within.run("UPDATE {claims} SET steps = steps + 1 WHERE output = ?", output, claims=TABLE)
