@@ -40,8 +40,12 @@ class Fence:
         """Raise OvertakenError when a later start holds the claim, of this job or of one that the state knows."""
         if held is None or held.fence <= resume.fence:
             return
-        if held.job_id == resume.job_id or self._knows(held.job_id):
+        if not self.is_foreign(held, resume):
             raise OvertakenError(resume.job_id)
+
+    def is_foreign(self, held: Held, resume: "ResumePoint") -> bool:
+        """Whether another job holds the claim, and the state does not know it: the order of fences says nothing."""
+        return held.job_id != resume.job_id and not self._knows(held.job_id)
 
     def checked(self, held: Claimed | None, resume: "ResumePoint") -> Claimed:
         """The claim, if this start holds it. Raises OvertakenError otherwise."""

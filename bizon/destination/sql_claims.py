@@ -13,11 +13,12 @@ epoch of any worker.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from bizon.common.errors.errors import TableRefusedError
+from bizon.common.errors.errors import DestinationConnectionError, TableRefusedError
 from bizon.destination.fence import Fence
 
 if TYPE_CHECKING:
     from bizon.destination.models import Owner, ResumePoint
+    from bizon.destination.sql_presence import Presence
     from bizon.destination.sql_target import Dialect, Transaction
 
 TABLE = "_bizon_outputs"
@@ -47,10 +48,12 @@ _MARKS = ", ".join("?" for _ in Claim._fields)
 
 
 class Claims:
-    """The claims of one start. ``knows``: whether the state of the pipeline has a job of this id."""
+    """The claims of one start. ``knows``: whether the state of the pipeline has a job of this id. ``presence``: the
+    advisory locks of the target, None where it has none."""
 
-    def __init__(self, owner: "Owner", knows: Callable[[str], bool]) -> None:
+    def __init__(self, owner: "Owner", knows: Callable[[str], bool], presence: "Presence | None" = None) -> None:
         self._fence = Fence(owner, knows)
+        self._presence = presence
         self.is_owner = self._fence.is_owner
 
     def create(self, within: "Transaction", dialect: "Dialect") -> None:
@@ -79,14 +82,18 @@ class Claims:
         )
 
     def take(self, within: "Transaction", output: str, resume: "ResumePoint", *, has_rows: bool) -> Claim:
-        """Claim a table for this start; every earlier start is superseded. Raises what ``check_owner`` raises, also
-        for a staging table, and OvertakenError in a superseded start."""
+        """Claim a table for this start, and show that it is running; every earlier start is superseded. Raises what
+        ``check_owner`` raises, also for a staging table, OvertakenError in a superseded start, and
+        DestinationConnectionError while a job runs that the state does not know."""
         self._lock(within, output)
         found = self.find(within, output)
         if found is None:
             self._check_unstaged(within, output)
         self.check_owner(found, output, has_rows=has_rows, adopt=resume.adopt)
         self._fence.check_newest(found, resume)
+        if self._presence is not None:
+            self._check_free(self._presence, within, output, found, resume)
+            self._presence.hold(within, resume.job_id)
         mine = Claim(
             self._fence.owner.mark,
             str(self._fence.owner),
@@ -147,6 +154,18 @@ class Claims:
             raise TableRefusedError(
                 f"table '{output}' is the staging table of {found[0][0]}; nothing was changed. Write to another "
                 f"destination_id"
+            )
+
+    def _check_free(
+        self, presence: "Presence", within: "Transaction", output: str, found: Claim | None, resume: "ResumePoint"
+    ) -> None:
+        if found is None or not self._fence.is_foreign(found, resume):
+            return
+        holder = presence.holder(within, found.job_id)
+        if holder is not None:
+            raise DestinationConnectionError(
+                f"table '{output}' is being written by {holder}, whose job the state of this run does not know: wait "
+                f"until it ends, or end it, or give both runs the same state (engine.backend)"
             )
 
     def _lock(self, within: "Transaction", output: str) -> None:

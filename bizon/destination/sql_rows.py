@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -50,6 +51,14 @@ def check_columns(within: "Transaction", table: str) -> None:
             f"table '{table}' has no column {', '.join(missing)}: no run of bizon created it; nothing was changed. "
             f"Write to another destination_id"
         )
+
+
+def look(target: "SqlTarget", table: str) -> None:
+    """Check, without a change, that the database answers and that a table has the six columns; it may be missing."""
+    with target.transaction() as within:
+        within.rows("SELECT 1")
+    with suppress(target.driver.Error), target.transaction() as within:
+        check_columns(within, table)
 
 
 def drop_table(target: "SqlTarget", table: str) -> None:

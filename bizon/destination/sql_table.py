@@ -8,7 +8,7 @@ relies on DDL that can be rolled back: tables are created before their transacti
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +23,7 @@ from bizon.common.errors.errors import (
 from bizon.destination.models import OutputState, WriteMode
 from bizon.destination.sql_claims import Claims
 from bizon.destination.sql_parts import Stagings, UnitedStaging
-from bizon.destination.sql_rows import SixColumns, check_columns
+from bizon.destination.sql_rows import SixColumns, look
 from bizon.destination.sql_target import Dialect, SqlTarget
 from bizon.destination.staged import StagedDestination, Step
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bizon.destination.models import ResumePoint
     from bizon.destination.sql_claims import Claim
     from bizon.destination.sql_layout import SqlStaging, SqlStagingTable, TableLayout
+    from bizon.destination.sql_presence import Presence
     from bizon.destination.sql_target import Transaction
 
 _SUFFIXES = {WriteMode.REPLACE: "temp", WriteMode.APPEND: "incremental"}
@@ -65,6 +66,11 @@ class SqlTableDestination(StagedDestination):
     def place(self) -> str:
         """The database without credentials: a file, or host and name. People see it, and it identifies the output."""
 
+    @property
+    def presence(self) -> "Presence | None":
+        """How runs of other states see that this one lives. None, the default: the target has no advisory locks."""
+        return None
+
     def is_transient(self, error: Exception) -> bool:
         """Whether the call that raised an error of the driver may succeed without a change. By default an error of
         the connection or the server (``OperationalError``, ``InterfaceError``) may."""
@@ -85,11 +91,11 @@ class SqlTableDestination(StagedDestination):
     def check_connection(self) -> bool:
         """True, or raises DestinationConnectionError: the database is unreachable, no table can be created in it, or
         the table has other columns. ConfigError for a name that is refused. In ``bizon check`` no table is created."""
-        if fault := self.dialect.fault_of(self.default_destination_id):
+        if fault := self.dialect.fault_of(output := self.default_destination_id):
             raise ConfigError(f"{fault}; set another destination_id", key=("destination", "config", "destination_id"))
         try:
             with self._step():
-                self._look() if self.only_looks else self._set_up(self.default_destination_id)
+                look(self.target, output) if self.only_looks else self._set_up(output)
         except self.driver.Error as error:
             raise DestinationConnectionError(f"{self.place}: {self.text_of(error)}") from error
         return True
@@ -149,9 +155,8 @@ class SqlTableDestination(StagedDestination):
         self._stagings = Stagings(self.target, self._layout, self._claims, output, suffix, resume)
         self._set_up(output)
         with self.target.transaction() as within:
-            self._claim, is_filled = self._claims.find(within, output), self._layout.has_rows(within, output)
-        self._claims.check_owner(self._claim, output, has_rows=is_filled, adopt=resume.adopt)
-        self._filled = is_filled
+            self._claim, self._filled = self._claims.find(within, output), self._layout.has_rows(within, output)
+        self._claims.check_owner(self._claim, output, has_rows=self._filled, adopt=resume.adopt)
 
     def _has_own_rows(self) -> bool:
         claim = self._claim
@@ -234,7 +239,8 @@ class SqlTableDestination(StagedDestination):
 
     @cached_property
     def _claims(self) -> Claims:
-        return Claims(self.sync_metadata.owner, lambda job_id: self.backend.get_stream_job_by_id(job_id) is not None)
+        known = self.backend.get_stream_job_by_id
+        return Claims(self.sync_metadata.owner, lambda job_id: known(job_id) is not None, self.presence)
 
     @cached_property
     def _layout(self) -> "TableLayout":
@@ -243,12 +249,6 @@ class SqlTableDestination(StagedDestination):
     @cached_property
     def _known(self) -> set[str]:
         return set()
-
-    def _look(self) -> None:
-        with self.target.transaction() as within:
-            within.rows("SELECT 1")
-        with suppress(self.driver.Error), self.target.transaction() as within:  # the table may be missing
-            check_columns(within, self.default_destination_id)
 
     def _set_up(self, output: str) -> None:
         """Create the tables that are missing, each in a transaction by itself: its DDL may commit by itself."""

@@ -110,7 +110,7 @@ class SqlTarget:
 
     def __init__(self, driver: Any, connect: Callable[[], Any], dialect: Dialect) -> None:
         self.dialect = dialect
-        self._driver = driver
+        self.driver = driver
         self._connect = connect
         self._connection: Any = None
 
@@ -125,7 +125,7 @@ class SqlTarget:
             if self._connection is None:
                 self._connection = self._connect()
             with closing(self._connection.cursor()) as cursor:
-                yield Transaction(cursor, self._driver.paramstyle, self.dialect.quote)
+                yield Transaction(cursor, self.driver.paramstyle, self.dialect.quote)
             self._connection.commit()
         except BaseException:
             self.close()
@@ -135,7 +135,7 @@ class SqlTarget:
         """Give up an open transaction, and the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(self._driver.Error):
+            with suppress(self.driver.Error):
                 connection.rollback()
-            with suppress(self._driver.Error):
+            with suppress(self.driver.Error):
                 connection.close()

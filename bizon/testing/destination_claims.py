@@ -65,6 +65,9 @@ class ClaimedBehaviours:
     ``owns_output``: another pipeline is refused, and so is an incremental run whose state was lost. A record that names
     the table of another pipeline, in sync mode stream, is refused with RowsRejectedError.
 
+    ``shows_presence`` (false unless claimed): while a job is running, a start whose state does not know it is refused
+    before it changes anything.
+
     ``exactly_once``: in sync modes full_refresh and incremental, a batch that was written and not recorded is not
     published twice. ``exactly_once_in_stream`` (false unless claimed): nor does it stay in sync mode stream.
 
@@ -82,6 +85,7 @@ class ClaimedBehaviours:
     fenced: ClassVar[bool] = True
     marks_output: ClassVar[bool] = True
     owns_output: ClassVar[bool] = True
+    shows_presence: ClassVar[bool] = False
     exactly_once: ClassVar[bool] = True
     exactly_once_in_stream: ClassVar[bool] = False
     survives_interruptions: ClassVar[bool] = True

@@ -1,14 +1,25 @@
 """Behaviours of destinations on bad days: rows that are missing from staging, starts that wake up too late, and
 pipelines that write to one output."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bizon.common.errors.errors import BizonError, RowsRejectedError
-from bizon.testing.destination_claims import FULL_REFRESH, INCREMENTAL, STREAM, ClaimedBehaviours, in_modes, staged
-from bizon.testing.destination_jobs import OpenPipeline, records
+from bizon.common.errors.errors import BizonError, DestinationConnectionError, RowsRejectedError
+from bizon.engine.backend.backend import BackendFactory
+from bizon.testing.destination_claims import (
+    FULL_REFRESH,
+    INCREMENTAL,
+    STREAM,
+    ClaimedBehaviours,
+    every_mode,
+    in_modes,
+    staged,
+)
+from bizon.testing.destination_jobs import OpenPipeline, Pipeline, records
 from bizon.testing.destination_late import FrozenStart, late_start
 
 if TYPE_CHECKING:
@@ -17,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class DestinationGuards(ClaimedBehaviours):
-    """A part of ``DestinationConformance``: the claims ``counts_staged_rows``, ``fenced``, ``marks_output`` and
-    ``owns_output``."""
+    """A part of ``DestinationConformance``: the claims ``counts_staged_rows``, ``fenced``, ``marks_output``,
+    ``owns_output`` and ``shows_presence``."""
 
     @staged("counts_staged_rows")
     def test_rows_that_are_recorded_and_not_staged_stop_the_publication(
@@ -177,3 +188,66 @@ class DestinationGuards(ClaimedBehaviours):
         assert self.ids(config) == ["a"], "the second try has appended"
         lost.job().run(records("b"), adopt=True)
         assert self.ids(config) == ["a", "b"]
+
+    @every_mode("shows_presence")
+    def test_a_start_of_another_state_is_refused_while_a_job_is_running(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        into = pipeline(mode)
+        job = into.job()
+        job.start()
+        job.commit(0, records("a"))
+        with stranger_to(into) as stranger:
+            with pytest.raises(DestinationConnectionError, match="whose job the state of this run does not know"):
+                stranger.load(records("theirs"))
+            job.commit(1, records("b"))
+            job.end()
+            assert self.ids(config) == ["a", "b"]
+            into.close()
+            stranger.load(records("theirs"))
+        assert "theirs" in self.ids(config)
+
+    @every_mode("shows_presence")
+    def test_a_start_that_still_lives_keeps_out_no_start_that_the_state_knows(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        """The first start and the first job are frozen, and hold what they held."""
+        into = pipeline(mode)
+        job = into.job()
+        job.start()
+        job.start()
+        job.commit(0, records("a"))
+        job.end()
+        into.load(records("b"))
+        assert "b" in self.ids(config)
+
+    @every_mode("shows_presence")
+    def test_the_start_that_took_over_keeps_out_another_state_until_it_ends(
+        self, config: "AbstractDestinationConfig", pipeline: OpenPipeline, mode: "SourceSyncModes"
+    ) -> None:
+        into = pipeline(mode)
+        job = into.job()
+        job.start()
+        earlier = job.destination
+        job.start()
+        job.commit(0, records("a"))
+        into.opened.remove(earlier)
+        earlier.close()
+        with stranger_to(into) as stranger:
+            with pytest.raises(DestinationConnectionError, match="whose job the state of this run does not know"):
+                stranger.load(records("theirs"))
+            job.bury()
+            stranger.load(records("theirs"))
+        assert "theirs" in self.ids(config)
+
+
+@contextmanager
+def stranger_to(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """Within: the same pipeline, with a state of its own."""
+    with BackendFactory.in_memory() as backend:
+        backend.create_all_tables()
+        stranger = replace(pipeline, backend=backend, has_history=True, opened=[])
+        try:
+            yield stranger
+        finally:
+            stranger.close()

@@ -24,7 +24,7 @@ SYSTEM = {
 
 
 class TestSixColumns(DestinationConformance):
-    exactly_once_in_stream = True
+    exactly_once_in_stream = shows_presence = True
     client = ("bizon.connectors.destinations.duckdb.src.connection",)
     most_interruptions = matrices.interruptions()
     unnest = False

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.matrix(share=3, pool="files as destinations")
 
 
 class TestLines(DestinationConformance):
-    exactly_once_in_stream = takes_parts = True
+    exactly_once_in_stream = takes_parts = shows_presence = True
     survives_interruptions = False  # test_file_crash.py and tests/e2e/crash do it, at each change of the disk
 
     @pytest.fixture
@@ -27,7 +27,7 @@ class TestLines(DestinationConformance):
 
 
 class TestParquet(DestinationConformance):
-    exactly_once_in_stream = takes_parts = True
+    exactly_once_in_stream = takes_parts = shows_presence = True
     survives_interruptions = False  # test_file_crash.py and tests/e2e/crash do it, at each change of the disk
 
     @pytest.fixture
@@ -40,7 +40,7 @@ class TestParquet(DestinationConformance):
 
 
 class TestCsv(DestinationConformance):
-    exactly_once_in_stream = takes_parts = True
+    exactly_once_in_stream = takes_parts = shows_presence = True
     survives_interruptions = False  # tests/e2e/crash/test_file_tables_crash.py does it
 
     @pytest.fixture

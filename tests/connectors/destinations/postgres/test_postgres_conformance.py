@@ -16,7 +16,7 @@ pytestmark = pytest.mark.matrix(share=8, pool="databases as destinations")
 
 
 class TestSixColumns(DestinationConformance):
-    exactly_once_in_stream = takes_parts = True
+    exactly_once_in_stream = takes_parts = shows_presence = True
     client = ("psycopg", "bizon.connectors.destinations.postgres.src.connection")
     most_interruptions = matrices.interruptions()
     unnest = False

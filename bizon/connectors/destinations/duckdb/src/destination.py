@@ -4,12 +4,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from bizon.common.errors.errors import DestinationConnectionError, TableRefusedError
 from bizon.connectors.destinations.duckdb.src import connection
+from bizon.connectors.destinations.duckdb.src.presence import FilePresence
 from bizon.connectors.destinations.duckdb.src.reading import DuckdbReader, reading
 from bizon.destination.column_types import (
     BOOLEAN,
@@ -95,6 +97,16 @@ class DuckdbDestination(TypedTableDestination):
     def connect(self) -> connection.Connection:
         """Open the file."""
         return connection.connect(self.config.database, self.config.schema_name, self.config.lock_timeout)
+
+    @cached_property
+    def presence(self) -> FilePresence:
+        """A lock file next to the database."""
+        return FilePresence(self.config.database, self.config.schema_name, self.default_destination_id)
+
+    def close(self) -> None:
+        """Close the file, and release the lock."""
+        super().close()
+        self.presence.close()
 
     def is_transient(self, error: Exception) -> bool:
         """A disk that is full needs somebody to make room."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from bizon.connectors.destinations.postgres.src.connection import BoundConnectio
 from bizon.connectors.destinations.postgres.src.copying import copy_text, frame_of
 from bizon.connectors.destinations.postgres.src.errors import explained, is_transient, lost_a_race, waited_in_vain
 from bizon.connectors.destinations.postgres.src.locks import locked
+from bizon.connectors.destinations.postgres.src.presence import SessionPresence
 from bizon.connectors.destinations.postgres.src.reading import PostgresReader, reading
 from bizon.connectors.destinations.postgres.src.types import sql_type
 from bizon.destination.column_names import NameRules
@@ -58,7 +60,13 @@ class PostgresDestination(TypedTableDestination):
         """A new connection."""
         made = connect(self.config)
         self._session = made.info.backend_pid
+        self.presence.renew(made)
         return made
+
+    @cached_property
+    def presence(self) -> SessionPresence:
+        """An advisory lock of the session."""
+        return SessionPresence()
 
     def is_transient(self, error: Exception) -> bool:
         """By its SQLSTATE."""
