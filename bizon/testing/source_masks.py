@@ -5,6 +5,7 @@ of an answer is the token of the next request. The secrets of the configuration 
 the configuration: the same pipeline with other secrets, or with none, has the same placeholders.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ _HIDDEN_IN_ANSWERS = re.compile(
     r"|customer|tenant|organi[sz]ation|workspace|forwarded|client-ip|real-ip|connecting-ip|^from$",
     re.IGNORECASE,
 )
+_TEXT_OF_JSON = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _CREDENTIALS = re.compile(r"key|auth|jwt|code|pwd|hmac", re.IGNORECASE)
 
 
@@ -86,8 +88,17 @@ class Masks:
             for form, placeholder in self._all_forms():
                 body = body.replace(form.encode("utf-8", "replace"), placeholder.encode())
             return body
-        masked = self.text(text)
+        masked = self.text(_TEXT_OF_JSON.sub(self._of_json, text))
         return body if masked == text else masked.encode("utf-8", "surrogatepass")
+
+    def _of_json(self, found: re.Match[str]) -> str:
+        """A text in JSON, with placeholders in what it means: an API may repeat a secret that was encoded before."""
+        try:
+            text = json.loads(found[0])
+        except ValueError:
+            return found[0]
+        masked = self.text(text)
+        return found[0] if masked == text else json.dumps(masked, ensure_ascii=False)
 
     def request_headers(self, headers: Mapping[str, Any]) -> dict[str, Any]:
         """Only headers that identify nobody keep their values."""

@@ -104,7 +104,7 @@ def test_a_reset_fetches_everything_and_replaces_an_incremental_output_once(pipe
 def test_a_reset_that_is_killed_is_resumed_as_a_reset(pipeline: "Pipeline") -> None:
     pipeline.source(sync_mode="incremental").destination(buffer_size=0).run()
     bizon(pipeline, "stream", "reset", "config.yml")
-    pipeline.source(kill_at=2, delay=0.2)
+    pipeline.source(kill_at=2, delay=1)  # seconds, in which a busy machine commits a page
     assert pipeline.run(expect=None).returncode == -signal.SIGKILL
     assert pipeline.ids() == EVERYTHING
     asked = len(pipeline.trace())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bizon.cli.files import in_folder_of_paths
-from bizon.cli.output import say
+from bizon.cli.output import report_error, say
 from bizon.cli.run_options import RunOptions
 from bizon.cli.text.console_logs import console_logs
 from bizon.common.clock import fixed_at
@@ -41,7 +41,7 @@ class SuiteOptions(NamedTuple):
 
 
 def run_suite(config: str, options: SuiteOptions) -> ExitCode:
-    """Print a line per behaviour. Raises ConfigError, and SourceError when the source cannot be reached."""
+    """Print a line per behaviour, or why the source cannot be reached. Raises ConfigError."""
     if options.record is not None and options.replay is not None:
         raise ConfigError("--record and --replay exclude each other; give one of them")
     given = (options.custom_source, options.env_file, options.record, options.replay)
@@ -65,10 +65,13 @@ def _test(config: str, options: SuiteOptions) -> ExitCode:
     secrets = list(secrets_of(loaded, environ.asked))
     subject = Subject(loaded, began=datetime.now(UTC) if recording is None else recording.began)
     scrub = loaded.scrubber(secrets)
-    with console_logs(_LEVEL, scrub), _exchange(options, subject, environ.asked, secrets):
-        with loaded.masked(), opened_source(loaded.config):
-            pass  # a source that cannot be reached has no behaviours
-        return _report(subject, scrub, as_json=options.as_json)
+    try:
+        with console_logs(_LEVEL, scrub), _exchange(options, subject, environ.asked, secrets):
+            with loaded.masked(), opened_source(loaded.config):
+                pass  # a source that cannot be reached has no behaviours
+            return _report(subject, scrub, as_json=options.as_json)
+    except Exception as error:  # noqa: BLE001 - reported here, where the secrets of the configuration are known
+        return report_error(error, scrub)
 
 
 def _report(subject: Subject, scrub: "Scrubber", *, as_json: bool) -> ExitCode:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from weakref import finalize
 
 import orjson
 
@@ -63,6 +64,7 @@ class FilePresence:
                 make_private_folder(self._folder.parent)
                 make_private_folder(self._folder)
                 self._held = append_private(self._path)
+                finalize(self, self._held.close)  # a destination that nobody closed holds nothing either
             fcntl.flock(self._held.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
             self._held.truncate(0)
             self._held.write(orjson.dumps(mine._asdict()))
