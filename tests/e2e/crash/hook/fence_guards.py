@@ -62,6 +62,14 @@ def runs_of_another_state_are_not_noticed(module: ModuleType) -> None:
     swap(module, "_check", nothing)
 
 
+@guard(
+    "destination.sql_claims",
+    "tests/e2e/test_two_states.py::test_a_run_is_refused_before_it_fetches_while_another_one_writes_the_table",
+)
+def tables_of_runs_of_another_state_are_taken_over(module: ModuleType) -> None:
+    swap(module.Claims, "_check_free", nothing)
+
+
 @guard(f"{FILE}.presence", f"{THAWED}[stream-json-stream-appending]")
 def frozen_appends_reach_the_file(module: ModuleType) -> None:
     swap(module, "is_gone", lambda _inner: lambda *_args: True)
@@ -115,3 +123,20 @@ def private_files_are_public(module: ModuleType) -> None:
 @guard(PRIVATE, f"{OUTPUTS}::test_a_link_in_the_place_of_a_private_folder_is_refused")
 def links_to_folders_are_followed(module: ModuleType) -> None:
     swap(module, "check_private_folder", nothing)
+
+
+@guard("destination.part_files", "tests/destination/test_part_files.py::test_a_record_names_no_place_but_a_table")
+def records_may_name_any_place_of_a_store(module: ModuleType) -> None:
+    swap(module, "fault_of", nothing)
+
+
+@guard(
+    "destination.staged",
+    "tests/destination/test_part_files.py::test_rows_that_name_a_table_whose_manifest_is_another_file_are_refused_alone",
+)
+def tables_of_others_that_records_name_end_the_run(module: ModuleType) -> None:
+    @contextmanager
+    def within(*_args: Any) -> Iterator[None]:
+        yield
+
+    swap(module.StagedDestination, "_refusing", lambda _inner: within)
