@@ -124,6 +124,25 @@ def test_a_run_that_was_frozen_until_another_took_over_cannot_commit(
     assert pipeline.ids() == EVERYTHING
 
 
+def test_a_command_that_was_frozen_while_it_began_a_joined_job_finds_it_published(
+    pipeline: "Pipeline", wait_for: WaitFor
+) -> None:
+    """It used to fail, since another command had begun the job meanwhile."""
+    pipeline.set("engine.runner.config.lease_ttl", 1)
+    join = ("--join", "--join-id", "one")
+    with fault(hold={"join_job": 1}):
+        frozen = pipeline.start(*join)
+    wait_for(lambda: noted(pipeline, "join_job") != [])
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    wait_for(lambda: pipeline.run(*join, expect=None).returncode == 0)
+    release(pipeline, "join_job")
+    os.killpg(frozen.pid, signal.SIGCONT)
+    done = finished(frozen)
+    assert done.returncode == 0, done.stdout
+    assert pipeline.ids() == EVERYTHING
+    assert [state for state, _ in pipeline.jobs()] == ["succeeded"]
+
+
 @pytest.mark.lesson("F-04")
 def test_a_superseded_run_leaves_the_success_of_the_other_as_it_is(pipeline: "Pipeline", wait_for: WaitFor) -> None:
     """Used to mark the published job as failed; the next run then resumed it and fetched nothing."""

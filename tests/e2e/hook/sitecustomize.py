@@ -129,6 +129,7 @@ def patch_backend(module: ModuleType) -> None:
     hold(module.SQLAlchemyBackend, "create_destination_cursor")
     hold(module.SQLAlchemyBackend, "update_stream_job_status")
     hold(module.SQLAlchemyBackend, "remove_stream_job")
+    hold(module.SQLAlchemyBackend, "join_job")
 
 
 def patch_clock(module: ModuleType) -> None:

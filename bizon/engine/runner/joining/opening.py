@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bizon.common.errors.errors import OvertakenError
+from bizon.common.safe_log import logger
 from bizon.engine.runner.jobs import open_job, reopen, shared_job
 from bizon.engine.runner.lease import SharedLease, held_by_one, one_at_a_time, shared_job_id
 from bizon.engine.runner.planning import plan_parts
@@ -43,6 +45,13 @@ class Opening(NamedTuple):
         """The job, and the lease that all who join it hold together; None when the command is stopped before. A job
         with the name of this command is the one to join also when it is published. Raises JobLockedError while a run
         without --join is in progress, and ConfigError for a job that cannot be joined."""
+        while True:
+            try:
+                return self._joined()
+            except OvertakenError as error:  # this command was frozen while it began the job, and another has begun it
+                logger.debug(str(error))
+
+    def _joined(self) -> Joined | None:
         with one_at_a_time(self.backend, self.config, "joining", self.stopping) as is_held:
             if not is_held:
                 return None
@@ -67,6 +76,8 @@ class Opening(NamedTuple):
             opened = open_job(self.backend, self.config, scope=self.scope, joined=self.name)
             lease = SharedLease(self.backend, self.config, opened.job.id)
             failed = plan_parts(self.context_of(opened), self.backend, self.progress, self.stopping)
+            if failed is not None and failed.overtaken:
+                raise OvertakenError(opened.job.id)
             if failed is None:
                 partitions = self.backend.get_partitions(opened.job.id)
                 opened = opened._replace(run=opened.run._replace(partitions=partitions))

@@ -39,8 +39,6 @@ class JoinedRunner(AbstractRunner):
         parts = (self._progress, self._stopping, self._context_of)
         opening = Opening(backend, self.bizon_config, self.scope, self.join_id, *parts)
         while (joined := opening.joined()) is not None:
-            if joined.failed is not None and joined.failed.overtaken:
-                continue  # this command was frozen while it planned, and another has begun the job
             status = self._run_joined(backend, joined)
             if not (joined.opened.then_another and status.is_success and not status.interrupted):
                 return status
