@@ -164,6 +164,15 @@ def can_start() -> bool:
 
 
 @contextmanager
+def node_at(folder: Path, reason: str) -> Iterator[Node]:
+    """Within: a node of the tests' own is running. ``reason``: why no other broker will do."""
+    if not can_start():
+        server_or_skip("RabbitMQ", f"no rabbitmq-server to start, and {reason}")
+    with Node(folder) as started:
+        yield started
+
+
+@contextmanager
 def rabbitmq_at(folder: Path) -> Iterator[Broker]:
     """A broker for the tests of this process; ``folder``: for a broker that has to be started."""
     url = os.environ.get("BIZON_TEST_RABBITMQ_URL")

@@ -5,7 +5,25 @@ a process from a later one with the same id.
 """
 
 import os
+import socket
 from pathlib import Path
+from typing import NamedTuple, Self
+
+
+class Worker(NamedTuple):
+    """A process that works on a job, as it records itself next to an output."""
+
+    job_id: str
+    host: str
+    pid: int
+    place: str
+    started: str
+
+    @classmethod
+    def of_this_process(cls, job_id: str) -> Self:
+        """This process, which works on the job."""
+        pid = os.getpid()
+        return cls(job_id, socket.gethostname(), pid, place(), started(pid))
 
 
 def place() -> str:

@@ -12,6 +12,15 @@ CHAOS = Path(__file__).with_name("chaos.py")
 JOINED = Path(__file__).with_name("joined_chaos.py")
 
 
+def printed_by(script: Path, *arguments: str) -> str:
+    """The output of a chaos loop, which has found nothing."""
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.matrix
 @pytest.mark.lesson("F-08", "F-09", "F-11")
 @pytest.mark.parametrize(("mode", "seed"), [("full_refresh", 3), ("incremental", 2), ("stream", 4)])
@@ -21,16 +30,9 @@ def test_runs_killed_and_frozen_at_random_lose_nothing_and_bring_nothing_twice(
     """A kill used to leave rows twice, and jobs that could never run again; a run that woke up late cut rows off."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     short = ["--n", "3", "--pages", "8", "--delay", "0.05"]
-    done = subprocess.run(
-        [sys.executable, str(CHAOS), *short, "--seed", str(seed), "--mode", mode],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.search(r": (\d+) kills, (\d+) freezes, .*, 0 lost, 0 duplicated, 0 half, 0 stuck;", done.stdout)
-    assert found, done.stdout
+    printed = printed_by(CHAOS, *short, "--seed", str(seed), "--mode", mode)
+    found = re.search(r": (\d+) kills, (\d+) freezes, .*, 0 lost, 0 duplicated, 0 half, 0 stuck;", printed)
+    assert found, printed
     assert int(found[1]) + int(found[2]) == 3
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
@@ -42,15 +44,7 @@ def test_commands_that_share_a_job_may_die_and_freeze_at_random(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     short = ["--n", "3", "--workers", "2", "--pages", "12", "--delay", "0.05"]
-    done = subprocess.run(
-        [sys.executable, str(JOINED), *short, "--seed", str(seed)],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing lost, doubled or stuck" in done.stdout
+    assert "nothing lost, doubled or stuck" in printed_by(JOINED, *short, "--seed", str(seed))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,12 +57,4 @@ def test_commands_on_hosts_of_their_own_may_die_freeze_and_be_cut_off(
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     short = ["--n", "3", "--workers", "3", "--pages", "18", "--delay", "0.1", "--hosts"]
-    done = subprocess.run(
-        [sys.executable, str(JOINED), *short, "--seed", str(seed)],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing lost, doubled or stuck" in done.stdout
+    assert "nothing lost, doubled or stuck" in printed_by(JOINED, *short, "--seed", str(seed))

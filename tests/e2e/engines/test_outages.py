@@ -10,7 +10,7 @@ from kafka import tansu
 from ports import free_port
 from postgres import Place
 from proxy import Proxy
-from rabbitmq_server import Broker, Node, can_start
+from rabbitmq_server import Broker, Node, node_at
 from servers import server_or_skip
 
 PAGES = 8
@@ -47,9 +47,7 @@ def to_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A broker that a test may kill, or have run short of disk."""
-    if not can_start():
-        server_or_skip("RabbitMQ", "no rabbitmq-server to start, and a node of the tests' own is needed")
-    with Node(tmp_path_factory.mktemp("node")) as started:
+    with node_at(tmp_path_factory.mktemp("node"), "a test kills it") as started:
         yield started
 
 

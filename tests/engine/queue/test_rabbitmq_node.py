@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from engine.queue.rabbitmq_kit import ends_at, flow, put, take, until
-from rabbitmq_server import Node, can_start
-from servers import server_or_skip
+from rabbitmq_server import Node, node_at
 
 from bizon.engine.backend.models import Role
 from bizon.engine.queue.adapters.rabbitmq import sender
@@ -17,9 +16,7 @@ from bizon.testing.queue import end, page
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A broker that a test may kill."""
-    if not can_start():
-        server_or_skip("RabbitMQ", "no rabbitmq-server to start and to kill")
-    with Node(tmp_path_factory.mktemp("node")) as started:
+    with node_at(tmp_path_factory.mktemp("node"), "a test kills it") as started:
         yield started
 
 

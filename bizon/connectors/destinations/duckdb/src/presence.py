@@ -1,24 +1,24 @@
 """The lock file that a run holds for its table, as ``sql_presence.py`` wants it: ``.bizon/<database>/<table>.lock``,
 next to the database.
 
-A run holds it by ``flock``, shared, so the kernel releases it when the process dies. Its content names the start that
-claimed the table last. Only steps that have the database open read or change it, and only one process at a time has.
+A run holds it by ``flock``, shared, so the kernel releases it when the process dies. Its content, a ``Worker``, names
+the start that claimed the table last. Only steps that have the database open read or change it, and only one process at
+a time has.
 The file stays. Where it cannot be created or locked, a run goes on without it.
 """
 
 import os
 import re
-import socket
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 from weakref import finalize
 
 import orjson
 
 from bizon.common.private_files import append_private, make_private_folder
-from bizon.common.processes import is_gone, place, started
+from bizon.common.processes import Worker, is_gone
 
 if TYPE_CHECKING:
     from bizon.destination.sql_target import Transaction
@@ -31,16 +31,6 @@ except ImportError:  # Windows: nobody is seen
 _HIDDEN_FOLDER = ".bizon"
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST = 60  # characters of a table's name in the name of its file
-
-
-class Worker(NamedTuple):
-    """Content of the file."""
-
-    job_id: str
-    host: str
-    pid: int
-    place: str
-    started: str
 
 
 class FilePresence:
@@ -57,8 +47,7 @@ class FilePresence:
         """Lock the file until ``close``, and name this process in it."""
         if fcntl is None:
             return
-        pid = os.getpid()
-        mine = Worker(job_id, socket.gethostname(), pid, place(), started(pid))
+        mine = Worker.of_this_process(job_id)
         with suppress(OSError):
             if self._held is None:
                 make_private_folder(self._folder.parent)

@@ -1,22 +1,22 @@
-"""The process that is writing an output: ``.bizon/<file name>/owner.json``, with a heartbeat.
+"""The process that is writing an output: a ``Worker`` in ``.bizon/<file name>/owner.json``, whose modification time is
+the heartbeat.
 
 Runs whose states know each other exclude each other by the lease of the state, and the later one wins. Runs whose
 states do not (state in memory, a run started from another folder) meet here: the second one stops before it fetches.
 """
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import orjson
 
 from bizon.common.errors.errors import DestinationConnectionError
-from bizon.common.processes import is_gone, place, started
+from bizon.common.processes import Worker, is_gone
 from bizon.connectors.destinations.file.src.durable import write_bytes
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 
 _BEAT = 5.0  # seconds between heartbeats
 _SILENT_FOR = 60.0  # seconds after which a process on another host counts as dead
-
-
-class Worker(NamedTuple):
-    """Content of ``owner.json``; its modification time is the heartbeat."""
-
-    job_id: str
-    host: str
-    pid: int
-    place: str
-    started: str
 
 
 class Presence:
@@ -92,9 +82,7 @@ class Presence:
         self._files.clear()
 
     def _announce(self, output: "Output", path: Path) -> None:
-        pid = os.getpid()
-        worker = Worker(output.claimant.job_id, socket.gethostname(), pid, place(), started(pid))
-        write_bytes(path, orjson.dumps(worker._asdict()))
+        write_bytes(path, orjson.dumps(Worker.of_this_process(output.claimant.job_id)._asdict()))
         self._files[path] = os.open(path, os.O_RDONLY)
         if self._heartbeat is None:
             self._heartbeat = Thread(target=self._beat, name="bizon-output", daemon=True)
