@@ -36,7 +36,7 @@ URLS = {
 }
 
 
-@pytest.mark.matrix(share=6)
+@pytest.mark.matrix(share=12)
 @pytest.mark.parametrize("is_encoded", [True, False], ids=["encoded", "raw"])
 @pytest.mark.parametrize("kind", URLS)
 def test_no_output_about_a_database_has_the_password(pipeline: "Pipeline", kind: str, is_encoded: bool) -> None:
@@ -67,7 +67,7 @@ QUERIES = {
 IN_QUERIES = "/+=&?#@:;,~!*()[]<>|^-_.à "
 
 
-@pytest.mark.matrix(share=6)
+@pytest.mark.matrix(share=12)
 @pytest.mark.parametrize("kind", [*QUERIES, "where"])
 @pytest.mark.parametrize("server", ["postgres", "mariadb", "sqlite", "duckdb"])
 def test_no_error_about_a_statement_has_a_secret_in_it(
@@ -165,7 +165,7 @@ def api() -> Iterator[RestStandIn]:
         yield server
 
 
-@pytest.mark.matrix(share=20)
+@pytest.mark.matrix(share=40)
 @pytest.mark.parametrize("name", ["a.jsonl", "*.jsonl", "a.parquet", "a.csv.gz"])
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("kind", STORES)
@@ -220,7 +220,7 @@ def guessed_from(answer: str, hidden: str, url: str) -> Callable[[Asked], Reply]
     return replied
 
 
-@pytest.mark.matrix(share=10)
+@pytest.mark.matrix(share=20)
 @pytest.mark.parametrize("answer", SAYS)
 @pytest.mark.parametrize("kind", GUESSED)
 def test_no_guess_shows_a_secret(
