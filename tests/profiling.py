@@ -52,7 +52,8 @@ class Cost(NamedTuple):
 def below() -> float:
     """The seconds that all processes below this one have used, those that have ended included."""
     reaped = os.times()
-    return reaped.children_user + reaped.children_system + sum(map(_used, _children(os.getpid())))
+    used = reaped.children_user + reaped.children_system + sum(map(_used, _children(os.getpid())))
+    return round(used, 2)  # the kernel counts in hundredths; sums of such floats differ in the last digit
 
 
 def _used(pid: int) -> float:
