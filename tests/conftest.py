@@ -12,6 +12,7 @@ from typing import Any
 
 import commands
 import pytest
+import typer.testing
 import yaml
 from fakes import FakeClock
 from hypothesis import settings
@@ -82,6 +83,14 @@ def _quick_logging() -> Iterator[None]:
     """Loguru asks for the folders of all libraries for each sink that it adds: 5 ms, twice per test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sysconfig, "get_path", cache(sysconfig.get_path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_command_line() -> Iterator[None]:
+    """Typer makes all commands of the application for each call of one: 20 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.main.get_command))
         yield
 
 

@@ -32,17 +32,22 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 LIBRARIES = (
-    *("dotenv", "loguru", "orjson", "pika", "polars", "psycopg", "requests", "sqlite3", "typer._adapters", "yaml"),
+    *("dotenv", "duckdb", "jmespath", "loguru", "orjson", "pika", "polars", "psycopg", "requests", "sqlite3", "yaml"),
+    *("html.entities", "rich.console", "rich.progress", "rich.table", "typer._adapters", "typer._click.decorators"),
     *(f"pydantic.{part}" for part in ("functional_serializers", "json_schema", "main", "type_adapter")),
-    *("sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
+    *("sqlalchemy.dialects.mysql.pymysql", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
     *("multiprocessing.spawn", "multiprocessing.sharedctypes"),
     *(f"google.cloud.{part}" for part in ("bigquery", "bigquery_storage_v1", "storage")),
 )
 BIZON = (
-    *("bizon.cli.main", "bizon.cli.commands.run", "bizon.cli.commands.state", "bizon.cli.files"),
+    *("bizon.cli.main", "bizon.cli.files", "bizon.source.discover_ast", "bizon.testing"),
+    *(f"bizon.cli.commands.{name}" for name in ("listing", "preview", "run", "show", "source_test", "state")),
     *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "half")),
-    *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("file", "logger")),
-    *("bizon.engine.backend.adapters.sqlalchemy.backend", "bizon.engine.queue.adapters.python_queue.queue"),
+    "bizon.engine.runner.joining.processes",
+    *(f"bizon.connectors.destinations.{name}.src.destination" for name in ("duckdb", "file", "logger", "postgres")),
+    *(f"bizon.connectors.sources.{name}.src.source" for name in ("files", "rest", "sql")),
+    *(f"bizon.engine.backend.adapters.sqlalchemy.{name}" for name in ("backend", "postgres")),
+    "bizon.engine.queue.adapters.python_queue.queue",
 )
 UNPATCHED = (
     *("bizon.cli.text.progress", "bizon.cli.signals", "bizon.config.loading", "bizon.transform.transform"),
@@ -231,6 +236,10 @@ def main(stage: str, descriptor: str) -> None:
     for name in STAGES[stage]:
         importlib.import_module(name)
     compile_models(sys.modules["pydantic.main"].BaseModel)
+    typer_main = sys.modules["typer.main"]
+    typer_main.get_command = functools.cache(typer_main.get_command)  # type: ignore[attr-defined]  # 20 ms of a command
+    if "bizon.cli.main" in sys.modules:
+        typer_main.get_command(sys.modules["bizon.cli.main"].cli)
     sysconfig.get_path = functools.cache(sysconfig.get_path)  # loguru calls it often for each sink: 10 ms of a run
     for scheme in sysconfig.get_scheme_names():
         for name in ("stdlib", "platstdlib", "platlib", "purelib"):

@@ -76,7 +76,7 @@ def test_a_module_that_takes_the_place_of_a_loaded_one_means_a_new_process(tmp_p
     (tmp_path / "yaml.txt").touch()
     assert is_forked(cwd=tmp_path)
     assert is_forked(env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    (tmp_path / "colorsys.py").touch()
+    (tmp_path / "unheard_of.py").touch()
     assert is_forked(cwd=tmp_path), "nobody has loaded that"
     (tmp_path / "yaml.py").touch()
     assert not is_forked(cwd=tmp_path)

@@ -1,6 +1,7 @@
 """One file writes, records and publishes; one file says how a job ended. Safety in a crash rests on it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ OWNERS = {
 SUITES = "testing/"  # the conformance suites drive destinations and backends directly: that is what they are for
 
 
+@cache
 def uses(package: Path) -> list[tuple[str, int, str]]:
     """File, line and name of each ``.name`` that is read, also by ``getattr``. Calls of ``super()`` do not count."""
     found = []
