@@ -100,6 +100,7 @@ def test_a_fork_equals_a_new_process(
 
 
 @pytest.mark.timeout(2 * BOUND + 20)
+@pytest.mark.matrix(share=3)
 @pytest.mark.parametrize("sync_mode", ["full_refresh", "incremental", "stream"])
 @pytest.mark.parametrize("runner", ["thread", "process", "stream"])
 def test_each_runner_and_sync_mode_does_the_same_in_a_new_process(

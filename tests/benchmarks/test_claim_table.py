@@ -29,7 +29,7 @@ def postgres_or_skip() -> None:
         server_or_skip("Postgres", str(error))
 
 
-@pytest.mark.matrix(share=6)
+@pytest.mark.matrix(share=12)
 @pytest.mark.parametrize("row", [row for row in TABLE if row.name not in NEED_INSTALLATION], ids=lambda row: row.name)
 def test_a_row_does_its_work(row: TableRow, tmp_path: Path) -> None:
     if row.name in ON_POSTGRES:

@@ -73,7 +73,7 @@ def api() -> Iterator[RestStandIn]:
         yield server
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("style", STYLES)
 def test_the_yaml_of_each_style_reads_the_whole_list(
     api: RestStandIn, run_cli: Any, tmp_path: Path, style: str

@@ -67,7 +67,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return document
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_schema_accepts_every_file_that_the_command_accepts(
     path: Path, accepts: Accepts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -43,6 +43,7 @@ CASES = {
 }
 
 
+@pytest.mark.matrix(share=3)
 @pytest.mark.parametrize(
     ("case", "runner"),
     [*((case, "thread") for case in CASES), ("all three are closed", "process"), ("stderr is full", "process")],

@@ -197,6 +197,7 @@ def test_an_error_is_short_however_much_a_server_answers() -> None:
     assert Scrubber().brief("short") == "short"
 
 
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("padding", [*range(17_960, 18_040), *range(1_900, 2_020, 3)])
 def test_a_secret_at_the_cut_is_not_halved(padding: int) -> None:
     shown = Scrubber(["Sekret-77-Value"]).brief("x" * padding + "Sekret-77-Value" * 10 + "y" * 20_000)

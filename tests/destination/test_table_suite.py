@@ -40,7 +40,7 @@ def run(mutant: Mutant, folder: Path) -> None:
         made.close()
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
 def test_a_defect_is_found(mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(mutant, tmp_path / "without")

@@ -32,7 +32,7 @@ def api(httpserver: HTTPServer) -> Api:
     return served
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class OfAGuide(SourceConformance):
     """A source of a guide, as a custom file next to its example. ``paging``: the style of the API."""
 

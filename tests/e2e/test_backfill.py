@@ -109,7 +109,7 @@ def api() -> Iterator[RestStandIn]:
         yield server
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("kind", ["rest", "sql", "files"])
 def test_a_window_comes_again_once_and_the_next_run_begins_where_it_would_have(
     pipeline: "Pipeline", api: RestStandIn, kind: str

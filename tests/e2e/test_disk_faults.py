@@ -16,7 +16,7 @@ from e2e.faults import EVERYTHING, Mount, assert_clear_failure, fault, finished,
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=7, pool="disks")
+pytestmark = pytest.mark.matrix(share=14, pool="disks")
 
 RUNNERS = ["thread", "process"]
 FORMATS = ["json", "parquet"]

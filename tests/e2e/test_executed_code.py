@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.matrix(share=2, pool="executed code")
+pytestmark = pytest.mark.matrix(share=4, pool="executed code")
 
 SOURCE = """
 from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2, pool="failures")
+pytestmark = pytest.mark.matrix(share=4, pool="failures")
 
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))
@@ -307,7 +307,7 @@ def test_an_output_that_could_not_be_published_is_published_by_the_next_run(pipe
     assert [status for status, _ in pipeline.jobs()] == ["succeeded", "succeeded"]
 
 
-@pytest.mark.matrix(share=5, pool="memory")
+@pytest.mark.matrix(share=10, pool="memory")
 @pytest.mark.lesson("F-30")
 def test_large_records_do_not_fill_the_memory(pipeline: "Pipeline") -> None:
     """600 MB of records used to be held in memory at once; the queue and the buffer are bounded by bytes."""

@@ -48,7 +48,7 @@ def of_files(pipeline: "Pipeline", path: str, **keys: object) -> "Pipeline":
     return pipeline.destination(buffer_size=0)
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=9)
 @pytest.mark.parametrize("runner", ["stream", "thread", "process"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_run_that_is_killed_inside_of_a_file_costs_one_piece(
@@ -98,7 +98,7 @@ def test_incremental_runs_append_the_files_that_are_new(pipeline: "Pipeline") ->
     assert [json.loads(line["source_data"])["n"] for line in pipeline.lines()] == [1, 2]
 
 
-@pytest.mark.matrix(share=5, pool="memory")
+@pytest.mark.matrix(share=10, pool="memory")
 @pytest.mark.parametrize("name", ["big.csv", "big.jsonl.gz", "big.json", "big.parquet"])
 def test_a_file_larger_than_the_memory_it_may_take(pipeline: "Pipeline", name: str) -> None:
     """300 MB of text; one piece and the queue are in memory, not the file."""

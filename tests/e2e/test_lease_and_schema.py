@@ -19,7 +19,7 @@ from bizon.engine.backend.adapters.sqlalchemy.migrations import CURRENT
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2, pool="lease and schema")
+pytestmark = pytest.mark.matrix(share=4, pool="lease and schema")
 
 RUNNERS = ["thread", "process"]
 COMMIT = "create_destination_cursor"

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2, pool="on error")
+pytestmark = pytest.mark.matrix(share=4, pool="on error")
 
 RUNNERS = ["thread", "process", "stream"]
 SEVENTHS = [0, 7, 14]

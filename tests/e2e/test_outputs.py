@@ -12,7 +12,7 @@ from e2e.faults import fault
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=3, pool="outputs")
+pytestmark = pytest.mark.matrix(share=6, pool="outputs")
 
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))

@@ -38,7 +38,7 @@ def of_preset(pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str, 
     return pipeline.source(**KEYS[preset], **keys)
 
 
-@pytest.mark.matrix(share=6)
+@pytest.mark.matrix(share=12)
 @pytest.mark.parametrize(("preset", "stream"), STREAMS)
 def test_a_preset_keeps_the_contract_of_sources_and_its_recording_replays(
     pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str
@@ -70,7 +70,7 @@ BACKFILLS: dict[tuple[str, str], tuple[dict[str, float], dict[str, float], list[
 """The window, and the records of it, in order."""
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize(("preset", "stream"), BACKFILLS)
 def test_a_window_of_the_past_comes_again_and_the_watermark_stays(
     pipeline: "Pipeline", api: RestStandIn, preset: str, stream: str

@@ -15,7 +15,7 @@ from standins.rest.server import Asked, RestStandIn, by_cursor, by_page, changed
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=3, pool="pipelines of source rest")
+pytestmark = pytest.mark.matrix(share=6, pool="pipelines of source rest")
 
 PROJECTS = [{"id": f"p{number}"} for number in range(5)]
 ENDPOINTS: dict[str, Any] = {

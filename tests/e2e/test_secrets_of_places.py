@@ -36,7 +36,7 @@ URLS = {
 }
 
 
-@pytest.mark.matrix(share=12)
+@pytest.mark.matrix(share=24)
 @pytest.mark.parametrize("is_encoded", [True, False], ids=["encoded", "raw"])
 @pytest.mark.parametrize("kind", URLS)
 def test_no_output_about_a_database_has_the_password(pipeline: "Pipeline", kind: str, is_encoded: bool) -> None:
@@ -67,7 +67,7 @@ QUERIES = {
 IN_QUERIES = "/+=&?#@:;,~!*()[]<>|^-_.à "
 
 
-@pytest.mark.matrix(share=12)
+@pytest.mark.matrix(share=24)
 @pytest.mark.parametrize("kind", [*QUERIES, "where"])
 @pytest.mark.parametrize("server", ["postgres", "mariadb", "sqlite", "duckdb"])
 def test_no_error_about_a_statement_has_a_secret_in_it(

@@ -14,7 +14,7 @@ import yaml
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2, pool="several files")
+pytestmark = pytest.mark.matrix(share=4, pool="several files")
 
 EVERYTHING = list(range(20))
 

@@ -62,7 +62,7 @@ def into_postgres(pipeline: "Pipeline", place: Place) -> Ids:
     return lambda stream: [id_ for (id_,) in place.rows(query.format(stream))]
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize(
     ("destination", "runner"),
     [("file", "thread"), ("duckdb", "thread"), ("postgres", "thread"), ("file", "process"), ("duckdb", "process")],

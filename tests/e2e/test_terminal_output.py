@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2, pool="terminal output")
+pytestmark = pytest.mark.matrix(share=4, pool="terminal output")
 
 RUNNERS = ["thread", "process", "stream"]
 WaitFor = Callable[[Callable[[], bool]], None]

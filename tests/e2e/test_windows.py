@@ -8,7 +8,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=2, pool="windows")
+pytestmark = pytest.mark.matrix(share=4, pool="windows")
 
 RUNNERS = ["thread", "process", "stream"]
 EVERYTHING = list(range(20))

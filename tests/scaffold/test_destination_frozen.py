@@ -77,7 +77,7 @@ def test_a_run_thawed_after_another_has_ended_changes_nothing(
     check(tmp_path, style, mode, point)
 
 
-@pytest.mark.matrix(share=10)
+@pytest.mark.matrix(share=20)
 @pytest.mark.parametrize(("style", "mode", "point"), [case for case in LONG if case not in CASES])
 def test_at_every_point(tmp_path: Path, style: str, mode: str, point: str) -> None:
     check(tmp_path, style, mode, point)

@@ -131,7 +131,7 @@ def test_as_a_package_it_has_an_entry_point(tmp_path: Path, style: str) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.matrix(share=2)
+@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("style", ["table", "files"])
 def test_the_wheel_of_its_package_runs_in_a_new_environment(tmp_path: Path, style: str) -> None:
     run("bizon", "destination", "new", "Ledger", "--style", style, "--package", cwd=tmp_path)

@@ -68,7 +68,7 @@ def test_a_short_and_a_long_name_leave_the_code_formatted(tmp_path, name):
 
 
 @pytest.mark.timeout(300)  # a new mypy or pytest on a busy machine
-@pytest.mark.matrix(share=13)
+@pytest.mark.matrix(share=26)
 @pytest.mark.parametrize("choices", SLICES, ids=ids_of)
 def test_new_sources_are_typed(tmp_path, types: TypeChecker, choices):
     """With the settings of this repository, and in the long matrix also without the plugin of pydantic."""
@@ -79,7 +79,7 @@ def test_new_sources_are_typed(tmp_path, types: TypeChecker, choices):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.matrix(share=13)
+@pytest.mark.matrix(share=26)
 @pytest.mark.parametrize("choices", SLICES, ids=ids_of)
 def test_new_sources_pass_their_tests(tmp_path, choices):
     generate(tmp_path, choices)

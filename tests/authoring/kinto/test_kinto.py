@@ -128,7 +128,7 @@ def api() -> Iterator[StandIn]:
         thread.join()
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class TestKinto(SourceConformance):
     """The behaviours of every source."""
 

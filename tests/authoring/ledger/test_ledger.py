@@ -147,7 +147,7 @@ def api() -> Iterator[StandIn]:
         thread.join()
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class TestLedger(SourceConformance):
     """The behaviours of every source."""
 

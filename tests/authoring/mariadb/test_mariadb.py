@@ -21,7 +21,7 @@ FILE = Path(__file__).with_name("mariadb_destination.py")
 MariadbDestination = load_custom_destination(FILE)
 
 
-@pytest.mark.matrix(share=8, pool="databases as destinations")
+@pytest.mark.matrix(share=16, pool="databases as destinations")
 class TestMariadb(DestinationConformance):
     exactly_once_in_stream = takes_parts = True
     client = ("pymysql",)

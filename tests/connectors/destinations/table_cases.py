@@ -14,7 +14,7 @@ RETYPED = "column 'n' of table 'items' has another type than when the run began"
 MERGED: dict[str, Any] = {"write_mode": "merge"}
 
 
-@pytest.mark.matrix(share=2, pool="cases of tables")
+@pytest.mark.matrix(share=4, pool="cases of tables")
 class TableCases:
     """Somebody else changes the tables of a run, or writes next to it."""
 
@@ -52,7 +52,7 @@ class TableCases:
             job.publish()
         assert (1,) in target.rows("SELECT n FROM items")
 
-    @pytest.mark.matrix(share=3)
+    @pytest.mark.matrix(share=6)
     @pytest.mark.parametrize("mode", MODES)
     def test_a_table_dropped_during_the_run_is_created_again_by_the_next_start(
         self, target: Target, mode: SourceSyncModes
@@ -145,7 +145,7 @@ class TableCases:
         assert target.rows("SELECT id FROM two") == [(2,)]
 
 
-@pytest.mark.matrix(share=2, pool="cases of tables")
+@pytest.mark.matrix(share=4, pool="cases of tables")
 class MergeCases:
     """``write_mode: merge``."""
 
@@ -222,7 +222,7 @@ class MergeCases:
         target.load(FULL_REFRESH, twice, **MERGED, primary_key=["id"])
         assert target.rows("SELECT id, t FROM seen") == [(2, "c")]
 
-    @pytest.mark.matrix(share=2)
+    @pytest.mark.matrix(share=4)
     @pytest.mark.parametrize("mode", [INCREMENTAL, STREAM])
     def test_a_key_column_dropped_during_the_run_is_recreated_and_rows_are_merged_by_it(
         self, target: Target, mode: SourceSyncModes

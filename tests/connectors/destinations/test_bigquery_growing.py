@@ -27,7 +27,7 @@ from bizon.destination.models import BatchRange, ResumePoint
 if TYPE_CHECKING:
     from bigquery import Warehouse
 
-pytestmark = pytest.mark.matrix(share=4, pool="growing tables in BigQuery")
+pytestmark = pytest.mark.matrix(share=8, pool="growing tables in BigQuery")
 
 STAGED = pytest.mark.parametrize("config_of", [loads.config_of, v2.config_of], ids=["bigquery", "v2"])
 ALL = pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_commands_that_share_a_job_may_die_and_freeze_at_random(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.matrix(share=2)
+@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_commands_on_hosts_of_their_own_may_die_freeze_and_be_cut_off(
     seed: int,

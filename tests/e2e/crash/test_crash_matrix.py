@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from e2e.crash.crash_kit import FORMATS, MODES, Build, Rig
 
-pytestmark = pytest.mark.matrix(share=10)
+pytestmark = pytest.mark.matrix(share=20)
 
 OLD_IS_PUBLISHED = [
     "after_claim",

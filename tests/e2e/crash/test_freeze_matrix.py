@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from e2e.crash.crash_kit import Build, Rig, freeze, is_frozen, kill_group, thaw
 
-pytestmark = pytest.mark.matrix(share=9)
+pytestmark = pytest.mark.matrix(share=18)
 
 LEASE_TTL = 1.0  # seconds
 LONGEST = 60.0  # seconds

@@ -101,7 +101,7 @@ def has_tables(rig: OnHosts) -> bool:
     return rig.place.rows("SELECT to_regclass(%s)", f"{rig.place.quoted_schema}.stream_partitions") != [(None,)]
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("kind", [OnHosts, TableOnHosts])
 def test_a_host_that_is_cut_off_for_longer_than_its_lease_and_comes_back_changes_nothing(
     tmp_path: Path, kind: type[OnHosts]
@@ -118,7 +118,7 @@ def test_a_host_that_is_cut_off_for_longer_than_its_lease_and_comes_back_changes
         assert "Pipeline finished with status Success" in log_of(rig, away)
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("kind", [OnHosts, TableOnHosts])
 def test_four_hosts_finish_without_one_that_never_comes_back(tmp_path: Path, kind: type[OnHosts]) -> None:
     with hosts(tmp_path, 4, kind, delay=0.7) as (network, rig), commands_on(rig, network.hosts) as commands:

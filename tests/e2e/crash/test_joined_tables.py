@@ -79,7 +79,7 @@ def check(rig: Rig) -> None:
     assert "Traceback" not in rig.log()
 
 
-@pytest.mark.matrix(share=5)
+@pytest.mark.matrix(share=10)
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("how", ["append", "merge"])
 def test_a_table_of_postgres_has_each_record_once_after_a_command_died(
@@ -88,7 +88,7 @@ def test_a_table_of_postgres_has_each_record_once_after_a_command_died(
     finish(into_postgres(tmp_path, postgres, how), point)
 
 
-@pytest.mark.matrix(share=5)
+@pytest.mark.matrix(share=10)
 @pytest.mark.parametrize("point", POINTS)
 def test_the_only_command_of_a_table_dies_and_the_next_one_goes_on(tmp_path: Path, postgres: Place, point: str) -> None:
     rig = into_postgres(tmp_path, postgres, "append")
@@ -99,7 +99,7 @@ def test_the_only_command_of_a_table_dies_and_the_next_one_goes_on(tmp_path: Pat
     check(rig)
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("point", ["after_write:3", "after_cursor:4"])
 @pytest.mark.parametrize("destination", ["bigquery", "bigquery_inferred"])
 def test_a_table_of_bigquery_has_each_record_once_after_a_command_died(

@@ -26,7 +26,7 @@ def run(*arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("name", guards())
 def test_a_guard_can_be_switched_off(name: str, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
@@ -54,7 +54,7 @@ def test_there_are_enough_guards() -> None:
     assert len(guards()) >= 12
 
 
-@pytest.mark.matrix(share=3, pool="the runner of mutants")
+@pytest.mark.matrix(share=6, pool="the runner of mutants")
 def test_a_guard_whose_absence_fails_a_test_is_caught() -> None:
     code, lines = run("gaps_are_committed", "spool_is_never_truncated")
     assert [line.split()[:3] for line in lines[:2]] == [
@@ -65,7 +65,7 @@ def test_a_guard_whose_absence_fails_a_test_is_caught() -> None:
     assert code == 0
 
 
-@pytest.mark.matrix(share=3, pool="the runner of mutants")
+@pytest.mark.matrix(share=6, pool="the runner of mutants")
 def test_a_guard_whose_absence_fails_no_test_is_a_survivor() -> None:
     other = "tests/engine/pipeline/test_loader.py::test_prepare_hands_over_the_resume_point"
     code, lines = run("gaps_are_committed", "--against", other)
@@ -74,7 +74,7 @@ def test_a_guard_whose_absence_fails_no_test_is_a_survivor() -> None:
     assert code == 1
 
 
-@pytest.mark.matrix(share=3, pool="the runner of mutants")
+@pytest.mark.matrix(share=6, pool="the runner of mutants")
 def test_tests_that_cannot_run_catch_nothing() -> None:
     code, lines = run("gaps_are_committed", "--against", "tests/engine/pipeline/test_loader.py::test_gone")
     assert lines[0].split()[:3] == ["gaps_are_committed", "NOT", "JUDGED"]

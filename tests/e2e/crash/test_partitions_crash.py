@@ -62,7 +62,7 @@ def fetched(rig: Rig) -> list[int]:
     return [int(line.split()[1]) for line in lines if line.startswith("asked")]
 
 
-@pytest.mark.matrix(share=8)
+@pytest.mark.matrix(share=16)
 @pytest.mark.parametrize(("runner", "format", "point"), CASES)
 def test_a_run_with_partitions_that_dies_is_finished_by_the_next(
     tmp_path: Path, runner: str, format: str, point: str
@@ -75,7 +75,7 @@ def test_a_run_with_partitions_that_dies_is_finished_by_the_next(
     assert query(rig, "SELECT count(*) FROM stream_jobs") == [(1,)]
 
 
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("point", ["after_prepare", "after_write:2", "after_cursor:5", "before_finalize"])
 def test_a_run_with_partitions_that_is_frozen_past_its_lease_changes_nothing_any_more(
     tmp_path: Path, point: str

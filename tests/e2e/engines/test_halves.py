@@ -7,7 +7,7 @@ import matrices
 import pytest
 from e2e.engines.kit import Engine
 
-pytestmark = pytest.mark.matrix(share=2, pool="halves")
+pytestmark = pytest.mark.matrix(share=4, pool="halves")
 
 PAGES = 8
 KILLS = 20 if matrices.is_long() else 5

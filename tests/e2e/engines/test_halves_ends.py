@@ -6,7 +6,7 @@ import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import PAGE_SIZE, Engine
 
-pytestmark = pytest.mark.matrix(share=2, pool="halves")
+pytestmark = pytest.mark.matrix(share=4, pool="halves")
 
 PAGES = 4
 INTERRUPTED = 130

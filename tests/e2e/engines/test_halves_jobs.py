@@ -7,7 +7,7 @@ import pytest
 from e2e.engines.conftest import MakeEngine
 from e2e.engines.kit import PAGE_SIZE, Engine
 
-pytestmark = pytest.mark.matrix(share=2, pool="halves")
+pytestmark = pytest.mark.matrix(share=4, pool="halves")
 
 PAGES = 3
 EVERYTHING = list(range(PAGES * PAGE_SIZE))

@@ -26,7 +26,7 @@ class TestSQLiteInMemory(BackendConformance):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(), BackendTypes.SQLITE_IN_MEMORY)
 
 
-@pytest.mark.matrix(share=2, pool="states")
+@pytest.mark.matrix(share=4, pool="states")
 @pytest.mark.lesson("F-08", "F-12")
 class TestSQLite(SharedBackendConformance, PartBehaviours):
     @pytest.fixture
@@ -34,7 +34,7 @@ class TestSQLite(SharedBackendConformance, PartBehaviours):
         return partial(SQLAlchemyBackend, SQLiteConfigDetails(database=str(tmp_path / "state")), BackendTypes.SQLITE)
 
 
-@pytest.mark.matrix(share=2, pool="state in Postgres")
+@pytest.mark.matrix(share=4, pool="state in Postgres")
 @pytest.mark.lesson("F-08", "F-12")
 class TestPostgres(SharedBackendConformance, PartBehaviours):
     @pytest.fixture

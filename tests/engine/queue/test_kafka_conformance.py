@@ -13,7 +13,7 @@ def config_for(url: str) -> KafkaConfig:
     return KafkaConfig.model_validate({"type": "kafka", "config": {"queue": {"bootstrap_server": url}}})
 
 
-@pytest.mark.matrix(share=2, pool="brokers")
+@pytest.mark.matrix(share=4, pool="brokers")
 class TestKafkaQueue(BrokerConformance):
     @pytest.fixture
     def config(self, kafka_url: str) -> KafkaConfig:

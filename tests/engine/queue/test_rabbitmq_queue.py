@@ -24,7 +24,7 @@ from bizon.testing.queue import JOB, end, page
 SMALL = 16 * 1024 * 1024  # bytes; the smallest budget of a queue
 
 
-@pytest.mark.matrix(share=2, pool="brokers")
+@pytest.mark.matrix(share=4, pool="brokers")
 class TestRabbitMQQueue(BrokerConformance):
     @pytest.fixture
     def config(self, rabbitmq: Broker) -> RabbitMQConfig:

@@ -18,7 +18,7 @@ from bizon.engine.runner.adapters import spawning
 from bizon.engine.runner.adapters.spawning import check_children, shared_memory
 from bizon.engine.runner.prerequisites import check_threads
 
-pytestmark = pytest.mark.matrix(share=2, pool="hosts")
+pytestmark = pytest.mark.matrix(share=4, pool="hosts")
 
 BOUND = 110  # seconds; reached only when something hangs
 PIPELINE = """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bigquery import Warehouse
 
 
-@pytest.mark.matrix(share=16, pool="BigQuery as a destination")
+@pytest.mark.matrix(share=32, pool="BigQuery as a destination")
 class TestBigQuery(InWarehouse):
     takes_parts = True
 

@@ -26,7 +26,7 @@ def config_of(warehouse: "Warehouse", columns: list[dict[str, Any]] | None = Non
     return BigQueryStreamingV2Config(name="bigquery_streaming_v2", config=block)
 
 
-@pytest.mark.matrix(share=16, pool="BigQuery as a destination")
+@pytest.mark.matrix(share=32, pool="BigQuery as a destination")
 class TestStreamingV2(InWarehouse):
     takes_parts = True
 

@@ -93,7 +93,7 @@ def test_strict_skips_records_that_do_not_fit(tmp_path: Path) -> None:
     assert sql(tmp_path / "numbers.duckdb", "SELECT n FROM numbers ORDER BY n") == [(1,), (2,)]
 
 
-@pytest.mark.matrix(share=2)
+@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("mode", ["full_refresh", "stream"])
 def test_pipelines_that_run_at_once_share_the_file_and_wait_for_each_other(tmp_path: Path, mode: str) -> None:
     names = ["one", "two", "three"]

@@ -11,7 +11,7 @@ import pytest
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
 from bizon.testing.destination import DestinationConformance
 
-pytestmark = pytest.mark.matrix(share=8, pool="databases as destinations")
+pytestmark = pytest.mark.matrix(share=16, pool="databases as destinations")
 
 SIX = {"bizon_id", "bizon_extracted_at", "bizon_loaded_at", "source_record_id", "source_timestamp", "source_data"}
 SYSTEM = {

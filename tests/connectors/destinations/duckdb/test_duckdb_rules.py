@@ -13,7 +13,7 @@ from connectors.destinations.duckdb.kit import block, sql
 from bizon.connectors.destinations.duckdb.src.config import DuckdbConfig
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=14, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=28, pool="rules of tables")
 
 _KINDS = {"BOOLEAN": "boolean", "BIGINT": "int64", "DOUBLE": "float64", "DATE": "date", "VARCHAR": "text"}
 _KINDS |= {"JSON": "json", "TIMESTAMP WITH TIME ZONE": "timestamp"}

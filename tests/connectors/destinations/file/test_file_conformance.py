@@ -10,7 +10,7 @@ import pytest
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.testing.destination import DestinationConformance
 
-pytestmark = pytest.mark.matrix(share=3, pool="files as destinations")
+pytestmark = pytest.mark.matrix(share=6, pool="files as destinations")
 
 
 class TestLines(DestinationConformance):

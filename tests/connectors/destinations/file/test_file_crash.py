@@ -20,7 +20,7 @@ from connectors.destinations.file.file_runs import (
 from bizon.connectors.destinations.file.src.manifest import State
 from bizon.connectors.destinations.file.src.output import Output
 
-pytestmark = pytest.mark.matrix(share=4)
+pytestmark = pytest.mark.matrix(share=8)
 
 PAGES = [["1", "2"], [], ["3"], ["4"]]
 ONE_PAGE = [["1"]]

@@ -14,7 +14,7 @@ import pytest
 from bizon.connectors.destinations.file.src.config import FileDestinationConfig
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=14, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=28, pool="rules of tables")
 
 
 def files(config: Any) -> list[Path]:

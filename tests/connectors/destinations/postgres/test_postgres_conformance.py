@@ -12,7 +12,7 @@ from postgres import PrivateServer
 from bizon.destination.config import AbstractDestinationConfig
 from bizon.testing.destination import DestinationConformance
 
-pytestmark = pytest.mark.matrix(share=8, pool="databases as destinations")
+pytestmark = pytest.mark.matrix(share=16, pool="databases as destinations")
 
 
 class TestSixColumns(DestinationConformance):

@@ -15,7 +15,7 @@ from bizon.connectors.destinations.postgres.src.config import PostgresConfig
 from bizon.destination.column_names import NameRules
 from bizon.testing.tables import TableConformance
 
-pytestmark = pytest.mark.matrix(share=14, pool="rules of tables")
+pytestmark = pytest.mark.matrix(share=28, pool="rules of tables")
 
 _KINDS = {"boolean": "boolean", "bigint": "int64", "double precision": "float64", "date": "date", "text": "text"}
 _KINDS |= {"json": "json", "timestamp with time zone": "timestamp"}

@@ -8,7 +8,7 @@ from bizon.connectors.sources.dummy.src.source import DummySource
 from bizon.testing.source import SourceConformance
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class TestDummy(SourceConformance):
     source_class = DummySource
     not_applicable: ClassVar = {

@@ -17,7 +17,7 @@ from bizon.testing.source import SourceConformance
 if TYPE_CHECKING:
     from connectors.sources.files.conftest import Bucket
 
-pytestmark = pytest.mark.matrix(share=3)
+pytestmark = pytest.mark.matrix(share=6)
 
 ROWS = [{"id": f"r{number}", "text": 'some, "text"' * (number % 3)} for number in range(40)]
 NO_TIME: dict[str, str] = {

@@ -37,7 +37,7 @@ def parquet() -> bytes:
     return data.getvalue()
 
 
-@pytest.mark.matrix(share=3)
+@pytest.mark.matrix(share=6)
 @pytest.mark.parametrize("make", [ndjson, csv, parquet], ids=["a.jsonl", "a.csv", "a.parquet"])
 def test_a_kill_inside_of_an_object_costs_one_piece(
     tmp_path: Path, s3: "Bucket", make: object, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -100,7 +100,7 @@ def test_a_recording_of_the_example_replays_and_a_window_of_the_past_comes_again
     assert replayed.stdout == recorded.stdout
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class TestFlights(SourceConformance):
     source_class = load_custom_source(EXAMPLE / "flights_source.py")
     not_applicable: ClassVar = {

@@ -10,7 +10,7 @@ from bizon.connectors.sources.kafka.src.source import KafkaSource
 from bizon.testing.source import SourceConformance
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class TestKafka(SourceConformance):
     source_class = KafkaSource
     not_applicable: ClassVar = {

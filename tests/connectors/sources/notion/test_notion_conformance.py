@@ -16,7 +16,7 @@ LONGER_THAN_THE_OVERLAP = timedelta(minutes=10)  # of two windows
 NO_PLACE = {"nothing_follows_the_last_page": "the pagination holds no text or number"}
 
 
-@pytest.mark.matrix(share=3, pool="sources")
+@pytest.mark.matrix(share=6, pool="sources")
 class NotionConformance(SourceConformance):
     """``stream``: the one to read. A database with ``count`` rows, each with two blocks, and an empty database."""
 

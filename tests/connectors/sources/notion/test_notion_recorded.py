@@ -12,7 +12,7 @@ from standins.notion.content import LONG_AGO, Workspace
 if TYPE_CHECKING:
     from standins.notion.server import NotionStandIn
 
-pytestmark = pytest.mark.matrix(share=3, pool="notion by the command")
+pytestmark = pytest.mark.matrix(share=6, pool="notion by the command")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from connectors.sources.rest import real_servers
 from connectors.sources.rest.real_servers import PASSWORD, USER, Collection, Parameters, Table
 from e2e.conftest import Pipeline
 
-pytestmark = pytest.mark.matrix(share=3, pool="real servers")
+pytestmark = pytest.mark.matrix(share=6, pool="real servers")
 
 COUNT = 250
 

@@ -23,7 +23,7 @@ from standins.rest.server import (
 from bizon.connectors.sources.rest.src.source import RestSource
 from bizon.testing.source import SourceConformance
 
-pytestmark = pytest.mark.matrix(share=10)
+pytestmark = pytest.mark.matrix(share=20)
 
 LIMITS = {"cursor_field": "updated_at", "since": {"param": "since"}, "until": {"param": "until"}}
 BEARER = {"type": "bearer", "params": {"token": TOKEN}}

@@ -110,6 +110,7 @@ def test_an_access_token_that_a_link_repeats_is_left_out(api):
     assert {tuple(asked.params) for asked in api.served[1:]} == {("of", "from")}
 
 
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("encoding", encodings("x"))
 def test_a_link_with_the_credentials_of_a_header(api, encoding):
     """The key of the configuration has a word before them, and its braces are doubled."""

@@ -13,7 +13,7 @@ from postgres import Place
 from bizon.connectors.sources.sql.src.source import SqlSource
 from bizon.testing.source import SourceConformance
 
-pytestmark = pytest.mark.matrix(share=3)
+pytestmark = pytest.mark.matrix(share=6)
 
 TABLE = "CREATE TABLE items (id INTEGER PRIMARY KEY, name VARCHAR(100), updated_at {kind})"
 EMPTY = "CREATE TABLE empty_items (id INTEGER PRIMARY KEY)"

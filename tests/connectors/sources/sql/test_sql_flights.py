@@ -192,7 +192,7 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("into", [into_duckdb, into_parquet])
 @pytest.mark.parametrize("where", ["in_postgres", "in_mariadb"])
 def test_flights_that_change_meanwhile_are_the_same_on_both_sides(
@@ -219,7 +219,7 @@ def test_flights_that_change_meanwhile_are_the_same_on_both_sides(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.matrix(share=4)
+@pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("into", [replaced_in_duckdb, replaced_in_parquet])
 @pytest.mark.parametrize("where", ["in_postgres", "in_mariadb"])
 def test_all_flights_are_the_same_on_both_sides_after_each_full_refresh(

@@ -37,7 +37,7 @@ def pipeline_in(folder: Path, url: str, name: str) -> Pipeline:
     return made.source(url=url, page_size=PAGE).destination(buffer_size=0)
 
 
-@pytest.mark.matrix(share=2)
+@pytest.mark.matrix(share=4)
 @pytest.mark.parametrize("runner", ["thread", "stream"])
 def test_a_kill_inside_of_a_table_costs_one_page(
     tmp_path: Path, postgres: Place, runner: str, monkeypatch: pytest.MonkeyPatch

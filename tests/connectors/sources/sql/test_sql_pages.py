@@ -15,7 +15,7 @@ from postgres import Place
 from bizon.common.errors.errors import SourceFetchError
 from bizon.source.models import RESTARTS
 
-pytestmark = pytest.mark.matrix(share=2)
+pytestmark = pytest.mark.matrix(share=4)
 
 KEYED = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)"
 INSERT = "INSERT INTO t VALUES (?, ?)"

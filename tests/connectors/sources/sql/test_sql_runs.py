@@ -17,7 +17,7 @@ from e2e.conftest import Pipeline
 from mariadb import MariaDb
 from postgres import Place
 
-pytestmark = pytest.mark.matrix(share=4)
+pytestmark = pytest.mark.matrix(share=8)
 
 SOURCE = Path(__file__).with_name("killed_source.py")
 ROWS = 50

@@ -13,7 +13,7 @@ from mariadb import MariaDb
 
 from bizon.common.errors.errors import SourceFetchError
 
-pytestmark = pytest.mark.matrix(share=3)
+pytestmark = pytest.mark.matrix(share=6)
 
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, seen {kind}, n INTEGER)"
 STAMPS = {"sqlite": "TEXT", "duckdb": "TIMESTAMPTZ", "postgresql": "TIMESTAMPTZ", "mariadb": "DATETIME"}
