@@ -12,8 +12,8 @@ from matrices import COSTLY, PIPELINES, is_sampled
 
 TESTS = Path(__file__).parents[1]
 MOST_CASES = {
-    **{"kafka_url": 210, "mariadb": 60, "postgres": 300, "private_postgres": 105, "rabbitmq": 85, "warehouse": 95},
-    PIPELINES: 520,
+    **{"kafka_url": 160, "mariadb": 45, "postgres": 255, "private_postgres": 85, "rabbitmq": 56, "warehouse": 56},
+    PIPELINES: 435,
 }
 """In each run of `make test`. A test in a warehouse takes over two seconds of a processor, one of a pipeline half."""
 MOST_CASES_OF_A_TEST = 40
