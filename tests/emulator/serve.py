@@ -25,7 +25,7 @@ from ports import free_port
 PROJECT = "test-project"
 _DATASET, _BUCKET = "demo", "demo"
 _HOME = Path(__file__).parents[2] / ".emulator"
-_ONE_THREAD = Path(__file__).with_name("one_thread")
+_PATCHES = Path(__file__).with_name("patches")
 _START_TIMEOUT, _STOP_TIMEOUT, _ATTEMPTS = 60.0, 10.0, 3  # seconds, seconds, times
 
 
@@ -87,7 +87,7 @@ class Google:
 
     Not as in BigQuery: ``_PARTITIONTIME``; requests of more than 4 MB are refused over gRPC (10 MB there) and of more
     than 10 MB are taken over REST; of two load jobs at the same time one may fail; the short name ``{table}/_default``
-    of a stream.
+    of a stream; the past of a table; columns may become narrower; the result of a query that 50 others have followed.
     """
 
     api_endpoint: str
@@ -113,7 +113,7 @@ def emulators(folder: Path) -> Iterator[Google]:
         ports = ["--port", str(port), "--grpc-port", str(grpc_port)]
         command = [str(program), *ports, "--data-dir", str(place / "data"), "--project", PROJECT]
         gcs = storage.url.removesuffix("/storage/v1/b")
-        env = {"STORAGE_EMULATOR_HOST": gcs, "HOME": str(_HOME), "PYTHONPATH": str(_ONE_THREAD)}
+        env = {"STORAGE_EMULATOR_HOST": gcs, "HOME": str(_HOME), "PYTHONPATH": str(_PATCHES)}
         bigquery = Server(command, f"http://127.0.0.1:{port}", place / "bigquery.log", env)
         with ExitStack() as running:
             for server in (storage, bigquery):
