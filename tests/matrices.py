@@ -6,7 +6,7 @@ classes and values of parameters. Each class, and each file, runs at least one. 
 program that the machines of ``make test`` need not have, or it takes minutes.
 
 Unmarked tests that use a server (``COSTLY``) or run whole pipelines (``PIPELINES``) run the cases that show each test
-and each value of each parameter of their module. Those in a ``DEAREST`` form a pool, of which a twelfth runs.
+and each value of each parameter of their module. Those in a ``DEAREST`` form a pool, of which a sixth runs.
 
 BIZON_TEST_SEED picks the cases. By default it is taken from the tree of the commit, so each change of the code runs
 other cases, and a run of the same code the same ones.
@@ -25,7 +25,7 @@ import pytest
 SHARE = 3
 COSTLY = {"kafka_url", "mariadb", "postgres", "private_postgres", "rabbitmq", "warehouse"}  # fixtures
 DEAREST = "warehouse"
-"""A test in it sends a hundred requests to an emulator, and takes two or three seconds of a processor."""
+"""A test in it sends a hundred requests to an emulator, and takes over a second of a processor."""
 PIPELINES = "tests/e2e/"
 """A forked run takes a tenth of a second, in two processes twice as long."""
 SEED = "BIZON_TEST_SEED"
@@ -94,7 +94,7 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
             pool = mark.kwargs.get("pool") or f"{item.nodeid.partition('::')[0]} {item.originalname}"
             shares[pool, int(mark.kwargs.get("share", SHARE))].append(item)
         elif DEAREST in item.fixturenames:
-            shares[DEAREST, 12].append(item)
+            shares[DEAREST, 6].append(item)
         elif item.nodeid.startswith(PIPELINES) or COSTLY.intersection(item.fixturenames):
             coverings[item.nodeid.partition("::")[0]].append(item)
     dropped = {item.nodeid for cases in (*shares.values(), *coverings.values()) for item in cases}

@@ -25,7 +25,7 @@ AT_ONCE = 2
 FEW = 40  # files that each worker may compile for itself
 SHORT = 2.0  # seconds of a processor; a file that costs less is not moved
 OTHER = 0.04
-SECONDS = {DEAREST: 2.5, PIPELINES: 0.6, **dict.fromkeys(COSTLY - {DEAREST}, 0.15)}
+SECONDS = {DEAREST: 1.2, PIPELINES: 0.6, **dict.fromkeys(COSTLY - {DEAREST}, 0.15)}
 """Seconds of a processor that a case takes, by the kinds of ``tests/matrices.py``."""
 
 

@@ -5,12 +5,9 @@ answer is an error without a reason of its own (``invalidQuery``, HTTP 400 or 40
 change that came first may have been the same one, so it must be safe to repeat.
 """
 
-_TEXTS = (
-    "due to concurrent update",  # "Could not serialize access to table T ...", "Transaction is aborted ..."
-    "Failed to commit DuckLake transaction",  # the emulator of the tests
-)
+_TEXT = "due to concurrent update"  # "Could not serialize access to table T ...", "Transaction is aborted ..."
 
 
 def is_conflict(text: str) -> bool:
     """Whether the text of an error says that another change came first."""
-    return any(each in text for each in _TEXTS)
+    return _TEXT in text

@@ -87,7 +87,7 @@ class Google:
 
     Not as in BigQuery: ``_PARTITIONTIME``; requests of more than 4 MB are refused over gRPC (10 MB there) and of more
     than 10 MB are taken over REST; of two load jobs at the same time one may fail; the short name ``{table}/_default``
-    of a stream; the past of a table; columns may become narrower; the result of a query that 50 others have followed.
+    of a stream; the past of a table; the result of a query that 50 others have followed.
     """
 
     api_endpoint: str

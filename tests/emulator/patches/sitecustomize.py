@@ -16,6 +16,12 @@ import duckdb  # only in the environment of the emulator
 _connect: Any = duckdb.connect
 _EMULATOR = "local_bigquery"
 _RESULTS = 50
+_WIDER = {
+    "INTEGER": ("INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64"),
+    "NUMERIC": ("BIGNUMERIC", "FLOAT64"),
+    "BIGNUMERIC": ("FLOAT64",),
+    "FLOAT": ("FLOAT64",),
+}
 _ALL_COLUMNS = "duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?"
 _ITS_COLUMNS = 'SELECT name AS column_name, NOT "notnull" AS is_nullable FROM pragma_table_info'
 
@@ -24,7 +30,7 @@ def connect(*arguments: Any, config: dict[str, Any] | None = None, **how: Any) -
     """As ``duckdb.connect``, with one thread: the tables are tiny, and several emulators share the processors. The
     emulator connects once, when it has loaded its modules and before it uses them."""
     duckdb.connect = _connect
-    for change in (_json, _tables, _conflicts, _turns, _columns, _existence, _resources, _jobs, _results):
+    for change in (_json, _tables, _wider_types, _conflicts, _turns, _columns, _existence, _resources, _jobs, _results):
         change()
     return _connect(*arguments, config={**(config or {}), "threads": 1}, **how)
 
@@ -48,7 +54,7 @@ def _json() -> None:
 def _tables() -> None:
     """The tables of a project are in a file of DuckDB. DuckLake writes Parquet files and a snapshot for each change: a
     new table, an insertion, a count of rows took twenty times as long. It keeps the past of a table, which no test
-    looks at, and refuses to make a column narrower, as BigQuery does."""
+    looks at."""
     database = _module("engine.database")
 
     def attach(connection: Any, project: str) -> None:
@@ -58,6 +64,25 @@ def _tables() -> None:
 
     database._attach = attach
     database.projects = lambda: sorted(database._attached)
+
+
+def _wider_types() -> None:
+    """A column takes only a wider type, as in BigQuery and in DuckLake. DuckDB converts values to any type."""
+    statements, tables = _module("sql.rules.ddl"), _module("catalog.tables")
+    split, refused = statements.split, _module("errors").BigQueryError
+
+    def checked(tree: Any) -> Any:
+        actions = tree.args.get("actions") or [] if tree.key == "alter" else []
+        kinds = {each.name: each.args["dtype"] for each in actions if each.args.get("dtype") is not None}
+        place = (tree.this.catalog, tree.this.db, tree.this.name) if kinds else None
+        for field in tables.columns(*place) if place else []:
+            kind = kinds[field.name].sql("bigquery") if field.name in kinds else field.type
+            if kind.partition("(")[0] not in (field.type, *_WIDER.get(field.type, ())):
+                text = f"ALTER TABLE ALTER COLUMN SET DATA TYPE requires that the existing column type ({field.type})"
+                raise refused("invalidQuery", f"{text} is assignable to the new type ({kind})")
+        return split(tree)
+
+    statements.split = checked
 
 
 def _conflicts() -> None:

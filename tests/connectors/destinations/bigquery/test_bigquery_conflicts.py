@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TEXTS = [
     "Could not serialize access to table p:d.items_temp due to concurrent update",
     "Query error: Transaction is aborted due to concurrent update against table p:d.items_temp at [1:1]",
-    "Failed to commit: Failed to commit DuckLake transaction.",
 ]
 TABLES = "/tables"
 
