@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bizon.destination.column_types import ColumnType
 
 _ROWS_AT_ONCE = 20_000
+_RECURRING = 10  # rows per distinct moment, from which it pays to write each one once
 _SPECIAL = r"[\x00\\\t\n\r]"
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"}
 """NUL, which no text in Postgres may have, is only in the ids of records: the kit has taken it out of their values."""
@@ -38,12 +39,22 @@ def copy_text(frame: pl.DataFrame) -> Iterator[bytes]:
 
 def _plain(series: pl.Series) -> pl.Series:
     """The column without what has a meaning in the format."""
+    if isinstance(series.dtype, pl.Datetime):
+        return _moments(series)
     if series.dtype == pl.Binary:
         return pl.select(pl.lit("\\\\x") + series.bin.encode("hex")).to_series().alias(series.name)
     if series.dtype == pl.String and series.str.contains(_SPECIAL).any():
         for character, escape in _ESCAPES.items():
             series = series.str.replace_all(character, escape, literal=True)
     return series
+
+
+def _moments(series: pl.Series) -> pl.Series:
+    """The column, as text when few moments recur: those of bizon's own columns are the same in a whole page."""
+    distinct = series.unique()
+    if distinct.len() * _RECURRING > series.len():
+        return series
+    return series.replace_strict(distinct, distinct.dt.strftime(_MOMENT), return_dtype=pl.String)
 
 
 def frame_of(text: bytes, columns: "Mapping[str, ColumnType]") -> pl.DataFrame:
