@@ -50,7 +50,7 @@ def _plain(series: pl.Series) -> pl.Series:
 
 
 def _moments(series: pl.Series) -> pl.Series:
-    """The column, as text when few moments recur: those of bizon's own columns are the same in a whole page."""
+    """The column, as text when it has few moments: bizon's own columns have the same one in a whole page."""
     distinct = series.unique()
     if distinct.len() * _RECURRING > series.len():
         return series
