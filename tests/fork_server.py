@@ -40,7 +40,7 @@ LIBRARIES = (
     *(f"google.cloud.{part}" for part in ("bigquery", "bigquery_storage_v1", "storage")),
 )
 BIZON = (
-    *("bizon.cli.main", "bizon.cli.files", "bizon.source.discover_ast", "bizon.testing"),
+    *("bizon.cli.main", "bizon.cli.files", "bizon.source.discover_ast"),
     *(f"bizon.cli.commands.{name}" for name in ("listing", "preview", "run", "show", "source_test", "state")),
     *(f"bizon.engine.runner.adapters.{runner}" for runner in ("thread", "process", "streaming", "half")),
     "bizon.engine.runner.joining.processes",

@@ -16,12 +16,13 @@ import duckdb  # only in the environment of the emulator
 _connect: Any = duckdb.connect
 _EMULATOR = "local_bigquery"
 _RESULTS = 50
-_WIDER = {
+_TAKES = {
     "INTEGER": ("INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64"),
-    "NUMERIC": ("BIGNUMERIC", "FLOAT64"),
-    "BIGNUMERIC": ("FLOAT64",),
+    "NUMERIC": ("NUMERIC", "BIGNUMERIC", "FLOAT64"),
+    "BIGNUMERIC": ("BIGNUMERIC", "FLOAT64"),
     "FLOAT": ("FLOAT64",),
 }
+"""The types in SQL that a column of a type may change to. One of any other type stays as it is."""
 _ALL_COLUMNS = "duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?"
 _ITS_COLUMNS = 'SELECT name AS column_name, NOT "notnull" AS is_nullable FROM pragma_table_info'
 
@@ -74,10 +75,10 @@ def _wider_types() -> None:
     def checked(tree: Any) -> Any:
         actions = tree.args.get("actions") or [] if tree.key == "alter" else []
         kinds = {each.name: each.args["dtype"] for each in actions if each.args.get("dtype") is not None}
-        place = (tree.this.catalog, tree.this.db, tree.this.name) if kinds else None
-        for field in tables.columns(*place) if place else []:
-            kind = kinds[field.name].sql("bigquery") if field.name in kinds else field.type
-            if kind.partition("(")[0] not in (field.type, *_WIDER.get(field.type, ())):
+        fields = tables.columns(tree.this.catalog, tree.this.db, tree.this.name) if kinds else []
+        for field in (each for each in fields if each.name in kinds):
+            kind = kinds[field.name].sql("bigquery")
+            if kind.partition("(")[0] not in _TAKES.get(field.type, (field.type,)):
                 text = f"ALTER TABLE ALTER COLUMN SET DATA TYPE requires that the existing column type ({field.type})"
                 raise refused("invalidQuery", f"{text} is assignable to the new type ({kind})")
         return split(tree)
