@@ -66,9 +66,7 @@ def _forms(secret: str) -> Iterator[str]:
         return
     bare = secret.strip()
     for text in {secret, bare, *(line.strip() for line in bare.splitlines() if len(line) >= _LINE)}:
-        yield from _in_texts(text).values()
-    for text in {secret, bare}:
-        yield from _in_binary(text.encode("utf-8", "surrogatepass")).values()
+        yield from encodings(text).values()
 
 
 def _in_texts(text: str) -> dict[str, str]:
@@ -86,7 +84,8 @@ def _in_urls(text: str) -> dict[str, str]:
     found = {name: quote(text, safe=safe, errors="replace") for name, safe in _SAFE.items()}
     found["form"] = quote_plus(text, errors="replace")
     found |= {f"lower {name}": _lowered(each) for name, each in found.items()}
-    return found | {f"{name} twice": each.replace("%", "%25") for name, each in found.items()}  # by a server, again
+    again = {f"{name} twice": each.replace("%", "%25") for name, each in found.items()}  # by a server
+    return found | again | {f"{name} quoted": quote(found[name]) for name in ("target", "query")}
 
 
 def _lowered(text: str) -> str:

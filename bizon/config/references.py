@@ -1,7 +1,7 @@
 """Environment variables in a configuration: their files, and the references of values to them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bizon.common.errors.errors import ConfigError
 from bizon.config.document import PUBLIC_KEYS, Document, KeyPath, dotted
+from bizon.config.strict import TextWithValues
 
 WHOLE_VALUE = "BIZON_ENV_"
 """A text with this prefix is, as a whole, the name of a variable."""
@@ -71,8 +72,8 @@ def _is_file(path: Path) -> bool:
 def resolve_env(document: Document, environ: Mapping[str, str]) -> Resolved:
     """Replace ``BIZON_ENV_NAME`` (a whole text) and ``${env://NAME}`` (anywhere in a text) with values of ``environ``.
 
-    ``$${env://NAME}`` stays as the text ``${env://NAME}``. The Python of transforms is left alone. Raises ConfigError
-    with one line per reference that cannot be resolved.
+    A text with such values becomes a ``TextWithValues``. ``$${env://NAME}`` stays as the text ``${env://NAME}``. The
+    Python of transforms is left alone. Raises ConfigError with one line per reference that cannot be resolved.
     """
     return _Resolver(document, environ).resolved()
 
@@ -101,20 +102,30 @@ class _Resolver:
         if not isinstance(value, str) or (path[:1], path[2:]) == (_CODE[:1], _CODE[1:]):
             return value
         if value.startswith(WHOLE_VALUE):
-            return self._variable(value, path)
-        return _TOKEN.sub(lambda token: self._token(token, path), value)
+            return TextWithValues.of_parts(((self._variable(value, path), True),))
+        parts = tuple(self._parts(value, path))
+        return TextWithValues.of_parts(parts) if len(parts) > 1 else value
 
-    def _token(self, token: re.Match[str], path: KeyPath) -> str:
+    def _parts(self, text: str, path: KeyPath) -> Iterator[tuple[str, bool]]:
+        """The parts of a text, each with whether it is the value of a variable."""
+        end = 0
+        for token in _TOKEN.finditer(text):
+            yield text[end : token.start()], False
+            yield self._token(token, path)
+            end = token.end()
+        yield text[end:], False
+
+    def _token(self, token: re.Match[str], path: KeyPath) -> tuple[str, bool]:
         whole, scheme, name = token.group(), token["scheme"], token["name"]
         if token["escape"]:
-            return whole[1:]
+            return whole[1:], False
         if scheme in _SCHEMES and token["end"] and name.strip():
-            return self._variable(name.strip(), path)
+            return self._variable(name.strip(), path), True
         text = "malformed reference; write ${env://NAME}"
         if scheme not in _SCHEMES:
             text = f"unknown reference ${{{scheme}://...}}; known: ${{env://NAME}}; $${{...}} keeps the text"
         self._report(path, text)
-        return whole
+        return whole, False
 
     def _variable(self, name: str, path: KeyPath) -> str:
         value = self._environ.get(name)

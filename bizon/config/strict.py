@@ -1,7 +1,7 @@
-"""The base of every block of a configuration."""
+"""The base of every block of a configuration, and its texts with values of variables."""
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
-from bizon.common.secret import Secret
+from bizon.common.secret import Secret, learn
 
 MOST_SECONDS = 3_155_760_000
 """A hundred years: effectively forever, and still within the limits of timers, sockets and calendars. The upper bound
@@ -53,6 +53,30 @@ class StrictModel(BaseModel):
                 raise
             lines = [_line(each, cls) for each in found]
             raise ValidationError.from_exception_data(error.title, lines, hide_input=True) from None
+
+
+class TextWithValues(str):
+    """A text, some parts of which are values of variables. A value is never syntax: a key whose texts have a syntax,
+    such as names in braces, reads :meth:`quoted`. For all other keys it is an ordinary text."""
+
+    __slots__ = ("_parts",)
+    _parts: tuple[tuple[str, bool], ...]
+
+    @classmethod
+    def of_parts(cls, parts: tuple[tuple[str, bool], ...]) -> "TextWithValues":
+        """``parts``: each with whether it is a value."""
+        text = cls("".join(part for part, _ in parts))
+        text._parts = parts
+        return text
+
+    def quoted(self, quote: Callable[[str], str]) -> str:
+        """The text with each value as ``quote`` writes it. The mask of secrets then knows the value in both forms."""
+        return "".join(_quoted(part, quote) if is_value else part for part, is_value in self._parts)
+
+
+def _quoted(value: str, quote: Callable[[str], str]) -> str:
+    text = quote(value)
+    return text if text == value else learn(text)
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -158,15 +158,19 @@ def load_config(
     return _built(document, environ, source_config_class, overrides)
 
 
-def load_config_dict(config: Mapping[str, Any], source: GivenSource | None = None) -> LoadedConfig:
-    """Validate a dict of the same shape as the YAML, with a source that a program passes in. Nothing is contacted."""
+def load_config_dict(
+    config: Mapping[str, Any], source: GivenSource | None = None, *, environ: Mapping[str, str] | None = None
+) -> LoadedConfig:
+    """Validate a dict of the same shape as the YAML, with a source that a program passes in. Nothing is contacted.
+    ``environ``: the environment variables; None: the environment of the process."""
     data = dict(config)
+    environ = os.environ if environ is None else environ
     if source is None:
-        return _built(document_from_dict(data), os.environ, source_config_class)
+        return _built(document_from_dict(data), environ, source_config_class)
     has_streams = data.get("streams") is not None
     data["source"] = _block_of(data.get("source"), source, has_streams=has_streams)
     source_class = source if isinstance(source, type) else type(source)
-    return _built(document_from_dict(data), os.environ, partial(_config_class, source_class), given=source)
+    return _built(document_from_dict(data), environ, partial(_config_class, source_class), given=source)
 
 
 def _built(

@@ -120,6 +120,26 @@ def test_credentials_become_variables(api, bizon, monkeypatch, tmp_path):
     assert bizon("config", "validate", "found.yml").exit_code == 0
 
 
+@pytest.mark.parametrize("secret", ["a{b", "a}b", "{{ab}}", "{parent.id}"])
+def test_a_credential_with_braces_is_sent_as_it_is(api, bizon, monkeypatch, tmp_path, secret):
+    """By the guess, and by a run of the YAML that it prints."""
+    api.admits = lambda asked: (asked.headers.get("api-key"), asked.params.get("secret")) == (secret, secret)
+    api.routes["/things"] = lambda asked: by_page(ALL, asked)
+    done = bizon("source", "guess", f"{api.url}/things?secret={quote(secret)}", "--header", f"Api-Key: {secret}")
+    assert done.exit_code == 0, done.output
+    (tmp_path / "found.yml").write_text(done.stdout)
+    for name in ("API_KEY", "SECRET"):
+        monkeypatch.setenv(f"BIZON_ENV_{name}", secret)
+    assert "7 records" in bizon("run", "found.yml").output
+
+
+def test_a_token_in_the_fragment_of_the_address_is_masked(api, bizon):
+    """The page that a login redirects to has it there."""
+    api.before = lambda asked: Reply({"message": "token in/the/fragment, in%2Fthe%2Ffragment is unknown"}, 401)
+    done = bizon("source", "guess", f"{api.url}/things#state=1&access_token=in%2Fthe%2Ffragment")
+    assert done.stderr.count("**********") == 2
+
+
 def test_two_credentials_of_one_name_are_two_variables(api, bizon):
     """The second took the place of the first, in the request too."""
     api.admits = lambda asked: (

@@ -260,3 +260,17 @@ def test_the_key_in_a_service_account_is_a_secret() -> None:
     account = json.dumps({"client_email": "me@project", "private_key": key, "token_uri": "https://oauth2/token"})
     shown = Scrubber([account])(f"me@project cannot sign with {key} at https://oauth2/token: MIIEvQIBADANBgkqhkiG")
     assert shown == f"me@project cannot sign with {MASK} at https://oauth2/token: {MASK}"
+
+
+def test_a_path_that_a_server_quotes_once_more_is_masked() -> None:
+    """A request has the comma as it is, and the server has no such exception."""
+    for sent in ("/of/a,b%20c%7B1%7D/items", "/of/a%2Cb%20c%7B1%7D/items"):
+        assert Scrubber(["a,b c{1}"])(f"nothing at {quote(sent)}") == f"nothing at /of/{MASK}/items"
+
+
+@pytest.mark.parametrize("encoding", encodings("x"))
+def test_a_line_of_a_key_is_a_secret_in_every_encoding(encoding: str) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQ/BADAN+gkqhkiG==\nMIIEvQ/BADAN+gkqhkiH==\n-----END PRIVATE KEY-----\n"
+    account = json.dumps({"client_email": "me@project", "private_key": key})
+    form = encodings("MIIEvQ/BADAN+gkqhkiH==")[encoding]
+    assert Scrubber([account])(f"no key <{form}>") == f"no key <{MASK}>"

@@ -1,6 +1,8 @@
 """Environment variables: their files, and references to them."""
 
+import copy
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from bizon.common.errors.errors import ConfigError
 from bizon.config.document import document_from_dict, load_yaml
 from bizon.config.references import load_env_files, resolve_env
+from bizon.config.strict import TextWithValues
 
 
 def resolved(data: dict[str, Any], **environ: str) -> dict[str, Any]:
@@ -25,6 +28,16 @@ def test_a_whole_value_is_the_name_of_a_variable_also_in_lists() -> None:
 
 def test_inline_references_are_replaced_anywhere_in_a_text() -> None:
     assert resolved({"a": "x-${env://P}-${env://Q}"}, P="1", Q="2") == {"a": "x-1-2"}
+
+
+def test_a_text_knows_which_of_its_parts_are_values() -> None:
+    """A key whose texts have a syntax reads the values as they are."""
+    data = resolved({"a": "{x}${env://P}{y}", "b": "BIZON_ENV_Q", "c": "{z}"}, P="{p}", BIZON_ENV_Q="{q}")
+    for text, quoted in ((data["a"], "{x}<{p}>{y}"), (data["b"], "<{q}>")):
+        assert isinstance(text, TextWithValues)
+        for same in (text, copy.deepcopy(text), pickle.loads(pickle.dumps(text))):
+            assert same.quoted(lambda value: f"<{value}>") == quoted
+    assert type(data["c"]) is str
 
 
 def test_a_value_from_a_variable_is_not_resolved_again() -> None:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from bizon.common.errors.errors import ConfigError
 from bizon.common.secret import learn
 from bizon.common.secret_shapes import is_secret_field
+from bizon.connectors.sources.rest.src.template import literal
 
 _REFERENCE = re.compile(r"BIZON_ENV_\w+|\$\{env://\w+\}")
 _PUBLIC_HEADER = re.compile(r"(?i)accept(-.*)?|user-agent|content-type|.*version.*")
@@ -44,8 +45,11 @@ def asked_for(url: str, headers: list[str], auth: str | None) -> Asked:
     given = {name: _kept(name, value, secrets) for name, value in map(_header, headers)}
     params: dict[str, Any] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        each = _reference(name, value, secrets) if _is_credential(name) else _plain(value)
+        each = _reference(name, value, secrets) if _is_credential(name) else literal(value)
         params[name] = [*_as_list(params[name]), each] if name in params else each
+    for name, value in parse_qsl(parts.fragment):  # a page of a login ends there, and the token is not sent
+        if _is_credential(name):
+            learn(value)
     if auth is None and parts.username:
         auth = f"basic:{unquote(parts.username)}:{unquote(parts.password or '')}"
     base, path, stream, parent = _divided(parts.path)
@@ -56,15 +60,6 @@ def asked_for(url: str, headers: list[str], auth: str | None) -> Asked:
     if given:
         block["defaults"] = {"headers": given}
     return Asked(stream, path, params, block, secrets, parent)
-
-
-def resolved(value: Any, secrets: dict[str, str]) -> Any:
-    """A block with the secrets in place of their references."""
-    if isinstance(value, dict):
-        return {key: resolved(item, secrets) for key, item in value.items()}
-    if isinstance(value, list):
-        return [resolved(item, secrets) for item in value]
-    return secrets.get(value, value) if isinstance(value, str) else value
 
 
 def _split(url: str) -> Any:
@@ -85,17 +80,12 @@ def _header(text: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def _plain(text: str) -> str:
-    """A text in which braces stand for themselves."""
-    return text.replace("{", "{{").replace("}", "}}")
-
-
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def _kept(name: str, value: str, secrets: dict[str, str]) -> str:
-    return _plain(value) if _PUBLIC_HEADER.fullmatch(name) else _reference(name, value, secrets)
+    return literal(value) if _PUBLIC_HEADER.fullmatch(name) else _reference(name, value, secrets)
 
 
 def _is_credential(name: str) -> bool:
@@ -144,7 +134,7 @@ def _divided(path: str) -> tuple[str, str, str, Parent | None]:
 
 
 def _joined(steps: list[str]) -> str:
-    return "".join(f"/{_plain(step)}" for step in steps)
+    return "".join(f"/{literal(step)}" for step in steps)
 
 
 def _name_of(step: str) -> str:

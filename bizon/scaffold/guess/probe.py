@@ -1,5 +1,6 @@
 """Asks an API, through the source ``rest``: what a guess describes is what a pipeline would do."""
 
+import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from bizon.common.errors.errors import BizonError, SourceFetchError
 from bizon.common.secret import learn
 from bizon.connectors.sources.rest.src.source import RestSource
 from bizon.engine.engine import load_config_dict
-from bizon.scaffold.guess.asked import resolved
 
 if TYPE_CHECKING:
     from bizon.connectors.sources.rest.src.answer import Answer
@@ -74,8 +74,8 @@ class Probe:
             **asked.block,
             "endpoints": {asked.stream: full},
         }
-        pipeline = {"name": "guess", "source": resolved(source, asked.secrets), "destination": {"name": "logger"}}
-        loaded = load_config_dict(pipeline)
+        pipeline = {"name": "guess", "source": source, "destination": {"name": "logger"}}
+        loaded = load_config_dict(pipeline, environ={**os.environ, **asked.secrets})
         for secret in loaded.secrets:  # of references in the options, too
             learn(secret)
         found: RestSourceConfig = loaded.config.source  # type: ignore[assignment]  # of its name

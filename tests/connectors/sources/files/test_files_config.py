@@ -38,6 +38,8 @@ def loaded(**keys: Any) -> FilesSourceConfig:
         ({"piece_size": 0}, "source.piece_size"),
         ({"storage": {"access_key_id": "x"}}, "belong together"),
         ({"storage": {"bucket": "x"}}, "unknown key"),
+        ({"storage": {"sas_token": "a-key-and-no-signature=="}}, "must be a shared access signature"),
+        ({"storage": {"sas_token": "?sv=2022-11-02&sp=rl&sig="}}, "must be a shared access signature"),
         (
             {"authentication": {"type": "api_key", "params": {"token": "x"}}},
             "the credentials of an object store are keys of `storage`",
@@ -69,11 +71,11 @@ def test_one_path_is_a_list_of_one() -> None:
         ("gs", {"service_account_key": "{the-key}"}, {"google_service_account_key": "{the-key}"}),
         (
             "az",
-            {"account_name": "n", "account_key": "the-key", "sas_token": "the-sas", "endpoint": "https://h"},
+            {"account_name": "n", "account_key": "the-key", "sas_token": "sig=the-sas", "endpoint": "https://h"},
             {
                 "azure_storage_account_name": "n",
                 "azure_storage_account_key": "the-key",
-                "azure_storage_sas_token": "the-sas",
+                "azure_storage_sas_token": "sig=the-sas",
                 "azure_endpoint": "https://h",
             },
         ),

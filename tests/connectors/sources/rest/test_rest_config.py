@@ -1,6 +1,7 @@
 """Mistakes in the dialect: file, line, column, key and nearest key; a caret below an expression."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from connectors.sources.rest.conftest import block, opened
@@ -209,6 +210,32 @@ def test_a_stream_is_one_of_the_endpoints(tmp_path):
     assert mistakes(tmp_path, text) == [
         "4:11: source.stream: no such endpoint; allowed: users, item; did you mean 'item'?"
     ]
+
+
+@pytest.mark.parametrize("value", ["k{1}", "k{since}", "{{variables.v}}", "{", "a}{{b"])
+def test_braces_in_the_value_of_a_variable_are_characters(api, monkeypatch, value):
+    """A generated API key may have any; in a text they would be names, or a mistake."""
+    monkeypatch.setenv("BIZON_ENV_KEY", value)
+    api.routes["/of/*"] = lambda asked: {"items": []}
+    inside = "${env://BIZON_ENV_KEY}"
+    endpoint = {
+        "path": f"/of/{inside}/items",
+        "params": {"q": "BIZON_ENV_KEY", "l": [f"{inside} {{variables.v}}"], "{inside}": inside},
+        "headers": {"X-Key": f"Token {inside}"},
+    }
+    list(opened(block(api, endpoint, variables={"v": 7})).get({}).records)
+    [asked] = api.served
+    assert unquote(asked.path) == f"/of/{value}/items"
+    assert asked.params == {"q": value, "l": f"{value} 7", "{inside}": value}
+    assert asked.headers["x-key"] == f"Token {value}"
+
+
+def test_the_value_of_a_variable_with_braces_is_in_no_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIZON_ENV_KEY", "k{1}-of-the-api")
+    text = endpoint('      params: {q: "${env://BIZON_ENV_KEY} {x}"}\n')
+    shown = "\n".join(mistakes(tmp_path, text))
+    assert "unknown name in braces" in shown
+    assert "of-the-api" not in shown
 
 
 def test_no_secret_is_in_the_error_of_an_expression(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 from connectors.sources.rest.conftest import block, ids, opened, pages_of
@@ -112,6 +112,16 @@ def test_an_access_token_that_a_link_repeats_is_left_out(api):
 
 @pytest.mark.matrix(share=8)
 @pytest.mark.parametrize("encoding", encodings("x"))
+def test_an_access_token_inside_another_parameter_is_left_out(api, encoding):
+    form = encodings(learn("an access/token+of an hour é"))[encoding]
+    serve_links(api, f"back={quote(f'/login?{form}&x', safe='')}&of=all")
+    pages = pages_of(block(api, {"pages": {"type": "next_url", "next": "next"}}))
+    assert form not in unquote(in_checkpoints(pages))
+    assert {tuple(asked.params) for asked in api.served[1:]} == {("of", "from")}
+
+
+@pytest.mark.matrix(share=8)
+@pytest.mark.parametrize("encoding", encodings("x"))
 def test_a_link_with_the_credentials_of_a_header(api, encoding):
     """The key of the configuration has a word before them, and its braces are doubled."""
     secret = 'Pa+ss/w:rd{11}"%é'
@@ -134,6 +144,17 @@ def test_the_value_of_a_variable_in_the_middle_of_a_text(api, replaced):
     with registry.known_while([replaced]):
         opened(block(api, {**endpoint, "path": f"/of/{replaced}/items"})).get(first)
     assert api.served[-1].path == f"/of/{replaced}/items"
+
+
+def test_the_value_of_a_variable_with_braces_in_the_middle_of_a_text(api, monkeypatch):
+    """The key of the configuration has its braces doubled, and a link has not."""
+    monkeypatch.setenv("BIZON_ENV_KEY", "of-a{variable}-33")
+    serve_links(api, f"q={quote('<of-a{variable}-33>')}")
+    endpoint = {"params": {"q": "<${env://BIZON_ENV_KEY}>"}, "pages": {"type": "next_url", "next": "next"}}
+    with registry.known_while(["of-a{variable}-33"]):
+        pages = pages_of(block(api, endpoint))
+    assert "variable" not in in_checkpoints(pages)
+    assert {asked.params["q"] for asked in api.served} == {"<of-a{variable}-33>"}
 
 
 def test_a_link_without_a_secret_is_kept_as_it_came(api):

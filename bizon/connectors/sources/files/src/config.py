@@ -3,6 +3,7 @@
 import codecs
 from enum import StrEnum
 from typing import Annotated, Self
+from urllib.parse import parse_qsl
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -56,6 +57,13 @@ class StorageConfig(StrictModel):
     anonymous: bool = Field(default=False, description="Send no credentials, for public buckets.")
     timeout: float = Field(default=60, gt=0, le=MOST_SECONDS, description="Seconds; longest time of one request.")
     retries: int = Field(default=10, ge=0, le=1000, description="Retries per request. 0 = never retry.")
+
+    @field_validator("sas_token")
+    @classmethod
+    def _is_signed(cls, value: str | None) -> str | None:
+        if value is not None and not any(name == "sig" and sig for name, sig in parse_qsl(value.removeprefix("?"))):
+            raise ValueError("must be a shared access signature, like sv=...&sp=rl&sig=...; a key goes to account_key")
+        return value
 
     @model_validator(mode="after")
     def _keys_are_whole(self) -> Self:

@@ -1,9 +1,11 @@
 """An answer that is a page: its list, its total, and its link to the next page."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from bizon.common.secret import MASK, registry
+from bizon.common.secret_forms import forms_of
 from bizon.connectors.sources.rest.src.request import is_same_host
 from bizon.connectors.sources.rest.src.selector import selected
 from bizon.connectors.sources.rest.src.xml import XmlDocument, as_list
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from bizon.common.errors.errors import SourceFetchError
 
 _NO_CONTENT = 204
+
+
+@lru_cache(maxsize=1)  # links come once per page, and tokens once per hour
+def _forms_of_all(tokens: frozenset[str]) -> tuple[str, ...]:
+    return forms_of(tokens)
 
 
 class Api(NamedTuple):
@@ -76,13 +83,15 @@ class Answer:
         return found
 
     def checked_link(self, url: str) -> str:
-        """A link to another page, without credentials in its query, which each request gets again: checkpoints keep it.
-        Raises SourceFetchError when it leads to another host, which would get them."""
+        """A link to another page, as checkpoints keep it: without credentials in its query, which each request gets
+        again, and without parameters that repeat a token in any encoding. Raises SourceFetchError when it leads to
+        another host, which would get the credentials."""
         url = self._api.masked(url)
         parts = urlsplit(url)
         if not is_same_host(url, self._api.base_url):
             raise self.refused(f"the link to the next page leads to another host, {parts.hostname}")
         given = parse_qsl(parts.query, keep_blank_values=True)
-        received = registry.learned()
-        kept = [(name, value) for name, value in given if name not in self._api.hidden and value not in received]
+        tokens = _forms_of_all(registry.learned())
+        shown = [(name, value) for name, value in given if name not in self._api.hidden]
+        kept = [(name, value) for name, value in shown if not any(form in value for form in tokens)]
         return url if len(kept) == len(given) else urlunsplit(parts._replace(query=urlencode(kept)))

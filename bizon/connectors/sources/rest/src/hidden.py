@@ -41,7 +41,8 @@ class Hidden:
         for key, text in placed_texts(config):
             self._texts[key] = plain = str.__str__(text)
             readings = [*_READINGS] if isinstance(text, Secret) or plain in known else []
-            readings += [_part_of(plain, value) for value in known if value in plain and value != plain]
+            parts = [_part_of(plain, value) for value in known if value in plain and value != plain]
+            readings += [part + reading for part in parts for reading in ("", "sent ")]
             for reading in readings:
                 for encoding, form in _forms(_read(plain, reading)).items():
                     self._forms.setdefault(form, (key, f"{reading}{encoding}"))
@@ -72,7 +73,8 @@ class Hidden:
                 "configuration no longer has; put it back, or start over with --fresh"
             )
         part = _PART.match(encoding)
-        reading = part[0] if part else next(each for each in _LONGEST_FIRST if encoding.startswith(each))
+        start = part.end() if part else 0
+        reading = encoding[:start] + next(each for each in _LONGEST_FIRST if encoding.startswith(each, start))
         return encodings(_read(self._texts[key], reading))[encoding.removeprefix(reading)]
 
 
@@ -89,4 +91,6 @@ def _part_of(text: str, value: str) -> str:
 
 def _read(text: str, reading: str) -> str:
     part = _PART.match(reading)
-    return text[int(part[1]) : len(text) - int(part[2])] if part else _READINGS[reading](text)
+    if part:
+        text, reading = text[int(part[1]) : len(text) - int(part[2])], reading[part.end() :]
+    return _READINGS[reading](text)

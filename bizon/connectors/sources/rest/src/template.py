@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
-from bizon.config.strict import nearest, pointed
+from bizon.config.strict import TextWithValues, nearest, pointed
 
 PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 IN_BODY = re.compile(r"\{((?:parent|variables)(?:\.[A-Za-z_][\w-]*)+|since|until)\}")
@@ -14,6 +14,20 @@ _DOTTED = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)\}")
 _NAME = re.compile(r"(parent|variables)(\.[A-Za-z_][\w-]*)+|[a-z_]+")
 NAMES = ("parent.KEY", "variables.KEY", "since", "until", "page", "token")
 """The names that may stand in braces. ``page``: the place of a page, ``token``: credentials; both only in a path."""
+
+
+def literal(text: str) -> str:
+    """A text in which braces stand for themselves."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def with_literal_values(value: Any) -> Any:
+    """A JSON value whose texts name nothing in the values of variables: an API key may have a brace in it."""
+    if isinstance(value, TextWithValues):
+        return value.quoted(literal)
+    if isinstance(value, dict):
+        return {key: with_literal_values(item) for key, item in value.items()}
+    return [with_literal_values(item) for item in value] if isinstance(value, list) else value
 
 
 def checked(text: str) -> str:
@@ -86,5 +100,5 @@ def _texts(value: Any) -> Iterator[str]:
         yield from _texts(item)
 
 
-Template = Annotated[str, AfterValidator(checked)]
+Template = Annotated[str, BeforeValidator(with_literal_values), AfterValidator(checked)]
 """Type of a key that holds a text with names in braces."""

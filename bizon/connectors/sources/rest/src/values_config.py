@@ -6,7 +6,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from bizon.common.secret import Secret, SecretText
 from bizon.common.secret_shapes import is_secret_field
-from bizon.connectors.sources.rest.src.template import checked_body, checked_within, names_in
+from bizon.connectors.sources.rest.src.template import (
+    checked_body,
+    checked_within,
+    names_in,
+    with_literal_values,
+)
 
 _LOWEST, _HIGHEST = 200, 599
 
@@ -33,6 +38,7 @@ def _statuses(value: Any) -> Any:
 
 Params = Annotated[
     dict[str, str | int | float | bool | list[str | int | float | bool] | None],
+    BeforeValidator(with_literal_values),
     AfterValidator(_hidden),
     AfterValidator(checked_within),
 ]
@@ -40,6 +46,7 @@ Variables = Annotated[dict[str, str | int | None], AfterValidator(_hidden)]
 Headers = Annotated[
     dict[str, SecretText],
     BeforeValidator(_header_values),
+    BeforeValidator(with_literal_values),
     AfterValidator(checked_within),
     WithJsonSchema(
         {
