@@ -1,6 +1,7 @@
 """The commands that only print, and the few modules they load."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +191,25 @@ def test_public_names_exist_and_are_loaded_on_demand() -> None:
         [sys.executable, "-c", "import bizon, sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("given", [None, "muzzy_decay_ms:7"])
+def test_polars_is_told_when_to_return_memory_before_it_is_imported(tmp_path: Path, given: str | None) -> None:
+    """Polars adds the variable to its own settings when it is imported, and the last one counts."""
+    (tmp_path / "told.py").write_text(
+        "import atexit, os\n"
+        "import bizon.__main__ as command\n"
+        "atexit.register(lambda: print(os.environ['_RJEM_MALLOC_CONF'], flush=True))\n"
+        "command.main()\n"
+    )
+    (tmp_path / "config.yml").write_text(
+        "{name: p, source: {name: dummy, stream: creatures}, destination: {name: logger}}"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
+    if given is not None:
+        variables["_RJEM_MALLOC_CONF"] = given
+    command = [sys.executable, "told.py", "run", "config.yml"]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
+    (settings,) = [line for line in done.stdout.splitlines() if "decay_ms" in line]
+    assert settings.startswith("dirty_decay_ms:500")
+    assert settings.endswith(given or "dirty_decay_ms:100,muzzy_decay_ms:0")

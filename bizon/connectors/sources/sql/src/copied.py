@@ -52,10 +52,11 @@ class CopiedPage:
     def key(self, row: int) -> list[Any]:
         """The values that order a row."""
         before = len(self._layout.columns)
-        line = self._blocks[row // AT_ONCE].split(b"\n")[row % AT_ONCE] + b"\n"
-        texts = self._frame(line).row(0)[before:]
+        block, at = self._blocks[row // AT_ONCE], row % AT_ONCE
+        after = block.count(b"\n") - at  # a key is mostly asked for at the end of a page
+        texts = block.rsplit(b"\n", after + 1)[-after - 1].decode().split("\t")[before:]
         rules = zip(texts, self._rules[before:], strict=True)
-        return [None if text is None else rule.load(unescaped(text)) for text, rule in rules]
+        return [None if text == _NULL else rule.load(unescaped(text)) for text, rule in rules]
 
     def lines(self, count: int) -> JsonLines:
         """The first rows as a page."""
