@@ -203,7 +203,8 @@ def test_polars_is_told_when_to_return_memory_before_it_is_imported(tmp_path: Pa
         "command.main()\n"
     )
     (tmp_path / "config.yml").write_text(
-        "{name: p, source: {name: dummy, stream: creatures}, destination: {name: logger}}"
+        "{name: p, source: {name: dummy, stream: creatures, "
+        "authentication: {type: api_key, params: {token: t}}}, destination: {name: logger}}"
     )
     variables = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
     if given is not None:
