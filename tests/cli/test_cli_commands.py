@@ -197,9 +197,10 @@ def test_public_names_exist_and_are_loaded_on_demand() -> None:
 def test_polars_is_told_when_to_return_memory_before_it_is_imported(tmp_path: Path, given: str | None) -> None:
     """Polars adds the variable to its own settings when it is imported, and the last one counts."""
     (tmp_path / "told.py").write_text(
-        "import atexit, os\n"
+        "import os\n"
         "import bizon.__main__ as command\n"
-        "atexit.register(lambda: print(os.environ['_RJEM_MALLOC_CONF'], flush=True))\n"
+        "leave = os._exit\n"
+        "os._exit = lambda code: (print(os.environ['_RJEM_MALLOC_CONF'], flush=True), leave(code))\n"
         "command.main()\n"
     )
     (tmp_path / "config.yml").write_text(
