@@ -95,7 +95,7 @@ format: $(STAMP) ## Format the code and apply ruff's fixes.
 
 lock: uv ## Write requirements.lock from pyproject.toml; uv.lock stays on this machine.
 	@$(UV) lock -q
-	@$(UV) export -q --frozen --no-emit-project --all-extras --no-extra ray --all-groups --no-header -o requirements.lock
+	@$(UV) export -q --frozen --no-emit-project --all-extras --all-groups --no-header -o requirements.lock
 	@$(UV) pip compile -q --python-version 3.13 --generate-hashes --no-header --no-emit-index-url \
 		tests/emulator/requirements.in -o tests/emulator/requirements.lock
 

@@ -22,8 +22,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 
 
 def declared() -> list[str]:
-    """Dependencies, extras and groups of pyproject.toml. Extra `ray` is too large for every environment."""
-    extras = (texts for extra, texts in PROJECT["project"]["optional-dependencies"].items() if extra != "ray")
+    """Dependencies, extras and groups of pyproject.toml."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
     groups = PROJECT["dependency-groups"].values()
     texts = [*PROJECT["project"]["dependencies"], *(text for part in (*extras, *groups) for text in part)]
     return [text for text in texts if isinstance(text, str)]  # other entries include a group

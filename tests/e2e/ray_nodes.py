@@ -5,10 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
-NO_RAY = "ray is an extra of 400 MB, which requirements.lock leaves out: pip install 'bizon[ray]'"
-HAS_RAY = find_spec("ray") is not None
 _LONGEST = 150.0  # seconds
 _CLUSTER = """
 import sys

@@ -5,25 +5,30 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import commands as cli
 import pytest
 import yaml
-from e2e.ray_nodes import HAS_RAY, NO_RAY, Nodes, cluster
+from e2e.ray_nodes import Nodes, cluster
 from postgres import Place
+from servers import server_or_skip
 
 HERE = Path(__file__).parent
 PARTS, PAGES, PAGE_SIZE, EMPTY = 8, 24, 3, 1
 EVERYTHING = [number for number in range(PAGES * PAGE_SIZE) if number // PAGE_SIZE != EMPTY]
 LONGEST = 150.0  # seconds
 SECRET = "s3cr3t-of-the-driver"
-pytestmark = [
-    pytest.mark.matrix(share=0),
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not HAS_RAY, reason=NO_RAY),
-]
+pytestmark = pytest.mark.timeout(600)
+only_long = pytest.mark.matrix(share=0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> None:
+    if find_spec("ray") is None:
+        server_or_skip("Ray", "install it with pip install 'bizon[ray]'")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +103,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@only_long
 def test_two_workers_of_a_cluster_share_a_job_and_the_driver_publishes_it(paged: Pipeline) -> None:
     assert paged.run() == 0, (paged.folder / "log.txt").read_text()
     paged.check()
@@ -106,6 +112,7 @@ def test_two_workers_of_a_cluster_share_a_job_and_the_driver_publishes_it(paged:
     assert (result["records_written"], paged.pages()) == (len(EVERYTHING), PAGES)
 
 
+@only_long
 def test_no_file_of_the_cluster_shows_a_secret(paged: Pipeline) -> None:
     assert paged.run() == 0
     logs = [path for path in Path("/tmp/ray/session_latest/logs").resolve().rglob("*") if path.is_file()]
@@ -123,6 +130,7 @@ def test_a_node_that_is_lost_is_replaced_and_no_record_is(paged: Pipeline, nodes
     assert "another one takes over" in (paged.folder / "log.txt").read_text()
 
 
+@only_long
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_commits_its_pages_and_is_resumed(paged: Pipeline, sign: signal.Signals) -> None:
     paged.config["source"]["delay"] = 0.5
@@ -137,6 +145,7 @@ def test_a_stopped_run_commits_its_pages_and_is_resumed(paged: Pipeline, sign: s
     assert paged.pages() == PAGES, "no page was fetched twice"
 
 
+@only_long
 def test_a_run_that_is_killed_is_resumed(paged: Pipeline) -> None:
     paged.config["source"]["delay"] = 0.5
     with paged.start() as command:
