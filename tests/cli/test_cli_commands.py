@@ -194,7 +194,7 @@ def test_public_names_exist_and_are_loaded_on_demand() -> None:
 
 
 @pytest.mark.parametrize("given", [None, "muzzy_decay_ms:7"])
-def test_polars_is_told_when_to_return_memory_before_it_is_imported(tmp_path: Path, given: str | None) -> None:
+def test_polars_knows_when_to_return_memory_before_it_is_imported(tmp_path: Path, given: str | None) -> None:
     """Polars adds the variable to its own settings when it is imported, and the last one counts."""
     (tmp_path / "told.py").write_text(
         "import os\n"
